@@ -25,7 +25,7 @@ from typing import Any, Protocol, Self
 
 from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
+from storage.purge import Erased, Purged, RetentionState, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
 from storage.search.view import PutView, View
@@ -183,6 +183,14 @@ class Storage(Protocol):
         """Bring on the deletion of what was erased; returns how many erased records are left on the disk.
 
         Nobody sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
+        """
+        ...
+
+    async def add_sums(self) -> SumStep:
+        """Make one step of the sums that figures are read from, where they do not come with the records.
+
+        Figures are the same without them, and slower. Any sidecar may make them; call it again until `is_done`, and
+        later on.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Metric families of the index of words: how far it has come, and how large it is."""
+"""Metric families of what is made behind the commits: the index of words, how far it has come and how large; sums."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,8 @@ from storage.writer.text_indexing import TextIndexing
 def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
     indexed = "Records whose words were put into the index of words."
     yield counters("text_index_records", indexed, [], {(): indexing.records})
+    summed = "Records added up behind their commits, for figures: only where sums do not come with them (ClickHouse)."
+    yield counters("summed_records", summed, [], {(): indexing.summed})
     failed = "Steps in making the index of words that failed and are made again."
     yield counters("text_index_errors", failed, [], {(): indexing.errors})
     if indexing.state is not None:

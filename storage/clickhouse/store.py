@@ -1,8 +1,8 @@
 """The ClickHouse store: batches behind the journal, one after the other, and reads of what it says is committed.
 
 Strategy: a read asks for the newest commits and then reads only rows of theirs, so every answer sees one state of the
-store. Four reads run at a time; what workers wait for does not wait behind them. There are no rollups and no index of
-words: a server that stores columns counts rows, and looks into text, by itself.
+store. Four reads run at a time; what workers wait for does not wait behind them. Rollups are made behind the commits,
+and rows that have none yet are counted. There is no index of words: the server looks into text by itself.
 """
 
 import asyncio
@@ -24,11 +24,14 @@ from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.register import keys, meta, views
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.upkeep import erasures, floors, measure, trim
+from storage.clickhouse.upkeep.grids import GRID_ROWS, avoid_all
 from storage.clickhouse.upkeep.purge import Purge
 from storage.clickhouse.upkeep.state import Upkeep
+from storage.clickhouse.upkeep.sums import Summing, sweep
 from storage.clickhouse.writes.batches import BatchStore
+from storage.clickhouse.writes.journal import Turn
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
+from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Filter
 from storage.record import Batch, Job, Position, ToolCall
 from storage.relational.facet_counts import KnownCounts
@@ -46,7 +49,7 @@ _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = cur
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
 
-    def __init__(self, link: Link, features: Features, layout: int, *, read_budget_s: float) -> None:
+    def __init__(self, link: Link, features: Features, layout: int, *, read_budget_s: float, grid_rows: int) -> None:
         super().__init__("clickhouse", link.address.location, layout)
         self._link = link
         self._read_budget_s = read_budget_s
@@ -57,10 +60,19 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._commits = Commits()
         self._names = Names()
         self._known_counts = KnownCounts()
+        self._grid_rows = grid_rows
+        self._summing = Summing(link, features, grid_rows)
         self._purge = Purge(link, self._change)
 
     @classmethod
-    async def open(cls, address: Address, *, read_budget_s: float = READ_BUDGET_S, is_read_only: bool = False) -> Self:
+    async def open(
+        cls,
+        address: Address,
+        *,
+        read_budget_s: float = READ_BUDGET_S,
+        is_read_only: bool = False,
+        grid_rows: int = GRID_ROWS,
+    ) -> Self:
         """Open a database, making or bringing up to date its tables; read-only, they stay as they are.
 
         The caller closes the store.
@@ -77,7 +89,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         except BaseException:
             await link.close()
             raise
-        return cls(link, features, layout, read_budget_s=read_budget_s)
+        return cls(link, features, layout, read_budget_s=read_budget_s, grid_rows=grid_rows)
 
     async def commit(self, batch: Batch) -> int:
         async with self._writing:
@@ -120,6 +132,14 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def delete_view(self, owner: str, name: str) -> bool:
         return await views.delete_view(self._register, owner, name)
 
+    async def add_sums(self) -> SumStep:
+        if not self._summing.is_due:
+            return SumStep(0, is_done=True)
+        step = await self._summing.step(await self._commits.read(self._link))
+        if not step.is_done:
+            self._commits.forget_sums()
+        return step
+
     async def index_text(self) -> TextStep:
         return TextStep(0, is_done=True)
 
@@ -145,10 +165,17 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         await self._change(lambda upkeep: floors.raised(upkeep, purge_floor_us, body_floor_us))
 
     async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._change(lambda upkeep: floors.lowered(upkeep, purge_floor_us, body_floor_us))
+        # What was deleted below them is in sums, which showed only what is above.
+        await self._change(
+            lambda upkeep: floors.lowered(upkeep, purge_floor_us, body_floor_us),
+            lambda turn: avoid_all(self._link, turn.erasures),
+        )
 
     async def purge(self, max_rows: int) -> Purged:
-        return await self._read(lambda session: self._purge.purge(session, max_rows))
+        purged = await self._read(lambda session: self._purge.purge(session, max_rows))
+        if purged.is_done:
+            await self._sweep()
+        return purged
 
     async def trim(self, max_rows: int) -> Trimmed:
         return await self._read(lambda session: trim.trim(session, self._change, max_rows))
@@ -165,19 +192,28 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         found, seqs = await self._read(lambda session: erasures.find_slice(session.limited(math.inf), filter, from_seq))
         if seqs:
-            await erasures.hide(self._link, seqs)
-            await self._change(lambda upkeep: upkeep._replace(erasures=upkeep.erasures + 1))
+            await self._change(
+                lambda upkeep: upkeep._replace(erasures=upkeep.erasures + 1),
+                lambda turn: erasures.hide(self._link, seqs, turn.erasures, self._grid_rows),
+            )
         return found
 
     async def reclaim(self) -> None:
         await self._read(lambda session: trim.give_back(self._link, session))
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        upkeep = (await self._commits.read(self._link)).upkeep
+        await sweep(self._link, upkeep.purge_floor_us, upkeep.purged_through_seq)
 
     async def vacuum(self) -> None:
         pass  # the server merges parts by itself
 
-    async def _change(self, change: Callable[[Upkeep], Upkeep]) -> None:
+    async def _change(
+        self, change: Callable[[Upkeep], Upkeep], insert: Callable[[Turn], Awaitable[None]] | None = None
+    ) -> None:
         async with self._writing:
-            await self._batches.journal.change(change)
+            await self._batches.journal.change(change, insert)
 
     async def is_in_place(self) -> bool:
         return True

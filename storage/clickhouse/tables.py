@@ -7,14 +7,17 @@ view of the journal. Rows are no view: version 18 reads all of it before the fir
 or bodies is read alone, few others are between two marks of the index.
 """
 
+from functools import partial
 from typing import Final
 
 from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.dictionary import DICTIONARY
 from storage.clickhouse.features import Features, read_features
-from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.reads.derived import DERIVED
 from storage.clickhouse.upkeep.erasures import ERASED
+from storage.clickhouse.upkeep.grids import GRIDS
+from storage.clickhouse.upkeep.sums import CUBES, tables_of_sums
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
 from storage.clickhouse.writes.jobs import JOB_TYPES
 from storage.clickhouse.writes.journal import COMMITS
@@ -39,8 +42,11 @@ async def create(link: Link) -> Features:
     features = await read_features(link)
     compressed = " CODEC(ZSTD(1))" if features.has_codecs else ""
     seq, place = "seq Int64 ALIAS record_seq", f"id Int64 ALIAS record_seq * {1 << PLACE_BITS} + place"
+    if await _has_lost_sums(link):
+        await link.execute("DROP TABLE IF EXISTS grids", limit_s=LIMIT_S)
     for statement in (
         COMMITS,
+        GRIDS,
         DICTIONARY,
         _table("records", ROW_TYPES, "seq", *_derived(), marks=_RECORD_MARKS),
         _table("heads", _NUMBERS | _with_codec(HEAD_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
@@ -50,9 +56,18 @@ async def create(link: Link) -> Features:
         _table("jobs", _NUMBERS | JOB_TYPES, "id, seq, place"),
         ERASED,
         _SPANS,
+        *tables_of_sums(),
     ):
         await link.execute(statement, limit_s=LIMIT_S)
     return features
+
+
+async def _has_lost_sums(link: Link) -> bool:
+    """Whether a table of sums is missing: an empty one in its place would be believed."""
+    found = await over_tables(
+        partial(link.fetch, "SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=LIMIT_S)
+    )
+    return not CUBES.keys() <= {name for (name,) in found}
 
 
 def _table(name: str, types: dict[str, str], key: str, *more: str, marks: int = 8192) -> str:

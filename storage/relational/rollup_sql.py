@@ -2,7 +2,7 @@
 
 Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
 UNION ALL. Of both there are three; those by status have a twentieth of the rows, and are read wherever they can tell.
-Where a store has no such tables, the same columns are counted from its records (`Dialect.rollups`).
+Where a store adds them up later, it writes the query of the same columns itself (`Dialect.rollups`).
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -16,7 +16,7 @@ from storage.query import Filter
 from storage.relational.rollups import ALL_LIMITED, ENDPOINT_TABLES, HISTOGRAMS, LEAST, MOST, STATUS_TABLES, TABLES
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
-from storage.relational.time_ranges import DAY_HOURS, DAY_US, HOUR_US, Hours, Part, Tier, parts, without_time
+from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
 
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
@@ -129,7 +129,7 @@ async def rollup_rows(
 def counted_rows(
     table: str, where: Where, part: Part, columns: Sequence[str], dialect: Dialect
 ) -> tuple[str, tuple[int | str, ...]]:
-    """Write the sub-query that counts the records of a part as the rollups of a table would, where there are none.
+    """Write the sub-query that counts the records of a part as the rollups of a table would, for stores without days.
 
     Args:
         table: Which.
@@ -139,11 +139,9 @@ def counted_rows(
         dialect: The backend's.
     """
     assert dialect.rollups is not None, "bug: there are tables of rollups"
-    unit, text = HOUR_US if part.tier == "hour" else DAY_US, where.text
-    for sign, bound in ((">=", part.first), ("<", part.until)):
-        if bound is not None:
-            text += f" AND started_at_us {sign} {bound * unit}"
-    return dialect.rollups(table, columns, text), where.parameters
+    unit = 1 if part.tier == "hour" else DAY_HOURS
+    first, until = (None if bound is None else bound * unit for bound in (part.first, part.until))
+    return dialect.rollups(table, columns, where.text, (first, until)), where.parameters
 
 
 def usage_rows(where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -158,8 +156,7 @@ def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, .
     """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
     table, period = STATUS_TABLES[part.tier]
     if dialect.rollups is not None:
-        everything = Where(dialect.of_commits("1 = 1"), ())
-        rows, _ = counted_rows(table, everything, part, (period, "exchanges", "events"), dialect)
+        rows, _ = counted_rows(table, Where("1 = 1", ()), part, (period, "exchanges", "events"), dialect)
         return f"SELECT {period}, sum(exchanges + events) FROM {rows} GROUP BY {period}", ()
     parameters: list[int | str] = []
     bounds = _within(part, dialect, parameters)

@@ -9,7 +9,7 @@ on `seq` and the order are not part of a clause: backends walk a filter in slice
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
@@ -88,8 +88,10 @@ class Dialect:
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str = ""
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
-    rollups: Callable[[str, Sequence[str], str], str] | None = None
-    """From the name of a table of rollups, columns and a condition on records to the query instead; None: a table."""
+    rollups: "Callable[[str, Sequence[str], str, tuple[int | None, int | None]], str] | None" = None
+    """From a table of rollups, columns, a condition and hours, half open, None: no bound, to a query; None: a table."""
+    rollup_class: str = "status_class"
+    """The column of rollups with the first digit of the status."""
     tool_rollups: str = "tool_rollups"
     """The rollups of tool calls: a table, or a query."""
     newest_tool: str = "max(hour), key_name"
@@ -185,16 +187,13 @@ def texts(filter: Filter) -> Texts:
 def conditions(
     filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect, *, first_parameter: int = 1
 ) -> Where | None:
-    """Build the clause of a filter over the table of records.
+    """Build the clause of a filter over the table of records; None when nothing can match.
 
     Args:
         filter: What to find.
         ids: Column → text → dictionary id, of every value of `texts(filter)` that the store has.
         dialect: The backend's.
         first_parameter: Number of the first parameter, for dialects that number them.
-
-    Returns:
-        None when nothing can match.
     """
     clause = _Clause(dialect, first_parameter)
     clause.dimensions(filter, ids)
@@ -212,13 +211,12 @@ def conditions(
 
 def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect) -> Where | None:
     """Build the clause of a filter, its time apart, over tables of rollups that have all dimensions it restricts."""
-    clause = _Clause(dialect, 1)
+    clause = _Clause(replace(dialect, committed=""), 1)  # of sums and rows, the dialect knows which count
     clause.dimensions(filter, ids)
     if filter.statuses:
         clause.status(filter)
     elif filter.status_classes:
-        column = "status_class" if dialect.rollups is None else dialect.status_class
-        clause.among(column, [value for value in filter.status_classes if 0 < value <= MAX_INT])
+        clause.among(dialect.rollup_class, [value for value in filter.status_classes if 0 < value <= MAX_INT])
     return clause.finish()
 
 

@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Slice, TextIndex, TextStep, bounded
+from storage.purge import Erased, Slice, SumStep, TextIndex, TextStep, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Job, Payload, Record, ToolCall
 from storage.relational.reads import (
@@ -162,6 +162,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def erasing(self) -> int:
         return 0
+
+    async def add_sums(self) -> SumStep:
+        return SumStep(0, is_done=True)  # they are committed with the records
 
     async def index_text(self) -> TextStep:
         return await self._indexer.step()

@@ -5,7 +5,8 @@ that records are stored by. So ingest comes first: while more records wait than 
 made. Where some wait, the pause after a step is four times as long as the step, which is a fifth of a core; where none
 do, as long as the step, so that a large store that was made without the index is read with half of one.
 
-What is not indexed meanwhile is walked by searches: they take longer, and find the same.
+What is not indexed meanwhile is walked by searches: they take longer, and find the same. Where the index is whole,
+records are added up, for stores whose sums do not come with them, at the same pace.
 
 Invariant: whatever happens, the index goes on from what the store says. A store that is away is asked again.
 """
@@ -64,6 +65,8 @@ class TextIndexing:
         """How far it has come, as of the last look."""
         self.records = 0
         """Records indexed since the start."""
+        self.summed = 0
+        """Records added up since the start."""
         self.errors = 0
         """Steps that failed since the start."""
         self._reason = ""
@@ -87,23 +90,28 @@ class TextIndexing:
         waiting = self._waiting_records()
         if waiting > BEHIND_RECORDS:
             return REST_S
-        began_s = self._monotonic()
+        began_s, what = self._monotonic(), "the index of words"
         try:
             step = await (self._storage.index_text() if self._is_wanted else self._storage.drop_text_index())
             self.records += step.records
             if self.state is None or step.is_done or began_s - self._described_s > DESCRIBED_EVERY_S:
                 self._described_s = began_s
                 self.state = await self._storage.text_index()
+            is_done, what = step.is_done, "adding up"
+            if is_done:
+                sums = await self._storage.add_sums()
+                self.summed += sums.records
+                is_done = sums.is_done
         except StorageError as error:
             self.errors += 1
             if str(error) != self._reason:
                 self._reason = str(error)
-                log.warning("the index of words waits for the store: %s", error)
+                log.warning("%s waits for the store: %s", what, error)
             return AWAY_S
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if step.is_done else self._pause_s(self._monotonic() - began_s, is_busy=waiting > 0)
+        return IDLE_S if is_done else self._pause_s(self._monotonic() - began_s, is_busy=waiting > 0)
 
     def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
         if is_busy or self._waiting_records():

@@ -13,6 +13,7 @@ from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
 from tests.support import clickhouse, postgres
+from tests.support.clickhouse_sums import SUMMED_ROWS, SummingStorage
 from tests.support.memory_store import MemoryStorage
 from tests.support.wide import wide
 
@@ -56,15 +57,13 @@ async def _postgres(directory: Path) -> Storage:
 
 
 async def _clickhouse(directory: Path) -> Storage:
-    return await _opened(clickhouse.url("debian", directory))
+    address = ClickhouseAddress.of(urlsplit(clickhouse.url("debian", directory)))
+    return await SummingStorage.open(address, read_budget_s=READ_BUDGET_S, grid_rows=SUMMED_ROWS)
 
 
 async def _chdb(directory: Path) -> Storage:
-    return await _opened(clickhouse.url("chdb", directory))
-
-
-async def _opened(url: str) -> Storage:
-    return await ClickhouseStorage.open(ClickhouseAddress.of(urlsplit(url)), read_budget_s=READ_BUDGET_S)
+    address = ClickhouseAddress.of(urlsplit(clickhouse.url("chdb", directory)))
+    return await ClickhouseStorage.open(address, read_budget_s=READ_BUDGET_S)
 
 
 BACKENDS = (

@@ -1,7 +1,7 @@
 """What a store has to do for its files, which one in memory has not."""
 
 from storage.base import Kept
-from storage.purge import TextIndex, TextStep
+from storage.purge import SumStep, TextIndex, TextStep
 
 
 class NoUpkeep:
@@ -16,6 +16,10 @@ class NoUpkeep:
     async def is_in_place(self) -> bool:
         """See `storage.base.Storage.is_in_place`."""
         return True
+
+    async def add_sums(self) -> SumStep:
+        """See `storage.base.Storage.add_sums`."""
+        return SumStep(0, is_done=True)
 
     async def index_text(self) -> TextStep:
         """See `storage.base.Storage.index_text`."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from storage.clickhouse.reads.derived import bucket_column
 from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, rollups, to_counts, tool_rollups
+from storage.clickhouse.upkeep.grids import Covered
 from storage.clickhouse.writes.calls import PLACE_BITS
 from storage.relational.sql import CALL_KINDS, Dialect
 from storage.relational.writes.packing import COLUMNS
@@ -24,8 +25,8 @@ def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
     return f"lower({column}) LIKE {add(pattern)}"
 
 
-def dialect(committed: str = "") -> Dialect:
-    """Make the dialect of one state of the store, whose rows fulfil a condition."""
+def dialect(committed: str = "", sums: Callable[[], Covered] = Covered) -> Dialect:
+    """Make the dialect of one state of the store, whose rows fulfil a condition, and some of which have sums."""
     also = f" AND {committed}" if committed else ""
     return Dialect(
         placeholder=lambda number: f"${number}",
@@ -64,7 +65,8 @@ def dialect(committed: str = "") -> Dialect:
         to_bytes=lambda text: text.encode("utf-8", "surrogateescape"),
         histograms=HISTOGRAM_SUM,
         to_counts=to_counts,
-        rollups=rollups,
+        rollups=rollups(committed, sums),
+        rollup_class="status_digit",
         tool_rollups=tool_rollups(committed or "1 = 1"),
         newest_tool="max(id)",
     )

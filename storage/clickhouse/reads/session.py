@@ -74,7 +74,8 @@ class ClickhouseSession:
     ) -> Self:
         """Begin a read of what is committed now."""
         known = await commits.read(link)
-        return cls(link, dialect(known.condition()), known.state, names, known_counts, Budget(budget_s))
+        shown = dialect(known.condition(), known.sums)
+        return cls(link, shown, known.state, names, known_counts, Budget(budget_s))
 
     def limited(self, seconds: float) -> Self:
         return type(self)(self.link, self.dialect, self._state, self._names, self.known_counts, Budget(seconds))

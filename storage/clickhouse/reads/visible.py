@@ -2,25 +2,32 @@
 
 Strategy: attempts rise, so an attempt between two commits that follow each other came to nothing, and rows that it left
 behind are left out by its number. Commits are read once and remembered; a read asks for newer ones only. Where many
-attempts came to nothing, as with sidecars that take turns, the server looks attempts up in the journal.
+attempts came to nothing, as with sidecars that take turns, the server looks attempts up in the journal. Which of the
+rows have sums is read again now and then, and after every erasure, which voids some.
 
 Invariant: the condition of a moment holds for exactly the rows of commits up to its `last_seq`, now and later.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a number
 
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.upkeep.grids import NOTHING_COVERED, Covered, covered, read_grids
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
 from storage.record import now_us
 from storage.relational.session import State
+from storage.relational.slices import Range
 from storage.relational.time_ranges import DAY_HOURS, DAY_US
 from storage.relational.usage import HAS_EVENTS
 
 MAX_RANGES: Final = 32
 """Of dead attempts that a condition names: each costs about 1 ns a row, to look an attempt up 10 ns."""
+_SUMS_S: Final = 5.0
+"""How often it is looked for new sums."""
 _NEWER: Final = (
     f"SELECT first_attempt, attempt, last_seq, {', '.join(UPKEEP)} FROM commits WHERE attempt > $1 ORDER BY attempt"
 )
@@ -41,6 +48,8 @@ class Committed:
     """Attempts that were not committed, up to `MAX_RANGES + 1` ranges."""
     joined: tuple[Attempts, ...] = ()
     """Attempts whose commits were put together into one row."""
+    all_sums: Covered = NOTHING_COVERED
+    """Sums of rows, of this state or of a newer one."""
 
     @property
     def state(self) -> State:
@@ -51,6 +60,10 @@ class Committed:
             last_seq=self.last_seq, capped_dimensions=HAS_EVENTS, key_version=0, folded_until=today,
             **self.upkeep._asdict(),
         )  # fmt: skip
+
+    def sums(self) -> Covered:
+        """Choose the sums of rows that all are shown."""
+        return self.all_sums.within(Range(self.upkeep.purged_through_seq + 1, self.last_seq))
 
     def condition(self) -> str:
         """Write the condition on rows of any table of batches, without parameters."""
@@ -64,14 +77,31 @@ class Committed:
 
 
 class Commits:
-    """The commits of one store, as far as they were read."""
+    """The commits of one store, as far as they were read, and what has sums of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._known = Committed()
+        self._covered = NOTHING_COVERED
+        self._covered_erasures = -1
+        """Of the store, before `_covered` was read."""
+        self._covered_until = 0.0
+
+    def forget_sums(self) -> None:
+        """Look for new sums at the next read."""
+        self._covered_until = 0.0
 
     async def read(self, link: Link) -> Committed:
         """Return all commits there are by now."""
-        known = self._known
+        known = await self._read_newer(link, self._known)
+        upkeep = known.upkeep
+        # Whoever erases says so in the table of grids before it commits.
+        if self._covered_erasures != upkeep.erasures or self._clock() >= self._covered_until:
+            self._covered = covered(await read_grids(link))
+            self._covered_erasures, self._covered_until = upkeep.erasures, self._clock() + _SUMS_S
+        return replace(known, all_sums=self._covered)
+
+    async def _read_newer(self, link: Link, known: Committed) -> Committed:
         rows = await link.fetch(_NEWER, (known.attempt,), limit_s=LIMIT_S)
         if not rows:
             return known

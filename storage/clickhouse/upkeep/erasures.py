@@ -13,6 +13,7 @@ from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.upkeep.grids import avoid
 from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
 from storage.purge import Slice
 from storage.query import Filter
@@ -48,8 +49,9 @@ async def find_slice(session: Session, filter: Filter, from_seq: int) -> tuple[S
     return Slice(len(rows) - events, events, next_seq), [seq for seq, _ in rows]
 
 
-async def hide(link: Link, seqs: Sequence[int]) -> None:
-    """Show some records to nobody any more."""
+async def hide(link: Link, seqs: Sequence[int], erasure: int, grid_rows: int) -> None:
+    """Show some records to nobody any more, as soon as the erasure with a number is committed."""
+    await avoid(link, seqs, erasure, grid_rows)
     numbers = [secrets.randbits(63)] * len(seqs)
     columns = Column("seq", "Int64", seqs), Column("slice", "Int64", numbers)
     await link.insert("erased", columns, limit_s=LIMIT_S)

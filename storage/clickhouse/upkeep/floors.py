@@ -11,7 +11,8 @@ def raised(upkeep: Upkeep, purge_floor_us: int, body_floor_us: int) -> Upkeep:
 
 
 def lowered(upkeep: Upkeep, purge_floor_us: int, body_floor_us: int) -> Upkeep:
-    """Lower floors; a higher one than before changes nothing."""
+    """Lower floors; a higher one than before changes nothing. To figures it is an erasure of what was deleted."""
     purge_us = min(upkeep.purge_floor_us, purge_floor_us)
     body_us = min(upkeep.body_floor_us, max(purge_floor_us, body_floor_us))
-    return upkeep._replace(purge_floor_us=purge_us, body_floor_us=body_us)
+    erasures = upkeep.erasures + (purge_us != upkeep.purge_floor_us)
+    return upkeep._replace(purge_floor_us=purge_us, body_floor_us=body_us, erasures=erasures)

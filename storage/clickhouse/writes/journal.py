@@ -79,6 +79,8 @@ class Turn(NamedTuple):
 
     attempt: int
     first_seq: int
+    erasures: int
+    """Of the store, when it is committed."""
 
 
 class Work(NamedTuple):
@@ -142,10 +144,11 @@ class Journal:
             StorageRejected: Nothing was committed, some value never can be.
         """
         for _ in range(_MAX_TURNS):
-            turn = Turn(await self.begin(), self._last_seq + 1)
+            attempt = await self.begin()
+            upkeep = work.change(self._upkeep)
+            turn = Turn(attempt, self._last_seq + 1, upkeep.erasures)
             self._attempt = turn.attempt
             positions = await self._moved(work)
-            upkeep = work.change(self._upkeep)
             await work.insert(turn)
             if await self._seal(turn, work, positions, upkeep):
                 self._last_seq += work.records
@@ -154,12 +157,14 @@ class Journal:
                 return turn
         raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
 
-    async def change(self, change: Callable[[Upkeep], Upkeep]) -> None:
-        """Commit a change of what is true of the store beside its rows, if it is one."""
+    async def change(
+        self, change: Callable[[Upkeep], Upkeep], insert: Callable[[Turn], Awaitable[None]] | None = None
+    ) -> None:
+        """Commit a change of what is true of the store beside its rows, if it is one, with rows that belong to it."""
         was_current = self._is_current
         await self.begin()
         if change(self._upkeep) != self._upkeep:
-            await self.commit(Work("", 0, NO_SPAN, {}, (), _insert_nothing, change))
+            await self.commit(Work("", 0, NO_SPAN, {}, (), insert or _insert_nothing, change))
         elif not was_current:
             await self._epochs.give_up()
 

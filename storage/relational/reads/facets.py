@@ -159,8 +159,12 @@ def _passes(dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]) 
     """
     if dialect.rollups is not None:
         together = [name for name in names if FACETS[name] in STATUS_KEYS]
-        for some in ([together] if together else []) + [[name] for name in names if name not in together]:
-            yield TABLES[tier], [FACETS[name] for name in some], some
+        if together:
+            smaller = STATUS_TABLES if tables is STATUS_TABLES else TABLES
+            yield smaller[tier], [FACETS[name] for name in together], together
+        for name in names:
+            if name not in together:
+                yield TABLES[tier], [FACETS[name]], [name]
         return
     small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
     large = [name for name in names if name not in small]

@@ -12,13 +12,15 @@ async def test_sizes_are_told_once_they_are_known() -> None:
         indexing = TextIndexing(store)
         assert {family.name for family in text_index_families(indexing)} == {
             "sidelog_text_index_records",
+            "sidelog_summed_records",
             "sidelog_text_index_errors",
         }
         indexing.state = TextIndex(waiting=7, size_bytes=4096)
-        indexing.records, indexing.errors = 12, 3
+        indexing.records, indexing.summed, indexing.errors = 12, 5, 3
         values = {family.name: family.samples[0].value for family in text_index_families(indexing)}
         assert values == {
             "sidelog_text_index_records": 12,
+            "sidelog_summed_records": 5,
             "sidelog_text_index_errors": 3,
             "sidelog_text_index_waiting_records": 7,
             "sidelog_text_index_bytes": 4096,

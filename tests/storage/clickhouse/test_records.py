@@ -54,7 +54,7 @@ async def test_rows_without_a_commit_are_not_read(link: Link) -> None:
     await create(link)
     left, kept = [make_record(), make_record()], make_record()
     rows = Rows("records", range(2), columns_of(left, {}))
-    await link.send("records", rows.written(Turn(1, 1)), limit_s=30)
+    await link.send("records", rows.written(Turn(1, 1, 0)), limit_s=30)
     assert await found(link) == []
     await store(link, [kept])
     assert await found(link) == [kept]

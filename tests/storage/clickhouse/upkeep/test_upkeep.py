@@ -11,6 +11,7 @@ from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.upkeep import erasures, purge
 from storage.clickhouse.upkeep.erasures import finish
 from storage.clickhouse.upkeep.floors import lowered, raised
+from storage.clickhouse.upkeep.grids import GRID_ROWS
 from storage.clickhouse.upkeep.parts import Partition, await_quiet, listed
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.writes.journal import read_end
@@ -120,7 +121,7 @@ async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) ->
 async def test_a_receipt_says_that_rows_are_left(link: Link, store: ClickhouseStorage) -> None:
     """Whoever has erased them, and was killed before the server was told to delete them."""
     await fill(store, *range(DAY, DAY + 10))
-    await erasures.hide(link, [3, 4])
+    await erasures.hide(link, [3, 4], erasure=1, grid_rows=GRID_ROWS)
     assert (await store.erase(Filter(since_us=DAY + 50))) == Erased(0, 0, 10, is_finished=False)
     assert await await_quiet(link, LIMIT_S)
     assert await store.erasing() == 0

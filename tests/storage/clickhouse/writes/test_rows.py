@@ -14,7 +14,7 @@ from tests.storage.samples import START_US, make_record
 def test_an_attempt_gives_the_numbers() -> None:
     """The same rows are written for one attempt after the other."""
     rows = Rows("texts", [0, 2, 2], [Column("text", "String", ["a", "b", "c"])])
-    for turn in (Turn(7, 10), Turn(8, 30)):
+    for turn in (Turn(7, 10, 0), Turn(8, 30, 0)):
         names, found = read_blocks(block_of(*rows.written(turn)))
         assert names == ["seq", "attempt", "text"]
         first = turn.first_seq

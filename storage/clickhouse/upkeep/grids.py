@@ -1,0 +1,149 @@
+"""Which rows have sums: ranges of `seq`, *grids*, whose records were added up once and need not be read for figures.
+
+Strategy: the sums of a grid are rows of several tables (`storage.clickhouse.upkeep.sums`), all with a number of their
+own; one row here, inserted when they are whole, makes them count. So whoever dies before leaves nothing behind that
+anybody reads, and two who add up the same grid make it twice, of which one is read. An erasure is noted here, too,
+before any of its records is hidden: the sums of grids that it touches are *void* from then on.
+
+Invariant: the sums of a grid that `covered` names are those of exactly the records of it that `Committed` shows. For a
+grid is read only where the store had as many erasures, when its sums were begun, as any erasure in it has by its
+number; and an erasure's number is higher than that of all states before it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from storage.clickhouse.link import LIMIT_S, Link
+from storage.relational.slices import Range
+from storage.relational.sql import MAX_INT
+
+GRID_ROWS: Final = 100_000
+"""Between two grids; to read so many rows takes some 100 ms."""
+GRIDS: Final = """CREATE TABLE IF NOT EXISTS grids (
+    first_seq Int64,
+    last_seq Int64,
+    -- Number of the sums, of whoever makes them; 0 of an erasure.
+    made UInt64,
+    -- Of the store, when the sums were begun; the number of the erasure.
+    erasures Int64,
+    -- begun, done or void
+    what String,
+    noted_s Int64
+) ENGINE = MergeTree ORDER BY (first_seq, last_seq, made)"""
+BEGUN_S: Final = 120
+"""How long a grid is left to whoever has begun it; sums that took longer do not count."""
+_INSERT: Final = "INSERT INTO grids SELECT $1, $2, $3, $4, $5, toInt64(toUnixTimestamp(now())) FROM system.one"
+_IN_TIME: Final = (
+    " WHERE (SELECT count() FROM grids "
+    "WHERE made = $3 AND what = 'begun' AND toInt64(toUnixTimestamp(now())) - noted_s < $6) > 0"
+)
+_READ: Final = "SELECT first_seq, last_seq, made, erasures, what, toInt64(toUnixTimestamp(now())) - noted_s FROM grids"
+_MAX_RUNS: Final = 64
+"""Ranges without a gap that a condition names; of more, the newest are read from sums."""
+
+
+class Grid(NamedTuple):
+    """One row of the table."""
+
+    first_seq: int
+    last_seq: int
+    made: int
+    erasures: int
+    what: str
+    age_s: int = 0
+    """Since it was noted, by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Rows that have sums."""
+
+    grids: tuple[Grid, ...] = ()
+    """Whose sums count, by `seq`, none over another."""
+
+    @property
+    def made(self) -> list[int]:
+        """The numbers of the sums that count."""
+        return [grid.made for grid in self.grids]
+
+    @property
+    def runs(self) -> list[Range]:
+        """The rows that have sums."""
+        return _runs(self.grids)
+
+    def within(self, seqs: Range) -> "Covered":
+        """Keep the grids that lie in a range as a whole, of the newest runs."""
+        inside = [grid for grid in self.grids if grid.first_seq >= seqs.first and grid.last_seq <= seqs.last]
+        runs = _runs(inside)
+        least = runs[-_MAX_RUNS].first if len(runs) > _MAX_RUNS else seqs.first
+        return Covered(tuple(grid for grid in inside if grid.first_seq >= least))
+
+
+NOTHING_COVERED: Final = Covered()
+
+
+async def read_grids(link: Link) -> list[Grid]:
+    """Read the whole table."""
+    return [Grid(*row) for row in await link.fetch(_READ, limit_s=LIMIT_S)]
+
+
+async def note(link: Link, seqs: Range, made: int, erasures: int, what: str) -> None:
+    """Insert a row."""
+    await link.execute(_INSERT, (seqs.first, seqs.last, made, erasures, what), limit_s=LIMIT_S)
+
+
+async def finish(link: Link, seqs: Range, made: int, erasures: int) -> None:
+    """Let sums count, unless they were begun so long ago that they may be taken for those of one who died."""
+    parameters = (seqs.first, seqs.last, made, erasures, "done", BEGUN_S)
+    await link.execute(_INSERT + _IN_TIME, parameters, limit_s=LIMIT_S)
+
+
+async def avoid(link: Link, seqs: Iterable[int], erasure: int, grid_rows: int) -> None:
+    """Make the sums void that an erasure with a number touches, before its records are hidden."""
+    numbers = sorted({(seq - 1) // grid_rows for seq in seqs})
+    for run in _neighbours(numbers):
+        touched = Range(run[0] * grid_rows + 1, (run[-1] + 1) * grid_rows)
+        await note(link, touched, 0, erasure, "void")
+
+
+async def avoid_all(link: Link, erasure: int) -> None:
+    """Make all sums void that there are."""
+    await note(link, Range(-MAX_INT, MAX_INT), 0, erasure, "void")
+
+
+def covered(grids: Sequence[Grid]) -> Covered:
+    """Choose the grids whose sums count: of two over the same rows always the same one."""
+    voids = [grid for grid in grids if grid.what == "void"]
+    counting: list[Grid] = []
+    for grid in sorted(grids, key=lambda grid: (grid.first_seq, grid.last_seq, -grid.made)):
+        if grid.what != "done" or void_number(grid, voids) > grid.erasures:
+            continue
+        if not counting or grid.first_seq > counting[-1].last_seq:
+            counting.append(grid)
+    return Covered(tuple(counting))
+
+
+def void_number(grid: Grid, voids: Sequence[Grid]) -> int:
+    """Tell the highest number of an erasure in a grid; 0 where nothing was erased."""
+    touching = (void.erasures for void in voids if void.first_seq <= grid.last_seq and void.last_seq >= grid.first_seq)
+    return max(touching, default=0)
+
+
+def _runs(grids: Iterable[Grid]) -> list[Range]:
+    runs: list[Range] = []
+    for grid in grids:
+        if runs and runs[-1].last + 1 == grid.first_seq:
+            runs[-1] = Range(runs[-1].first, grid.last_seq)
+        else:
+            runs.append(Range(grid.first_seq, grid.last_seq))
+    return runs
+
+
+def _neighbours(numbers: Sequence[int]) -> list[list[int]]:
+    """Part rising numbers where one is left out."""
+    runs: dict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(numbers):
+        runs[number - place].append(number)
+    return list(runs.values())
