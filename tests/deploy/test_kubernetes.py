@@ -1,0 +1,162 @@
+"""The manifests of deploy/kubernetes: settings are valid, ports and volumes agree, and no more is allowed than needed.
+
+What `kubectl kustomize` makes of them is not tested here, but validated by hand against the schemas of Kubernetes.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from proxy.settings.addresses import parse_address
+from proxy.settings.load import load
+from proxy.settings.model import Settings
+from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
+from tests.support.sidelog import ROOT
+
+FOLDER: Final = ROOT / "deploy" / "kubernetes"
+LONGEST_STOP_S: Final = Settings().proxy.limits.drain_timeout_s + KILL_AFTER_S + COLLECTOR_STOP_S
+"""What an orderly stop may take with default settings, seconds."""
+MIB: Final = 1 << 20
+PROCESSES_BYTES: Final = (60 + 120) * MIB
+"""Of one worker and the collector."""
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def pod(name: str) -> dict[str, Any]:
+    """Return the pod of one of the two ways to run sidelog: the sidecar's patch, or the gateway."""
+    template: dict[str, Any] = documents(FOLDER / name)[0]["spec"]["template"]
+    return template
+
+
+def container(name: str) -> dict[str, Any]:
+    """Return sidelog's container."""
+    spec = pod(name)["spec"]
+    (found,) = spec.get("initContainers", spec.get("containers", []))
+    assert isinstance(found, dict)
+    return found
+
+
+def environment(name: str) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container(name)["env"]}
+
+
+def settings(name: str) -> Settings:
+    """Load the settings the way the container does."""
+    file = FOLDER / name.replace("sidelog.yaml", "sidelog.toml") if name.startswith("gateway") else None
+    return load({}, environment(name), file)
+
+
+WAYS: Final = ("sidecar/sidecar.yaml", "gateway/sidelog.yaml")
+each_way = pytest.mark.parametrize("name", WAYS)
+
+
+@each_way
+def test_ports_are_those_of_the_settings(name: str) -> None:
+    """Each port that is declared is listened on by all addresses; the admin port stays in the pod."""
+    found = settings(name)
+    listens = {"proxy": found.proxy.listen, "health": found.admin.health_listen, "metrics": found.admin.metrics_listen}
+    declared = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
+    assert {key: parse_address(address) for key, address in listens.items()} == {
+        key: ("0.0.0.0", port) for key, port in declared.items()
+    }
+    assert parse_address(found.admin.listen)[0] == "127.0.0.1"
+    assert "10.0.0.0/8" in found.proxy.trusted_proxies
+
+
+@each_way
+def test_the_supervisor_is_probed(name: str) -> None:
+    """On open paths; a collector that restarts is no reason to kill or to take away the pod."""
+    probes = {key: value["httpGet"] for key, value in container(name).items() if key.endswith("Probe")}
+    assert {key: (get["path"], get["port"]) for key, get in probes.items()} == {
+        "startupProbe": ("/readyz", "health"),
+        "readinessProbe": ("/readyz", "health"),
+        "livenessProbe": ("/healthz", "health"),
+    }
+
+
+@each_way
+def test_shared_memory_holds_the_rings_of_a_reload(name: str) -> None:
+    """Rings of old and new workers, with their tables, fit into the volume, and that with processes into the limit."""
+    found = settings(name)
+    (volume,) = (each for each in pod(name)["spec"]["volumes"] if each["name"] == "sidelog-ring")
+    assert volume["emptyDir"]["medium"] == "Memory"
+    size = _bytes(volume["emptyDir"]["sizeLimit"])
+    assert size >= 2 * found.proxy.workers * (found.ring.bytes + 4 * MIB)
+    assert _bytes(container(name)["resources"]["limits"]["memory"]) >= size + PROCESSES_BYTES
+
+
+@each_way
+def test_data_lies_on_its_volume(name: str) -> None:
+    """Store and spool fit, and sidelog makes the directory itself."""
+    found = settings(name)
+    mounts = {mount["mountPath"]: mount["name"] for mount in container(name)["volumeMounts"]}
+    assert mounts["/dev/shm"] == "sidelog-ring"
+    assert (mounts["/var/lib/sidelog"], found.data_dir) == ("sidelog-data", "/var/lib/sidelog/data")
+    volumes = {each["name"]: each for each in pod(name)["spec"]["volumes"]}
+    claims = documents(FOLDER / name)[0]["spec"].get("volumeClaimTemplates", [])
+    sizes = {claim["metadata"]["name"]: claim["spec"]["resources"]["requests"]["storage"] for claim in claims}
+    size = sizes.get("sidelog-data") or volumes["sidelog-data"]["emptyDir"]["sizeLimit"]
+    assert _bytes(size) >= found.retention.max_bytes * 1.1 + found.spool.max_bytes
+    assert set(mounts.values()) == volumes.keys() | sizes.keys()
+
+
+@each_way
+def test_it_may_do_nothing_that_it_does_not_need(name: str) -> None:
+    """The restricted Pod Security Standard, with a root file system that is read only."""
+    assert container(name)["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+@each_way
+def test_nobody_kills_it_while_it_drains(name: str) -> None:
+    assert pod(name)["spec"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S
+
+
+def test_the_sidecar_is_native() -> None:
+    """An init container that restarts: it begins before the service, and ends after it."""
+    assert container("sidecar/sidecar.yaml")["restartPolicy"] == "Always"
+    assert "containers" not in pod("sidecar/sidecar.yaml")["spec"]
+
+
+def test_kustomizations_name_what_exists() -> None:
+    """Files and folders; a patch that finds no label would change nothing, and say nothing."""
+    for path in FOLDER.glob("*/kustomization.yaml"):
+        (made,) = documents(path)
+        files = [*made.get("resources", []), *made.get("components", [])]
+        files += [patch["path"] for patch in made.get("patches", []) if "path" in patch]
+        files += [file for each in made.get("configMapGenerator", []) for file in each["files"]]
+        assert files
+        assert [file for file in files if not (path.parent / file).exists()] == []
+    (sidecar,) = documents(FOLDER / "sidecar" / "kustomization.yaml")
+    for patch in sidecar["patches"]:
+        (target,) = (
+            each for each in documents(FOLDER / "example" / "app.yaml") if each["kind"] == patch["target"]["kind"]
+        )
+        key, _, value = patch["target"]["labelSelector"].partition("=")
+        assert target["metadata"]["labels"][key] == value
+
+
+def test_every_pod_is_scraped() -> None:
+    """The monitor selects both, by their labels, and asks the port that has nothing but metrics."""
+    (monitor,) = documents(FOLDER / "monitoring" / "podmonitor.yaml")
+    (selected,) = monitor["spec"]["selector"]["matchExpressions"]
+    assert {pod(name)["metadata"]["labels"][selected["key"]] for name in WAYS} == set(selected["values"])
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert all(endpoint["port"] in {port["name"] for port in container(name)["ports"]} for name in WAYS)
+
+
+def _bytes(quantity: str) -> int:
+    """Return a quantity of Kubernetes in bytes."""
+    return int(quantity[:-2]) * {"Mi": MIB, "Gi": 1 << 30}[quantity[-2:]]
