@@ -75,5 +75,8 @@ BACKENDS = (
     Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False),
 )
 
-JUDGED = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS[1:])
-"""Those with figures and searches of their own: the model would be judged by itself, and the memory is SQLite's."""
+USUAL = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS)
+"""All of them; the memory is SQLite's, and asked everything by `make wide` only."""
+
+JUDGED = USUAL[1:]
+"""Those with figures and searches of their own: the model would be judged by itself."""

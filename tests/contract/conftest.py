@@ -9,7 +9,7 @@ import pytest
 from storage.base import Storage
 from storage.clickhouse import link
 from storage.relational.reads import few
-from tests.contract.backends import BACKENDS, Backend
+from tests.contract.backends import USUAL, Backend
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "CONNECT_S", 60.0)
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+@pytest.fixture(params=USUAL, ids=lambda backend: backend.name)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend in turn."""
     chosen: Backend = request.param

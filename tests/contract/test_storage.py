@@ -12,7 +12,7 @@ from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.query import EVERYTHING, Count, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record
-from tests.contract.backends import Backend
+from tests.contract.backends import BACKENDS, Backend
 from tests.contract.listing import ALL, assert_untouched, listed
 from tests.storage.samples import (
     SOURCE,
@@ -26,6 +26,13 @@ from tests.storage.samples import (
 
 LONE_SURROGATE = "\udc80"
 TOO_LARGE = 1 << 63
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend in turn: the memory, too."""
+    chosen: Backend = request.param
+    return chosen
 
 
 # A batch is one transaction.
