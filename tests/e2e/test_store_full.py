@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_store_away import MIB, balanced, locked
-from tests.support.load import Load, await_more
+from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
 
@@ -85,7 +85,7 @@ def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstrea
     environ = {**ENVIRON, "SIDELOG_SPOOL__MAX_BYTES": str(SPOOL_BYTES)}
     spool = tmp_path / "data" / "spool"
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-        load = Load(sidelog.port)
+        load = Load(sidelog.port, pause_s=PAUSE_S)
         load.make_body = lambda: os.urandom(6000).hex().encode()
         with load:
             await_more(load.completed, 20)
@@ -106,7 +106,7 @@ def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str)
         small_disk(tmp_path / "disk", "48m"),
         Sidelog(tmp_path / "disk" / "data", upstream, environ=ENVIRON) as sidelog,
     ):
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
             ballast = fill(tmp_path / "disk", 64 << 10)
             eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)

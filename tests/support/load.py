@@ -51,7 +51,7 @@ class Clients:
         self.completed.append(response.headers["X-Sidelog-Id"])
 
 
-PAUSE_S = 0.005
+PAUSE_S = 0.02
 """Of clients whose number of requests does not matter: they leave some CPU to processes that start meanwhile."""
 
 
