@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running, service
+from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,9 @@ def test_a_start_says_where_everything_is(tmp_path: Path, upstream: str) -> None
             assert sidelog.token not in sidelog.log
 
 
-@pytest.mark.parametrize("command", ["query", "stats", "tail", "export csv", "get x", "health", "token show"])
+@pytest.mark.parametrize(
+    "command", ["query", wide("stats"), "tail", wide("export csv"), wide("get x"), "health", wide("token show")]
+)
 def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None:
     """Without a sidelog a command says so, and fails."""
     done = subprocess.run(
