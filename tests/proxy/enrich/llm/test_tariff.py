@@ -48,7 +48,7 @@ def test_every_model_of_the_list() -> None:
             assert ours(tariff, counts) == ours(tariff, counts) == listed(prices, counts), (prices, counts)
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(
     st.integers(0, len(PRICES) - 1),
     st.lists(
