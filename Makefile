@@ -32,15 +32,17 @@ setup: $(VENV)/.dev ## make .venv with everything the tests need
 run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy your own service
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
+# Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
+SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 USUAL := 'not long and not wide and not realworld and not clickhouse'
 
 test: check ## format, lint, types, layers, and the whole test suite
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL) --ignore=tests/test_house.py
+	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
 
 CLICKHOUSE_TESTS := tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
 
 test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse: Debian's server, and a sample over a current engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
+	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
 
 MAX_RETESTS := 10
 
@@ -62,7 +64,7 @@ compiled: $(VENV)/.dev ## data plane and record making compiled by mypyc, in a c
 
 # What compiled modules can break: themselves, their processes, and what is read of records. The rest does not import them.
 test-compiled: compiled ## the tests of what is compiled, over the compiled build
-	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL) tests/proxy tests/fuzz tests/e2e
+	@cd $(COMPILED) && $(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) tests/proxy tests/fuzz tests/e2e
 
 retest-compiled:
 	@$(MAKE) --no-print-directory -C $(COMPILED) retest
@@ -143,7 +145,7 @@ fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --see
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 wide: $(VENV)/.dev ## further variants of what make test tests a sample of
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'wide and not long and not clickhouse'
+	@$(BIN)/python -m pytest -q $(SPREAD) -m 'wide and not long and not clickhouse'
 
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long
