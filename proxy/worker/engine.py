@@ -241,12 +241,14 @@ class Engine:
         connection.check(now_ns)
         self._giving_way.note(connection, now_ns)
 
-    def drain(self) -> None:
-        """Finish: idle connections close now, the others after their exchange."""
+    async def drain(self) -> None:
+        """Finish: idle connections close now, a few in a turn of the loop, the others after their exchange.
+
+        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run.
+        """
         self.is_draining = True
         self.keeps_alive = False
-        for connection in list(self.connections):
-            connection.close_if_idle()
+        await self._look_at(self.connections, _close_if_idle, within_s=0)
 
     def abort(self) -> None:
         """End what is left: every exchange is recorded as `shutdown`."""
@@ -277,3 +279,7 @@ def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
 
 def _check(connection: Connection, now_ns: int) -> None:
     connection.check(now_ns)
+
+
+def _close_if_idle(connection: Connection, now_ns: int) -> None:
+    connection.close_if_idle()

@@ -208,7 +208,7 @@ class ProtocolPlane(DataPlane):
         self.stop_listening()
         if self._beginning:
             await asyncio.wait(self._beginning)
-        self.engine.drain()
+        await self.engine.drain()
         try:
             async with asyncio.timeout(self._drain_timeout_s):
                 while self._is_busy():  # noqa: ASYNC110 - an event would cost every request a check

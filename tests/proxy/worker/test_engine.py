@@ -319,6 +319,28 @@ async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path
     segment.close()
 
 
+async def test_a_drain_closes_a_few_idle_connections_in_a_turn(tmp_path: Path) -> None:
+    """Those whose exchanges still run go on in between; each is closed."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    closed = []
+
+    class Idle:
+        def close_if_idle(self) -> None:
+            closed.append(self)
+
+    engine.connections.update(Idle() for _ in range(1000))  # type: ignore[misc]
+    seen = [0]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(engine.drain(), name="drain")
+        while not draining.done():
+            await asyncio.sleep(0)
+            seen.append(len(closed))
+    assert len(set(closed)) == 1000
+    assert max(after - before for before, after in pairwise(seen)) <= 128
+    segment.unlink()
+    segment.close()
+
+
 async def test_an_exchange_that_cannot_be_shown_hides_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
