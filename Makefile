@@ -8,7 +8,7 @@ PEERS  := .venv-bench
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
+
+sbom: $(VENV)/.dev ## what is installed beside sidelog, and its licences: build/sbom.cdx.json (CycloneDX), build/licences.txt
+	@$(BIN)/python -m tests.support.sbom build
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
 PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
