@@ -1,6 +1,8 @@
 """What deploy/ says about sidelog is true: settings exist and are valid, flags exist, ports and directories agree."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -18,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 KUBERNETES = tuple(sorted((ROOT / "deploy" / "kubernetes").glob("*/*.yaml")))
 UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
+SOCKET = ROOT / "deploy" / "systemd" / "sidelog.socket"
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 FILES = (DOCKERFILE, *KUBERNETES, UNIT, COMPOSE)
 
@@ -159,11 +162,31 @@ def test_what_compiles_the_image_is_what_compiles_in_tests() -> None:
 
 def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:
     """The supervisor alone gets SIGTERM and time to drain, and systemd leaves shared memory alone."""
-    assert unit_settings("Type") == ["simple"]
+    assert (unit_settings("Type"), unit_settings("NotifyAccess")) == (["notify"], ["main"])
     assert unit_settings("KillMode") == ["mixed"]
     assert int(unit_settings("TimeoutStopSec")[0]) > LONGEST_STOP_S
     assert unit_settings("RemoveIPC") == ["no"]
     assert unit_settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
+    """Both units are valid, and what the service may do is little: an exposure of 2.0 at most, of 10."""
+    systemd_analyze = shutil.which("systemd-analyze")
+    if systemd_analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    service, socket = tmp_path / UNIT.name, tmp_path / SOCKET.name
+    service.write_text(re.sub(r"/opt/sidelog/bin/sidelog", "/bin/true", UNIT.read_text()))
+    socket.write_text(SOCKET.read_text())
+    for arguments in (("verify", service, socket), ("security", "--offline=true", "--threshold=20", service)):
+        run = subprocess.run([systemd_analyze, *arguments], capture_output=True, text=True, check=False, timeout=60)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_socket_unit_listens_where_the_settings_do() -> None:
+    """Data port first, then the admin port: sidelog tells them apart by their order."""
+    settings = load({"proxy.upstream": "http://127.0.0.1:3000"}, {}, None)
+    listens = re.findall(r"^ListenStream=(.*)$", SOCKET.read_text(), re.MULTILINE)
+    assert listens == [settings.proxy.listen, settings.admin.listen]
 
 
 def test_the_units_state_directory_is_the_data_directory() -> None:
