@@ -29,6 +29,9 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT: Final = re.compile("%[0-9a-fA-F]{2}")
 _UNICODE: Final = re.compile(r"\\u[0-9a-fA-F]{4}")
+_PERCENT_BYTES: Final = re.compile(rb"%[0-9a-fA-F]{2}")
+_UNICODE_BYTES: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
+"""Two patterns, because each begins with what is looked for in one step."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LEVELS: Final = 2
 """How often JSON escapes are read: the arguments of a tool are JSON in a string of JSON."""
@@ -75,6 +78,16 @@ def readings(text: str) -> list[str]:
 def reads_as_written(text: str) -> bool:
     """Whether every word of every reading is a part of the text in lower case: other escapes only separate words."""
     return text.isascii() and _PERCENT.search(text) is None and _UNICODE.search(text) is None
+
+
+def is_plain(text: bytes) -> bool:
+    """Tell the same of stored bytes."""
+    # One character is found ten times as quickly as two.
+    return (
+        text.isascii()
+        and (b"%" not in text or _PERCENT_BYTES.search(text) is None)
+        and (b"\\" not in text or _UNICODE_BYTES.search(text) is None)
+    )
 
 
 def unescape(text: str) -> str:

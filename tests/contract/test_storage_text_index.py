@@ -157,6 +157,32 @@ SEARCHES: Final = (
 )
 
 
+async def test_records_that_repeat_their_words_have_smaller_cells(
+    indexed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About half as many of them, from the second cell on, until there come others."""
+    monkeypatch.setattr(build, "CELL_ROWS", 1000)
+    monkeypatch.setattr(build, "CELL_BYTES", 20_000)
+    monkeypatch.setattr(build, "_SMALL_CELL_BYTES", 10_000)
+    monkeypatch.setattr(build, "MAX_CELLS", 256)
+    monkeypatch.setattr(merge, "MAX_CELLS", 256)
+    chosen = random.Random(1)
+    for bodies in (
+        [b"over and again " * 40 + b"%d" % number for number in range(200)],
+        [chosen.randbytes(300).hex(" ", 4).encode() for _ in range(200)],
+    ):
+        entries = [Entry(make_record(), Payload(b"", b"", make_body(body), None)) for body in bodies]
+        await indexed.commit(Batch("side-1", entries))
+    await index(indexed)
+    _, cells = await holders(indexed)
+    widths = [cell.rows.last - cell.rows.first + 1 for cell in cells if not cell.rows.first <= 200 <= cell.rows.last]
+    repeating = len([cell for cell in cells if cell.rows.last < 200])
+    assert 25 <= widths[0] <= 45
+    assert all(10 <= width <= 20 for width in widths[1:repeating])
+    assert all(20 < width <= 45 for width in widths[repeating + 2 : -1])
+    assert len(widths) > repeating + 4
+
+
 async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
     """Searches of words find what looking into each record finds."""
     for search in SEARCHES:

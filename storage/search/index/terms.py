@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
-from storage.search.words import MAX_WORD_CHARACTERS, decoded, has_unspaced, is_unspaced, readings, words
+from storage.search.words import MAX_WORD_CHARACTERS, decoded, has_unspaced, is_plain, is_unspaced, readings, words
 
 PREFIX_CHARACTERS: Final = 4
 """The first letters of a word are a term as well, so that what begins with them is found: 16 % more terms of prose."""
@@ -43,28 +43,28 @@ class Terms:
         """Add heads of messages, whose lines repeat."""
         texts = list(heads)
         whole = b"\n".join(texts)
-        is_plain = _is_plain(whole)
-        if not is_plain:
+        are_plain = is_plain(whole)
+        if not are_plain:
             self._add_pairs(texts)
-        self._add(set(whole.split(b"\n")), is_plain=is_plain)
+        self._add(set(whole.split(b"\n")), are_plain=are_plain)
 
     def add_bodies(self, bodies: Iterable[bytes]) -> None:
         """Add bodies, whose strings repeat where they are JSON."""
         for texts in _portions(bodies):
             whole = b'"'.join(texts)
-            is_plain = _is_plain(whole)
-            if not is_plain:
+            are_plain = is_plain(whole)
+            if not are_plain:
                 self._add_pairs(texts)
             for part in _cut(whole):
-                self._add(set(part.split(b'"')), is_plain=is_plain)
+                self._add(set(part.split(b'"')), are_plain=are_plain)
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Add texts of other kinds."""
         pieces = {text.encode("utf-8", "replace") for text in texts}
-        is_plain = all(map(_is_plain, pieces))
-        if not is_plain:
+        are_plain = all(map(is_plain, pieces))
+        if not are_plain:
             self._add_pairs(pieces)
-        self._add(pieces, is_plain=is_plain)
+        self._add(pieces, are_plain=are_plain)
 
     def signature(self) -> bytes:
         """Write the hashes of all terms: sorted numbers of 32 bits, little-endian."""
@@ -76,14 +76,14 @@ class Terms:
     def _add_pairs(self, texts: Iterable[bytes]) -> None:
         """Add what spans the pieces that texts are cut into: neighbours in scripts without spaces."""
         for text in texts:
-            if not _is_plain(text):
+            if not is_plain(text):
                 for reading in readings(decoded(text)):
                     if has_unspaced(reading):
                         self._terms.update(pair.encode() for pair in pairs(words(reading)))
 
-    def _add(self, pieces: set[bytes], *, is_plain: bool) -> None:
-        if not is_plain:
-            odd = {piece for piece in pieces if not _is_plain(piece)}
+    def _add(self, pieces: set[bytes], *, are_plain: bool) -> None:
+        if not are_plain:
+            odd = {piece for piece in pieces if not is_plain(piece)}
             for piece in odd:
                 self._terms.update(_terms_of(piece))
             pieces = pieces - odd
@@ -94,10 +94,11 @@ class Terms:
             self._add_plain(b" ".join(_BEHIND_ESCAPE.findall(plain)))
 
     def _add_plain(self, text: bytes) -> None:
-        found = set(text.translate(_WORDS_ONLY).split())
+        # Not a set of these first: each word would be put into two.
+        found = text.translate(_WORDS_ONLY).split()
         if max(map(len, found), default=0) > MAX_WORD_CHARACTERS:
-            found = {word[:MAX_WORD_CHARACTERS] for word in found}
-        self._terms |= found
+            found = [word[:MAX_WORD_CHARACTERS] for word in found]
+        self._terms.update(found)
 
 
 def term(word: str) -> int:
@@ -129,12 +130,6 @@ def _terms_of(piece: bytes) -> Iterator[bytes]:
             # Those of ASCII are made all at once, in the end.
             if not word.isascii() and len(word) >= PREFIX_CHARACTERS and word[:PREFIX_CHARACTERS].isalpha():
                 yield _PREFIX + word[:PREFIX_CHARACTERS].encode()
-
-
-def _is_plain(text: bytes) -> bool:
-    """Whether the words of a text are as they are written, or behind an escape of one letter."""
-    # One character is found twenty times as quickly as two.
-    return text.isascii() and b"%" not in text and (b"\\" not in text or b"\\u" not in text)
 
 
 def _portions(texts: Iterable[bytes]) -> Iterator[list[bytes]]:

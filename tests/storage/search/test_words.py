@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.search.words import MAX_WORD_CHARACTERS, decoded, fold, readings, unescape, words
+from storage.search.words import (
+    MAX_WORD_CHARACTERS,
+    decoded,
+    fold,
+    is_plain,
+    readings,
+    reads_as_written,
+    unescape,
+    words,
+)
 
 TEXTS = st.text() | st.text(alphabet=st.sampled_from('abcXYZ019_ -/.é漢字カなไทยéß\u0301İﬁ２²"\\%20nu'))
 
@@ -67,6 +76,13 @@ def test_escaped_text_is_read_as_it_was(text: str, ascii_only: bool) -> None:
     assert any(words(reading) == words(text) for reading in readings(once))
     assert any(words(reading) == words(text) for reading in readings(twice))
     assert any(words(reading) == words(text) for reading in readings(quote(text)))
+
+
+@given(st.lists(st.sampled_from(("%", "\\", "u", "0", "41", "a", "F", " ", "é")), max_size=12).map("".join))
+def test_bytes_are_as_plain_as_their_text(text: str) -> None:
+    """A % or a backslash alone reads as it is written."""
+    assert is_plain(text.encode()) == reads_as_written(text)
+    assert is_plain(b"100%, 50%zz, C:\\users, \\u12")
 
 
 def test_what_is_no_escape_stays() -> None:

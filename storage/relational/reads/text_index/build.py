@@ -29,7 +29,11 @@ from storage.search.index.segment import MAX_CELLS, merged
 T = TypeVar("T")
 
 CELL_BYTES: Final = 512 * 1024
-"""Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look through (1.5 ms)."""
+"""Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look through (1 ms)."""
+_SMALL_CELL_BYTES: Final = CELL_BYTES // 2
+"""The same where records have few words that others lack: 2 bytes of index more a record, half the time to look."""
+_REPETITIVE: Final = 40
+"""So many bytes of text for one of the signature, and more: bodies of JSON with some values have 80, prose has 19."""
 CELL_ROWS: Final = 1024
 _PARTS_AT_ONCE: Final = 64
 """Parts of a segment written in one transaction: 2 ms of the writer."""
@@ -60,10 +64,16 @@ class TextIndexer:
         self._write = write
         self._width = CELL_ROWS
         """Rows of the next cell, as those before had it."""
+        self._is_repetitive = False
+        """Whether the cell before was of records that have few words others lack."""
         self._from_seq = 0
         """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
         self._untidied = MAX_CELLS
         """Cells made since it was looked for some that make a segment, and for what has to go."""
+
+    @property
+    def _cell_bytes(self) -> int:
+        return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
     async def step(self) -> TextStep:
         """Make one cell, or one segment."""
@@ -104,11 +114,12 @@ class TextIndexer:
         if gap.is_empty:
             return None
         texts = await self._choose(session, gap)
-        is_full = texts.count >= CELL_ROWS or texts.size_bytes >= CELL_BYTES * 3 // 4
+        is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4
         if is_last and texts.rows.last == gap.last and not is_full:
             return None  # It still grows.
         if texts.count:
             cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
+            self._is_repetitive = len(cell.signature) * _REPETITIVE < texts.size_bytes
         else:
             cell = Cell(await _without_rows(session, gap, texts.rows), b"", 0)
         return _Made(cell, texts.count, (await session.state()).erasures)
@@ -119,11 +130,11 @@ class TextIndexer:
         while True:
             rows = Range(gap.first, min(gap.first + self._width - 1, gap.last))
             texts = await find_texts(session, rows)
-            if texts.size_bytes > CELL_BYTES * 3 // 2 and self._width > 1:
-                self._width = max(1, min(self._width // 2, self._width * CELL_BYTES // texts.size_bytes))
+            if texts.size_bytes > self._cell_bytes * 3 // 2 and self._width > 1:
+                self._width = max(1, min(self._width // 2, self._width * self._cell_bytes // texts.size_bytes))
                 is_too_wide = True
             elif (
-                texts.size_bytes < CELL_BYTES * 3 // 4
+                texts.size_bytes < self._cell_bytes * 3 // 4
                 and self._width < CELL_ROWS
                 and rows.last < gap.last
                 and not is_too_wide

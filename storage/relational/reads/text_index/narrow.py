@@ -12,27 +12,25 @@ Invariant: no row is left out that has the words.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
-from operator import itemgetter
-from typing import Any, Final
+from operator import add, eq, itemgetter
+from typing import Any, Final, cast
 
 import msgspec
+import re2
 
 from storage.relational.blocks.payloads import inflate
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.expression import Expression, Text, conjuncts
-from storage.search.words import decoded, fold, readings
+from storage.search.words import decoded, fold, is_plain, readings
 
 _COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, bodies_length"
 )
 _SEQ, _ERROR, _HEADS, _BODIES, _BODIES_OFFSET, _BODIES_LENGTH = 0, 3, 4, 7, 8, 9
 _blocks_of: Final = itemgetter(_HEADS, _BODIES)
-_PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
-_UNICODE: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
-"""Other escapes make no letter. Two patterns, because each begins with what is looked for in one step."""
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_GROUPS: Final = 32
 """Of what is looked into between two looks at the clock; one block of a conversation takes up to 2 MiB."""
@@ -140,9 +138,8 @@ def _places(texts: "_Texts", first: int, last: int, wanted: Sequence[bytes]) -> 
             yield first
         return
     whole = b"\n".join(some)
-    lower = whole.lower()
-    has_all = all(word in lower for word in wanted)
-    if has_all or not _reads_as_written(whole):
+    has_all = all(_pattern(word).search(whole) for word in wanted)
+    if has_all or not is_plain(whole):
         # What has to be read otherwise than it is written is so once, row by row.
         width = (last - first + _WAYS - 1) // _WAYS if has_all else 1
         for start in range(first, last, width):
@@ -157,8 +154,8 @@ class _Texts:
             *rows, strict=True
         )
         self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
-        self._heads = _values(_heads_decoder, blocks.get(heads[0]), heads_at, heads_lengths)
-        self._bodies = _values(_bodies_decoder, blocks.get(bodies[0]), bodies_at, bodies_lengths)
+        self._heads: list[_Heads] = _values(_heads_decoder, blocks.get(heads[0]), heads_at, heads_lengths)
+        self._bodies: list[_Bodies] = _values(_bodies_decoder, blocks.get(bodies[0]), bodies_at, bodies_lengths)
 
     def between(self, first: int, last: int) -> list[bytes]:
         """List the texts of some rows, the last one excluded."""
@@ -180,9 +177,21 @@ def _values(decoder: Any, block: bytes | None, starts: Sequence[int], lengths: S
     """Decode some values of a block at once; none of a block that is not there."""
     if block is None:
         return []
-    pieces = [block[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-    values: list[Any] = decoder.decode(b"".join([_LIST, len(pieces).to_bytes(4, "big"), *pieces]))
+    if all(map(eq, starts[1:], map(add, starts, lengths))):  # one directly after the other
+        raw = block[starts[0] : starts[-1] + lengths[-1]]
+    else:
+        raw = b"".join([block[start : start + length] for start, length in zip(starts, lengths, strict=True)])
+    values: list[Any] = decoder.decode(b"".join([_LIST, len(starts).to_bytes(4, "big"), raw]))
     return values
+
+
+@lru_cache(maxsize=64)
+def _pattern(word: bytes) -> re.Pattern[bytes]:
+    """Compile a pattern of google-re2 for a word of ASCII in any case: it takes half the time of `lower` and `in`."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.encoding = re2.Options.Encoding.LATIN1
+    return cast("re.Pattern[bytes]", re2.compile(word, options))
 
 
 def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
@@ -192,22 +201,13 @@ def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
     missing = [word for word in wanted if word not in lower]
     if not missing:
         return True
-    return not _reads_as_written(whole) and _can_read(texts, missing)
-
-
-def _reads_as_written(text: bytes) -> bool:
-    return (
-        text.isascii()
-        and (b"%" not in text or _PERCENT.search(text) is None)
-        # One character is found ten times as quickly as two.
-        and (b"\\" not in text or _UNICODE.search(text) is None)
-    )
+    return not is_plain(whole) and _can_read(texts, missing)
 
 
 def _can_read(texts: Iterable[bytes], missing: Sequence[bytes]) -> bool:
     """Whether some words are in the readings of texts, each text by itself: they may be coded differently."""
     for text in texts:
-        if not _reads_as_written(text):
+        if not is_plain(text):
             read = [fold(reading) for reading in readings(decoded(text))]
             missing = [word for word in missing if not any(word.decode() in reading for reading in read)]
         if not missing:

@@ -48,20 +48,19 @@ class Segment:
 
 async def covered(session: Session, within: Range) -> list[Range]:
     """List which rows are covered, in order, by cells and segments that reach into a range."""
-    mark, schema = session.dialect.placeholder, session.dialect.schema
     sql = " UNION ALL ".join(
-        f"SELECT first_seq, last_seq FROM {schema}{table} "
-        f"WHERE last_seq >= {mark(place)} AND first_seq <= {mark(place + 1)}"
-        for table, place in (("text_segments", 1), ("text_cells", 3))
+        f"SELECT first_seq, last_seq FROM {_table(session, table)} {_overlapping(session, table, place)}"
+        for table, place in (("text_segments", 1), ("text_cells", 4))
     )
-    rows = await session.fetch(f"{sql} ORDER BY 1", (within.first, within.last) * 2)
+    rows = await session.fetch(f"{sql} ORDER BY 1", _ends(within) * 2)
     return [Range(first, last) for first, last in rows]
 
 
 async def read_segments(session: Session, within: Range) -> list[Segment]:
     """Read what of the segments is read at once, in order."""
-    sql = f"SELECT first_seq, last_seq, starts FROM {_table(session, 'text_segments')} {_overlapping(session)}"
-    rows = await session.fetch(sql, (within.first, within.last))
+    where = _overlapping(session, "text_segments")
+    sql = f"SELECT first_seq, last_seq, starts FROM {_table(session, 'text_segments')} {where} ORDER BY first_seq"
+    rows = await session.fetch(sql, _ends(within))
     return [Segment(Range(first, last), _starts(first, starts)) for first, last, starts in rows]
 
 
@@ -69,9 +68,9 @@ async def read_cells(session: Session, within: Range) -> list[Cell]:
     """Read the cells that are in no segment, in order."""
     sql = (
         f"SELECT first_seq, last_seq, signature, newest_body_us FROM {_table(session, 'text_cells')} "
-        f"{_overlapping(session)}"
+        f"{_overlapping(session, 'text_cells')} ORDER BY first_seq"
     )
-    rows = await session.fetch(sql, (within.first, within.last))
+    rows = await session.fetch(sql, _ends(within))
     return [Cell(Range(first, last), bytes(signature), newest_us) for first, last, signature, newest_us in rows]
 
 
@@ -186,9 +185,20 @@ def _table(session: Session, name: str) -> str:
     return f"{session.dialect.schema}{name}"
 
 
-def _overlapping(session: Session) -> str:
-    mark = session.dialect.placeholder
-    return f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)} ORDER BY first_seq"
+def _overlapping(session: Session, name: str, number: int = 1) -> str:
+    """Write the condition on what reaches into a range, with parameters of `_ends` from a number on.
+
+    As no two overlap, what begins before the last one that begins before the range does not: it is not read.
+    """
+    mark, table = session.dialect.placeholder, _table(session, name)
+    return (
+        f"WHERE first_seq <= {mark(number)} AND last_seq >= {mark(number + 1)} AND first_seq >= "
+        f"coalesce((SELECT max(first_seq) FROM {table} WHERE first_seq <= {mark(number + 2)}), 0)"
+    )
+
+
+def _ends(within: Range) -> tuple[int, int, int]:
+    return within.last, within.first, within.first
 
 
 def _marks(session: Session, count: int) -> str:
