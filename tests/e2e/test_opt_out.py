@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sidelog import Sidelog
+from tests.support.wide import wide
 
 
 def post(sidelog: Sidelog, level: str) -> str:
@@ -20,7 +21,7 @@ def post(sidelog: Sidelog, level: str) -> str:
         return str(response.headers["X-Sidelog-Id"])
 
 
-@pytest.mark.parametrize("engine", ["protocol", "reference"])
+@pytest.mark.parametrize("engine", ["protocol", wide("reference")])
 def test_each_level_keeps_nothing_above_it(tmp_path: Path, upstream: str, engine: str) -> None:
     """`none` leaves no record, `meta` no heads, `headers` no bodies; metrics count all of them."""
     environ = {"SIDELOG_CAPTURE__OPT_OUT_HEADER": "X-Record"}
