@@ -65,13 +65,17 @@ async def fill(store: Storage) -> list[Record]:
 
 
 async def test_pages_follow_ids_offset_and_cursor(store: Storage) -> None:
-    """Filter, offset, limit and cursor cut the list that is sorted by id, both ways; the last page has no cursor."""
+    """Filter, offset, limit and cursor cut the list that is sorted by id, both ways; the last page has no cursor.
+
+    Each filter and order is tried with every third of the pages, the next one with those beside them.
+    """
     log = await fill(store)
     orders: tuple[Order, ...] = ("asc", "desc")
-    for filter, order in itertools.product(FILTERS, orders):
+    for number, (filter, order) in enumerate(itertools.product(FILTERS, orders)):
         matching = [record for record in log if matches(filter, record)][:: 1 if order == "asc" else -1]
         middle = id_number(matching[len(matching) // 2].id) if matching else 5
-        for limit, offset, after in itertools.product((0, 3, 1000), (0, 2, 500), (None, middle, -1, 1 << 130)):
+        pages = list(itertools.product((0, 3, 1000), (0, 2, 500), (None, middle, -1, 1 << 130)))
+        for limit, offset, after in pages[number % 3 :: 3]:
             query = RecordQuery(filter=filter, by="id", order=order, limit=limit, offset=offset, after=after)
             rest = [
                 record
