@@ -1,5 +1,8 @@
 """A ClickHouse under a sidecar: what goes wrong there is told, costs nothing, and is over when it is over there."""
 
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +26,9 @@ pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 MIB: Final = 1 << 20
 FEW_PARTS: Final = """<merge_tree>
 <parts_to_delay_insert>39</parts_to_delay_insert><parts_to_throw_insert>40</parts_to_throw_insert>
+</merge_tree>"""
+SLOW_MERGES: Final = """<merge_tree>
+<parts_to_delay_insert>10</parts_to_delay_insert><parts_to_throw_insert>1000</parts_to_throw_insert>
 </merge_tree>"""
 STEPS_S: Final = 120.0
 
@@ -160,6 +166,45 @@ def test_a_disk_of_the_server_that_is_full(tmp_path: Path, upstream: str) -> Non
         eventually(lambda: not reason(sidelog), STEPS_S)
         load.stop()
         check_accounts(sidelog, load.completed)
+
+
+@contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """Let nobody write below a directory; skips where that is not allowed."""
+    command = ["mount", "--bind", str(directory), str(directory)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("a directory cannot be mounted")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def test_a_disk_of_the_server_that_is_read_only(tmp_path: Path, upstream: str) -> None:
+    """As after an error of the disk: nothing is stored meanwhile, and all of it when it can be written again."""
+    with own_server("debian") as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 50)
+            eventually(lambda: balanced(sidelog)["stored"] > 0, STEPS_S)
+            with read_only(server.directory / "data" / "data" / name):
+                eventually(lambda: is_told(sidelog, "Read-only file system"), STEPS_S)
+                await_more(load.completed, 50)
+            eventually(lambda: not reason(sidelog), STEPS_S)
+        check_accounts(sidelog, load.completed)
+
+
+def test_merges_that_are_slow(tmp_path: Path, upstream: str) -> None:
+    """A server with too many parts takes longer for each insert: batches become larger, and there is no trouble."""
+    with own_server("debian", SLOW_MERGES) as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
+        server.ask(f"SYSTEM STOP MERGES {name}.records")
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            delayed = "SELECT value FROM system.events WHERE event = 'DelayedInserts'"
+            eventually(lambda: int(server.ask(delayed) or 0) > 3, STEPS_S)
+            await_more(load.completed, 50)
+        eventually(lambda: balanced(sidelog)["waiting"] == 0, STEPS_S)
+        check_accounts(sidelog, load.completed)
+        assert "the store is unavailable" not in sidelog.log
 
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(75, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
