@@ -29,6 +29,9 @@ _RECORD_MARKS: Final = 1024
 """Rows between two marks of records: a page reads few, and all their columns."""
 _PAYLOAD_MARKS: Final = 128
 """Rows between two marks of heads and bodies."""
+_NAMES: Final = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+_MADE: Final = " IF NOT EXISTS "
+"""Stands before the name of what a statement makes."""
 # Null where there is none: version 18 says 0 of the least of no numbers.
 _SPANS: Final = """CREATE VIEW IF NOT EXISTS spans AS
 SELECT toNullable(first_seq) AS first_seq, toNullable(last_seq) AS last_seq,
@@ -42,8 +45,11 @@ async def create(link: Link) -> Features:
     features = await read_features(link)
     compressed = " CODEC(ZSTD(1))" if features.has_codecs else ""
     seq, place = "seq Int64 ALIAS record_seq", f"id Int64 ALIAS record_seq * {1 << PLACE_BITS} + place"
-    if await _has_lost_sums(link):
+    existing = {name for (name,) in await over_tables(partial(link.fetch, _NAMES, limit_s=LIMIT_S))}
+    if not CUBES.keys() <= existing:
+        # An empty table of sums in the place of a lost one would be believed.
         await link.execute("DROP TABLE IF EXISTS grids", limit_s=LIMIT_S)
+        existing -= {"grids"}
     for statement in (
         COMMITS,
         GRIDS,
@@ -58,16 +64,10 @@ async def create(link: Link) -> Features:
         _SPANS,
         *tables_of_sums(),
     ):
-        await link.execute(statement, limit_s=LIMIT_S)
+        # A start waits a second for its store, and to look at each table takes longer than to look at all.
+        if statement.partition(_MADE)[2].split(maxsplit=1)[0] not in existing:
+            await link.execute(statement, limit_s=LIMIT_S)
     return features
-
-
-async def _has_lost_sums(link: Link) -> bool:
-    """Whether a table of sums is missing: an empty one in its place would be believed."""
-    found = await over_tables(
-        partial(link.fetch, "SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=LIMIT_S)
-    )
-    return not CUBES.keys() <= {name for (name,) in found}
 
 
 def _table(name: str, types: dict[str, str], key: str, *more: str, marks: int = 8192) -> str:

@@ -98,9 +98,11 @@ def test_streams_follow_the_writers(tmp_path: Path, upstream: str, url: str) -> 
     """Whoever follows it sees what another sidecar commits later."""
     writes = writer(tmp_path, upstream, url)
     with writes, Viewer(tmp_path / "shows", url) as shows:
+        eventually(lambda: not shows.ready_answer().get("away"))
         stream = HTTPConnection("127.0.0.1", shows.admin_port, timeout=60)
         stream.request("GET", "/api/records/stream", headers={"Authorization": f"Bearer {shows.token}"})
         answer = stream.getresponse()
+        assert answer.status == 200
         record = ask(writes, "/followed")
         while record not in (line := answer.readline().decode()):
             assert line
