@@ -77,20 +77,6 @@ def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
         assert set(re.findall(r"--[a-z-]+", flags)) <= options
 
 
-def test_the_settings_of_compose_are_valid() -> None:
-    """A sidecar over SQLite or ClickHouse, and one without a data port over that: ports, user and database agree."""
-    text = COMPOSE.read_text()
-    (url,) = set(re.findall(r"clickhouse://[\w:@/]+", text))
-    (file_url,) = re.findall(r"\$\{STORAGE:-(sqlite:[^}]+)\}", text)
-    for store in (url, file_url):
-        environment = {"SIDELOG_PROXY__UPSTREAM": "http://app:3000", "SIDELOG_STORAGE__URL": store}
-        assert settings_of(environment).storage.url == store
-    made = dict(re.findall(r"CLICKHOUSE_(\w+): (\w+)", text))
-    assert url == f"clickhouse://{made['USER']}:{made['PASSWORD']}@clickhouse/{made['DB']}"
-    assert set(re.findall(r":(\d+)\"", text)) == set(last("EXPOSE").split())
-    assert set(re.findall(r"stop_grace_period: (\d+)s", text)) == {f"{LONGEST_STOP_S + 10:.0f}"}
-
-
 def test_grace_periods_are_longer_than_a_stop() -> None:
     """Nobody kills sidelog while it still drains."""
     assert f"docker stop --time {LONGEST_STOP_S + 10:.0f}." in DOCKERFILE.read_text()
