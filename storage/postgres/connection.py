@@ -9,7 +9,7 @@ Invariant: after a transaction that failed or was cancelled, its connection is i
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode
@@ -182,6 +182,10 @@ def _is_about_a_value(sqlstate: str | None) -> bool:
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 
 
+_LEAST_LIMIT_MS: Final = 250
+"""A shorter limit does not outlast its statement; taking each back would be one more answer to wait for."""
+
+
 class Budget(ReadBudget):
     """The budget of a read within a transaction."""
 
@@ -195,9 +199,10 @@ class Budget(ReadBudget):
         if rest_ms <= 0:
             return None
         await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")
-        try:
+        rows = None
+        with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
-        except asyncpg.QueryCanceledError:
+        if rows is None or rest_ms < _LEAST_LIMIT_MS:
+            # What is left of the budget would limit what is fetched outside of it, too, and its end is no error there.
             await connection.execute("ROLLBACK TO SAVEPOINT slice")
-            return None
         return rows
