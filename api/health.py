@@ -117,6 +117,10 @@ class StatusShown(Struct):
     instance: str | UnsetType = UNSET
     uptime_s: float | UnsetType = UNSET
     draining: bool | UnsetType = UNSET
+    ready: bool | UnsetType = UNSET
+    """Whether traffic may come, as `/readyz` says."""
+    reasons: list[str] | UnsetType = UNSET
+    """Why it may not, or what is degraded."""
     workers: list[WorkerShown] | UnsetType = UNSET
     rings: list[RingShown] | UnsetType = UNSET
     collector: CollectorShown | UnsetType = UNSET
@@ -165,8 +169,10 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Return the state of the processes, the queues and the store."""
-    return json_response(services_of(request).status())
+    """Return the state of the processes, the queues and the store, and what `/readyz` says of it."""
+    services = services_of(request)
+    is_ready, members = services.is_ready()
+    return json_response({**services.status(), "ready": is_ready, "reasons": members.get("reasons", [])})
 
 
 async def ledger(request: web.Request) -> web.Response:

@@ -68,7 +68,9 @@ def test_a_store_removed_under_a_running_sidelog_is_told(
         lost = asked - stored(sidelog)
         assert (gap["reason"], gap["count"]) == ("store_removed", len(lost))
         assert ledger["received"] == len(asked) + 1
-        assert sidelog.api("/api/status")["storage"]["replaced"] == {"damaged": 0, "removed": 1}
+        status = sidelog.api("/api/status")
+        assert status["storage"]["replaced"] == {"damaged": 0, "removed": 1}
+        assert ("the data directory was removed: restart" in status["reasons"]) is (what == "directory")
         assert "the file of the store was removed while sidelog ran, its records are lost" in sidelog.log
         assert sidelog.ready_answer()["ready"]
         assert sidelog.ready_answer()["degraded"] is (what == "directory")

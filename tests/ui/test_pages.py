@@ -110,6 +110,21 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
     assert await site.page.evaluate(label) == '"PID"'
 
 
+@pytest.mark.parametrize(
+    ("ready", "reason", "verdict"),
+    [
+        (False, "nobody reads the ring of worker 1: its records are lost when it ends", "Not ready"),
+        (True, "the data directory was removed: restart", "Degraded"),
+    ],
+)
+async def test_health_says_what_readiness_says(site: Site, ready: bool, reason: str, verdict: str) -> None:
+    """A store that is there and a ledger that balances are not all that counts."""
+    site.world.ready = (ready, {"degraded": ready, "reasons": [reason]})
+    await site.open("/health")
+    await site.page.wait_for(".verdict", verdict)
+    await site.page.wait_for(".verdict-text", f"{reason[0].upper()}{reason[1:]}.")
+
+
 async def test_health_shows_the_export(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One panel a signal, with what is wrong; none without an export."""
     await site.open("/health")

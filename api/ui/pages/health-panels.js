@@ -27,6 +27,7 @@ function verdict(parts, status, samples) {
       "Does not balance",
       `${count(Math.abs(parts.missing))} records are unaccounted for. This is a bug in sidelog: report it with the log.`,
     ];
+  if (!status.ready && !status.draining) return ["error", "Not ready", sentence(status.reasons)];
   if (!status.storage.up)
     return [
       "error",
@@ -40,6 +41,7 @@ function verdict(parts, status, samples) {
       `${count(parts.spooled)} records are still in the spool${toGo(samples)}. Requests are not affected.`,
     ];
   if (status.draining) return ["warn", "Draining", "sidelog is shutting down."];
+  if (status.reasons.length) return ["warn", "Degraded", sentence(status.reasons)];
   if (status.rings.some((ring) => !ring.worker_alive))
     return ["warn", "A worker is down", "It is being restarted; the records in its ring are kept."];
   if (status.rings.some((ring) => fill(ring) >= FULL))
@@ -49,6 +51,11 @@ function verdict(parts, status, samples) {
       "Bodies are left out of records until the store catches up with the traffic.",
     ];
   return ["", "Healthy", "All records received are stored or pending."];
+}
+
+function sentence(reasons) {
+  const text = reasons.join("; ");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** How long the spool needs at the pace of the last samples; empty when it does not shrink. */
