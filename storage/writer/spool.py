@@ -91,6 +91,7 @@ class Spool:
         self._max_segments = max_bytes // self.segment_bytes
 
         self._files = threading.RLock()
+        self._is_closed = False
         self._segment: _Segment | None = None
         self._paths: list[Path] = []
         self._pending: deque[FrameLocation] = deque()
@@ -249,7 +250,8 @@ class Spool:
     def collect(self) -> None:
         """Delete the segments of which everything is replayed."""
         with self._files:
-            self._collect()
+            if not self._is_closed:
+                self._collect()
 
     def _collect(self) -> None:
         needed = {location.path for location in self._pending}
@@ -269,12 +271,15 @@ class Spool:
             self._paths.remove(path)
 
     def close(self) -> None:
-        """Sync and close; the files stay."""
+        """Sync and close; the files stay, and nothing that still comes from another thread changes them."""
         with self._files:
             self.synchronize()
             self._close_segment()
+            self._is_closed = True
 
     def _write(self, head: bytes, packed: bytes) -> FrameLocation:
+        if self._is_closed:
+            raise SpoolFull("the spool is closed")
         size = len(head) + len(packed)
         if self._segment is not None and self._segment.end + size > self.segment_bytes:
             self.synchronize()

@@ -254,6 +254,10 @@ def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
     working.join(60)
     closing.join(60)
     assert spool.errors == 0
+    with pytest.raises(SpoolFull, match="the spool is closed"):
+        spool.write(make_batch(2), opened_at_us=7, is_doubtful=False)
+    spool.settle(Position(offset=1, taken=3))
+    spool.collect()
     assert contents(opened(tmp_path)) == [batch.entries]
 
 
