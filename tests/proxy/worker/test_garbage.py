@@ -97,8 +97,7 @@ ACTS: dict[str, Callable[[Client], None]] = {
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # what the other tests keep need not be counted: most of a second each time
+    gc.freeze()  # what there is need neither be counted nor looked through: most of a second each time
     gc.disable()
     try:
         yield
