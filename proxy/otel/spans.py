@@ -99,7 +99,7 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> Attributes:
         "network.protocol.name": "http",
         "network.transport": "tcp",
         "rpc.response.status_code": _text(failure, "code"),
-        "error.type": first_of((_text(failure, "type"), "tool_error")) if is_error else None,
+        "error.type": first_of((_text(failure, "code"), _text(failure, "type"), "tool_error")) if is_error else None,
         "sidelog.record.id": format_id(call.record_id),
         "sidelog.mcp.server": call.server_label,
         "sidelog.cost_usd": call.cost_usd or None,
