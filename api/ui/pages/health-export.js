@@ -26,7 +26,7 @@ function exported(signal) {
       ["Behind", durationText(Math.round(signal.lag_s * 1e6))],
       ["Refused", count(signal.rejected), `${unitName}, passed over`],
       ["Missed", count(signal.missed_records), "records deleted before they were sent"],
-      ["Failed requests", count(failures), "sent again"],
+      ["Failed requests", count(failures), "sent again, or in parts"],
     ]),
   );
 }

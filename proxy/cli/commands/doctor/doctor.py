@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding, State
-from proxy.cli.commands.doctor.network import check_ports, check_upstreams
+from proxy.cli.commands.doctor.network import check_ports, check_receiver, check_upstreams
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
@@ -199,6 +199,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_clock,
     check_ports,
     check_upstreams,
+    check_receiver,
 )
 
 

@@ -1,4 +1,4 @@
-"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and who is upstream."""
+"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and are others there."""
 
 import errno
 import socket
@@ -12,7 +12,7 @@ from proxy.process.data_dir import LISTENS_NAME, is_in_use, read_state
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.model import Settings
 
 CONNECT_S: Final = 3.0
 MAX_AT_ONCE: Final = 16
@@ -71,7 +71,10 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
     """Connect to each upstream, all at the same time; sidelog starts without them too, so nobody there is a warning."""
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
-        errors = {upstream: pool.submit(_connect_error, route) for upstream, route in routes.items()}
+        errors = {
+            upstream: pool.submit(_connect_error, upstream, route.upstream_ca_file, is_verified=route.tls_verify)
+            for upstream, route in routes.items()
+        }
         for upstream, error in errors.items():
             reason = error.result()
             if reason is None:
@@ -81,13 +84,27 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
                 yield Finding("warn", "upstream", f"{upstream}: {reason}", fix)
 
 
-def _connect_error(route: RouteSettings) -> str | None:
-    """Connect as a worker would, up to the end of the TLS handshake; return what went wrong."""
+def check_receiver(settings: Settings) -> Iterator[Finding]:
+    """Connect to the OpenTelemetry receiver; what is recorded waits in the store, so nobody there is a warning."""
+    endpoint = settings.otel.endpoint
+    if not endpoint:
+        return
+    scheme, _, rest = endpoint.partition("://")
+    reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", settings.otel.ca_file, is_verified=True)
+    if reason is None:
+        yield Finding("ok", "OpenTelemetry", f"{endpoint} accepts connections")
+    else:
+        fix = "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
+        yield Finding("warn", "OpenTelemetry", f"{endpoint}: {reason}", fix)
+
+
+def _connect_error(origin: str, ca_file: str, *, is_verified: bool) -> str | None:
+    """Connect as sidelog would, up to the end of the TLS handshake; return what went wrong."""
     try:
-        address = parse_upstream(route.upstream)
+        address = parse_upstream(origin)
         with _connected(address) as connection:
             if address.scheme == "https":
-                context = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
+                context = upstream_context(ca_file, is_verified=is_verified)
                 context.wrap_socket(connection, server_hostname=address.host).close()
     except (OSError, ValueError) as error:
         return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
