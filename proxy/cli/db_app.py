@@ -1,6 +1,8 @@
 """The `sidelog db` commands, declared; what they do is in `proxy/cli/commands/db.py`."""
 
 import os
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -40,3 +42,19 @@ def db_vacuum(config: Config = None, data_dir: DataDir = None, as_json: Json = F
     from proxy.cli.commands import db as command
 
     return command.vacuum(command.settings_of(config, data_dir, os.environ), as_json=as_json)
+
+
+@db_app.command("backup")
+def db_backup(
+    file: Annotated[Path, typer.Argument(help="New file for the copy.")],
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> int:
+    """Copy a store on SQLite into a file, as it is at this moment; sidelog may be running.
+
+    Example: sidelog db backup records.db
+    """
+    from proxy.cli.commands import db as command
+
+    return command.backup(command.settings_of(config, data_dir, os.environ), file, as_json=as_json)

@@ -1,18 +1,25 @@
-"""`sidelog db status|migrate|vacuum`: the store itself, opened beside a sidelog that may be running.
+"""`sidelog db status|migrate|vacuum|backup`: the store itself, opened beside a sidelog that may be running.
 
 `status` writes nothing: a store whose layout is older than this program is described as far as that goes, because
 opening it to write brings it up to date.
 """
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
 
-from proxy.cli.commands.output import say, say_json
+import msgspec
+
+from proxy.cli.commands.doctor.store import sqlite_path
+from proxy.cli.commands.output import CommandError, say, say_json
 from proxy.cli.commands.store import check_exists, settings_of, with_store
 from proxy.settings.model import Settings
 from storage.base import Storage
-from storage.errors import SchemaTooOld
+from storage.errors import SchemaTooOld, StorageUnavailable
+from storage.sqlite.backup import back_up
 
-__all__ = ["migrate", "settings_of", "status", "vacuum"]
+__all__ = ["backup", "migrate", "settings_of", "status", "vacuum"]
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
@@ -54,6 +61,46 @@ def vacuum(settings: Settings, *, as_json: bool) -> int:
         return {"location": after.location, "size_bytes_before": before, "size_bytes": after.size_bytes}
 
     _print(with_store(settings, read), as_json=as_json)
+    return 0
+
+
+def backup(settings: Settings, target: Path, *, as_json: bool) -> int:
+    """Copy a store on SQLite, and look into the copy.
+
+    Raises:
+        CommandError: the store is another one, or the copy cannot be made.
+    """
+    check_exists(settings)
+    source = sqlite_path(settings)
+    if source is None:
+        scheme = settings.storage.url.partition(":")[0]
+        raise CommandError(f"this copies stores on SQLite, and the store is {scheme}: use the server's own backup")
+    began_s = time.monotonic()
+    try:
+        back_up(source, target)
+    except (OSError, StorageUnavailable) as error:
+        raise CommandError(f"no backup was made: {error}") from error
+    took_s = round(time.monotonic() - began_s, 1)
+
+    async def read(storage: Storage) -> dict[str, object]:
+        info = await storage.info()
+        return {
+            "location": info.location,
+            "records": info.rows,
+            "last_seq": info.last_seq,
+            "layout": info.schema_version,
+        }
+
+    url = f"sqlite:///{quote(str(target.absolute()))}"
+    copied = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
+    try:
+        found = with_store(copied, read, is_read_only=True)
+    except SchemaTooOld as old:
+        found = {"location": str(target), "layout": old.layout}
+    found |= {"size_bytes": target.stat().st_size, "took_s": took_s}
+    if settings.keys.url:
+        found["api_keys"] = "are in the store of keys.url, which is not in this copy"
+    _print(found, as_json=as_json)
     return 0
 
 

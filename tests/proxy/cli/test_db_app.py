@@ -71,14 +71,60 @@ def test_vacuum_gives_space_back(data_dir: Path, capsys: pytest.CaptureFixture[s
     assert asked(capsys, "db", "status", "--data-dir", str(data_dir))["records"] == 20
 
 
-@pytest.mark.parametrize("command", ["status", "migrate", "vacuum"])
+def test_backup_copies_the_store(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One file, for its owner only, that is a store by itself."""
+    copy = data_dir / "a copy?.db"
+    found = asked(capsys, "db", "backup", str(copy), "--data-dir", str(data_dir))
+    assert (found["records"], found["last_seq"]) == (20, 40)
+    assert found["size_bytes"] == copy.stat().st_size
+    assert copy.stat().st_mode & 0o777 == 0o600
+    moved = data_dir / "moved"
+    moved.mkdir()
+    copy.rename(moved / "sidelog.db")
+    assert asked(capsys, "db", "status", "--data-dir", str(moved))["records"] == 20
+
+
+def test_backup_copies_a_store_of_an_older_layout_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As before an upgrade."""
+    with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("CREATE TABLE something (x)")
+    found = asked(capsys, "db", "backup", str(tmp_path / "copy.db"), "--data-dir", str(tmp_path))
+    assert found["layout"] == 0
+
+
+def test_backup_replaces_no_file(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does it write where another one may be writing."""
+    copy = data_dir / "copy.db"
+    for name in ("copy.db", "copy.db.partial"):
+        there = data_dir / name
+        there.write_text("something else")
+        assert main(["db", "backup", str(copy), "--data-dir", str(data_dir)]) == 1
+        assert name in capsys.readouterr().err
+        assert there.read_text() == "something else"
+        there.unlink()
+    assert not copy.exists()
+
+
+def test_backup_of_another_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what copies that one."""
+    (tmp_path / "sidelog.toml").write_text('storage.url = "postgresql://user:secret@127.0.0.1:1/logs"')
+    command = ["db", "backup", str(tmp_path / "copy.db"), "--config", str(tmp_path / "sidelog.toml")]
+    assert main([*command, "--data-dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "the store is postgresql" in error
+    assert "secret" not in error
+
+
+@pytest.mark.parametrize("command", [["status"], ["migrate"], ["vacuum"], ["backup", "copy.db"]])
 def test_a_store_that_is_not_there_is_not_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a file, and for a store in memory, the command fails with one line and makes nothing."""
-    assert main(["db", command, "--data-dir", str(tmp_path)]) == 1
+    monkeypatch.chdir(tmp_path)
+    assert main(["db", *command, "--data-dir", str(tmp_path)]) == 1
     assert "there is no" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv("SIDELOG_STORAGE__URL", "memory:")
-    assert main(["db", command, "--data-dir", str(tmp_path)]) == 1
+    assert main(["db", *command, "--data-dir", str(tmp_path)]) == 1
     assert "in memory" in capsys.readouterr().err
