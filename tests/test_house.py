@@ -5,6 +5,7 @@
 
 import ast
 import json
+import posixpath
 import re
 import subprocess
 import sys
@@ -223,7 +224,8 @@ def _prose(path: Path) -> list[str]:
 def _exists(cited: str, by: Path, names: set[str], paths: set[str]) -> bool:
     if "/" not in cited:
         return cited in names or cited in ("state.json", "pyproject.toml", "openapi.json")
-    return cited in paths or str(by.parent / cited) in paths or any(path.endswith(f"/{cited}") for path in paths)
+    beside = posixpath.normpath(posixpath.join(by.parent, cited))
+    return cited in paths or beside in paths or any(path.endswith(f"/{cited}") for path in paths)
 
 
 @pytest.mark.parametrize("word", ["seed 00", "house.md", "headroom.md"])

@@ -46,7 +46,7 @@ def db_vacuum(config: Config = None, data_dir: DataDir = None, as_json: Json = F
 
 @db_app.command("backup")
 def db_backup(
-    file: Annotated[Path, typer.Argument(help="New file for the copy.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the copy.")],
     config: Config = None,
     data_dir: DataDir = None,
     as_json: Json = False,

@@ -15,7 +15,7 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.deploy.test_deploy import DOCKERFILE, LONGEST_STOP_S
 from tests.deploy.test_rules import FILES as RULES
-from tests.support.prometheus import find
+from tests.support.programs import find
 from tests.support.sidelog import ROOT
 
 FOLDER: Final = ROOT / "deploy"

@@ -16,7 +16,8 @@ from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, path_of, text_of
 from deploy.dashboards.model import COLUMNS, render
 from tests.deploy.test_rules import FILES as RULES
 from tests.support.monitored import Monitored, monitored
-from tests.support.prometheus import Prometheus, find, scraping
+from tests.support.programs import find
+from tests.support.prometheus import Prometheus, scraping
 from tests.support.promql import labels_of, names_in, unknown
 from tests.support.sidelog import eventually
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.support.monitored import monitored
-from tests.support.prometheus import find
+from tests.support.programs import find
 from tests.support.promql import labels_of, names_in, unknown
 from tests.support.sidelog import ROOT
 

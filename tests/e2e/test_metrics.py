@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.support.prometheus import find, scraping
+from tests.support.programs import find
+from tests.support.prometheus import scraping
 from tests.support.sidelog import ROOT, Sidelog, eventually
 
 BUCKET: Final = 2 ** (1 / 8)

@@ -1,8 +1,6 @@
 """A real Prometheus that scrapes every second, and promtool; without them tests are skipped, in CI they fail."""
 
 import json
-import os
-import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -12,18 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.support.programs import find
 from tests.support.sidelog import free_port
-
-
-def find(program: str) -> str:
-    """Return where `prometheus` or `promtool` is."""
-    found = shutil.which(program)
-    if found is None:
-        assert not os.environ.get("CI"), f"{program} is required in CI"
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 class Prometheus:

@@ -53,6 +53,7 @@ ARGUMENTS = {
     "view save": "x",
     "view rename": "x y",
     "view delete": "x",
+    "db backup": "copy.db",
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
@@ -100,7 +101,7 @@ def test_the_documented_commands_are_there() -> None:
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("view list", "view show", "view save", "view rename", "view delete"),
             *("config check", "config show", "token show", "token rotate"),
-            *("db status", "db migrate", "db vacuum"),
+            *("db status", "db migrate", "db vacuum", "db backup"),
         )
     )
 

@@ -1,0 +1,95 @@
+"""What the guides tell people to type and to write down, done as they say."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from proxy.http1.errors import STATUS_OF
+from storage.ledger import DROP_REASONS
+from tests.e2e.test_documented_commands import World, execute
+from tests.support.certificate import self_signed
+from tests.support.providers.upstream import application
+from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import running
+
+PAGES: Final = [*sorted((ROOT / "docs/guides").glob("*.md")), *sorted((ROOT / "docs/operations").glob("*.md"))]
+_NEW_DIRECTORY: Final = "/var/backups"
+_WITH_TOKENS: Final = "query=model:*%20tokens:>0"
+
+
+def blocks(language: str) -> dict[str, str]:
+    """The blocks of a language, by page and number."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        texts = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+        found |= {f"{page.stem}-{number}": text for number, text in enumerate(texts)}
+    return found
+
+
+SHELL: Final = blocks("sh")
+TOML: Final = blocks("toml")
+PYTHON: Final = blocks("python")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[World]:
+    """What the guides assume: sidelog runs, and has seen traffic."""
+    directory = tmp_path_factory.mktemp("guides")
+    with Sidelog(directory / "data", upstream) as sidelog:
+        yield World(sidelog, upstream, directory)
+
+
+@pytest.fixture(scope="module")
+def before_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+    """A sidelog in front of what answers as providers of models do."""
+    with running(application(0)) as models, Sidelog(tmp_path_factory.mktemp("models") / "data", models) as sidelog:
+        yield sidelog
+
+
+@pytest.mark.parametrize("name", SHELL)
+def test_commands_of_a_guide_work(world: World, name: str) -> None:
+    """Each line ends with 0, or prints what it is for until it is interrupted."""
+    for written in SHELL[name].splitlines():
+        line = re.sub(r"\s+# .*", "", written).replace(_NEW_DIRECTORY, str(world.directory))
+        assert "Traceback" not in execute(world, line), line
+
+
+@pytest.mark.parametrize("name", TOML)
+def test_a_configuration_of_a_guide_is_valid(tmp_path: Path, name: str) -> None:
+    """As `sidelog config check` says; files that it names are there."""
+    text = TOML[name]
+    if "tls_cert_file" in text:
+        cert, key = self_signed(tmp_path)
+        text = text.replace("/etc/sidelog/cert.pem", str(cert)).replace("/etc/sidelog/key.pem", str(key))
+    (tmp_path / "sidelog.toml").write_text(text)
+    command = [sys.executable, "-m", "proxy", "config", "check", "--config", str(tmp_path / "sidelog.toml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_a_program_of_a_guide_is_recorded(before_models: Sidelog, name: str) -> None:
+    """It runs as it is written, and its call has a model and tokens."""
+    before = len(before_models.records(_WITH_TOKENS))
+    program = PYTHON[name].replace(":8080", f":{before_models.port}")
+    environ = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-ant-none", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert eventually(lambda: len(before_models.records(_WITH_TOKENS)) > before)
+
+
+def test_every_error_and_every_loss_is_explained() -> None:
+    """Troubleshooting names all codes with their status, and all reasons of drops."""
+    text = (ROOT / "docs/operations/troubleshooting.md").read_text()
+    rows = dict(re.findall(r"^\| (`[a-z0-9_`, ]+`) \| (\d+) \|", text, re.M))
+    told = {code: int(status) for codes, status in rows.items() for code in re.findall(r"`(\w+)`", codes)}
+    assert told == STATUS_OF
+    assert [reason for reason in DROP_REASONS if f"`{reason}`" not in text] == []
