@@ -1,6 +1,7 @@
 """Which tests of the contract run over ClickHouse when: all with `make test-clickhouse`, some with `make test`.
 
-Of tests that differ in a parameter only, the current engine is asked a sample: the others are `wide`.
+Of tests that differ in a parameter only, the current engine is asked a sample, and of those that ask it hundreds of
+times nothing: the others are `wide`.
 """
 
 from collections import Counter
@@ -15,6 +16,14 @@ SAMPLE: Final = frozenset({"test_storage.py", "test_storage_by_id.py"})
 SAMPLED: Final = 6
 """Of a test's parameters every sixth is asked of the current engine, too."""
 
+TALKATIVE: Final = frozenset({
+    "test_the_size_never_passes_the_cap", "test_filters_are_literal", "test_pages_follow_ids_offset_and_cursor",
+    "test_every_answer_is_that_of_the_records_left", "test_a_floor_hides_at_once_and_deletion_changes_nothing",
+    "test_a_search_finds_what_it_means", "test_not_finds_all_others", "test_fields_restrict_together",
+    "test_cursors_lead_through_everything",
+})  # fmt: skip
+"""Tests of hundreds of statements, which the front of the current engine answers one after the other."""
+
 
 def mark(items: list[pytest.Item]) -> None:
     """Mark the tests over ClickHouse."""
@@ -27,7 +36,7 @@ def mark(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.clickhouse)
         if backend.name == "clickhouse-chdb":
             test = item.nodeid.partition("[")[0]
-            if asked[test] % SAMPLED:
+            if asked[test] % SAMPLED or test.rpartition("::")[2] in TALKATIVE:
                 item.add_marker(pytest.mark.wide)
             asked[test] += 1
 

@@ -17,13 +17,18 @@ STEPS = [
     "make ui-setup", "make clickhouse-setup PYTHON=python3", "make test PYTHON=python3", "make retest PYTHON=python3",
 ]  # fmt: skip
 """How `make` is called where the tests fail."""
+_REST = ("wide", "test-clickhouse", "test-compiled", "docs-setup", "docs")
+ALL_STEPS = [*STEPS[:3], *(f"make {name} PYTHON=python3" for name in _REST)]
+"""The same where they pass."""
 
 
 class Machine:
     """A machine that has only what is put on its PATH; every tool says how it was called."""
 
-    def __init__(self, directory: Path, tools: tuple[str, ...], user_id: int = 0, *, has_sudo: bool = False) -> None:
-        """Put tools on it: `apt-get install` brings make and python3, `make` ends with code 7."""
+    def __init__(
+        self, directory: Path, tools: tuple[str, ...], user_id: int = 0, *, has_sudo: bool = False, make_code: int = 7
+    ) -> None:
+        """Put tools on it: `apt-get install` brings make and python3, `make` ends with a code."""
         self._bin, self._log, self.vectors = directory / "bin", directory / "log", directory / "vectors"
         self._bin.mkdir()
         self.vectors.mkdir()
@@ -36,7 +41,7 @@ class Machine:
         for name in tools:
             match name:
                 case "make":
-                    self._tool("make", "exit 7")
+                    self._tool("make", f"exit {make_code}")
                 case "python3":
                     (self._bin / "python3").symlink_to(sys.executable)
                 case _:
@@ -73,6 +78,13 @@ def test_a_prepared_machine_only_runs_the_tests(tmp_path: Path) -> None:
     assert code == 7, said
     assert calls == STEPS
     assert "nothing to install" in said
+
+
+def test_what_passes_is_followed_by_everything(tmp_path: Path) -> None:
+    """One suite after the other, nothing twice."""
+    code, said, calls = Machine(tmp_path, TOOLS, make_code=0).run()
+    assert code == 0, said
+    assert calls == ALL_STEPS
 
 
 def test_published_vectors_are_fetched_where_they_are_missing(tmp_path: Path) -> None:
