@@ -22,6 +22,7 @@ _HIDDEN: Final = " UNION ALL ".join(
     f"SELECT '{table}', count() FROM {table} WHERE {seq} <= {'$2' if table == 'bodies' else '$1'}"
     for table, seq in SEQ.items()
 )
+_TRIES: Final = 5
 _FIRST_ROWS: Final = 100_000
 """Rows among which the first that is left is looked for first."""
 
@@ -63,7 +64,12 @@ async def _used_bytes(link: Link, state: State, partitions: Sequence[Partition])
     """Measure the space in use, what the cap on size has taken not counted."""
     [(others,)] = await link.fetch(_OTHERS, limit_s=LIMIT_S)
     through = state.purged_through_seq, max(state.bodies_through_seq, state.purged_through_seq)
-    hidden: dict[str, int] = dict(await link.fetch(_HIDDEN, through, limit_s=LIMIT_S)) if any(through) else {}
+    hidden: dict[str, int] = {}
+    for _ in range(_TRIES if any(through) else 0):
+        hidden = dict(await link.fetch(_HIDDEN, through, limit_s=LIMIT_S))
+        before, partitions = partitions, await listed(link)
+        if _rows(partitions) >= _rows(before):
+            break  # else some of the hidden were taken out meanwhile, of which both sides must know
     rows, sizes = dict.fromkeys(SEQ, 0), dict.fromkeys(SEQ, 0)
     for partition in partitions:
         rows[partition.table] += partition.rows
@@ -72,6 +78,10 @@ async def _used_bytes(link: Link, state: State, partitions: Sequence[Partition])
         size * max(0, rows[table] - hidden.get(table, 0)) // max(1, rows[table]) for table, size in sizes.items()
     )
     return used + int(others or 0)
+
+
+def _rows(partitions: Sequence[Partition]) -> int:
+    return sum(partition.rows for partition in partitions)
 
 
 async def _oldest_us(link: Link, partitions: Sequence[Partition]) -> int | None:

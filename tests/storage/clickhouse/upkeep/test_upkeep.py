@@ -8,7 +8,7 @@ import pytest
 
 from storage.clickhouse.link import Link
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.upkeep import erasures, purge
+from storage.clickhouse.upkeep import erasures, measure, purge
 from storage.clickhouse.upkeep.erasures import finish
 from storage.clickhouse.upkeep.floors import lowered, raised
 from storage.clickhouse.upkeep.grids import GRID_ROWS
@@ -136,6 +136,26 @@ async def test_a_mutation_that_came_to_nothing_begins_again(link: Link, store: C
     assert await await_quiet(link, LIMIT_S)
     assert await rows(link, "records") == 9
     assert await finish(link) == 0
+
+
+async def test_rows_that_are_taken_out_while_space_is_measured(
+    link: Link, store: ClickhouseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was listed before and what is hidden afterwards do not belong together: it is looked again."""
+    await fill(store, *([DAY] * 300))
+    while (await store.retention()).purged_through_seq < 180:
+        await store.trim(60)
+    stale = await listed(link)
+    await store.reclaim()
+    assert await await_quiet(link, LIMIT_S)
+    right = (await store.retention()).used_bytes
+    answers = [stale]
+
+    async def late(link: Link) -> list[Partition]:
+        return answers.pop() if answers else await listed(link)
+
+    monkeypatch.setattr(measure, "listed", late)
+    assert (await store.retention()).used_bytes < 1.2 * right
 
 
 async def test_space_of_what_the_cap_took_is_given_back(link: Link, store: ClickhouseStorage) -> None:
