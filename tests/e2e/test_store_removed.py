@@ -91,6 +91,12 @@ def crash_with_full_rings(sidelog: Sidelog) -> set[str]:
     return asked
 
 
+def rings_apart(directory: Path) -> dict[str, str]:
+    """The environment of a sidelog whose rings no other one sees: any that starts sweeps what has no owner."""
+    (directory / "rings").mkdir(exist_ok=True)
+    return {"SIDELOG_RING__DIRECTORY": str(directory / "rings")}
+
+
 def open_files(pid: int) -> list[str]:
     """What a process has open; one that has ended has nothing."""
     try:
@@ -101,11 +107,11 @@ def open_files(pid: int) -> list[str]:
 
 def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, upstream: str) -> None:
     """They are named by the directory, not by where it was."""
-    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
+    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path))
     with sidelog:
         asked = ask(sidelog, 5)
         asked |= crash_with_full_rings(sidelog)
-        moved = Sidelog(tmp_path / "moved", upstream)
+        moved = Sidelog(tmp_path / "moved", upstream, environ=rings_apart(tmp_path))
         sidelog.data_dir.rename(moved.data_dir)
         with moved:
             eventually(lambda: asked <= stored(moved))
@@ -116,7 +122,7 @@ def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, up
 
 def test_a_data_directory_deleted_after_a_crash_leaves_a_count(tmp_path: Path, upstream: str) -> None:
     """Its rings are nobody's: they are taken away, and the next start says how many records were in them."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path)) as sidelog:
         asked = crash_with_full_rings(sidelog)
         shutil.rmtree(sidelog.data_dir)
         sidelog.start()

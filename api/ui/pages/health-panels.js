@@ -258,16 +258,12 @@ export function store(status) {
   const { storage, retention: limits } = status.configuration;
   const used = status.retention?.used_bytes;
   const words = status.text_index;
+  const [problem, word] = status.storage.up ? ["", "reachable"] : ["error", "unavailable"];
   return el(
     "section",
     {},
     head("Store", ""),
-    el(
-      "p",
-      { class: status.storage.up ? "" : "error" },
-      gradeMark(),
-      status.storage.up ? "reachable" : "unavailable",
-    ),
+    el("p", { class: problem }, gradeMark(), word),
     facts(
       [
         ["URL", String(storage.url)],

@@ -35,8 +35,11 @@ def last_seq(server: Server, database: str) -> int:
 
 
 def check(server: Server, database: str) -> int:
-    """Compare rows with the journal; returns how many there are."""
-    last = last_seq(server, database)
+    """Compare rows with the journal; returns how many there are. What a killed writer had sent is still done."""
+    last = -1
+    while (seen := last_seq(server, database)) != last:
+        last = seen
+        time.sleep(0.5)
     if not last:
         return 0
     live = f"attempt IN (SELECT attempt FROM {database}.commits)"
