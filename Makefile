@@ -40,7 +40,7 @@ USUAL := 'not long and not wide and not realworld and not clickhouse'
 test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
 
-CLICKHOUSE_TESTS := tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
+CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
 
 test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse: Debian's server, and a sample over a current engine
 	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)

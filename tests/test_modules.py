@@ -6,9 +6,12 @@ import sys
 from collections import defaultdict
 from functools import cache
 
+import pytest
+
 from tests.test_house import ROOT, imports_of, modules
 
 
+@pytest.mark.wide
 def test_each_module_can_be_imported_by_itself() -> None:
     """None relies on another one having been imported before it.
 

@@ -168,7 +168,7 @@ async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], quer
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(shapes=SHAPES, query=st.sampled_from(QUERIES))
 async def test_nothing_foreign_is_to_be_seen(
     principal: str, shapes: list[tuple[bool, bool, bool, int]], query: str

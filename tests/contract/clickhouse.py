@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.backends import Backend
 
-SAMPLE: Final = frozenset({"test_storage.py", "test_storage_by_id.py"})
+SAMPLE: Final = frozenset({"test_storage.py"})
 """Files that `make test` runs over Debian's server, too."""
 SAMPLED: Final = 6
 """Of a test's parameters every sixth is asked of the current engine, too."""

@@ -105,11 +105,16 @@ def _keeps_anything(self: Any, handler: Any, now_ns: int, *, is_reusable: bool) 
     self._pool.release(self, now_ns)
 
 
+def _sample(faults: dict[str, Callable[[pytest.MonkeyPatch], None]]) -> list[Any]:
+    """Every third; `make wide` takes the others away, too."""
+    return [fault if number % 3 == 0 else wide(fault) for number, fault in enumerate(faults)]
+
+
 needs_source = pytest.mark.skipif(BUILD == "compiled", reason="functions of a compiled build cannot be replaced")
 
 
 @needs_source
-@pytest.mark.parametrize("fault", REQUEST_FAULTS)
+@pytest.mark.parametrize("fault", _sample(REQUEST_FAULTS))
 def test_a_proxy_that_reads_requests_loosely_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each strictness of ours that is taken away shows, with a small reproducer that repeats."""
     REQUEST_FAULTS[fault](monkeypatch)
@@ -119,7 +124,7 @@ def test_a_proxy_that_reads_requests_loosely_is_caught(fault: str, monkeypatch: 
 
 
 @needs_source
-@pytest.mark.parametrize("fault", RESPONSE_FAULTS)
+@pytest.mark.parametrize("fault", _sample(RESPONSE_FAULTS))
 def test_a_proxy_that_believes_upstreams_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for responses."""
     RESPONSE_FAULTS[fault](monkeypatch)

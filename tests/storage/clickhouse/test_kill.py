@@ -13,6 +13,8 @@ import pytest
 from tests.support.clickhouse import Server, own_server
 from tests.support.sidelog import eventually
 
+pytestmark = pytest.mark.clickhouse
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -48,7 +48,7 @@ def write_and_kill(path: Path, delay_s: float) -> int:
 async def test_a_kill_leaves_whole_batches(tmp_path: Path) -> None:
     """After each of several kills, rows, counts and position agree, and nothing that was told is missing."""
     path, chance = tmp_path / "records.db", random.Random(11)
-    for _ in range(4):
+    for _ in range(2):
         told = write_and_kill(path, chance.random() * 0.05)
         async with await SqliteStorage.open(path) as store:
             offset = (await store.positions("sidecar-1"))[SOURCE].offset
