@@ -1,10 +1,12 @@
 """A worker's half of the pipe without traffic, and a collector's half without an admin port, over one directory."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -116,6 +118,10 @@ class MortalStore(MemoryStorage):
         return await super().commit(batch)
 
 
+NOWHERE: Final = Path(os.devnull, "nowhere")
+"""Where nothing can be written: a record that is refused ends the test."""
+
+
 class Collecting:
     """A collector's pipe: drain, writer and positions."""
 
@@ -134,7 +140,7 @@ class Collecting:
         self.writer = Writer(
             store,
             instance=INSTANCE,
-            quarantine_directory=Path("unused"),
+            quarantine_directory=NOWHERE,
             limits=BacklogLimits(max_records=3, max_age_s=0.002, queue_max_bytes=64 << 20 if spool is None else 6000),
             spool=None if spool is None else SpoolReplay(spool, committed),
             availability=Availability(jitter=lambda: 0.0),
