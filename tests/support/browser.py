@@ -291,7 +291,9 @@ class Page:
                         return value
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            text = await self.evaluate("document.body.innerText.slice(0, 2000)")
+            text = await self.evaluate(
+                "((text) => `${text.slice(0, 1000)} … ${text.slice(-1000)}`)(document.body.innerText)"
+            )
             raise AssertionError(f"did not come true: {expression}: {value!r}; {self.problems}\n{text}") from None
 
     async def quiet(self, for_s: float = 0.5) -> None:

@@ -268,6 +268,8 @@ async def test_nothing_runs_in_live_mode(empty_site: Site, texts: list[str]) -> 
     """Records and messages of the stream, drawn as they come; a session's messages in its sheet."""
     page = empty_site.page
     await empty_site.open("/requests?period=15m&filter=kind:all&live=1")
+    # A list that is asked for after they were stored has the newest hundred of them, and the stream none before these.
+    await page.wait_for("#foot .nothing")
     await empty_site.listened()
     session = record_of(5000, status=101, path="/ws", trace_id="ab" * 16)
     live = [entry.record for entry in entries(texts)]
