@@ -175,7 +175,10 @@ def read_only(directory: Path) -> Iterator[None]:
     if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
         pytest.skip("a directory cannot be mounted")
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        remount = ["mount", "-o", "remount,bind,ro", str(directory)]
+        eventually(
+            lambda: subprocess.run(remount, check=False).returncode == 0, STEPS_S
+        )  # busy while a file is written
         yield
     finally:
         subprocess.run(["umount", "-l", directory], check=True)
