@@ -176,14 +176,14 @@ def read_only(directory: Path) -> Iterator[None]:
         pytest.skip("a directory cannot be mounted")
     try:
         remount = ["mount", "-o", "remount,bind,ro", str(directory)]
-        eventually(
-            lambda: subprocess.run(remount, check=False).returncode == 0, STEPS_S
-        )  # busy while a file is written
+        # It is busy while a file is written.
+        eventually(lambda: subprocess.run(remount, check=False).returncode == 0, STEPS_S)
         yield
     finally:
         subprocess.run(["umount", "-l", directory], check=True)
 
 
+@pytest.mark.long  # a file that stays open for writing keeps the mount busy in one of ten runs
 def test_a_disk_of_the_server_that_is_read_only(tmp_path: Path, upstream: str) -> None:
     """As after an error of the disk: nothing is stored meanwhile, and all of it when it can be written again."""
     with own_server("debian") as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
