@@ -1,10 +1,8 @@
 """The web UI's files: served from a table, harmless by construction, and their pure parts run in node."""
 
 import fnmatch
-import os
 import posixpath
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from api.assets import load_assets
 from api.pages import PAGES
 from tests.api.conftest import Client
+from tests.support.programs import find
 
 UI = Path(__file__).parents[2] / "api" / "ui"
 SCRIPTS = sorted(str(path.relative_to(UI)) for path in UI.rglob("*.js"))
@@ -154,10 +153,7 @@ assert.ok(curl.includes("--data-raw '{'\\\\''a'\\\\''}'"));
 
 def test_pure_parts_of_the_scripts_hold() -> None:
     """JSON is indented without touching a token, filters are told from searches, curl lines cannot be broken out of."""
-    node = shutil.which("node")
-    if node is None:
-        assert not os.environ.get("CI"), "node is required in CI"
-        pytest.skip("node is not installed")
+    node = find("node")
     ran = subprocess.run(
         [node, "--input-type=module", "-"], input=PURE, cwd=UI, capture_output=True, text=True, check=False, timeout=60
     )

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -28,6 +27,7 @@ from tests.e2e.sample_texts import (
     REQUESTS,
     SDK_JS,
 )
+from tests.support.programs import find
 from tests.support.sidelog import Sidelog, eventually
 
 CONFIG = """
@@ -77,15 +77,6 @@ def run(sidelog: Sidelog, *command: str, cwd: Path) -> str:
     return done.stdout
 
 
-def need(program: str) -> str:
-    """Find a program, or skip."""
-    found = shutil.which(program)
-    if found is None:
-        assert not os.environ.get("CI"), f"{program} is required in CI"
-        pytest.skip(f"there is no {program} on this machine")
-    return found
-
-
 @pytest.mark.parametrize(
     ("sample", "lines"),
     [
@@ -96,7 +87,7 @@ def need(program: str) -> str:
 )
 def test_javascript(running: Sidelog, tmp_path: Path, sample: str, lines: list[str]) -> None:
     """`fetch`, as in the documents of seeds 000 and 004."""
-    node = need("node")
+    node = find("node")
     (tmp_path / "sample.mjs").write_text(adapted(sample, running))
     printed = run(running, node, "sample.mjs", cwd=tmp_path).splitlines()
     for line, expected in zip(printed, lines, strict=True):
@@ -129,8 +120,8 @@ def test_java(running: Sidelog, tmp_path: Path) -> None:
         (gson / f"{part.partition('public class ')[2].split()[0]}.java").write_text(part)
     for name, sample in samples.items():
         (tmp_path / f"{name}.java").write_text(adapted(sample, running))
-    run(running, need("javac"), *(f"{name}.java" for name in samples), cwd=tmp_path)
-    listed, shown = (run(running, need("java"), "-cp", ".", name, cwd=tmp_path).splitlines() for name in samples)
+    run(running, find("javac"), *(f"{name}.java" for name in samples), cwd=tmp_path)
+    listed, shown = (run(running, find("java"), "-cp", ".", name, cwd=tmp_path).splitlines() for name in samples)
     assert listed == [f"Found {NUMBER} requests"]
     assert shown[0] == "Request: POST /api/users"
     assert shown[1].startswith("Status: 200, Duration: ")
@@ -154,7 +145,7 @@ def test_go(running: Sidelog, tmp_path: Path) -> None:
 )
 def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str, expected: int) -> None:
     """The loops of the proxy logs over pages, figures and live frames, over a client made of its endpoints."""
-    node = need("node")
+    node = find("node")
     (tmp_path / "sdk.mjs").write_text(adapted(SDK_JS, running))
     (tmp_path / "sample.mjs").write_text(sample)
     printed = run(running, node, "sample.mjs", cwd=tmp_path).splitlines()
@@ -195,7 +186,7 @@ def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str
 def test_curl(running: Sidelog, tmp_path: Path, arguments: list[str], member: str) -> None:
     """The command lines of the documents; the Requests API sends the token bare."""
     words = [adapted(word, running).replace("SECRET", running.token) for word in arguments]
-    answer = json.loads(run(running, need("curl"), "-sS", *words, cwd=tmp_path))
+    answer = json.loads(run(running, find("curl"), "-sS", *words, cwd=tmp_path))
     assert isinstance(answer[member], list), answer
 
 
@@ -203,7 +194,7 @@ def test_curl_follows_the_stream(running: Sidelog, tmp_path: Path) -> None:
     """The live tail of the proxy logs, resumed from its beginning: frames as the document shows them."""
     url = f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
     headers = ["-H", f"Authorization: Bearer {running.token}", "-H", "Last-Event-ID: 0"]
-    command = [need("curl"), "-sSN", "--max-time", "2", *headers, url]
+    command = [find("curl"), "-sSN", "--max-time", "2", *headers, url]
     text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stdout
     frames = [frame for frame in text.split("\n\n") if frame.startswith("id: ")]
     assert len(frames) == 2 * NUMBER

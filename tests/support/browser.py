@@ -10,8 +10,6 @@ Standard: Chrome DevTools Protocol, stable 1.3.
 import asyncio
 import base64
 import json
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,8 +17,9 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
+
+from tests.support.programs import find
 
 PROGRAMS: Final = (
     *("/usr/lib/chromium/chromium-headless-shell", "chromium", "chromium-browser"),
@@ -54,19 +53,10 @@ KEYS: Final = {
 }  # fmt: skip
 
 
-def find_chromium() -> str:
-    """Find the browser; without one the test is skipped, except in CI, where it fails."""
-    found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
-    if found is None:
-        assert not os.environ.get("CI"), "chromium is required in CI"
-        pytest.skip("chromium is not installed")
-    return found
-
-
 @contextmanager
 def start_chromium(profile: Path) -> Iterator[int]:
     """Start a browser with a new profile; gives its debugging port. It is stopped at the end."""
-    command = [find_chromium(), *FLAGS, f"--user-data-dir={profile}", BLANK]
+    command = [find(*PROGRAMS), *FLAGS, f"--user-data-dir={profile}", BLANK]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield _debugging_port(profile, process)

@@ -6,10 +6,12 @@ import shutil
 import pytest
 
 
-def find(program: str) -> str:
-    """Return where a program is; those of administrators too."""
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+def find(*programs: str) -> str:
+    """Return where the first of some programs is that is there; those of administrators too."""
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
+    found = next((place for program in programs if (place := shutil.which(program, path=path))), None)
     if found is None:
-        assert not os.environ.get("CI"), f"{program} is required in CI"
-        pytest.skip(f"{program} is not installed")
+        names = " or ".join(programs)
+        assert not os.environ.get("CI"), f"{names} is required in CI"
+        pytest.skip(f"{names} is not installed")
     return found

@@ -3,7 +3,6 @@
 import os
 import pty
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -12,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
+from tests.support.programs import find
 from tests.support.sidelog import ROOT
 
 WAIT_S: Final = 60.0
@@ -28,9 +26,7 @@ SETUP: Final = (
 
 def environment(directory: Path, shell: str) -> dict[str, str]:
     """Return an environment in which `sidelog` is the one under test, and no sidelog answers."""
-    if shutil.which(shell) is None:
-        assert not os.environ.get("CI"), f"{shell} is required in CI"
-        pytest.skip(f"{shell} is not installed")
+    find(shell)
     program = directory / "bin" / "sidelog"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec env PYTHONPATH="{ROOT}" "{sys.executable}" -m proxy "$@"\n')

@@ -2,9 +2,7 @@
 
 import base64
 import http.server
-import os
 import shlex
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ import pytest
 
 from proxy.cli.commands.curl import curl_of
 from proxy.process.terminal import visible
+from tests.support.programs import find
 
 HOSTILE = (
     "plain",
@@ -71,9 +70,7 @@ class Heard(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A server that remembers; its authority."""
-    if shutil.which("curl") is None:
-        assert not os.environ.get("CI"), "curl is required in CI"
-        pytest.skip("there is no curl")
+    find("curl")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Heard) as made:
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
