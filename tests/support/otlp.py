@@ -1,4 +1,7 @@
-"""A receiver of OTLP over HTTP, in JSON: it reads requests strictly, and answers by plan."""
+"""A receiver of OTLP over HTTP, in JSON: it reads requests strictly, and answers by plan.
+
+Each request is read twice: as the types here have it, which are what sidelog means to send, and by OpenTelemetry's own.
+"""
 
 import gzip
 import threading
@@ -11,6 +14,7 @@ from aiohttp import web
 
 from storage.record import ToolCall
 from tests.storage.samples import START_US, make_record
+from tests.support import otlp_protobuf
 
 
 class AnyValue(msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -156,6 +160,7 @@ def plain(attributes: list[KeyValue]) -> dict[str, object]:
 
 def read_spans(body: bytes) -> list[Span]:
     """Read the spans of a request."""
+    otlp_protobuf.read_traces(body)
     return [
         span
         for resource in _TRACES.decode(body).resource_spans
@@ -166,6 +171,7 @@ def read_spans(body: bytes) -> list[Span]:
 
 def read_logs(body: bytes) -> list[LogRecord]:
     """Read the log records of a request."""
+    otlp_protobuf.read_logs(body)
     return [
         record
         for resource in _LOGS.decode(body).resource_logs
