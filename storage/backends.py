@@ -6,18 +6,19 @@ options of libpq, such as `sslmode`, and `statement_cache_size`, which is found 
 `clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS)
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, Unpack
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from storage.base import Kept, Storage
 from storage.errors import StorageDamaged
-from storage.query import Durability
+
+if TYPE_CHECKING:  # whoever only checks a URL, such as `sidelog serve`, starts a third sooner without these
+    from storage.base import Kept, Storage
+    from storage.query import Durability
 
 DAMAGED: Final = ".damaged-"
 """In the name of a file that was set aside, behind its own."""
@@ -31,7 +32,7 @@ _KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
 class Options(TypedDict, total=False):
     """The fields of `Opening`, as arguments."""
 
-    durability: Durability
+    durability: "Durability"
     is_read_only: bool
     notify_as: str
     instance: str
@@ -45,7 +46,7 @@ class Options(TypedDict, total=False):
 class Opening:
     """How a store is opened."""
 
-    durability: Durability = "safe"
+    durability: "Durability" = "safe"
     """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
     is_read_only: bool = False
     """The store must be there with the newest layout, and nothing about it is changed."""
@@ -63,13 +64,15 @@ class Opening:
     """What is known to be wrong with the store: it is set aside before it is opened."""
 
 
-async def _open_memory(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+async def _open_memory(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
     from storage.sqlite.store import SqliteStorage
 
     return await SqliteStorage.open(None, durability=opening.durability)
 
 
-async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
+    import asyncio
+
     from storage.sqlite.connection import translated
     from storage.sqlite.salvage import is_ours, set_aside
     from storage.sqlite.store import SqliteStorage
@@ -101,7 +104,7 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> St
     return store
 
 
-async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
     from storage.postgres.connection import Address
     from storage.postgres.lease import Lease
     from storage.postgres.store import PostgresStorage
@@ -115,7 +118,7 @@ async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> 
     )
 
 
-async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
     from storage.clickhouse.address import Address
     from storage.clickhouse.store import ClickhouseStorage
 
@@ -164,7 +167,7 @@ def _check_clickhouse(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Opening], Awaitable[Storage]]
+    open: Callable[[SplitResult, Path, Opening], Awaitable["Storage"]]
 
 
 BACKENDS: Final = {
@@ -239,7 +242,7 @@ async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object])
     await hear(Address.of(urlsplit(listen_url)), own, on_news)
 
 
-async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> Storage:
+async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> "Storage":
     """Open the store a URL names. The caller closes it.
 
     Args:
