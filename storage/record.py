@@ -17,6 +17,9 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
 
+MESSAGE_EVENT: Final = "websocket_message"
+"""Name of the events that WebSocket messages are stored as."""
+
 
 class Outcome(StrEnum):
     """How an exchange ended, apart from its status; the order is the wire code in the ring."""

@@ -20,10 +20,8 @@ from api.native.projection import read_json
 from api.services import services_of
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
-from storage.record import Record, format_id
+from storage.record import MESSAGE_EVENT, Record, format_id
 
-NAME: Final = "websocket_message"
-"""Of the events."""
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 SWITCHING_PROTOCOLS: Final = 101
@@ -178,7 +176,7 @@ def _query_of(record: Record, limit: int) -> RecordQuery:
 
 
 def _belongs(event: Record, record: Record) -> bool:
-    if event.name != NAME:
+    if event.name != MESSAGE_EVENT:
         return False
     exchange_id: object = _data_of(event).get("exchange_id")
     return exchange_id is None or exchange_id == format_id(record.id)

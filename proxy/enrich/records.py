@@ -44,6 +44,7 @@ from proxy.ring.ring import RingEntry
 from proxy.ring.websocket_message import CapturedMessage
 from proxy.settings.model import Settings
 from storage.record import (
+    MESSAGE_EVENT,
     Body,
     Entry,
     Job,
@@ -265,7 +266,7 @@ class RecordBuilder:
         record = Record(
             0, captured.id, self._instance, "event", at_us, at_us, "debug",
             trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
-            name="websocket_message",
+            name=MESSAGE_EVENT,
             data=msgspec.json.encode(shown),
             **_label_columns(descriptor, labels),
         )  # fmt: skip

@@ -7,11 +7,10 @@ from typing import Final
 
 from proxy.otel.attributes import encode_attributes, event_attributes, exchange_attributes, plain
 from proxy.otel.spans import span_id_of, trace_id_of
-from storage.record import Record
+from storage.record import MESSAGE_EVENT, Record
 
 LogRecord = dict[str, object]
 
-MESSAGE_EVENT: Final = "websocket_message"
 _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
 """Numbers of the data model of logs: the lowest of each range."""
 _SAMPLED: Final = 1

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from proxy.otel.log_records import MESSAGE_EVENT, log_record
+from proxy.otel.log_records import log_record
 from proxy.otel.spans import exchange_span
-from storage.record import Record
+from storage.record import MESSAGE_EVENT, Record
 from tests.storage.samples import START_US, make_record
 from tests.support.otlp import LogRecord, Span
 
