@@ -5,7 +5,7 @@ has no name there begins with `sidelog.`. What is not known is left out, never z
 store has none. Texts are cut after `MAX_CHARACTERS`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -184,8 +184,3 @@ def _split_host(host: str | None) -> tuple[str | None, int | None]:
 
 def _seconds(duration_us: int | None) -> float | None:
     return None if duration_us is None else duration_us / 1e6
-
-
-def first_of(values: Iterable[str | None]) -> str | None:
-    """Return the first value that says something."""
-    return next((value for value in values if value), None)

@@ -27,9 +27,7 @@ class Export:
     ) -> None:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)
-        reader = Reader(
-            storage, instance, service_name=settings.service_name, max_records=settings.batch_max_records
-        )  # fmt: skip
+        reader = Reader(storage, instance, service_name=settings.service_name, max_records=settings.batch_max_records)
         self.exporters: Final = [
             Exporter(
                 signal,

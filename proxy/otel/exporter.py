@@ -170,7 +170,7 @@ class Exporter:
             self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self._stored_records()))
         if not self._is_saved:
             await self._save()
-        return self._progress or progress
+        return self._known
 
     async def _export(self, progress: Progress, stored: int) -> float:
         """Send everything up to the newest record, and compare with the ledger, whose count is older than that."""

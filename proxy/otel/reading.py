@@ -47,9 +47,7 @@ class Reader:
             StorageUnavailable: the store is away.
         """
         filter = Filter(kind="all", where=self._own, seq_until=until)
-        page = await self._storage.select(
-            RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
-        )  # fmt: skip
+        page = await self._storage.select(RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after))
         end = until if page.next_after is None and page.complete else page.next_after or after
         calls = await self._calls(page.records) if signal == "traces" and page.records else {}
         items: list[Item] = []

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.otel.attributes import encode_attributes, resource_attributes
 from proxy.otel.log_records import log_record
-from proxy.otel.spans import exchange_span, tool_span, trace_id_of
+from proxy.otel.spans import exchange_span, tool_span
 from proxy.process.version import VERSION
 from storage.record import Record, ToolCall
 
@@ -58,10 +58,11 @@ def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_nam
     """Return what is sent of a record."""
     told: list[dict[str, object]] = []
     if signal == "logs":
-        told = [told for told in (log_record(record),) if told is not None]
+        line = log_record(record)
+        told = [] if line is None else [line]
     elif record.kind == "exchange":
         told = [exchange_span(record)]
-        told += [tool_span(each.call, each.trace_id or trace_id_of(record)) for each in calls]
+        told += [tool_span(each.call, each.trace_id) for each in calls]
     resource = _resource(record.service or service_name, record.instance, record.stage)
     return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, told)))
 

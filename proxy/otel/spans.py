@@ -16,7 +16,6 @@ from proxy.otel.attributes import (
     encode_attributes,
     error_type,
     exchange_attributes,
-    first_of,
     known_method,
     operation_of,
     plain,
@@ -31,9 +30,7 @@ _ERROR: Final = 2
 _SAMPLED: Final = 0x101
 """W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
 _REMOTE_PARENT: Final = 0x200
-_BROKEN: Final = frozenset(
-    (Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST)
-)  # fmt: skip
+_BROKEN: Final = frozenset((Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST))
 
 
 def span_id_of(record_id: bytes) -> str:
@@ -99,7 +96,7 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> Attributes:
         "network.protocol.name": "http",
         "network.transport": "tcp",
         "rpc.response.status_code": _text(failure, "code"),
-        "error.type": first_of((_text(failure, "code"), _text(failure, "type"), "tool_error")) if is_error else None,
+        "error.type": (_text(failure, "code") or _text(failure, "type") or "tool_error") if is_error else None,
         "sidelog.record.id": format_id(call.record_id),
         "sidelog.mcp.server": call.server_label,
         "sidelog.cost_usd": call.cost_usd or None,

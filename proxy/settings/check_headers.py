@@ -12,7 +12,8 @@ from proxy.settings.route_model import HeaderSettings
 Problem = tuple[str, str]
 
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_CONTROLS: Final = re.compile(r"[\x00\r\n]")
+CONTROLS: Final = re.compile(r"[\x00\r\n]")
+"""What no value of a header may hold."""
 _LATIN: Final = re.compile(r"[\x00-\xff]*\Z")
 
 OWN_HEADERS: Final = frozenset(
@@ -38,7 +39,7 @@ def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str 
             elif header.lower() in own:
                 yield setting, f"{header} belongs to the proxy and cannot be changed"
             value = named[header] if isinstance(named, dict) else ""
-            if _CONTROLS.search(value):
+            if CONTROLS.search(value):
                 yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
             elif not _LATIN.match(value):
                 yield setting, f"the value of {header!r} must hold characters of Latin-1 only"

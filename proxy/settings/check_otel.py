@@ -3,19 +3,17 @@
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream
-from proxy.settings.check_headers import TOKEN
+from proxy.settings.check_headers import CONTROLS, TOKEN
 from proxy.settings.model import Settings
 from proxy.settings.otel_model import OtelSettings
 
 Problem = tuple[str, str]
 
-_CONTROLS: Final = re.compile(r"[\x00\r\n]")
 _OWN_HEADERS: Final = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
 )
@@ -35,7 +33,7 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
             yield "otel.headers", f"expected header names, got {name!r}"
         elif name.lower() in _OWN_HEADERS:
             yield "otel.headers", f"{name} belongs to the export and cannot be changed"
-        elif _CONTROLS.search(value):
+        elif CONTROLS.search(value):
             yield "otel.headers", f"the value of {name!r} must not hold CR, LF or NUL"
     if not otel.signals or len(set(otel.signals)) < len(otel.signals):
         yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"

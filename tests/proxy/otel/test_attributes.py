@@ -9,7 +9,6 @@ from proxy.otel.attributes import (
     error_type,
     event_attributes,
     exchange_attributes,
-    first_of,
     operation_of,
     resource_attributes,
 )
@@ -165,4 +164,3 @@ def test_an_event_has_its_id() -> None:
     """That of its record."""
     record = make_record(kind="event")
     assert event_attributes(record)["sidelog.record.id"] == format_id(record.id)
-    assert first_of((None, "", "b", "c")) == "b"
