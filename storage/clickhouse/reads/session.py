@@ -7,6 +7,7 @@ afterwards carries the condition on rows that were committed by then.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, Self, TypeVar
 
 from storage.clickhouse.answers import OutOfTime
@@ -74,7 +75,7 @@ class ClickhouseSession:
     ) -> Self:
         """Begin a read of what is committed now."""
         known = await commits.read(link)
-        shown = dialect(known.condition(), known.sums)
+        shown = dialect(known.condition(), cache(known.sums))  # chosen once for all statements
         return cls(link, shown, known.state, names, known_counts, Budget(budget_s))
 
     def limited(self, seconds: float) -> Self:

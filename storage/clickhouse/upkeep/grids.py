@@ -10,7 +10,6 @@ grid is read only where the store had as many erasures, when its sums were begun
 number; and an erasure's number is higher than that of all states before it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -55,6 +54,10 @@ class Grid(NamedTuple):
     age_s: int = 0
     """Since it was noted, by the server's clock."""
 
+    @property
+    def rows(self) -> Range:
+        return Range(self.first_seq, self.last_seq)
+
 
 @dataclass(frozen=True, slots=True)
 class Covered:
@@ -71,12 +74,12 @@ class Covered:
     @property
     def runs(self) -> list[Range]:
         """The rows that have sums."""
-        return _runs(self.grids)
+        return _runs(grid.rows for grid in self.grids)
 
     def within(self, seqs: Range) -> "Covered":
         """Keep the grids that lie in a range as a whole, of the newest runs."""
         inside = [grid for grid in self.grids if grid.first_seq >= seqs.first and grid.last_seq <= seqs.last]
-        runs = _runs(inside)
+        runs = _runs(grid.rows for grid in inside)
         least = runs[-_MAX_RUNS].first if len(runs) > _MAX_RUNS else seqs.first
         return Covered(tuple(grid for grid in inside if grid.first_seq >= least))
 
@@ -103,8 +106,7 @@ async def finish(link: Link, seqs: Range, made: int, erasures: int) -> None:
 async def avoid(link: Link, seqs: Iterable[int], erasure: int, grid_rows: int) -> None:
     """Make the sums void that an erasure with a number touches, before its records are hidden."""
     numbers = sorted({(seq - 1) // grid_rows for seq in seqs})
-    for run in _neighbours(numbers):
-        touched = Range(run[0] * grid_rows + 1, (run[-1] + 1) * grid_rows)
+    for touched in _runs(Range(number * grid_rows + 1, (number + 1) * grid_rows) for number in numbers):
         await note(link, touched, 0, erasure, "void")
 
 
@@ -118,32 +120,25 @@ def covered(grids: Sequence[Grid]) -> Covered:
     voids = [grid for grid in grids if grid.what == "void"]
     counting: list[Grid] = []
     for grid in sorted(grids, key=lambda grid: (grid.first_seq, grid.last_seq, -grid.made)):
-        if grid.what != "done" or void_number(grid, voids) > grid.erasures:
+        if grid.what != "done" or void_number(grid.rows, voids) > grid.erasures:
             continue
         if not counting or grid.first_seq > counting[-1].last_seq:
             counting.append(grid)
     return Covered(tuple(counting))
 
 
-def void_number(grid: Grid, voids: Sequence[Grid]) -> int:
-    """Tell the highest number of an erasure in a grid; 0 where nothing was erased."""
-    touching = (void.erasures for void in voids if void.first_seq <= grid.last_seq and void.last_seq >= grid.first_seq)
+def void_number(rows: Range, voids: Sequence[Grid]) -> int:
+    """Tell the highest number of an erasure in the rows of a grid; 0 where nothing was erased."""
+    touching = (void.erasures for void in voids if void.first_seq <= rows.last and void.last_seq >= rows.first)
     return max(touching, default=0)
 
 
-def _runs(grids: Iterable[Grid]) -> list[Range]:
+def _runs(ranges: Iterable[Range]) -> list[Range]:
+    """Join ranges, which rise, with those that follow directly."""
     runs: list[Range] = []
-    for grid in grids:
-        if runs and runs[-1].last + 1 == grid.first_seq:
-            runs[-1] = Range(runs[-1].first, grid.last_seq)
+    for rows in ranges:
+        if runs and runs[-1].last + 1 == rows.first:
+            runs[-1] = Range(runs[-1].first, rows.last)
         else:
-            runs.append(Range(grid.first_seq, grid.last_seq))
+            runs.append(rows)
     return runs
-
-
-def _neighbours(numbers: Sequence[int]) -> list[list[int]]:
-    """Part rising numbers where one is left out."""
-    runs: dict[int, list[int]] = defaultdict(list)
-    for place, number in enumerate(numbers):
-        runs[number - place].append(number)
-    return list(runs.values())

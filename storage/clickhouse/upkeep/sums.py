@@ -112,20 +112,17 @@ class Summing:
     def _next(self, known: Committed, grids: Sequence[Grid]) -> Range | None:
         """Choose the newest grid that has no sums and nobody works on; None when there is none."""
         voids = [grid for grid in grids if grid.what == "void"]
-        have = {(grid.first_seq, grid.last_seq) for grid in covered(grids).grids}
-        have |= {
-            (grid.first_seq, grid.last_seq)
-            for grid in grids
-            if grid.what == "begun" and grid.age_s < BEGUN_S and not _is_ended(grid, grids)
-        }
+        done = {grid.made for grid in grids if grid.what == "done"}
+        begun = [grid for grid in grids if grid.what == "begun" and grid.age_s < BEGUN_S and grid.made not in done]
+        have = {grid.rows for grid in (*covered(grids).grids, *begun)}
         for number in range(known.last_seq // self._grid_rows - 1, -1, -1):
-            first, last = number * self._grid_rows + 1, (number + 1) * self._grid_rows
-            if first <= known.upkeep.purged_through_seq:
+            rows = Range(number * self._grid_rows + 1, (number + 1) * self._grid_rows)
+            if rows.first <= known.upkeep.purged_through_seq:
                 break
             # An erasure that came to nothing has a number that no state has: its grid waits for the next one.
-            is_kept = void_number(Grid(first, last, 0, 0, ""), voids) > known.upkeep.erasures
-            if (first, last) not in have and not is_kept:
-                return Range(first, last)
+            is_kept = void_number(rows, voids) > known.upkeep.erasures
+            if rows not in have and not is_kept:
+                return rows
         return None
 
 
@@ -140,10 +137,6 @@ async def sweep(link: Link, purge_floor_us: int, purged_through_seq: int) -> Non
     if len(spent) >= _SWEPT_GRIDS:
         for table in (*CUBES, "grids"):
             await delete(link, table, "made IN $1", (sorted(spent),))
-
-
-def _is_ended(begun: Grid, grids: Sequence[Grid]) -> bool:
-    return any(grid.what == "done" and grid.made == begun.made for grid in grids)
 
 
 def _table(name: str, keys: Sequence[str], measures: Sequence[str], has_histograms: bool) -> str:
