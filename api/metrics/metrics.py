@@ -379,3 +379,7 @@ def by_route(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
 
 def keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
     return {(key,): value for key, value in values.items()}
+
+
+def keyed_twice(values: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, ...], int]:
+    return {(outer, inner): value for outer, inners in values.items() for inner, value in inners.items()}

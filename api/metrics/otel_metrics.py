@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Metric
 
-from api.metrics.metrics import counters, gauges, keyed
+from api.metrics.metrics import counters, gauges, keyed, keyed_twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,7 @@ def otel_families(exports: Mapping[str, ExportStatus]) -> Iterator[Metric]:
     missed = "Records that were deleted before they could be exported."
     gone = keyed({name: each.missed_records for name, each in exports.items()})
     yield counters("otel_missed_records", missed, ["signal"], gone)
-    failed: dict[tuple[str, ...], int] = {
-        (name, reason): count for name, each in exports.items() for reason, count in each.failures.items()
-    }  # fmt: skip
+    failed = keyed_twice({name: each.failures for name, each in exports.items()})
     yield counters("otel_failures", "Requests that the receiver did not take, by reason.", ["signal", "reason"], failed)
     waiting = {name: each.waiting_records for name, each in exports.items()}
     yield gauges("otel_waiting_records", "Stored records that are not exported yet.", "signal", waiting)

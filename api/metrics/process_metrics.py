@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import Metric
 
-from api.metrics.metrics import counters, gauge, keyed
+from api.metrics.metrics import counters, gauge, keyed, keyed_twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,5 @@ def process_families(totals: ProcessTotals) -> Iterator[Metric]:
 
 def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     """Return how many connections the collector's own ports closed; `closed`: port → reason → connections."""
-    values: dict[tuple[str, ...], int] = {
-        (port, reason): count for port, reasons in closed.items() for reason, count in reasons.items()
-    }
     text = "Connections of sidelog's own ports that were closed at a deadline or for want of room, by reason."
-    yield counters("admin_connections_closed", text, ["port", "reason"], values)
+    yield counters("admin_connections_closed", text, ["port", "reason"], keyed_twice(closed))
