@@ -17,7 +17,6 @@ from proxy.cli.commands.store import check_exists, settings_of, with_store
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooOld, StorageUnavailable
-from storage.sqlite.backup import back_up
 
 __all__ = ["backup", "migrate", "settings_of", "status", "vacuum"]
 
@@ -25,10 +24,8 @@ __all__ = ["backup", "migrate", "settings_of", "status", "vacuum"]
 def status(settings: Settings, *, as_json: bool) -> int:
     """Print what the store holds."""
     check_exists(settings)
-    try:
-        found = with_store(settings, _describe, is_read_only=True)
-    except SchemaTooOld as old:
-        found = {"layout": old.layout, "newest_layout": old.newest}
+    found = _look_into(settings)
+    if "newest_layout" in found:
         found["mend"] = "run `sidelog db migrate`, or start sidelog"
     _print(found, as_json=as_json)
     return 0
@@ -75,33 +72,30 @@ def backup(settings: Settings, target: Path, *, as_json: bool) -> int:
     if source is None:
         scheme = settings.storage.url.partition(":")[0]
         raise CommandError(f"this copies stores on SQLite, and the store is {scheme}: use the server's own backup")
+    from storage.sqlite.backup import back_up
+
     began_s = time.monotonic()
     try:
         back_up(source, target)
     except (OSError, StorageUnavailable) as error:
         raise CommandError(f"no backup was made: {error}") from error
     took_s = round(time.monotonic() - began_s, 1)
-
-    async def read(storage: Storage) -> dict[str, object]:
-        info = await storage.info()
-        return {
-            "location": info.location,
-            "records": info.rows,
-            "last_seq": info.last_seq,
-            "layout": info.schema_version,
-        }
-
     url = f"sqlite:///{quote(str(target.absolute()))}"
     copied = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
-    try:
-        found = with_store(copied, read, is_read_only=True)
-    except SchemaTooOld as old:
-        found = {"location": str(target), "layout": old.layout}
+    found = {"location": str(target)} | _look_into(copied)
     found |= {"size_bytes": target.stat().st_size, "took_s": took_s}
     if settings.keys.url:
         found["api_keys"] = "are in the store of keys.url, which is not in this copy"
     _print(found, as_json=as_json)
     return 0
+
+
+def _look_into(settings: Settings) -> dict[str, object]:
+    """Describe a store without changing it: one of an older layout by this alone, and by the newest there is."""
+    try:
+        return with_store(settings, _describe, is_read_only=True)
+    except SchemaTooOld as old:
+        return {"layout": old.layout, "newest_layout": old.newest}
 
 
 async def _layout(storage: Storage) -> int:
