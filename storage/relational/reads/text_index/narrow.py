@@ -2,7 +2,7 @@
 
 Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most have
 not all of the words, and are done with. The others are cut into parts until rows are left: two thirds of the time of a
-search that looks into each row. A word of ASCII is looked for as bytes in the lower-case text; only text that may read
+search that looks into each row. A word of ASCII is looked for as bytes in any case; only text that may read
 otherwise than it is written (escaped, or not of ASCII alone) is read.
 
 Invariant: no row is left out that has the words.
@@ -197,8 +197,7 @@ def _pattern(word: bytes) -> re.Pattern[bytes]:
 def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
     # Joined, they are looked at once: 0.92 of a whole search for a word that a thousandth has.
     whole = b"\n".join(texts)
-    lower = whole.lower()
-    missing = [word for word in wanted if word not in lower]
+    missing = [word for word in wanted if not _pattern(word).search(whole)]
     if not missing:
         return True
     return not is_plain(whole) and _can_read(texts, missing)
