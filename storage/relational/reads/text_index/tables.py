@@ -49,7 +49,7 @@ class Segment:
 async def covered(session: Session, within: Range) -> list[Range]:
     """List which rows are covered, in order, by cells and segments that reach into a range."""
     sql = " UNION ALL ".join(
-        f"SELECT first_seq, last_seq FROM {_table(session, table)} {_overlapping(session, table, place)}"
+        f"SELECT first_seq, last_seq {_overlapping(session, table, place)}"
         for table, place in (("text_segments", 1), ("text_cells", 4))
     )
     rows = await session.fetch(f"{sql} ORDER BY 1", _ends(within) * 2)
@@ -58,8 +58,7 @@ async def covered(session: Session, within: Range) -> list[Range]:
 
 async def read_segments(session: Session, within: Range) -> list[Segment]:
     """Read what of the segments is read at once, in order."""
-    where = _overlapping(session, "text_segments")
-    sql = f"SELECT first_seq, last_seq, starts FROM {_table(session, 'text_segments')} {where} ORDER BY first_seq"
+    sql = f"SELECT first_seq, last_seq, starts {_overlapping(session, 'text_segments')} ORDER BY first_seq"
     rows = await session.fetch(sql, _ends(within))
     return [Segment(Range(first, last), _starts(first, starts)) for first, last, starts in rows]
 
@@ -67,7 +66,7 @@ async def read_segments(session: Session, within: Range) -> list[Segment]:
 async def read_cells(session: Session, within: Range) -> list[Cell]:
     """Read the cells that are in no segment, in order."""
     sql = (
-        f"SELECT first_seq, last_seq, signature, newest_body_us FROM {_table(session, 'text_cells')} "
+        "SELECT first_seq, last_seq, signature, newest_body_us "
         f"{_overlapping(session, 'text_cells')} ORDER BY first_seq"
     )
     rows = await session.fetch(sql, _ends(within))
@@ -186,13 +185,13 @@ def _table(session: Session, name: str) -> str:
 
 
 def _overlapping(session: Session, name: str, number: int = 1) -> str:
-    """Write the condition on what reaches into a range, with parameters of `_ends` from a number on.
+    """Select from a table what reaches into a range, with parameters of `_ends` from a number on.
 
     As no two overlap, what begins before the last one that begins before the range does not: it is not read.
     """
     mark, table = session.dialect.placeholder, _table(session, name)
     return (
-        f"WHERE first_seq <= {mark(number)} AND last_seq >= {mark(number + 1)} AND first_seq >= "
+        f"FROM {table} WHERE first_seq <= {mark(number)} AND last_seq >= {mark(number + 1)} AND first_seq >= "
         f"coalesce((SELECT max(first_seq) FROM {table} WHERE first_seq <= {mark(number + 2)}), 0)"
     )
 
