@@ -1,4 +1,4 @@
-"""What the guides tell people to type and to write down, done as they say."""
+"""What guides, operations and runbook tell people to type and to write down, done as they say."""
 
 import re
 import subprocess
@@ -17,7 +17,11 @@ from tests.support.providers.upstream import application
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
 
-PAGES: Final = [*sorted((ROOT / "docs/guides").glob("*.md")), *sorted((ROOT / "docs/operations").glob("*.md"))]
+PAGES: Final = [
+    *sorted((ROOT / "docs/guides").glob("*.md")),
+    *sorted((ROOT / "docs/operations").glob("*.md")),
+    ROOT / "docs/runbook.md",
+]
 _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"
 
