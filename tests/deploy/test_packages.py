@@ -12,7 +12,8 @@ import tarfile
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,25 @@ def install(wheel: Path, directory: Path) -> Path:
     return directory / "bin" / "sidelog"
 
 
+@contextmanager
+def serving(program: Path, cwd: Path, data_dir: Path, *, build: str) -> Iterator[Sidelog]:
+    """Run an installed program in a directory, after it has said which build it is and has recorded an exchange."""
+    told = subprocess.run([program, "version", "--json"], cwd=cwd, capture_output=True, check=True)
+    shown = msgspec.json.decode(told.stdout)
+    assert (shown["version"], shown["build"]) == (VERSION, build)
+    sidelog = Sidelog(data_dir, "http://127.0.0.1:1")
+    sidelog.start_in(cwd, [str(program)])
+    with running(service()) as upstream:
+        sidelog.use_upstream(upstream)
+        with sidelog:
+            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
+            (record,) = eventually(sidelog.records)
+            assert record["path"] == "/items/1"
+            with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
+                assert f'build="{build}"' in response.read().decode()
+            yield sidelog
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source archive."""
@@ -112,20 +132,10 @@ def test_the_installed_program_serves(wheel: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "storage").mkdir(parents=True)
     (elsewhere / "storage" / "__init__.py").write_text("raise SystemExit('not this one')\n")
-    told = subprocess.run([program, "version", "--json"], cwd=elsewhere, capture_output=True, check=True)
-    shown = msgspec.json.decode(told.stdout)
-    assert (shown["version"], shown["build"]) == (VERSION, "pure")
-    sidelog = Sidelog(tmp_path / "data", "http://127.0.0.1:1")
-    sidelog.start_in(elsewhere, [str(program)])
-    with running(service()) as upstream:
-        sidelog.use_upstream(upstream)
-        with sidelog:
-            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
-            (record,) = eventually(sidelog.records)
-            assert record["path"] == "/items/1"
-            for page in ("/requests", "/ui/router.js", "/openapi.json", "/metrics"):
-                with urllib.request.urlopen(sidelog.admin_url + page, timeout=60) as response:
-                    assert response.read(), page
+    with serving(program, elsewhere, tmp_path / "data", build="pure") as sidelog:
+        for page in ("/requests", "/ui/router.js", "/openapi.json"):
+            with urllib.request.urlopen(sidelog.admin_url + page, timeout=60) as response:
+                assert response.read(), page
 
 
 @pytest.mark.long
@@ -136,14 +146,5 @@ def test_the_compiled_wheel_serves(unpacked: Path, tmp_path: Path) -> None:
     wheel = build(unpacked, "wheel", tmp_path / "wheel", {"SIDELOG_COMPILE": "1"})
     assert "none-any" not in wheel.name
     program = install(wheel, tmp_path / "installed")
-    told = subprocess.run([program, "version", "--json"], cwd=tmp_path, capture_output=True, check=True)
-    assert msgspec.json.decode(told.stdout)["build"] == "compiled"
-    sidelog = Sidelog(tmp_path / "data", "http://127.0.0.1:1")
-    sidelog.start_in(tmp_path, [str(program)])
-    with running(service()) as upstream:
-        sidelog.use_upstream(upstream)
-        with sidelog:
-            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
-            assert eventually(sidelog.records)[0]["path"] == "/items/1"
-            with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
-                assert 'build="compiled"' in response.read().decode()
+    with serving(program, tmp_path, tmp_path / "data", build="compiled"):
+        pass
