@@ -37,12 +37,12 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 USUAL := 'not long and not wide and not realworld and not clickhouse'
 
-test: check ## format, lint, types, layers, and the whole test suite
+test: check ## format, lint, types, layers, and the tests that have no target of their own
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
 
 CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
 
-test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse: Debian's server, and a sample over a current engine
+test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract over Debian's server and a current engine
 	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
 
 MAX_RETESTS := 10
