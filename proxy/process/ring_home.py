@@ -14,6 +14,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,7 +79,7 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
     Raises:
         SharedMemoryError: the configured directory cannot be used.
     """
-    parent = Path(configured) if configured else shared_memory / _shared_name()
+    parent = ring_parent(configured, shared_memory)
     try:
         home = _claim(parent, data_dir, is_configured=bool(configured))
         _sweep(parent, home)
@@ -89,6 +90,11 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
         log.warning("rings are in anonymous memory, which ends with this sidelog: %s", reason)
         return RingHome()
     return home
+
+
+def ring_parent(configured: str, shared_memory: Path = SHARED_MEMORY) -> Path:
+    """Return where the directories of sidecars are: as configured, else this user's place in shared memory."""
+    return Path(configured) if configured else shared_memory / _shared_name()
 
 
 def _shared_name() -> str:
@@ -179,6 +185,36 @@ def _tell_loss(path: Path) -> None:
             "rings that nobody came back for are removed, and at least %d records in them",
             lost, extra={"directory": str(path), "rings": len(rings), "owner": str(_owner(path).get("data_dir"))},
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LeftRings:
+    """A directory with rings that no process holds."""
+
+    path: Path
+    data_dir: str
+    """Of the sidecar that made it; "?" where that is not known."""
+    records: int
+    """At least so many wait in them."""
+
+
+def left_rings(parent: Path) -> Iterator[LeftRings]:
+    """Find what was left in a directory of sidecars; what is held, empty or somebody else's is passed over."""
+    try:
+        paths = sorted(path for path in parent.iterdir() if _NAME.fullmatch(path.name))
+    except OSError:
+        return
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            is_left = _lock(fd)
+        finally:
+            os.close(fd)
+        if is_left and (rings := _rings(path)):
+            yield LeftRings(path, str(_owner(path).get("data_dir", "?")), sum(map(waiting_in, rings)))
 
 
 def waiting_in(ring: Path) -> int:

@@ -12,6 +12,7 @@ from storage.clickhouse.link import Link
 from storage.errors import StorageError
 
 LIMIT_S: Final = 2.0
+_WHO: Final = "SELECT version(), toUnixTimestamp(now())"
 _DATABASES: Final = "SELECT count() FROM system.databases WHERE name = $1"
 _RUNNING: Final = "SELECT count() FROM system.processes"
 """Who begins to write looks at the statements that run."""
@@ -30,6 +31,8 @@ class Inspection:
     """The newest this program knows."""
     refusal: str
     """What this user may not do there, though sidelog has to; empty: nothing."""
+    clock_s: int
+    """Its time, in whole Unix seconds."""
 
 
 async def inspect(address: Address, host: str) -> Inspection:
@@ -39,14 +42,13 @@ async def inspect(address: Address, host: str) -> Inspection:
         StorageError: It cannot be reached, or does not let us in.
     """
     async with _linked(replace(address, hosts=(host,))) as link:
-        [(version,)] = await link.fetch("SELECT version()", limit_s=LIMIT_S, settings=_ANYWHERE)
+        [(version, clock_s)] = await link.fetch(_WHO, limit_s=LIMIT_S, settings=_ANYWHERE)
         [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
         if not databases:
-            return Inspection(version, has_database=False, layout=0, newest_layout=newest(), refusal="")
-        layout = await read_layout(link)
-        return Inspection(
-            version, has_database=True, layout=layout, newest_layout=newest(), refusal=await _refusal(link)
-        )
+            layout, refusal = 0, ""
+        else:
+            layout, refusal = await read_layout(link), await _refusal(link)
+        return Inspection(version, bool(databases), layout, newest(), refusal, int(clock_s))
 
 
 async def _refusal(link: Link) -> str:

@@ -21,6 +21,8 @@ class Inspection:
     may_create: bool
     """Whether the layout is there, or may be made."""
     is_read_only: bool
+    clock_s: float
+    """Its time, Unix seconds."""
 
 
 async def inspect(address: Address) -> Inspection:
@@ -37,6 +39,7 @@ async def inspect(address: Address) -> Inspection:
                 row = await connection.fetchrow(
                     "SELECT current_setting('server_version') AS version, "
                     "pg_encoding_to_char(encoding) AS encoding, pg_is_in_recovery() AS is_read_only, "
+                    "extract(epoch FROM clock_timestamp())::float8 AS clock_s, "
                     "to_regnamespace('sidelog') IS NOT NULL "
                     "OR has_database_privilege(current_database(), 'CREATE') AS may_create "
                     "FROM pg_database WHERE datname = current_database()"
@@ -53,4 +56,5 @@ async def inspect(address: Address) -> Inspection:
         is_pooled=is_pooled,
         may_create=row["may_create"],
         is_read_only=row["is_read_only"],
+        clock_s=row["clock_s"],
     )

@@ -1,43 +1,58 @@
 """`sidelog doctor` on databases: can they be reached, and used."""
 
 import asyncio
+import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from proxy.cli.commands.doctor.clock import check_skew
 from proxy.cli.commands.doctor.finding import Finding
 from storage.errors import StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
     from storage.clickhouse.address import Address
+    from storage.clickhouse.inspect import Inspection as ClickHouseInspection
+    from storage.postgres.inspect import Inspection as PostgresInspection
 
 POSTGRES_ENCODING: Final = "UTF8"
 
 
-def check_postgres(name: str, url: str) -> Finding:
+def check_postgres(name: str, url: str) -> Iterator[Finding]:
     """Connect to the database of a `postgresql:` URL and see whether it can be used."""
+    if find_spec("asyncpg") is None:
+        yield Finding("fail", name, "the driver of Postgres is not installed", "pip install 'sidelog[postgres]'")
+        return
     from storage.postgres.connection import Address
     from storage.postgres.inspect import inspect
 
     address = Address.of(urlsplit(url))
+    asked_s = time.time()
     try:
         seen = asyncio.run(inspect(address))
     except StorageUnavailable as error:
         fix = "check that Postgres is running, that its address is right, and that pg_hba.conf admits this user"
-        return Finding("fail", name, f"{address.location}: {error}", fix)
+        yield Finding("fail", name, f"{address.location}: {error}", fix)
+        return
+    yield _judge_postgres(name, address.location, seen)
+    yield from check_skew(address.location, seen.clock_s, asked_s, time.time())
+
+
+def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Finding:
     if seen.encoding != POSTGRES_ENCODING:
         fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
-        return Finding("fail", name, f"{address.location} has the encoding {seen.encoding}", fix)
+        return Finding("fail", name, f"{place} has the encoding {seen.encoding}", fix)
     if seen.is_read_only:
-        return Finding("fail", name, f"{address.location} is a replica", "name the primary in its address")
+        return Finding("fail", name, f"{place} is a replica", "name the primary in its address")
     if seen.layout > seen.newest_layout:
-        return _newer(name, address.location, seen.layout, seen.newest_layout)
+        return newer(name, place, seen.layout, seen.newest_layout)
     if not seen.may_create:
         fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
-        return Finding("fail", name, f"{address.location}: no permission to create the schema sidelog", fix)
+        return Finding("fail", name, f"{place}: no permission to create the schema sidelog", fix)
     pooled = ", through a pooler" if seen.is_pooled else ""
     layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
-    return Finding("ok", name, f"{address.location}: Postgres {seen.server_version}{pooled}, {layout}")
+    return Finding("ok", name, f"{place}: Postgres {seen.server_version}{pooled}, {layout}")
 
 
 def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
@@ -46,19 +61,26 @@ def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
 
     address = Address.of(urlsplit(url))
     for host in address.hosts:
-        yield _check_clickhouse_host(name, address, host)
+        yield from _check_clickhouse_host(name, address, host)
 
 
-def _check_clickhouse_host(name: str, address: "Address", host: str) -> Finding:
+def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator[Finding]:
     from storage.clickhouse.inspect import inspect
 
     place = f"{host.partition('://')[2]}/{address.database}"
+    asked_s = time.time()
     try:
         seen = asyncio.run(inspect(address, host))
     except StorageError as error:
         fix = "check that ClickHouse is running and that host, port, user and password in the address are right"
         # With several hosts the others are asked.
-        return Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
+        yield Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
+        return
+    yield _judge_clickhouse(name, place, address, seen)
+    yield from check_skew(place, seen.clock_s, asked_s, time.time())
+
+
+def _judge_clickhouse(name: str, place: str, address: "Address", seen: "ClickHouseInspection") -> Finding:
     if not seen.has_database:
         fix = f"clickhouse-client --query 'CREATE DATABASE {address.database}'"
         return Finding("fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix)
@@ -66,11 +88,12 @@ def _check_clickhouse_host(name: str, address: "Address", host: str) -> Finding:
         fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.processes"
         return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
     if seen.layout > seen.newest_layout:
-        return _newer(name, place, seen.layout, seen.newest_layout)
+        return newer(name, place, seen.layout, seen.newest_layout)
     tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
 
 
-def _newer(name: str, place: str, layout: int, newest: int) -> Finding:
+def newer(name: str, place: str, layout: int, newest: int) -> Finding:
+    """Say that a store is of a later version than this program."""
     text = f"{place} was written by a newer sidelog (layout {layout}, this one supports up to {newest})"
     return Finding("fail", name, text, "upgrade sidelog")

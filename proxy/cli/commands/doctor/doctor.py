@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from proxy.cli.commands.doctor.finding import Finding, State
+from proxy.cli.commands.doctor.clock import check_clock
+from proxy.cli.commands.doctor.finding import Finding, is_read_only, why_not_writable
 from proxy.cli.commands.doctor.network import check_ports, check_receiver, check_upstreams
+from proxy.cli.commands.doctor.output_readers import check_log
+from proxy.cli.commands.doctor.rings import check_ring_space, check_rings
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
@@ -119,31 +122,6 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
     yield Finding("fail" if limit < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
 
 
-def check_ring_space(settings: Settings) -> Iterator[Finding]:
-    """Compare the space for rings with what the workers' rings take."""
-    if not settings.proxy.data_port:
-        yield Finding("ok", "ring space", "none needed: there is no data port")
-        return
-    directory = settings.ring.directory or "/dev/shm"  # noqa: S108 — the documented place of rings
-    need = settings.ring.bytes * max(settings.proxy.workers, 1)
-    lesser: State = "fail" if settings.ring.directory else "warn"
-    fix = "docker run --shm-size, an emptyDir of medium Memory, or smaller ring.bytes"
-    if not settings.ring.directory:
-        fix += "; until then rings are anonymous memory, which ends with the supervisor"
-    try:
-        space = os.statvfs(directory)
-    except OSError as error:
-        yield Finding(lesser, "ring space", f"{directory}: {error.strerror}", fix)
-        return
-    free = space.f_bavail * space.f_frsize
-    is_writable = os.access(directory, os.W_OK | os.X_OK)
-    is_enough = free >= need and is_writable
-    text = f"{directory} has {free >> 20} MiB free, rings take {need >> 20} MiB"
-    if not is_writable:
-        text = f"{directory} is {_why_not_writable(space)}, rings take {need >> 20} MiB"
-    yield Finding("ok", "ring space", text) if is_enough else Finding(lesser, "ring space", text, fix)
-
-
 def check_data_directory(settings: Settings) -> Iterator[Finding]:
     """See whether the data directory can be written, or made, and is private."""
     directory = Path(settings.data_dir)
@@ -153,9 +131,9 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("fail", "data directory", f"{existing} is no directory", "choose another with --data-dir")
     elif not os.access(existing, os.W_OK | os.X_OK):
         fix = f"chown it to uid {os.geteuid()}, or choose another with --data-dir"
-        if _is_read_only(space):
+        if is_read_only(space):
             fix = f"mount a volume at {directory}, or choose a directory on one with --data-dir"
-        yield Finding("fail", "data directory", f"{existing} is {_why_not_writable(space)}", fix)
+        yield Finding("fail", "data directory", f"{existing} is {why_not_writable(space)}", fix)
     elif existing != directory:
         yield Finding("ok", "data directory", f"{directory} will be created at the first start")
     elif directory.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -165,38 +143,18 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "data directory", f"{directory} is writable and private")
 
 
-def _is_read_only(space: os.statvfs_result) -> bool:
-    return bool(space.f_flag & os.ST_RDONLY)
-
-
-def _why_not_writable(space: os.statvfs_result) -> str:
-    return "on a read-only file system" if _is_read_only(space) else f"not writable for uid {os.geteuid()}"
-
-
-def check_clock(settings: Settings) -> Iterator[Finding]:
-    """See whether the wall clock is plausible: ids, retention and the order of pages hang on it."""
-    now = time.time()
-    state = Path(settings.data_dir, "state.json")
-    fix = "set the clock, and run chrony or systemd-timesyncd"
-    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    if not 1_700_000_000 < now < 4_000_000_000:
-        yield Finding("fail", "clock", f"{shown}", fix)
-    elif state.exists() and state.stat().st_mtime > now + 60:
-        yield Finding("warn", "clock", f"{shown}, but {state} was written later: the clock was set back", fix)
-    else:
-        yield Finding("ok", "clock", shown)
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     check_packages,
     check_descriptors,
     check_ring_space,
+    check_rings,
     check_data_directory,
     check_storage,
     check_keys,
     check_spool,
     check_sqlite,
     check_clock,
+    check_log,
     check_ports,
     check_upstreams,
     check_receiver,

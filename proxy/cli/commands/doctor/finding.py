@@ -1,5 +1,6 @@
 """What a check of `sidelog doctor` reports."""
 
+import os
 from typing import Literal, NamedTuple
 
 State = Literal["ok", "warn", "fail"]
@@ -12,3 +13,11 @@ class Finding(NamedTuple):
     name: str
     text: str
     fix: str = ""
+
+
+def is_read_only(space: os.statvfs_result) -> bool:
+    return bool(space.f_flag & os.ST_RDONLY)
+
+
+def why_not_writable(space: os.statvfs_result) -> str:
+    return "on a read-only file system" if is_read_only(space) else f"not writable for uid {os.geteuid()}"

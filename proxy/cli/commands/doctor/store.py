@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres
+from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres, newer
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, is_postgres
 from storage.record import Position
+from storage.sqlite.schema import migrations
 from storage.writer.spool import SUFFIX, Spool
 
 LEAST_SQLITE: Final = (3, 35, 0)
@@ -37,7 +38,7 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
 def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
     path = _file_of(url, data_dir)
     if is_postgres(url):
-        yield check_postgres(name, url)
+        yield from check_postgres(name, url)
     elif url.startswith("clickhouse"):
         yield from check_clickhouse(name, url)
     elif path is not None:
@@ -57,6 +58,7 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
     try:
         with _opened(path, mode="ro") as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            layout = int(connection.execute("PRAGMA user_version").fetchone()[0])
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             found = _quick_check(connection)
     except sqlite3.Error as error:
@@ -68,8 +70,13 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
         if not place.name.endswith(("-wal", "-shm")):
             fix = f"sqlite3 '{place}' .recover | sqlite3 rescued.db, read that as storage.url, then remove both"
             yield Finding("warn", name, f"{place} was damaged and set aside, its records are not shown", fix)
-    if found == "ok":
-        yield Finding("ok", name, f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
+    newest = len(migrations())
+    if layout > newest:
+        yield newer(name, str(path), layout, newest)
+    elif found == "ok":
+        step = f", which the next start brings to {newest}" if layout < newest else ""
+        text = f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found, layout {layout}{step}"
+        yield Finding("ok", name, text)
     else:
         yield Finding(
             "fail", name, f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"

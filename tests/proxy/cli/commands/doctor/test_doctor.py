@@ -17,23 +17,15 @@ from proxy.cli import app
 from proxy.cli.commands.doctor import databases, doctor
 from proxy.cli.commands.doctor import network as doctor_network
 from proxy.cli.commands.doctor import store as doctor_store
+from proxy.cli.commands.doctor.clock import check_clock
 from proxy.cli.commands.doctor.finding import Finding
+from proxy.cli.commands.doctor.rings import check_ring_space
 from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
 from proxy.process.tls import server_context
-from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.support import clickhouse, postgres
 from tests.support.certificate import self_signed
 from tests.support.clickhouse import ENGINES
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Valid settings with a private data directory and free ports."""
-    directory = tmp_path / "data"
-    directory.mkdir(mode=0o700)
-    overrides = {"proxy.upstream": "http://app", "proxy.listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0"}
-    return load(overrides | {"data_dir": str(directory)}, {}, None)
 
 
 def states(findings: object) -> list[str]:
@@ -78,21 +70,9 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
 def test_without_a_data_port_nothing_is_said_of_it(settings: Settings) -> None:
     """No room for rings is needed, no port, and no upstream."""
     shows = msgspec.structs.replace(settings, routes=(), proxy=msgspec.structs.replace(settings.proxy, data_port=False))
-    (ring_space,) = doctor.check_ring_space(shows)
+    (ring_space,) = check_ring_space(shows)
     assert (ring_space.state, ring_space.text) == ("ok", "none needed: there is no data port")
     assert [finding.name for finding in doctor_network.check_ports(shows)] == ["admin port"]
-
-
-def test_ring_space(settings: Settings, tmp_path: Path) -> None:
-    """Too little in the default place is a warning, in a configured one a failure."""
-    huge = msgspec.structs.replace(settings.ring, bytes=1 << 60)
-    assert states(doctor.check_ring_space(msgspec.structs.replace(settings, ring=huge))) == ["warn"]
-    configured = msgspec.structs.replace(huge, directory=str(tmp_path))
-    assert states(doctor.check_ring_space(msgspec.structs.replace(settings, ring=configured))) == ["fail"]
-    small = msgspec.structs.replace(configured, bytes=1 << 20)
-    assert states(doctor.check_ring_space(msgspec.structs.replace(settings, ring=small))) == ["ok"]
-    missing = msgspec.structs.replace(small, directory=str(tmp_path / "none"))
-    assert states(doctor.check_ring_space(msgspec.structs.replace(settings, ring=missing))) == ["fail"]
 
 
 def test_data_directory(settings: Settings, tmp_path: Path) -> None:
@@ -115,7 +95,7 @@ def test_storage_file(settings: Settings) -> None:
         connection.execute("CREATE TABLE t (x)")
     connection.close()
     (finding,) = doctor_store.check_storage(settings)
-    assert "no damage found" in finding.text
+    assert "no damage found, layout 0, which the next start brings to" in finding.text
     place = Path(settings.data_dir, "sidelog.db.damaged-20260101T000000Z")
     place.write_bytes(b"")
     place.with_name(place.name + "-wal").write_bytes(b"")
@@ -221,14 +201,14 @@ def test_places_that_cannot_be_written_say_why(
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    (data,), (rings,) = doctor.check_data_directory(settings), doctor.check_ring_space(settings)
+    (data,), (rings,) = doctor.check_data_directory(settings), check_ring_space(settings)
     why = "on a read-only file system" if is_read_only else f"not writable for uid {os.geteuid()}"
     assert (data.state, data.text) == ("fail", f"{settings.data_dir} is {why}")
     assert (f"mount a volume at {settings.data_dir}" in data.fix, "chown" in data.fix) == (
         is_read_only,
         not is_read_only,
     )
-    assert (rings.state, rings.text) == ("warn", f"/dev/shm is {why}, rings take 64 MiB")
+    assert (rings.state, rings.text) == ("warn", f"/dev/shm is {why}, rings take 69 MiB")
 
 
 def test_what_hangs_is_a_finding(settings: Settings) -> None:
@@ -239,7 +219,7 @@ def test_what_hangs_is_a_finding(settings: Settings) -> None:
         yield Finding("ok", "first", "found before")
         over.wait()
 
-    found, is_hanging = doctor.run_checks((check_hanging, doctor.check_clock), settings, limit_s=0.1)
+    found, is_hanging = doctor.run_checks((check_hanging, check_clock), settings, limit_s=0.1)
     over.set()
     assert ([finding.name for finding in found], is_hanging) == (["first", "hanging", "clock"], True)
     assert "no answer within 0.1 s" in found[1].text
@@ -262,6 +242,16 @@ def test_without_an_upstream_the_machine_is_looked_at(
         os.close(data.lock_fd)
 
 
+def test_a_store_of_a_newer_sidelog_is_a_failure(settings: Settings) -> None:
+    """As with the other databases: both layouts, and what to do."""
+    path = Path(settings.data_dir, "sidelog.db")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    (finding,) = doctor_store.check_storage(settings)
+    assert (finding.state, finding.fix) == ("fail", "upgrade sidelog")
+    assert "layout 999, this one supports up to" in finding.text
+
+
 def test_absolute_sqlite_url(settings: Settings) -> None:
     """Four slashes leave the data directory."""
     storage = msgspec.structs.replace(settings.storage, url="sqlite:////var/x.db")
@@ -281,14 +271,9 @@ def test_damaged_store_is_found(settings: Settings) -> None:
     assert states(doctor_store.check_storage(settings)) == ["fail"]
 
 
-def test_sqlite_and_clock_of_this_machine(settings: Settings) -> None:
-    """Here both are as needed; a state file from the future gives the clock away."""
+def test_sqlite_of_this_machine(settings: Settings) -> None:
+    """It is as needed."""
     assert states(doctor_store.check_sqlite(settings)) == ["ok"]
-    assert states(doctor.check_clock(settings)) == ["ok"]
-    state = Path(settings.data_dir, "state.json")
-    state.write_text("{}")
-    os.utime(state, (4e9, 4e9))
-    assert states(doctor.check_clock(settings)) == ["warn"]
 
 
 def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None:
@@ -312,7 +297,7 @@ def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Se
     def check_nothing(_: Settings) -> Iterator[Finding]:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(doctor, "CHECKS", (check_nothing, doctor.check_clock))
+    monkeypatch.setattr(doctor, "CHECKS", (check_nothing, check_clock))
     assert doctor.run(settings, [], as_json=False) == 1
 
 
@@ -327,6 +312,13 @@ def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
         findings = list(doctor_store.check_storage(with_url(settings, postgres.url("postgres"))))
         assert states(findings) == ["ok"]
         assert "will be created at the first start" in findings[0].text
+
+
+def test_a_driver_that_is_not_installed_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra nothing of Postgres can be asked; the command that adds it is the fix."""
+    monkeypatch.setattr(databases, "find_spec", lambda name: None)
+    (finding,) = doctor_store.check_storage(with_url(settings, "postgresql://me@127.0.0.1:1/db"))
+    assert (finding.state, finding.fix) == ("fail", "pip install 'sidelog[postgres]'")
 
 
 def test_a_store_of_keys_is_looked_over_by_itself(settings: Settings, tmp_path: Path) -> None:

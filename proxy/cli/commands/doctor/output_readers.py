@@ -1,0 +1,68 @@
+"""`sidelog doctor` on what the running sidelog writes: does somebody read its log.
+
+A pipe that nobody reads stops nothing (`proxy/process/logs.py`), so what is lost is the log itself, and nobody is told.
+The pipe is found through /proc, where the kernel names who holds the lock of the data directory.
+"""
+
+import os
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from proxy.cli.commands.doctor.finding import Finding
+from proxy.process.data_dir import LOCK_FILE
+from proxy.settings.model import Settings
+
+FULL_MS: Final = 500
+"""A reader that takes nothing for so long is none."""
+_LOCKS: Final = Path("/proc/locks")
+_FIX: Final = "restart sidelog with its output in a file, the journal, or a program that reads it"
+
+
+def check_log(settings: Settings) -> Iterator[Finding]:
+    """See who takes the log of the sidelog that runs with this data directory, and its access log."""
+    pid = _holder(Path(settings.data_dir, LOCK_FILE))
+    if pid is None:
+        return
+    outputs = {"log": 2} if settings.log.access == "off" else {"log": 2, "access log": 1}
+    for name, fd in outputs.items():
+        try:
+            yield _look(name, Path(f"/proc/{pid}/fd/{fd}"))
+        except OSError as error:  # it has just ended, or is another user's
+            yield Finding("ok", name, f"cannot be seen from here: {error.strerror}")
+
+
+def _holder(lock: Path) -> int | None:
+    """Return the process that locked a file, as it is numbered here."""
+    try:
+        inode = str(lock.stat().st_ino)
+        lines = _LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        match line.split():
+            case [_, "FLOCK", _, "WRITE", pid, place, *_] if place.rpartition(":")[2] == inode and int(pid) > 0:
+                return int(pid)
+    return None
+
+
+def _look(name: str, descriptor: Path) -> Finding:
+    """Judge where a descriptor of a process leads."""
+    target = os.readlink(descriptor)
+    if target == os.devnull:
+        return Finding("warn", name, f"goes to {target}: what sidelog reports is lost", _FIX)
+    if not target.startswith("pipe:"):
+        return Finding("ok", name, f"goes to {target}")
+    pipe = os.open(descriptor, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        poller = select.poll()
+        poller.register(pipe, select.POLLOUT)
+        found = poller.poll(FULL_MS)
+    finally:
+        os.close(pipe)
+    if not found:
+        return Finding("warn", name, "goes to a pipe that is full: nobody reads it, and lines are dropped", _FIX)
+    if found[0][1] & select.POLLERR:
+        return Finding("warn", name, "goes to a pipe whose reader has ended: what sidelog reports is lost", _FIX)
+    return Finding("ok", name, "goes to a pipe that is read")

@@ -1,0 +1,53 @@
+"""The doctor on the clock."""
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from proxy.cli.commands.doctor import clock, databases
+from proxy.cli.commands.doctor.clock import check_clock, check_skew
+from proxy.settings.model import Settings
+from tests.support import postgres
+
+
+def test_a_clock_that_was_set_back_shows_in_a_file(settings: Settings) -> None:
+    """Of whatever the last run wrote: its state, or only its store."""
+    (finding,) = check_clock(settings)
+    assert finding.state == "ok"
+    for name in ("state.json", "sidelog.db-wal"):
+        file = Path(settings.data_dir, name)
+        file.touch()
+        os.utime(file, (4e9, 4e9))
+        (finding,) = check_clock(settings)
+        assert (finding.state, finding.fix) == ("warn", clock.FIX)
+        assert f"{file} was written" in finding.text
+        file.unlink()
+
+
+def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a battery begins in 1970."""
+    monkeypatch.setattr(time, "time", lambda: 12.0)
+    (finding,) = check_clock(settings)
+    assert (finding.state, finding.text) == ("fail", "1970-01-01T00:00:12Z")
+
+
+@pytest.mark.parametrize(
+    ("their_s", "expected"),
+    [(100.0, None), (95.0, None), (107.0, None), (94.0, "6 s ahead of that of db"), (112.0, "10 s behind that of db")],
+)
+def test_clocks_of_a_database_and_ours_agree(their_s: float, expected: str | None) -> None:
+    """Asked at 100, answered at 102: what lies between is no difference, nor are five seconds."""
+    found = list(check_skew("db", their_s, 100.0, 102.0))
+    assert [finding.state for finding in found] == (["warn"] if expected else [])
+    assert all(expected is not None and expected in finding.text for finding in found)
+
+
+def test_a_database_with_another_time_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be used all the same: the store is in order, the clock is not."""
+    monkeypatch.setattr(databases, "time", SimpleNamespace(time=lambda: time.time() - 3600))
+    store, skew = databases.check_postgres("storage", postgres.url("postgres"))
+    assert (store.state, skew.state, skew.name) == ("ok", "warn", "clock")
+    assert "ours is 3600 s behind that of" in skew.text or "ours is 3599 s behind that of" in skew.text
