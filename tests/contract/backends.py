@@ -1,9 +1,8 @@
 """The backends the conformance suite runs over: how to open each, again and again at the same place."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from storage.base import Storage
@@ -21,13 +20,18 @@ READ_BUDGET_S: Final = 60.0
 """Answers are complete, however busy the machine is; what a short budget does is tested with each store."""
 
 
+class Open(Protocol):
+    """Opens the store that belongs to a directory."""
+
+    async def __call__(self, directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One backend under test."""
 
     name: str
-    open: Callable[[Path], Awaitable[Storage]]
-    """Opens the store that belongs to a directory."""
+    open: Open
     is_durable: bool
     """Whether it is still there when it is opened again."""
     has_text_index: bool = True
@@ -39,31 +43,31 @@ class Backend:
         return self.name.partition("-")[0]
 
 
-async def _model(directory: Path) -> Storage:
+async def _model(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     return MemoryStorage()
 
 
-async def _memory(directory: Path) -> Storage:
-    return await SqliteStorage.open(None, read_budget_s=READ_BUDGET_S)
+async def _memory(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
+    return await SqliteStorage.open(None, read_budget_s=read_budget_s)
 
 
-async def _sqlite(directory: Path) -> Storage:
-    return await SqliteStorage.open(directory / "records.db", durability="fast", read_budget_s=READ_BUDGET_S)
+async def _sqlite(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
+    return await SqliteStorage.open(directory / "records.db", durability="fast", read_budget_s=read_budget_s)
 
 
-async def _postgres(directory: Path) -> Storage:
+async def _postgres(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = Address.of(urlsplit(await postgres.database(directory)))
-    return await PostgresStorage.open(address, durability="fast", read_budget_s=READ_BUDGET_S)
+    return await PostgresStorage.open(address, durability="fast", read_budget_s=read_budget_s)
 
 
-async def _clickhouse(directory: Path) -> Storage:
+async def _clickhouse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("debian", directory)))
-    return await SummingStorage.open(address, read_budget_s=READ_BUDGET_S, grid_rows=SUMMED_ROWS)
+    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
 
 
-async def _chdb(directory: Path) -> Storage:
+async def _chdb(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("chdb", directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=READ_BUDGET_S)
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s)
 
 
 BACKENDS = (

@@ -1,5 +1,7 @@
 """Looking at a whole store for the conformance suite."""
 
+from dataclasses import replace
+
 from storage.base import Storage
 from storage.query import EVERYTHING, Filter, RecordQuery
 from storage.record import Record
@@ -13,6 +15,17 @@ async def listed(store: Storage, filter: Filter = ALL) -> list[Record]:
     assert page.complete
     assert page.next_after is None
     return page.records
+
+
+async def read_on(store: Storage, **changes: object) -> list[Record]:
+    """Read all records page by page, following cursors: oldest first, and what is changed about the query."""
+    query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
+    while True:
+        page = await store.select(query)
+        found += page.records
+        if page.next_after is None:
+            return found
+        query = replace(query, after=page.next_after)
 
 
 async def assert_untouched(store: Storage, records: int) -> None:

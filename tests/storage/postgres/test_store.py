@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -16,25 +15,15 @@ from storage.postgres import store as module
 from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
 from storage.query import Durability, Filter, Order, RecordQuery, Scope
-from storage.record import Batch, Entry, Record
+from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
+from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 
 ALL = Filter(kind="all")
 Other = asyncpg.Connection
-
-
-async def everything(store: PostgresStorage, **changes: object) -> list[Record]:
-    """Read all records, following cursors."""
-    query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
-    while True:
-        page = await store.select(query)
-        found += page.records
-        if page.next_after is None:
-            return found
-        query = replace(query, after=page.next_after)
 
 
 async def opened(url: str, **options: object) -> PostgresStorage:
@@ -68,7 +57,7 @@ async def test_sessions_that_were_ended_are_opened_again(
             await store.last_seq()
         except StorageUnavailable:
             pass
-    assert [record.project for record in await everything(store)] == ["first", "second", "first"]
+    assert [record.project for record in await read_on(store)] == ["first", "second", "first"]
 
 
 async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
@@ -161,28 +150,6 @@ async def slow(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Postg
         yield store
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: PostgresStorage, order: str) -> None:
-    """A page that is cut says so, and its cursors lead through every row once."""
-    page = await slow.select(RecordQuery(order=order))  # type: ignore[arg-type]
-    assert not page.complete
-    assert len(page.records) == 10
-    found = [record.seq for record in await everything(slow, order=order)]
-    assert found == sorted(range(1, 51), reverse=order == "desc")
-
-
-async def test_a_search_without_hits_makes_progress(slow: PostgresStorage) -> None:
-    """A page that is cut before anything was found still has a cursor, and the last one has none."""
-    cursors, after = [], None
-    while True:
-        page = await slow.select(RecordQuery(filter=Filter(path_contains="/0"), after=after, limit=5))
-        cursors.append(after := page.next_after)
-        if after is None:
-            break
-    assert cursors == [41, 31, 21, 11, None]
-    assert [record.seq for record in page.records] == [1]
-
-
 async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     slow: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,33 +161,8 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     assert (page.complete, page.next_after, page.records) == (False, 91, [])
     counted = await slow.count(wanted)
     assert (counted.exchanges, counted.exact) == (0, False)
-    found = [record.seq for record in await everything(slow, filter=wanted, order="desc")]
+    found = [record.seq for record in await read_on(slow, filter=wanted, order="desc")]
     assert found == [*range(70, 60, -1), 52]
-
-
-async def test_a_count_that_is_cut_is_a_lower_bound(slow: PostgresStorage) -> None:
-    """Only the slices that were searched are counted, unless rollups have the answer."""
-    counted = await slow.count(Filter(path_contains="/"))
-    assert (counted.exchanges, counted.exact) == (10, False)
-    assert (await slow.count(Filter())).exchanges == 50
-
-
-async def test_an_offset_that_is_not_reached_has_no_cursor(slow: PostgresStorage) -> None:
-    """A search that is cut while it skips rows has nothing to go on from."""
-    page = await slow.select(RecordQuery(offset=35))
-    assert (page.records, page.complete, page.next_after) == ([], False, None)
-
-
-@pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
-async def test_an_offset_reaches_over_slices(
-    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch, offset: int
-) -> None:
-    """Rows are skipped across as many slices as it takes."""
-    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
-    await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
-    page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
-    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -315,7 +257,7 @@ async def test_what_is_remembered_is_bounded(store: PostgresStorage, monkeypatch
     records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
     for start in range(0, 60, 20):
         await store.commit(make_batch(*records[start : start + 20]))
-    assert await everything(store, limit=7) == records
+    assert await read_on(store, limit=7) == records
 
 
 async def test_values_are_kept_once_whoever_brings_them(

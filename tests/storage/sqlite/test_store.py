@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
-from storage.record import Batch, Body, Entry, Payload, Record, Stream
-from storage.relational import slices
+from storage.record import Batch, Body, Entry, Payload, Stream
 from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
+from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
 
 ALL = Filter(kind="all")
@@ -40,17 +39,6 @@ def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
     """Run a statement on a connection of its own."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         return other.execute(sql).fetchall()
-
-
-async def everything(store: SqliteStorage, **changes: object) -> list[Record]:
-    """Read all records, following cursors."""
-    query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
-    while True:
-        page = await store.select(query)
-        found += page.records
-        if page.next_after is None:
-            return found
-        query = replace(query, after=page.next_after)
 
 
 async def test_files_are_private(store: SqliteStorage, path: Path) -> None:
@@ -86,7 +74,7 @@ async def test_a_full_disk_is_unavailable(store: SqliteStorage) -> None:
     assert await store.last_seq() == 1
     await writer.run(lambda raw: raw.execute("PRAGMA max_page_count = 1073741823"))
     assert await store.commit(Batch("sidecar-1", entries)) == 4
-    assert [record.project for record in await everything(store)] == ["shop", "new", "new", "new"]
+    assert [record.project for record in await read_on(store)] == ["shop", "new", "new", "new"]
 
 
 async def test_a_newer_file_is_left_alone(path: Path) -> None:
@@ -136,62 +124,6 @@ async def test_readers_cannot_write(store: SqliteStorage) -> None:
 # The time budget.
 
 
-@pytest.fixture
-async def slow(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStorage]:
-    """A store of 50 records in 5 slices, without any time for reading."""
-    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
-    async with await SqliteStorage.open(path, durability="fast", read_budget_s=0.0) as opened:
-        await opened.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
-        yield opened
-
-
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: SqliteStorage, order: str) -> None:
-    """A page that is cut says so, and its cursors lead through every row once."""
-    page = await slow.select(RecordQuery(order=order))  # type: ignore[arg-type]
-    assert not page.complete
-    assert len(page.records) == 10
-    found = [record.seq for record in await everything(slow, order=order)]
-    assert found == sorted(range(1, 51), reverse=order == "desc")
-
-
-async def test_a_search_without_hits_makes_progress(slow: SqliteStorage) -> None:
-    """A page that is cut before anything was found still has a cursor, and the last one has none."""
-    cursors, after = [], None
-    while True:
-        page = await slow.select(RecordQuery(filter=Filter(path_contains="/0"), after=after, limit=5))
-        cursors.append(after := page.next_after)
-        if after is None:
-            break
-    assert cursors == [41, 31, 21, 11, None]
-    assert [record.seq for record in page.records] == [1]
-
-
-async def test_a_count_that_is_cut_is_a_lower_bound(slow: SqliteStorage) -> None:
-    """Only the slices that were searched are counted, unless rollups have the answer."""
-    counted = await slow.count(Filter(path_contains="/"))
-    assert (counted.exchanges, counted.exact) == (10, False)
-    assert (await slow.count(Filter())).exchanges == 50
-
-
-async def test_an_offset_that_is_not_reached_has_no_cursor(slow: SqliteStorage) -> None:
-    """A search that is cut while it skips rows has nothing to go on from."""
-    page = await slow.select(RecordQuery(offset=35))
-    assert (page.records, page.complete, page.next_after) == ([], False, None)
-
-
-@pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
-async def test_an_offset_reaches_over_slices(path: Path, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
-    """Rows are skipped across as many slices as it takes."""
-    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
-        page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
-    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
-
-
 async def test_a_running_statement_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget ends a statement in its middle, and the connection is good for the next."""
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -229,7 +161,7 @@ async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.Mon
     async with await SqliteStorage.open(path, durability="fast") as store:
         for start in range(0, 60, 20):
             await store.commit(make_batch(*records[start : start + 20]))
-        assert await everything(store, limit=7) == records
+        assert await read_on(store, limit=7) == records
     assert ask(path, "SELECT count(*) - count(DISTINCT kind || ' ' || value) FROM dictionary") == [(0,)]
 
 
@@ -240,7 +172,7 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
         with pytest.raises(StorageRejected):
             await store.commit(make_batch(make_record(project=f"lost {number}"), make_record(path="\udc80")))
     await store.commit(make_batch(*[make_record(project=name) for name in ("other", "lost 1", "lost 0", "first")]))
-    assert [record.project for record in await everything(store)] == ["first", "other", "lost 1", "lost 0", "first"]
+    assert [record.project for record in await read_on(store)] == ["first", "other", "lost 1", "lost 0", "first"]
 
 
 # Lists are served by an index.

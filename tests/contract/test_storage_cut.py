@@ -1,0 +1,78 @@
+"""Reads that come to the end of their time: what they say then, and that cursors lead on to the rest."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.base import Storage
+from storage.query import Filter, Order, RecordQuery
+from storage.relational import slices
+from tests.contract.backends import BACKENDS, Backend
+from tests.contract.listing import read_on
+from tests.storage.samples import make_batch, make_record
+
+
+@pytest.fixture(params=[one for one in BACKENDS if one.kind in ("sqlite", "postgres")], ids=lambda one: one.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Those that read in slices of rows; how far ClickHouse comes is up to its server."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten rows each, the first and the others."""
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+
+
+@pytest.fixture
+async def slow(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
+    """A store of 50 records in 5 slices, without any time for reading."""
+    async with await backend.open(tmp_path, read_budget_s=0.0) as store:
+        await store.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
+        yield store
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: Storage, order: Order) -> None:
+    """A page that is cut says so, and its cursors lead through every row once."""
+    page = await slow.select(RecordQuery(order=order))
+    assert not page.complete
+    assert len(page.records) == 10
+    found = [record.seq for record in await read_on(slow, order=order)]
+    assert found == sorted(range(1, 51), reverse=order == "desc")
+
+
+async def test_a_search_without_hits_makes_progress(slow: Storage) -> None:
+    """A page that is cut before anything was found still has a cursor, and the last one has none."""
+    cursors, after = [], None
+    while True:
+        page = await slow.select(RecordQuery(filter=Filter(path_contains="/0"), after=after, limit=5))
+        cursors.append(after := page.next_after)
+        if after is None:
+            break
+    assert cursors == [41, 31, 21, 11, None]
+    assert [record.seq for record in page.records] == [1]
+
+
+async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:
+    """Only the slices that were searched are counted, unless rollups have the answer."""
+    counted = await slow.count(Filter(path_contains="/"))
+    assert (counted.exchanges, counted.exact) == (10, False)
+    assert (await slow.count(Filter())).exchanges == 50
+
+
+async def test_an_offset_that_is_not_reached_has_no_cursor(slow: Storage) -> None:
+    """A search that is cut while it skips rows has nothing to go on from."""
+    page = await slow.select(RecordQuery(offset=35))
+    assert (page.records, page.complete, page.next_after) == ([], False, None)
+
+
+@pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
+async def test_an_offset_reaches_over_slices(store: Storage, offset: int) -> None:
+    """Rows are skipped across as many slices as it takes."""
+    await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
+    page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
+    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
