@@ -6,10 +6,11 @@ REALWORLD := .venv-realworld
 CLICKHOUSE := .venv-clickhouse
 PEERS  := .venv-bench
 SITE   := .venv-docs
+RELEASE := .venv-release
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup docs docs-setup docs-serve clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -107,6 +108,7 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group docs -o requirements-docs.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group release -o requirements-release.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
 
 sbom: $(VENV)/.dev ## what is installed beside sidelog, and its licences: build/sbom.cdx.json (CycloneDX), build/licences.txt
@@ -154,6 +156,16 @@ docs: $(SITE)/.wheels ## the documentation as a site, in build/site; a broken li
 docs-serve: $(SITE)/.wheels ## the same on http://127.0.0.1:8000, made anew when a page changes
 	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs serve
 
+$(RELEASE)/.wheels: $(VENV)/.uv requirements-release.lock
+	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv --without-pip $(RELEASE)
+	@VIRTUAL_ENV=$(RELEASE) $(BIN)/uv pip sync --quiet --require-hashes requirements-release.lock
+	@touch $@
+
+release-setup: $(RELEASE)/.wheels ## twine for make release, in .venv-release
+
+release: $(VENV)/.dev $(RELEASE)/.wheels ## build and check what a release consists of; PUBLISH=1 tags and uploads it
+	@$(BIN)/python -m deploy.release --twine $(RELEASE)/bin/twine $(if $(filter 1,$(PUBLISH)),--publish)
+
 bench-micro: $(VENV)/.dev ## only the micro benchmarks
 	@$(BIN)/python -m bench.micro
 
@@ -189,4 +201,4 @@ $(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
 clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

@@ -14,11 +14,12 @@ ALWAYS = ("bash", "dirname", "basename", "readlink", "env", "timeout")
 TOOLS = (*sorted({*re.findall(r"command -v ([\w-]+) >", (ROOT / ".ci" / "run").read_text())} - {"sudo"}), "python3")
 """Every program the script looks for."""
 STEPS = [
-    "make ui-setup", "make clickhouse-setup PYTHON=python3", "make test PYTHON=python3", "make retest PYTHON=python3",
-]  # fmt: skip
+    "make ui-setup",
+    *(f"make {name} PYTHON=python3" for name in ("clickhouse-setup", "release-setup", "test", "retest")),
+]
 """How `make` is called where the tests fail."""
 _REST = ("wide", "test-clickhouse", "test-compiled", "docs-setup", "docs")
-ALL_STEPS = [*STEPS[:3], *(f"make {name} PYTHON=python3" for name in _REST)]
+ALL_STEPS = [*STEPS[:-1], *(f"make {name} PYTHON=python3" for name in _REST)]
 """The same where they pass."""
 
 

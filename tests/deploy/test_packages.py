@@ -12,7 +12,7 @@ import tarfile
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -20,25 +20,12 @@ from typing import Final
 import msgspec
 import pytest
 
+from deploy.release.packages import PACKAGES, build, modules_of
 from proxy.process.version import VERSION
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running, service
 
-PACKAGES: Final = ("api", "proxy", "storage")
-SOURCES: Final = (*PACKAGES, "pyproject.toml", "setup.py", "README.md", "LICENSE")
-SHIPPED: Final = frozenset({".py", ".sql", ".html", ".css", ".js", ".svg"})
-"""Suffixes of what runs, or is served."""
-
-
-def build(tree: Path, kind: str, into: Path, environ: Mapping[str, str] | None = None) -> Path:
-    """Build an `sdist` or a `wheel` of a tree; returns its path."""
-    into.mkdir(exist_ok=True)
-    code = f"from setuptools import build_meta; import sys; sys.stderr.write(build_meta.build_{kind}({str(into)!r}))"
-    built = subprocess.run(
-        [sys.executable, "-c", code], cwd=tree, env={**os.environ, **(environ or {})}, capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr[-4000:]
-    return into / built.stderr.splitlines()[-1]
+SOURCES: Final = (*PACKAGES, "MANIFEST.in", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 
 def source_archive(directory: Path) -> Path:
@@ -116,13 +103,7 @@ def test_the_wheel_has_everything_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         names = {name for name in packed.namelist() if ".dist-info/" not in name}
         licences = [name for name in packed.namelist() if name.endswith("/LICENSE")]
-    expected = {
-        str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
-        if path.suffix in SHIPPED and "__pycache__" not in path.parts
-    }
-    assert names == expected
+    assert names == modules_of(ROOT)
     assert len(licences) == 1
 
 

@@ -1,0 +1,79 @@
+"""Build and check a release; with `--publish`, tag and upload it, too: `python -m deploy.release`, or `make release`.
+
+Strategy: the tree is looked at first, then packages are built from what is committed. Without `--publish` everything is
+looked at, whatever is wrong, and the commands that would publish are printed. With it the first thing that is wrong, or
+noted, ends it.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from deploy.release.checks import Finding, check_tree
+from deploy.release.packages import BuildFailed, build_packages, check_metadata, check_packages
+from deploy.release.publishing import NotPublished, Publishing
+from deploy.release.tree import read_tree
+
+ROOT: Final = Path(__file__).parents[2]
+INTO: Final = ROOT / "build" / "release"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 where a release was made, or without `--publish` where nothing is wrong with it; else 1."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.release")
+    parser.add_argument("--publish", action="store_true", help="tag and upload")
+    parser.add_argument("--twine", type=Path, required=True, help="the program that judges metadata and uploads")
+    options = parser.parse_args(arguments)
+    twine = options.twine.absolute()
+    tree = read_tree(ROOT)
+    levels = _report(check_tree(tree))
+    if options.publish and levels != {"ok"}:
+        return _refuse("nothing was built")
+    shutil.rmtree(INTO, ignore_errors=True)
+    try:
+        packages = build_packages(ROOT, INTO)
+    except BuildFailed as error:
+        return _refuse(str(error))
+    levels |= _report([*check_packages(packages, tree.version), check_metadata(packages, twine)])
+    subprocess.run([sys.executable, "-m", "tests.support.sbom", INTO], cwd=ROOT, check=True)
+    publishing = Publishing(ROOT, tree, packages, twine)
+    if not options.publish:
+        _say(f"in {INTO.relative_to(ROOT)}, with a bill of materials; to be run for a release, by PUBLISH=1:")
+        for line in publishing.lines():
+            _say(f"  {line}")
+        _say("dry run: nothing was tagged or uploaded")
+        return int("wrong" in levels)
+    if levels != {"ok"}:
+        return _refuse("nothing was published")
+    try:
+        publishing.run()
+    except NotPublished as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _report(findings: Iterable[Finding]) -> set[str]:
+    """Print what was found; returns which levels there were."""
+    levels: set[str] = set()
+    for finding in findings:
+        levels.add(finding.level)
+        _say(f"{finding.level:5} {finding.text}")
+    return levels
+
+
+def _refuse(why: str) -> int:
+    _say(f"no release: {why}")
+    return 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
