@@ -3,41 +3,17 @@
 import hashlib
 
 from storage.keys import ApiKey
-from storage.record import Entry, ToolCall
-from storage.tools import search_text
+from storage.record import Entry
 from tests.api.conftest import World
 from tests.api.samples import (
-    START_US,
     make_batch,
     make_body,
     make_event,
     make_in_flight,
     make_payload,
     make_record,
+    make_tool_call,
 )
-
-
-def make_tool_call(number: int) -> ToolCall:
-    """Make the call of the exchange of a number."""
-    call = ToolCall(
-        record_id=make_record(number).id,
-        started_at_us=START_US,
-        created_at_us=START_US + 123_000,
-        tool_name="add",
-        server_label="demo",
-        status="success",
-        latency_us=12_500,
-        cost_usd=0.25,
-        arguments=b'{"a": 1}',
-        result=b'{"content": []}',
-        metadata=b'{"method": "tools/call"}',
-        key_id="k1",
-        key_name="one",
-        key_last4="abcd",
-        project="proj_a",
-    )
-    call.search = search_text(call.arguments, call.result)
-    return call
 
 
 async def fill(world: World) -> None:
@@ -45,7 +21,13 @@ async def fill(world: World) -> None:
     payload = make_payload(make_body(b'{"a": 1}'), make_body(b"\xff\x00"))
     records = [make_record(n, keyed=n % 2 == 0, key_id="k1", status=200 + n * 40) for n in range(1, 8)]
     batch = make_batch(make_event(20), *((record, payload) for record in records))
-    batch.entries.append(Entry(make_record(8, client=None, provider="mcp"), payload, [make_tool_call(8)]))
+    batch.entries.append(
+        Entry(
+            make_record(8, client=None, provider="mcp"),
+            payload,
+            [make_tool_call(8, key_id="k1", key_name="one", key_last4="abcd")],
+        )
+    )
     await world.storage.commit(batch)
     world.in_flight = [make_in_flight(30)]
     digest = hashlib.sha256(b"k1").digest()

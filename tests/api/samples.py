@@ -1,6 +1,11 @@
 """Records and payloads for the tests of the read plane."""
 
-from storage.record import Batch, Body, Entry, Payload, Record, level_of, new_id
+from typing import Any
+
+import msgspec
+
+from storage.record import Batch, Body, Entry, Payload, Record, ToolCall, level_of, new_id
+from storage.tools import search_text
 
 START_US = 1_718_201_234_000_000
 """2024-06-12T14:07:14Z."""
@@ -101,3 +106,24 @@ def make_batch(*items: Record | tuple[Record, Payload]) -> Batch:
     """Put records, with or without payloads, into a batch."""
     entries = [Entry(*item) if isinstance(item, tuple) else Entry(item) for item in items]
     return Batch(instance="side-1", entries=entries)
+
+
+def make_tool_call(number: int, **changes: Any) -> ToolCall:
+    """Make a call of the exchange of a number; `changes` replaces fields."""
+    call = ToolCall(
+        record_id=make_record(number).id,
+        started_at_us=START_US,
+        created_at_us=START_US + 123_000,
+        tool_name="add",
+        server_label="demo",
+        status="success",
+        latency_us=12_500,
+        cost_usd=0.25,
+        arguments=b'{"a": 1}',
+        result=b'{"content": []}',
+        metadata=b'{"method": "tools/call"}',
+        project="proj_a",
+    )
+    call = msgspec.structs.replace(call, **changes)
+    call.search = search_text(call.arguments, call.result)
+    return call

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
-import msgspec
 import pytest
 
 from api.access.auth import token_digest
@@ -12,9 +11,8 @@ from api.access.principal import Credential, Principal
 from api.services import Services
 from storage.query import Scope
 from storage.record import Batch, Entry, ToolCall, format_id, format_request_id
-from storage.tools import search_text
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_record
+from tests.api.samples import START_US, make_record, make_tool_call
 
 PATH = "/api/mcp-logs"
 _numbers = count(1)
@@ -29,23 +27,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 def make_call(**changes: Any) -> ToolCall:
     """Make a call of a record that is not stored yet."""
-    call = ToolCall(
-        record_id=make_record(next(_numbers)).id,
-        started_at_us=START_US,
-        created_at_us=START_US + 123_000,
-        tool_name="add",
-        server_label="demo",
-        status="success",
-        latency_us=12_500,
-        cost_usd=0.25,
-        arguments=b'{"a": 1}',
-        result=b'{"content": []}',
-        metadata=b'{"method": "tools/call"}',
-        project="proj_a",
-    )
-    call = msgspec.structs.replace(call, **changes)
-    call.search = search_text(call.arguments, call.result)
-    return call
+    return make_tool_call(next(_numbers), **changes)
 
 
 async def keep(world: World, *calls: ToolCall) -> None:

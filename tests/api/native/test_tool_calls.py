@@ -4,13 +4,12 @@ import msgspec
 
 from api.native.tool_calls import call_id, project_call
 from storage.record import format_id
-from tests.api.filled import make_tool_call
+from tests.api.samples import make_tool_call
 
 
 def test_optional_members_are_left_out_when_there_is_nothing_to_say() -> None:
     """A call without key, LLM request and error has neither member; the first of a batch has its record's id."""
     call = make_tool_call(1)
-    call.key_id = None
     shown = msgspec.json.decode(msgspec.json.encode(project_call(call)))
     assert {"llm_request_id", "error_details", "virtual_key"}.isdisjoint(shown)
     assert (shown["id"], shown["latency"]) == (format_id(call.record_id), 12.5)
