@@ -9,15 +9,12 @@ blocks are inflated on a thread, some at a time, and the rows found become one m
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from storage.postgres.connection import Budget, Connection
-from storage.postgres.index_keys import seq_between
 from storage.relational.blocks.payloads import Bodies, inflate
 from storage.relational.session import State
-from storage.relational.slices import Range
 from storage.relational.sql import DIMENSIONS, Where
 from storage.search.patterns import lower_ascii
 
@@ -49,26 +46,21 @@ class BodySearch:
         self.text = lower_ascii(text)
         """What is looked for."""
         self._wanted = self.text.encode()
-        number = len(where.parameters) + 1
-        self._sql = (
-            "SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records "
-            f"WHERE {where.text} AND {seq_between(f'${number}', f'${number + 1}')} AND id BETWEEN ${number + 2} "
-            f"AND ${number + 3} AND bodies_block IS NOT NULL AND started_at_us >= ${number + 4} "
-            f"AND seq > ${number + 5}"
-        )
-        self._parameters = where.parameters
+        self.where = where
         self._floors = (state.body_floor_us or -(1 << 63), state.bodies_through_seq)
 
     def condition(self, number: int) -> str:
         """Write the condition on rows; its parameters, the first of this number, are the text and what `find` found."""
         return _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
 
-    async def find(
-        self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
-    ) -> list[int] | None:
-        """Find the rows of a slice; None when the budget ended it."""
-        bounds = (part.first, part.last, *ids, *self._floors)
-        rows = await budget.fetch(connection, self._sql, (*self._parameters, *bounds), is_part=True)
+    async def find(self, connection: Connection, bounded: Where, budget: Budget) -> list[int] | None:
+        """Find the rows of a slice, to which `where` is bounded; None when the budget ended it."""
+        number = len(bounded.parameters) + 1
+        sql = (
+            f"SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records WHERE {bounded.text} "
+            f"AND bodies_block IS NOT NULL AND started_at_us >= ${number} AND seq > ${number + 1}"
+        )
+        rows = await budget.fetch(connection, sql, (*bounded.parameters, *self._floors), is_part=True)
         if rows is None:
             return None
         places: dict[int, list[Place]] = {}

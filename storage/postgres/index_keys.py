@@ -14,9 +14,11 @@ Invariant: buckets rise with the numbers they are of.
 
 # ruff: noqa: S608 -- marks are written by us, every value is a bound parameter
 
+from collections.abc import Iterable
 from typing import Final
 
 from storage.query import Order
+from storage.relational.slices import Range
 
 _SEQ_BITS: Final = 10
 """As in the indexes of migration 1."""
@@ -51,6 +53,20 @@ def seq_among(marks: str) -> str:
     """Write the condition that `seq` is one of an array at a mark."""
     coarse = f"ARRAY(SELECT DISTINCT number >> {_SEQ_BITS} FROM unnest({marks}::bigint[]) AS number)"
     return f"(seq >> {_SEQ_BITS}) = ANY({coarse}) AND seq = ANY({marks}::bigint[])"
+
+
+def seq_in_parts(keys: str, firsts: str, lasts: str) -> str:
+    """Write the condition that `seq` is in one of some ranges, given as arrays at marks; `keys` are their `keys_of`.
+
+    Which range it could be in is looked up in the sorted firsts: a list of all numbers would have to be planned for.
+    """
+    last = f"({lasts}::bigint[])[width_bucket(seq, {firsts}::bigint[])]"
+    return f"(seq >> {_SEQ_BITS}) = ANY({keys}::bigint[]) AND seq <= {last}"
+
+
+def keys_of(ranges: Iterable[Range]) -> list[int]:
+    """List the coarse keys that rows of some ranges have."""
+    return sorted({key for rows in ranges for key in range(rows.first >> _SEQ_BITS, (rows.last >> _SEQ_BITS) + 1)})
 
 
 def by_seq(order: Order) -> str:

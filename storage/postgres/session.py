@@ -12,21 +12,31 @@ from storage.postgres.body_search import BodySearch
 from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
-from storage.postgres.index_keys import by_id, by_id_bucket, by_seq, id_between, id_bucket, seq_among, seq_between
+from storage.postgres.index_keys import (
+    by_id,
+    by_id_bucket,
+    by_seq,
+    id_between,
+    id_bucket,
+    keys_of,
+    seq_among,
+    seq_between,
+    seq_in_parts,
+)
 from storage.postgres.partitions import EVERY_ID, id_bounds
 from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
 from storage.record import Payload, Record
-from storage.relational.blocks.read import unpacked
+from storage.relational.blocks.read import unpacked, unpacked_at
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
-from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where, is_storable
+from storage.relational.slices import Range, Spread
+from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
 from storage.relational.writes.packing import COLUMNS
 
 T = TypeVar("T")
@@ -50,6 +60,11 @@ DIALECT: Final = Dialect(
     histograms="sum({})::text",
     to_counts=unpack_histogram,
     among="{} = ANY({}::bigint[])",
+    # By the primary key: the index on `seq` knows a thousand rows only as one. Through a query: a list that the planner
+    # sees is compared with the bounds of the partitions, number by number.
+    row_key="id",
+    key_of=lambda record: UUID(bytes=record.id),
+    of_keys="id = ANY(ARRAY(SELECT unnest({}::uuid[])))",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",
     tool_request="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",
@@ -75,10 +90,10 @@ _IDS: Final = (
     "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "
     "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
 )
-_PLACES: Final = (
-    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records "
-    f"WHERE {seq_among('$1')} AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
-)
+_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
+_NOT_GONE: Final = "id BETWEEN $2 AND $3 AND started_at_us >= $4"
+_PLACES_BY_SEQ: Final = f"{_PLACES} WHERE {seq_among('$1')} AND {_NOT_GONE}"
+_PLACES_BY_ID: Final = f"{_PLACES} WHERE {DIALECT.of_keys.format('$1')} AND {_NOT_GONE}"
 
 Ids = tuple[UUID, UUID]
 """The least and the largest id."""
@@ -168,12 +183,17 @@ class PostgresSession:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         return await unpacked(self, seqs)
 
+    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
+        ids = sorted(map(DIALECT.key_of, records))
+        floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
+        return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))
+
     async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
         return await can_have(self, where, words)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))
-        return await self.connection.fetch(_PLACES, seqs, *ids, purge_floor_us)
+        return await self.connection.fetch(_PLACES_BY_SEQ, seqs, *ids, purge_floor_us)
 
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
@@ -228,7 +248,8 @@ class Selection:
         found, session = self._found, self._session
         where, number = found.where, found.first_parameter
         if found.search is not None:
-            seqs = await found.search.find(session.connection, part, ids, session.budget)
+            bounded = _bounded(found.search.where, part, ids, 1)
+            seqs = await found.search.find(session.connection, bounded, session.budget)
             if seqs is None:
                 return None
             where = Where(where.text, (*where.parameters, found.search.text, seqs))
@@ -241,8 +262,13 @@ class Selection:
 
 
 def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
-    text = f"{where.text} AND {bounds(first_parameter + len(where.parameters))}"
-    return Where(text, (*where.parameters, part.first, part.last, *ids))
+    number = first_parameter + len(where.parameters)
+    if not isinstance(part, Spread):
+        return Where(f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids))
+    marks = [f"${number + place}" for place in range(5)]
+    text = f"{where.text} AND {seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND {marks[4]}"
+    firsts, lasts = [rows.first for rows in part.parts], [rows.last for rows in part.parts]
+    return Where(text, (*where.parameters, keys_of(part.parts), firsts, lasts, *ids))
 
 
 class SelectionById(Selection):

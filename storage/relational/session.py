@@ -179,8 +179,15 @@ class Session(Protocol):
         """Read heads and bodies of some rows, rising, by `seq`; those that have none (any more) are left out."""
         ...
 
-    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
-        """Find which of some rows can have all of some words of ASCII in lower case; None when out of budget."""
+    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
+        """Do the same for records that were read in this transaction."""
+        ...
+
+    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[Any] | None:
+        """Find which of some rows can have all of some words of ASCII in lower case, by the dialect's `row_key`.
+
+        None when out of budget.
+        """
         ...
 
 

@@ -10,10 +10,11 @@ on `seq` and the order are not part of a clause: backends walk a filter in slice
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
-from storage.record import LEVELS
+from storage.record import LEVELS, Record
 from storage.relational.by_id import ID_BYTES
 from storage.relational.tools.called import part_of
 from storage.search.patterns import lower_ascii
@@ -72,6 +73,11 @@ class Dialect:
     """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
     number_list: Callable[[list[int]], object] = list
     """From numbers to that parameter."""
+    row_key: str = "seq"
+    key_of: Callable[[Record], Any] = attrgetter("seq")
+    """What single rows are looked up by: the column, and what it is of a record."""
+    of_keys: str = ""
+    """Condition that a row has one of the keys at the mark `{}`, a parameter of `number_list`."""
     divided: Callable[[str, str], str] = lambda number, by: f"{number} / {by}"
     """The whole part of a quotient of two whole numbers."""
     unindexed: str = "+{}"
@@ -351,10 +357,8 @@ class _Clause:
             self._conditions.append(condition.format(self._marks([value])))
 
     def path(self, text: str | None) -> None:
-        if text is None:
-            return
-        if not is_storable(text):
-            self._impossible = True
+        if text is None or not is_storable(text):
+            self._impossible |= text is not None
             return
         marks = (self._marks([lower_ascii(spelling)]) for spelling in path_spellings(text))
         conditions = [self._dialect.path_contains.format(mark) for mark in marks]
@@ -364,16 +368,14 @@ class _Clause:
         if filter.tools:
             known = ids.get("tool_name", {})
             found = [known[value] for value in filter.tools if value in known]
-            if found and self._dialect.tool:
+            self._impossible |= not found or not self._dialect.tool
+            if found:
                 self._conditions.append(self._dialect.tool.format(self._marks(found)))
-            else:
-                self._impossible = True
 
     def called_tools(self, names: Sequence[str]) -> None:
         if not names:
             return
-        parts = [part_of(name) for name in names if is_storable(name)]
-        either = [self._dialect.called_tool.format(self._marks([part])) for part in parts]
+        either = [self._dialect.called_tool.format(self._marks([part_of(name)])) for name in names if is_storable(name)]
         self._impossible |= not either
         # Literal: it is the condition of the partial index.
         self._conditions.append(f"called_tools <> 0 AND ({' OR '.join(either)})")

@@ -52,6 +52,7 @@ DIALECT: Final = Dialect(
     has_text="{} <> 0",
     among="{} IN (SELECT value FROM json_each({}))",
     number_list=lambda numbers: json.dumps(numbers),
+    of_keys="seq IN (SELECT value FROM json_each({}))",
     record_columns=", ".join(COLUMNS),
     joined="group_concat({}, char(10))",
     erasures="SELECT value FROM meta WHERE name = 'erasures'",
@@ -176,6 +177,9 @@ class SqliteSession:
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         return await unpacked(self, seqs)
+
+    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
+        return await unpacked(self, [record.seq for record in records])
 
     async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
         return await can_have(self, where, words)

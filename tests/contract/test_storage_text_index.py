@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +14,20 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.query import Filter, RecordQuery
+from storage.postgres import session as postgres_session
+from storage.query import Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge, tables
 from storage.relational.reads.text_index.tables import Cell, Segment
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
-from storage.search.expression import And, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text
 from storage.search.index.segment import cells_with, has, part_of
 from storage.search.index.terms import term
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
+from storage.sqlite import session as sqlite_session
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import make_body, make_record
 
@@ -186,15 +189,20 @@ async def test_records_that_repeat_their_words_have_smaller_cells(
 async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
     """Searches of words find what looking into each record finds."""
     for search in SEARCHES:
-        found = {
-            entry.record.seq for entry in entries.values() if fulfils(Subject(entry.record, entry.payload), search)
-        }
+        found = having(entries, search)
         query = RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS + 100)
         page = await store.select(query)
         assert page.complete
-        assert [record.seq for record in page.records] == sorted(found, reverse=True), search
+        assert [record.seq for record in page.records] == found, search
         counted = await store.count(Filter(where=search, kind="all"))
         assert counted.exchanges + counted.events == len(found), search
+
+
+def having(entries: dict[int, Entry], search: Expression | None) -> list[int]:
+    """List which records a search finds by looking into each, newest first."""
+    assert search is not None
+    seqs = [entry.record.seq for entry in entries.values() if fulfils(Subject(entry.record, entry.payload), search)]
+    return sorted(seqs, reverse=True)
 
 
 async def holders(store: Any) -> tuple[list[Segment], list[Cell]]:
@@ -242,6 +250,33 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
             mask = cells_with(parts[key], wanted)
             told = [segment.cell(cell) for cell in range(len(segment.starts)) if mask >> cell & 1]
             assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_pages_of_searches_join_across_slices_of_some_cells(
+    indexed: Any, monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    """However many cells are looked into at once, and wherever a page ends: each record that has a word comes once."""
+    for module in (sqlite_session, postgres_session):
+        monkeypatch.setattr(module, "SLICE_ROWS", 15)
+    entries = await fill(indexed, 1, ROWS)
+    await index(indexed)
+    # A word in cells here and there, one in nearly all, a text in bodies.
+    own = tuple(Text(Phrase((f"own{number}end",))) for number in (3, 17, 31, 32, 99, 160, 231))
+    for wanted in (Filter(where=Or(own), kind="all"), Filter(where=SEARCHES[7], kind="all"), Filter(text=" reset ")):
+        seqs: list[int] = []
+        query = RecordQuery(filter=wanted, order=order, limit=2)
+        while True:
+            page = await indexed.select(query)
+            seqs += [record.seq for record in page.records]
+            if page.next_after is None:
+                break
+            query = replace(query, after=page.next_after)
+        found = expected(entries, " reset ") if wanted.text else having(entries, wanted.where)
+        assert found
+        assert seqs == (found if order == "desc" else found[::-1])
+        counted = await indexed.count(wanted)
+        assert counted.exchanges + counted.events == len(found)
 
 
 async def test_nothing_is_left_of_what_is_erased(indexed: Any) -> None:

@@ -46,6 +46,7 @@ def dialect(committed: str = "", sums: Callable[[], Covered] = Covered) -> Diale
         negated="(ifNull({}, 0) = 0)",
         among="{} IN {}",
         number_list=lambda numbers: numbers or [_NO_SEQ],
+        of_keys="seq IN {}",
         divided=lambda number, by: f"intDiv({number}, {by})",
         unindexed="{}",
         bucket=bucket_column,

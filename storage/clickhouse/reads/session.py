@@ -138,6 +138,9 @@ class ClickhouseSession:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         return await read_payloads(self, seqs)
 
+    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
+        return await read_payloads(self, [record.seq for record in records])
+
     async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
         return await can_have(self, where, words)
 

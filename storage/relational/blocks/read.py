@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 from storage.record import Payload
 from storage.relational.blocks.payloads import NOWHERE, Unpacker
-from storage.relational.session import BlockSession
+from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import MAX_INT
 
 
 async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payload]:
     """Read and unpack heads and bodies of some rows; see `Session.payloads`."""
     state = await session.state()
-    places = await session.places(seqs, state.purge_floor_us or -MAX_INT - 1)
+    return await unpacked_at(session, await session.places(seqs, state.purge_floor_us or -MAX_INT - 1))
+
+
+async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]:
+    """Do the same where their places are known (`BlockSession.places`)."""
+    state = await session.state()
     unpacker = Unpacker(await session.blocks(sorted({block for row in places for block in (row[1], row[4]) if block})))
     found = {}
     for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:

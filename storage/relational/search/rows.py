@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from storage.query import Filter
 from storage.record import Payload, Record
-from storage.relational.reads.page import read_payloads
 from storage.relational.reads.text_index.narrow import words_of
 from storage.relational.search import condition
 from storage.relational.session import Session
@@ -75,8 +74,8 @@ class Sieve:
         left = condition.unsaid(filter.where)
         return None if left is None else cls(left)
 
-    async def pass_through(self, session: Session, where: Where) -> list[int] | None:
-        """Find which of some rows fulfil it, by `seq`; None when the budget ended the search.
+    async def pass_through(self, session: Session, where: Where) -> list[Any] | None:
+        """Find which of some rows fulfil it, by the dialect's `row_key`; None when the budget ended the search.
 
         Args:
             session: To read from.
@@ -92,21 +91,21 @@ class Sieve:
         rows = await session.fetch_part(sql, where.parameters)
         if rows is None:
             return None
-        found: list[int] = []
+        found: list[Any] = []
         for start in range(0, len(rows), _ROWS):
             if session.is_out_of_time:
                 return None
             found += await self._judge(session, await session.records(rows[start : start + _ROWS]))
         return found
 
-    async def _judge(self, session: Session, records: Sequence[Record]) -> list[int]:
-        seqs = [record.seq for record in records]
-        payloads: Mapping[int, Payload] = await read_payloads(session, seqs) if needs_payload(self.search) else {}
-        tools = await _tools_of(session, seqs) if needs_tools(self.search) else {}
+    async def _judge(self, session: Session, records: Sequence[Record]) -> list[Any]:
+        payloads: Mapping[int, Payload] = await session.payloads_of(records) if needs_payload(self.search) else {}
+        tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
+        key_of = session.dialect.key_of
 
-        def judge() -> list[int]:
+        def judge() -> list[Any]:
             return [
-                record.seq
+                key_of(record)
                 for record in records
                 if fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
             ]
@@ -114,9 +113,9 @@ class Sieve:
         return await session.aside(judge)
 
 
-def passed(where: Where, found: list[int], dialect: Dialect, *, first_parameter: int = 1) -> Where:
+def passed(where: Where, found: list[Any], dialect: Dialect, *, first_parameter: int = 1) -> Where:
     """Narrow a clause to the rows that passed."""
-    among = dialect.among.format("seq", dialect.placeholder(first_parameter + len(where.parameters)))
+    among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
     return Where(f"{where.text} AND {among}", (*where.parameters, dialect.number_list(found)))
 
 

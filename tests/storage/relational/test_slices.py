@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.query import Order
 from storage.relational import slices as module
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Range, Spread, joint_slices, slices
 
 FIRST = module.FIRST_SLICE
 
@@ -47,6 +47,53 @@ def test_slices_are_the_range(first: int, length: int, order: Order, took_s: flo
     for before, after in pairwise(parts):
         assert after.first == before.last + 1
     assert whole.is_empty == (not parts)
+
+
+def parts_of(part: Range) -> tuple[Range, ...]:
+    """List the ranges of a slice."""
+    return part.parts if isinstance(part, Spread) else (part,)
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 50)), max_size=40),
+    order=st.sampled_from(("asc", "desc")),
+    took_s=st.sampled_from((0.0, 0.05, 1.0)),
+    first_rows=st.sampled_from((10, 100, 1000)),
+)
+def test_slices_of_ranges_are_their_rows(
+    lengths: list[tuple[int, int]], order: Order, took_s: float, first_rows: int
+) -> None:
+    """All rows of the ranges and no others, each once, in the order asked for; only one that is wide is cut."""
+    ranges, first = [], 1
+    for length, gap in lengths:
+        ranges.append(Range(first, first + length - 1))
+        first += length + gap
+    now_s = [0.0]
+
+    def clock() -> float:
+        now_s[0] += took_s
+        return now_s[0]
+
+    found: list[Range] = []
+    for part in joint_slices(ranges if order == "asc" else ranges[::-1], order, first_rows, clock):
+        parts = parts_of(part)
+        assert (part.first, part.last) == (parts[0].first, parts[-1].last)
+        walked = parts if order == "asc" else parts[::-1]
+        assert all(each in ranges for each in walked[1:])
+        found += walked
+    assert all(not part.is_empty for part in found)
+    if order == "desc":
+        found.reverse()
+    rows = [row for part in found for row in range(part.first, part.last + 1)]
+    assert rows == [row for part in ranges for row in range(part.first, part.last + 1)]
+
+
+def test_short_ranges_share_a_slice_within_bounds() -> None:
+    """As many as the width has room for, twice as many after a quick one, and never more than a first slice of rows."""
+    ranges = [Range(number * 1000, number * 1000 + 99) for number in range(2000)]
+    sizes = [sum(each.size for each in parts_of(part)) for part in joint_slices(ranges, "asc", 1000, lambda: 0.0)]
+    assert sizes[:5] == [1000, 2000, 4000, 8000, FIRST]
+    assert max(sizes) == FIRST
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,10 @@ from storage.search.words import decoded, fold, is_plain, readings
 _COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, bodies_length"
 )
-_SEQ, _ERROR, _HEADS, _BODIES, _BODIES_OFFSET, _BODIES_LENGTH = 0, 3, 4, 7, 8, 9
+_SEQ, _ERROR, _HEADS, _BODIES = 0, 3, 4, 7
 _blocks_of: Final = itemgetter(_HEADS, _BODIES)
-_MAX_BYTES: Final = 1024 * 1024
-_MAX_GROUPS: Final = 32
-"""Of what is looked into between two looks at the clock; one block of a conversation takes up to 2 MiB."""
+_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
 _WAYS: Final = 4
 """Into how many parts rows are cut, again and again, until those are found that have the words."""
 _LIST: Final = b"\xdd"
@@ -71,19 +70,21 @@ def words_of(search: Expression) -> tuple[bytes, ...]:
     return tuple({word.encode() for leaf in leaves for word in leaf.phrase.words if word.isascii()})
 
 
-async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes]) -> list[int] | None:
-    """Find which rows can have all of some words, by `seq`; None when the budget ended the search.
+async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes]) -> list[Any] | None:
+    """Find which rows can have all of some words, by the dialect's `row_key`; None when the budget ended the search.
 
     Args:
         session: To read from.
         where: The conditions on the rows, its parameters numbered from 1.
         wanted: Words of ASCII in lower case.
     """
-    sql = f"SELECT {_COLUMNS} FROM {session.dialect.schema}records WHERE {where.text}"
+    key = session.dialect.row_key
+    columns = _COLUMNS if key == "seq" else f"{_COLUMNS}, {key}"
+    sql = f"SELECT {columns} FROM {session.dialect.schema}records WHERE {where.text}"
     rows = await session.fetch_part(sql, where.parameters)
     if rows is None:
         return None
-    rows = sorted(rows, key=itemgetter(0))
+    rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
     blocks: dict[int, bytes] = {}
@@ -95,21 +96,26 @@ async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes])
         blocks = {number: block for number, block in blocks.items() if number in numbers}
         frames = await session.blocks(sorted(numbers - blocks.keys()))
         found += await session.aside(partial(_look, groups, blocks, frames, errors, wanted))
-    return found
+    if key == "seq":
+        return found
+    keys = {row[_SEQ]: row[-1] for row in rows}
+    return [keys[seq] for seq in found]
 
 
 def _portions(rows: Rows) -> Iterator[list[Rows]]:
     """Group rows by their blocks, and cut where what is to be read of them at once becomes much."""
     portion: list[Rows] = []
-    size = 0
+    ends: dict[int, int] = {}
     for _, neighbours in groupby(rows, _blocks_of):
         group = list(neighbours)
         portion.append(group)
-        if group[-1][_BODIES]:
-            size += group[-1][_BODIES_OFFSET] + group[-1][_BODIES_LENGTH]
-        if size >= _MAX_BYTES or len(portion) >= _MAX_GROUPS:
+        for place in (_HEADS, _BODIES):
+            block, offset, length = group[-1][place : place + 3]
+            if block:
+                ends[block] = offset + length
+        if sum(ends.values()) >= _MAX_BYTES:
             yield portion
-            portion, size = [], 0
+            portion, ends = [], {}
     if portion:
         yield portion
 
@@ -150,7 +156,7 @@ class _Texts:
     """The texts of rows whose heads are in one block, and whose bodies are in one."""
 
     def __init__(self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]) -> None:
-        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths = zip(
+        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths, *_ = zip(
             *rows, strict=True
         )
         self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())

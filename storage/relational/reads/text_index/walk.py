@@ -13,7 +13,7 @@ from typing import Final, Self
 from storage.query import Filter, Order
 from storage.relational.reads.text_index.tables import Cell, Segment, part_key, read_cells, read_parts, read_segments
 from storage.relational.session import Selection, Session
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Range, joint_slices, slices
 from storage.search.index.needs import All, cells_of, need_of, terms_of
 from storage.search.index.segment import cells_with, has, part_of
 
@@ -57,6 +57,9 @@ class Slices:
             self._slices = self._sliced(await self._next_ranges())
 
     def _sliced(self, ranges: Sequence[Range]) -> Iterator[Range]:
+        if self._session.dialect.has_arrays:
+            yield from joint_slices(ranges, self._order, self._first_rows)
+            return
         for rows in ranges:
             yield from slices(rows, self._order, self._first_rows)
 
