@@ -170,7 +170,7 @@ def doctor(overrides: Overrides, config: Config = None, as_json: Json = False) -
 
 @app.command()
 def version(as_json: Json = False) -> int:
-    """Print the versions of sidelog, Python and its main libraries.
+    """Print version and build (pure or compiled) of sidelog, versions of Python and its main libraries.
 
     Example: sidelog version --json
     """
