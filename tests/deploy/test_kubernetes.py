@@ -1,6 +1,7 @@
-"""The manifests of deploy/kubernetes: settings are valid, ports and volumes agree, and no more is allowed than needed.
+"""The manifests of deploy/kubernetes: valid for Kubernetes, their settings too, ports and volumes agree, and no more is
+allowed than needed.
 
-What `kubectl kustomize` makes of them is not tested here, but validated by hand against the schemas of Kubernetes.
+The patch of the sidecar is laid over the example as `kubectl kustomize` does it; that program is tried by hand.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
+from tests.support import kubernetes
 from tests.support.sidelog import ROOT
 
 FOLDER: Final = ROOT / "deploy" / "kubernetes"
@@ -122,6 +124,36 @@ def test_it_may_do_nothing_that_it_does_not_need(name: str) -> None:
 @each_way
 def test_nobody_kills_it_while_it_drains(name: str) -> None:
     assert pod(name)["spec"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S
+
+
+def test_kubernetes_knows_every_field_of_the_gateway() -> None:
+    """In every version that has native sidecars."""
+    assert len(kubernetes.versions()) >= 5
+    for document in documents(FOLDER / "gateway" / "sidelog.yaml"):
+        kubernetes.check(document)
+
+
+def test_kubernetes_knows_every_field_of_a_pod_with_the_sidecar() -> None:
+    """The example's Deployment with what the patch adds; the two have no list in common."""
+    app, service = documents(FOLDER / "example" / "app.yaml")
+    patch, pod_spec = pod("sidecar/sidecar.yaml"), app["spec"]["template"]["spec"]
+    assert pod_spec.keys() & patch["spec"].keys() == set()
+    app["spec"]["template"]["spec"] = pod_spec | patch["spec"]
+    app["spec"]["template"]["metadata"]["labels"] |= patch["metadata"]["labels"]
+    service["spec"]["ports"][0]["targetPort"] = "proxy"
+    kubernetes.check(service)
+    # `sleep` of a hook came with 1.30; the example says what to write before.
+    kubernetes.check(app, oldest_minor=30)
+    app["spec"]["template"]["spec"]["containers"][0].pop("lifecycle")
+    kubernetes.check(app)
+
+
+def test_an_unknown_field_is_found() -> None:
+    """The judge of these tests is strict."""
+    (gateway, _) = documents(FOLDER / "gateway" / "sidelog.yaml")
+    gateway["spec"]["template"]["spec"]["containers"][0]["readinessProb"] = {}
+    with pytest.raises(kubernetes.Invalid):
+        kubernetes.check(gateway)
 
 
 def test_the_sidecar_is_native() -> None:
