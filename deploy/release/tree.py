@@ -12,6 +12,7 @@ _VERSIONED: Final = {
     PROJECT: r'^version = "(.*)"',
     "proxy/process/version.py": r'^VERSION: Final = "(.*)"',
     "deploy/kubernetes/*/kustomization.yaml": r"newTag: ([^\s}]+)",
+    "deploy/helm/*/Chart.yaml": r"^version: (\S+)",
 }
 """Files that name the version, and how."""
 

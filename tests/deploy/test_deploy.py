@@ -19,10 +19,11 @@ from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 KUBERNETES = tuple(sorted((ROOT / "deploy" / "kubernetes").glob("*/*.yaml")))
+CHART = tuple(sorted((ROOT / "deploy" / "helm" / "sidelog").glob("*/*.*")))
 UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
 SOCKET = ROOT / "deploy" / "systemd" / "sidelog.socket"
 COMPOSE = ROOT / "deploy" / "compose.yaml"
-FILES = (DOCKERFILE, *KUBERNETES, UNIT, COMPOSE)
+FILES = (DOCKERFILE, *KUBERNETES, *CHART, UNIT, COMPOSE)
 
 OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN", "SIDELOG_COMPILE"}
 """Variables of the command line and of `setup.py` that are no settings."""
@@ -60,7 +61,7 @@ def test_every_variable_is_a_setting(path: Path) -> None:
     known = {ENV_PREFIX + name.upper().replace(".", "__") for name, _ in leaves()} | OF_COMMANDS
     used = set(re.findall(r"\bSIDELOG_[A-Z_0-9]+\b", path.read_text()))
     assert used <= known
-    assert used or path == UNIT or path in KUBERNETES
+    assert used or path == UNIT or path in KUBERNETES or path in CHART
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
