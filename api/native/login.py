@@ -65,7 +65,7 @@ def read_token(content_type: str, body: bytes) -> str:
             token = parse_qs(body.decode()).get("token", [""])[0]
         else:
             token = body.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused(400, "the body holds no token: expected JSON or a form with a member named token") from error
     if not token.strip():
         raise Refused(400, "the token is empty")

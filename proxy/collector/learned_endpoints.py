@@ -98,7 +98,7 @@ class LearnedEndpoints:
             return
         try:
             kept = msgspec.json.decode(value, type=Kept)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             log.warning("what is kept of endpoints cannot be read, they are learned anew: %s", error)
             return
         if kept.erasures > self._erasures:

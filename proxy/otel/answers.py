@@ -2,8 +2,9 @@
 
 Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the receiver knows when. Two
 answers are read otherwise than the standard has it, because nothing is lost by waiting with a position of its own:
-401, 403, 404, 405 and 407 say that the address or the credentials are wrong, which no other batch would change, so they
-are later, too; 500 and other errors of the server are tried `MAX_TRIES` times before they count as a refusal.
+401, 403, 404, 405, 407 and what is neither an error nor a success say that the address or the credentials are wrong,
+which no other batch would change, so they are later, too; 500 and other errors of the server are tried `MAX_TRIES`
+times before they count as a refusal.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MAX_RETRY_AFTER_S: Final = 600.0
 MAX_MESSAGE_CHARACTERS: Final = 200
 _WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
 _UNAVAILABLE: Final = frozenset((502, 503, 504))
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
+"""Of an answer that is no JSON, is not what it should be, or is nested too deeply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
         return Later("throttled", message, _retry_after_s(answer.retry_after, now_s))
     if status in _UNAVAILABLE:
         return Later("server_error", message, _retry_after_s(answer.retry_after, now_s))
-    if status in _WRONG_ADDRESS or 300 <= status < 400:
+    if status in _WRONG_ADDRESS or status < 400:
         return Later("wrong_address", message)
     if status >= 500 and tries < MAX_TRIES:
         return Later("server_error", message)
@@ -107,12 +110,12 @@ def _taken(answer: Answer, sent: int) -> Taken:
     """Read what was refused of a batch that was taken; an answer without words says that nothing was."""
     try:
         partial = _response.decode(answer.body).partial_success
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return Taken()
     if partial is None:
         return Taken()
     rejected = max(_count(partial.rejected_spans), _count(partial.rejected_log_records))
-    return Taken(min(rejected, sent), partial.error_message[:MAX_MESSAGE_CHARACTERS])
+    return Taken(min(rejected, sent), _in_one_line(partial.error_message))
 
 
 def _count(value: int | str) -> int:
@@ -124,10 +127,14 @@ def _count(value: int | str) -> int:
 def _message(answer: Answer) -> str:
     try:
         words = _status.decode(answer.body).message
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         words = "" if "protobuf" in answer.content_type else answer.body.decode("utf-8", "replace")
-    words = " ".join(words.split())[:MAX_MESSAGE_CHARACTERS]
+    words = _in_one_line(words)
     return f"status {answer.status}: {words}" if words else f"status {answer.status}"
+
+
+def _in_one_line(words: str) -> str:
+    return " ".join(words.split())[:MAX_MESSAGE_CHARACTERS]
 
 
 def _retry_after_s(text: str, now_s: float) -> float | None:

@@ -155,6 +155,9 @@ class Exporter:
         except StorageError as error:
             log.debug("the export of %s waits for the store: %s", self.signal, error)
             return AWAY_S
+        except Exception:  # it must not end what it exports
+            log.exception("bug: the export of %s failed", self.signal)
+            return MAX_PAUSE_S
 
     async def _load(self) -> Progress:
         """Return the position, as the store has it; save one that could not be saved before."""
@@ -278,6 +281,6 @@ class Exporter:
 def _read(kept: str) -> Progress | None:
     try:
         return msgspec.json.decode(kept, type=Progress)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         log.warning("the position of an export cannot be read, it begins anew: %s", error)
         return None

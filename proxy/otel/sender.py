@@ -1,7 +1,7 @@
 """Requests to the receiver, by aiohttp: the one place of this room that knows a network.
 
-No redirect is followed, no answer is read beyond `MAX_ANSWER_BYTES`, and no request goes through a proxy of the
-environment. Bodies are compressed in a thread.
+No redirect is followed, no cookie is kept, no answer is read beyond `MAX_ANSWER_BYTES`, and no request goes through a
+proxy of the environment. Bodies are compressed in a thread.
 """
 
 import asyncio
@@ -47,7 +47,9 @@ class Sender:
             headers = headers | {"content-encoding": "gzip"}
         if self._client is None:
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=4)
-            self._client = aiohttp.ClientSession(connector=connector, timeout=self._timeout, auto_decompress=False)
+            self._client = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
         try:
             async with self._client.post(
                 self._endpoint + PATHS[signal], data=body, headers=headers, allow_redirects=False
@@ -55,7 +57,8 @@ class Sender:
                 return Answer(
                     response.status,
                     response.headers.get("retry-after", ""),
-                    response.content_type,
+                    # aiohttp's own reading of it raises an IndexError over some that are malformed.
+                    response.headers.get("content-type", "").partition(";")[0].strip().lower(),
                     await _read(response.content),
                 )
         except TimeoutError:

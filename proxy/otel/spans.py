@@ -117,7 +117,7 @@ def _members(value: object) -> dict[str, object]:
     if isinstance(value, bytes):
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}
 

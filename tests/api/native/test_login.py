@@ -31,6 +31,7 @@ async def log_in(client: Client) -> str:
         (json.dumps({"token": "wrong"}), "application/json", 401),
         (json.dumps({"token": 5}), "application/json", 400),
         ("{", "application/json", 400),
+        ('{"more":' + "[" * 60_000, "application/json", 400),
         ("", "application/json", 400),
         ("", "text/plain", 400),
         ("other=1", "application/x-www-form-urlencoded", 400),

@@ -52,10 +52,11 @@ async def test_what_was_learned_is_kept_in_the_store() -> None:
     assert {"/people/{name}", "/orders/{id}", "/shops"} == set(msgspec.json.decode(kept)["learned"][0][2]["endpoints"])
 
 
-async def test_damage_is_learned_anew() -> None:
+@pytest.mark.parametrize("kept", ["{damaged", '{"more":' + "[" * 60_000])
+async def test_damage_is_learned_anew(kept: str) -> None:
     """What cannot be read is replaced by what is learned from then on."""
     storage = MemoryStorage()
-    await storage.put_meta(META, "{damaged", replace=True)
+    await storage.put_meta(META, kept, replace=True)
     learned = LearnedEndpoints(storage, SETTINGS)
     ask(learned, "/orders/1")
     assert await learned.save()

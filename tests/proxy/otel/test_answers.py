@@ -23,7 +23,9 @@ def verdict(status: int, body: bytes = b"", retry_after: str = "", tries: int = 
         (b'{"partialSuccess": {"rejectedSpans": "99"}}', 10, ""),
         (b'{"partialSuccess": {"rejectedSpans": "-1"}}', 0, ""),
         (b'{"partialSuccess": {"errorMessage": "mind the limit"}}', 0, "mind the limit"),
+        (b'{"partialSuccess": {"errorMessage": "one\\n two"}}', 0, "one two"),
         (b"\x0a\x00 no JSON", 0, ""),
+        (b'{"more":' + b"[" * 60_000, 0, ""),
     ],
 )
 def test_what_was_taken_may_lack_some(body: bytes, rejected: int, message: str) -> None:
@@ -43,6 +45,7 @@ def test_what_was_taken_may_lack_some(body: bytes, rejected: int, message: str) 
         (403, "wrong_address"),
         (404, "wrong_address"),
         (301, "wrong_address"),
+        (101, "wrong_address"),
     ],
 )
 def test_what_is_to_be_sent_again(status: int, reason: str) -> None:
@@ -77,6 +80,7 @@ def test_a_receiver_says_when(retry_after: str, after_s: float | None) -> None:
         (413, b"too large", "status 413: too large"),
         (415, b"", "status 415"),
         (422, b'{"message": 7}', 'status 422: {"message": 7}'),
+        (422, b'{"more":' + b"[" * 60_000, 'status 422: {"more":' + "[" * 192),
     ],
 )
 def test_what_is_refused(status: int, body: bytes, message: str) -> None:

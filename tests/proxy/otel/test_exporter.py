@@ -287,9 +287,10 @@ async def test_an_empty_store_in_the_place_of_one_begins_anew(world: World) -> N
         assert exporter.waiting_records == 0
 
 
-async def test_a_position_that_cannot_be_read_begins_anew(world: World) -> None:
+@pytest.mark.parametrize("kept", ["no JSON", '{"more":' + "[" * 60_000])
+async def test_a_position_that_cannot_be_read_begins_anew(world: World, kept: str) -> None:
     """As an export without one does."""
-    await world.store.put_meta("otel_traces:sidecar-1", "no JSON", replace=True)
+    await world.store.put_meta("otel_traces:sidecar-1", kept, replace=True)
     await world.keep(make_record())
     world.start(start=None)
     await world.exporter.step()
@@ -310,6 +311,23 @@ async def test_a_store_that_is_away_is_waited_for(world: World, monkeypatch: pyt
     monkeypatch.undo()
     assert await world.exporter.step() == INTERVAL_S
     assert len(world.receiver.taken) == 1
+
+
+async def test_a_fault_of_ours_is_told_and_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends neither the export nor what runs beside it."""
+
+    def fail(ids: list[str], before: int) -> Answer:
+        if before == 0:
+            raise IndexError("a fault")
+        return OK
+
+    (record_id,) = await world.keep(make_record())
+    world.receiver.plan = fail
+    assert await world.exporter.step() == MAX_PAUSE_S
+    assert "bug: the export of traces failed" in caplog.text
+    world.receiver.plan = lambda ids, before: OK
+    assert await world.exporter.step() == INTERVAL_S
+    assert world.receiver.taken == [record_id]
 
 
 async def test_a_stop_sends_what_is_there(world: World) -> None:

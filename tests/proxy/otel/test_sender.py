@@ -62,6 +62,31 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
     assert len(receiver.received) == 1
 
 
+async def test_a_malformed_type_is_an_answer() -> None:
+    """Though aiohttp stumbles over it."""
+
+    def answer(path: str, body: bytes, before: int) -> web.Response:
+        return web.Response(body=b"{}", headers={"Content-Type": "Boundary;charset*0*"})
+
+    with running(Receiver(answer).app()) as url:
+        async with sending(url) as sender:
+            assert await sender.send("traces", b"{}") == Answer(200, "", "boundary", b"{}")
+
+
+async def test_no_cookie_is_kept() -> None:
+    """A receiver puts nothing into the requests to come."""
+
+    def answer(path: str, body: bytes, before: int) -> web.Response:
+        return web.Response(body=b"{}", headers={"Set-Cookie": f"a{before}=b; Path=/"})
+
+    receiver = Receiver(answer)
+    with running(receiver.app()) as url:
+        async with sending(url.replace("127.0.0.1", "localhost")) as sender:
+            for _ in range(2):
+                assert isinstance(await sender.send("logs", b"{}"), Answer)
+    assert ["cookie" in each.headers for each in receiver.received] == [False, False]
+
+
 async def test_nobody_there_is_later() -> None:
     """With the reason."""
     async with sending(f"http://127.0.0.1:{free_port()}") as sender:

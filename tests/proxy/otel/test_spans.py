@@ -111,6 +111,7 @@ def test_a_tool_call_is_a_span_below_its_exchange() -> None:
         (b'{"error": {"type": "tool_error"}}', "tool_error", None),
         (b'{"error": {"code": "", "type": "b"}}', "b", ""),
         (b"no JSON", "tool_error", None),
+        (b"[" * 60_000, "tool_error", None),
         (None, "tool_error", None),
     ],
 )
