@@ -46,6 +46,9 @@ _LOOK_NS: Final = 200_000
 _MAX_STEPS: Final = 125
 """Of a look at all: in a sweep two of them are then 2 ms apart, as timers have milliseconds."""
 
+MAX_RENDERED_ROUTES: Final = 8
+"""Of a head, with its memo at most 32 MiB; one client can send each of its heads to every route."""
+
 T = TypeVar("T")
 
 
@@ -182,10 +185,13 @@ class Engine:
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:
-        """Return the field lines a head becomes for a route's upstream, built once."""
+        """Return the field lines a head becomes for a route's upstream, kept with the head for the newest routes."""
         lines = head.rendered.get(route.index)
         if lines is None:
-            lines = head.rendered[route.index] = route.render(head, self.instance, self.via)
+            lines = route.render(head, self.instance, self.via)
+            if len(head.rendered) >= MAX_RENDERED_ROUTES:
+                del head.rendered[next(iter(head.rendered))]
+            head.rendered[route.index] = lines
         return lines
 
     async def tick(self) -> None:

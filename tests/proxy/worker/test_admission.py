@@ -8,6 +8,7 @@ from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.worker.admission import Admission
+from proxy.worker.engine import MAX_RENDERED_ROUTES
 from tests.fuzz.world import INSTANCE, World
 
 SETTINGS = Settings(
@@ -45,6 +46,17 @@ def test_repeated_heads_give_the_same_bytes() -> None:
     first = admitted("/in/x", "A: 1", admission=admission)[0]
     assert admitted("http://other/in/x", "A: 1", admission=admission)[0] != first
     assert admitted("/in/x", "A: 1", admission=admission)[0] == first
+
+
+def test_a_head_is_kept_as_rendered_for_a_few_routes() -> None:
+    """One client's heads would otherwise fill memory with their number times that of the routes."""
+    routes = tuple(RouteSettings(id=f"r{n}", path=f"/r{n}/", upstream="http://up:81") for n in range(40))
+    world = World(msgspec.structs.replace(SETTINGS, routes=routes))
+    head, _, _ = world.engine.heads.read(b"HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n")
+    lines = [world.engine.render(head, route) for route in world.engine.routes.routes]
+    assert len(head.rendered) == MAX_RENDERED_ROUTES
+    assert world.engine.render(head, world.engine.routes.routes[-1]) is lines[-1]
+    assert world.engine.render(head, world.engine.routes.routes[0]) == lines[0]
 
 
 @pytest.mark.parametrize(
