@@ -11,8 +11,9 @@ from typing import Final
 from storage.record import Body, Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.patterns import is_like
+from storage.search.searched_text import SearchedText
 from storage.search.subject import Subject, numbers_of, texts_of
-from storage.search.words import decoded, fold, readings
+from storage.search.words import decoded, fold
 
 _NUMBERS: Final = frozenset(
     (
@@ -45,10 +46,10 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
             packed = pack_address(subject.record.client_ip or "")
             return packed is not None and len(packed) == len(first) and first <= packed <= last
         case Text(phrase):
-            return any(phrase.is_in(text) for text in all_texts(subject))
+            return any(phrase.is_in_searched(text) for text in _searched(subject))
         case Substring(text):
             wanted = fold(text)
-            return any(wanted in fold(reading) for each in all_texts(subject) for reading in readings(each))
+            return any(wanted in folded for text in _searched(subject) for folded in text.folded)
 
 
 def pack_address(text: str) -> bytes | None:
@@ -73,6 +74,14 @@ def all_texts(subject: Subject) -> Iterator[str]:
     yield from (text for text in (record.path, record.query, record.error_type) if text)
     if subject.payload is not None:
         yield from _payload_texts(subject.payload)
+
+
+def _searched(subject: Subject) -> Iterator[SearchedText]:
+    for text in all_texts(subject):
+        searched = subject.searched.get(text)
+        if searched is None:
+            searched = subject.searched[text] = SearchedText(text)
+        yield searched
 
 
 def _payload_texts(payload: Payload) -> Iterator[str]:

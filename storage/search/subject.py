@@ -5,12 +5,13 @@ not known yet.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
 from storage.record import Body, Payload, Record, format_id
+from storage.search.searched_text import SearchedText
 
 Number = int | float
 
@@ -26,6 +27,8 @@ class Subject:
     payload: Payload | None = None
     tools: tuple[str, ...] = ()
     """Names of the MCP tools it called."""
+    searched: dict[str, SearchedText] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Texts that words were looked for in."""
 
 
 def texts_of(subject: Subject, field: str) -> Iterable[str]:

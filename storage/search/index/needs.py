@@ -6,12 +6,13 @@ Invariant: what fulfils a filter has what it needs. A part that the index knows 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from storage.query import Filter
 from storage.search.expression import And, Expression, Is, Like, Or, Substring, Text
 from storage.search.index.terms import pairs, prefix_term, term
-from storage.search.phrase import Phrase
+from storage.search.phrase import MAX_TELLING, Phrase, telling
 from storage.search.words import fold, words
 
 _INNER: Final = re.compile(r"(?<=[\x00-\x2f:-@\[-^`{-\x7f])[0-9A-Za-z_]+(?=[\x00-\x2f:-@\[-^`{-\x7f])")
@@ -68,9 +69,9 @@ def expression_need(expression: Expression) -> All:
 
 
 def phrase_need(phrase: Phrase) -> All:
-    """Tell what a text needs that has a phrase."""
+    """Tell what a text needs that has a phrase; of a long one enough to tell most texts apart."""
     whole = phrase.words[:-1] if phrase.is_prefix else phrase.words
-    wanted = {term(text) for text in (*whole, *pairs(list(whole)))}
+    wanted = {term(text) for text in (*telling(whole), *islice(pairs(list(whole)), MAX_TELLING))}
     if phrase.is_prefix and (start := prefix_term(phrase.words[-1])) is not None:
         wanted.add(start)
     return All(frozenset(wanted))
@@ -78,7 +79,7 @@ def phrase_need(phrase: Phrase) -> All:
 
 def substring_need(text: str) -> All:
     """Tell what a text needs that contains another: the words that do not go on beyond its ends."""
-    return All(frozenset(term(word) for found in _INNER.findall(text) for word in words(found)))
+    return All(frozenset(map(term, telling([word for found in _INNER.findall(text) for word in words(found)]))))
 
 
 def joined(parts: Iterable[All]) -> All:

@@ -1,13 +1,15 @@
 """What it means that a text has a phrase."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.search.phrase import Phrase
-from storage.search.words import words
+from storage.search.phrase import MAX_TELLING, Phrase
+from storage.search.searched_text import SearchedText
+from storage.search.words import readings, words
 
 WORDS = st.text(alphabet="abé漢_1", min_size=1, max_size=4)
 
@@ -39,6 +41,41 @@ def test_phrases(wanted: str, is_prefix: bool, text: str, expected: bool) -> Non
 def test_nothing_is_no_phrase() -> None:
     """Separators alone are nothing to look for."""
     assert Phrase.of(" -- ") is None
+
+
+def test_a_long_phrase_takes_no_longer_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of its words are looked for one by one, and all of them together."""
+    looked_for: list[tuple[str, ...]] = []
+    can_have = SearchedText.can_have
+
+    def note(text: SearchedText, wanted: Sequence[str]) -> bool:
+        looked_for.append(tuple(wanted))
+        return can_have(text, wanted)
+
+    monkeypatch.setattr(SearchedText, "can_have", note)
+    long = [f"w{number:03}" for number in range(900)] + ["longest"]
+    phrase = Phrase.of(" ".join(long))
+    assert phrase is not None
+    assert phrase.is_in("a " + " ".join(long))
+    assert not phrase.is_in(" ".join(reversed(long)))
+    assert not phrase.is_in(" ".join(long[:-1]))
+    assert {len(wanted) for wanted in looked_for} == {MAX_TELLING}
+    assert "longest" in looked_for[0]
+
+
+def test_a_text_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many phrases are looked for in it."""
+    read: list[str] = []
+
+    def note(text: str) -> list[str]:
+        read.append(text)
+        return readings(text)
+
+    monkeypatch.setattr("storage.search.searched_text.readings", note)
+    text = SearchedText("a%20b c")
+    wanted = [Phrase(("b", "c")), Phrase(("a", "b")), Phrase(("c", "d"))]
+    assert [phrase.is_in_searched(text) for phrase in wanted] == [True, True, False]
+    assert read == ["a%20b c"]
 
 
 @given(st.lists(WORDS, max_size=3), st.lists(WORDS, min_size=1, max_size=3), st.lists(WORDS, max_size=3))

@@ -24,6 +24,7 @@ from storage.relational.blocks.payloads import inflate
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.expression import Expression, Text, conjuncts
+from storage.search.phrase import telling
 from storage.search.words import decoded, fold, is_plain, readings
 
 _COLUMNS: Final = (
@@ -65,9 +66,10 @@ _bodies_decoder: Final = msgspec.msgpack.Decoder(list[_Bodies])
 
 
 def words_of(search: Expression) -> tuple[bytes, ...]:
-    """List words of ASCII, or beginnings of some, that everything found has."""
+    """List words of ASCII, or beginnings of some, that everything found has: of many the longest."""
     leaves = (leaf for leaf in conjuncts(search) if isinstance(leaf, Text))
-    return tuple({word.encode() for leaf in leaves for word in leaf.phrase.words if word.isascii()})
+    words = dict.fromkeys(word for leaf in leaves for word in leaf.phrase.words if word.isascii())
+    return tuple(word.encode() for word in telling(list(words)))
 
 
 async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes]) -> list[Any] | None:

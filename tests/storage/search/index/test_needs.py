@@ -1,9 +1,18 @@
 """What a search needs: joined terms, and which cells have them."""
 
 from storage.search.expression import And, Has, Is, Like, Not, Or, Substring, Text
-from storage.search.index.needs import NOTHING, All, Any, cells_of, expression_need, phrase_need, terms_of
+from storage.search.index.needs import (
+    NOTHING,
+    All,
+    Any,
+    cells_of,
+    expression_need,
+    phrase_need,
+    substring_need,
+    terms_of,
+)
 from storage.search.index.terms import term
-from storage.search.phrase import Phrase
+from storage.search.phrase import MAX_TELLING, Phrase
 
 A, B, C = 1, 2, 3
 CELLS = {A: 0b1010, B: 0b0110, C: 0b0001}
@@ -40,3 +49,12 @@ def test_a_phrase_needs_its_words() -> None:
     assert terms_of(phrase_need(Phrase(("connection", "reset")))) == {term("connection"), term("reset")}
     assert terms_of(phrase_need(Phrase(("東", "京")))) == {term("東"), term("京"), term("東京")}
     assert terms_of(phrase_need(Phrase(("con",), is_prefix=True))) == frozenset()
+
+
+def test_a_long_text_needs_a_few_words() -> None:
+    """Each is looked up in each segment."""
+    spaced, unspaced = Phrase(tuple(f"w{number:03}" for number in range(900))), Phrase(("東", "京") * 900)
+    assert terms_of(phrase_need(spaced)) <= {term(word) for word in spaced.words}
+    assert len(terms_of(phrase_need(spaced))) == MAX_TELLING
+    assert terms_of(phrase_need(unspaced)) == {term(text) for text in ("東", "京", "東京", "京東")}
+    assert len(terms_of(substring_need(f" {' '.join(spaced.words)} "))) == MAX_TELLING

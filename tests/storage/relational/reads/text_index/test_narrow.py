@@ -11,7 +11,7 @@ from storage.record import Body, Payload
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.reads.text_index.narrow import _can_have, _look, words_of
 from storage.search.expression import And, Has, Not, Or, Text
-from storage.search.phrase import Phrase
+from storage.search.phrase import MAX_TELLING, Phrase
 from storage.search.words import decoded, readings, words
 
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
@@ -88,6 +88,8 @@ def test_words_that_all_must_have() -> None:
     assert words_of(reset) == (b"reset",)
     assert set(words_of(And((reset, peer, Not(Text(Phrase(("no",)))), Has("path"))))) == {b"reset", b"pe"}
     assert words_of(Or((reset, peer))) == ()
+    many = Text(Phrase(tuple(f"w{number:03}" for number in range(900))))
+    assert len(words_of(And((many, many)))) == MAX_TELLING
 
 
 @given(TEXTS, TEXTS)
