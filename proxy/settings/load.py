@@ -14,6 +14,7 @@ import msgspec
 
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
+from proxy.settings.conversion import convert
 from proxy.settings.model import KEEP_ALL, RouteSettings, Settings, SettingsError
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
@@ -24,7 +25,6 @@ from proxy.settings.sources import (
     from_environment,
     from_file,
     from_flags,
-    parse_text,
     section_of,
 )
 from proxy.settings.templates import read_templates
@@ -60,9 +60,11 @@ def read(
     """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
     problems: list[str] = []
     found: Found = {}
+    file = from_file(config_path, problems) if config_path is not None else {}
+    is_file_lost = bool(problems) and not file
     sources = (
         _built_in(environ),
-        from_file(config_path, problems) if config_path is not None else {},
+        file,
         from_environment(environ, problems),
         from_flags(overrides, problems),
     )
@@ -78,7 +80,8 @@ def read(
     values["routes"] = _build_routes(found, environ, problems)
     values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
     settings = _effective(Settings(**values))
-    problems += [_with_origin(name, text, found) for name, text in check(settings)]
+    if not is_file_lost:  # else much would be missing that only could not be read
+        problems += [_with_origin(name, text, found) for name, text in check(settings)]
     return settings, problems
 
 
@@ -100,7 +103,7 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
             values[key] = inner(**_build(inner, f"{name}.", found, problems))
         elif name in found:
             try:
-                values[key] = _convert(found[name], field.type)
+                values[key] = convert(name, found[name], field.type)
             except ValueError as error:
                 problems.append(_describe(name, found[name], str(error)))
     return values
@@ -183,20 +186,6 @@ def _effective(settings: Settings) -> Settings:
             msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes
         ),
     )
-
-
-def _convert(given: Given, kind: typing.Any) -> typing.Any:
-    """Convert to the declared type; raises ValueError (msgspec's is one) with what was expected."""
-    if not given.is_text:
-        return msgspec.convert(given.value, kind)
-    text = str(given.value)
-    if typing.get_origin(_bare(kind)) in (tuple, dict):
-        return msgspec.convert(parse_text(text), kind)
-    return msgspec.convert(text, kind, strict=False)
-
-
-def _bare(kind: typing.Any) -> typing.Any:
-    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
 
 def _describe(name: str, given: Given, what: str) -> str:

@@ -20,6 +20,7 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
 
 ENV_PREFIX: Final = "SIDELOG_"
+MAX_SUGGESTIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ def _flatten(
     for key, value in tree.items():
         name = prefix + key
         if key not in known:
-            problems.append(f"{name}: unknown setting{_suggestion(key, known)} ({origin(name)})")
+            suggestion = _elsewhere(name) or _suggestion(key, known)
+            problems.append(f"{name}: unknown setting{suggestion} ({origin(name)})")
         elif name == "routes":
             _flatten_routes(value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
@@ -206,6 +208,15 @@ def _routes_from_text(text: str, variable: str, found: Found, problems: list[str
         problems.append(f"routes: {error} ({variable})")
         return
     _flatten_routes(value, lambda _: variable, found, problems)
+
+
+def _elsewhere(name: str) -> str:
+    """Suggest the settings of that name in other sections: `proxy.limits.max_headers` for `proxy.max_headers`."""
+    owner, _, key = name.rpartition(".")
+    is_route = owner.startswith("routes[")
+    known = leaves(RouteSettings, f"{owner.partition('.')[0]}.") if is_route else leaves()
+    same = [other for other, _ in known if other.rpartition(".")[2] == key]
+    return f"; did you mean {' or '.join(same)}?" if 0 < len(same) <= MAX_SUGGESTIONS else ""
 
 
 def _suggestion(name: str, known: typing.Iterable[str]) -> str:

@@ -23,7 +23,7 @@ def loaded(rules: str, environ: dict[str, str] | None = None, owner: str = "rout
         ('"add_response": {"a b": "1"}', "expected header names, got 'a b'"),
         ('"add_response": {"a": "1\\r\\nb: 2"}', "the value of 'a' must not hold CR, LF or NUL"),
         ('"set_response": {"a": "\u20ac"}', "the value of 'a' must hold characters of Latin-1 only"),
-        ('"remove_response": {"a": "b"}', "expected `array`"),
+        ('"remove_response": {"a": "b"}', "expected a list"),
         ('"sets": {}', "unknown setting"),
     ],
 )

@@ -86,8 +86,8 @@ def test_all_problems_come_at_once_each_with_its_origin(tmp_path: Path) -> None:
         '[proxy]\nworkers = 65\nlisten = 7\n\n[proxy.limits]\nmax_heders = 1\n[[routes]]\nid = ""\npath = "x"\n',
     )
     found = "\n".join(problems_of({"admin.listen": "nowhere"}, {"SIDELOG_RING__BYTES": "7"}, path))
-    assert f"proxy.workers: expected `int` <= 64, got 65 ({path}:2)" in found
-    assert f"proxy.listen: expected `str`, got `int`, got 7 ({path}:3)" in found
+    assert f"proxy.workers: expected a whole number from 0 to 64, got 65 ({path}:2)" in found
+    assert f"proxy.listen: expected text in quotes, got 7 ({path}:3)" in found
     assert f"proxy.limits.max_heders: unknown setting; did you mean max_headers? ({path}:6)" in found
     assert f"({path}:8)" in found
     assert f"routes[0].upstream: is missing ({path}:7)" in found
@@ -104,6 +104,27 @@ def test_unknown_names_are_errors_but_foreign_variables_are_not() -> None:
     assert problem == "proxy.listn: unknown setting; did you mean proxy.listen? (SIDELOG_PROXY__LISTN)"
     (problem,) = problems_of(UP | {"proxy.nothing_like_it": "x"})
     assert problem.startswith("proxy.nothing_like_it: unknown setting")
+
+
+def test_a_setting_in_the_wrong_section_is_told_its_own(tmp_path: Path) -> None:
+    """The name is known, only elsewhere: in another section, or in a section of a route."""
+    path = write(
+        tmp_path,
+        'upstream = "http://app"\n[proxy]\ntimeout_connect_s = 3\n'
+        '[[routes]]\nid = "a"\nupstream = "http://app"\nmax_body_bytes = 9\n',
+    )
+    assert problems_of({}, {}, path) == [
+        f"upstream: unknown setting; did you mean proxy.upstream? ({path}:1)",
+        f"proxy.timeout_connect_s: unknown setting; did you mean proxy.limits.timeout_connect_s? ({path}:3)",
+        f"routes[0].max_body_bytes: unknown setting; did you mean routes[0].limits.max_body_bytes? ({path}:7)",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_the_only_problem(tmp_path: Path) -> None:
+    """What it would have said is not missing besides."""
+    path = write(tmp_path, "[proxy\nupstream = 'http://app'")
+    (problem,) = problems_of({}, {}, path)
+    assert "is not TOML" in problem
 
 
 def test_no_route_at_all_says_how_to_give_one() -> None:

@@ -1,0 +1,72 @@
+"""Turn one value as it was given into that of its setting, or into a sentence about what was expected.
+
+Strategy: msgspec converts; where it refuses a plain value, the sentence is made of the declared type and its bounds, in
+words of the file that is to be mended instead of those of Python and JSON.
+"""
+
+import typing
+from typing import Any
+
+import msgspec
+
+from proxy.settings.sources import Given, parse_text, section_of
+
+_WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
+
+
+def convert(name: str, given: Given, kind: Any) -> Any:
+    """Convert to the declared type.
+
+    Raises:
+        ValueError: it cannot be; says what was expected.
+    """
+    bare, bounds = _taken_apart(kind)
+    is_composite = typing.get_origin(bare) in (tuple, dict)
+    value = parse_text(str(given.value)) if given.is_text and is_composite else given.value
+    try:
+        return msgspec.convert(value, kind, strict=is_composite or not given.is_text)
+    except msgspec.ValidationError as error:
+        raise ValueError(_expected(name, bare, bounds, value) or str(error)) from None
+
+
+def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
+    if typing.get_origin(kind) is not typing.Annotated:
+        return kind, msgspec.Meta()
+    bare, bounds, *_ = typing.get_args(kind)
+    return bare, bounds
+
+
+def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
+    """Say what was expected; nothing for something within a list or a table, where msgspec says which."""
+    origin = typing.get_origin(kind)
+    if origin is typing.Literal:
+        return f"expected one of {', '.join(filter(None, typing.get_args(kind)))}"
+    if origin is tuple:
+        if isinstance(value, list):
+            return ""
+        return (
+            f"expected a list of tables, as in [[{name}]]"
+            if section_of(typing.get_args(kind)[0])
+            else "expected a list"
+        )
+    if origin is dict:
+        return "" if isinstance(value, dict) else "expected a table"
+    return f"expected {_noun(name, kind)}{_range(kind, bounds)}"
+
+
+def _noun(name: str, kind: type) -> str:
+    if kind in (int, float):
+        unit = " of bytes" if name.endswith("bytes") else ""
+        return ("a whole number" if kind is int else "a number") + unit
+    return _WORDS.get(kind, "another value")
+
+
+def _range(kind: type, bounds: msgspec.Meta) -> str:
+    least, most, unit = bounds.ge, bounds.le, ""
+    if kind is str:
+        least, most, unit = bounds.min_length, bounds.max_length, " characters"
+    if least is not None and most is not None:
+        return f" from {least} to {most}{unit}"
+    if least is not None:
+        return f", at least {least}{unit}"
+    return "" if most is None else f", at most {most}{unit}"
