@@ -1,6 +1,7 @@
 """kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, a balanced ledger."""
 
 import os
+import re
 import signal
 import socket
 from collections import Counter
@@ -148,10 +149,11 @@ def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> Non
 
 
 def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
-    """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind."""
+    """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind; the log has both ends."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
     with Load(sidelog.port, pause_s=PAUSE_S) as load, sidelog:
         eventually(lambda: len(load.completed) > 50)
+    assert re.findall(r'"message": "(stop\w+)', sidelog.log) == ["stopping", "stopped"]
     with sidelog:
         check_accounts(sidelog, load.completed)
         assert len(sidelog.api("/api/status")["rings"]) == 2
