@@ -28,7 +28,7 @@ def call(number: int, conversation: bytes, text: str = "", **changes: Any) -> En
 
 
 async def fill(site: Site) -> list[Entry]:
-    """Store a run of three turns, whose last failed and has no price, and a single call after it."""
+    """Store a run of three turns, whose last failed and used nothing, and a single call after it."""
     lost: dict[str, Any] = dict.fromkeys(("input_tokens", "output_tokens", "cost_usd", "usage_state", "stream"))
     run = [
         call(60, RUN, FIRST, cache_read_tokens=900),
@@ -80,7 +80,7 @@ async def test_a_run_is_one_line_that_opens(site: Site) -> None:
     first = await cells(site, ".turn-list tbody tr")
     assert first[2:9] == ["200", "gpt-4o", "tool_calls", "read_file", "1\u202f000", "50", "$0.2500"]
     last = await cells(site, ".turn-list tbody tr:last-child")
-    assert (last[2], last[6:9], last[10]) == ("529", ["–", "–", "no price"], "overloaded_error")
+    assert (last[2], last[6:9], last[10]) == ("529", ["–", "–", "–"], "overloaded_error")
     await page.click(".turn-list tbody tr:nth-child(2) a")
     await page.wait_for("#sheet", format_id(run[1].record.id))
 

@@ -50,6 +50,19 @@ async def test_the_box_takes_a_search(site: Site) -> None:
     page.problems.clear()
 
 
+async def test_a_status_that_is_not_counted_shows_no_count(site: Site) -> None:
+    """Of statuses the classes are counted: one in the box has a dot, and the mark of its class."""
+    page = site.page
+    await site.open("/requests?period=15m&facets=1&filter=path:/slow status:504")
+    await page.until(f"{COUNT} === 1")
+    line = "document.querySelector(\"[data-facet='status:504']\")?.closest('label')"
+    await page.until(f"{line}?.innerText.split(/\\s+/).join(' ').trim() === '504 ·'")
+    assert await page.evaluate(f"[{line}.classList.contains('zero'), !!{line}.querySelector('.error')]") == [
+        False,
+        True,
+    ]
+
+
 async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -> None:
     """A page of the list at a time, few rows in the document, and the brush zooms."""
     page = site.page

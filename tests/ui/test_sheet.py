@@ -43,6 +43,40 @@ async def test_large_numbers_stay_as_sent_and_words_are_found(site: Site) -> Non
     await page.wait_for("pre.hex", "000000  7b 22 69 64")
 
 
+async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
+    """Not on a line of its own; the last member has none, and a branch that is folded keeps it."""
+    await site.open("/requests")
+    await site.page.wait_for("#filter")
+    text = '{"a": {"b": 1, "c": []}, "d": [2, {}, {"e": 3}], "f": null}'
+    lines = await site.page.evaluate(
+        f"""import("/ui/newest/record/json-tree.js").then(({{ jsonTree }}) => {{
+          document.body.replaceChildren(jsonTree({text!r}));
+          return document.body.innerText.split("\\n").map((line) => line.trim()).filter(Boolean);
+        }})"""
+    )
+    expected = [
+        "{",
+        '"a": {',
+        '"b": 1,',
+        '"c": []',
+        "},",
+        '"d": [',
+        "2,",
+        "{},",
+        "{",
+        '"e": 3',
+        "}",
+        "],",
+        '"f": null',
+        "}",
+    ]
+    assert lines == expected
+    await site.page.evaluate("document.querySelectorAll('.tree details').forEach((branch) => (branch.open = false))")
+    await site.page.evaluate("document.querySelector('.tree > details').open = true")
+    folded = "document.body.innerText.split('\\n').map((line) => line.trim()).filter(Boolean)"
+    assert await site.page.evaluate(folded) == ["{", '"a": { 2 members },', '"d": [ 3 items ],', '"f": null', "}"]
+
+
 async def test_a_binary_body_is_shown_as_hex(site: Site) -> None:
     """Bytes that are no text are neither guessed nor broken."""
     await open_record(site, "binary")

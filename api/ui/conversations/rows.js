@@ -19,8 +19,8 @@ export function sum(text, known, turns, noun) {
   return missing > 0 ? [text, unit(` + ${count(missing)} without ${noun}`)] : text;
 }
 
-export const costSum = ({ cost_usd: cost, priced, turns }) =>
-  sum(cost === 0 ? "$0" : money(cost), priced, turns, "price");
+export const costSum = ({ cost_usd: cost, counted, priced, turns }) =>
+  sum(cost === 0 ? "$0" : money(cost), priced, turns, counted > 0 ? "price" : "usage");
 
 function callerText({ project, container, client, key, user_agent: agent }) {
   const named = key && (key.name ?? key.id);
@@ -89,8 +89,8 @@ export const COLUMNS = {
 const turnsNoun = (turns) => (turns === 1 ? " turn" : " turns");
 
 /** The cost in a narrow column: `+` where calls without a price come on top of it. */
-function shortCost({ cost_usd: cost, priced, turns }) {
-  if (priced === 0) return unit("no price");
+function shortCost({ cost_usd: cost, counted, priced, turns }) {
+  if (priced === 0) return unit(counted > 0 ? "no price" : "–");
   const missing = turns - priced;
   const more =
     missing > 0 && el("abbr", { title: `${countOf(missing, "call")} without price` }, "+");

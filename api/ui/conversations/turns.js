@@ -136,8 +136,9 @@ const recordLink = ({ id }, ...content) =>
 
 const tokens = (number) => ((number ?? null) === null ? unit("–") : count(number));
 
-function costOf({ cost_usd: cost, provider }) {
-  if ((cost ?? null) === null) return unit(provider ? "no price" : "–");
+function costOf({ cost_usd: cost, input_tokens: input, output_tokens: output }) {
+  const isUsed = (input ?? output ?? null) !== null; // a call that was refused used nothing that has a price
+  if ((cost ?? null) === null) return unit(isUsed ? "no price" : "–");
   return cost === 0 ? unit("$0") : money(cost);
 }
 

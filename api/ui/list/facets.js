@@ -71,6 +71,15 @@ function inOrder(name, values) {
     : values;
 }
 
+/** The count of a value that is ticked and was not found: none, unless what was found does not tell. */
+function missingCount(name, found) {
+  const isTold = name !== "status" && name !== "conversation"; // of statuses the classes are counted
+  return isTold && found.every((value) => value.count !== null) ? 0 : null;
+}
+
+/** The grade of a value; a status has that of its class. */
+const gradeOf = (name, value) => GRADES[name === "status" ? `${value[0]}xx` : value] ?? "";
+
 export class Facets {
   /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
   constructor(host, choose, close) {
@@ -133,7 +142,7 @@ export class Facets {
     const found = this.groups[name] ?? [];
     const missing = ticked
       .filter((value) => !found.some((other) => other.value === value))
-      .map((value) => ({ value, count: name === "conversation" ? null : 0 }));
+      .map((value) => ({ value, count: missingCount(name, found) }));
     const values = inOrder(name, [...found, ...missing]);
     if (
       values.length === 0 ||
@@ -170,7 +179,7 @@ export class Facets {
     const shown = this.labelOf(name, value);
     const mark =
       (name === "status" || name === "level") &&
-      el("span", { class: GRADES[value] ?? "" }, gradeMark());
+      el("span", { class: gradeOf(name, value) }, gradeMark());
     return el(
       "label",
       { class: number === 0 ? "facet zero" : "facet", title: shown },

@@ -10,14 +10,21 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
 export function jsonTree(text) {
   const tokens = [...text.matchAll(TOKEN)].map(([token]) => token);
   const state = { tokens, at: 0 };
-  return el("div", { class: "tree", tabindex: 0 }, value(state, 0, ""));
+  return el("div", { class: "tree", tabindex: 0 }, value(state, 0));
 }
 
-function value(state, depth, comma) {
+function value(state, depth) {
   const token = state.tokens[state.at];
   if (token === "{" || token === "[") return branch(state, depth);
   state.at += 1;
-  return [leaf(token), comma];
+  return [leaf(token), comma(state)];
+}
+
+/** Take the comma behind a value; it belongs to its last line, which of a branch is that of the bracket. */
+function comma(state) {
+  if (state.tokens[state.at] !== ",") return "";
+  state.at += 1;
+  return ",";
 }
 
 function leaf(token) {
@@ -36,25 +43,22 @@ function branch(state, depth) {
       line.append(el("span", { class: "name" }, state.tokens[state.at]), ": ");
       state.at += 2; // the name and its colon
     }
-    line.append(...[value(state, depth + 1, "")].flat(Infinity).filter((part) => part !== ""));
-    if (state.tokens[state.at] === ",") {
-      state.at += 1;
-      line.append(",");
-    }
+    line.append(...[value(state, depth + 1)].flat());
     lines.push(line);
   }
   state.at += 1;
-  if (!lines.length) return el("span", { class: "leaf" }, opening + closing);
+  const end = closing + comma(state);
+  if (!lines.length) return el("span", { class: "leaf" }, opening + end);
   const note = el(
     "span",
     { class: "unit folded" },
-    ` ${lines.length} ${opening === "{" ? "members" : "items"} ${closing}`,
+    ` ${lines.length} ${opening === "{" ? "members" : "items"} ${end}`,
   );
   return el(
     "details",
     { open: depth < OPEN_LEVELS },
     el("summary", {}, opening, note),
     el("div", { class: "inside" }, lines),
-    closing,
+    end,
   );
 }
