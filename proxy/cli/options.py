@@ -100,7 +100,7 @@ _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 _ONE: Final = str | None
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
-    ("since", _ONE, "Inclusive; ISO 8601 in local time or with an offset, or relative: 15m, 24h."),
+    ("since", _ONE, "Inclusive; ISO 8601 in local time or with an offset, the last 14:05, or relative: 15m, 24h."),
     ("until", _ONE, "Exclusive."),
     ("status", Many, "404, 5xx, or a list."),
     ("method", Many, "GET, POST, …"),

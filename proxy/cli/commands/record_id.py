@@ -1,4 +1,4 @@
-"""The beginning of a record id in place of the whole one, as long as it means one record.
+"""The beginning of a record id in place of the whole one, or the request id of its client, where it means one record.
 
 Strategy: ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve digits are the milliseconds of their start.
 The beginning of an id is therefore a span of time, which the API finds by its index. Within those digits the span alone
@@ -18,18 +18,32 @@ _DIGITS: Final = 32
 _TIME_DIGITS: Final = 12
 _MAX_CANDIDATES: Final = 1000
 """Of one millisecond; the API's largest page."""
+_VERSION_DIGIT: Final = 12
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def find_id(client: Client, text: str) -> str:
-    """Return the id that begins with `text`; a text that is no beginning of an id is returned as it is.
+    """Return the id that begins with `text`, or of the record that has it as request id, else `text` as it is.
 
     Raises:
-        CommandError: no record's id begins so, or several do.
+        CommandError: it is the beginning of no record's id; or several records are meant.
     """
     digits = text.strip().lower().replace("-", "")
-    if not MIN_DIGITS <= len(digits) < _DIGITS or not set(digits) <= set("0123456789abcdef"):
-        return text
+    is_hexadecimal = set(digits) <= set("0123456789abcdef")
+    if is_hexadecimal and MIN_DIGITS <= len(digits) < _DIGITS:
+        return _by_beginning(client, text, digits)
+    is_whole = is_hexadecimal and len(digits) == _DIGITS and digits[_VERSION_DIGIT] == "7"
+    return text if is_whole or text.startswith("req_") else _by_request_id(client, text)
+
+
+def _by_request_id(client: Client, text: str) -> str:
+    found = client.get_json("/api/records", {"request_id": text, "limit": "2"})["records"]
+    if len(found) > 1:
+        raise CommandError(f"several records have the request id {text!r}; `sidelog query request_id:…` lists them")
+    return str(found[0]["id"]) if found else text
+
+
+def _by_beginning(client: Client, text: str, digits: str) -> str:
     since, until = _span(digits[:_TIME_DIGITS])
     limit = 2 if len(digits) <= _TIME_DIGITS else _MAX_CANDIDATES
     parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}

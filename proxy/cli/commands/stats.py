@@ -130,7 +130,8 @@ def _print_top(found: Mapping[str, Any]) -> None:
             _share(row, "server_errors"),
         ]
         cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]
-        cells += [f"{row['response_bytes']:,}", *([f"${row['cost_usd']:,.4f}"] if has_cost else [])]
+        cost = f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–"
+        cells += [f"{row['response_bytes']:,}", *([cost] if has_cost else [])]
         table.add_row(title, *cells)
     console().print(table)
 

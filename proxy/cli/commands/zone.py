@@ -1,15 +1,17 @@
 """The zone of the times a person gives and is shown: that of the machine, or UTC where asked for. Pure.
 
 The API takes a time without an offset for UTC. Tables show local times, and what is copied from a table must mean the
-same moment, so the offset is written out before a filter is sent.
+same moment, so the offset is written out before a filter is sent. A time of day alone is the last one; where both ends
+of a period are one, its end is the first after its beginning.
 """
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 _NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?", re.ASCII)
+_TIME_OF_DAY: Final = re.compile(r"\d\d:\d\d(?::\d\d)?", re.ASCII)
 _TIMES: Final = ("since", "until")
 
 
@@ -24,19 +26,31 @@ def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
     return "UTC" if int(offset) == 0 else f"UTC{offset[:3]}:{offset[3:5]}"
 
 
-def with_offsets(filters: Mapping[str, str | list[str]], zone: tzinfo | None) -> dict[str, str | list[str]]:
-    """Write the zone's offset into the filter's times that have none; anything else stays, the API judges it."""
-    return {
-        name: _with_offset(value, zone) if name in _TIMES and isinstance(value, str) else value
-        for name, value in filters.items()
-    }
+def with_offsets(
+    filters: Mapping[str, str | list[str]], zone: tzinfo | None, now: datetime | None = None
+) -> dict[str, str | list[str]]:
+    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it."""
+    now = (now or datetime.now(UTC)).astimezone(zone)
+    written: dict[str, str | list[str]] = dict(filters)
+    moments: dict[str, datetime] = {}
+    for name in _TIMES:
+        value = filters.get(name)
+        if isinstance(value, str) and (moment := _moment(value.strip(), zone, now)):
+            moments[name] = moment
+    if len(moments) == len(_TIMES) and all(_TIME_OF_DAY.fullmatch(str(filters[name]).strip()) for name in _TIMES):
+        moments["until"] += timedelta(days=moments["until"] <= moments["since"])
+    return written | {name: moment.isoformat() for name, moment in moments.items()}
 
 
-def _with_offset(text: str, zone: tzinfo | None) -> str:
-    if not _NAIVE.fullmatch(text.strip()):
-        return text
+def _moment(text: str, zone: tzinfo | None, now: datetime) -> datetime | None:
+    """Read a time without an offset, or a time of day; None for anything else."""
+    is_time_of_day = _TIME_OF_DAY.fullmatch(text) is not None
+    if not is_time_of_day and not _NAIVE.fullmatch(text):
+        return None
     try:
-        moment = datetime.fromisoformat(text.strip().replace(",", "."))
+        moment = datetime.fromisoformat(f"{now:%Y-%m-%d} {text}" if is_time_of_day else text.replace(",", "."))
     except ValueError:
-        return text
-    return (moment.replace(tzinfo=zone) if zone else moment.astimezone()).isoformat()
+        return None
+    if is_time_of_day and moment > now.replace(tzinfo=None):
+        moment -= timedelta(days=1)
+    return moment.replace(tzinfo=zone) if zone else moment.astimezone()

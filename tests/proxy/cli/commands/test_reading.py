@@ -166,3 +166,25 @@ def test_the_beginning_of_an_id_is_enough(tmp_path: Path, capsys: pytest.Capture
     ):
         assert app.main(["get", beginning]) == 1
         assert why in capsys.readouterr().err
+
+
+REQUEST_ID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.usefixtures("ids")
+def test_the_request_id_of_a_client_is_one_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a user has in hand, also where it is a UUID; one that several records have is not guessed at."""
+    told = ["req-from-jo-1", REQUEST_ID, "again", "again"]
+    records = [make_record(100 + n, request_id=text) for n, text in enumerate(told)]
+
+    async def store() -> None:
+        async with await open_storage("sqlite:///sidelog.db", tmp_path) as opened:
+            await opened.commit(Batch("side-2", [Entry(record, PAYLOAD) for record in records]))
+
+    asyncio.run(store())
+    made = [format_id(record.id) for record in records]
+    assert made[0] in output(capsys, "get req-from-jo-1")
+    assert json.loads(output(capsys, f"get {REQUEST_ID} --json"))["id"] == made[1]
+    for text, why in (("again", "several records have the request id 'again'"), ("nobody's", "there is no record")):
+        assert app.main(["get", text]) == 1
+        assert why in capsys.readouterr().err

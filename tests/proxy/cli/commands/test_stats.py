@@ -25,3 +25,15 @@ def test_a_group_is_one_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[s
     title, *rows = capsys.readouterr().out.splitlines()
     assert title.startswith("body.\\x1b]0;mine\\x07 ")
     assert [row[:10].strip() for row in rows] == ["one\\x0atwo", "\\x1b[2J"]
+
+
+def test_a_cost_that_is_not_there_is_no_amount(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither of requests that cost nothing nor of a model without a price."""
+
+    class Costs(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            rows = [{**ROW, "value": "gpt-4o", "cost_usd": 0.048}, {**ROW, "value": "mine"}]
+            return {"by": "model", "rows": rows, "values": 2, "complete": True, "seen": 6}
+
+    assert stats.run_top(Costs(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    assert [row.split()[-1] for row in capsys.readouterr().out.splitlines()] == ["cost", "$0.0480", "–"]

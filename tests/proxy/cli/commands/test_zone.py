@@ -40,6 +40,32 @@ def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) 
     assert zone_of(True) is UTC
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        ("14:05", None, ("2026-11-20T14:05:00+09:00", None)),
+        ("14:05:30", "2026-11-20", ("2026-11-20T14:05:30+09:00", "2026-11-20T00:00:00+09:00")),
+        ("15:01", "15h", ("2026-11-19T15:01:00+09:00", "15h")),
+        ("13:00", "14:00", ("2026-11-20T13:00:00+09:00", "2026-11-20T14:00:00+09:00")),
+        ("23:00", "01:00", ("2026-11-19T23:00:00+09:00", "2026-11-20T01:00:00+09:00")),
+        ("14:00", "16:00", ("2026-11-20T14:00:00+09:00", "2026-11-20T16:00:00+09:00")),
+        ("25:00", "14:60", ("25:00", "14:60")),
+    ],
+)
+def test_a_time_of_day_is_the_last_one(since: str, until: str | None, expected: tuple[str, str | None]) -> None:
+    """Of the machine's zone; the end of a period is behind its beginning, also over midnight."""
+    now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)  # 15:00 there
+    filters: dict[str, str | list[str]] = {"since": since, **({"until": until} if until else {})}
+    found = with_offsets(filters, None, now)
+    assert (found["since"], found.get("until")) == expected
+
+
+def test_a_time_of_day_is_utc_where_asked_for() -> None:
+    """With --utc the tables are, too."""
+    now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+    assert with_offsets({"since": "05:00"}, UTC, now) == {"since": "2026-11-20T05:00:00+00:00"}
+
+
 def test_a_zone_has_a_name() -> None:
     """UTC, or how far it is from it at that moment."""
     moment = datetime(2026, 7, 1, tzinfo=UTC)
