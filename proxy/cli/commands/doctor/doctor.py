@@ -12,6 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -110,6 +111,15 @@ def check_packages(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "packages", f"proxy, storage and api are those in {ROOT}")
 
 
+def check_prices(settings: Settings) -> Iterator[Finding]:
+    """See whether the price list of models is here: an extra, without which costs are those that providers tell."""
+    if find_spec("genai_prices") is None:
+        text = "no price list: an LLM call costs what its provider says, which few do; pip install 'sidelog[llm]'"
+        yield Finding("ok", "prices", text)
+    else:
+        yield Finding("ok", "prices", "the price list of models is installed")
+
+
 def check_descriptors(settings: Settings) -> Iterator[Finding]:
     """Compare the open-file limit of a process with the connections a worker may hold."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # `serve` raises the soft limit to it
@@ -145,6 +155,7 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Check, ...]] = (
     check_packages,
+    check_prices,
     check_descriptors,
     check_ring_space,
     check_rings,

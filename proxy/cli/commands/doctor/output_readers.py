@@ -34,17 +34,22 @@ def check_log(settings: Settings) -> Iterator[Finding]:
 
 
 def _holder(lock: Path) -> int | None:
-    """Return the process that locked a file, as it is numbered here."""
+    """Return the process that locked a file, as it is numbered here; the first, where others inherited it open."""
+    path = os.path.realpath(lock)
     try:
-        inode = str(lock.stat().st_ino)
         lines = _LOCKS.read_text().splitlines()
     except OSError:
         return None
-    for line in lines:
-        match line.split():
-            case [_, "FLOCK", _, "WRITE", pid, place, *_] if place.rpartition(":")[2] == inode and int(pid) > 0:
-                return int(pid)
-    return None
+    pids = {int(fields[4]) for fields in map(str.split, lines) if fields[1:4:2] == ["FLOCK", "WRITE"]}
+    return next((pid for pid in sorted(pids) if pid > 0 and _has_open(pid, path)), None)
+
+
+def _has_open(pid: int, path: str) -> bool:
+    """Whether a process has a file open. Not by its inode, which an overlay file system shows otherwise in the list."""
+    try:
+        return any(os.readlink(descriptor) == path for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has ended, or is another user's
+        return False
 
 
 def _look(name: str, descriptor: Path) -> Finding:

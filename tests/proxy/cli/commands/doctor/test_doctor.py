@@ -108,6 +108,15 @@ def test_storage_file(settings: Settings) -> None:
     assert states(doctor_store.check_storage(msgspec.structs.replace(settings, storage=memory))) == ["ok"]
 
 
+def test_prices_that_are_not_installed_are_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No fault, but the reason why a cost is missing; the command that adds them is named."""
+    (found,) = doctor.check_prices(settings)
+    assert found.text == "the price list of models is installed"
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    (found,) = doctor.check_prices(settings)
+    assert (found.state, "pip install 'sidelog[llm]'" in found.text) == ("ok", True)
+
+
 def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) -> None:
     """Those it says it holds, while it holds the lock; neither speaks for another program's port."""
     directory = Path(settings.data_dir)

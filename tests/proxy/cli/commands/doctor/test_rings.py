@@ -98,6 +98,12 @@ def test_rings_of_the_last_run_wait_for_a_start(settings: Settings, shared: Path
     assert f"{path}: at least 3 records" in finding.text
 
 
+def test_rings_without_records_are_in_order(settings: Settings, shared: Path) -> None:
+    """A kill in a quiet moment: nothing waits for a start."""
+    path = killed(settings, shared, 0)
+    assert the_one(settings, shared) == Finding("ok", "rings", f"no record waits in the rings that were left in {path}")
+
+
 def test_rings_of_another_directory_are_named_with_it(settings: Settings, shared: Path, tmp_path: Path) -> None:
     """Who is to come back for them is the sidelog of that data directory."""
     (tmp_path / "other").mkdir()
