@@ -24,6 +24,7 @@ COMPILED = (
     "proxy/enrich/http/bodies.py",
     "proxy/enrich/http/exchange_decoder.py",
     "proxy/enrich/http/field_lines.py",
+    "proxy/enrich/http/head_patterns.py",
     "proxy/enrich/http/head_reader.py",
     "proxy/enrich/http/head_shape.py",
     "proxy/enrich/http/request_lines.py",

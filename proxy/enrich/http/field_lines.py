@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from typing import Final
 
+from proxy.enrich.http.head_patterns import LinePattern, constant
 from proxy.enrich.redact.names import normalise
 from proxy.enrich.redact.redactor import Redactor
 
@@ -29,8 +30,10 @@ WANTED: Final = frozenset(
 )
 """Names of the fields that a record has columns for."""
 _SESSION: Final = b"mcp-session-id"
-_ID: Final = re.compile(rb" ?([0-9a-f-]{1,80})")
-_TAG: Final = re.compile(rb' ?((?:W/)?"[0-9a-f-]{0,80}")')
+_ID: Final = rb"([0-9a-f-]{1,80}+)"
+_TAG: Final = rb'((?:W/)?"[0-9a-f-]{0,80}+")'
+_DATE: Final = rb"([A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT)"
+"""RFC 9110 §5.6.7."""
 _PLAIN: Final = {
     b"x-request-id": _ID,
     b"traceparent": _ID,
@@ -38,10 +41,18 @@ _PLAIN: Final = {
     b"age": _ID,
     b"etag": _TAG,
     b"if-none-match": _TAG,
+    b"date": _DATE,
+    b"last-modified": _DATE,
+    b"if-modified-since": _DATE,
 }
 """Names of fields that differ from message to message → the form in which their values hold no secret."""
+_TRACE: Final = rb"([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+"""The form of a valid traceparent (W3C, level 1), in its parts."""
+_SPLIT: Final = {b"traceparent": (_TRACE, b"%b-%b-%b-%b")}
+"""Names of fields of whose values a pattern needs parts: their form, and how they are put together."""
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_VALUE: Final = re.compile(rb"=[^;]*")
+_ANY_COOKIE_VALUE: Final = rb"=[^;\"\r\n]*+"
 
 Line = tuple[bytes, bytes, bytes]
 """Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain tuple: a named one costs
@@ -54,6 +65,10 @@ class LineReader(ABC):
     @abstractmethod
     def read(self, raw: bytes) -> Line | None:
         """Return a line; None for one of any other name, and for what is not known here."""
+
+    def pattern(self, raw: bytes) -> LinePattern | None:
+        """Return the pattern of lines that are written as one is that `read` reads; None where there is none."""
+        return None
 
 
 class FieldLineReader(LineReader):
@@ -119,12 +134,20 @@ class _PlainLines(LineReader):
     def __init__(self, raw_name: bytes, name: bytes) -> None:
         self._start = raw_name + b":"
         self._value_at = len(self._start)
-        self._fullmatch = _PLAIN[name].fullmatch
+        self._fullmatch = re.compile(b" ?" + _PLAIN[name]).fullmatch
+        self._form, self._shown = _SPLIT.get(name, (_PLAIN[name], b"%b"))
         self._wanted = name if name in WANTED else b""
 
     def read(self, raw: bytes) -> Line | None:
         found = self._fullmatch(raw, self._value_at) if raw.startswith(self._start) else None
         return None if found is None else (raw, self._wanted, found[1])
+
+    def pattern(self, raw: bytes) -> LinePattern | None:
+        if not raw.startswith(self._start):
+            return None
+        start = raw[: self._value_at + raw.startswith(b" ", self._value_at)]
+        same = constant(start, start)
+        return LinePattern(same.expression + self._form, same.redacted + self._shown, self._shown.count(b"%b"))
 
 
 class _CookieLines(LineReader):
@@ -141,6 +164,13 @@ class _CookieLines(LineReader):
         names = _COOKIE_VALUE.sub(b"=", raw)
         return self._lines.known.get(names) or self._lines.read_any(names)
 
+    def pattern(self, raw: bytes) -> LinePattern | None:
+        line = self.read(raw)
+        if line is None:
+            return None
+        names = _COOKIE_VALUE.sub(b"=", raw).split(b"=")
+        return LinePattern(_ANY_COOKIE_VALUE.join(map(re.escape, names)), constant(raw, line[0]).redacted)
+
 
 class _SecretLines(LineReader):
     """Of secrets: what repeats is the name."""
@@ -153,3 +183,9 @@ class _SecretLines(LineReader):
         if not raw.startswith(self._start) or b"\r" in raw or b"\n" in raw:
             return None
         return self._lines.known.get(self._start) or self._lines.read_any(self._start)
+
+    def pattern(self, raw: bytes) -> LinePattern | None:
+        line = self.read(raw)
+        if line is None:
+            return None
+        return LinePattern(re.escape(self._start) + rb"[^\r\n]*+", constant(raw, line[0]).redacted)

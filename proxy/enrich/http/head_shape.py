@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.enrich.http.field_lines import FieldLineReader, Line, LineReader
 from proxy.enrich.http.head_facts import REQUEST_ID, HeadFacts, facts_of
+from proxy.enrich.http.head_patterns import HeadPattern, constant
 from proxy.http1.trace_context import TRACEPARENT
 
 _TRACE: Final = b"traceparent"
@@ -20,7 +21,7 @@ _VARYING: Final = frozenset((b"", _TRACE, _REQUEST))
 class HeadShape:
     """What heads have in common whose known lines are the same."""
 
-    __slots__ = ("_common", "_kept", "_varying")
+    __slots__ = ("_common", "_kept", "_varying", "uses")
 
     def __init__(self, kept: list[bytes], varying: Sequence[tuple[int, LineReader, bytes]], common: HeadFacts) -> None:
         """Make one.
@@ -33,6 +34,8 @@ class HeadShape:
         self._kept = kept
         self._varying = varying
         self._common = common
+        self.uses = 0
+        """Heads that were read."""
 
     def read(self, lines: list[bytes]) -> HeadFacts | None:
         """Read a head, given in lines, of which all but those that vary are known; None when it is not of this shape.
@@ -53,11 +56,29 @@ class HeadShape:
                 trace_id, span_id = (trace[1].decode(), trace[2].decode()) if trace else (None, None)
             elif name:
                 request_id = value.decode() if REQUEST_ID.fullmatch(value) else None
+        self.uses += 1
         return HeadFacts(
             b"\r\n".join(kept), common.host, common.user_agent, trace_id, span_id, request_id,
             common.content_type, common.content_encoding, common.mcp_session, common.mcp_version,
             common.llm_request_id,
         )  # fmt: skip
+
+    def pattern(self, lines: list[bytes]) -> HeadPattern | None:
+        """Return the pattern of heads that are written as one of this shape is; None where its lines have none."""
+        patterns = [constant(raw, redacted) for raw, redacted in zip(lines, self._kept, strict=True)]
+        groups = 0
+        trace_at = request_at = -1
+        for place, reader, name in self._varying:
+            pattern = reader.pattern(lines[place])
+            if pattern is None or (name and not pattern.groups):  # an id that a setting calls secret
+                return None
+            patterns[place] = pattern
+            if name == _TRACE:
+                trace_at = groups + 1  # behind the version
+            elif name:
+                request_at = groups
+            groups += pattern.groups
+        return HeadPattern(patterns, trace_at, request_at, self._common)
 
 
 def shape_of(lines: list[bytes], known: Sequence[Line | None], reader: FieldLineReader) -> HeadShape | None:
