@@ -3,7 +3,7 @@
 Records are built by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs).
 """
 
-from typing import Final
+from typing import Any, Final
 
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.http.request_line import RequestLine
@@ -92,3 +92,16 @@ def trace_of(record_id: bytes, facts: HeadFacts, descriptor: Descriptor) -> tupl
 
 def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
     return descriptor.routes[route] if route < len(descriptor.routes) else NO_LABELS
+
+
+def label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:
+    """Return the columns that say where a record comes from, by name."""
+    return {
+        "route_id": labels.id or None,
+        "service": labels.service,
+        "container": labels.container,
+        "project": labels.project,
+        "client": labels.client,
+        "source": descriptor.source,
+        "stage": descriptor.stage,
+    }

@@ -1,8 +1,9 @@
 """Read plain exchanges in one go: whole, unencoded and ended well, with nothing in them that only some have.
 
 Nearly all traffic is plain, and what tells that an exchange is not is asked from the cheapest on. Of a plain one
-neither the entry nor the bodies become objects of their own. Invariant: a plain exchange is read as
-`RecordBuilder.build` reads it; what is not plain is left to that.
+neither the entry nor the bodies become objects of their own. One whose request line is not known is only cut at first,
+so that the lines of several can be searched at once. Invariant: a plain exchange is read as `RecordBuilder.build` reads
+it; what is not plain is left to that.
 """
 
 from struct import Struct
@@ -13,6 +14,7 @@ from proxy.enrich.columns import Common, Numbers
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.http.head_facts import HeadFacts
+from proxy.enrich.http.request_line import RequestLine
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     CODES_AT,
@@ -27,6 +29,7 @@ from proxy.ring.exchange import (
     OK,
     SHED_NONE,
 )
+from proxy.ring.ring import RingEntry
 from storage.record import Record
 
 MAX_COMMON: Final = 8192
@@ -42,8 +45,35 @@ _SPECIAL: Final = (0, SWITCHING_PROTOCOLS, 202)
 _HEADER_BYTES: Final = FIXED.size
 
 
+class CutExchange:
+    """A ring entry that may be of a plain exchange, and of which the request line is not known."""
+
+    __slots__ = (
+        "common", "header", "line", "numbers", "request_block", "request_body", "response_body", "response_head",
+        "sections",
+    )  # fmt: skip
+
+    def __init__(
+        self, header: bytes, sections: memoryview, common: Common, numbers: Numbers, line: bytes,
+        request_block: bytes, response_head: bytes, request_body: bytes, response_body: bytes,
+    ) -> None:  # fmt: skip
+        self.header = header
+        self.sections = sections
+        self.common = common
+        self.numbers = numbers
+        self.line = line
+        """Of the request, without its CRLF."""
+        self.request_block = request_block
+        """The rest of its head, from the CRLF on."""
+        self.response_head = response_head
+        self.request_body = request_body
+        self.response_body = response_body
+
+
 class PlainExchange:
     """A plain exchange that was read; the bodies are not redacted yet."""
+
+    __slots__ = ("record", "request", "request_body", "request_head", "response", "response_body", "response_head")
 
     def __init__(
         self, record: Record, request: HeadFacts, response: HeadFacts, heads: tuple[bytes, bytes],
@@ -81,8 +111,9 @@ class PlainReader:
         self.remembered = 0
         """How much is put together, of all rings."""
 
-    def read(self, header: bytes, sections: memoryview | bytes, descriptor: Descriptor) -> PlainExchange | None:
-        """Read a ring entry; None when it is not plain."""
+    def read(self, entry: RingEntry, descriptor: Descriptor) -> PlainExchange | CutExchange | None:
+        """Read a ring entry, or cut it where its request line is not known; None when the exchange is not plain."""
+        _, header, sections, _ = entry
         if len(header) != _HEADER_BYTES:
             return None
         raw = bytes(sections)
@@ -101,25 +132,42 @@ class PlainReader:
         is_whole = request_size == numbers[6] and response_size == numbers[7]
         if not is_whole or request_tail or response_tail or timeline or end > len(raw):
             return None
-        request_head, response_head = raw[at:response_at], raw[response_at:body_at]
+        response_head = raw[response_at:body_at]
+        if b"ent-Encoding" in response_head or b"ent-encoding" in response_head:  # before a head is read for nothing
+            return None
+        line_end = raw.find(b"\r\n", at, response_at)
+        if line_end < 0:
+            return None
+        raw_line, block = raw[at:line_end], raw[line_end:response_at]
+        line = self._lines.known(raw_line)
+        if line is None:
+            return CutExchange(
+                header, sections, common, numbers, raw_line, block, response_head, raw[body_at:answer_at],
+                raw[answer_at:end],
+            )  # fmt: skip
         return self._read_heads(
-            common, header[:16], numbers, request_head, response_head, raw[body_at:answer_at], raw[answer_at:end]
+            common, header[:16], numbers, line, block, response_head, raw[body_at:answer_at], raw[answer_at:end]
         )
 
+    def read_cut(self, cut: CutExchange, *, is_line_clean: bool) -> PlainExchange | None:
+        """Read what was cut; `is_line_clean` is what `Redactor.are_clean` says of its line. None as `read` does."""
+        line = self._lines.read(cut.line, is_clean=is_line_clean)
+        return self._read_heads(
+            cut.common, cut.header[:16], cut.numbers, line, cut.request_block, cut.response_head, cut.request_body,
+            cut.response_body,
+        )  # fmt: skip
+
     def _read_heads(
-        self, common: Common, record_id: bytes, numbers: Numbers, request_head: bytes, response_head: bytes,
-        request_body: bytes, response_body: bytes,
+        self, common: Common, record_id: bytes, numbers: Numbers, line: RequestLine, request_block: bytes,
+        response_head: bytes, request_body: bytes, response_body: bytes,
     ) -> PlainExchange | None:  # fmt: skip
-        if b"ent-Encoding" in response_head or b"ent-encoding" in response_head:  # before its head is read for nothing
+        answer_cut = response_head.find(b"\r\n")
+        if answer_cut < 0:
             return None
-        cut, answer_cut = request_head.find(b"\r\n"), response_head.find(b"\r\n")
-        if cut < 0 or answer_cut < 0:
-            return None
-        request = self._requests.read(request_head[cut:])
+        request = self._requests.read(request_block)
         response = self._responses.read(response_head[answer_cut:])
         if request.content_encoding or response.content_encoding or request.mcp_session or request.mcp_version:
             return None
-        line = self._lines.read(request_head[:cut])
         if line.path is None or response.mcp_session or may_be_call(line.method, line.path, response_body):
             return None
         record = common.record(record_id, numbers, line, request)

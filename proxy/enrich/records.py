@@ -8,13 +8,13 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
-from proxy.enrich.columns import Common, labels_of, trace_of
+from proxy.enrich.columns import Common, label_columns, labels_of, trace_of
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.endpoints.operation import is_graphql, operation_of
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
@@ -23,12 +23,12 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.http.head_facts import HeadFacts
-from proxy.enrich.plain import PlainExchange, PlainReader
+from proxy.enrich.plain import CutExchange, PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage
 from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.trace_context import TRACEPARENT
-from proxy.ring.descriptor import Descriptor, RouteLabels
+from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
@@ -115,7 +115,8 @@ class RecordBuilder:
         never seen (bench/micro, collector). The last stage, which may take long and which keeps sessions, is taken for
         each as it is asked for.
         """
-        decoded = list(stage(partial(self._read, descriptor, limit_bytes), entries))
+        read = list(stage(partial(self._read, descriptor, limit_bytes), entries))
+        decoded = self._read_cuts(descriptor, limit_bytes, read)
         begun = list(stage(partial(self._begin, descriptor), decoded))
         return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
 
@@ -135,12 +136,29 @@ class RecordBuilder:
             _SEARCHED_BYTES if self._redactor.are_clean([head for head in heads if len(head) <= _SEARCHED_BYTES]) else 0
         )
 
-    def _read(self, descriptor: Descriptor, limit_bytes: int, entry: RingEntry) -> _Decoded:
+    def _read(self, descriptor: Descriptor, limit_bytes: int, entry: RingEntry) -> _Decoded | CutExchange:
         _, header, sections, _ = entry
         if len(sections) > limit_bytes:
             raise TooLong
-        plain = self._plain.read(header, sections, descriptor)
+        plain = self._plain.read(entry, descriptor)
         return plain or self._decode(descriptor, limit_bytes, CapturedExchange(header, sections))
+
+    def _read_cuts(
+        self, descriptor: Descriptor, limit_bytes: int, read: list[_Decoded | CutExchange | Exception]
+    ) -> Iterable[_Decoded | Exception]:
+        """Read what was only cut, the request lines searched together: 2.6 instead of 6 us a line (bench/micro)."""
+        lines = [item.line for item in read if isinstance(item, CutExchange)]
+        if not lines:
+            return [item for item in read if not isinstance(item, CutExchange)]
+        return stage(partial(self._read_cut, descriptor, limit_bytes, self._redactor.are_clean(lines)), read)
+
+    def _read_cut(
+        self, descriptor: Descriptor, limit_bytes: int, is_line_clean: bool, item: _Decoded | CutExchange
+    ) -> _Decoded:
+        if not isinstance(item, CutExchange):
+            return item
+        plain = self._plain.read_cut(item, is_line_clean=is_line_clean)
+        return plain or self._decode(descriptor, limit_bytes, CapturedExchange(item.header, item.sections))
 
     def _decode(self, descriptor: Descriptor, limit_bytes: int, captured: CapturedExchange) -> _DecodedParts:
         labels = labels_of(descriptor, captured.route)
@@ -268,7 +286,7 @@ class RecordBuilder:
             trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
             name=MESSAGE_EVENT,
             data=msgspec.json.encode(shown),
-            **_label_columns(descriptor, labels),
+            **label_columns(descriptor, labels),
         )  # fmt: skip
         if captured.session:
             self._calls.read_message(record, captured, content.data, is_whole=content.is_whole)
@@ -323,7 +341,7 @@ class RecordBuilder:
             span_id=span_id,
             request_id=facts.request_id or format_id(exchange.record_id),
             user_agent=facts.user_agent,
-            **_label_columns(descriptor, labels),
+            **label_columns(descriptor, labels),
         )  # fmt: skip
         attribute_in_flight(record, exchange.caller, labels, self._keys)
         self._calls.begin(record, decoded)
@@ -378,15 +396,3 @@ def _operation_of(exchange: DecodedExchange) -> str | None:
 
 def _known_head(decoded: DecodedExchange) -> Payload:
     return Payload(decoded.line.redacted + decoded.request.redacted, b"", None, None)
-
-
-def _label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:
-    return {
-        "route_id": labels.id or None,
-        "service": labels.service,
-        "container": labels.container,
-        "project": labels.project,
-        "client": labels.client,
-        "source": descriptor.source,
-        "stage": descriptor.stage,
-    }

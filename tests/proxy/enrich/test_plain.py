@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.micro import enrich
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
-from proxy.enrich.plain import MAX_COMMON, MAX_RINGS, PlainReader
+from proxy.enrich.plain import MAX_COMMON, MAX_RINGS, CutExchange, PlainExchange, PlainReader
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
@@ -167,6 +167,12 @@ def reader() -> PlainReader:
     return PlainReader("a", ExchangeDecoder(Redactor()))
 
 
+def read(plain: PlainReader, entry: tuple[bytes, bytes], descriptor: Descriptor) -> PlainExchange | None:
+    header, sections = entry
+    found = plain.read((KIND_EXCHANGE, header, memoryview(sections), 0), descriptor)
+    return plain.read_cut(found, is_line_clean=False) if isinstance(found, CutExchange) else found
+
+
 def special(**changes: object) -> Exchange:
     made = exchange()
     for name, value in changes.items():
@@ -184,12 +190,12 @@ def test_plain_traffic_is_read_in_one_go() -> None:
         packed(special(status=404, route=3)),
         packed(special(flags=FLAG_TLS | FLAG_HTTP10)),
     ):
-        assert plain.read(*entry, descriptor) is not None
+        assert read(plain, entry, descriptor) is not None
 
 
 def test_the_reason_of_a_response_is_redacted() -> None:
     made = special(response_head=ANSWER.replace(b"OK", b"ghp_" + b"aB3" * 12))
-    found = reader().read(*packed(made), descriptor_of(SETTINGS))
+    found = read(reader(), packed(made), descriptor_of(SETTINGS))
     assert found is not None
     assert found.response_head.startswith(b"HTTP/1.1 200 [REDACTED]\r\n")
 
@@ -219,17 +225,17 @@ def test_the_reason_of_a_response_is_redacted() -> None:
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_the_long_way(made: Exchange) -> None:
     """By its codes, its heads, its path or its body."""
-    assert reader().read(*packed(made), descriptor_of(SETTINGS)) is None
+    assert read(reader(), packed(made), descriptor_of(SETTINGS)) is None
 
 
 def test_notes_and_damage_are_left_to_the_long_way() -> None:
     """Lengths that do not fit are for that to refuse."""
     plain, descriptor, made = reader(), descriptor_of(SETTINGS), exchange()
     header, sections = packed(made)
-    assert plain.read(header[:-1], sections, descriptor) is None
-    assert plain.read(header, sections[:-1], descriptor) is None
+    assert read(plain, (header[:-1], sections), descriptor) is None
+    assert read(plain, (header, sections[:-1]), descriptor) is None
     made.note(NOTE_MESSAGE, b"reset")
-    assert plain.read(*packed(made), descriptor) is None
+    assert read(plain, packed(made), descriptor) is None
     assert not made.flags & FLAG_ACCESS
 
 
@@ -237,8 +243,8 @@ def test_memory_is_bounded() -> None:
     """Of clients, and of rings."""
     plain, descriptor = reader(), descriptor_of(SETTINGS)
     for number in range(MAX_COMMON + 2):
-        assert plain.read(*packed(special(client=b"%d" % number)), descriptor) is not None
+        assert read(plain, packed(special(client=b"%d" % number)), descriptor) is not None
     assert plain.remembered == 2
     for _ in range(MAX_RINGS):
-        assert plain.read(*packed(exchange()), descriptor_of(SETTINGS)) is not None
+        assert read(plain, packed(exchange()), descriptor_of(SETTINGS)) is not None
     assert plain.remembered == 1

@@ -83,3 +83,15 @@ def test_one_search_finds_what_the_whole_redaction_finds(target: bytes) -> None:
     """The short way for lines that look harmless gives what redacting each part gives."""
     line = b"GET /" + target + b" HTTP/1.1"
     assert read(line).redacted + b"\r\n\r\n" == Redactor().redact_head(line + b"\r\n\r\n")
+
+
+@given(st.lists(st.lists(PARTS, max_size=12).map(b"".join), max_size=4), st.sampled_from([b"GET", b"X-OWN", b"PUT"]))
+def test_lines_that_were_searched_together_are_read_as_each_by_itself(targets: list[bytes], method: bytes) -> None:
+    """A plain line is read as any other is, and what is known of all holds for each."""
+    lines = [b"%b /%b HTTP/1.1" % (method, target) for target in targets]
+    redactor = Redactor()
+    is_clean = redactor.are_clean(lines)
+    for line in lines:
+        expected = RequestLineReader(redactor)._read(line)
+        assert RequestLineReader(redactor).read(line, is_clean=is_clean) == expected
+        assert RequestLineReader(redactor).read(line) == expected
