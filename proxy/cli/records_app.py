@@ -32,7 +32,10 @@ Ndjson = Annotated[bool, Option("--json", metavar="", help="Print one JSON objec
 def get(
     admin: "Client",
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Record id, with or without dashes, its beginning, req_…, or an X-Request-Id")
+        str,
+        typer.Argument(
+            metavar="ID", help="Record id, with or without dashes, its beginning, req_…, or an X-Request-Id"
+        ),
     ],
     raw: Annotated[bool, Option("--raw", metavar="", help="Print only the stored bytes of the response body.")] = False,
     request: Annotated[bool, Option("--request", metavar="", help="With --raw: the request body instead.")] = False,
