@@ -1,6 +1,8 @@
 """Every page renders with data, in both themes and at both widths, and says what is wrong where it is wrong."""
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -173,6 +175,16 @@ async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> 
     await page.press("Enter")
     assert await page.until("location.pathname === '/requests' && location.search") == "?filter=status:5xx"
     assert all("401" in problem for problem in page.problems), page.problems
+    page.problems.clear()
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.example/x", "/.//evil.example/x", "/\\evil.example/x"])
+async def test_a_login_leads_nowhere_else(site: Site, elsewhere: str) -> None:
+    """Whoever made the link."""
+    page = site.page
+    await page.open(f"{site.url}/login?next={quote(elsewhere)}#token={TOKEN}")
+    await page.until(f"location.href.startsWith({json.dumps(site.url)}) && location.pathname !== '/login'")
+    assert not any("//evil.example" in path.partition("?")[0] for path in page.requests)
     page.problems.clear()
 
 

@@ -5,9 +5,10 @@ import { restoreTheme } from "../lib/theme.js";
 
 const tokenField = /** @type {HTMLInputElement} */ ($("token"));
 
+/** Where to go on: an address of our own. Its path alone is none: `/.//host` has the path `//host`. */
 function target() {
   const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-  return next.origin === location.origin ? next.pathname + next.search : "/";
+  return next.origin === location.origin ? next.href : location.origin;
 }
 
 async function logIn(token) {
