@@ -84,14 +84,17 @@ class TrustedProxies:
 
 
 def _address(text: str) -> str:
-    """Return the address in an entry, which may have a port or brackets; empty if there is none."""
+    """Return the address in an entry, which may have a port or brackets; empty if there is none.
+
+    Without its zone (RFC 4007 §11), which means something on one machine only, and may be any text.
+    """
     found = _WITH_PORT.fullmatch(text)
     address = (found["six"] or found["four"]) if found else text
     try:
-        ipaddress.ip_address(address)
+        has_zone = getattr(ipaddress.ip_address(address), "scope_id", None) is not None
     except ValueError:
         return ""
-    return address
+    return address.partition("%")[0] if has_zone else address
 
 
 def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:

@@ -62,7 +62,7 @@ def _source_v1(line: bytes) -> bytes:
     if _UNKNOWN.fullmatch(line):
         return b""
     found = _LINE.fullmatch(line)
-    if found is None:
+    if found is None or b"%" in line:  # a zone, which the protocol does not have
         raise MalformedHeader("not a line of version 1")
     family = ipaddress.IPv4Address if found[1] == b"TCP4" else ipaddress.IPv6Address
     try:

@@ -74,6 +74,7 @@ def test_what_begins_no_header_is_malformed_at_once(data: bytes) -> None:
         b"PROXY TCP4 192.0.2.7  198.51.100.1 1 2\r\n",
         b"PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n",
         b"PROXY TCP6 192.0.2.7 198.51.100.1 1 2\r\n",
+        b"PROXY TCP6 fe80::1%<b> 2001:db8::1 1 2\r\n",
         b"PROXY TCP4 192.0.2.777 198.51.100.1 1 2\r\n",
         b"PROXY TCP4 192.0.2.7 \xff 1 2\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n",
