@@ -5,7 +5,7 @@ pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most lin
 the bytes they came as, so they are remembered as such.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 import httptools
@@ -99,6 +99,15 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
 
 def name_of(line: bytes) -> bytes:
     return line.partition(b":")[0].lower()
+
+
+def is_named(line: bytes, names: Set[bytes]) -> bool:
+    """Whether a line has one of some lower-case names, in either spelling.
+
+    CGI-style servers take names with underscores for those with hyphens (P18).
+    """
+    name = name_of(line)
+    return name in names or (b"_" in name and name.replace(b"_", b"-") in names)
 
 
 def options_of(value: bytes) -> list[bytes]:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import httptools
 
 from proxy.http1.errors import Refused
-from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
+from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, is_named, judge, name_of, options_of
 from proxy.http1.request_line import check_host
 
 OptOutLevel = Literal["none", "meta", "usage", "headers"]
@@ -64,10 +64,10 @@ class RequestHead:
     """Route index → the field lines for its upstream, kept with the memoised head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Return the forwarded field lines, each with its CRLF, leaving out some lower-case names."""
+        """Return the forwarded field lines, each with its CRLF, leaving out some names, in either spelling."""
         lines = self.lines
         if without:
-            lines = [line for line in lines if name_of(line) not in without]
+            lines = [line for line in lines if not is_named(line, without)]
         return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
     def with_host(self, host: bytes) -> "RequestHead":

@@ -8,7 +8,7 @@ those fields, in either spelling, do not go on. The syntax of the section was ju
 from collections.abc import Set
 from typing import Final
 
-from proxy.http1.field_lines import HOP_BY_HOP, name_of, options_of
+from proxy.http1.field_lines import HOP_BY_HOP, is_named, name_of, options_of
 
 _FRAMING: Final = {b"content-length", b"host", b"max-forwards", b"expect", b"trailer"}
 _AUTHENTICATION: Final = {b"authorization", b"cookie", b"set-cookie", b"www-authenticate", b"authentication-info"}
@@ -32,9 +32,8 @@ def forwarded_trailers(section: bytes, head: bytes, without: Set[bytes]) -> tupl
     gone = HEAD_ONLY | without | _named_by_connection(head)
     kept, dropped = [], []
     for line in section.splitlines(keepends=True):
-        name = name_of(line)
-        if name in gone or name.replace(b"_", b"-") in gone:
-            dropped.append(name)
+        if is_named(line, gone):
+            dropped.append(name_of(line))
         else:
             kept.append(line)
     return b"".join(kept), dropped
