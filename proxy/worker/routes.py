@@ -89,15 +89,14 @@ class Route:
         self.server_name = self.address.host if self.tls else None
         self._host_line = self._fixed_host(route)
         self._rules = compile_rules(*_request_rules(route, settings))
-        self.response_rules = compile_rules(*(_response_rules(owner.headers) for owner in (settings.proxy, route)))
+        layers = [_response_rules(owner.headers) for owner in (settings.proxy, route)]
+        self.response_rules = compile_rules(*layers).and_without(settings.proxy.record_id_header)
         self.access = compile_access(route)
         self.request_names = self._rules.without | self._key_fields()
         """Lower-case names of fields that it reads, removes or sets in requests."""
         self.request_trailers_without = self.request_names | OUR_FIELDS
         """Lower-case names that do not go on in trailers either."""
-        self.response_trailers_without = self.response_rules.without | {
-            settings.proxy.record_id_header.lower().encode()
-        }
+        self.response_trailers_without = self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
         self.deadlines = Deadlines(self.limits)
         self.max_body_bytes = self.limits.max_body_bytes

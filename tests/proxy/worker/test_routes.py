@@ -208,14 +208,14 @@ def test_the_capture_level_of_a_route(level: str, flags: int, is_recorded: bool,
 
 
 def test_header_rules_of_all_and_of_a_route_meet_on_a_request() -> None:
-    """The route's come last and win; a client's spelling does not matter, framing and forwarding stay."""
+    """The route's come last and win; a client's spelling does not matter, be it with underscores."""
     general = HeaderSettings(set_request={"X-A": "1"}, remove_request=("X-Gone",), add_request={"Via-Us": "1"})
     own = HeaderSettings(set_request={"x-a": "2"}, add_request={"X-Kept": "more"})
     made = Settings(proxy=ProxySettings(headers=general))
-    fields = b"Host: a\r\nX-Gone: 1\r\nx-A: client\r\nX-Kept: 1\r\n"
+    fields = b"Host: a\r\nX-Gone: 1\r\nx-A: client\r\nX_a: client\r\nx_Gone: client\r\nX-Kept: 1\r\nX_b: 1\r\n"
     head = parse_request_head(b"HTTP/1.1\r\n" + fields + b"\r\n", max_headers=9, max_line_bytes=99)
     rendered = Route(0, RouteSettings(id="a", upstream="http://a", headers=own), made).render(head, b"me", b"")
-    assert b"X-Kept: 1\r\nVia-Us: 1\r\nx-a: 2\r\nX-Kept: more\r\n" in rendered
+    assert b"X-Kept: 1\r\nX_b: 1\r\nVia-Us: 1\r\nx-a: 2\r\nX-Kept: more\r\n" in rendered
     assert b"client" not in rendered
     assert b"X-Gone" not in rendered
 
