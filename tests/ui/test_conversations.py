@@ -162,3 +162,17 @@ async def test_the_open_page_fits_every_width(site: Site) -> None:
         await site.open(f"/conversations?open={format_id(RUN)}")
         await site.page.until(f"{TURNS} === 3")
         assert await site.page.evaluate(FRAMED) <= 0, width
+
+
+async def test_no_figure_of_a_line_is_cut(site: Site) -> None:
+    """Durations of two digits before the point and two behind it, millions of tokens, in windows of usual widths."""
+    long = call(40, RUN, FIRST, duration_us=54_780_000, input_tokens=1_234_567, output_tokens=123_456, cost_usd=123.45)
+    await site.world.storage.commit(Batch(instance="side-1", entries=[long]))
+    page = site.page
+    await site.open("/conversations")
+    cut = "[...document.querySelectorAll('tr.conversation .figure')].filter((e) => e.scrollWidth > e.clientWidth)"
+    for width in (1280, 1024, 900):
+        await page.resize(width, 800)
+        await page.wait_for("tr.conversation td.duration", "54.78")
+        assert await page.evaluate(f"{cut}.map((e) => e.innerText)") == []
+        assert await page.evaluate("document.querySelector('td.about').clientWidth") > 100
