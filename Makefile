@@ -11,7 +11,7 @@ RELEASE := .venv-release
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom screenshots coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -166,6 +166,9 @@ release-setup: $(RELEASE)/.wheels ## twine for make release, in .venv-release
 
 release: $(VENV)/.dev $(RELEASE)/.wheels ## build and check what a release consists of; PUBLISH=1 tags and uploads it
 	@$(BIN)/python -m deploy.release --twine $(RELEASE)/bin/twine $(if $(filter 1,$(PUBLISH)),--publish)
+
+screenshots: $(VENV)/.dev ## take the pictures of README and documentation anew, from five minutes of the demo: docs/images
+	@$(BIN)/python -m tests.support.screenshots docs/images
 
 bench-micro: $(VENV)/.dev ## only the micro benchmarks
 	@$(BIN)/python -m bench.micro
