@@ -24,8 +24,8 @@ FLAGS: Final[Mapping[str, Flag]] = {
     "proxy.data_port": Flag(
         "--no-data-port",
         "",
-        "false: only admin port, API and UI, over a store that others write; no workers, and nothing is deleted by age "
-        "or size",
+        "only admin port, API and UI, over a store that others write; no workers, and nothing is deleted by age or "
+        "size",
         "false",
     ),
     "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port"),

@@ -75,7 +75,7 @@ class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
     listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
-    data_port: Annotated[bool, about(FLAGS["proxy.data_port"].help)] = True
+    data_port: Annotated[bool, about(f"false: {FLAGS['proxy.data_port'].help}")] = True
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
     engine: Annotated[Literal["protocol", "reference"], about(FLAGS["proxy.engine"].help)] = "protocol"
