@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from api.access.auth import COOKIE, token_digest
+from api.access.principal import Credential, Principal
+from storage.query import Scope
 from tests.api.conftest import TOKEN
 from tests.ui.conftest import STATUS, Site
 from tests.ui.world import record_of
@@ -156,6 +159,32 @@ async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: S
     await empty_site.page.wait_for("#recipe", "curl -i http://127.0.0.1:8080/")
     await empty_site.store(record_of(1))
     await empty_site.page.wait_for(".figures", "Requests")
+
+
+async def test_a_reader_with_a_scope_is_told_no_address_and_offered_no_key(empty_site: Site) -> None:
+    """The settings are not for it: no guess at the data port, and no button that would be refused."""
+    page, digest = empty_site.page, token_digest("reader")
+    scope = Scope(projects=("proj_a",))
+    empty_site.world.credentials.append(Credential(digest, Principal("r", "reader", scope)))
+    cookie = empty_site.services.sessions.open(digest)
+    await page.call(
+        "Network.setCookie", name=COOKIE, value=cookie, url=empty_site.url, httpOnly=True, sameSite="Strict"
+    )
+    await empty_site.open("/")
+    await page.wait_for("p", "Nothing that your token may see has been recorded")
+    assert await page.evaluate("document.body.innerText.includes('8080')") is False
+    await empty_site.store(record_of(1, project="proj_a"))
+    await page.wait_for(".figures", "Requests")
+    await empty_site.open("/keys")
+    await page.wait_for("[role=alert]", "Keys need the admin token")
+    assert await page.evaluate(
+        "['#create', 'table.keys'].map((it) => document.querySelector(it).checkVisibility())"
+    ) == [
+        False,
+        False,
+    ]
+    assert all("403" in problem for problem in page.problems), page.problems
+    page.problems.clear()
 
 
 async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> None:

@@ -23,22 +23,22 @@ const TROUBLES = [
 export async function emptyState(host, signal) {
   draw(host, usualPort(), signal);
   const port = await dataPort({ signal });
-  if (port.isOpen) draw(host, port, signal);
-  else drawClosed(host);
-}
-
-function drawClosed(host) {
-  clearInterval(host.timer);
-  host.replaceChildren(
-    el("h1", { class: "large" }, "No requests yet"),
-    el(
-      "p",
-      {},
+  if (port.isRefused)
+    drawText(host, "Nothing that your token may see has been recorded. What comes appears here.");
+  else if (port.isOpen) draw(host, port, signal);
+  else
+    drawText(
+      host,
       "This sidelog has no data port: it shows what others record in its store. Start one with an upstream and the same ",
       el("code", {}, "storage.url"),
       ", and its requests appear here.",
-    ),
-  );
+    );
+}
+
+/** In place of the recipe, where there is no address to send a request to, or none that may be told. */
+function drawText(host, ...text) {
+  clearInterval(host.timer);
+  host.replaceChildren(el("h1", { class: "large" }, "No requests yet"), el("p", {}, text));
 }
 
 function draw(host, { url, route, upstream }, signal) {

@@ -31,18 +31,19 @@ export class Page {
     const names = ["Name", "Ends in", "Scopes", "Agent access", "Expires", "Last used", "State"];
     const actions = el("span", { class: "hidden" }, "Actions");
     this.table = table({ class: "managed keys" }, [...names, actions], this.body);
+    this.opener = button("Create key", () => this.create(), { class: "primary", id: "create" });
     main.append(
       el(
         "div",
         { class: "page-head" },
         el("div", {}, el("p", { class: "unit" }, "Developer"), el("h1", {}, "Keys ", this.note)),
-        button("Create key", () => this.create(), { class: "primary", id: "create" }),
+        this.opener,
       ),
       this.bad,
       this.table,
       this.empty,
     );
-    this.keys = { n: () => this.create() };
+    this.keys = { n: () => this.opener.hidden || this.create() };
   }
 
   onAddress() {
@@ -56,6 +57,7 @@ export class Page {
       this.bad.textContent = "";
     } catch (error) {
       const isRefused = error instanceof ApiError && error.status === 403;
+      this.opener.hidden = this.table.hidden = isRefused;
       this.bad.textContent = isRefused
         ? "Keys need the admin token: this token is read-only."
         : (errorText(error) ?? "");
