@@ -1,6 +1,7 @@
 """What a word is: runs of letters, digits and `_`, folded; and what else a stored text reads as."""
 
 import json
+import re
 from urllib.parse import quote
 
 import pytest
@@ -46,6 +47,17 @@ def test_words_of_texts(text: str, expected: list[str]) -> None:
 def test_long_words_are_cut() -> None:
     """A word of megabytes, such as a picture in base64, is known by its beginning."""
     assert words("x" * 100_000 + " y") == ["x" * MAX_WORD_CHARACTERS, "y"]
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0323", "\uff9e\u0301", "\u0344\u0323", "\U0001d165\u0301"])
+def test_marks_in_a_row_are_sorted_in_parts(marks: str) -> None:
+    """All at once take a time that grows with their square; no letter has so many."""
+    folded = fold("e" + marks * 1000 + " b")
+    rows = re.split(r"[\w \u034f]", folded)
+    assert max(map(len, rows)) <= 90
+    assert sum(map(len, rows)) >= 1900
+    assert words("a" + marks * 1000 + " b")[-1] == "b"
+    assert fold("é" * 1000) == "é" * 1000
 
 
 @given(TEXTS, TEXTS)
