@@ -13,7 +13,7 @@ from storage.errors import StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
     from storage.clickhouse.address import Address
-    from storage.clickhouse.inspect import Inspection as ClickHouseInspection
+    from storage.clickhouse.upkeep.inspect import Inspection as ClickHouseInspection
     from storage.postgres.inspect import Inspection as PostgresInspection
 
 POSTGRES_ENCODING: Final = "UTF8"
@@ -65,7 +65,7 @@ def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
 
 
 def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator[Finding]:
-    from storage.clickhouse.inspect import inspect
+    from storage.clickhouse.upkeep.inspect import inspect
 
     place = f"{host.partition('://')[2]}/{address.database}"
     asked_s = time.time()

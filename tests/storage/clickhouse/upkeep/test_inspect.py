@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.inspect import inspect
 from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import Link
+from storage.clickhouse.upkeep.inspect import inspect
 from storage.errors import StorageUnavailable
 from tests.storage.clickhouse.links import DroppingLink
 from tests.support.clickhouse import Server, server
@@ -35,7 +35,7 @@ async def test_a_database_that_can_be_used(link: Link) -> None:
 
 async def test_a_table_is_dropped_meanwhile(engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at the names of tables that the server refuses for that is taken again."""
-    monkeypatch.setattr("storage.clickhouse.inspect.Link", DroppingLink)
+    monkeypatch.setattr("storage.clickhouse.upkeep.inspect.Link", DroppingLink)
     address = engine.address(engine.database())
     seen = await inspect(address, address.hosts[0])
     assert (seen.has_database, seen.layout, seen.refusal) == (True, 0, "")
