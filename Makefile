@@ -42,7 +42,7 @@ USUAL := 'not long and not wide and not realworld and not clickhouse and not hel
 test: check ## format, lint, types, layers, and the tests that have no target of their own
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
 
-CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
+CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py
 
 test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract over Debian's server and a current engine
 	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)

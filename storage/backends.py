@@ -3,7 +3,8 @@
 `memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db` ·
 `postgresql://user:password@host:5432/database` (also `postgresql:///database?host=/directory/of/the/socket`; takes the
 options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given) ·
-`clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS)
+`clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS; with `?cluster=name` its hosts are
+replicas)
 """
 
 from collections.abc import Awaitable, Callable

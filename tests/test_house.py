@@ -50,6 +50,8 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/tally.py": "the same, against the model of tests/support",
     "storage/clickhouse/reads": "the same, most of it with make test-clickhouse",
     "storage/clickhouse/store.py": "the same",
+    "storage/clickhouse/cluster": "tests/storage/clickhouse/cluster, through a store and a writer that are killed",
+    "storage/clickhouse/register/changes.py": "tests/storage/clickhouse/register; the same over a cluster",
     "storage/clickhouse/upkeep": "tests/storage/clickhouse/upkeep/test_upkeep.py, through a store",
     "storage/relational/blocks/read.py": "the same",
     "storage/relational/blocks/payloads.py": "the same: blocks are written and read back",

@@ -1,16 +1,20 @@
-"""Where a ClickHouse is: `clickhouse://user:password@host:8123,other/database`, `clickhouses://` over TLS. Pure."""
+"""Where a ClickHouse is: `clickhouse://user:password@host:8123,other/database`, `clickhouses://` over TLS. Pure.
+
+With `?cluster=name` each host is a replica of its own; `&min_replicas=2` says how many must have what is committed.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult, parse_qsl, unquote
 
 _SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
 """Of a store's URL → that of its server's, and the port where none is given."""
 _HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _MAX_PORT: Final = 65535
 _DATABASE: Final = "default"
+_CLUSTER: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +22,14 @@ class Address:
     """Where the servers are, and who asks them."""
 
     hosts: tuple[str, ...]
-    """URLs without a path, to be tried in turn; each is the same database."""
+    """URLs without a path, to be tried in turn; each is the same database, or a replica of it."""
     database: str
     user: str
     password: str = field(repr=False)
+    cluster: str = ""
+    """Name of the cluster whose replicas the hosts are; empty: they are ways to one server."""
+    min_replicas: int = 1
+    """How many replicas must have what is committed."""
 
     @property
     def location(self) -> str:
@@ -35,10 +43,8 @@ class Address:
         Raises:
             ValueError: It is not complete, or has parts that nobody reads.
         """
-        if url.query or url.fragment:
-            raise ValueError(
-                f"{url.scheme}: takes no options and no fragment; # and ? in a password are written %23, %3F"
-            )
+        if url.fragment:
+            raise ValueError(f"{url.scheme}: takes no fragment; # in a password is written %23")
         if "@" in url.path:
             raise ValueError(f"{url.scheme}: an @ behind the host; / in a password is written %2F")
         database = unquote(url.path[1:])
@@ -46,9 +52,24 @@ class Address:
             raise ValueError(f"{url.scheme}: needs the name of a database, as in {url.scheme}://user@host/sidelog")
         credentials, _, hosts = url.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
-        return cls(
-            tuple(_hosts(url.scheme, hosts)), database or _DATABASE, unquote(user) or "default", unquote(password)
+        places = tuple(_hosts(url.scheme, hosts))
+        cluster, min_replicas = _options(url, len(places))
+        return cls(places, database or _DATABASE, unquote(user) or "default", unquote(password), cluster, min_replicas)
+
+
+def _options(url: SplitResult, hosts: int) -> tuple[str, int]:
+    """Read the name of the cluster, and how many replicas must have what is committed."""
+    options = dict(parse_qsl(url.query, keep_blank_values=True))
+    cluster, least = options.pop("cluster", ""), options.pop("min_replicas", "1")
+    if options or (url.query and not cluster):
+        raise ValueError(
+            f"{url.scheme}: takes no options but cluster, and with it min_replicas; ? in a password is written %3F"
         )
+    if cluster and _CLUSTER.fullmatch(cluster) is None:
+        raise ValueError(f"{url.scheme}: cluster={cluster!r} is no name of letters, digits and . _ -")
+    if not (least.isascii() and least.isdigit() and 1 <= int(least[:9]) <= hosts):
+        raise ValueError(f"{url.scheme}: min_replicas={least!r} is not between 1 and the {hosts} hosts of the address")
+    return cluster, int(least)
 
 
 def _hosts(scheme: str, hosts: str) -> Iterator[str]:

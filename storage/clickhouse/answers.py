@@ -22,7 +22,8 @@ _ABOUT_A_VALUE: Final = frozenset({
     131,  # too large a string
 })  # fmt: skip
 _OUT_OF_TIME: Final = 159
-_IS_THERE: Final = 57
+_IS_THERE: Final = frozenset({57, 122, 253})
+"""A table is there already; of a replicated one: another than that to be made, or with the same name of a replica."""
 _IS_NOT_THERE: Final = 60
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, required password, not enough privileges, authentication failed."""
@@ -47,7 +48,7 @@ def error_of(body: bytes, status: int) -> StorageError:
     code, text = code_of(body), _text(body)
     if code == _OUT_OF_TIME:
         return OutOfTime(f"clickhouse: {text}")
-    if code == _IS_THERE:
+    if code in _IS_THERE:
         return AlreadyThere(f"clickhouse: {text}")
     if code == _IS_NOT_THERE:
         return NotThere(f"clickhouse: {text}")

@@ -77,6 +77,7 @@ class Dictionary:
                 Column("value", "String", texts),
             )
             await self._link.insert("dictionary", columns, limit_s=LIMIT_S)
+        self._link.expect("dictionary", "id", list(new))
         if len(self._stored) + len(new) > _MAX_REMEMBERED:
             self._stored.clear()
         self._stored |= new.keys()

@@ -65,6 +65,9 @@ class Link:
         self.address = address
         # 2 still takes settings with a statement, such as its limit of time.
         self._settings = {"readonly": "2"} if is_read_only else {}
+        if address.cluster:
+            # What is inserted twice is there twice, as in tables that are not replicated.
+            self._settings["insert_deduplicate"] = "0"
         self._max_answer_bytes = max_answer_bytes
         self.hosts = list(address.hosts)
         """In the order in which they are asked."""
@@ -117,6 +120,16 @@ class Link:
         names = ", ".join(identifier(name) for part in parts for name in part.names)
         await self._post(f"INSERT INTO {table} ({names}) FORMAT Native", block_of(*parts), limit_s, settings or {})
 
+    def everywhere(self) -> Sequence["Link"]:
+        """Return links to all servers that have the tables."""
+        return [self]
+
+    def expect(self, table: str, key: str, values: Sequence[Any]) -> None:
+        """Note that the next commit needs rows with some values: one server has what it has."""
+
+    def begin_attempt(self) -> None:
+        """Note that nothing was inserted yet for the next commit."""
+
     async def close(self) -> None:
         """Give back all connections; what is running is ended here, not on the server."""
         self.is_closed = True
@@ -139,7 +152,7 @@ class Link:
         if data:
             parameters["query"], body = sql, data
         reasons = []
-        for host in list(self.hosts):
+        for host in self._tried():
             try:
                 async with asyncio.timeout(limit_s + GRACE_S):
                     answer = await self._ask(host, parameters, body)
@@ -178,6 +191,10 @@ class Link:
                 auto_decompress=False,
             )
         return self._client
+
+    def _tried(self) -> list[str]:
+        """Choose the hosts that a statement is sent to, in turn."""
+        return list(self.hosts)
 
     def _prefer(self, host: str) -> None:
         if self.hosts[0] != host:

@@ -13,6 +13,9 @@ from typing import Final, Self, TypeVar
 
 from storage.base import Kept
 from storage.clickhouse.address import Address
+from storage.clickhouse.cluster.opening import prepare
+from storage.clickhouse.cluster.reading import readable
+from storage.clickhouse.cluster.replicas import ClusterLink
 from storage.clickhouse.dictionary import Names
 from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.layout import check_layout, migrate
@@ -82,9 +85,12 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             SchemaTooNew: A newer program wrote it.
             SchemaTooOld: An older one did, and it was to be read only.
         """
-        link = Link(address, is_read_only=is_read_only)
+        link = (ClusterLink if address.cluster else Link)(address, is_read_only=is_read_only)
         try:
-            layout = await (check_layout if is_read_only else migrate)(link)
+            if isinstance(link, ClusterLink):
+                layout = await prepare(link, is_read_only=is_read_only)
+            else:
+                layout = await (check_layout if is_read_only else migrate)(link)
             features = await read_features(link)
         except BaseException:
             await link.close()
@@ -133,7 +139,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await views.delete_view(self._register, owner, name)
 
     async def add_sums(self) -> SumStep:
-        if not self._summing.is_due:
+        if self._link.address.cluster or not self._summing.is_due:
             return SumStep(0, is_done=True)
         step = await self._summing.step(await self._commits.read(self._link))
         if not step.is_done:
@@ -159,7 +165,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await self._read(lambda session: jobs.answers_of(session, record_id))
 
     async def retention(self) -> RetentionState:
-        return await self._read(lambda session: measure.retention(self._link, session))
+        return await self._read(lambda session: measure.retention(session.link, session))
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
         await self._change(lambda upkeep: floors.raised(upkeep, purge_floor_us, body_floor_us))
@@ -199,12 +205,13 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return found
 
     async def reclaim(self) -> None:
-        await self._read(lambda session: trim.give_back(self._link, session))
+        await self._read(lambda session: trim.give_back(session.link, session))
         await self._sweep()
 
     async def _sweep(self) -> None:
-        upkeep = (await self._commits.read(self._link)).upkeep
-        await sweep(self._link, upkeep.purge_floor_us, upkeep.purged_through_seq)
+        server, known = await readable(self._link, self._commits)
+        upkeep = known.upkeep
+        await sweep(server, upkeep.purge_floor_us, upkeep.purged_through_seq)
 
     async def vacuum(self) -> None:
         pass  # the server merges parts by itself

@@ -10,6 +10,7 @@ or bodies is read alone, few others are between two marks of the index.
 from functools import partial
 from typing import Final
 
+from storage.clickhouse.cluster.engines import made_for
 from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.dictionary import DICTIONARY
 from storage.clickhouse.features import Features, read_features
@@ -66,7 +67,7 @@ async def create(link: Link) -> Features:
     ):
         # A start waits a second for its store, and to look at each table takes longer than to look at all.
         if statement.partition(_MADE)[2].split(maxsplit=1)[0] not in existing:
-            await link.execute(statement, limit_s=LIMIT_S)
+            await link.execute(made_for(link.address, statement), limit_s=LIMIT_S)
     return features
 
 

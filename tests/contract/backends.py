@@ -11,7 +11,7 @@ from storage.clickhouse.store import ClickhouseStorage
 from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
-from tests.support import clickhouse, postgres
+from tests.support import clickhouse, clickhouse_cluster, postgres
 from tests.support.clickhouse_sums import SUMMED_ROWS, SummingStorage
 from tests.support.memory_store import MemoryStorage
 from tests.support.wide import wide
@@ -70,6 +70,11 @@ async def _chdb(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storag
     return await ClickhouseStorage.open(address, read_budget_s=read_budget_s)
 
 
+async def _cluster(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
+    address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory)))
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s)
+
+
 BACKENDS = (
     Backend("model", _model, is_durable=False, has_text_index=False),
     Backend("memory", _memory, is_durable=False),
@@ -77,6 +82,7 @@ BACKENDS = (
     Backend("postgres", _postgres, is_durable=True),
     Backend("clickhouse", _clickhouse, is_durable=True, has_text_index=False),
     Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False),
+    Backend("clickhouse-cluster", _cluster, is_durable=True, has_text_index=False),
 )
 
 USUAL = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS)

@@ -1,7 +1,7 @@
 """Which tests of the contract run over ClickHouse when: all with `make test-clickhouse`, some with `make test`.
 
-Of tests that differ in a parameter only, the current engine is asked a sample, and of those that ask it hundreds of
-times nothing: the others are `wide`.
+Of tests that differ in a parameter only, the current engine and two replicas are asked a sample, and of those that ask
+hundreds of times nothing: the others are `wide`.
 """
 
 from collections import Counter
@@ -16,6 +16,12 @@ SAMPLE: Final = frozenset({"test_storage.py"})
 SAMPLED: Final = 6
 """Of a test's parameters every sixth is asked of the current engine, too."""
 
+CLUSTERED: Final = frozenset({
+    "test_storage.py", "test_storage_erase.py", "test_storage_keys.py", "test_storage_retention.py",
+    "test_storage_writers.py",
+})  # fmt: skip
+"""Files of which a sample is asked of two replicas: a commit to them takes some 0.2 s."""
+
 TALKATIVE: Final = frozenset({
     "test_the_size_never_passes_the_cap", "test_filters_are_literal", "test_pages_follow_ids_offset_and_cursor",
     "test_every_answer_is_that_of_the_records_left", "test_a_floor_hides_at_once_and_deletion_changes_nothing",
@@ -27,18 +33,19 @@ TALKATIVE: Final = frozenset({
 
 def mark(items: list[pytest.Item]) -> None:
     """Mark the tests over ClickHouse."""
-    asked: Counter[str] = Counter()
+    asked: Counter[tuple[str, str]] = Counter()
     for item in items:
         backend = _backend_of(item)
         if backend is None or backend.kind != "clickhouse":
             continue
         if item.path.name not in SAMPLE or backend.name != "clickhouse":
             item.add_marker(pytest.mark.clickhouse)
-        if backend.name == "clickhouse-chdb":
+        if backend.name != "clickhouse":
             test = item.nodeid.partition("[")[0]
-            if asked[test] % SAMPLED or test.rpartition("::")[2] in TALKATIVE:
+            is_elsewhere = backend.name == "clickhouse-cluster" and item.path.name not in CLUSTERED
+            if asked[backend.name, test] % SAMPLED or test.rpartition("::")[2] in TALKATIVE or is_elsewhere:
                 item.add_marker(pytest.mark.wide)
-            asked[test] += 1
+            asked[backend.name, test] += 1
 
 
 def _backend_of(item: pytest.Item) -> Backend | None:

@@ -8,6 +8,7 @@ import pytest
 
 from storage.base import Storage
 from storage.clickhouse import link
+from storage.clickhouse.cluster import terms
 from storage.relational.reads import few
 from tests.contract.backends import USUAL, Backend
 
@@ -17,6 +18,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are told exactly, and servers are waited for, however busy the machine is."""
     monkeypatch.setattr(few, "_FIND_S", 60.0)
     monkeypatch.setattr(link, "CONNECT_S", 60.0)
+    monkeypatch.setattr(terms, "SYNC_S", 60.0)
 
 
 @pytest.fixture(params=USUAL, ids=lambda backend: backend.name)

@@ -32,8 +32,11 @@ class Machine:
     ) -> None:
         """Put tools on it: `apt-get install` brings make and python3, `make` ends with a code."""
         self._bin, self._log, self.vectors = directory / "bin", directory / "log", directory / "vectors"
-        self._bin.mkdir()
-        self.vectors.mkdir()
+        self._jars = directory / "jars"
+        for place in (self._bin, self.vectors, self._jars):
+            place.mkdir()
+        if "java" in tools:
+            (self._jars / "zookeeper.jar").touch()
         for name in ALWAYS:
             (self._bin / name).symlink_to(shutil.which(name) or "/bin/false")
         self._tool("id", f"echo {user_id}")
@@ -66,6 +69,7 @@ class Machine:
         environ = {
             **{"PATH": str(self._bin), "HOME": os.environ.get("HOME", "/")},
             "SIDELOG_TEST_VECTORS": str(self.vectors),
+            "SIDELOG_TEST_JARS": str(self._jars),
         }
         ended = subprocess.run(
             [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=60, check=False
@@ -106,7 +110,9 @@ def test_a_bare_machine_gets_everything(tmp_path: Path) -> None:
     assert code == 7, said
     assert calls[0] == "apt-get update --quiet"
     assert calls[1].startswith("apt-get install --quiet --yes ")
-    assert {"make", "git", "prometheus", "nodejs", "chromium", "python3", "python3-venv"} <= set(calls[1].split())
+    installed = set(calls[1].split())
+    assert {"make", "git", "prometheus", "nodejs", "chromium", "python3", "python3-venv"} <= installed
+    assert {"libzookeeper-java", "default-jre-headless"} <= installed
     assert calls[2:] == STEPS
 
 

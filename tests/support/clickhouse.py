@@ -91,7 +91,7 @@ class Server:
             self.port = int(self.process.stdout.readline() or b"0")
             assert self.port, "the front of chdb ended while it was started"
             return
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         (self.directory / "config.xml").write_text(
             _CONFIG.format(port=self.port, directory=self.directory, settings=self._settings)
         )
@@ -166,7 +166,7 @@ class Server:
 @functools.cache
 def server(engine: str) -> Server:
     """Start the engine of this process; skips where it is not installed."""
-    started = Server(engine, place=_in_memory())
+    started = Server(engine, place=in_memory())
     atexit.register(started.remove)
     started.start()
     return started
@@ -206,7 +206,7 @@ def own_server(engine: str, settings: str = "", place: Path | None = None) -> It
         own.remove()
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """Find a directory in memory; None where there is no space."""
     is_large = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free >= _LEAST_BYTES
     return _IN_MEMORY if is_large else None
@@ -219,20 +219,20 @@ def _installed(engine: str) -> list[str]:
         program = shutil.which("clickhouse-server") or shutil.which("clickhouse-server", path="/usr/sbin:/usr/bin")
         if program is not None and shutil.which("setpriv"):
             return [program]
-        _missing("clickhouse-server and setpriv are not installed")
+        missing("clickhouse-server and setpriv are not installed")
     python = ROOT / ".venv-clickhouse" / "bin" / "python"
     if not python.exists():
-        _missing("chdb is not installed: make clickhouse-setup")
+        missing("chdb is not installed: make clickhouse-setup")
     return [str(python), str(Path(__file__).with_name("clickhouse_front.py"))]
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final, Self, TypeVar
 
 from storage.clickhouse.answers import OutOfTime
+from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.codec import decode, numbers_of
 from storage.clickhouse.dictionary import Names, text_id
 from storage.clickhouse.link import Link
@@ -74,9 +75,9 @@ class ClickhouseSession:
         cls, link: Link, commits: Commits, names: Names, known_counts: KnownCounts, budget_s: float
     ) -> Self:
         """Begin a read of what is committed now."""
-        known = await commits.read(link)
+        server, known = await readable(link, commits)
         shown = dialect(known.condition(), cache(known.sums))  # chosen once for all statements
-        return cls(link, shown, known.state, names, known_counts, Budget(budget_s))
+        return cls(server, shown, known.state, names, known_counts, Budget(budget_s))
 
     def limited(self, seconds: float) -> Self:
         return type(self)(self.link, self.dialect, self._state, self._names, self.known_counts, Budget(seconds))

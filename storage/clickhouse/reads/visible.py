@@ -18,6 +18,7 @@ from typing import Final
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.grids import NOTHING_COVERED, Covered, covered, read_grids
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
+from storage.errors import StorageUnavailable
 from storage.record import now_us
 from storage.relational.session import State
 from storage.relational.slices import Range
@@ -91,9 +92,9 @@ class Commits:
         """Look for new sums at the next read."""
         self._covered_until = 0.0
 
-    async def read(self, link: Link) -> Committed:
-        """Return all commits there are by now."""
-        known = await self._read_newer(link, self._known)
+    async def read(self, link: Link, replica: str = "") -> Committed:
+        """Return all commits there are by now; of a replica with a name, unless it has not all of their rows."""
+        known = await self._read_newer(link, self._known, replica)
         upkeep = known.upkeep
         # Whoever erases says so in the table of grids before it commits.
         if self._covered_erasures != upkeep.erasures or self._clock() >= self._covered_until:
@@ -101,8 +102,10 @@ class Commits:
             self._covered_erasures, self._covered_until = upkeep.erasures, self._clock() + _SUMS_S
         return replace(known, all_sums=self._covered)
 
-    async def _read_newer(self, link: Link, known: Committed) -> Committed:
+    async def _read_newer(self, link: Link, known: Committed, replica: str) -> Committed:
         rows = await link.fetch(_NEWER, (known.attempt,), limit_s=LIMIT_S)
+        if replica:
+            await _check_replica(link, replica, rows[-1][1] if rows else known.attempt)
         if not rows:
             return known
         dead, joined, before = list(known.dead), list(known.joined), known.attempt
@@ -117,6 +120,17 @@ class Commits:
         if newest.attempt > self._known.attempt:
             self._known = newest
         return newest
+
+
+async def _check_replica(link: Link, replica: str, attempt: int) -> None:
+    """Make sure that a replica has all rows of the commits up to an attempt.
+
+    Raises:
+        StorageUnavailable: It is behind.
+    """
+    sql = "SELECT count() FROM commits WHERE attempt = $1 AND has(replicas, $2)"
+    if attempt and not (await link.fetch(sql, (attempt, replica), limit_s=LIMIT_S))[0][0]:
+        raise StorageUnavailable(f"clickhouse: the replica {replica} is behind the others")
 
 
 def _between(attempts: Attempts) -> str:

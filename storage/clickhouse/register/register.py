@@ -10,19 +10,19 @@ what `decide` saw. A late `CREATE VIEW` of a number that is taken is void: the t
 Beside changes stand `marks`, numbers of which the greatest counts: they need no order.
 """
 
-# ruff: noqa: S608 -- identifiers come from here, every value is a parameter
-
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from storage.clickhouse.answers import AlreadyThere
-from storage.clickhouse.link import LIMIT_S, Link, over_tables
+from storage.clickhouse.cluster.engines import made_for
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.register.changes import SHIFT, Claimed, Views
+from storage.clickhouse.register.changes import Changes as MadeChanges
 from storage.errors import StorageRejected, StorageUnavailable
 
 T = TypeVar("T")
@@ -42,11 +42,6 @@ _ENTRIES: Final = (
     "SELECT name, argMax(content, place) FROM register WHERE kind = $1 AND owner = $2 "
     "GROUP BY name HAVING argMax(is_gone, place) = 0"
 )
-_CHANGES: Final = (
-    "SELECT toUInt64OrZero(substring(name, 8)) AS number FROM system.tables "
-    "WHERE database = currentDatabase() AND substring(name, 1, 7) = 'change_'"
-)
-_ENDS: Final = f"SELECT max(place), (SELECT max(number) FROM ({_CHANGES})) FROM register"
 _NEWEST: Final = "SELECT max(place) FROM register WHERE kind = $1"
 _HAS_COUNTED: Final = "SELECT max(place), countIf(token = $1) FROM register"
 # What says that a name is gone stays until nothing older is there: rows are not deleted at once.
@@ -54,7 +49,6 @@ _CURRENT: Final = (
     "SELECT max(place) FROM register GROUP BY kind, owner, name "
     "HAVING uniqExact(place) > 1 OR argMax(is_gone, place) = 0"
 )
-_SHIFT: Final = 8
 _KEPT_CHANGES: Final = 1000
 """Whose superseded rows stay, so that the author of one can still tell that it counted."""
 _THIN_EVERY: Final = 500
@@ -78,21 +72,26 @@ class Register:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._is_cluster = bool(link.address.cluster)
+        self._changes: MadeChanges = Claimed(link) if self._is_cluster else Views(link)
 
     async def create(self) -> None:
         """Make the tables where there are none."""
         for statement in _TABLES:
-            await self._link.execute(statement, limit_s=LIMIT_S)
+            await self._link.execute(made_for(self._link.address, statement), limit_s=LIMIT_S)
 
     async def entries(self, kind: str, owner: str = "") -> Entries:
         """Read the entries of an owner."""
+        if self._is_cluster:
+            # The replica that is asked may not have what another one has.
+            await self._catch_up()
         return dict(await self._link.fetch(_ENTRIES, (kind, owner), limit_s=LIMIT_S))
 
     async def version(self, kind: str) -> int:
         """Read the number of the newest change of a kind; one whose author is gone is appended first."""
         await self._catch_up()
         [(place,)] = await self._link.fetch(_NEWEST, (kind,), limit_s=LIMIT_S)
-        return int(place) >> _SHIFT
+        return int(place) >> SHIFT
 
     async def change(self, kind: str, owner: str, decide: Callable[[Entries], tuple[Changes, T]]) -> T:
         """Change entries of an owner.
@@ -129,34 +128,30 @@ class Register:
 
     async def _catch_up(self) -> int:
         """Append a change that is not in the table yet; returns the number of the newest."""
+        ends_at = time.monotonic() + LIMIT_S
         while True:
-            [(place, last)] = await over_tables(partial(self._link.fetch, _ENDS, limit_s=LIMIT_S))
-            version = int(place) >> _SHIFT
-            if not last or last <= version:
+            place, last = await self._changes.ends()
+            version = place >> SHIFT
+            if last <= version:
                 return version
-            await self._apply(version + 1)
-
-    async def _apply(self, version: int) -> None:
-        try:
-            [(text,)] = await self._link.fetch(f"SELECT change FROM {_name(version)}", limit_s=LIMIT_S)
-        except StorageUnavailable:
-            # Another one was quicker, and it is gone; unless the server is away: then looking again will tell.
-            return
-        await self._insert(version, _decoder.decode(text))
+            if time.monotonic() > ends_at:
+                raise StorageUnavailable(f"clickhouse: change {version + 1} of the register is not to be had")
+            text = await self._changes.content(version + 1)
+            if text is not None:
+                await self._insert(version + 1, _decoder.decode(text))
 
     async def _append(self, version: int, change: _Change) -> bool:
         """Make a change the next one; False where another one is."""
-        create = f"CREATE VIEW {_name(version)} AS SELECT $1 AS change"
         try:
-            await self._link.execute(create, (encoded(change),), limit_s=LIMIT_S)
+            await self._changes.make(version, encoded(change))
         except AlreadyThere:
             return False
         [(newest, own)] = await self._link.fetch(_HAS_COUNTED, (change.token,), limit_s=LIMIT_S)
-        if newest >> _SHIFT < version:
+        if newest >> SHIFT < version:
             await self._insert(version, change)
         elif not own:
             # It came late.
-            await self._drop(version)
+            await self._changes.forget(version + 1)
             return False
         await self._forget(version)
         return True
@@ -164,9 +159,9 @@ class Register:
     async def _insert(self, version: int, change: _Change) -> None:
         contents = change.entries.values()
         rows = len(change.entries)
-        assert rows <= 1 << _SHIFT, f"bug: a change of {rows} entries"
+        assert rows <= 1 << SHIFT, f"bug: a change of {rows} entries"
         columns = (
-            Column("place", "UInt64", range(version << _SHIFT, (version << _SHIFT) + rows)),
+            Column("place", "UInt64", range(version << SHIFT, (version << SHIFT) + rows)),
             Column("token", "String", [change.token] * rows),
             Column("kind", "String", [change.kind] * rows),
             Column("owner", "String", [change.owner] * rows),
@@ -181,19 +176,14 @@ class Register:
 
         The newest stays: the server syncs what it knows of tables to the disk, but not their rows.
         """
-        for (number,) in await over_tables(partial(self._link.fetch, _CHANGES, limit_s=LIMIT_S)):
-            if number < version:
-                await self._drop(number)
+        await self._changes.forget(version)
         if version % _THIN_EVERY == 0:
             await self._thin(version - _KEPT_CHANGES)
 
     async def _thin(self, before: int) -> None:
         kept = [place for (place,) in await self._link.fetch(_CURRENT, limit_s=LIMIT_S)]
         sql = "ALTER TABLE register DELETE WHERE place < $1 AND place NOT IN $2"
-        await self._link.execute(sql, (max(0, before) << _SHIFT, [0, *kept]), limit_s=LIMIT_S)
-
-    async def _drop(self, version: int) -> None:
-        await self._link.execute(f"DROP TABLE IF EXISTS {_name(version)}", limit_s=LIMIT_S)
+        await self._link.execute(sql, (max(0, before) << SHIFT, [0, *kept]), limit_s=LIMIT_S)
 
 
 def encoded(value: object) -> str:
@@ -206,7 +196,3 @@ def encoded(value: object) -> str:
         return msgspec.json.encode(value).decode()
     except ValueError as error:
         raise StorageRejected(f"a value cannot be stored: {error}") from error
-
-
-def _name(version: int) -> str:
-    return f"change_{version}"

@@ -8,13 +8,14 @@ were found. A mutation that came to nothing is begun again.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.grids import avoid
 from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
+from storage.errors import StorageUnavailable
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.reads.scan import seq_range
@@ -69,11 +70,28 @@ async def finish(link: Link) -> int:
     hidden: dict[int, int] = dict(await link.fetch(sql, limit_s=LIMIT_S))
     if not hidden:
         return 0
-    if await is_busy(link):
+    try:
+        left = [await _is_left(server, hidden) for server in link.everywhere()]
+    except StorageUnavailable:
+        if len(link.everywhere()) == 1:
+            raise
+        # Of a replica that is away nobody knows.
         return sum(hidden.values())
-    counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
-    if any(count for (count,) in await link.fetch(counts, limit_s=LIMIT_S)):
+    if None in left:
+        return sum(hidden.values())
+    if any(left):
         await take_out(link)
         return sum(hidden.values())
     await delete(link, "erased", "slice IN $1", (list(hidden),))
     return 0
+
+
+async def _is_left(server: Link, slices: Collection[int]) -> bool | None:
+    """Whether a server has rows of hidden records; None while it takes them out, or does not know of all."""
+    if await is_busy(server):
+        return None
+    sql = "SELECT uniqExact(slice) FROM erased WHERE slice IN $1"
+    if (await server.fetch(sql, (list(slices),), limit_s=LIMIT_S))[0][0] < len(slices):
+        return None
+    counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
+    return any(count for (count,) in await server.fetch(counts, limit_s=LIMIT_S))

@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from storage.clickhouse.cluster.replicas import ClusterLink
+from storage.clickhouse.cluster.terms import Terms
 from storage.clickhouse.codec import columns_of
 from storage.clickhouse.dictionary import Dictionary, Values
 from storage.clickhouse.features import Features
@@ -55,7 +57,7 @@ class BatchStore:
         """Make one that has not seen the store yet; the link stays the caller's."""
         self._link = link
         self._settings = features.insert_settings
-        self.journal = Journal(link, Epochs(link))
+        self.journal = Journal(link, Terms(link) if isinstance(link, ClusterLink) else Epochs(link))
         self._dictionary = Dictionary(link)
         self._senders: dict[str, Send] = {"records": self._send_records, "tool_calls": self._send_calls}
         """Table → what inserts its rows and looks whether they are stored already; others need no look."""

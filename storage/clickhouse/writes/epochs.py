@@ -13,10 +13,10 @@ Invariant: when `begin` returns, what was committed before is settled, and nobod
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from storage.clickhouse.answers import AlreadyThere
@@ -91,6 +91,18 @@ class Epochs:
         """Whether no other epoch has begun since the own one."""
         names, _ = await self._look()
         return max(epochs_of(names), default=0) == self.own
+
+    async def seal(self, insert: str, row: Sequence[Any]) -> None:
+        """Insert a row into the journal; nothing is inserted where another epoch has begun.
+
+        Args:
+            insert: The beginning of the statement, with the names of columns.
+            row: Their values.
+        """
+        marks = ", ".join(f"${number}" for number in range(2, 2 + len(row)))
+        sql = f"{insert} SELECT {marks} FROM system.one WHERE {IS_NEWEST.format('$1')}"
+        settings = {"query_id": self.query_id()}
+        await over_tables(lambda: self._link.execute(sql, (self.own, *row), limit_s=LIMIT_S, settings=settings))
 
     async def give_up(self) -> None:
         """Let others begin an epoch at once: this writer commits nothing now."""

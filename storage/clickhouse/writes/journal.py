@@ -15,14 +15,13 @@ See docs/decisions/0014-a-row-commits-a-batch.md.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from storage.clickhouse.link import LIMIT_S, Link, over_tables
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
-from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, Epochs
+from storage.clickhouse.writes.epochs import EPOCH_SHIFT
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 
@@ -43,11 +42,9 @@ COMMITS: Final = f"""CREATE TABLE IF NOT EXISTS commits (
     {", ".join(f"{name} Int64" for name in UPKEEP)}
 ) ENGINE = MergeTree ORDER BY attempt"""
 _MAX_TURNS: Final = 8
-_COMMIT: Final = (
+_INSERT: Final = (
     "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
-    f"min_id_ms, max_id_ms, instance, positions, {', '.join(UPKEEP)}) "
-    f"SELECT $2, {', '.join(f'${number}' for number in range(2, 11 + len(UPKEEP)))} "
-    f"FROM system.one WHERE {IS_NEWEST.format('$1')}"
+    f"min_id_ms, max_id_ms, instance, positions, {', '.join(UPKEEP)})"
 )
 _IS_COMMITTED: Final = "SELECT count() FROM commits WHERE attempt = $1"
 _LAST: Final = f"SELECT last_seq, {', '.join(UPKEEP)} FROM commits WHERE attempt = (SELECT max(attempt) FROM commits)"
@@ -100,10 +97,39 @@ class Work(NamedTuple):
     """Changes what is true of the store beside its rows."""
 
 
+class Turns(Protocol):
+    """Who may commit: `Epochs` on one server."""
+
+    @property
+    def own(self) -> int:
+        """The number of the newest turn that this writer began; rising over all writers. 0 before the first."""
+
+    @property
+    def has_others(self) -> bool:
+        """Whether others may want to write."""
+
+    async def begin(self) -> None:
+        """Begin a turn, behind which nothing of an older one is committed; what was is settled."""
+
+    async def is_newest(self) -> bool:
+        """Whether no other turn has begun since the own one."""
+
+    async def give_up(self) -> None:
+        """Let others begin a turn at once."""
+
+    async def seal(self, insert: str, row: Sequence[Any]) -> None:
+        """Insert a row into the journal, unless another turn has begun.
+
+        Args:
+            insert: The beginning of the statement, with the names of columns.
+            row: Their values.
+        """
+
+
 class Journal:
     """Commits batches, one at a time."""
 
-    def __init__(self, link: Link, epochs: Epochs) -> None:
+    def __init__(self, link: Link, epochs: Turns) -> None:
         self._link = link
         self._epochs = epochs
         self._is_current = False
@@ -149,6 +175,7 @@ class Journal:
             turn = Turn(attempt, self._last_seq + 1, upkeep.erasures)
             self._attempt = turn.attempt
             positions = await self._moved(work)
+            self._link.begin_attempt()
             await work.insert(turn)
             if await self._seal(turn, work, positions, upkeep):
                 self._last_seq += work.records
@@ -190,16 +217,14 @@ class Journal:
 
     async def _seal(self, turn: Turn, work: Work, positions: bytes, upkeep: Upkeep) -> bool:
         """Write the row of the journal; False where another epoch has begun, and it was not written."""
-        parameters = (
-            self._epochs.own, turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
+        row = (
+            turn.attempt, turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
             work.instance, positions, *upkeep,
         )  # fmt: skip
         # From here on only the journal tells.
         self._is_current, self._doubt = False, turn
-        settings = {"query_id": self._epochs.query_id()}
         try:
-            commit = partial(self._link.execute, _COMMIT, parameters, limit_s=LIMIT_S, settings=settings)
-            await over_tables(commit)
+            await self._epochs.seal(_INSERT, row)
         except StorageRejected:
             # A parameter without a literal: nothing was sent.
             self._is_current, self._doubt = True, None

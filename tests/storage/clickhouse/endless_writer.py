@@ -12,6 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from storage.clickhouse.address import Address
+from storage.clickhouse.cluster.opening import prepare
+from storage.clickhouse.cluster.replicas import ClusterLink
+from storage.clickhouse.features import read_features
 from storage.clickhouse.link import Link
 from storage.clickhouse.tables import create
 from storage.clickhouse.writes.batches import BatchStore
@@ -22,12 +25,27 @@ from tests.storage.samples import SOURCE, make_payload, make_record
 INSTANCE: Final = "sidecar-1"
 
 
+async def begin(address: Address) -> tuple[BatchStore, dict[bytes, Position]]:
+    """Open a store; one of a cluster may be away for a while."""
+    if not address.cluster:
+        link = Link(address)
+        store = BatchStore(link, await create(link))
+        return store, await store.positions(INSTANCE)
+    while True:
+        own = ClusterLink(address)
+        try:
+            await prepare(own)
+            store = BatchStore(own, await read_features(own))
+            return store, await store.positions(INSTANCE)
+        except StorageUnavailable:
+            await own.close()
+            await asyncio.sleep(0.1)
+
+
 async def write(url: str, seed: int) -> None:
     """Store batches of all sizes until killed; a server that is away is asked again."""
     chance = random.Random(seed)
-    link = Link(Address.of(urlsplit(url)))
-    store = BatchStore(link, await create(link))
-    positions = await store.positions(INSTANCE)
+    store, positions = await begin(Address.of(urlsplit(url)))
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     number = positions.get(SOURCE, Position()).offset

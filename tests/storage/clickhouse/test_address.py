@@ -15,6 +15,13 @@ def test_an_address_has_hosts_database_and_user() -> None:
     assert "p@ss" not in repr(found)
 
 
+def test_an_address_names_a_cluster() -> None:
+    """Its hosts are then replicas; how many must have what is committed is one, unless it is said."""
+    found = Address.of(urlsplit("clickhouse://a,b/logs?cluster=main-1"))
+    assert (found.cluster, found.min_replicas) == ("main-1", 1)
+    assert Address.of(urlsplit("clickhouse://a,b/logs?cluster=main-1&min_replicas=2")).min_replicas == 2
+
+
 def test_an_address_has_usual_values() -> None:
     """User, password, port and database may be left out; TLS has a port of its own."""
     assert Address.of(urlsplit("clickhouses://host")) == Address(("https://host:8443",), "default", "default", "")
@@ -29,8 +36,13 @@ def test_an_address_has_usual_values() -> None:
         ("clickhouse://host:x/", "'host:x' is no host"),
         ("clickhouse://a,,b/", "'' is no host"),
         ("clickhouse://host/a/b", "name of a database"),
-        ("clickhouse://host/a?cluster=b", "takes no options"),
-        ("clickhouse://host/a#b", "takes no options"),
+        ("clickhouse://host/a?secure=1", "takes no options but cluster"),
+        ("clickhouse://host/a?min_replicas=1", "takes no options but cluster"),
+        ("clickhouse://host/a?cluster=b&sharding=1", "takes no options but cluster"),
+        ("clickhouse://host/a?cluster=b'", "is no name of letters"),
+        ("clickhouse://a,b/c?cluster=d&min_replicas=3", "between 1 and the 2 hosts"),
+        ("clickhouse://a,b/c?cluster=d&min_replicas=x", "between 1 and the 2 hosts"),
+        ("clickhouse://host/a#b", "takes no fragment"),
     ],
 )
 def test_a_wrong_address_is_told(url: str, problem: str) -> None:

@@ -1,0 +1,1 @@
+"""A database that several servers have copies of, all of which may be written: replicas of one shard."""
