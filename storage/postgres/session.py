@@ -63,7 +63,6 @@ DIALECT: Final = Dialect(
     # By the primary key: the index on `seq` knows a thousand rows only as one. Through a query: a list that the planner
     # sees is compared with the bounds of the partitions, number by number.
     row_key="id",
-    key_of=lambda record: UUID(bytes=record.id),
     of_keys="id = ANY(ARRAY(SELECT unnest({}::uuid[])))",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",
@@ -146,10 +145,6 @@ class PostgresSession:
     async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=True)
 
-    @property
-    def is_out_of_time(self) -> bool:
-        return self.budget.ends_next
-
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
 
@@ -184,7 +179,7 @@ class PostgresSession:
         return await unpacked(self, seqs)
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        ids = sorted(map(DIALECT.key_of, records))
+        ids = sorted(UUID(bytes=record.id) for record in records)
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
         return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))
 
@@ -253,12 +248,15 @@ class Selection:
             if seqs is None:
                 return None
             where = Where(where.text, (*where.parameters, found.search.text, seqs))
-        if found.sieve is not None:
-            seqs = await found.sieve.pass_through(session, _bounded(found.plain, part, ids, 1))
-            if seqs is None:
-                return None
-            where = passed(where, seqs, DIALECT, first_parameter=number)
-        return _bounded(where, part, ids, number)
+        where = _bounded(where, part, ids, number)
+        if found.sieve is None:
+            return where
+        rows = await found.sieve.pass_through(session, _bounded(found.plain, part, ids, 1))
+        if rows is None:
+            return None
+        sifted = passed(where, rows, DIALECT, first_parameter=number)
+        # The text is looked for in the end: not all of these rows have it.
+        return sifted if found.search is None else Where(sifted.text, sifted.parameters)
 
 
 def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
@@ -289,7 +287,8 @@ class SelectionById(Selection):
             return where
         number = len(where.parameters) + 1
         buckets = (id_bucket(id_ms(each.bytes)) for each in ids)
-        return Where(f"{where.text} AND {id_between(number - 2, number)}", (*where.parameters, *buckets))
+        text = f"{where.text} AND {id_between(number, number + 2)}"
+        return Where(text, (*where.parameters, *ids, *buckets))
 
 
 def _has_bucket(filter: Filter) -> bool:

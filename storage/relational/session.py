@@ -8,7 +8,7 @@ Invariant: the first query of a read that `fetch_in_budget` runs always ends, so
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from storage.query import Filter, Order
@@ -84,6 +84,14 @@ class ReadBudget:
         return is_first
 
 
+@dataclass(frozen=True, slots=True)
+class Sifted(Where):
+    """The conditions on rows that have been read already."""
+
+    rows: Rows
+    """With the dialect's `record_columns`, in any order."""
+
+
 class Selection(Protocol):
     """The rows of a filter, to be read slice by slice."""
 
@@ -135,8 +143,8 @@ class Session(Protocol):
         ...
 
     @property
-    def is_out_of_time(self) -> bool:
-        """Whether the budget would end the next query."""
+    def budget(self) -> ReadBudget:
+        """How long the queries of this read may take."""
         ...
 
     async def aside(self, work: Callable[[], T]) -> T:

@@ -10,11 +10,10 @@ on `seq` and the order are not part of a clause: backends walk a filter in slice
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
 from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
-from storage.record import LEVELS, Record
+from storage.record import LEVELS
 from storage.relational.by_id import ID_BYTES
 from storage.relational.tools.called import part_of
 from storage.search.patterns import lower_ascii
@@ -74,8 +73,7 @@ class Dialect:
     number_list: Callable[[list[int]], object] = list
     """From numbers to that parameter."""
     row_key: str = "seq"
-    key_of: Callable[[Record], Any] = attrgetter("seq")
-    """What single rows are looked up by: the column, and what it is of a record."""
+    """The column that single rows are looked up by, one of those of records."""
     of_keys: str = ""
     """Condition that a row has one of the keys at the mark `{}`, a parameter of `number_list`."""
     divided: Callable[[str, str], str] = lambda number, by: f"{number} / {by}"

@@ -110,7 +110,7 @@ class SqliteSession:
         self.connection = connection
         self.known_counts = known_counts
         self._names = names
-        self._budget = budget
+        self.budget = budget
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
@@ -125,14 +125,10 @@ class SqliteSession:
         return self.connection.execute(sql, parameters).fetchall()
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> list[Row] | None:
-        return self._budget.execute(self.connection, sql, tuple(parameters))
+        return self.budget.execute(self.connection, sql, tuple(parameters))
 
     async def fetch_part(self, sql: str, parameters: Parameters) -> list[Row] | None:
-        return self._budget.execute(self.connection, sql, tuple(parameters), is_part=True)
-
-    @property
-    def is_out_of_time(self) -> bool:
-        return self._budget.ends_next
+        return self.budget.execute(self.connection, sql, tuple(parameters), is_part=True)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return work()  # this is a thread of the store's own

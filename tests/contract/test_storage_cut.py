@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
+from storage.postgres import session as postgres_session
 from storage.query import Filter, Order, RecordQuery
 from storage.relational import slices
+from storage.search.expression import Substring, Text
+from storage.search.phrase import Phrase
+from storage.sqlite import session as sqlite_session
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_record
@@ -25,6 +29,8 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten rows each, the first and the others."""
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
     monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    for session in (sqlite_session, postgres_session):
+        monkeypatch.setattr(session, "SLICE_ROWS", 10)
 
 
 @pytest.fixture
@@ -57,6 +63,19 @@ async def test_a_search_without_hits_makes_progress(slow: Storage) -> None:
     assert [record.seq for record in page.records] == [1]
 
 
+async def test_a_search_of_records_that_is_cut_goes_on_at_its_cursor(slow: Storage) -> None:
+    """Where records are looked into one by one, too, the first slice is read and no more; the rest is found later."""
+    cursors, found, after = [], [], None
+    while True:
+        page = await slow.select(RecordQuery(filter=Filter(where=Substring("7")), after=after))
+        found.append([record.seq for record in page.records])
+        cursors.append(after := page.next_after)
+        if after is None:
+            break
+    assert found == [[48], [38], [28], [18], [8]]
+    assert cursors == [41, 31, 21, 11, None]
+
+
 async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:
     """Only the slices that were searched are counted, unless rollups have the answer."""
     counted = await slow.count(Filter(path_contains="/"))
@@ -71,8 +90,9 @@ async def test_an_offset_that_is_not_reached_has_no_cursor(slow: Storage) -> Non
 
 
 @pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
-async def test_an_offset_reaches_over_slices(store: Storage, offset: int) -> None:
+@pytest.mark.parametrize("odd", [Filter(path_contains="odd"), Filter(where=Text(Phrase(("odd",))))])
+async def test_an_offset_reaches_over_slices(store: Storage, odd: Filter, offset: int) -> None:
     """Rows are skipped across as many slices as it takes."""
     await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
-    page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
+    page = await store.select(RecordQuery(filter=odd, order="asc", offset=offset, limit=4))
     assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]

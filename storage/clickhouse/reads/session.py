@@ -68,7 +68,7 @@ class ClickhouseSession:
         self.known_counts = known_counts
         self._state = state
         self._names = names
-        self._budget = budget
+        self.budget = budget
 
     @classmethod
     async def begin(
@@ -89,14 +89,10 @@ class ClickhouseSession:
         return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self._budget.fetch(self.link, sql, parameters)
+        return await self.budget.fetch(self.link, sql, parameters)
 
     async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self._budget.fetch(self.link, sql, parameters, is_part=True)
-
-    @property
-    def is_out_of_time(self) -> bool:
-        return self._budget.ends_next
+        return await self.budget.fetch(self.link, sql, parameters, is_part=True)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)

@@ -32,7 +32,7 @@ async def groups(session: Session, filter: Filter, field: str) -> Top:
         payloads = await read_payloads(session, [record.seq for record in page.records])
         await session.aside(partial(found.add, page.records, payloads))
         after = page.next_after
-        if after is None or not page.complete or session.is_out_of_time or len(found.rows) >= MAX_GROUPS:
+        if after is None or not page.complete or session.budget.ends_next or len(found.rows) >= MAX_GROUPS:
             return found.top(is_complete=page.complete and after is None)
 
 

@@ -11,6 +11,7 @@ that are committed while a read runs are left to the next one.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Self
 
 from storage.query import Filter, Page, RecordQuery
@@ -19,11 +20,13 @@ from storage.relational.by_id import FIRST_SLICE_MS, ID_BYTES, id_number, id_sli
 from storage.relational.reads.scan import seq_range, within_int
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours
-from storage.relational.session import Selection, Session
+from storage.relational.session import Rows, Selection, Session, Sifted
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Dialect
+from storage.relational.sql import MAX_INT, Dialect, Where
 from storage.relational.time_ranges import hours_inside
+from storage.relational.writes.packing import COLUMNS
 
+_SEQ: Final = COLUMNS.index("seq")
 _FEW: Final = 1000
 """Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
 
@@ -97,26 +100,19 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
 async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
     rows: list[Sequence[Any]] = []
     limit, edge, skip = min(query.limit, MAX_INT - 1), query.after, walk.skip
-    mark, schema = session.dialect.placeholder, session.dialect.schema
     async for part in walk.parts:
         where = await walk.rows.within(part)
         if where is None:
             return Page(await session.records(rows), complete=False, next_after=None if skip else edge)
-        number = len(where.parameters) + 1
         if skip:
-            skipped = f"SELECT 1 FROM {schema}records WHERE {where.text} LIMIT {mark(number)}"
-            sql = f"SELECT count(*) FROM ({skipped}) AS skipped"
-            passed = await session.fetch_in_budget(sql, (*where.parameters, skip))
+            passed = await _count(session, where, skip)
             if passed is None:
                 return Page([], complete=False, next_after=None)
-            if passed[0][0] < skip:
-                skip -= passed[0][0]
+            if passed < skip:
+                skip -= passed
                 continue
-        limits = f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
-        chosen = session.dialect.page(where.text, walk.rows.order_by(query.order), limits)
-        sql = f"{_select(session.dialect)} {chosen}"
         # One row more than wanted tells whether there is a next page.
-        found = await session.fetch_in_budget(sql, (*where.parameters, limit + 1 - len(rows), skip))
+        found = await _read(session, walk, where, query, skip, limit + 1 - len(rows))
         if found is None:
             return Page(await session.records(rows), complete=False, next_after=edge)
         rows += found
@@ -126,6 +122,26 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
             return Page(page, complete=True, next_after=walk.number(page[-1]))
         edge = part.last if query.order == "asc" else part.first
     return Page(await session.records(rows), complete=True, next_after=None)
+
+
+async def _count(session: Session, where: Where, most: int) -> int | None:
+    """Count rows of a slice, up to a number; None when the budget ended it."""
+    schema, mark = session.dialect.schema, session.dialect.placeholder(len(where.parameters) + 1)
+    counted = f"SELECT 1 FROM {schema}records WHERE {where.text} LIMIT {mark}"
+    found = await session.fetch_in_budget(f"SELECT count(*) FROM ({counted}) AS counted", (*where.parameters, most))
+    return None if found is None else int(found[0][0])
+
+
+async def _read(session: Session, walk: _Walk, where: Where, query: RecordQuery, skip: int, count: int) -> Rows | None:
+    """Read some rows of a slice, in order, behind those that are skipped; None when the budget ended it."""
+    if isinstance(where, Sifted) and query.by == "seq":
+        session.budget.begin_query(is_part=False)  # The one that need not be run: what follows is no longer the first.
+        rows = sorted(where.rows, key=itemgetter(_SEQ), reverse=query.order == "desc")
+        return rows[skip : skip + count]
+    dialect, number = session.dialect, len(where.parameters) + 1
+    limits = f"LIMIT {dialect.placeholder(number)} OFFSET {dialect.placeholder(number + 1)}"
+    chosen = dialect.page(where.text, walk.rows.order_by(query.order), limits)
+    return await session.fetch_in_budget(f"{_select(dialect)} {chosen}", (*where.parameters, count, skip))
 
 
 async def _is_dense(session: Session, filter: Filter) -> bool:

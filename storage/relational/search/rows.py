@@ -11,14 +11,16 @@ the slice's statement.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Final
 
 from storage.query import Filter
 from storage.record import Payload, Record
 from storage.relational.reads.text_index.narrow import words_of
 from storage.relational.search import condition
-from storage.relational.session import Session
+from storage.relational.session import Rows, Session, Sifted
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
+from storage.relational.writes.packing import COLUMNS
 from storage.search.expression import Expression, needs_payload, needs_tools
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
@@ -74,8 +76,8 @@ class Sieve:
         left = condition.unsaid(filter.where)
         return None if left is None else cls(left)
 
-    async def pass_through(self, session: Session, where: Where) -> list[Any] | None:
-        """Find which of some rows fulfil it, by the dialect's `row_key`; None when the budget ended the search.
+    async def pass_through(self, session: Session, where: Where) -> Rows | None:
+        """Read those of some rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
 
         Args:
             session: To read from.
@@ -86,37 +88,42 @@ class Sieve:
             possible = await session.can_have(where, wanted)
             if not possible:
                 return possible
-            where = passed(where, possible, session.dialect)
+            where = _narrowed(where, possible, session.dialect, 1)
         sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
         rows = await session.fetch_part(sql, where.parameters)
         if rows is None:
             return None
         found: list[Any] = []
         for start in range(0, len(rows), _ROWS):
-            if session.is_out_of_time:
+            if session.budget.ends_next:
                 return None
-            found += await self._judge(session, await session.records(rows[start : start + _ROWS]))
+            some = rows[start : start + _ROWS]
+            found += compress(some, await self._judge(session, await session.records(some)))
         return found
 
-    async def _judge(self, session: Session, records: Sequence[Record]) -> list[Any]:
+    async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
         payloads: Mapping[int, Payload] = await session.payloads_of(records) if needs_payload(self.search) else {}
         tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
-        key_of = session.dialect.key_of
 
-        def judge() -> list[Any]:
+        def judge() -> list[bool]:
             return [
-                key_of(record)
+                fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
                 for record in records
-                if fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
             ]
 
         return await session.aside(judge)
 
 
-def passed(where: Where, found: list[Any], dialect: Dialect, *, first_parameter: int = 1) -> Where:
+def passed(where: Where, rows: Rows, dialect: Dialect, *, first_parameter: int = 1) -> Sifted:
     """Narrow a clause to the rows that passed."""
+    key = COLUMNS.index(dialect.row_key)
+    narrowed = _narrowed(where, [row[key] for row in rows], dialect, first_parameter)
+    return Sifted(narrowed.text, narrowed.parameters, rows)
+
+
+def _narrowed(where: Where, keys: list[Any], dialect: Dialect, first_parameter: int) -> Where:
     among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
-    return Where(f"{where.text} AND {among}", (*where.parameters, dialect.number_list(found)))
+    return Where(f"{where.text} AND {among}", (*where.parameters, dialect.number_list(keys)))
 
 
 async def _tools_of(session: Session, seqs: list[int]) -> dict[int, tuple[str, ...]]:

@@ -91,7 +91,7 @@ async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes])
     found: list[int] = []
     blocks: dict[int, bytes] = {}
     for groups in _portions(rows):
-        if session.is_out_of_time:
+        if session.budget.ends_next:
             return None
         numbers = {block for group in groups for block in _blocks_of(group[0]) if block}
         # Neighbours share blocks.
