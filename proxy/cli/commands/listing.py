@@ -1,8 +1,9 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
 Strategy: a wide terminal shows everything; on a narrow one the date, the host and the outcome go (its colour stays),
-and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`. What the reader asks
-for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
+and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`; where that would leave
+no room for the request, half of it, which `get` takes as well. What the reader asks for (`--wide`, `--fields`) is shown
+whole, however narrow the terminal.
 """
 
 import json
@@ -38,6 +39,8 @@ _STYLED: Final = frozenset({"status", "code", "outcome"})
 _NUMBERS: Final = frozenset({"status", "code", "ms"})
 _LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
+_WHOLE_ID_COLUMNS: Final = 76
+"""Narrower terminals show the first half of an id: its millisecond and twelve bits more."""
 _GAP: Final = 2
 _WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
 """What stands for a field without a value, as in a CSV file."""
@@ -99,6 +102,9 @@ def print_records(rows: Sequence[Row], view: View) -> None:
     names = view.columns(out)
     titles = [f"time {zone_name(view.zone)}" if name == "time" else visible_line(name) for name in names]
     cells = [[_cell(name, row, view, is_short=names is NARROW) for name in names] for row in rows]
+    if names is NARROW:
+        for row in cells:
+            row[-1].truncate(_id_characters(out), overflow="crop")
     heads = titles if view.has_header else [""] * len(names)
     widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
     needed = sum(widths) + _GAP * (len(widths) - 1)
@@ -124,11 +130,16 @@ def line_of(row: Row, view: View, out: "Console") -> str:
         if name in widths and name != names[-1]:
             cell.align("right" if name in _NUMBERS else "left", widths[name])
     if is_short:
-        left = out.width - sum(widths[name] for name in NARROW[:3]) - _ID_CHARACTERS - _GAP * (len(cells) - 1)
+        cells[4].truncate(_id_characters(out), overflow="crop")
+        left = out.width - sum(widths[name] for name in NARROW[:3]) - _id_characters(out) - _GAP * (len(cells) - 1)
         cells[3].truncate(max(1, left), overflow="ellipsis", pad=True)
     with out.capture() as captured:
         out.print(Text("  ").join(cells), end="", soft_wrap=True)
     return captured.get()
+
+
+def _id_characters(out: "Console") -> int:
+    return _ID_CHARACTERS if out.width >= _WHOLE_ID_COLUMNS else _ID_CHARACTERS // 2
 
 
 def _cell(name: str, row: Row, view: View, *, is_short: bool) -> Text:

@@ -67,6 +67,18 @@ def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, An
     assert len(line) <= terminal.width or terminal.width >= WIDE_COLUMNS
 
 
+@pytest.mark.parametrize("width", [60, 75])
+def test_half_an_id_leaves_room_for_the_request(terminal: Console, width: int) -> None:
+    """In a window beside an editor; `get` takes the beginning of an id."""
+    terminal.width = width
+    row = record(path="/api/orders", method="GET")
+    print_records([row], View())
+    for line in (plain(terminal).splitlines()[1], Text.from_ansi(line_of(row, View(), terminal)).plain):
+        assert "GET /api/" in line
+        assert line.rstrip().endswith(f"  {ID.replace('-', '')[:16]}")
+        assert len(line) <= width
+
+
 def test_everything_is_shown_to_those_who_ask(terminal: Console) -> None:
     """--wide: all columns in full, on any terminal; the query string belongs to the target."""
     terminal.width = 80
