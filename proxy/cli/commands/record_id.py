@@ -39,7 +39,8 @@ def find_id(client: Client, text: str) -> str:
 def _by_request_id(client: Client, text: str) -> str:
     found = client.get_json("/api/records", {"request_id": text, "limit": "2"})["records"]
     if len(found) > 1:
-        raise CommandError(f"several records have the request id {text!r}; `sidelog query request_id:…` lists them")
+        some = " and ".join(str(record["id"]) for record in reversed(found))
+        raise CommandError(f"several records have the request id {text!r}, {some} among them")
     return str(found[0]["id"]) if found else text
 
 
