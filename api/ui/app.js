@@ -4,7 +4,7 @@ import { $, button, el } from "./lib/dom.js";
 import { getJson, onConnectionChange, ApiError, sendJson } from "./lib/api.js";
 import { listenToKeys } from "./keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
-import { listen, show } from "./router.js";
+import { listen, recover, show } from "./router.js";
 import { restoreTheme } from "./lib/theme.js";
 import { clockText } from "./lib/format.js";
 import { zoneButton } from "./lib/zone.js";
@@ -55,6 +55,7 @@ async function logOut() {
 
 restoreTheme();
 onConnectionChange((isThere) => {
+  if (isThere && awaySince) recover();
   awaySince = isThere ? null : (awaySince ?? Date.now());
   drawConnection();
 });

@@ -15,11 +15,17 @@ const PAGES = {
 };
 
 let shown = null; // {path, page, leaving}
+let isLost = false; // the script of a page could not be fetched
 
 /** The keys of the page that is shown: {key: function}. */
 export const pageKeys = () => shown?.page?.keys ?? {};
 
 const named = () => (location.pathname in PAGES ? location.pathname : "/");
+
+/** Load anew what could not be loaded while sidelog was away; a browser may remember that an import failed. */
+export function recover() {
+  if (isLost) location.reload();
+}
 
 /** Show the page the address names. */
 export async function show() {
@@ -36,18 +42,22 @@ export async function show() {
     else link.removeAttribute("aria-current");
   }
   const main = document.querySelector("main");
+  const fail = (text) => {
+    main.className = "page";
+    main.replaceChildren(el("p", { class: "failed" }, text));
+  };
+  isLost = true;
   try {
     const { Page } = await load();
     if (shown !== mine) return;
+    isLost = false;
     main.className = "page" + path.replaceAll("/", "-");
     main.replaceChildren();
     mine.page = new Page(main, leaving.signal);
     mine.page.onAddress();
   } catch (error) {
-    if (shown === mine)
-      main.replaceChildren(
-        el("p", { class: "failed" }, `Could not load the page: ${error.message}`),
-      );
+    if (shown !== mine) return;
+    fail(`Could not load the page: ${isLost ? "sidelog does not answer" : error.message}.`);
   }
 }
 

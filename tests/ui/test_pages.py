@@ -324,3 +324,19 @@ async def test_a_lost_server_is_said_and_what_is_shown_stays(site: Site) -> None
     await site.page.until("document.querySelector('#disconnected').hidden")
     assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
     site.page.problems.clear()  # the browser reports the lost connection
+
+
+async def test_a_page_asked_for_without_the_server_comes_with_it(site: Site) -> None:
+    """Its script could not be fetched: that is said, and made good when the server is back."""
+    await site.open("/requests?period=15m")
+    await site.page.wait_for("#rows tr[data-id]")
+
+    async def look() -> None:
+        await site.page.wait_for("#disconnected", "No connection to sidelog since")
+        await site.page.click("#nav a", "Endpoints")
+        await site.page.wait_for("main .failed", "sidelog does not answer")
+
+    await site.restart(meanwhile=look())
+    await site.page.wait_for("#endpoints tr", "GET")
+    assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
+    site.page.problems.clear()
