@@ -13,6 +13,7 @@ commits up to it.
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.literals import literal
 from storage.clickhouse.writes.epochs import PATIENCE_S
 from storage.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S: Final = (0.02, 0.1)
 _TAKE_IN_S: Final = 3.0
@@ -155,6 +158,7 @@ class Terms:
             raise StorageUnavailable(f"clickhouse: {len(replicas)} of the replicas have everything, not {least}")
         entry = msgspec.structs.replace(entry, replicas=replicas)
         await self._claims.claim(self._number + 1, _encode(entry))
+        _tell(self._newest.replicas, replicas)
         self._number, self._newest = self._number + 1, entry
 
     async def _append(self) -> None:
@@ -212,6 +216,16 @@ class Terms:
         except StorageUnavailable:
             pass
         return ""
+
+
+def _tell(before: Sequence[str] | None, now: Sequence[str]) -> None:
+    """Log which replicas are left out from now on, and which are taken in again."""
+    if before is None:
+        return
+    for name in sorted(set(before) - set(now)):
+        log.warning("clickhouse: the replica %s is left out until it has caught up; %d have everything", name, len(now))
+    for name in sorted(set(now) - set(before)):
+        log.info("clickhouse: the replica %s has everything; so have %d", name, len(now))
 
 
 async def replicas_of_newest(link: Link) -> Sequence[str] | None:

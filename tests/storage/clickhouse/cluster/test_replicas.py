@@ -111,6 +111,21 @@ async def test_a_replica_that_was_away_is_not_read_before_it_has_caught_up(own: 
         assert server.ask(f"SELECT count() FROM {database}.records") == "1\n"
 
 
+async def test_who_is_left_out_is_told(own: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Once when it is left out, and once when it is taken in again."""
+    caplog.set_level("INFO", logger=terms.__name__)
+    async with opened(own.url(own.database(), options="&min_replicas=1")) as store:
+        assert await committed(store, make_batch(make_record())) == 1
+        own.servers[0].kill()
+        assert await committed(store, make_batch(make_record())) == 2
+        own.servers[0].start()
+        async with asyncio.timeout(CATCH_UP_S):
+            while "first has everything" not in caplog.text:
+                await committed(store, make_batch(make_record()))
+    assert caplog.text.count("the replica first is left out until it has caught up; 1 have everything") == 1
+    assert caplog.text.count("the replica first has everything; so have 2") == 1
+
+
 async def test_fewer_replicas_than_are_wanted(own: Cluster) -> None:
     """Nothing is committed while one is away; when it is back, the same batch is, once."""
     database = own.database()
