@@ -1,5 +1,8 @@
 """The requests page: filters and the open record are the address, live mode pauses and resumes, details show all."""
 
+import pytest
+
+from storage.relational import slices
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -61,6 +64,23 @@ async def test_a_status_that_is_not_counted_shows_no_count(site: Site) -> None:
         False,
         True,
     ]
+
+
+async def test_a_search_that_has_found_nothing_goes_on_by_itself(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer comes to the end of its time; the page asks on until something is found, and then waits."""
+    page, storage = empty_site.page, empty_site.world.storage
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    monkeypatch.setattr(storage, "_read_budget_s", 0.0)
+    wanted = [record_of(91, path="/the/oldest"), record_of(90, path="/the/older")]
+    await empty_site.store(*wanted, *[record_of(number) for number in range(60, 0, -1)])
+    await empty_site.open("/requests?period=15m&filter=path:/the/old*")
+    await page.wait_for("#foot", "2 shown, end of the list")
+    asked = [path for path in page.requests if path.startswith("api/records?")]
+    assert len(asked) == 7
+    assert sum("cursor=" in path for path in asked) == 6
 
 
 async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -> None:

@@ -12,7 +12,7 @@ export const skeleton = () => {
   return el("div", { class: "skeleton", "aria-label": "Loading" }, rows);
 };
 
-export const failureFoot = (text, retry) =>
+const failureFoot = (text, retry) =>
   el(
     "p",
     { class: "failed" },
@@ -21,8 +21,18 @@ export const failureFoot = (text, retry) =>
     button("Try again", retry, { class: "link" }),
   );
 
+/** What stands below the records of a page: `failure`, or what its `loaded` records call for. */
+export function footOf({ loaded, failure, state, period }, { retry, setFilter, loadOlder }) {
+  if (failure) return failureFoot(failure, retry);
+  if (loaded.isComplete && !loaded.all.length)
+    return noMatchFoot(state.filter ?? "", period, setFilter);
+  if (loaded.goesOn)
+    return el("p", { class: "unit" }, "Nothing found so far, searching further back …");
+  return listFoot(loaded, loadOlder);
+}
+
 /** Below loaded records: the end of the list, or a button that loads older ones. */
-export function listFoot(loaded, loadOlder) {
+function listFoot(loaded, loadOlder) {
   const shown = loaded.all.length;
   if (loaded.isComplete && !loaded.cursor) {
     const end = loaded.isCut ? "choose a shorter period to see older ones" : "end of the list";
@@ -31,12 +41,12 @@ export function listFoot(loaded, loadOlder) {
   const label = loaded.isComplete ? "Load older records" : "Continue searching";
   const note = loaded.isComplete
     ? `${count(shown)} shown`
-    : `Searched for 2 s and found ${count(shown)}. There may be more.`;
+    : `Searched for ${loaded.searchedS} s and found ${count(shown)}. There may be more.`;
   return [el("p", { class: "unit" }, note), button(label, loadOlder, { id: "older" })];
 }
 
 /** No record matches: which filters are set, and the two ways out. */
-export function noMatchFoot(text, period, setFilter) {
+function noMatchFoot(text, period, setFilter) {
   const filters = words(text);
   const last = filters.at(-1);
   const wider = PRESETS.map(([name]) => name)

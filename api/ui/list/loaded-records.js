@@ -1,6 +1,7 @@
 // The records a list has loaded: a newest page, older pages below it, live records above. Pure.
 
 const MAX_ROWS = 20_000; // older ones are a filter or a shorter period away
+const SEARCH_MS = 20_000; // for which a search that has found nothing goes on by itself
 const RECENT = 2000; // among which a live record may already be
 
 const idsOf = (records) => new Set(records.map((record) => record.id));
@@ -17,6 +18,18 @@ export class LoadedRecords {
     this.isComplete = true; // false: the server stopped searching at its time budget
     this.isCut = false;
     this.isEmpty = true;
+    this.begunAt = Date.now();
+  }
+
+  /** How long it has been searched, in seconds. */
+  get searchedS() {
+    return Math.round((Date.now() - this.begunAt) / 1000);
+  }
+
+  /** Whether to ask on at once: the server stopped searching, nothing was found, and it is not long ago that it began. */
+  get goesOn() {
+    const isStopped = !this.isComplete && this.cursor !== null && !this.all.length;
+    return isStopped && Date.now() - this.begunAt < SEARCH_MS;
   }
 
   /** All of them, newest first. */

@@ -6,7 +6,7 @@ import { Facets } from "../list/facets.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
 import { Live } from "../list/live.js";
 import { liveBar } from "../list/live-bar.js";
-import { failureFoot, listFoot, noMatchFoot, skeleton } from "../list/foot.js";
+import { footOf, skeleton } from "../list/foot.js";
 import { LoadedRecords } from "../list/loaded-records.js";
 import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
@@ -235,6 +235,7 @@ export class Page {
     if (!answer) return;
     this.loaded.setNewest(answer);
     this.draw();
+    if (this.loaded.goesOn) await this.loadOlder();
   }
 
   async loadOlder() {
@@ -245,6 +246,7 @@ export class Page {
     if (!answer) return;
     this.loaded.appendOlder(answer);
     this.draw();
+    if (this.loaded.goesOn) await this.loadOlder();
   }
 
   async add(items) {
@@ -326,12 +328,10 @@ export class Page {
   }
 
   drawFoot() {
-    const { loaded, failure } = this;
-    if (failure) this.foot.replaceChildren(failureFoot(failure, () => this.renew()));
-    else if (loaded.isComplete && !loaded.all.length) {
-      const setFilter = (text) => this.setFilter(text);
-      this.foot.replaceChildren(noMatchFoot(this.state.filter ?? "", this.period, setFilter));
-    } else this.foot.replaceChildren(...[listFoot(loaded, () => this.loadOlder())].flat());
+    const retry = () => this.renew();
+    const setFilter = (text) => this.setFilter(text);
+    const loadOlder = () => this.loadOlder();
+    this.foot.replaceChildren(...[footOf(this, { retry, setFilter, loadOlder })].flat());
   }
 
   drawLive() {
