@@ -4,16 +4,18 @@ A group is also made of a header, or of a place in JSON bodies: `by=header.x-ten
 all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
 store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
 the period of that length before it, and `buckets` for the requests of each over time, except of headers and places in
-bodies, which take long to be read.
+bodies, which take long to be read. `sort` says what is most first.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, cast
+from operator import attrgetter
+from typing import Final, Literal, cast, get_args
 
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
@@ -22,7 +24,10 @@ from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.query import Filter
 from storage.search.cell import State, is_cell_field
 
-TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets"}
+TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
+Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
+"""What can be most first; `bytes` are those of responses."""
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1000
 MAX_BUCKETS: Final = 120
@@ -66,7 +71,7 @@ class SeriesShown(ApiObject):
 
 
 class TopShown(ApiObject):
-    """`values` is how many there are; `rows` are those that most requests have."""
+    """`values` is how many there are; `rows` are the first of them by `sort`."""
 
     by: str
     since: str | None
@@ -79,7 +84,7 @@ class TopShown(ApiObject):
 
 
 async def endpoints(request: web.Request) -> web.Response:
-    """List the endpoints of a filter's requests, most requested first."""
+    """List the endpoints of a filter's requests, most requested first unless `sort` says otherwise."""
     refuse_unknown(request.query, TOP_PARAMETERS)
     return await _top(request, "endpoint")
 
@@ -105,7 +110,9 @@ async def _top(request: web.Request, by: str) -> web.Response:
     limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     now_us = services.now_us()
     filter = read_filter(query, now_us)
+    sort = read_choice(query, "sort", SORTS, "requests")
     found = await services.storage.top(filter, by)
+    rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
     before = await _read_before(request, filter, by, now_us) if found.complete else None
     known = {} if before is None else {row.names: row for row in before.rows}
     series = await _series(request, filter, by, now_us)
@@ -117,12 +124,32 @@ async def _top(request: web.Request, by: str) -> web.Response:
         values=len(found.rows),
         complete=found.complete,
         series=None if series is None else _steps(series),
-        rows=[_shown(row, by, known.get(row.names), before, found.seen) for row in found.rows[:limit]],
+        rows=[_shown(row, by, known.get(row.names), before, found.seen) for row in rows[:limit]],
     )
     if series is not None:
-        for row, row_shown in zip(found.rows, shown.rows, strict=False):
+        for row, row_shown in zip(rows, shown.rows, strict=False):
             row_shown.series = series.counts.get(row.names, [])
     return json_response(shown)
+
+
+def _latency(name: str) -> Callable[[TopRow], int]:
+    """Read a percentile; nothing measured is less than anything."""
+    read = attrgetter(f"duration.{name}_us")
+    return lambda row: -1 if (value := read(row)) is None else value
+
+
+_FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
+    "requests": attrgetter("exchanges"),
+    "4xx": attrgetter("client_errors"),
+    "5xx": attrgetter("server_errors"),
+    "p50": _latency("p50"),
+    "p95": _latency("p95"),
+    "p99": _latency("p99"),
+    "bytes": attrgetter("response_bytes"),
+    "tokens": lambda row: row.input_tokens + row.output_tokens,
+    "cost": attrgetter("cost_nano_usd"),
+}
+"""What rows are ordered by; those alike stay in the order of requests."""
 
 
 async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:

@@ -179,6 +179,7 @@ _TOP: Final = {
     "limit": whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1),
     "before": BOOL,
     "buckets": whole(top.MAX_BUCKETS, 0),
+    "sort": one_of(*top.SORTS),
 }
 _NEWEST: Final = (
     "The newest records are added up, as many as the time budget allows: `complete` says whether these were all, and "

@@ -153,6 +153,14 @@ def top(
             "place in a JSON body (body.user.id).",
         ),
     ] = "",
+    sort: Annotated[
+        str,
+        Option(
+            metavar="FIGURE",
+            help="What is most first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+            show_default=True,
+        ),
+    ] = "requests",
     from_view: FromView = None,
     limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="Maximum number of rows.")] = 20,
     utc: Utc = False,
@@ -160,7 +168,7 @@ def top(
 ) -> int:
     """Show what most requests have in common: endpoints, or another field, with errors, latency, bytes and cost.
 
-    Example: sidelog top --since 1h --by user_agent
+    Example: sidelog top --since 1h --sort p95
     """
     from proxy.cli.commands import stats as command
     from proxy.cli.commands import views
@@ -169,7 +177,7 @@ def top(
     if from_view is not None:
         found = views.find(admin, from_view)
         filters, by = views.applied(found, filters), by or found["group_by"] or ""
-    parameters = with_offsets(filters, zone_of(utc)) | {"by": by or "endpoint", "limit": str(limit)}
+    parameters = with_offsets(filters, zone_of(utc)) | {"by": by or "endpoint", "sort": sort, "limit": str(limit)}
     return command.run_top(admin, parameters, as_json=as_json)
 
 

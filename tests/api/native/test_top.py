@@ -80,6 +80,27 @@ async def test_headers_and_places_in_bodies_are_listed(client: Client, world: Wo
     assert (await ask(client, "/api/top?by=header.x-a"))["rows"][0]["value"] == "1, 2"
 
 
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        ("requests", "/many"), ("4xx", "/missing"), ("5xx", "/broken"), ("p50", "/slow"), ("p95", "/slow"),
+        ("p99", "/slow"), ("bytes", "/large"), ("tokens", "/model"), ("cost", "/dear"),
+    ],
+)  # fmt: skip
+async def test_rows_can_be_sorted_by_each_figure(client: Client, world: World, sort: str, first: str) -> None:
+    """The most first, before the limit; their counts over time stay with them."""
+    ended: dict[str, Any] = {"/slow": {"duration_us": 9_000_000}, "/large": {"response_bytes": 1 << 20}}
+    ended |= {"/missing": {"status": 404}, "/broken": {"status": 503}}
+    ended |= {"/model": {"input_tokens": 5, "output_tokens": 4}, "/dear": {"cost_usd": 0.5, "output_tokens": 8}}
+    records = [make_record(0, method="GET", endpoint="/many"), make_record(1, method="GET", endpoint="/many")]
+    records += [make_record(n, method="GET", endpoint=name, **ended[name]) for n, name in enumerate(ended, 2)]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    found = await ask(client, f"/api/endpoints?{RANGE}&limit=1&buckets=1&sort={sort}")
+    assert [row["value"] for row in found["rows"]] == [first]
+    assert found["rows"][0]["series"] == [found["rows"][0]["exchanges"]]
+    assert found["values"] == 7
+
+
 async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
     """In steps that cover the range, whose sum is the count of the row; an endpoint that others became part of, too."""
     await fill(world)
@@ -101,6 +122,7 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
         "/api/endpoints?by=path",
         "/api/endpoints?limit=0",
         "/api/top?limit=1001",
+        "/api/top?sort=moon",
         "/api/top?x=1",
     ],
 )
