@@ -59,7 +59,9 @@ class Repository:
         """Run make, which finds both environments as they are."""
         command = ["make", "--old-file=.venv/.dev", "--old-file=.venv-release/.wheels", "release", *arguments]
         inherited = {
-            name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "PUBLISH")
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PUBLISH")
         }
         return subprocess.run(
             command, cwd=self.root, env=inherited | environ, capture_output=True, text=True, check=False, timeout=240

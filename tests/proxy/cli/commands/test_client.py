@@ -48,6 +48,8 @@ class Admin(BaseHTTPRequestHandler):
         if parts.path == "/api/records":
             if "status" in parameters and parameters["status"] != ["404", "5xx"]:
                 return self.answer(400, {"title": "Bad Request", "detail": "status is 'x', expected a status"})
+            if "request_id" in parameters:
+                return self.answer(200, {"records": [], "next_cursor": None, "complete": True})
             start = int(parameters.get("cursor", ["0"])[0])
             count = min(int(parameters["limit"][0]), 2)
             rows = [record(seq) for seq in range(start, min(start + count, 5))]
