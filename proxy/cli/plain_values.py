@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from proxy.cli.help_types import hide_types
+
 
 def take_plain_values(command: Any, above: typer.Context | None = None) -> None:
     """Prepare a command of `typer.main.get_command`, and all below it."""
@@ -63,4 +65,5 @@ def run(app: typer.Typer, arguments: list[str] | None, name: str) -> None:
     """Run the command that the arguments name; it ends with SystemExit, or with the exception of a command."""
     command = typer.main.get_command(app)
     take_plain_values(command)
+    hide_types(command)
     command(args=arguments, prog_name=name)

@@ -114,6 +114,7 @@ def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert f"Usage: sidelog {name}" in out
     assert "\x1b" not in out
+    assert re.findall(r"<(?:str|int|bool|list|path)\b.*?>", out) == [], "a type of Python's"
     found = re.search(r"Example: (.+)", command.help)
     assert found is not None
     inner = re.search(r"\$\((sidelog [^)]+)\)", found[1])  # `curl … $(sidelog token show)`
