@@ -68,6 +68,7 @@ class Terminal:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
+            self.shown()  # a command that waits for somebody to read cannot end
         self.process.wait(60)
         os.close(self._ours)
 
