@@ -96,7 +96,9 @@ class MessageReader:
         if content.data is None:
             fields["text"], fields["omitted"] = None, content.omitted
             return
-        redacted, _ = self._redactor.redact_body(content.data, b"", b"", is_truncated=not content.is_whole)
+        redacted = b""
+        if content.data:  # pings, mostly, have none
+            redacted, _ = self._redactor.redact_body(content.data, b"", b"", is_truncated=not content.is_whole)
         if message.opcode == Opcode.BINARY:
             fields["base64"] = base64.b64encode(redacted).decode()
         else:

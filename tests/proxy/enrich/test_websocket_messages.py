@@ -41,6 +41,13 @@ def test_a_plain_message() -> None:
     }  # fmt: skip
 
 
+def test_a_message_without_content() -> None:
+    """As most pings are: nothing was kept, and nothing is missing."""
+    assert describe(reader(), captured(b"", opcode=Opcode.PING)) == {
+        "direction": "in", "opcode": "ping", "size": 0, "text": "",
+    }  # fmt: skip
+
+
 def test_a_cut_message_says_how_much_of_it_was_kept() -> None:
     """Half a secret at the cut is not kept."""
     shown = describe(reader(), captured(b'{"a": 1, "password": "hunt', size=9000))
