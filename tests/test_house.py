@@ -83,8 +83,12 @@ _ELSEWHERE: Final = frozenset({"http-parser", "llhttp"})
 @cache
 def tracked() -> tuple[Path, ...]:
     """Return the files of the tree that git knows, relative to its root."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    return tuple(Path(name) for name in listed.split("\0") if name and (ROOT / name).is_file())
+    return tuple(path for path in listed_by_git() if (ROOT / path).is_file())
+
+
+def listed_by_git(*options: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, check=True).stdout
+    return [Path(name) for name in listed.decode().split("\0") if name]
 
 
 @cache
@@ -125,6 +129,11 @@ def test_functions_are_short() -> None:
         and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
     ]
     assert long == []
+
+
+def test_what_is_made_is_not_kept() -> None:
+    """A file that git is told to ignore would take the place of one that each machine makes for itself."""
+    assert listed_by_git("--cached", "--ignored", "--exclude-standard") == []
 
 
 def test_folders_are_small() -> None:
