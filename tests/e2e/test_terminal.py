@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -67,8 +66,7 @@ class Terminal:
 
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.shown()  # a command that waits for somebody to read cannot end
+            self.process.terminate()  # an interrupt may be ignored here, as in whatever a shell runs beside it
         self.process.wait(60)
         os.close(self._ours)
 
