@@ -41,7 +41,7 @@ function listFoot(loaded, loadOlder) {
   const label = loaded.isComplete ? "Load older records" : "Continue searching";
   const note = loaded.isComplete
     ? `${count(shown)} shown`
-    : `Searched for ${loaded.searchedS} s and found ${count(shown)}. There may be more.`;
+    : `Searched for ${Math.ceil(loaded.searchedMs / 1000)} s and found ${count(shown)}. There may be more.`;
   return [el("p", { class: "unit" }, note), button(label, loadOlder, { id: "older" })];
 }
 

@@ -18,18 +18,21 @@ export class LoadedRecords {
     this.isComplete = true; // false: the server stopped searching at its time budget
     this.isCut = false;
     this.isEmpty = true;
-    this.begunAt = Date.now();
+    this.searchedMs = 0;
   }
 
-  /** How long it has been searched, in seconds. */
-  get searchedS() {
-    return Math.round((Date.now() - this.begunAt) / 1000);
+  /** Await a page, and count for how long. */
+  async timed(reading) {
+    const begunAt = Date.now();
+    const answer = await reading;
+    this.searchedMs += Date.now() - begunAt;
+    return answer;
   }
 
-  /** Whether to ask on at once: the server stopped searching, nothing was found, and it is not long ago that it began. */
+  /** Whether to ask on at once: the server stopped searching, nothing was found, and that did not take long yet. */
   get goesOn() {
     const isStopped = !this.isComplete && this.cursor !== null && !this.all.length;
-    return isStopped && Date.now() - this.begunAt < SEARCH_MS;
+    return isStopped && this.searchedMs < SEARCH_MS;
   }
 
   /** All of them, newest first. */

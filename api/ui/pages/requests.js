@@ -222,7 +222,7 @@ export class Page {
     const fields = this.fields();
     if (fields.length) query.fields = fields.join();
     try {
-      const answer = await getJson("/api/records", query, signal);
+      const answer = await this.loaded.timed(getJson("/api/records", query, signal));
       return signal.aborted ? null : answer;
     } catch (error) {
       this.fail(error);
