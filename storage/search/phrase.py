@@ -1,7 +1,7 @@
 """A phrase, and what it means that a text has it: the one definition that every index is measured by. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from storage.search.searched_text import BETWEEN, SearchedText, line_of
@@ -19,17 +19,21 @@ class Phrase:
     """Folded and cut, as `storage.search.words.words` lists them."""
     is_prefix: bool = False
     """Whether the last word may go on."""
+    telling: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    """The words that most texts lack: all of a short phrase, the longest of others."""
+    _line: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Tell once what is asked of each text."""
+        line = line_of(self.words)
+        object.__setattr__(self, "telling", telling(self.words))
+        object.__setattr__(self, "_line", line.removesuffix(BETWEEN) if self.is_prefix else line)
 
     @classmethod
     def of(cls, text: str, *, is_prefix: bool = False) -> Self | None:
         """Read what somebody wrote; None without a word in it."""
         found = tuple(words(text))
         return cls(found, is_prefix) if found else None
-
-    @property
-    def telling(self) -> tuple[str, ...]:
-        """The words that most texts lack: all of a short phrase, the longest of others."""
-        return telling(self.words)
 
     def is_in(self, text: str) -> bool:
         """Whether a stored text has it, in any of its readings."""
@@ -42,11 +46,6 @@ class Phrase:
     def is_among(self, found: Sequence[str]) -> bool:
         """Whether it is among the words of one reading."""
         return self._line in line_of(found)
-
-    @property
-    def _line(self) -> str:
-        line = line_of(self.words)
-        return line.removesuffix(BETWEEN) if self.is_prefix else line
 
 
 def telling(found: Sequence[str]) -> tuple[str, ...]:
