@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -149,7 +149,7 @@ class RecordBuilder:
         """Read what was only cut, the request lines searched together: 2.6 instead of 6 us a line (bench/micro)."""
         lines = [item.line for item in read if isinstance(item, CutExchange)]
         if not lines:
-            return [item for item in read if not isinstance(item, CutExchange)]
+            return cast("list[_Decoded | Exception]", read)
         return stage(partial(self._read_cut, descriptor, limit_bytes, self._redactor.are_clean(lines)), read)
 
     def _read_cut(
