@@ -158,7 +158,6 @@ def top(
         Option(
             metavar="FIGURE",
             help="What is most first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
-            show_default=True,
         ),
     ] = "requests",
     from_view: FromView = None,
