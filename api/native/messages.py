@@ -45,6 +45,8 @@ class MessageShown(ApiObject):
     opcode: str | None
     size: int | None
     """Payload bytes as sent: compressed, if it was."""
+    count: int
+    """More than 1: it stands for so many empty messages of this kind, one after the other."""
     compressed: bool
     inflated_size: int | None
     """Of a compressed one; null where it was not kept whole."""
@@ -114,6 +116,7 @@ def show_message(event: Record) -> MessageShown:
         direction=data.get("direction"),
         opcode=data.get("opcode"),
         size=data.get("size"),
+        count=data.get("count", 1),
         compressed=data.get("compressed", False),
         inflated_size=data.get("inflated_size"),
         text=data.get("text"),
@@ -159,6 +162,8 @@ def _archived(message: MessageShown) -> dict[str, object]:
         "data": (message.text if message.base64 is None else message.base64) or "",
         "_size": message.size,
     }
+    if message.count > 1:
+        shown["_count"] = message.count
     if message.compressed:
         shown["_inflatedSize"] = message.inflated_size
     if message.code is not None:

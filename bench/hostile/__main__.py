@@ -24,6 +24,7 @@ from bench.hostile.crowd import MIXED, SILENT
 from bench.hostile.kinds import kinds
 from bench.hostile.peers import Crowd, hostile, upstream
 from bench.macro.machine import machine
+from bench.macro.measure import ProcessCost, cpu_by_role, tree
 from tests.support.sidelog import Sidelog
 
 RATE: Final = 200
@@ -62,6 +63,8 @@ class Felt:
     """Connections that gave way to others."""
     acts_per_s: float
     """What a crowd did; 0: it was none."""
+    cores: dict[str, float]
+    """CPU time a second of each part of sidelog; behind a starved one its work may be left over."""
 
 
 class Healthy:
@@ -137,9 +140,11 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
     proxied, direct = Healthy(sidelog.port), Healthy(upstream_port)
     with disturbance:
         talk(Healthy(sidelog.port), Healthy(upstream_port), WARM_S)  # served, so whoever came before is accepted
-        acts, begin_s = acts_of(disturbance), time.perf_counter()
+        acts, begin_s, costs = acts_of(disturbance), time.perf_counter(), costs_of(sidelog)
         talk(proxied, direct, seconds)
-        acts_per_s = (acts_of(disturbance) - acts) / (time.perf_counter() - begin_s)
+        lasted_s = time.perf_counter() - begin_s
+        acts_per_s = (acts_of(disturbance) - acts) / lasted_s
+        cores = {role: round(cpu_s / lasted_s, 3) for role, cpu_s in cpu_by_role(costs, costs_of(sidelog)).items()}
         open_connections = counted(sidelog).open_connections
     time.sleep(WARM_S)
     after = counted(sidelog)
@@ -158,7 +163,14 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
         refused=after.refused - before.refused,
         displaced=after.displaced - before.displaced,
         acts_per_s=round(acts_per_s, 1),
+        cores=cores,
     )
+
+
+def costs_of(sidelog: Sidelog) -> list[ProcessCost]:
+    """Read what sidelog's processes have used."""
+    assert sidelog.process is not None
+    return tree(sidelog.process.pid)
 
 
 def acts_of(disturbance: Disturbance) -> int:
@@ -217,7 +229,8 @@ def show(felt: Felt) -> Felt:
         f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest {felt.latest_ms:8.2f} ms  "
         f"direct {felt.direct_p50_ms:6.2f}, p99 {felt.direct_p99_ms:6.2f}  failed {felt.failed}  "
         f"dropped {felt.dropped}  messages {felt.messages_dropped}  open {felt.open_connections}  "
-        f"refused {felt.refused}  displaced {felt.displaced}  acts/s {felt.acts_per_s:.0f}",
+        f"refused {felt.refused}  displaced {felt.displaced}  acts/s {felt.acts_per_s:.0f}  "
+        f"worker {felt.cores['worker']:.2f}, collector {felt.cores['collector']:.2f} cores",
         flush=True,
     )
     return felt

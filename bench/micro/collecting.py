@@ -1,8 +1,8 @@
 """A collector that empties a prepared ring on demand: the half of `bench.micro.collector` that runs in each tree.
 
-A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, fills a ring with exchanges of it, lets
-the whole collector (drain, enrichment, writer, SQLite) store them, and answers with its CPU time, ns a record. Only
-what older trees have too is imported, and only from `proxy` and `storage`.
+A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, fills a ring with exchanges or WebSocket
+messages of it, lets the whole collector (drain, enrichment, writer, SQLite) store them, and answers with its CPU time,
+ns a record. Only what older trees have too is imported, and only from `proxy` and `storage`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +18,16 @@ import msgspec
 
 from proxy.collector.__main__ import tune_garbage_collection
 from proxy.collector.control_plane import ControlPlane, control_plane
+from proxy.http1.websocket_frames import Message, Opcode
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, Exchange
-from proxy.ring.ring import RingWriter
+from proxy.ring.ring import RingWriter, Section
 from proxy.ring.segment import Segment
+from proxy.ring.websocket_message import IN, KIND_MESSAGE, encode_message
 from proxy.settings.model import RouteSettings, Settings, StorageSettings
 from storage.record import new_id
 
@@ -35,6 +37,8 @@ RECORDS: Final = 6000
 
 Made = tuple[bytes, bytes, bytes, bytes]
 """Request head, request body, response head, response body."""
+Pushed = tuple[int, bytes, Sequence[Section]]
+"""Kind, header and sections of a ring entry."""
 
 _NINE: Final = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
@@ -81,13 +85,37 @@ def _varied(method: str, number: int, body: bytes, answer: bytes) -> Made:
     return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, body, answer)
 
 
-SCENARIOS: Final[dict[str, Callable[[int], Made]]] = {
-    "get": lambda number: _fixed("GET", "/json", "", b"", _SMALL),
-    "get10": lambda number: _fixed("GET", "/json", _NINE + _TRACED, b"", _SMALL),
-    "post1k": lambda number: _fixed("POST", "/echo", "", _KIB, _KIB),
-    "get16k": lambda number: _fixed("GET", "/16k", "", b"", _LARGE),
-    "getvar": lambda number: _varied("GET", number, b"", _SMALL),
-    "postvar": lambda number: _varied("POST", number, _KIB, _KIB),
+def _exchange(made: Made, number: int) -> Pushed:
+    request_head, request_body, response_head, response_body = made
+    at_ns = time.time_ns()
+    exchange = Exchange(new_id(at_ns, 1, number & 0xFFFFF), b"", 0, at_ns, b"127.0.0.1")
+    exchange.route, exchange.status, exchange.flags = 0, 200, FLAG_REQUEST_COMPLETE
+    exchange.upstream = b"127.0.0.1:9000"
+    exchange.request_head, exchange.request_whole = request_head, request_body
+    exchange.response_head, exchange.response_whole = response_head, response_body
+    exchange.sent_ns = 50_000
+    exchange.first_byte_ns, exchange.done_ns = 300_000 + number % 977, 350_000 + number % 977
+    exchange.ended_ns = 380_000 + number % 977
+    return KIND_EXCHANGE, *exchange.encode(0)
+
+
+def _message(data: bytes, number: int) -> Pushed:
+    """Make a message of one of 200 connections."""
+    at_ns = time.time_ns()
+    message = Message(Opcode.TEXT, len(data), data, is_compressed=False)
+    exchange_id = (number % 200).to_bytes(16, "big")
+    return KIND_MESSAGE, *encode_message(new_id(at_ns, 1, number & 0xFFFFF), exchange_id, at_ns, 0, IN, message, b"")
+
+
+SCENARIOS: Final[dict[str, Callable[[int], Pushed]]] = {
+    "get": lambda number: _exchange(_fixed("GET", "/json", "", b"", _SMALL), number),
+    "get10": lambda number: _exchange(_fixed("GET", "/json", _NINE + _TRACED, b"", _SMALL), number),
+    "post1k": lambda number: _exchange(_fixed("POST", "/echo", "", _KIB, _KIB), number),
+    "get16k": lambda number: _exchange(_fixed("GET", "/16k", "", b"", _LARGE), number),
+    "getvar": lambda number: _exchange(_varied("GET", number, b"", _SMALL), number),
+    "postvar": lambda number: _exchange(_varied("POST", number, _KIB, _KIB), number),
+    "message": lambda number: _message(json_text(120, f"{number:08}"), number),
+    "message0": lambda number: _message(b"", number),
 }
 
 
@@ -107,19 +135,11 @@ class Filled:
         self._numbers: Iterator[int] = itertools.count(1)
 
     def fill(self, scenario: str, records: int) -> int:
-        """Push so many exchanges; return where the last one ends."""
+        """Push so many entries; return where the last one ends."""
         make = SCENARIOS[scenario]
         for number in itertools.islice(self._numbers, records):
-            request_head, request_body, response_head, response_body = make(number)
-            at_ns = time.time_ns()
-            made = Exchange(new_id(at_ns, 1, number & 0xFFFFF), b"", 0, at_ns, b"127.0.0.1")
-            made.route, made.status, made.flags, made.upstream = 0, 200, FLAG_REQUEST_COMPLETE, b"127.0.0.1:9000"
-            made.request_head, made.request_whole = request_head, request_body
-            made.response_head, made.response_whole = response_head, response_body
-            made.sent_ns, made.first_byte_ns, made.done_ns = 50_000, 300_000 + number % 977, 350_000 + number % 977
-            made.ended_ns = 380_000 + number % 977
-            if not self._ring.push(KIND_EXCHANGE, *made.encode(0)):
-                raise RuntimeError(f"a ring of {RING_BYTES} bytes does not hold {records} exchanges of {scenario}")
+            if not self._ring.push(*make(number)):
+                raise RuntimeError(f"a ring of {RING_BYTES} bytes does not hold {records} entries of {scenario}")
         return self._ring.head
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from unittest import mock
 
 from storage.query import Durability
-from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id
+from storage.record import MESSAGE_EVENT, Batch, Body, Entry, Payload, Position, Record, new_id
 from storage.relational.rollups import Rollups
 from storage.sqlite.store import SqliteStorage
 
@@ -140,8 +140,22 @@ def _json_body(number: int) -> Body:
     return Body(text, b"", len(text), False, None, None)
 
 
+def message(number: int) -> Entry:
+    """Make the event of a WebSocket message."""
+    at_us = 1_790_000_000_000_000 + number * 60
+    event = Record(
+        0, new_id(at_us * 1000, 4711, number & 0xFFFFF), "sidecar-1", "event", at_us, at_us, "debug",
+        trace_id=f"{number % 200:032x}", route_id="default", name=MESSAGE_EVENT,
+        data=b'{"direction":"in","opcode":"text","size":0,"text":""}',
+    )  # fmt: skip
+    return Entry(event)
+
+
 CASES: Final = (
     Case(name="bare row", make=bare),
+    Case(name="WebSocket message", make=message),
+    Case(name="WebSocket message, no rollups", make=message, without_rollups=True),
+    Case(name="WebSocket message, unique id only", make=message, without_index=INDEXES),
     Case(name="bare row, fast", make=bare, durability="fast"),
     Case(name="bare row, no rollups", make=bare, without_rollups=True),
     *(Case(name=f"bare row, no {index}", make=bare, without_index=(index,)) for index in INDEXES),
@@ -198,14 +212,14 @@ def main() -> None:
     parser.add_argument("--directory", help="where the files are written; the temporary directory otherwise")
     parser.add_argument("--case", help="only this one")
     options = parser.parse_args()
-    print(f"{'case':32} {'CPU µs/row':>11} {'wall µs/row':>12} {'bytes/row':>10}")
+    print(f"{'case':34} {'CPU µs/row':>11} {'wall µs/row':>12} {'bytes/row':>10}")
     for case in [case for case in CASES if options.case in (None, case.name)]:
         figures = []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory(dir=options.directory) as directory:
                 figures.append(asyncio.run(measure(case, Path(directory))))
         cpu_us, wall_us, size = (min(column) for column in zip(*figures, strict=True))
-        print(f"{case.name:32} {cpu_us:11.1f} {wall_us:12.1f} {size:10.0f}")
+        print(f"{case.name:34} {cpu_us:11.1f} {wall_us:12.1f} {size:10.0f}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from proxy.http1.websocket_frames import Opcode, close_code
 from proxy.ring.websocket_message import IN, CapturedMessage
 from storage.record import format_id
 
-_NAMES: Final = {
+_NAMES: Final[dict[int, str]] = {
     Opcode.TEXT: "text",
     Opcode.BINARY: "binary",
     Opcode.CLOSE: "close",
@@ -62,7 +62,7 @@ class MessageReader:
         names_exchange: bool = False,
         max_bytes: int = MAX_KEPT_BYTES,
     ) -> dict[str, object]:
-        """Return the event's data: direction, opcode, sizes, and the text, binary copy or close code.
+        """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
 
         Args:
             message: as captured.
@@ -72,9 +72,11 @@ class MessageReader:
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
-            "opcode": _NAMES.get(Opcode(message.opcode), "other"),
+            "opcode": _NAMES.get(message.opcode, "other"),
             "size": message.size,
         }
+        if message.times > 1:
+            fields["count"] = message.times
         if names_exchange:
             fields["exchange_id"] = format_id(message.exchange_id)
         if message.follows_gap:

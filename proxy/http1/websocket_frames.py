@@ -8,7 +8,7 @@ are joined, control frames may come between them. Where the bytes are no WebSock
 A frame read by itself costs 2 µs, however small, a small message that is there as a whole 1.2. One call therefore
 reads a bounded number; what it leaves in hand, `has_more` says, is for another turn (P23). Messages above the number
 that the caller has room for are only counted (`dropped`), and equal frames in a row are then counted in one go: 0.02 µs
-each.
+each. So are empty messages of one kind that follow each other: a row of them is one message with a count.
 """
 
 import sys
@@ -40,6 +40,10 @@ _MESSAGES: Final = b"\x81\x82\xc1\xc2"
 """First bytes of messages of one frame."""
 _WHOLE: Final = _MESSAGES + b"\x89\x8a"
 """Those, and the first bytes of pings and pongs."""
+_EMPTY: Final = b"\x81\x82\x89\x8a"
+"""First bytes of what may be empty and no more: a compressed message has its turn in what is inflated."""
+_ROW_BYTES: Final = 16384
+"""Of a row of empty messages that is told as one."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
@@ -57,6 +61,8 @@ class Message(NamedTuple):
     """The first bytes, unmasked, at most the cap."""
     is_compressed: bool
     """RSV1 of the first frame: permessage-deflate."""
+    times: int = 1
+    """More than one: so many empty messages of this kind, one after the other."""
 
 
 class MessageScanner:
@@ -125,7 +131,7 @@ class MessageScanner:
                 at = end
                 continue
             elif len(found) < room and self._is_between_messages and (end := self._take_whole(data, at, found)):
-                at, work = end, work + 1
+                at, work = end, work + 1 + found[-1].times // _FRAMES_PER_STEP
                 continue
             else:
                 at = self._read_header(data, at)
@@ -140,11 +146,15 @@ class MessageScanner:
 
     def _take_whole(self, data: bytes, at: int, found: list[Message]) -> int:
         """Take a small message of one frame that is there as a whole, as most are; return its end, 0 for any other."""
-        if len(data) < at + 2 or data[at] not in _MESSAGES:
+        if len(data) < at + 2:
             return 0
         first, second = data[at], data[at + 1]
         size = second & 0x7F
         start = at + (6 if second & 0x80 else 2)
+        if not size and start <= len(data) and first in _EMPTY:
+            return _take_row(data, at, start, found)
+        if first not in _MESSAGES:
+            return 0
         end = start + size
         if size > _MAX_CONTROL_BYTES or end > len(data):
             return 0
@@ -221,10 +231,23 @@ class MessageScanner:
             self._opcode = -1
 
 
-def equal_frames(data: bytes, at: int, end: int) -> tuple[int, int]:
+def _take_row(data: bytes, at: int, end: int, found: list[Message]) -> int:
+    """Take an empty message, which ends at `end`, and those of its kind that follow it; return where they end."""
+    times = 1
+    if data[end : end + 2] == data[at : at + 2]:
+        size = _RUN_BYTES[0]
+        times, end = equal_frames(data, at, at + size, data[at : at + 1])
+        while end - at > size // 2 and size < _ROW_BYTES:
+            size *= 2
+            times, end = equal_frames(data, at, at + size, data[at : at + 1])
+    found.append(Message(data[at] & 0x0F, 0, b"", is_compressed=False, times=times))
+    return end
+
+
+def equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tuple[int, int]:
     """Count the small frames of one length in a row that are whole in a slice; return also where they end.
 
-    Each of them is a message of its own.
+    Each of them is a message of its own, and begins with one of `firsts`.
     """
     length = data[at + 1 : at + 2]
     size = length[0] & 0x7F if length else _MAX_CONTROL_BYTES + 1
@@ -232,8 +255,8 @@ def equal_frames(data: bytes, at: int, end: int) -> tuple[int, int]:
         return 0, at
     stride = 2 + size + (4 if length[0] & 0x80 else 0)
     end = at + (min(len(data), end) - at) // stride * stride
-    firsts, lengths = data[at:end:stride], data[at + 1 : end : stride]
-    count = len(firsts) - max(len(firsts.lstrip(_WHOLE)), len(lengths.lstrip(length)))
+    begins, lengths = data[at:end:stride], data[at + 1 : end : stride]
+    count = len(begins) - max(len(begins.lstrip(firsts)), len(lengths.lstrip(length)))
     return count, at + count * stride
 
 

@@ -18,10 +18,12 @@ IN, OUT = 0, 1
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
 """Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of traceparent, of data."""
-_COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT = 1, 2, 4, 8, 16
+_COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT, _ROW = 1, 2, 4, 8, 16, 32
 """Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages before it are not
-recorded; the session follows, behind its length; nothing of what is said may be stored."""
+recorded; the session follows, behind its length; nothing of what is said may be stored; it stands for a row of empty
+messages, and in the place of its size is how many."""
 _LENGTH: Final = Struct("<H")
+_OPCODES: Final = frozenset(map(int, Opcode))
 MAX_TARGET_BYTES: Final = 2048
 """Of the target of a session with a model; with the upstream it must fit its length."""
 
@@ -50,6 +52,8 @@ class CapturedMessage(NamedTuple):
     """Of a session with a model: upstream and target of the handshake, with a space between."""
     keeps_text: bool = True
     """Whether anything of what is said may be stored; else it is here for its counts alone."""
+    times: int = 1
+    """More than one: so many empty messages of this kind, one after the other."""
 
 
 def encode_message(
@@ -67,12 +71,12 @@ def encode_message(
     follows_gap: bool = False,
 ) -> tuple[bytes, list[bytes]]:
     flags = _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap
-    flags |= (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT)
+    flags |= (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT) | _ROW * (message.times > 1)
     header = FIXED.pack(
         record_id,
         exchange_id,
         at_ns,
-        message.size,
+        message.size if message.times == 1 else message.times,
         route,
         message.opcode,
         direction,
@@ -95,13 +99,14 @@ def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> 
     record_id, exchange_id, at_ns, size, route, opcode, direction, flags, trace, length = FIXED.unpack(header)
     raw = bytes(sections)
     end = trace + length + (ACCESS.size if flags & _ACCESS else 0)
-    if end > len(raw) or direction > OUT or opcode not in frozenset(Opcode):
+    if end > len(raw) or direction > OUT or opcode not in _OPCODES:
         raise ValueError(f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged")
     session = _session_in(raw, end) if flags & _SESSION else b""
+    size, times = (0, size) if flags & _ROW else (size, 1)
     return CapturedMessage(
         record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
         raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP), session,
-        not flags & _NO_TEXT,
+        not flags & _NO_TEXT, times,
     )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ The relay is byte-exact and knows nothing of frames; what the scanners see becom
 close code. Back-pressure is that of any exchange: the transports of both sides pause each other. A side whose frames
 are not all read is not read further (P23).
 
-Bounds: messages are recorded at a rate per connection, and hold at most a part of the ring (`Recorder.message`). What
-is above that passes like the rest, and is counted on the exchange.
+Bounds: messages are recorded at a rate per connection, empty ones in a row as one, and hold at most a part of the ring
+(`Recorder.message`). What is above that passes like the rest, and is counted on the exchange.
 """
 
 import re
@@ -115,7 +115,7 @@ class Tunnel:
             if self._counts_only and not (message.is_compressed or _COUNTS.search(message.data)):
                 continue
             if self._is_recorded and not self._record(direction, message):
-                dropped += 1
+                dropped += message.times
         if messages:
             self._rate.take(min(len(messages), room))
         self._has_gap[direction] |= is_cut  # what was not returned came behind all that was

@@ -145,6 +145,7 @@ async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
     await site.page.wait_for("#messages tr:nth-child(3)", "cut: first 4.1\u00a0kB kept")
     await site.page.wait_for("#messages tr:nth-child(4)", "not readable")
     await site.page.wait_for("#messages tr:nth-child(5)", "89 50 4e 47")
+    await site.page.wait_for("#messages tr:nth-child(6)", "of these, one after the other")
     await site.page.wait_for("#messages tr:last-child", "code 1000 bye")
     await site.page.click("#messages button", "Show all")
     assert await site.page.evaluate("document.querySelectorAll('#messages button').length") == 1

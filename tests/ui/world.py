@@ -95,6 +95,7 @@ def socket_session(number: int) -> list[Entry]:
         {"direction": "in", "opcode": "text", "size": 9000, "text": "begin " * 682, "truncated": True, "kept": 4096},
         {"direction": "in", "opcode": "text", "size": 31} | hidden,
         {"direction": "out", "opcode": "binary", "size": 6, "base64": "iVBORw0K"},
+        {"direction": "in", "opcode": "ping", "size": 0, "text": "", "count": 4000},
         {"direction": "out", "opcode": "close", "size": 5, "code": 1000, "text": "bye"},
     ]
     events = [

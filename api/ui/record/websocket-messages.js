@@ -92,6 +92,7 @@ function contentOf(message) {
     return hexLines(
       bytesOf(message.base64.slice(0, Math.ceil(SHOWN_BYTES / 3) * 4)).slice(0, SHOWN_BYTES),
     );
+  if (message.count > 1) return unit(`${count(message.count)} of these, one after the other`);
   const code = message.code === null ? "" : `code ${message.code} `;
   return [code, shortened(message.text ?? "")];
 }

@@ -45,6 +45,8 @@ def _size(message: Mapping[str, Any]) -> str:
 def _content(message: Mapping[str, Any]) -> str:
     if message["omitted"]:
         return f"[not kept: {message['omitted']}]"
+    if message["count"] > 1:
+        return f"[{message['count']:,} of these, one after the other]"
     code = "" if message["code"] is None else f"{message['code']} "
     text = "[binary]" if message["base64"] is not None else visible_line(message["text"] or "")
     return f"{code}{text}" + (f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else "")

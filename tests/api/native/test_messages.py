@@ -38,21 +38,23 @@ async def test_messages_are_told_with_direction_time_and_sizes(world: World, cli
             make_message(3, session, direction="out", text="abc", size=70, compressed=True, inflated_size=900,
                          truncated=True, kept=3),
             make_message(4, session, opcode="close", code=1000, text="", follows_gap=True),
+            make_message(5, session, opcode="ping", size=0, count=40, text=""),
             session,
         )
     )  # fmt: skip
     page = await ask(client, session)
     assert (page["next_cursor"], page["complete"]) == (None, True)
-    first, second, third = page["messages"]
+    first, second, third, row = page["messages"]
     assert first | {"id": "", "at": ""} == {
         "id": "", "seq": 1, "at": "", "at_us": START_US + 2000, "direction": "in", "opcode": "text", "size": 5,
-        "compressed": False, "inflated_size": None, "text": "text 2", "base64": None, "code": None,
+        "count": 1, "compressed": False, "inflated_size": None, "text": "text 2", "base64": None, "code": None,
         "truncated": False, "kept": None, "omitted": None, "follows_gap": False, "model": None, "input_tokens": None,
         "output_tokens": None, "usage_state": None, "cost_usd": None,
     }  # fmt: skip
     names = ("direction", "size", "compressed", "inflated_size", "truncated", "kept")
     assert [second[name] for name in names] == ["out", 70, True, 900, True, 3]
     assert (third["opcode"], third["code"], third["follows_gap"]) == ("close", 1000, True)
+    assert (row["opcode"], row["size"], row["count"]) == ("ping", 0, 40)
 
 
 async def test_pages_follow_each_other_and_the_trace_may_have_other_sessions(world: World, client: Client) -> None:

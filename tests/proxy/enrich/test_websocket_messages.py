@@ -48,6 +48,12 @@ def test_a_message_without_content() -> None:
     }  # fmt: skip
 
 
+def test_a_row_of_empty_messages_says_how_many() -> None:
+    assert describe(reader(), captured(b"", times=40)) == {
+        "direction": "in", "opcode": "text", "size": 0, "count": 40, "text": "",
+    }  # fmt: skip
+
+
 def test_a_cut_message_says_how_much_of_it_was_kept() -> None:
     """Half a secret at the cut is not kept."""
     shown = describe(reader(), captured(b'{"a": 1, "password": "hunt', size=9000))

@@ -22,14 +22,17 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
     session=st.binary(max_size=60),
     keeps_text=st.booleans(),
     follows_gap=st.booleans(),
+    count=st.integers(1, 1 << 30),
     padding=st.integers(0, 7),
 )
 def test_every_field_is_read_back(
     opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes, access: bytes,
-    session: bytes, keeps_text: bool, follows_gap: bool, padding: int,
+    session: bytes, keeps_text: bool, follows_gap: bool, count: int, padding: int,
 ) -> None:  # fmt: skip
     """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
-    message = Message(opcode, size, data, is_compressed)
+    if count > 1:  # a row: empty messages
+        size, data, is_compressed = 0, b"", False
+    message = Message(opcode, size, data, is_compressed, count)
     header, sections = encode_message(
         ID,
         OTHER,
@@ -58,6 +61,7 @@ def test_every_field_is_read_back(
         follows_gap,
         session,
         keeps_text,
+        count,
     )
 
 

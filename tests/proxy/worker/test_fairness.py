@@ -214,6 +214,10 @@ def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[Capt
     return exchanges, messages
 
 
+def number_of(messages: list[CapturedMessage]) -> int:
+    return sum(message.times for message in messages)
+
+
 def silent_tunnel(connection: socket.socket, number: int) -> None:
     """An upstream that accepts a WebSocket and reads it to its end; other requests are answered."""
     while b"Upgrade" not in read_head(connection):
@@ -238,12 +242,16 @@ def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: 
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
     assert session.request_bytes == len(frames) * count + len(MASKED_CLOSE)
-    assert len(messages) + dropped(session) == each * count + 1
+    assert number_of(messages) + dropped(session) == each * count + 1
     rate = CaptureSettings().websocket_messages_per_s
-    assert 1000 <= len(messages) <= rate * (time.monotonic() - begin_s + 2)
+    assert len(messages) <= rate * (time.monotonic() - begin_s + 2)
     assert not messages[0].follows_gap
-    assert any(message.follows_gap for message in messages)
+    assert any(message.follows_gap for message in messages) == (dropped(session) > 0)
     assert plane.counters().dropped_messages == dropped(session)
+    if frames == MASKED_EMPTY:
+        assert dropped(session) == 0  # rows of them are a record each
+    else:
+        assert len(messages) >= 1000
 
 
 def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
@@ -262,7 +270,7 @@ def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
         assert client.rest() == EMPTY * count + CLOSE
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
-    assert len(messages) + dropped(session) == count + 1
+    assert number_of(messages) + dropped(session) == count + 1
 
 
 def test_masses_of_messages_leave_exchanges_their_room(start: Start) -> None:
@@ -274,7 +282,7 @@ def test_masses_of_messages_leave_exchanges_their_room(start: Start) -> None:
         flood.send(HANDSHAKE)
         assert b" 101 " in flood.head()
         for _ in range(150):
-            flood.send(MASKED_EMPTY * 2000)
+            flood.send(MASKED_MIXED * 1000)
             other.send(GET)
             assert other.answer().body == b"ok"
         flood.send(MASKED_CLOSE)
@@ -284,7 +292,7 @@ def test_masses_of_messages_leave_exchanges_their_room(start: Start) -> None:
     assert plane.reader.refused == 0
     session = exchanges[-1]
     assert (session.status, outcome(session)) == (101, Outcome.OK)
-    assert len(messages) + dropped(session) == 300_001
+    assert number_of(messages) + dropped(session) == 300_001
     assert 0 < len(messages) < 3000
 
 

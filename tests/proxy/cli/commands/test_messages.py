@@ -12,7 +12,7 @@ RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101}
 def message(**changes: Any) -> dict[str, Any]:
     fields = {
         "at_us": 1_250_000, "direction": "in", "opcode": "text", "size": 5, "inflated_size": None, "text": "hello",
-        "base64": None, "code": None, "truncated": False, "kept": None, "omitted": None,
+        "count": 1, "base64": None, "code": None, "truncated": False, "kept": None, "omitted": None,
         "follows_gap": False,
     }  # fmt: skip
     return fields | changes
@@ -28,6 +28,7 @@ def message(**changes: Any) -> dict[str, Any]:
         (message(omitted="context", text=None), "[not kept: context]"),
         (message(opcode="binary", base64="/wA=", text=None), "[binary]"),
         (message(opcode="close", code=1000, text="bye"), "1000 bye"),
+        (message(opcode="ping", size=0, count=4000, text=""), "0 B  [4,000 of these, one after the other]"),
     ],
 )
 def test_a_message_is_a_line(shown: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]) -> None:
