@@ -1,8 +1,12 @@
 """The collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the admin port."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until we are ready: what is imported stays, and to walk it was 0.13 of 1.18 s of CPU
+
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -59,6 +63,7 @@ def tune_garbage_collection() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)
 
 

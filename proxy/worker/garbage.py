@@ -26,6 +26,7 @@ def tune() -> None:
     """Leave out what lives as long as the process, and full collections to `collect_rarely`."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_YOUNG, _YOUNG_ROUNDS, _NEVER)
 
 
