@@ -206,7 +206,7 @@ def _authenticate(request: web.Request, services: Services) -> _Caller:
         found = credentials.find(presented)
         if found is not None:
             return _Caller(found.principal, partial(credentials.has, found.digest))
-    cookie = request.cookies.get(auth.COOKIE)
+    cookie = request.cookies.get(auth.cookie_name(sessions.mark, is_secure=request.secure))
     if presented is None and cookie is not None:
         for credential in credentials.all():
             if sessions.is_open(cookie, credential.digest):

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 COOKIE: Final = "sidelog_session"
+"""What names of our cookies begin with: the data plane keeps them from upstreams (P11)."""
 _OWN_SITES: Final = frozenset(("same-origin", "none"))
 _SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -18,6 +19,16 @@ _SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 def token_digest(token: str) -> bytes:
     """Hash a token; octets of a header that are not UTF-8 are hashed as they came."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def cookie_name(mark: str, *, is_secure: bool) -> str:
+    """Name the session's cookie of one instance; every port of a host shares a browser's cookies.
+
+    The mark tells instances of one host apart, and who does not know it cannot put another cookie in the place of ours.
+    Over TLS the prefix has browsers take the cookie from this host alone, and from nobody without TLS.
+    """
+    name = f"{COOKIE}_{mark}" if mark else COOKIE
+    return f"__Host-{name}" if is_secure else name
 
 
 def read_credential(authorization: str | None) -> str | None:

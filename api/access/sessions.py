@@ -26,13 +26,14 @@ _log = logging.getLogger(__name__)
 class Sessions:
     """The open sessions. They survive a restart where they are saved."""
 
-    __slots__ = ("_now_s", "_save_all", "_saved_s", "_used_s")
+    __slots__ = ("_now_s", "_save_all", "_saved_s", "_used_s", "mark")
 
     def __init__(
         self,
         saved: object = None,
         save: Callable[[dict[str, float]], None] | None = None,
         *,
+        mark: str = "",
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Go on with saved sessions.
@@ -40,8 +41,10 @@ class Sessions:
         Args:
             saved: what `save` was given last, as it was read back; anything else is no sessions.
             save: keeps hashes and the times they were used; may raise OSError. None: they live in memory only.
+            mark: part of the cookie's name that only this instance and who logged in know.
             now_s: wall clock.
         """
+        self.mark = mark
         self._save_all = save
         self._now_s = now_s
         self._used_s = _restored(saved)

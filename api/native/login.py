@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from api.access.auth import COOKIE
+from api.access.auth import cookie_name
 from api.access.sessions import IDLE_S
 from api.http.errors import Refused
 from api.services import services_of
@@ -31,7 +31,7 @@ async def login(request: web.Request) -> web.Response:
         raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
     response = web.Response(status=204)
     response.set_cookie(
-        COOKIE,
+        cookie_name(services.sessions.mark, is_secure=request.secure),
         services.sessions.open(credential.digest),
         max_age=IDLE_S,
         path="/",
@@ -45,10 +45,11 @@ async def login(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """End the cookie's session: 204, and the cookie is taken back."""
     services = services_of(request)
+    name = cookie_name(services.sessions.mark, is_secure=request.secure)
     for credential in services.credentials.all():
-        services.sessions.close(request.cookies.get(COOKIE, ""), credential.digest)
+        services.sessions.close(request.cookies.get(name, ""), credential.digest)
     response = web.Response(status=204)
-    response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
+    response.del_cookie(name, path="/", httponly=True, samesite="Strict", secure=request.secure)
     return response
 
 

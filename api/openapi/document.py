@@ -53,7 +53,12 @@ def describe(routes: Iterable[Described], version: str) -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "bareToken": {"type": "apiKey", "in": "header", "name": "Authorization"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "sidelog_session"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "sidelog_session",
+                    "description": "Set by POST /login; its name has a suffix of this instance, and over TLS a prefix.",
+                },
             },
         },
         "security": [{"token": []}, {"bareToken": []}, {"session": []}],

@@ -4,10 +4,14 @@ Wiring only; the application is `api/app.py`. What is served belongs to the coll
 caller.
 """
 
+import logging
+import re
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from api.access.endpoint_names import EndpointNames
 from api.access.hosts import remember_server_name
@@ -31,6 +35,10 @@ from storage.query import Scope
 
 if TYPE_CHECKING:
     from proxy.collector.control_plane import ControlPlane
+
+log = logging.getLogger(__name__)
+
+_MARK: Final = re.compile("[0-9a-f]{12}")
 
 
 @asynccontextmanager
@@ -93,10 +101,25 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         ),
         on_key_changed=plane.on_key_changed,
         sessions=Sessions(
-            read_state(data.path).get("sessions"), lambda opened: update_state(data.path, sessions=opened)
+            read_state(data.path).get("sessions"),
+            lambda opened: update_state(data.path, sessions=opened),
+            mark=cookie_mark(data.path),
         ),
         allowed_hosts=settings.admin.allowed_hosts,
     )
+
+
+def cookie_mark(path: Path) -> str:
+    """Return what tells the session's cookie from others of this host; it is chosen once: sessions outlive restarts."""
+    mark = read_state(path).get("cookie_mark")
+    if isinstance(mark, str) and _MARK.fullmatch(mark):
+        return mark
+    mark = secrets.token_hex(6)
+    try:
+        update_state(path, cookie_mark=mark)
+    except OSError as error:
+        log.warning("the name of the session cookie was not saved, a restart ends sessions: %s", error)
+    return mark
 
 
 def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:

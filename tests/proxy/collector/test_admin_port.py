@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.admin_port import credentials_of, scope_of
+from proxy.collector.admin_port import cookie_mark, credentials_of, scope_of
 from proxy.collector.admin_token import AdminToken
+from proxy.process.data_dir import update_state
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 
 READER = TokenSettings(name="grafana", sha256=sha256(b"reader-token").hexdigest(), projects=("p",))
@@ -40,3 +41,12 @@ def test_a_name_carries_its_scope() -> None:
     """What is listed for a host name is what is shown under it."""
     scope = scope_of(AdminHostSettings(name="a.example", containers=("c",), clients=("o",)))
     assert (scope.projects, scope.containers, scope.clients) == ((), ("c",), ("o",))
+
+
+def test_the_cookie_keeps_its_name(tmp_path: Path) -> None:
+    """Chosen by chance once; anew where it is not ours, or where the directory takes nothing."""
+    mark = cookie_mark(tmp_path)
+    assert (len(mark), cookie_mark(tmp_path)) == (12, mark)
+    update_state(tmp_path, cookie_mark="a; Domain=evil.example")
+    assert cookie_mark(tmp_path) not in (mark, "a; Domain=evil.example")
+    assert cookie_mark(tmp_path / "missing") != cookie_mark(tmp_path / "missing")
