@@ -106,7 +106,7 @@ class Load:
             try:
                 async with asyncio.timeout(10):
                     streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
-                    self.ids.append(await _exchange(*streams, self.request))
+                    self.ids.append(await self.exchange(due_s - pause_s, *streams))
             except (OSError, ValueError, asyncio.IncompleteReadError) as error:
                 self.errors[type(error).__name__ + f": {error}"[:80]] += 1
                 if streams is not None:
@@ -115,16 +115,19 @@ class Load:
         if streams is not None:
             streams[1].close()
 
+    async def exchange(self, due_s: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """Send a request and read the whole answer; return the id of its record.
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
-    """Send a request and read the whole answer; return the id of its record."""
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise ValueError(head[:40].decode("latin-1"))
-    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-    await reader.readexactly(int(fields[b"content-length"]))
-    return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))
+        Args:
+            due_s: when it should have been sent, by the monotonic clock.
+        """
+        writer.write(self.request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise ValueError(head[:40].decode("latin-1"))
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+        await reader.readexactly(int(fields[b"content-length"]))
+        return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))
 
 
 async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
