@@ -11,7 +11,7 @@ RELEASE := .venv-release
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock sbom screenshots coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,7 +42,7 @@ USUAL := 'not long and not wide and not realworld and not clickhouse and not hel
 test: check ## format, lint, types, layers, and the tests that have no target of their own
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
 
-CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py
+CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
 
 test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract over Debian's server and a current engine
 	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
@@ -111,6 +111,9 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group docs -o requirements-docs.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group release -o requirements-release.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
+
+layouts: $(VENV)/.dev ## make tests/fixtures/layouts of the next version anew: what it leaves in stores, rings and files
+	@$(BIN)/python -m tests.support.layouts
 
 sbom: $(VENV)/.dev ## what is installed beside sidelog, and its licences: build/sbom.cdx.json (CycloneDX), build/licences.txt
 	@$(BIN)/python -m tests.support.sbom build

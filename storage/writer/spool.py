@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 SUFFIX: Final = ".spool"
+OTHER_SUFFIX: Final = ".spool-other"
+"""Of segments that another version wrote in a form that is not known here: nothing of them is deleted."""
 END_FILE: Final = "mark"
 
 
@@ -133,6 +135,7 @@ class Spool:
         Args:
             replayed: The spool's position in the store: offset is the newest replayed frame, taken are its records.
         """
+        self._set_others_aside()
         self.inspect(replayed)
         self.collect()
 
@@ -158,6 +161,18 @@ class Spool:
             self._next_number = max(self._next_number, end.next_number)
             self.positions = end.positions
             self.retired = set(end.retired)
+
+    def _set_others_aside(self) -> None:
+        for path in self.directory.glob("*" + SUFFIX):
+            try:
+                with path.open("rb") as file:
+                    magic = file.read(len(MAGIC))
+                if magic[:-1] == MAGIC[:-1] and magic != MAGIC:
+                    aside = path.with_suffix(OTHER_SUFFIX)
+                    path.rename(aside)
+                    log.error("a segment of the spool is of another version of sidelog, and is left as %s", aside)
+            except OSError as error:
+                log.error("a segment of the spool cannot be looked at: %s", error)
 
     def start_at(self, count: int) -> None:
         """Count frames and records from a number that the store cannot know: how far it is could not be read.

@@ -74,13 +74,15 @@ class Sidelog:
             *("serve", "--upstream", upstream, "--data-dir", str(data_dir)),
             *("--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}", *arguments),
         ]
-        self._environ = {**os.environ, **_ENVIRON, **(environ or {})}
+        self.environ = {**os.environ, **_ENVIRON, **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = data_dir.with_suffix(".log")
         self.stdout: int | None = None
         """Descriptor for what is written to stdout; None: the log's file."""
         self.stderr: int | None = None
         """The same for stderr."""
+        self.inherited: tuple[int, ...] = ()
+        """Descriptors that it is started with, under the same numbers."""
         self.stop_s = 0.0
         """How long the newest stop took."""
 
@@ -137,10 +139,11 @@ class Sidelog:
             self.process = subprocess.Popen(
                 [*self._program, *self._command],
                 cwd=self._directory,
-                env=self._environ,
+                env=self.environ,
                 stderr=log if self.stderr is None else self.stderr,
                 stdout=log if self.stdout is None else self.stdout,
                 start_new_session=True,
+                pass_fds=self.inherited,
             )
         if is_awaited:
             eventually(self.is_ready)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from storage.record import Batch, Entry, Position
-from storage.writer.spool import END_FILE, FrameLocation, FrameTooLarge, Spool, SpoolFull
+from storage.writer.spool import END_FILE, OTHER_SUFFIX, FrameLocation, FrameTooLarge, Spool, SpoolFull
 from storage.writer.spool_frames import HEADER_BYTES, FrameDamaged
 from tests.storage.samples import make_body, make_full_record, make_payload, make_record
 
@@ -60,6 +60,24 @@ def put(spool: Spool, batch: Batch) -> FrameLocation:
 def contents(spool: Spool) -> list[list[Entry]]:
     """Read everything that waits."""
     return [spool.read(place) for place in spool._pending]
+
+
+def test_a_segment_of_another_version_is_not_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is set aside as it is and told, its records are missing as damaged ones are, and what is new is written."""
+    spool = opened(tmp_path)
+    path = put(spool, make_batch(1)).path
+    spool.close()
+    newer = b"SLs2" + path.read_bytes()[4:]
+    path.write_bytes(newer)
+    spool = opened(tmp_path)
+    assert (contents(spool), spool.pending_records) == ([], 3)
+    put(spool, make_batch(2))
+    spool.settle(Position(offset=2, taken=6))
+    spool.collect()
+    spool.close()
+    (kept,) = tmp_path.glob("*" + OTHER_SUFFIX)
+    assert kept.read_bytes() == newer
+    assert "of another version of sidelog" in caplog.text
 
 
 def damage(path: Path, offset: int, length: int = 1) -> None:
