@@ -7,6 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.test_processes import Request, is_alive, stored
 from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.sidelog import Sidelog, eventually
@@ -39,13 +41,14 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str) -> None:
-    """Kept-alive and new connections go on over two reloads without one error; every exchange is stored once."""
+@pytest.mark.parametrize("reloads", [2, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int) -> None:
+    """Kept-alive and new connections go on over all reloads without one error; every exchange is stored once."""
     config = write(tmp_path / "c.toml", "")
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", "--config", str(config)) as sidelog:
         with Load(sidelog.port, pause_s=PAUSE_S) as kept, NewConnections(sidelog.port, 2, pause_s=PAUSE_S) as new:
-            for stage in ("one", "two"):
-                write(config, f'[proxy]\nstage = "{stage}"\n')
+            for number in range(reloads):
+                write(config, f'[proxy]\nstage = "s{number}"\n')
                 await_more(kept.completed, 100)
                 reload(sidelog)
                 await_more(kept.completed, 100)
@@ -54,7 +57,7 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str) -> None:
         ledger = stored(sidelog, kept.completed + new.completed)
         assert ledger["dropped"] == {}
         assert len(kept.completed) + len(new.completed) == len(sidelog.records())
-        assert {record["stage"] for record in sidelog.records()} >= {"one", "two"}
+        assert {record["stage"] for record in sidelog.records()} >= {f"s{number}" for number in range(reloads)}
         assert "restarting it" not in sidelog.log
         eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 60)  # none of before is left
 

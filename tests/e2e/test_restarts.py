@@ -1,0 +1,55 @@
+"""A restart behind sockets that somebody else holds, as systemd does: connections wait, nothing fails or is lost."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.e2e.test_processes import stored
+from tests.support.load import PAUSE_S, NewConnections, await_more
+from tests.support.sidelog import ROOT, Sidelog
+
+_LAUNCH: Final = """
+import os, sys
+first, second, *command = sys.argv[1:]
+for number, fd in enumerate((int(first), int(second)), 3):
+    os.dup2(fd, number)
+os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
+os.execv(command[0], command)
+"""
+"""As a service manager does: sockets from descriptor 3 on, and whose they are."""
+BACKLOG: Final = 1024
+
+
+@contextmanager
+def activated(sidelog: Sidelog) -> Iterator[Sidelog]:
+    """Hold the ports of a sidelog, and hand them to each that is started."""
+    with (
+        socket.create_server(("127.0.0.1", sidelog.port), backlog=BACKLOG) as data,
+        socket.create_server(("127.0.0.1", sidelog.admin_port), backlog=BACKLOG) as admin,
+    ):
+        sidelog.inherited = (data.fileno(), admin.fileno())
+        launcher = [sys.executable, "-c", _LAUNCH, *map(str, sidelog.inherited)]
+        sidelog.start_in(ROOT, [*launcher, sys.executable, "-m", "proxy"])
+        with sidelog:
+            yield sidelog
+
+
+@pytest.mark.parametrize("restarts", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, restarts: int) -> None:
+    """Whoever comes while nobody is there is answered by the next; every exchange is stored once."""
+    with activated(Sidelog(tmp_path / "data", upstream)) as sidelog:
+        with NewConnections(sidelog.port, 4, pause_s=PAUSE_S) as clients:
+            for _ in range(restarts):
+                await_more(clients.completed, 40)
+                sidelog.stop()
+                sidelog.start()
+            await_more(clients.completed, 40)
+        assert clients.errors == []
+        ledger = stored(sidelog, clients.completed)
+        assert ledger["dropped"] == {}
+        assert ledger["stored"] == len(clients.completed)
