@@ -38,6 +38,7 @@ from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
 from storage.relational.writes.packing import COLUMNS
+from storage.search.clues import Clue
 
 T = TypeVar("T")
 
@@ -183,8 +184,8 @@ class PostgresSession:
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
         return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))
 
-    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
-        return await can_have(self, where, words)
+    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
+        return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))

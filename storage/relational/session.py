@@ -16,6 +16,7 @@ from storage.record import Payload, Record
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
+from storage.search.clues import Clue
 
 T = TypeVar("T")
 
@@ -191,8 +192,8 @@ class Session(Protocol):
         """Do the same for records that were read in this transaction."""
         ...
 
-    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[Any] | None:
-        """Find which of some rows can have all of some words of ASCII in lower case, by the dialect's `row_key`.
+    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
+        """Find which of some rows can have a word of each of some clues, by the dialect's `row_key`.
 
         None when out of budget.
         """

@@ -106,6 +106,20 @@ def joined(parts: tuple[Expression, ...]) -> Expression | None:
     return And(flat)
 
 
+def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Expression:
+    """Say the same, or its negation, with `not` before leaves only: so each part tells by itself what must hold."""
+    match expression:
+        case And(parts) | Or(parts):
+            some = tuple(negated_at_leaves(part, is_negated=is_negated) for part in parts)
+            if isinstance(expression, Or) != is_negated:
+                return Or(some)
+            return And(tuple(each for part in some for each in conjuncts(part)))
+        case Not(part):
+            return negated_at_leaves(part, is_negated=not is_negated)
+        case _:
+            return Not(expression) if is_negated else expression
+
+
 def leaves(expression: Expression | None) -> Iterator[Leaf]:
     match expression:
         case None:

@@ -18,6 +18,7 @@ from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.writes.packing import COLUMNS
+from storage.search.clues import Clue
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
@@ -177,8 +178,8 @@ class SqliteSession:
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         return await unpacked(self, [record.seq for record in records])
 
-    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
-        return await can_have(self, where, words)
+    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
+        return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
         places: list[Row] = []

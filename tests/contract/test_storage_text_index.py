@@ -21,7 +21,7 @@ from storage.relational.reads.text_index import build, merge, tables
 from storage.relational.reads.text_index.tables import Cell, Segment
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
-from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
 from storage.search.index.segment import cells_with, has, part_of
 from storage.search.index.terms import term
 from storage.search.meaning import fulfils
@@ -153,8 +153,13 @@ SEARCHES: Final = (
     And((Text(Phrase(("x9",))), Text(Phrase(("beta_2",))))),
     And((Text(Phrase(("x9",))), Not(Text(Phrase(("alpha",)))))),
     Or((Text(Phrase(("own3end",))), Text(Phrase(("own99end",))))),
-    Substring(" RESET "),
-    Substring("wn3"),
+    Or((And((Text(Phrase(("x9",))), Text(Phrase(("alpha",))))), Text(Phrase(("own4end",))))),
+    And((Or((Text(Phrase(("own3end",))), Text(Phrase(("x9", "東", "京"))))), Not(Is("path", ("/plain",))))),
+    Not(Or((Not(Text(Phrase(("x9",)))), Text(Phrase(("alpha",)))))),
+    Or((Text(Phrase(("own8end",))), Like("path", ("/a/beta_2 ", "")))),
+    Or((Text(Phrase(("own8end",))), Has("body.said"), Is("method", ("PUT",)))),
+    Like("body.said", ("x9 ", "")),
+    Or((Substring(" RESET "), Substring("wn3"))),
     Is("header.x-thing", ("<none>",)),
     Like("path", ("/a/alpha ", "")),
 )

@@ -28,6 +28,7 @@ from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions,
 from storage.relational.session import Parameters, ReadBudget, Rows, State
 from storage.relational.slices import FIRST_SLICE, Range
 from storage.relational.sql import Dialect, Texts, Where, is_storable
+from storage.search.clues import Clue
 from storage.search.patterns import lower_ascii
 
 T = TypeVar("T")
@@ -138,8 +139,8 @@ class ClickhouseSession:
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         return await read_payloads(self, [record.seq for record in records])
 
-    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
-        return await can_have(self, where, words)
+    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
+        return await can_have(self, where, clues)
 
     async def _where(self, filter: Filter, first_parameter: int) -> Where | None:
         if not is_storable(filter.text or ""):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from storage.relational.session import Session, State
 from storage.relational.slices import Range
 from storage.relational.sql import DIMENSIONS, Where
+from storage.search.clues import Clue
 
 _ERROR_TYPE: Final = DIMENSIONS.index("error_type")
 _WINDOWS: Final = ("request_body", "request_tail", "response_body", "response_tail")
@@ -31,7 +32,7 @@ class _Told(NamedTuple):
 
     may_read_otherwise: bool
     has: Sequence[int]
-    """Whether each of the words is in one of them."""
+    """Whether each of the clues has a word in one of them."""
 
 
 def shown_bodies(state: State) -> str:
@@ -57,11 +58,11 @@ def text_condition(mark: str, seqs: Range, committed: str, state: State) -> str:
     return f"(ifNull(position(lower(path), {mark}), 0) > 0 OR error_type IN ({errors}) OR seq IN ({bodies}))"
 
 
-async def can_have(session: Session, where: Where, words: Sequence[bytes]) -> list[int] | None:
-    """Find which of some rows can have all words; see `Session.can_have`."""
-    texts = [word.decode() for word in words]
-    marks = [f"${len(where.parameters) + number}" for number in range(1, len(texts) + 1)]
-    sql = _telling("records", ("path", "query"), marks, "error_type <> 0", where.text)
+async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> list[int] | None:
+    """Find which of some rows can have a word of each clue; see `Session.can_have`."""
+    texts = [_wanted(clue) for clue in clues]
+    tests = [_test(clue, len(where.parameters) + number) for number, clue in enumerate(clues, 1)]
+    sql = _telling("records", ("path", "query"), tests, "error_type <> 0", where.text)
     rows = await session.fetch_part(sql, (*where.parameters, *texts))
     if not rows:
         return None if rows is None else []
@@ -69,10 +70,10 @@ async def can_have(session: Session, where: Where, words: Sequence[bytes]) -> li
     # Of most rows all neighbours are asked for, of few rows few.
     within = f"seq BETWEEN {min(told)} AND {max(told)} AND seq IN ({', '.join(map(str, told))})"
     shown = shown_bodies(await session.state())
-    marks = [f"${number}" for number in range(1, len(texts) + 1)]
+    tests = [_test(clue, number) for number, clue in enumerate(clues, 1)]
     for table, columns, also in (("heads", _HEADS, ""), ("bodies", _WINDOWS, f" AND {shown}")):
         condition = f"{within} AND {session.dialect.committed}{also}"
-        found = await session.fetch_part(_telling(table, columns, marks, "0", condition), texts)
+        found = await session.fetch_part(_telling(table, columns, tests, "0", condition), texts)
         if found is None:
             return None
         for seq, odd, *has in found:
@@ -80,8 +81,19 @@ async def can_have(session: Session, where: Where, words: Sequence[bytes]) -> li
     return [seq for seq, each in told.items() if _can_have(each)]
 
 
-def _telling(table: str, columns: Sequence[str], marks: Sequence[str], odd: str, where: str) -> str:
-    """Write the query what the texts of rows say of words: `seq`, whether they may read otherwise, and of each word."""
+def _wanted(clue: Clue) -> str:
+    """Write what is looked for: the word, or a pattern of the words."""
+    word = b"|".join(clue).decode()
+    return word if len(clue) == 1 else f"(?i){word}"
+
+
+def _test(clue: Clue, number: int) -> str:
+    """Write the condition that a column, which is left open, has what `_wanted` says, a parameter of some number."""
+    return f"positionCaseInsensitive({{0}}, ${number}) > 0" if len(clue) == 1 else f"match({{0}}, ${number})"
+
+
+def _telling(table: str, columns: Sequence[str], tests: Sequence[str], odd: str, where: str) -> str:
+    """Write the query what the texts of rows say of clues: `seq`, whether they may read otherwise, and of each clue."""
     odd = " OR ".join(
         (
             odd,
@@ -91,7 +103,7 @@ def _telling(table: str, columns: Sequence[str], marks: Sequence[str], odd: str,
             ),
         )
     )
-    each = [" OR ".join(f"positionCaseInsensitive({column}, {mark}) > 0" for column in columns) for mark in marks]
+    each = [" OR ".join(map(test.format, columns)) for test in tests]
     return f"SELECT seq, {', '.join(f'ifNull({text}, 0)' for text in (odd, *each))} FROM {table} WHERE {where}"
 
 

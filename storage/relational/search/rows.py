@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from storage.query import Filter
 from storage.record import Payload, Record
-from storage.relational.reads.text_index.narrow import words_of
 from storage.relational.search import condition
 from storage.relational.session import Rows, Session, Sifted
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
 from storage.relational.writes.packing import COLUMNS
-from storage.search.expression import Expression, needs_payload, needs_tools
+from storage.search.clues import clues_of
+from storage.search.expression import Expression, needs_payload, needs_tools, negated_at_leaves
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 
@@ -51,7 +51,7 @@ def filter_conditions(
         first_parameter: Number of the first parameter, for dialects that number them.
     """
     where = conditions(filter, ids, dialect, first_parameter=first_parameter)
-    wide = condition.widened(filter.where)
+    wide = None if filter.where is None else condition.widened(negated_at_leaves(filter.where))
     if where is None or wide is None:
         return where
     parameters: list[Any] = list(where.parameters)
@@ -73,7 +73,7 @@ class Sieve:
     @classmethod
     def of(cls, filter: Filter) -> "Sieve | None":
         """Make the sieve of a filter; None when its condition says everything."""
-        left = condition.unsaid(filter.where)
+        left = None if filter.where is None else condition.unsaid(negated_at_leaves(filter.where))
         return None if left is None else cls(left)
 
     async def pass_through(self, session: Session, where: Where) -> Rows | None:
@@ -83,9 +83,9 @@ class Sieve:
             session: To read from.
             where: The conditions on the rows, its parameters numbered from 1.
         """
-        wanted = words_of(self.search)
-        if wanted:
-            possible = await session.can_have(where, wanted)
+        clues = clues_of(self.search)
+        if clues:
+            possible = await session.can_have(where, clues)
             if not possible:
                 return possible
             where = _narrowed(where, possible, session.dialect, 1)

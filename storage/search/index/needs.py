@@ -10,9 +10,21 @@ from itertools import islice
 from typing import Final
 
 from storage.query import Filter
-from storage.search.expression import And, Expression, Is, Like, Or, Substring, Text
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    Is,
+    Like,
+    Or,
+    Substring,
+    Text,
+    negated_at_leaves,
+)
 from storage.search.index.terms import pairs, prefix_term, term
 from storage.search.phrase import MAX_TELLING, Phrase, telling
+from storage.search.spelling import are_spelled, is_spelled, name_words
 from storage.search.words import fold, words
 
 _INNER: Final = re.compile(r"(?<=[\x00-\x2f:-@\[-^`{-\x7f])[0-9A-Za-z_]+(?=[\x00-\x2f:-@\[-^`{-\x7f])")
@@ -35,21 +47,18 @@ class Any:
 
 
 NOTHING: Final = All()
-_TEXTS: Final = ("path", "query", "error_type")
-_HEADS: Final = ("header", "request_header", "response_header")
-"""Fields whose values are among the texts that the index is made of."""
 
 
 def need_of(filter: Filter) -> All:
     """Tell what records of a filter need."""
-    wanted = [] if filter.where is None else [expression_need(filter.where)]
+    wanted = [] if filter.where is None else [expression_need(negated_at_leaves(filter.where))]
     if filter.text:
         wanted.append(substring_need(filter.text))
     return joined(wanted)
 
 
 def expression_need(expression: Expression) -> All:
-    """Tell what records need that fulfil an expression."""
+    """Tell what records need that fulfil an expression, whose negations are at its leaves."""
     match expression:
         case And(parts):
             return joined(map(expression_need, parts))
@@ -59,11 +68,15 @@ def expression_need(expression: Expression) -> All:
             return phrase_need(phrase)
         case Substring(text):
             return substring_need(fold(text))
-        case Is(field, values) if _is_indexed(field) and all(map(str.isascii, values)):
+        case Is(field, values) if all(is_spelled(field, value) for value in values):
             phrases = map(Phrase.of, values)
-            return _either(NOTHING if phrase is None else phrase_need(phrase) for phrase in phrases)
-        case Like(field, parts) if _is_indexed(field):
-            return joined(map(substring_need, parts))
+            need = _either(NOTHING if phrase is None else phrase_need(phrase) for phrase in phrases)
+            return _name_need(field) if need == NOTHING else need
+        case Like(field, parts) if are_spelled(field, parts):
+            need = joined(map(substring_need, parts))
+            return _name_need(field) if need == NOTHING else need
+        case Is(field) | Like(field) | Has(field) | Between(field):
+            return _name_need(field)
         case _:
             return NOTHING
 
@@ -98,8 +111,8 @@ def _either(parts: Iterable[All]) -> All:
     return NOTHING if NOTHING in some else All(others=(Any(some),))
 
 
-def _is_indexed(field: str) -> bool:
-    return field in _TEXTS or field.partition(".")[0] in _HEADS
+def _name_need(field: str) -> All:
+    return All(frozenset(map(term, telling(name_words(field)))))
 
 
 def terms_of(need: All) -> frozenset[int]:

@@ -15,6 +15,7 @@ from storage.search.expression import (
     leaves,
     needs_payload,
     needs_tools,
+    negated_at_leaves,
 )
 
 A, B, C = Is("method", ("A",)), Like("header.x", ("b",)), Substring("c")
@@ -46,3 +47,13 @@ def test_what_is_needed() -> None:
     assert needs_payload(Between("body.n", 1, 2))
     assert needs_tools(Or((A, Is("tool", ("t",)))))
     assert not needs_tools(A)
+
+
+def test_negations_go_to_the_leaves() -> None:
+    """And and or change places under each, two of them cancel, and what must hold is found by itself."""
+    assert negated_at_leaves(A) == A
+    assert negated_at_leaves(Not(Not(A))) == A
+    assert negated_at_leaves(Not(Or((A, Not(B))))) == And((Not(A), B))
+    assert negated_at_leaves(Not(And((A, Or((B, C)))))) == Or((Not(A), And((Not(B), Not(C)))))
+    inner = Not(Or((B, Not(And((A, C))))))
+    assert conjuncts(negated_at_leaves(And((A, inner)))) == (A, Not(B), A, C)

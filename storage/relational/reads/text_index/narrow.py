@@ -1,11 +1,11 @@
 """Which of some rows can have words, told from what is stored of them without making records of them.
 
-Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most have
-not all of the words, and are done with. The others are cut into parts until rows are left: two thirds of the time of a
-search that looks into each row. A word of ASCII is looked for as bytes in any case; only text that may read
-otherwise than it is written (escaped, or not of ASCII alone) is read.
+Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most lack
+a word, or all alternatives to one, and are done with. The others are cut into parts until rows are left: two thirds of
+the time of a search that looks into each row. A word of ASCII is looked for as bytes in any case; only text that may
+read otherwise than it is written (escaped, or not of ASCII alone) is read.
 
-Invariant: no row is left out that has the words.
+Invariant: no row is left out that has a word of each clue (`storage.search.clues`).
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -23,8 +23,7 @@ import re2
 from storage.relational.blocks.payloads import inflate
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
-from storage.search.expression import Expression, Text, conjuncts
-from storage.search.phrase import telling
+from storage.search.clues import Clue
 from storage.search.words import decoded, fold, is_plain, readings
 
 _COLUMNS: Final = (
@@ -65,20 +64,13 @@ _heads_decoder: Final = msgspec.msgpack.Decoder(list[_Heads])
 _bodies_decoder: Final = msgspec.msgpack.Decoder(list[_Bodies])
 
 
-def words_of(search: Expression) -> tuple[bytes, ...]:
-    """List words of ASCII, or beginnings of some, that everything found has: of many the longest."""
-    leaves = (leaf for leaf in conjuncts(search) if isinstance(leaf, Text))
-    words = dict.fromkeys(word for leaf in leaves for word in leaf.phrase.words if word.isascii())
-    return tuple(word.encode() for word in telling(list(words)))
-
-
-async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes]) -> list[Any] | None:
-    """Find which rows can have all of some words, by the dialect's `row_key`; None when the budget ended the search.
+async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
+    """Find which rows can have a word of each clue, by the dialect's `row_key`; None when the budget ended the search.
 
     Args:
         session: To read from.
         where: The conditions on the rows, its parameters numbered from 1.
-        wanted: Words of ASCII in lower case.
+        clues: What the rows must have; one at least.
     """
     key = session.dialect.row_key
     columns = _COLUMNS if key == "seq" else f"{_COLUMNS}, {key}"
@@ -97,7 +89,7 @@ async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes])
         # Neighbours share blocks.
         blocks = {number: block for number, block in blocks.items() if number in numbers}
         frames = await session.blocks(sorted(numbers - blocks.keys()))
-        found += await session.aside(partial(_look, groups, blocks, frames, errors, wanted))
+        found += await session.aside(partial(_look, groups, blocks, frames, errors, clues))
     if key == "seq":
         return found
     keys = {row[_SEQ]: row[-1] for row in rows}
@@ -127,31 +119,31 @@ def _look(
     blocks: dict[int, bytes],
     frames: Iterable[tuple[int, bytes]],
     errors: Mapping[Any, str | None],
-    wanted: Sequence[bytes],
+    clues: Sequence[Clue],
 ) -> list[int]:
-    """Find which of some rows can have the words; blocks that were not inflated yet are added to those that were."""
+    """Find which of some rows can have a word of each clue; blocks that are inflated here are added to the others."""
     blocks.update((number, inflate(frame)) for number, frame in frames)
     found: list[int] = []
     for group in groups:
         texts = _Texts(group, blocks, errors)
-        found += [group[place][_SEQ] for place in _places(texts, 0, len(group), wanted)]
+        found += [group[place][_SEQ] for place in _places(texts, 0, len(group), clues)]
     return found
 
 
-def _places(texts: "_Texts", first: int, last: int, wanted: Sequence[bytes]) -> Iterator[int]:
-    """Find which of some rows, the last one excluded, can have the words."""
+def _places(texts: "_Texts", first: int, last: int, clues: Sequence[Clue]) -> Iterator[int]:
+    """Find which of some rows, the last one excluded, can have a word of each clue."""
     some = texts.between(first, last)
     if last - first == 1:
-        if _can_have(some, wanted):
+        if _can_have(some, clues):
             yield first
         return
     whole = b"\n".join(some)
-    has_all = all(_pattern(word).search(whole) for word in wanted)
+    has_all = all(_pattern(clue).search(whole) for clue in clues)
     if has_all or not is_plain(whole):
         # What has to be read otherwise than it is written is so once, row by row.
         width = (last - first + _WAYS - 1) // _WAYS if has_all else 1
         for start in range(first, last, width):
-            yield from _places(texts, start, min(start + width, last), wanted)
+            yield from _places(texts, start, min(start + width, last), clues)
 
 
 class _Texts:
@@ -194,29 +186,29 @@ def _values(decoder: Any, block: bytes | None, starts: Sequence[int], lengths: S
 
 
 @lru_cache(maxsize=64)
-def _pattern(word: bytes) -> re.Pattern[bytes]:
-    """Compile a pattern of google-re2 for a word of ASCII in any case: it takes half the time of `lower` and `in`."""
+def _pattern(clue: Clue) -> re.Pattern[bytes]:
+    """Compile a pattern of google-re2 for words of ASCII in any case: it takes half the time of `lower` and `in`."""
     options = re2.Options()
     options.case_sensitive = False
     options.encoding = re2.Options.Encoding.LATIN1
-    return cast("re.Pattern[bytes]", re2.compile(word, options))
+    return cast("re.Pattern[bytes]", re2.compile(b"|".join(clue), options))
 
 
-def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
+def _can_have(texts: Sequence[bytes], clues: Sequence[Clue]) -> bool:
     # Joined, they are looked at once: 0.92 of a whole search for a word that a thousandth has.
     whole = b"\n".join(texts)
-    missing = [word for word in wanted if not _pattern(word).search(whole)]
+    missing = [clue for clue in clues if not _pattern(clue).search(whole)]
     if not missing:
         return True
     return not is_plain(whole) and _can_read(texts, missing)
 
 
-def _can_read(texts: Iterable[bytes], missing: Sequence[bytes]) -> bool:
-    """Whether some words are in the readings of texts, each text by itself: they may be coded differently."""
+def _can_read(texts: Iterable[bytes], missing: Sequence[Clue]) -> bool:
+    """Whether words of some clues are in the readings of texts, each text by itself: they may be coded differently."""
     for text in texts:
         if not is_plain(text):
             read = [fold(reading) for reading in readings(decoded(text))]
-            missing = [word for word in missing if not any(word.decode() in reading for reading in read)]
+            missing = [clue for clue in missing if not any(word.decode() in each for each in read for word in clue)]
         if not missing:
             return True
     return False

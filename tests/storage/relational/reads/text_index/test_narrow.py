@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from storage.record import Body, Payload
 from storage.relational.blocks.payloads import NOWHERE, Packer
-from storage.relational.reads.text_index.narrow import _can_have, _look, words_of
-from storage.search.expression import And, Has, Not, Or, Text
-from storage.search.phrase import MAX_TELLING, Phrase
+from storage.relational.reads.text_index.narrow import _can_have, _look
+from storage.search.clues import Clue
+from storage.search.phrase import Phrase
 from storage.search.words import decoded, readings, words
 
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
@@ -27,24 +27,37 @@ def test_no_word_is_missed(first: str, second: str) -> None:
     texts = [first.encode(), second.encode()]
     had = {word for text in texts for reading in readings(decoded(text)) for word in words(reading) if word.isascii()}
     for wanted in (*([word] for word in had), sorted(had)):
-        assert _can_have(texts, [word.encode() for word in wanted])
+        assert _can_have(texts, [(word.encode(),) for word in wanted])
+        assert _can_have(texts, [(b"nowhere", *(word.encode() for word in wanted))] if wanted else [])
 
 
 def test_a_word_that_is_nowhere_is_told() -> None:
     """One of several is enough."""
     texts = [b"GET /alpha HTTP/1.1", b'{"said": "Beta"}']
-    assert _can_have(texts, [b"alpha", b"beta"])
-    assert not _can_have(texts, [b"alpha", b"gamma"])
-    assert not _can_have(["caf\u00e9 %41".encode()], [b"b"])
-    assert not _can_have([], [b"alpha"])
+    assert _can_have(texts, [(b"alpha",), (b"beta",)])
+    assert not _can_have(texts, [(b"alpha",), (b"gamma",)])
+    assert not _can_have(["caf\u00e9 %41".encode()], [(b"b",)])
+    assert not _can_have([], [(b"alpha",)])
+
+
+def test_one_of_alternatives_is_enough() -> None:
+    """Wherever it is, as it is written or as it reads; all of them must be missing."""
+    texts = [b"GET /alpha HTTP/1.1", b'{"said": "\\u0062eta"}']
+    for clue in ((b"gamma", b"alpha"), (b"beta", b"gamma"), (b"alpha", b"beta")):
+        assert _can_have(texts, [clue])
+        assert not _can_have(texts, [clue, (b"gamma", b"delta")])
 
 
 @given(
     st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.booleans(), st.sampled_from((0, 1, 2))), min_size=1, max_size=40),
-    st.lists(st.sampled_from(("a", "b", "k", "fi", "a_", "u0041", "nowhere")), min_size=1, max_size=2),
+    st.lists(
+        st.lists(st.sampled_from((b"a", b"b", b"k", b"fi", b"a_", b"u0041", b"nowhere")), min_size=1, max_size=2),
+        min_size=1,
+        max_size=2,
+    ),
 )
 def test_of_many_rows_those_are_told_that_are_told_one_by_one(
-    made: list[tuple[str, str, str, bool, int]], words_wanted: list[str]
+    made: list[tuple[str, str, str, bool, int]], wanted: list[list[bytes]]
 ) -> None:
     """However many are looked into at once, whether they have heads, bodies and errors or not, and others between."""
     packer = Packer(0)
@@ -59,11 +72,11 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
         alone.append([text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]])
     packer.finish()
     frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
-    wanted = [word.encode() for word in words_wanted]
+    clues: list[Clue] = [tuple(words) for words in wanted]
     for step in (1, 2):
         groups = [list(group) for _, group in groupby(rows[::step], itemgetter(4, 7))]
-        assert _look(groups, {}, frames, ERRORS, wanted) == [
-            seq for seq in range(0, len(rows), step) if _can_have(alone[seq], wanted)
+        assert _look(groups, {}, frames, ERRORS, clues) == [
+            seq for seq in range(0, len(rows), step) if _can_have(alone[seq], clues)
         ]
 
 
@@ -77,19 +90,9 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
         rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE))
     packer.finish()
     frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
-    assert _look([rows], {}, frames, ERRORS, [b"z"]) == [13]
-    assert _look([rows], {}, frames, ERRORS, [b"z", b"get"]) == [13]
-    assert _look([rows], {}, frames, ERRORS, [b"zz"]) == []
-
-
-def test_words_that_all_must_have() -> None:
-    """Of phrases that stand alone or are joined by and; those of other scripts are looked for later."""
-    reset, peer = Text(Phrase(("reset", "東"))), Text(Phrase(("pe",), is_prefix=True))
-    assert words_of(reset) == (b"reset",)
-    assert set(words_of(And((reset, peer, Not(Text(Phrase(("no",)))), Has("path"))))) == {b"reset", b"pe"}
-    assert words_of(Or((reset, peer))) == ()
-    many = Text(Phrase(tuple(f"w{number:03}" for number in range(900))))
-    assert len(words_of(And((many, many)))) == MAX_TELLING
+    assert _look([rows], {}, frames, ERRORS, [(b"z",)]) == [13]
+    assert _look([rows], {}, frames, ERRORS, [(b"z",), (b"get", b"put")]) == [13]
+    assert _look([rows], {}, frames, ERRORS, [(b"zz", b"zzz")]) == []
 
 
 @given(TEXTS, TEXTS)
