@@ -187,7 +187,21 @@ _LEAST_LIMIT_MS: Final = 250
 
 
 class Budget(ReadBudget):
-    """The budget of a read within a transaction."""
+    """The budget of a read within a transaction.
+
+    The limit of a statement is what was left of the budget when it was set, and set anew when a fifth of that is gone:
+    a search has hundreds of statements, and each setting is an answer to wait for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._limit_ms: int | None = None
+        """The limit that is set; None where that is not known."""
+
+    def another(self, seconds: float) -> "Budget":
+        """Make a budget for a part of the same transaction, which sets limits of its own."""
+        self._limit_ms = None
+        return Budget(seconds)
 
     async def fetch(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
@@ -198,11 +212,14 @@ class Budget(ReadBudget):
         rest_ms = int(self.rest_s * 1000)
         if rest_ms <= 0:
             return None
-        await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")
+        if self._limit_ms is None or rest_ms < max(self._limit_ms * 4 // 5, _LEAST_LIMIT_MS):
+            await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")
+            self._limit_ms = rest_ms
         rows = None
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
-        if rows is None or rest_ms < _LEAST_LIMIT_MS:
+        if rows is None or self._limit_ms < _LEAST_LIMIT_MS:
             # What is left of the budget would limit what is fetched outside of it, too, and its end is no error there.
             await connection.execute("ROLLBACK TO SAVEPOINT slice")
+            self._limit_ms = None
         return rows

@@ -130,7 +130,7 @@ class PostgresSession:
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
-        return type(self)(self.connection, self._names, self.known_counts, Budget(seconds))
+        return type(self)(self.connection, self._names, self.known_counts, self.budget.another(seconds))
 
     async def state(self) -> State:
         if self._state is None:

@@ -27,3 +27,28 @@ async def test_parts_of_the_first_query_are_not_limited(other: "asyncpg.Connecti
             assert await budget.fetch(other, "SELECT pg_sleep(0.01)", (), is_part=True) is not None
         assert await budget.fetch(other, "SELECT pg_sleep(0.01)", ()) is not None
         assert await budget.fetch(other, "SELECT 1", (), is_part=True) is None
+
+
+async def test_limits_are_set_now_and_then(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Not with each query, and anew where another budget may have set one, or the server has ended a query."""
+
+    async def limit(budget: Budget) -> str:
+        rows = await budget.fetch(other, "SELECT current_setting('statement_timeout')", ())
+        assert rows is not None
+        return str(rows[0][0])
+
+    async def is_set_anew(budget: Budget) -> bool:
+        await other.execute("SET LOCAL statement_timeout = 7777777")
+        return await limit(budget) != "7777777ms"
+
+    async with other.transaction():
+        budget = Budget(600.0)
+        assert await limit(budget) == "0"  # of the first query there is none
+        assert [await is_set_anew(budget) for _ in range(3)] == [True, False, False]
+        inner = budget.another(60.0)
+        await limit(inner)
+        assert [await is_set_anew(inner) for _ in range(2)] == [True, False]
+        assert [await is_set_anew(budget) for _ in range(2)] == [True, False]
+        await other.execute("SET LOCAL statement_timeout = 30")
+        assert await budget.fetch(other, SLOW, ()) is None
+        assert [await is_set_anew(budget) for _ in range(2)] == [True, False]
