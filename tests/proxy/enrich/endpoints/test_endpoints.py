@@ -103,7 +103,9 @@ def check(asked: list[Asked]) -> set[str | None]:
     return set(now)
 
 
-@pytest.mark.parametrize("count", [30_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "count", [30_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
 def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
     """REST, GraphQL, static files, WebDAV and a scanner: 99 of 100 requests, few endpoints, the same in any order."""
     asked = list(traffic(count))
