@@ -63,6 +63,22 @@ class WriterShown(Struct):
     is_full: bool
 
 
+class ReplicaShown(Struct):
+    """A copy of the store on one of several servers."""
+
+    host: str
+    name: str
+    version: str
+    state: str
+    """`whole`; `left_out`: neither written nor read until it has caught up; `away`; `unknown` without a coordinator."""
+    reason: str | None
+    """Why it is away."""
+    read_only: bool
+    waiting: int
+    """Steps it has still to take to be as the others are."""
+    delay_s: float
+
+
 class StoreShown(Struct):
     """Whether the store can be reached."""
 
@@ -71,6 +87,8 @@ class StoreShown(Struct):
     """Why not."""
     replaced: dict[str, int] | UnsetType = UNSET
     """How often an empty store took its place since the start: it was damaged, or its file was removed."""
+    replicas: list[ReplicaShown] | UnsetType = UNSET
+    """As of the last look; empty where the store is on one server."""
 
 
 class KeysShown(Struct):

@@ -2,8 +2,9 @@
 
 Strategy: some generated records are stored as a sidecar would, over one part of the days; the server then copies them
 part by part, with `seq`, id and times moved on, each copy with the commits it would have had. So 10 million rows take
-two minutes. Then everything in `bench.query_set` is asked some rounds. Beside milliseconds until the answer stands the
-CPU that the server took for it, which is the figure to look at on a busy machine.
+two minutes. Sums are made of all of it, as an idle sidecar does, unless `--no-sums`. Then everything in
+`bench.query_set` is asked some rounds. Beside milliseconds until the answer stands the CPU that the server took for it,
+which is the figure to look at on a busy machine.
 """
 
 import argparse
@@ -74,6 +75,15 @@ async def fill_server(address: Address, records: int, days: float) -> None:
     await link.close()
 
 
+async def add_up(address: Address) -> float:
+    """Make all sums, as a sidecar does that has nothing to store; answers how many seconds it took."""
+    began_s = time.perf_counter()
+    async with await ClickhouseStorage.open(address) as storage:
+        while not (await storage.add_sums()).is_done:
+            pass
+    return time.perf_counter() - began_s
+
+
 async def rest(link: Link) -> None:
     """Wait until the server has merged what it was given."""
     ends_at = time.monotonic() + _LIMIT_S
@@ -93,10 +103,14 @@ def cpu_s(server: Server) -> float:
 async def _run(options: argparse.Namespace, server: Server) -> None:
     address = Address.of(urlsplit(server.url(server.database())))
     await fill_server(address, options.records, options.days)
+    before_s = cpu_s(server)
+    sums_s = await add_up(address) if options.sums else 0.0
+    sums = {"s": round(sums_s, 1), "server_cpu_s": round(cpu_s(server) - before_s, 1)}
     results: dict[str, Asked] = {}
     async with await ClickhouseStorage.open(address) as storage:
         info = await storage.info()
-        print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, ms: p50, p95, CPU")
+        print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, sums {sums}")
+        print("ms: p50, p95, CPU of the server, whether complete")
         for name, query in (await queries(storage)).items():
             if options.only not in name:
                 continue
@@ -111,6 +125,8 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
         "machine": machine(),
         "engine": options.engine,
         "rows": info.rows,
+        "bytes_per_row": round(info.size_bytes / info.rows),
+        "sums": sums,
         "results": {
             name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
         },
@@ -124,6 +140,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
+    parser.add_argument(
+        "--sums", action=argparse.BooleanOptionalAction, default=True, help="make sums of all rows first"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
     parser.add_argument("--engine", choices=ENGINES, default="debian")

@@ -26,7 +26,7 @@ from typing import Any, Protocol, Self
 from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, SumStep, TextIndex, TextStep, Trimmed
-from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
+from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
 from storage.search.view import PutView, View
 
@@ -279,6 +279,10 @@ class Storage(Protocol):
 
     async def info(self) -> StorageInfo:
         """Describe the store to an operator."""
+        ...
+
+    async def replicas(self) -> list[Replica]:
+        """Ask each copy of the store how it is, in the order of the address; none where there is but one store."""
         ...
 
     async def close(self) -> None:

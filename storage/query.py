@@ -221,6 +221,40 @@ class StorageInfo:
     """Space taken, 0 when unknown."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A copy of the store on one of several servers, as an operator asks for it."""
+
+    host: str
+    """As in the address."""
+    name: str = ""
+    """Its own, which commits name; empty where it was not told."""
+    version: str = ""
+    """Of its server."""
+    reason: str = ""
+    """Why it does not answer; empty: it does."""
+    has_all: bool | None = None
+    """Whether it has everything that is committed: one that has not is neither written nor read. None: unknown."""
+    is_read_only: bool = False
+    """It takes no rows: it has no coordinator at present."""
+    waiting: int = 0
+    """Steps that its server has still to take to be as the others are."""
+    delay_s: float = 0.0
+    """How long what it still lacks has been there."""
+
+    @property
+    def state(self) -> str:
+        """One of `REPLICA_STATES`."""
+        if self.reason:
+            return "away"
+        if self.has_all is None:
+            return "unknown"
+        return "whole" if self.has_all else "left_out"
+
+
+REPLICA_STATES: Final = ("whole", "left_out", "away", "unknown")
+
+
 def path_spellings(text: str) -> list[str]:
     """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a b`."""
     encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")

@@ -21,6 +21,7 @@ from api.metrics.metrics import DURATIONS, Metrics, StoreStatus
 from api.metrics.otel_metrics import ExportStatus, otel_families
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
+from api.metrics.replica_metrics import replica_families
 from api.metrics.text_index_metrics import text_index_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
@@ -35,6 +36,7 @@ from proxy.collector.tail_offset import follow_tail
 from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
+from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.status import StatusView, process_ids, process_totals, worker_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
@@ -85,6 +87,7 @@ class ControlPlane:
     retention: Retention
     size_cap: SizeCap
     text_indexing: TextIndexing
+    replicas: ReplicaWatch
     keys: KeyPublisher
     builder: RecordBuilder
     endpoints: LearnedEndpoints
@@ -141,6 +144,7 @@ async def control_plane(
             "watch": plane.readiness.run(),
             "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(),
+            "replicas": plane.replicas.run(),
             "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
         }
         exporting = tasks.create_task(plane.export.run(), name="export")
@@ -224,10 +228,11 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     workers = Workers(sources.attached)
     waiting = partial(_waiting_records, sources, writer)
     text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
+    replicas = ReplicaWatch(storage)
     export = _build_export(settings, data, state, committed, writer)
     status = StatusView(
         settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing,
-        workers, keys, export,
+        replicas, workers, keys, export,
     )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
@@ -240,7 +245,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     plane = ControlPlane(
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
-        size_cap, text_indexing, keys, builder, endpoints, export, state.fanout, access_log,
+        size_cap, text_indexing, replicas, keys, builder, endpoints, export, state.fanout, access_log,
     )  # fmt: skip
     _measure(plane, state, places)
     return plane
@@ -252,6 +257,7 @@ def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
     metrics.watch_store(partial(_store_status, plane.writer, plane.retention, plane.size_cap, state))
     metrics.watch(lambda: process_families(process_totals(plane.sources, plane.workers, places)))
     metrics.watch(lambda: text_index_families(plane.text_indexing))
+    metrics.watch(lambda: replica_families(plane.replicas.seen))
     metrics.watch(lambda: otel_families({each.signal: _export_status(each) for each in plane.export.exporters}))
     metrics.watch(lambda: usage_families(process_ids(plane.workers)))
     metrics.watch(lambda: conversation_families(plane.builder.conversation_evictions))

@@ -16,6 +16,7 @@ from storage.clickhouse.address import Address
 from storage.clickhouse.cluster.opening import prepare
 from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.cluster.replicas import ClusterLink
+from storage.clickhouse.cluster.watching import look
 from storage.clickhouse.dictionary import Names
 from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.layout import check_layout, migrate
@@ -35,7 +36,7 @@ from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.journal import Turn
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIndex, TextStep, Trimmed
-from storage.query import Filter
+from storage.query import Filter, Replica
 from storage.record import Batch, Job, Position, ToolCall
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.store import RelationalStorage
@@ -163,6 +164,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
         return await self._read(lambda session: jobs.answers_of(session, record_id))
+
+    async def replicas(self) -> list[Replica]:
+        return await look(self._link) if isinstance(self._link, ClusterLink) else []
 
     async def retention(self) -> RetentionState:
         return await self._read(lambda session: measure.retention(session.link, session))

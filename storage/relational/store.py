@@ -12,7 +12,7 @@ from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, Top
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, SumStep, TextIndex, TextStep, bounded
-from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
+from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
 from storage.record import Job, Payload, Record, ToolCall
 from storage.relational.reads import (
     conversations,
@@ -165,6 +165,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def add_sums(self) -> SumStep:
         return SumStep(0, is_done=True)  # they are committed with the records
+
+    async def replicas(self) -> list[Replica]:
+        return []
 
     async def index_text(self) -> TextStep:
         return await self._indexer.step()

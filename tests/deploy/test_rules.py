@@ -174,6 +174,16 @@ CASES: Final = (
         *("9m", "10m", {"reason": "damaged"}, "a:8090 writes to a new store: the one before was damaged"),
     ),
     Case(
+        "SidelogReplicaLeftOut",
+        {
+            'sidelog_store_replicas{T, state="whole"}': "3x9 1x30",
+            'sidelog_store_replicas{T, state="left_out"}': "0x9 1x30",
+            'sidelog_store_replicas{T, state="away"}': "0x9 1x30",
+            'sidelog_store_replicas{T, state="unknown"}': "3x40",
+        },
+        *("19m", "20m", {}, "2 replicas of the store of a:8090 have not everything"),
+    ),
+    Case(
         "SidelogRetentionBehind",
         {"sidelog_retention_lag_seconds{T}": "3600x9 25200x90"},
         *("69m", "70m", {}, "a:8090 is 7h 0m 0s behind with deleting"),

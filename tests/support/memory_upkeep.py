@@ -2,6 +2,7 @@
 
 from storage.base import Kept
 from storage.purge import SumStep, TextIndex, TextStep
+from storage.query import Replica
 
 
 class NoUpkeep:
@@ -40,6 +41,10 @@ class NoUpkeep:
     async def keep(self, kept: Kept) -> None:
         """See `storage.base.Storage.keep`."""
         assert not kept
+
+    async def replicas(self) -> list[Replica]:
+        """See `storage.base.Storage.replicas`."""
+        return []
 
     async def erasing(self) -> int:
         """See `storage.base.Storage.erasing`."""

@@ -130,6 +130,26 @@ async def test_health_says_what_readiness_says(site: Site, ready: bool, reason: 
     await site.page.wait_for(".verdict-text", f"{reason[0].upper()}{reason[1:]}.")
 
 
+async def test_health_shows_replicas(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with what it is, and why where it is away; none where the store is on one server."""
+    await site.open("/health")
+    await site.page.wait_for(".facts", "Durability")
+    assert await site.page.evaluate("document.body.innerText.includes('Replica')") is False
+    of_all = {"version": "18.16.1", "reason": None, "read_only": False, "waiting": 0, "delay_s": 0.0}
+    replicas = [
+        {**of_all, "host": "a:8123", "name": "first", "state": "whole"},
+        {**of_all, "host": "b:8123", "name": "second", "state": "left_out", "waiting": 1234},
+        {**of_all, "host": "c:8123", "name": "", "state": "away", "reason": "c:8123: refused"},
+    ]
+    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "replicas": replicas}})
+    await site.open("/health")
+    await site.page.wait_for(".facts", "Replica first\nhas everything a:8123")
+    await site.page.wait_for(
+        ".facts", "Replica second\nleft out until it has caught up b:8123, 1\u202f234 steps to take"
+    )
+    await site.page.wait_for(".facts", "Replica c:8123\naway c:8123: refused")
+
+
 async def test_health_shows_the_export(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One panel a signal, with what is wrong; none without an export."""
     await site.open("/health")

@@ -275,9 +275,29 @@ export function store(status) {
           : ["Index of words", "off"],
         ["Durability", storage.durability],
         ["Queue", binary(storage.queue_max_bytes), "then the spool"],
+        ...(status.storage.replicas ?? []).map(replicaFact),
       ].filter(Boolean),
     ),
   );
+}
+
+const REPLICA_STATE = {
+  __proto__: null,
+  whole: "has everything",
+  left_out: "left out until it has caught up",
+  away: "away",
+  unknown: "no coordinator",
+};
+
+function replicaFact(replica) {
+  const word = REPLICA_STATE[replica.state] ?? replica.state;
+  const shown = replica.state === "whole" ? word : el("span", { class: "bad" }, word);
+  const behind = replica.waiting ? `, ${count(replica.waiting)} steps to take` : "";
+  return [
+    `Replica ${replica.name || replica.host}`,
+    shown,
+    replica.reason ?? `${replica.host}${behind}`,
+  ];
 }
 
 const waitingText = (records) => (records ? `${count(records)} records to come` : "");

@@ -15,6 +15,7 @@ from api.metrics.process_metrics import ProcessTotals
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Source, Sources
 from proxy.collector.watch.places import Places
+from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.logs import lines_dropped
@@ -61,6 +62,7 @@ class StatusView:
         retention: Retention,
         size_cap: SizeCap,
         text_indexing: TextIndexing,
+        replicas: ReplicaWatch,
         workers: Workers,
         keys: KeyPublisher,
         export: Export,
@@ -74,6 +76,7 @@ class StatusView:
         self._retention = retention
         self._size_cap = size_cap
         self._text_indexing = text_indexing
+        self._replicas = replicas
         self._workers = workers
         self._keys = keys
         self._export = export
@@ -128,6 +131,7 @@ class StatusView:
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
                 "replaced": deferred.replaced,
+                "replicas": self._replicas.describe(),
             },
             "keys": {"own_store": bool(self._settings.keys.url), "reason": self._keys.reason or None},
             "retention": describe_retention(self._retention, self._size_cap),

@@ -10,7 +10,8 @@ from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.register.changes import CHANGES
 from storage.errors import SchemaTooOld, StorageMisconfigured, StorageUnavailable
 
-_SHARDS: Final = "SELECT uniqExact(shard_num) FROM system.clusters WHERE cluster = $1"
+SHARDS: Final = "SELECT uniqExact(shard_num) FROM system.clusters WHERE cluster = $1"
+"""How many the cluster of a name has; 0: there is none."""
 
 
 async def prepare(link: ClusterLink, *, is_read_only: bool = False) -> int:
@@ -51,7 +52,7 @@ async def prepare(link: ClusterLink, *, is_read_only: bool = False) -> int:
 
 async def _check_cluster(link: Link) -> None:
     cluster = link.address.cluster
-    [(shards,)] = await link.fetch(_SHARDS, (cluster,), limit_s=LIMIT_S)
+    [(shards,)] = await link.fetch(SHARDS, (cluster,), limit_s=LIMIT_S)
     if not shards:
         raise StorageUnavailable(f"clickhouse: {link.hosts[0]} knows no cluster {cluster} (remote_servers)")
     if shards > 1:

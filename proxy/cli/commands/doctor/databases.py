@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from proxy.cli.commands.doctor.clock import check_skew
 from proxy.cli.commands.doctor.finding import Finding
+from proxy.cli.commands.doctor.replicas import check_replicas
 from storage.errors import StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
     address = Address.of(urlsplit(url))
     for host in address.hosts:
         yield from _check_clickhouse_host(name, address, host)
+    if address.cluster:
+        yield from check_replicas(name, address)
 
 
 def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import msgspec
 
 from api.health import StatusShown
 from proxy.collector.key_publisher import KeyPublisher
+from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.status import StatusView, process_ids, worker_totals
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.enrich.attribution import KeyIndex
@@ -41,7 +42,19 @@ async def view_of(plane: Collecting) -> StatusView:
     keys = KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex())
     export = Export(OtelSettings(), plane.store, INSTANCE, lambda: 0, None)
     return StatusView(
-        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers, keys, export
+        SETTINGS,
+        INSTANCE,
+        plane.sources,
+        plane.writer,
+        builder,
+        deferred,
+        retention,
+        cap,
+        words,
+        ReplicaWatch(plane.store),
+        workers,
+        keys,
+        export,
     )
 
 
@@ -73,7 +86,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         assert (shown["instance"], shown["draining"], shown["storage"]) == (
             INSTANCE,
             False,
-            {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}},
+            {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}, "replicas": []},
         )
         assert shown["keys"] == {"own_store": False, "reason": None}
         assert shown["configuration"]["routes"][0]["id"] == "shop"
