@@ -140,9 +140,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await views.delete_view(self._register, owner, name)
 
     async def add_sums(self) -> SumStep:
-        if self._link.address.cluster or not self._summing.is_due:
+        if not self._summing.is_due:
             return SumStep(0, is_done=True)
-        step = await self._summing.step(await self._commits.read(self._link))
+        server, known = await readable(self._link, self._commits)
+        step = await self._summing.step(known, server)
         if not step.is_done:
             self._commits.forget_sums()
         return step
@@ -215,7 +216,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def _sweep(self) -> None:
         server, known = await readable(self._link, self._commits)
         upkeep = known.upkeep
-        await sweep(server, upkeep.purge_floor_us, upkeep.purged_through_seq)
+        copies = self._link.copies if isinstance(self._link, ClusterLink) else None
+        await sweep(server, upkeep.purge_floor_us, upkeep.purged_through_seq, copies)
 
     async def vacuum(self) -> None:
         pass  # the server merges parts by itself

@@ -7,6 +7,7 @@ view of the journal. Rows are no view: version 18 reads all of it before the fir
 or bodies is read alone, few others are between two marks of the index.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
@@ -17,12 +18,14 @@ from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.reads.derived import DERIVED
 from storage.clickhouse.upkeep.erasures import ERASED
-from storage.clickhouse.upkeep.grids import GRIDS
+from storage.clickhouse.upkeep.grids import GRIDS, SUMMED
+from storage.clickhouse.upkeep.parts import await_quiet, delete
 from storage.clickhouse.upkeep.sums import CUBES, tables_of_sums
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
 from storage.clickhouse.writes.jobs import JOB_TYPES
 from storage.clickhouse.writes.journal import COMMITS
 from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
+from storage.errors import StorageUnavailable
 from storage.relational.time_ranges import DAY_US
 
 _NUMBERS: Final = {"seq": "Int64", "attempt": "UInt64"}
@@ -31,6 +34,7 @@ _RECORD_MARKS: Final = 1024
 _PAYLOAD_MARKS: Final = 128
 """Rows between two marks of heads and bodies."""
 _NAMES: Final = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+_REPLICA: Final = "SELECT replica_name FROM system.replicas WHERE database = currentDatabase() AND table = 'summed'"
 _MADE: Final = " IF NOT EXISTS "
 """Stands before the name of what a statement makes."""
 # Null where there is none: version 18 says 0 of the least of no numbers.
@@ -47,13 +51,16 @@ async def create(link: Link) -> Features:
     compressed = " CODEC(ZSTD(1))" if features.has_codecs else ""
     seq, place = "seq Int64 ALIAS record_seq", f"id Int64 ALIAS record_seq * {1 << PLACE_BITS} + place"
     existing = {name for (name,) in await over_tables(partial(link.fetch, _NAMES, limit_s=LIMIT_S))}
-    if not CUBES.keys() <= existing:
+    if link.address.cluster:
+        await _forget_lost_sums(link, existing)
+    elif not CUBES.keys() <= existing:
         # An empty table of sums in the place of a lost one would be believed.
         await link.execute("DROP TABLE IF EXISTS grids", limit_s=LIMIT_S)
         existing -= {"grids"}
     for statement in (
         COMMITS,
         GRIDS,
+        *((SUMMED,) if link.address.cluster else ()),
         DICTIONARY,
         _table("records", ROW_TYPES, "seq", *_derived(), marks=_RECORD_MARKS),
         _table("heads", _NUMBERS | _with_codec(HEAD_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
@@ -69,6 +76,16 @@ async def create(link: Link) -> Features:
         if statement.partition(_MADE)[2].split(maxsplit=1)[0] not in existing:
             await link.execute(made_for(link.address, statement), limit_s=LIMIT_S)
     return features
+
+
+async def _forget_lost_sums(link: Link, existing: Collection[str]) -> None:
+    """Note that a replica has no sums any more, before a table of them that was lost is made, and filled by others."""
+    if "summed" not in existing or all(table in existing for table in (*CUBES, "grids")):
+        return
+    [(replica,)] = await link.fetch(_REPLICA, limit_s=LIMIT_S)
+    await delete(link, "summed", "replica = $1", (replica,))
+    if not await await_quiet(link, LIMIT_S):
+        raise StorageUnavailable("clickhouse: a table of sums was lost, and the server does not forget what was in it")
 
 
 def _table(name: str, types: dict[str, str], key: str, *more: str, marks: int = 8192) -> str:

@@ -51,6 +51,10 @@ def prints(last: int) -> str:
         for table, key in _KEYS.items()
     ]
     queries.append(
+        "SELECT 'grids' AS name, count(), groupBitXor(hash) FROM (SELECT DISTINCT cityHash64(made) AS hash "
+        "FROM grids WHERE what = 'void')"
+    )
+    queries.append(
         "SELECT 'register_marks' AS name, count(), groupBitXor(cityHash64(kind, label, most)) FROM "
         "(SELECT kind, name AS label, max(value) AS most FROM register_marks GROUP BY kind, name)"
     )

@@ -87,6 +87,7 @@ class Commits:
         self._covered_erasures = -1
         """Of the store, before `_covered` was read."""
         self._covered_until = 0.0
+        self._covered_replica = ""
 
     def forget_sums(self) -> None:
         """Look for new sums at the next read."""
@@ -97,8 +98,10 @@ class Commits:
         known = await self._read_newer(link, self._known, replica)
         upkeep = known.upkeep
         # Whoever erases says so in the table of grids before it commits.
-        if self._covered_erasures != upkeep.erasures or self._clock() >= self._covered_until:
-            self._covered = covered(await read_grids(link))
+        is_same = self._covered_erasures == upkeep.erasures and self._covered_replica == replica
+        if not is_same or self._clock() >= self._covered_until:
+            self._covered = covered(await read_grids(link, replica))
+            self._covered_replica = replica
             self._covered_erasures, self._covered_until = upkeep.erasures, self._clock() + _SUMS_S
         return replace(known, all_sums=self._covered)
 

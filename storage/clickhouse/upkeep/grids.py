@@ -8,8 +8,10 @@ before any of its records is hidden: the sums of grids that it touches are *void
 Invariant: the sums of a grid that `covered` names are those of exactly the records of it that `Committed` shows. For a
 grid is read only where the store had as many erasures, when its sums were begun, as any erasure in it has by its
 number; and an erasure's number is higher than that of all states before it.
+Of replicas each reads only sums that `summed` says are whole on it, and commits of an erasure wait for its note.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -23,7 +25,7 @@ GRID_ROWS: Final = 100_000
 GRIDS: Final = """CREATE TABLE IF NOT EXISTS grids (
     first_seq Int64,
     last_seq Int64,
-    -- Number of the sums, of whoever makes them; 0 of an erasure.
+    -- Number of the sums, of whoever makes them; of an erasure one of the note.
     made UInt64,
     -- Of the store, when the sums were begun; the number of the erasure.
     erasures Int64,
@@ -31,6 +33,8 @@ GRIDS: Final = """CREATE TABLE IF NOT EXISTS grids (
     what String,
     noted_s Int64
 ) ENGINE = MergeTree ORDER BY (first_seq, last_seq, made)"""
+SUMMED: Final = "CREATE TABLE IF NOT EXISTS summed (made UInt64, replica String) ENGINE = MergeTree ORDER BY made"
+"""Which replicas of a cluster have all rows of the sums with a number."""
 BEGUN_S: Final = 120
 """How long a grid is left to whoever has begun it; sums that took longer do not count."""
 _INSERT: Final = "INSERT INTO grids SELECT $1, $2, $3, $4, $5, toInt64(toUnixTimestamp(now())) FROM system.one"
@@ -39,6 +43,7 @@ _IN_TIME: Final = (
     "WHERE made = $3 AND what = 'begun' AND toInt64(toUnixTimestamp(now())) - noted_s < $6) > 0"
 )
 _READ: Final = "SELECT first_seq, last_seq, made, erasures, what, toInt64(toUnixTimestamp(now())) - noted_s FROM grids"
+_WHOLE: Final = " WHERE what <> 'done' OR made IN (SELECT made FROM summed WHERE replica = $1)"
 _MAX_RUNS: Final = 64
 """Ranges without a gap that a condition names; of more, the newest are read from sums."""
 
@@ -87,9 +92,10 @@ class Covered:
 NOTHING_COVERED: Final = Covered()
 
 
-async def read_grids(link: Link) -> list[Grid]:
-    """Read the whole table."""
-    return [Grid(*row) for row in await link.fetch(_READ, limit_s=LIMIT_S)]
+async def read_grids(link: Link, replica: str = "") -> list[Grid]:
+    """Read the whole table; of a replica with a name, sums that are done only where it has all of them."""
+    sql, parameters = (f"{_READ}{_WHOLE}", (replica,)) if replica else (_READ, ())
+    return [Grid(*row) for row in await link.fetch(sql, parameters, limit_s=LIMIT_S)]
 
 
 async def note(link: Link, seqs: Range, made: int, erasures: int, what: str) -> None:
@@ -107,12 +113,18 @@ async def avoid(link: Link, seqs: Iterable[int], erasure: int, grid_rows: int) -
     """Make the sums void that an erasure with a number touches, before its records are hidden."""
     numbers = sorted({(seq - 1) // grid_rows for seq in seqs})
     for touched in _runs(Range(number * grid_rows + 1, (number + 1) * grid_rows) for number in numbers):
-        await note(link, touched, 0, erasure, "void")
+        await _avoid(link, touched, erasure)
 
 
 async def avoid_all(link: Link, erasure: int) -> None:
     """Make all sums void that there are."""
-    await note(link, Range(-MAX_INT, MAX_INT), 0, erasure, "void")
+    await _avoid(link, Range(-MAX_INT, MAX_INT), erasure)
+
+
+async def _avoid(link: Link, rows: Range, erasure: int) -> None:
+    number = secrets.randbits(63)
+    await note(link, rows, number, erasure, "void")
+    link.expect("grids", "made", [number])
 
 
 def covered(grids: Sequence[Grid]) -> Covered:

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from storage.clickhouse.cluster.replicas import Copy
+from storage.clickhouse.cluster.summed import is_avoided, note_made, note_whole, read_by_replicas, replica_of
 from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.features import Features
 from storage.clickhouse.link import LIMIT_S, Link
@@ -51,6 +53,8 @@ CUBES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]]] = {
 _LIMIT_S: Final = 60.0
 _SWEPT_S: Final = 2 * BEGUN_S
 """For how long nobody must have read sums that are deleted: what others have read of the grids is some seconds old."""
+_SWEPT_REPLICAS_S: Final = 86_400
+"""The same of replicas, whose clocks may differ."""
 _MARKS: Final = 1024
 """Rows between two marks of the index."""
 LOOK_S: Final = 5.0
@@ -92,21 +96,25 @@ class Summing:
         """Whether to look for a grid."""
         return self._clock() >= self._next_look
 
-    async def step(self, known: Committed) -> SumStep:
-        """Make the sums of one grid; see `storage.base.Storage.add_sums`."""
-        grids = await read_grids(self._link)
+    async def step(self, known: Committed, server: Link | None = None) -> SumStep:
+        """Make the sums of one grid on a server of the link; see `storage.base.Storage.add_sums`."""
+        server = server or self._link
+        await note_whole(self._link, server, tuple(CUBES))
+        grids = await read_grids(server, await replica_of(self._link, server))
         seqs = self._next(known, grids)
         if seqs is None:
             self._next_look = self._clock() + self._look_s
             return SumStep(0, is_done=True)
         made, erasures = secrets.randbits(63), known.upkeep.erasures
-        await note(self._link, seqs, made, erasures, "begun")
+        await note(server, seqs, made, erasures, "begun")
         for name, cube in CUBES.items():
-            await self._link.execute(
+            await server.execute(
                 _insert(name, *cube, where=f"{known.condition()} AND seq BETWEEN {seqs.first} AND {seqs.last}"),
                 (made,), limit_s=_LIMIT_S, settings=self._settings,
             )  # fmt: skip
-        await finish(self._link, seqs, made, erasures)
+        if not await is_avoided(self._link, seqs, erasures):
+            await note_made(self._link, server, made)
+            await finish(server, seqs, made, erasures)
         return SumStep(seqs.last - seqs.first + 1, is_done=False)
 
     def _next(self, known: Committed, grids: Sequence[Grid]) -> Range | None:
@@ -126,16 +134,27 @@ class Summing:
         return None
 
 
-async def sweep(link: Link, purge_floor_us: int, purged_through_seq: int) -> None:
-    """Delete sums that nobody reads any more: those of days below the floor at once, others in the server's time."""
+async def sweep(link: Link, purge_floor_us: int, purged_through_seq: int, copies: Sequence[Copy] | None = None) -> None:
+    """Delete sums that nobody reads any more: those of days below the floor at once, others in the server's time.
+
+    Args:
+        link: To the server that is asked.
+        purge_floor_us: Below it nothing is shown.
+        purged_through_seq: The same, by `seq`.
+        copies: All replicas; others are deleted where each of them tells that it does not read them.
+    """
     for table, partition, day in await link.fetch(_DAYS, limit_s=LIMIT_S):
         if (day + 1) * DAY_US <= purge_floor_us:
             await link.execute(f"ALTER TABLE {table} DROP PARTITION ID '{partition}'", limit_s=LIMIT_S)
-    grids = [grid for grid in await read_grids(link) if grid.age_s > _SWEPT_S]
-    counting = {grid.made for grid in covered(grids).grids if grid.last_seq > purged_through_seq}
+    swept_s = _SWEPT_S if copies is None else _SWEPT_REPLICAS_S
+    grids = [grid for grid in await read_grids(link) if grid.age_s > swept_s]
+    read = covered(grids).grids if copies is None else await read_by_replicas(copies)
+    if read is None:
+        return
+    counting = {grid.made for grid in read if grid.last_seq > purged_through_seq}
     spent = {grid.made for grid in grids if grid.what != "void"} - counting
     if len(spent) >= _SWEPT_GRIDS:
-        for table in (*CUBES, "grids"):
+        for table in (*CUBES, "grids", *(() if copies is None else ("summed",))):
             await delete(link, table, "made IN $1", (sorted(spent),))
 
 
