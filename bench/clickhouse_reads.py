@@ -25,6 +25,7 @@ from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.link import Link
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.tables import create
+from storage.errors import StorageUnavailable
 from storage.record import now_us
 from tests.support.clickhouse import ENGINES, Server, own_server
 
@@ -107,6 +108,7 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
     sums_s = await add_up(address) if options.sums else 0.0
     sums = {"s": round(sums_s, 1), "server_cpu_s": round(cpu_s(server) - before_s, 1)}
     results: dict[str, Asked] = {}
+    failed: dict[str, str] = {}
     async with await ClickhouseStorage.open(address) as storage:
         info = await storage.info()
         print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, sums {sums}")
@@ -115,7 +117,12 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
             if options.only not in name:
                 continue
             before_s = cpu_s(server)
-            answer = await measure(query, options.rounds)
+            try:
+                answer = await measure(query, options.rounds)
+            except StorageUnavailable as error:
+                failed[name] = str(error)
+                print(f"{name:48} {error}", flush=True)
+                continue
             used_ms = round((cpu_s(server) - before_s) * 1000 / options.rounds, 1)
             results[name] = Asked(answer, used_ms)
             print(f"{name:48} {answer.p50_ms:9} {answer.p95_ms:9} {used_ms:9}  {answer.complete}", flush=True)
@@ -127,6 +134,7 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
         "rows": info.rows,
         "bytes_per_row": round(info.size_bytes / info.rows),
         "sums": sums,
+        "failed": failed,
         "results": {
             name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
         },
