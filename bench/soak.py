@@ -237,18 +237,24 @@ class World:
         while True:
             for path in LOOKS:
                 await asyncio.sleep(LOOK_EVERY_S)
-                async with self.session.get(self.sidelog.admin_url + path, headers=self._token()) as answer:
-                    await answer.read()
-                    if answer.status != 200:
-                        self.failures[f"{path}: {answer.status}"] += 1
+                try:
+                    async with self.session.get(self.sidelog.admin_url + path, headers=self._token()) as answer:
+                        await answer.read()
+                        if answer.status != 200:
+                            self.failures[f"{path}: {answer.status}"] += 1
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self.failures[f"{path}: {type(error).__name__}"] += 1
 
     async def tail(self) -> None:
         """Follow new records all the time."""
         url, forever = self.sidelog.admin_url + "/api/records/stream", aiohttp.ClientTimeout(total=None)
         while True:
-            async with self.session.get(url, headers=self._token(), timeout=forever) as answer:
-                async for line in answer.content:
-                    self.tailed += line.startswith(b"data:")
+            try:
+                async with self.session.get(url, headers=self._token(), timeout=forever) as answer:
+                    async for line in answer.content:
+                        self.tailed += line.startswith(b"data:")
+            except aiohttp.ClientError as error:
+                self.failures[f"tail: {type(error).__name__}"] += 1
             self.failures["tail ended"] += 1
 
     def _token(self) -> dict[str, str]:
