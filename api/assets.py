@@ -34,6 +34,8 @@ class Asset:
     content: bytes
     media_type: str
     etag: str
+    imports: tuple[str, ...] = ()
+    """Modules that a script needs, by their path below the UI's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,7 @@ class Assets:
         found: dict[str, None] = dict.fromkeys(modules)
         rest = list(found)
         for name in rest:
-            for imported in _IMPORT.findall(self.files[name].content):
-                module = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported.decode()))
+            for module in self.files[name].imports:
                 if module not in found:
                     found[module] = None
                     rest.append(module)
@@ -70,7 +71,8 @@ def load_assets() -> Assets:
     files: dict[str, Asset] = {}
     version = hashlib.sha256()
     for name, file in sorted(_files(resources.files("api.ui"), ""), key=itemgetter(0)):
-        files[name] = asset = _asset(file.read_bytes(), posixpath.splitext(name)[1])
+        content = file.read_bytes()
+        files[name] = asset = _asset(content, posixpath.splitext(name)[1], _imports(name, content))
         version.update(f"{name} {asset.etag}\n".encode())
     return Assets(files, version.hexdigest()[:12])
 
@@ -85,5 +87,11 @@ def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]
             yield name, entry
 
 
-def _asset(content: bytes, ending: str) -> Asset:
-    return Asset(content=content, media_type=TYPES[ending], etag=hashlib.sha256(content).hexdigest()[:32])
+def _imports(name: str, content: bytes) -> tuple[str, ...]:
+    folder = posixpath.dirname(name)
+    return tuple(posixpath.normpath(posixpath.join(folder, each.decode())) for each in _IMPORT.findall(content))
+
+
+def _asset(content: bytes, ending: str, imports: tuple[str, ...] = ()) -> Asset:
+    etag = hashlib.sha256(content).hexdigest()[:32]
+    return Asset(content=content, media_type=TYPES[ending], etag=etag, imports=imports)
