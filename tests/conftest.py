@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.contract import clickhouse
+from tests.contract import clickhouse, sample
 
 # How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
 settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,6 +46,7 @@ LONG: Final = ("e2e", "ui", "openapi", "contract")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that all processes of a run end at the same time."""
     clickhouse.mark(items)
+    sample.mark(items)
     tests = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+import pytest
+
 from storage.base import Storage
 from storage.clickhouse.address import Address as ClickhouseAddress
 from storage.clickhouse.store import ClickhouseStorage
@@ -90,3 +92,10 @@ USUAL = tuple(wide(backend) if backend.name == "memory" else backend for backend
 
 JUDGED = USUAL[1:]
 """Those with figures and searches of their own: the model would be judged by itself."""
+
+
+def backend_of(item: pytest.Item) -> Backend | None:
+    """Return the backend that a test runs over, if it is one of the contract."""
+    call = getattr(item, "callspec", None)
+    values = () if call is None else call.params.values()
+    return next((value for value in values if isinstance(value, Backend)), None)

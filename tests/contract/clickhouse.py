@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.contract.backends import Backend
+from tests.contract.backends import backend_of
 
 SAMPLE: Final = frozenset({"test_storage.py"})
 """Files that `make test` runs over Debian's server, too."""
@@ -35,7 +35,7 @@ def mark(items: list[pytest.Item]) -> None:
     """Mark the tests over ClickHouse."""
     asked: Counter[tuple[str, str]] = Counter()
     for item in items:
-        backend = _backend_of(item)
+        backend = backend_of(item)
         if backend is None or backend.kind != "clickhouse":
             continue
         if item.path.name not in SAMPLE or backend.name != "clickhouse":
@@ -46,9 +46,3 @@ def mark(items: list[pytest.Item]) -> None:
             if asked[backend.name, test] % SAMPLED or test.rpartition("::")[2] in TALKATIVE or is_elsewhere:
                 item.add_marker(pytest.mark.wide)
             asked[backend.name, test] += 1
-
-
-def _backend_of(item: pytest.Item) -> Backend | None:
-    call = getattr(item, "callspec", None)
-    values = () if call is None else call.params.values()
-    return next((value for value in values if isinstance(value, Backend)), None)

@@ -1,0 +1,32 @@
+"""Which cases of the contract `make test` leaves to `make wide`: of tests of many, two of three over some backends.
+
+SQLite, the backend of every start, is asked all of them always. Which ones is decided by the sum of their names: every
+third in their order would often be the same value of the innermost parameter.
+"""
+
+import zlib
+from typing import Final
+
+import pytest
+
+from tests.contract.backends import backend_of
+
+SAMPLED: Final = ("model", "postgres")
+"""Backends that a sample is asked of."""
+MANY: Final = 12
+"""Cases of one test over one backend."""
+ONE_IN: Final = 3
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Mark what `make wide` asks."""
+    cases: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        backend = backend_of(item)
+        if backend is not None and backend.name in SAMPLED:
+            cases.setdefault((backend.name, item.nodeid.partition("[")[0]), []).append(item)
+    for of_one_test in cases.values():
+        if len(of_one_test) >= MANY:
+            for item in of_one_test[1:]:
+                if zlib.crc32(item.nodeid.encode()) % ONE_IN:
+                    item.add_marker(pytest.mark.wide)
