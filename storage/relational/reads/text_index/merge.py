@@ -71,8 +71,8 @@ async def keep_segment(session: Session, run: Run, size_bytes: int) -> bool:
     """Put the segment, whose parts are written, in the place of its cells."""
     if not await _is_there(session, run):
         return False
-    starts = tuple(rows.first for rows in run.cells)
-    await add_segment(session, Segment(run.whole, starts), run.newest_body_us, size_bytes)
+    offsets = [rows.first - run.whole.first for rows in run.cells]
+    await add_segment(session, Segment(run.whole, offsets), run.newest_body_us, size_bytes)
     return True
 
 

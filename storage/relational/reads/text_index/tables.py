@@ -37,13 +37,23 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Segment:
     rows: Range
-    starts: tuple[int, ...]
-    """The first row of each cell."""
+    offsets: Sequence[int]
+    """Of the first row of each cell from that of the segment: a search reads those of all, and asks for few."""
 
     def cell(self, number: int) -> Range:
         """Return the rows of a cell."""
-        last = self.starts[number + 1] - 1 if number + 1 < len(self.starts) else self.rows.last
-        return Range(self.starts[number], last)
+        first, end = self.rows.first, number + 1
+        last = first + self.offsets[end] - 1 if end < len(self.offsets) else self.rows.last
+        return Range(first + self.offsets[number], last)
+
+    def cells(self, mask: int) -> list[Range]:
+        """Return the rows of the cells whose bits are set, in order."""
+        found = []
+        while mask:
+            lowest = mask & -mask
+            found.append(self.cell(lowest.bit_length() - 1))
+            mask ^= lowest
+        return found
 
 
 async def covered(session: Session, within: Range) -> list[Range]:
@@ -60,7 +70,7 @@ async def read_segments(session: Session, within: Range) -> list[Segment]:
     """Read what of the segments is read at once, in order."""
     sql = f"SELECT first_seq, last_seq, starts {_overlapping(session, 'text_segments')} ORDER BY first_seq"
     rows = await session.fetch(sql, _ends(within))
-    return [Segment(Range(first, last), _starts(first, starts)) for first, last, starts in rows]
+    return [Segment(Range(first, last), array("Q", bytes(offsets))) for first, last, offsets in rows]
 
 
 async def read_cells(session: Session, within: Range) -> list[Cell]:
@@ -103,8 +113,7 @@ async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int,
 
 async def add_segment(session: Session, segment: Segment, newest_body_us: int, size_bytes: int) -> None:
     """Put a segment, whose parts are there, in the place of its cells."""
-    offsets = array("Q", (start - segment.rows.first for start in segment.starts)).tobytes()
-    rows = segment.rows
+    rows, offsets = segment.rows, array("Q", segment.offsets).tobytes()
     sql = f"DELETE FROM {_table(session, 'text_cells')} WHERE first_seq >= {{}} AND last_seq <= {{}}"
     mark = session.dialect.placeholder
     await session.execute_many(sql.format(mark(1), mark(2)), [(rows.first, rows.last)])
@@ -202,7 +211,3 @@ def _ends(within: Range) -> tuple[int, int, int]:
 
 def _marks(session: Session, count: int) -> str:
     return ", ".join(session.dialect.placeholder(number) for number in range(1, count + 1))
-
-
-def _starts(first_seq: int, offsets: bytes) -> tuple[int, ...]:
-    return tuple(first_seq + offset for offset in array("Q", bytes(offsets)))

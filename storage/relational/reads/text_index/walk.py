@@ -116,8 +116,7 @@ class Slices:
 
 
 def _told(segment: Segment, need: All, found: dict[int, int]) -> list[Range]:
-    mask = cells_of(need, found, (1 << len(segment.starts)) - 1)
-    return [segment.cell(number) for number in range(len(segment.starts)) if mask >> number & 1]
+    return segment.cells(cells_of(need, found, (1 << len(segment.offsets)) - 1))
 
 
 def _between(covered: Sequence[Range], whole: Range) -> list[Range]:
