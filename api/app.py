@@ -13,8 +13,9 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, conversations, erase, keys, login, messages, records, top, views
+from api.native import aggregates, conversations, erase, keys, login, messages, records, views
 from api.native.files import export
+from api.native.groups import top
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of

@@ -23,9 +23,11 @@ from api.http.params import (
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
-from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, top, views
+from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, views
 from api.native.files import csv_rows
-from storage.aggregates import FACETS, TOP_FIELDS
+from api.native.groups import top
+from api.native.groups.names import GROUPS, OTHER_NAMES
+from storage.aggregates import FACETS
 from storage.record import LEVELS, ToolStatus
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS
 
@@ -136,9 +138,10 @@ COLUMNS: Final = FIELDS | {
     "examples": ["started_at,status,path,body.user.id"],
 }
 GROUPED_BY: Final[Schema] = {
-    "anyOf": [one_of(*TOP_FIELDS), {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"}],
+    "anyOf": [one_of(*GROUPS, *OTHER_NAMES), {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"}],
     "default": "endpoint",
-    "description": "a field, a header, or a place in JSON bodies",
+    "description": "a field, a header, or a place in JSON bodies; `tool` counts calls of MCP tools, for which no other "
+    "filter holds than since, until, key and tool",
     "examples": ["header.x-tenant"],
 }
 RESUME: Final[dict[str, Schema]] = {"lastEventId": whole()}

@@ -148,9 +148,9 @@ def top(
         str,
         Option(
             metavar="FIELD",
-            help="endpoint (default), path, client_ip, user_agent, key, user, status, outcome, error, method, host, "
-            "model, provider, route, service, project, container, client, instance, a header (header.x-tenant) or a "
-            "place in a JSON body (body.user.id).",
+            help="endpoint (default), path, ip, ua, key, user, status, outcome, error, method, host, model, provider, "
+            "tool (calls of MCP tools), route, service, project, container, client, instance, a header "
+            "(header.x-tenant) or a place in a JSON body (body.user.id).",
         ),
     ] = "",
     sort: Annotated[

@@ -11,6 +11,7 @@ import { fieldText, isField } from "./fields.js";
 
 const ROWS = 200;
 const OTHER = "…";
+const TOOL = "tool";
 const FIELDS = [
   ["", "Not grouped"],
   ["endpoint", "By endpoint"],
@@ -26,6 +27,7 @@ const FIELDS = [
   ["host", "By host"],
   ["model", "By model"],
   ["provider", "By provider"],
+  ["tool", "By MCP tool"],
   ["route", "By route"],
   ["service", "By service"],
   ["project", "By project"],
@@ -109,17 +111,18 @@ export async function showGroups(host, parameters, filter, signal) {
   );
 }
 
-function noteOf({ values, seen, complete, rows }) {
+function noteOf({ by, values, seen, complete, rows }) {
   const more = values > rows.length ? `, the ${count(rows.length)} most frequent are shown` : "";
   const part = complete
     ? ""
-    : ": only the newest were looked at, for there was no more time; a filter or a shorter period shows all";
-  return `${countOf(values, "group")} of ${countOf(seen, "request")}${more}${part}`;
+    : ": only the newest were looked at, for there are too many; a filter or a shorter period shows all";
+  return `${countOf(values, "group")} of ${countOf(seen, by === TOOL ? "call" : "request")}${more}${part}`;
 }
 
 function tableOf({ rows, by }, open) {
   const hasCost = rows.some((row) => row.cost_usd > 0);
-  const names = ["Requests", "Share", "4xx", "5xx", "p50", "p95", "Bytes in", "Bytes out"];
+  const counts = by === TOOL ? ["Calls", "Share", "Failed"] : ["Requests", "Share", "4xx", "5xx"];
+  const names = [...counts, "p50", "p95", "Bytes in", "Bytes out"];
   const label = FIELDS.find(([name]) => name === by)?.[1].replace(/^By (.)/, (_, first) =>
     first.toUpperCase(),
   );
@@ -128,7 +131,15 @@ function tableOf({ rows, by }, open) {
   );
   const body = rows.length
     ? rows.map((row) => rowOf(row, by, hasCost, open))
-    : el("tr", {}, el("td", { colspan: heads.length, class: "unit" }, "No requests match"));
+    : el(
+        "tr",
+        {},
+        el(
+          "td",
+          { colspan: heads.length, class: "unit" },
+          by === TOOL ? "No calls match" : "No requests match",
+        ),
+      );
   return el(
     "table",
     { class: "groups", id: "groups" },
@@ -150,7 +161,7 @@ function rowOf(row, by, hasCost, open) {
     el("td", { class: "name", title }, shown),
     figure(count(row.exchanges)),
     figure(quantity(percent(row.share, 1))),
-    failed(row, "client_errors", "warn"),
+    by !== TOOL && failed(row, "client_errors", "warn"),
     failed(row, "server_errors", "error"),
     latency(row.duration_ms.p50),
     latency(row.duration_ms.p95),

@@ -10,6 +10,7 @@ from proxy.process.terminal import visible_line
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
+_TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _WHY: Final = {
     "known": '""',
     "absent": "–",
@@ -101,32 +102,33 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
         say_json(found)
         return 0
     if not found["rows"]:
-        say("no requests")
+        say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
         return 0
     _print_top(found)
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
         say(f"\n{hidden:,} more; --limit shows them.")
     if not found["complete"]:
-        say(f"\nThe query ran out of time: only the newest {found['seen']:,} requests are counted.")
+        what = "calls" if found["by"] == "tool" else "requests"
+        say(f"\nThere are too many for one answer: only the newest {found['seen']:,} {what} are counted.")
     return 0
 
 
 def _print_top(found: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    rows = found["rows"]
+    rows, is_tools = found["rows"], found["by"] == "tool"
     has_cost = any(row["cost_usd"] for row in rows)
     table = Table(box=None, pad_edge=False)
     table.add_column(visible_line(found["by"]), no_wrap=True, overflow="ellipsis", min_width=16)
-    for title in (*_TOP_TITLES, *(["cost"] if has_cost else [])):
+    for title in (*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if has_cost else [])):
         table.add_column(title, justify="right")
     for row in rows:
         title = visible_line(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
         cells = [
             f"{row['exchanges']:,}",
             f"{row['share']:.1%}",
-            _share(row, "client_errors"),
+            *([] if is_tools else [_share(row, "client_errors")]),
             _share(row, "server_errors"),
         ]
         cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]

@@ -37,3 +37,18 @@ def test_a_cost_that_is_not_there_is_no_amount(capsys: pytest.CaptureFixture[str
 
     assert stats.run_top(Costs(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
     assert [row.split()[-1] for row in capsys.readouterr().out.splitlines()] == ["cost", "$0.0480", "–"]
+
+
+def test_calls_of_tools_fail_without_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    """One share of failures in the place of two, and words for calls where only the newest are counted."""
+
+    class Tools(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            rows = [{**ROW, "value": "search", "exchanges": 50, "server_errors": 1}]
+            return {"by": "tool", "rows": rows, "values": 1, "complete": False, "seen": 5000}
+
+    assert stats.run_top(Tools(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    title, row, _, note = capsys.readouterr().out.splitlines()
+    assert title.split() == ["tool", "calls", "share", "failed", "p50", "p95", "bytes", "out"]
+    assert row.split() == ["search", "50", "100.0%", "2.0%", "1.0", "ms", "2.0", "ms", "9"]
+    assert "only the newest 5,000 calls are counted" in note

@@ -4,7 +4,7 @@ A group is also made of a header, or of a place in JSON bodies: `by=header.x-ten
 all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
 store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
 the period of that length before it, and `buckets` for the requests of each over time, except of headers and places in
-bodies, which take long to be read. `sort` says what is most first.
+bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of MCP tools are counted instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,14 @@ from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, re
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
+from api.native.groups.names import TOOL, read_group
+from api.native.groups.tools import top_tools
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
+from storage.base import Storage
 from storage.query import Filter
-from storage.search.cell import State, is_cell_field
+from storage.search.cell import State
+from storage.tools import ToolStorage
 
 TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
 Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
@@ -42,7 +46,10 @@ class BeforeShown(ApiObject):
 
 
 class TopRowShown(ApiObject):
-    """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints."""
+    """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints.
+
+    By `tool`, calls are counted: `exchanges` are calls, `server_errors` those that failed.
+    """
 
     value: str | None
     state: State
@@ -92,16 +99,7 @@ async def endpoints(request: web.Request) -> web.Response:
 async def top(request: web.Request) -> web.Response:
     """List the values that most requests of a filter have in one field."""
     refuse_unknown(request.query, TOP_PARAMETERS | {"by"})
-    return await _top(request, _read_by(request.query))
-
-
-def _read_by(query: Query) -> str:
-    by = query.get("by") or "endpoint"
-    if by not in TOP_FIELDS and not is_cell_field(by):
-        raise BadParameter(
-            "by", by, f"one of {', '.join(TOP_FIELDS)}, or a field such as header.x-tenant, body.user.id"
-        )
-    return by
+    return await _top(request, read_group("by", request.query.get("by") or "endpoint"))
 
 
 async def _top(request: web.Request, by: str) -> web.Response:
@@ -111,7 +109,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
     now_us = services.now_us()
     filter = read_filter(query, now_us)
     sort = read_choice(query, "sort", SORTS, "requests")
-    found = await services.storage.top(filter, by)
+    found = await _added_up(services.storage, filter, by)
     rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
     before = await _read_before(request, filter, by, now_us) if found.complete else None
     known = {} if before is None else {row.names: row for row in before.rows}
@@ -130,6 +128,10 @@ async def _top(request: web.Request, by: str) -> web.Response:
         for row, row_shown in zip(rows, shown.rows, strict=False):
             row_shown.series = series.counts.get(row.names, [])
     return json_response(shown)
+
+
+async def _added_up(storage: Storage, filter: Filter, by: str) -> Top:
+    return await (top_tools(cast(ToolStorage, storage), filter) if by == TOOL else storage.top(filter, by))
 
 
 def _latency(name: str) -> Callable[[TopRow], int]:
@@ -157,7 +159,7 @@ async def _read_before(request: web.Request, filter: Filter, by: str, now_us: in
     earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
     if earlier is None:
         return None
-    found = await services_of(request).storage.top(earlier, by)
+    found = await _added_up(services_of(request).storage, earlier, by)
     return found if found.seen and found.complete else None
 
 
@@ -185,7 +187,7 @@ def _before(filter: Filter, now_us: int) -> Filter | None:
 
 
 def _state_of(row: TopRow, by: str, value: str | None) -> State:
-    if by in TOP_FIELDS:
+    if by in TOP_FIELDS or by == TOOL:
         return "absent" if value is None else "known"
     return cast(State, row.names[1])
 

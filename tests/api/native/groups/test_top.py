@@ -145,3 +145,18 @@ async def test_endpoints_of_today_have_the_sums_of_before(
     assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("/{name}", 2)]
     found = await ask(client, f"/api/endpoints?{RANGE}&buckets=2")
     assert [(row["value"], row["series"]) for row in found["rows"]] == [("/a/{id}", [4, 0]), ("/{name}", [2, 0])]
+
+
+@pytest.mark.parametrize(("name", "field"), [("ua", "user_agent"), ("ip", "client_ip"), ("error_type", "error")])
+async def test_a_field_has_the_names_it_has_in_a_search(client: Client, world: World, name: str, field: str) -> None:
+    """As the search language calls it, and as a parameter does; the answer names the field."""
+    await fill(world)
+    assert await ask(client, f"/api/top?by={name}") == await ask(client, f"/api/top?by={field}")
+    assert (await ask(client, f"/api/top?by={name}"))["by"] == field
+
+
+async def test_a_field_that_is_none_lists_those_there_are(client: Client) -> None:
+    """In the words of the API's other errors."""
+    found = await ask(client, "/api/top?by=usr", status=400)
+    assert "endpoint, path, client_ip" in found["detail"]
+    assert "tool" in found["detail"]

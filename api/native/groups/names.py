@@ -1,0 +1,30 @@
+"""What requests can be grouped by, and how a reader may call it. Pure."""
+
+from typing import Final
+
+from api.http.errors import BadParameter
+from api.http.search.words import ALIASES
+from storage.aggregates import TOP_FIELDS
+from storage.search.cell import is_cell_field
+
+TOOL: Final = "tool"
+"""MCP tools: calls of them are counted, not requests."""
+GROUPS: Final = (*TOP_FIELDS, TOOL)
+OTHER_NAMES: Final = {word: name for name, word in ALIASES.items() if name in TOP_FIELDS} | {
+    name: word for name, word in ALIASES.items() if word in TOP_FIELDS
+}
+"""As the search language calls them, or the API's parameters."""
+
+
+def read_group(parameter: str, text: str) -> str:
+    """Return what to group by, by its own name.
+
+    Raises:
+        BadParameter: there is nothing of that name.
+    """
+    name = OTHER_NAMES.get(text, text)
+    if name not in GROUPS and not is_cell_field(name):
+        raise BadParameter(
+            parameter, text, f"one of {', '.join(GROUPS)}, or a field such as header.x-tenant, body.user.id"
+        )
+    return name
