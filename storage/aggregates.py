@@ -217,14 +217,22 @@ class Summary:
     response_bytes: int
     duration: Percentiles
     first_byte: Percentiles
-    rate_per_s: float | None
-    """Exchanges per second of the filter's range, as far as the store has records in it; None without an extent."""
+    since_us: int | None
+    until_us: int | None
+    """The filter's range, as far as the store has records in it; None, both, where that is no time at all."""
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
     models: list[ModelUsage] | None = None
     """Use of language models, most called first; None when only a scan could tell, and nothing else needs one."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Exchanges per second from `since_us` to `until_us`; None without them."""
+        if self.since_us is None or self.until_us is None:
+            return None
+        return self.exchanges * 1_000_000 / (self.until_us - self.since_us)
 
 
 def status_class(status: int | None) -> str:
@@ -240,13 +248,6 @@ def class_name(number: int) -> str:
 def most_frequent(counts: dict[str, int], limit: int) -> list[tuple[str, int]]:
     """Sort values by how often they occur, most frequent first, equal ones by name."""
     return sorted(((value, count) for value, count in counts.items() if count > 0), key=lambda v: (-v[1], v[0]))[:limit]
-
-
-def rate_per_s(exchanges: int, start_us: int | None, end_us: int | None) -> float | None:
-    """Divide by an extent of time; None when there is none."""
-    if start_us is None or end_us is None or end_us <= start_us:
-        return None
-    return exchanges * 1_000_000 / (end_us - start_us)
 
 
 TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {

@@ -113,6 +113,9 @@ class SummaryShown(ApiObject):
     duration_ms: PercentilesShown
     first_byte_ms: PercentilesShown
     rate_per_s: float | None
+    """From `since` to `until`: the range asked for, as far as there are records in it."""
+    since: str | None
+    until: str | None
     top: dict[str, list[FacetValue]]
     usage: UsageShown | None
     complete: bool
@@ -215,6 +218,8 @@ async def summary(request: web.Request) -> web.Response:
         duration_ms=percentiles_shown(found.duration),
         first_byte_ms=percentiles_shown(found.first_byte),
         rate_per_s=found.rate_per_s,
+        since=None if found.since_us is None else format_time(found.since_us),
+        until=None if found.until_us is None else format_time(found.until_us),
         top=found.top,
         usage=None if found.models is None else _usage(found.models),
         complete=found.complete,

@@ -83,9 +83,11 @@ def serve(overrides: Overrides, config: Config = None) -> int:
 
 @app.command()
 def demo(
-    listen: Annotated[str, Option("--listen", metavar="HOST:PORT", help="address of the data port")] = "127.0.0.1:8080",
+    listen: Annotated[
+        str, Option("--listen", metavar="HOST:PORT", help="Address of the data port.")
+    ] = "127.0.0.1:8080",
     admin_listen: Annotated[
-        str, Option("--admin-listen", metavar="HOST:PORT", help="address of the admin port")
+        str, Option("--admin-listen", metavar="HOST:PORT", help="Address of the admin port.")
     ] = "127.0.0.1:8090",
     data_dir: DataDir = None,
 ) -> int:
@@ -180,7 +182,7 @@ def version(as_json: Json = False) -> int:
 
 
 @app.command()
-def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> int:
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell: bash, zsh or fish.")]) -> int:
     """Print a script that completes commands and options in a shell, which evaluates it: eval "$(sidelog …)".
 
     Example: sidelog completion bash

@@ -20,14 +20,20 @@ from proxy.settings.flags import FLAGS
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
 
+
+def _sentence(text: str) -> str:
+    """Write what is said of a setting as help is written."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
 Config = Annotated[
-    Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="configuration file (TOML)")
+    Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="Configuration file (TOML).")
 ]
 DataDir = Annotated[
     str | None,
-    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=FLAGS["data_dir"].help),
+    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=_sentence(FLAGS["data_dir"].help)),
 ]
-Json = Annotated[bool, Option("--json", metavar="", help="print JSON")]
+Json = Annotated[bool, Option("--json", metavar="", help="Print JSON.")]
 Fields = Annotated[
     str | None,
     Option(
@@ -113,10 +119,10 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("container", Many, "Container of the route."),
     ("client", Many, "Client (organisation) of the route."),
     ("key", Many, "Id of an API key of the proxied service."),
-    ("level", Many, "debug, info, warn, error."),
-    ("kind", _ONE, "exchange (default), event, all."),
-    ("source", Many, "backend or edge."),
-    ("outcome", Many, "ok, upstream_error, client_closed, …"),
+    ("level", Many, "Severity: debug, info, warn, error."),
+    ("kind", _ONE, "Exchanges or events: exchange (default), event, all."),
+    ("source", Many, "Where the proxy stands: backend or edge."),
+    ("outcome", Many, "How it ended: ok, upstream_error, client_closed, …"),
     ("error_type", Many, "Error code."),
     ("trace_id", _ONE, "W3C trace id."),
     ("request_id", Many, "X-Request-Id."),
@@ -189,7 +195,9 @@ def with_settings(*settings: str) -> Callable[[Command], Command]:
         flags = {name: FLAGS[setting] for name, setting in names.items()}
         options = [
             _keyword(
-                name, bool | None if flag.value else _ONE, Option(flag.option, metavar=flag.metavar, help=flag.help)
+                name,
+                bool | None if flag.value else _ONE,
+                Option(flag.option, metavar=flag.metavar, help=_sentence(flag.help)),
             )
             for name, flag in flags.items()
         ]

@@ -34,7 +34,7 @@ def get(
     record_id: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="Record id, with or without dashes, its beginning, req_…, or an X-Request-Id"
+            metavar="ID", help="Record id, with or without dashes, its beginning, req_…, or an X-Request-Id."
         ),
     ],
     raw: Annotated[bool, Option("--raw", metavar="", help="Print only the stored bytes of the response body.")] = False,
@@ -67,7 +67,7 @@ def get(
 def query(
     filters: Filters,
     admin: "Client",
-    order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
+    order: Annotated[str | None, Option(metavar="ORDER", help="Newest first (desc, default), or oldest (asc).")] = None,
     limit: Annotated[int, Option(min=1, metavar="N", help="Maximum number of records.")] = 100,
     fields: Fields = None,
     wide: Wide = False,
@@ -134,7 +134,8 @@ def stats(
     from proxy.cli.commands import stats as command
     from proxy.cli.commands.zone import with_offsets, zone_of
 
-    return command.run(admin, with_offsets(filters, zone_of(utc)), as_json=as_json)
+    zone = zone_of(utc)
+    return command.run(admin, with_offsets(filters, zone), zone, as_json=as_json)
 
 
 @records_app.command()
@@ -148,9 +149,9 @@ def top(
         str,
         Option(
             metavar="FIELD",
-            help="endpoint (default), path, ip, ua, key, user, status, outcome, error, method, host, model, provider, "
-            "tool (calls of MCP tools), route, service, project, container, client, instance, a header "
-            "(header.x-tenant) or a place in a JSON body (body.user.id).",
+            help="What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, method, host, "
+            "model, provider, tool (calls of MCP tools), route, service, project, container, client, instance, a "
+            "header (header.x-tenant) or a place in a JSON body (body.user.id).",
         ),
     ] = "",
     sort: Annotated[
@@ -185,7 +186,7 @@ def top(
 @with_filters
 @with_reader
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="har, ndjson or csv.")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="What to write: har, ndjson or csv.")],
     filters: Filters,
     admin: "Client",
     output: Annotated[

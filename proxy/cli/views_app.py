@@ -37,7 +37,7 @@ def view_save(
     filters: Filters,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the view; one of that name is replaced.")],
     fields: Fields = None,
-    order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
+    order: Annotated[str | None, Option(metavar="ORDER", help="Newest first (desc, default), or oldest (asc).")] = None,
     by: Annotated[str | None, Option(metavar="FIELD", help="Group by this field, as `sidelog top` does.")] = None,
     utc: Utc = False,
     as_json: Json = False,

@@ -32,12 +32,14 @@ FLAGS: Final[Mapping[str, Flag]] = {
     "storage.url": Flag(
         "--storage",
         "URL",
-        "sqlite:///FILE (relative to the data directory; four slashes: absolute), "
+        "where records are: sqlite:///FILE (relative to the data directory; four slashes: absolute), "
         "postgresql://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or memory:",
     ),
     "data_dir": Flag("--data-dir", "DIR", "data directory: the store, the admin token and everything else that lasts"),
     "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process"),
-    "proxy.engine": Flag("--engine", "NAME", "protocol, or reference (aiohttp): for reading, tests and comparison"),
+    "proxy.engine": Flag(
+        "--engine", "NAME", "data plane: protocol, or reference (aiohttp), for reading, tests and comparison"
+    ),
     "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error"),
 }
 """Setting → its flag, in the order of `--help`."""

@@ -13,7 +13,6 @@ from storage.aggregates import (
     Latencies,
     ModelUsage,
     Summary,
-    rate_per_s,
 )
 from storage.query import Filter
 
@@ -63,7 +62,8 @@ class Tally:
             response_bytes=self.response_bytes,
             duration=self.duration.percentiles(),
             first_byte=self.first_byte.percentiles(),
-            rate_per_s=rate_per_s(self.exchanges, start_us, end_us),
+            since_us=start_us,
+            until_us=end_us,
             top=top,
             models=models,
             complete=complete,
@@ -122,8 +122,9 @@ def within(filter: Filter, since_us: int, until_us: int) -> Filter:
 
 
 def extent(filter: Filter, oldest_us: int | None, newest_us: int | None) -> tuple[int | None, int | None]:
+    """Return the part of a filter's range that lies between the oldest and the newest record; twice None without."""
     if oldest_us is None or newest_us is None:
         return None, None
     start = oldest_us if filter.since_us is None else max(oldest_us, filter.since_us)
     end = newest_us if filter.until_us is None else min(newest_us, filter.until_us)
-    return start, end
+    return (start, end) if start < end else (None, None)

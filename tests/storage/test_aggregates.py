@@ -20,11 +20,11 @@ from storage.aggregates import (
     Percentiles,
     class_name,
     most_frequent,
-    rate_per_s,
     status_class,
 )
+from storage.query import Filter
 from storage.relational.rollups import DIMENSIONS
-from storage.relational.tally import Tally, fold
+from storage.relational.tally import Tally, extent, fold
 
 DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda chance: 1_020_000,
@@ -151,10 +151,25 @@ def test_most_frequent_first_then_by_name() -> None:
     assert most_frequent({"b": 1, "a": 1, "c": 5, "d": 0}, 2) == [("c", 5), ("a", 1)]
 
 
-@pytest.mark.parametrize(("start", "end", "rate"), [(0, 2_000_000, 5.0), (5, 5, None), (None, 5, None), (9, 5, None)])
-def test_a_rate_needs_an_extent(start: int | None, end: int | None, rate: float | None) -> None:
-    """Exchanges per second of an extent of time; none without one."""
-    assert rate_per_s(10, start, end) == rate
+@pytest.mark.parametrize(
+    ("asked", "oldest", "newest", "span", "rate"),
+    [
+        ((None, None), 0, 2_000_000, (0, 2_000_000), 5.0),
+        ((-9_000_000, 8_000_000), 0, 2_000_000, (0, 2_000_000), 5.0),
+        ((1_000_000, 1_500_000), 0, 2_000_000, (1_000_000, 1_500_000), 20.0),
+        ((None, None), 5, 5, (None, None), None),
+        ((None, None), None, None, (None, None), None),
+        ((3, None), 0, 2, (None, None), None),
+    ],
+)
+def test_a_rate_is_of_the_time_that_has_records(
+    asked: tuple[int | None, int | None], oldest: int | None, newest: int | None, span: object, rate: float | None
+) -> None:
+    """Exchanges per second of the range asked for, as far as there is anything in it; none without."""
+    tally = Tally(status_classes={"2xx": 10})
+    ends = extent(Filter(since_us=asked[0], until_us=asked[1]), oldest, newest)
+    summary = tally.summary(*ends, {}, None, complete=True)
+    assert (ends, summary.rate_per_s) == (span, rate)
 
 
 def test_facets_that_are_counted_are_dimensions_of_rollups() -> None:

@@ -1,10 +1,12 @@
 """`sidelog stats` and `sidelog top`: totals of a filter, and of each endpoint or value of another field in it."""
 
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import console, say, say_json
+from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
 
 FACETS: Final = ("level", "project", "container", "service")
@@ -23,14 +25,14 @@ _WHY: Final = {
 _COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 
 
-def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
+def run(client: Client, filters: Mapping[str, str | list[str]], zone: tzinfo | None, *, as_json: bool) -> int:
     """Print the totals."""
     summary = client.get_json("/api/summary", filters)
     facets = client.get_json("/api/facets", {**filters, "name": ",".join(FACETS)})["facets"]
     if as_json:
         say_json({**summary, "by": facets})
         return 0
-    _print_totals(summary)
+    _print_totals(summary, zone)
     for name, values in ({"status": _status_values(summary)} | facets | summary["top"]).items():
         _print_values(name, values)
     _print_usage(summary["usage"])
@@ -39,13 +41,22 @@ def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool
     return 0
 
 
-def _print_totals(summary: Mapping[str, Any]) -> None:
-    rate = summary["rate_per_s"]
-    say(f"exchanges   {summary['exchanges']:>12,}" + (f"   {rate:.2f}/s" if rate is not None else ""))
+def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
+    rate = "" if summary["rate_per_s"] is None else f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
+    say(f"exchanges   {summary['exchanges']:>12,}{rate}")
     say(f"events      {summary['events']:>12,}")
     say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
     for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
         say(f"{title:12}" + "   ".join(f"{key} {_percentile(summary[name], key)}" for key in ("p50", "p95", "p99")))
+
+
+def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """Say of what time the rate is; a sidelog of before did not."""
+    if summary.get("since") is None:
+        return ""
+    first, last = (datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until"))
+    until = f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}"
+    return f" from {first:%Y-%m-%d %H:%M:%S} to {until} {zone_name(zone)}"
 
 
 def _print_usage(usage: Mapping[str, Any] | None) -> None:

@@ -123,6 +123,9 @@ def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.Capture
     command.make_context(name, words[len(name.split()) + 1 :], resilient_parsing=False)
     undescribed = [option.name for option in command.params if not getattr(option, "help", None)]
     assert undescribed == []
+    helps = {option.name: option.help for option in command.params}
+    assert {name: text for name, text in helps.items() if not text.endswith((".", "…"))} == {}
+    assert {name: text for name, text in helps.items() if text[0].islower()} == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
