@@ -17,6 +17,7 @@ from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
+from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
@@ -25,6 +26,7 @@ from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
 
+TOO_MANY_REQUESTS = 429
 LATER = "later"
 """Usage state of what began a job: the counts are those of the record that shows its result."""
 
@@ -81,6 +83,8 @@ class CallReader:
             jobs = self._read_job(record, report)
         elif call is not None:
             self._fill(record, call, (call.usage,))
+            if record.status == TOO_MANY_REQUESTS:
+                _note_limit(record, call, exchange)
         if call is not None:
             self._place(record, exchange, call)
         elif report is not None and record.provider is not None:
@@ -202,3 +206,11 @@ class CallReader:
             stream.service_tier = facts.service_tier
             return stream
         return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None
+
+
+def _note_limit(record: Record, call: Call, exchange: DecodedExchange) -> None:
+    """Note on a refused call which limit it was above, where the response tells."""
+    body = exchange.response_body
+    limit = exceeded_limit(call.usage.error_type, exchange.response.redacted, b"" if body is None else body.head)
+    if limit is not None:
+        record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"rate_limit": limit})
