@@ -11,6 +11,8 @@ from proxy.process.terminal import visible_line
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
+UNKNOWN: Final = "{unknown}"
+"""The endpoint of paths that taught nothing (docs/endpoints.md)."""
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
 _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _WHY: Final = {
@@ -116,6 +118,8 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
         say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
         return 0
     _print_top(found)
+    if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
+        say(f"\n{UNKNOWN}: paths that were only refused or redirected, never served.")
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
         say(f"\n{hidden:,} more; --limit shows them.")

@@ -80,3 +80,17 @@ def test_a_rate_says_of_what_time_it_is(until: str | None, span: str, capsys: py
 
     assert stats.run(Totals(), {}, UTC, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
     assert capsys.readouterr().out.splitlines()[0] == f"exchanges            300{span}"
+
+
+def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Below the table, where its name can still be copied into a filter."""
+
+    class Endpoints(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            rows = [{**ROW, "value": "{unknown}", "method": "GET"}]
+            return {"by": "endpoint", "rows": rows, "values": 1, "complete": True, "seen": 3}
+
+    assert stats.run_top(Endpoints(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    _, row, _, note = capsys.readouterr().out.splitlines()
+    assert row.startswith("GET {unknown}  ")
+    assert note == "{unknown}: paths that were only refused or redirected, never served."
