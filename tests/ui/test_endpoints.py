@@ -135,6 +135,18 @@ async def test_a_name_leads_to_its_requests(empty_site: Site) -> None:
     assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 4
 
 
+async def test_paths_without_an_endpoint_are_said_in_words(empty_site: Site) -> None:
+    """The name that stands for them is in the title, and in the search that the words lead to."""
+    page = empty_site.page
+    await empty_site.store(call(1, "{unknown}", 5, path="/wp-login.php", status=404), call(2, "{other}", 5, path="/x"))
+    await empty_site.open("/endpoints?period=1h")
+    await page.wait_for("#endpoints td.name[title^='{unknown}']", "GET unknown paths")
+    await page.wait_for("#endpoints td.name[title='{other}']", "GET others")
+    await page.click("#endpoints a", "unknown paths")
+    await page.wait_for("#rows tr[data-id]", "/wp-login.php")
+    assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+
+
 async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
     """Figures with what moved, and both charts; the address names it, Escape closes it."""
     await fill(empty_site)

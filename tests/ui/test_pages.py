@@ -83,6 +83,7 @@ async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
     """At no width does one lie on the other, or anything beyond the screen; on a laptop the ledger is whole."""
     await site.open("/")
     await site.page.wait_for("#equation", "dropped")
+    await site.page.wait_for("#equation .short", "stored + ")
     edges = """[[...document.querySelectorAll("#nav a")].at(-1).getBoundingClientRect().right,
         document.querySelector("#equation").getBoundingClientRect().left,
         document.querySelector("#logout").getBoundingClientRect().right]"""
@@ -276,6 +277,8 @@ async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> 
     await page.wait_for(".figures", "30 in total")
     await empty_site.open("/?period=1h")
     await page.wait_for(".periods [aria-pressed=true]", "1 h")
+    await page.wait_for(".figures", "30 in total since ")
+    assert float(await page.evaluate("document.querySelector('.figures b, .figures .number').textContent")) > 0.1
     await page.quiet(0.2)
     assert await page.evaluate("document.querySelectorAll('.periods button').length") == 6
 

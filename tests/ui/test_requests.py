@@ -156,6 +156,24 @@ async def test_tabs_share_one_stream(site: Site) -> None:
         assert other.problems == []
 
 
+async def test_the_keys_go_through_what_was_just_searched_for(site: Site) -> None:
+    """A search that is sent gives them back to the page; one that cannot be read keeps the box."""
+    page = site.page
+    await site.open("/requests?period=15m")
+    await page.press("/")
+    await page.type("status:nonsense")
+    await page.press("Enter")
+    await page.wait_for(".bad", "status")
+    assert await page.evaluate("document.activeElement.type") == "search"
+    await page.evaluate("document.activeElement.value = ''")
+    await page.type("path:/slow")
+    await page.press("Enter")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 1")
+    await page.press("j")
+    await page.press("Enter")
+    await page.wait_for("#sheet h2", "/slow")
+
+
 async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
     """Rows, the sheet, its tabs, the next record, closing, pages and the list of shortcuts."""
     page = site.page

@@ -1,8 +1,8 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
-from storage.record import Payload, format_id
+from storage.record import Batch, Entry, Payload, format_id
 from tests.ui.conftest import Site
-from tests.ui.world import record_of
+from tests.ui.world import HEAD, record_of
 
 
 async def open_record(site: Site, name: str) -> None:
@@ -114,6 +114,42 @@ async def test_an_error_is_said_in_plain_words(site: Site) -> None:
     await site.page.wait_for(".complaint", "took longer than")
     await site.page.wait_for(".complaint", "timeout_first_byte_s")
     await site.page.wait_for(".waterfall", "not received")
+
+
+async def test_a_refused_call_says_which_limit_it_was_above(empty_site: Site) -> None:
+    """In the list and in the sheet, with how long to wait; elsewhere the provider's own word."""
+    page = empty_site.page
+    call = {"status": 429, "provider": "openai", "model": "gpt-x", "error_type": "rate_limit_exceeded"}
+    limited = record_of(1, data=b'{"rate_limit": "input tokens"}', **call)
+    head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7"
+    payload = Payload(request_head=HEAD, response_head=head, request_body=None, response_body=None, timeline=[])
+    await empty_site.services.storage.commit(Batch("side-1", [Entry(record_of(2, **call)), Entry(limited, payload)]))
+    await empty_site.open("/requests?period=15m")
+    await page.wait_for("#rows .what", "rate limit: input tokens")
+    await page.wait_for("#rows .what", "rate_limit_exceeded")
+    await page.click("#rows tr", "input tokens")
+    await page.wait_for(".complaint", "its limit of input tokens is used up.")
+    await page.wait_for(".complaint", "It asks to wait 7 s")
+
+
+async def test_what_happened_around_a_record_is_one_click_away(empty_site: Site) -> None:
+    """The minute before and after in the same service, with the record marked among the others."""
+    page = empty_site.page
+    second_us = 1_000_000
+    start_us = record_of(0).started_at_us - 100 * second_us
+    moments = {"/earlier": -70, "/before": -59, "/shown": 0, "/after": 59, "/later": 70}
+    records = [
+        record_of(n, service="shop", path=path, started_at_us=start_us + s * second_us, ended_at_us=start_us)
+        for n, (path, s) in enumerate(moments.items())
+    ]
+    shown = records[2]
+    await empty_site.store(*records, record_of(9, service="bank", path="/elsewhere", started_at_us=start_us))
+    await empty_site.open(f"/requests?period=1h&record={shown.id.hex()}")
+    await page.click("#sheet a", "Around this moment")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 3")
+    paths = "[...document.querySelectorAll('#rows td.path')].map((cell) => cell.textContent)"
+    assert await page.evaluate(paths) == ["/after", "/shown", "/before"]
+    await page.wait_for("#rows tr[aria-current]", "/shown")
 
 
 async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> None:

@@ -3,6 +3,7 @@
 import { toQuery } from "../lib/api.js";
 import { COLUMNS } from "./columns.js";
 import { button, el, unit } from "../lib/dom.js";
+import { endpointText, endpointTitle } from "./name.js";
 import { term } from "../lib/filter.js";
 import { spark } from "../lib/line-chart.js";
 
@@ -32,7 +33,9 @@ export const requestsOf = (filter, { period, since, until }) =>
   "/requests" + toQuery({ filter, period: since ? undefined : period, since, until });
 
 export const nameOf = (row) =>
-  row.method === null ? (row.value ?? "–") : [unit(`${row.method} `), row.value ?? "–"];
+  row.method === null
+    ? (row.value ?? "–")
+    : [unit(`${row.method} `), endpointText(row.value) ?? "–"];
 
 /** The row of the table, with `columns` behind its name and its line over time. */
 export function tableRow(row, { by, columns, sort, state, open }) {
@@ -51,7 +54,7 @@ export function tableRow(row, { by, columns, sort, state, open }) {
     { "aria-current": isOpen ? "true" : null },
     el(
       "td",
-      { class: "name", title: row.value ?? "" },
+      { class: "name", title: endpointTitle(row.value) ?? "" },
       search === null ? name : el("a", { href: requestsOf(search, state) }, name),
     ),
     el("td", { class: "line" }, opening),

@@ -136,11 +136,31 @@ const OUTCOME_TEXTS = {
 /** How an exchange ended, for people; filters and exports keep the machine's word. */
 export const outcomeText = (outcome) => OUTCOME_TEXTS[outcome] ?? String(outcome);
 
+/** What was said of why it failed, as a chip shows it: a code, or which limit it was above; null where nothing was. */
+export const reasonOf = (record) =>
+  record.data?.rate_limit
+    ? `rate limit: ${record.data.rate_limit}`
+    : (record.auth_code ?? record.error_type);
+
 /** {what, next} for a record that needs attention; null for one that succeeded. */
 export function explain(record) {
   if (record.kind === "event") return null;
   const pair = find(record);
   return pair ? { what: pair[0], next: pair[1] } : null;
+}
+
+function rateLimited(record, who) {
+  const limit = record.data?.rate_limit;
+  const after = record.response?.headers.find(([name]) => name.toLowerCase() === "retry-after");
+  const isSeconds = after && /^\d+$/.test(after[1]);
+  return [
+    limit
+      ? `${who} is rate limiting: its limit of ${limit} is used up.`
+      : `${who} is rate limiting.`,
+    isSeconds
+      ? `It asks to wait ${after[1]} s (retry-after).`
+      : "See retry-after in the response headers.",
+  ];
 }
 
 function find(record) {
@@ -153,8 +173,7 @@ function find(record) {
       `${who} returned ${record.status}.`,
       "The error came from the upstream; see the response below.",
     ];
-  if (record.status === 429)
-    return [`${who} is rate limiting.`, "See retry-after in the response headers."];
+  if (record.status === 429) return rateLimited(record, who);
   if (record.status >= 400)
     return [`${who} refused this request with ${record.status}.`, "See the response below."];
   if (record.error_type) return [`${who} reported an error in a ${record.status} response.`, null];

@@ -73,13 +73,9 @@ function drawEquation(parts) {
     el(
       "span",
       { class: "short" },
-      el("b", {}, short(parts.received)),
-      " = ",
       shown.map((name, index) => [
         index ? " + " : "",
-        name === "stored"
-          ? "stored"
-          : el("span", { class: name }, el("b", {}, short(parts[name])), ` ${name}`),
+        el("span", { class: name }, el("b", {}, short(parts[name])), ` ${name}`),
       ]),
     ),
   );

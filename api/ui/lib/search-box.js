@@ -69,7 +69,9 @@ export function searchBox({ submit, open, known, noun = "record" }) {
     }
     const { error } = parse(text);
     complain(error ?? "");
-    if (!error) submit(text);
+    if (error) return;
+    submit(text);
+    input.blur(); // the keys are the page's again: j and k go through what was found
   };
   const take = (suggestion) => {
     if (suggestion.id) return enter();

@@ -1,6 +1,7 @@
 // The panel of filters with counts: every value that records of the period have, ticked when it is in the box.
 
 import { button, el, gradeMark } from "../lib/dom.js";
+import { endpointText } from "../endpoints/name.js";
 import { outcomeText } from "../lib/explanations.js";
 import { count } from "../lib/format.js";
 import { getJson } from "../lib/api.js";
@@ -172,6 +173,7 @@ export class Facets {
 
   labelOf(name, value) {
     if (name === "outcome") return outcomeText(value);
+    if (name === "endpoint") return endpointText(value);
     return (name === "key" && this.names.get(value)) || value;
   }
 

@@ -6,6 +6,7 @@ import { openDialog } from "../lib/dialog.js";
 import { getJson } from "../lib/api.js";
 import { select } from "../lib/controls.js";
 import { button, el, quantity, unit } from "../lib/dom.js";
+import { endpointText, endpointTitle } from "../endpoints/name.js";
 import { count, countOf, duration, money, percent, size } from "../lib/format.js";
 import { fieldText, isField } from "./fields.js";
 
@@ -148,9 +149,16 @@ function tableOf({ rows, by }, open) {
   );
 }
 
+function textOf(row, by) {
+  if (row.value === "") return [unit('""'), ""];
+  if (by === "endpoint" && row.value !== null)
+    return [endpointText(row.value), endpointTitle(row.value)];
+  return fieldText(row);
+}
+
 function rowOf(row, by, hasCost, open) {
   const words = wordsOf(row, by);
-  const [text, title] = row.value === "" ? [unit('""'), ""] : fieldText(row);
+  const [text, title] = textOf(row, by);
   const name = row.method === null ? text : [unit(`${row.method} `), text];
   const shown = words
     ? button(name, () => open(words), { class: "link", title: `Show ${title}` })

@@ -1,6 +1,7 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
-import { outcomeText } from "../lib/explanations.js";
+import { endpointText } from "../endpoints/name.js";
+import { outcomeText, reasonOf } from "../lib/explanations.js";
 import { kindTag } from "../lib/record-kind.js";
 import { quantity, el, gradeMark, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, size } from "../lib/format.js";
@@ -37,7 +38,7 @@ function phases(record) {
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
 function detailsOf(record) {
   if (record.kind === "event") return eventDetails(record);
-  const code = record.auth_code ?? record.error_type;
+  const code = reasonOf(record);
   const isBad = record.level === "error" || record.level === "warn";
   const reason =
     record.outcome === "ok"
@@ -146,7 +147,7 @@ export const COLUMNS = {
         detailsOf(record),
       ),
   ],
-  endpoint: ["Endpoint", (record) => text("endpoint", record.endpoint)],
+  endpoint: ["Endpoint", (record) => text("endpoint", endpointText(record.endpoint))],
   route: ["Route", (record) => text("route", record.route_id)],
   service: ["Service", (record) => text("service", record.service)],
   key: ["Key", (record) => text("key", keyOf(record))],

@@ -3,7 +3,7 @@
 import { el, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
-import { count, countOf, money, percent, short } from "../lib/format.js";
+import { count, countOf, dayText, money, percent, short } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { getJson, toQuery, errorText } from "../lib/api.js";
 import { durationTerms } from "../lib/heat.js";
@@ -25,7 +25,8 @@ import { searchBox } from "../lib/search-box.js";
 import { endpointList, failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 
 const RENEW_MS = 10_000;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const PRESET = "1h";
 const YOUNG = ["5m", "15m"]; // periods for a store that has not seen an hour yet
@@ -198,8 +199,10 @@ export class Page {
   }
 
   drawFigures(now, before, period) {
-    const seconds = (period.until - period.since) / 1000;
-    const rate = now.exchanges / seconds;
+    const begun = Math.max(period.since, Date.parse(now.since ?? "") || 0); // a young store has none of before
+    const rate = now.exchanges / Math.max(1, (period.until - begun) / 1000);
+    const since =
+      begun - period.since > MINUTE_MS ? ` since ${dayText(new Date(begun), false)}` : "";
     const bad = now.status["5xx"] ?? 0;
     const badBefore = before.status["5xx"] ?? 0;
     const share = bad / Math.max(1, now.exchanges) - badBefore / Math.max(1, before.exchanges);
@@ -208,7 +211,7 @@ export class Page {
       statistic(
         "Requests",
         [rate >= 10 ? rate.toFixed(1) : rate.toFixed(2), "/s"],
-        `${count(now.exchanges)} in total`,
+        `${count(now.exchanges)} in total${since}`,
       ),
       statistic(
         "Error share",

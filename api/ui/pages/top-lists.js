@@ -4,6 +4,7 @@ import { el, gradeMark, unit } from "../lib/dom.js";
 import { ago, count, countOf, grade, money, short } from "../lib/format.js";
 import { nameOf, searchFor } from "../endpoints/rows.js";
 import { percentileOf } from "../endpoints/columns.js";
+import { reasonOf } from "../lib/explanations.js";
 import { kindTag } from "../lib/record-kind.js";
 
 const ROWS = 6;
@@ -53,9 +54,7 @@ const number = (...content) => el("td", { class: "figure" }, content);
 
 export function failing(records, link, isCut) {
   const reason = (record) =>
-    record.auth_code ??
-    record.error_type ??
-    (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
+    reasonOf(record) ?? (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
   const groups = grouped(records, (record) => `${record.level} ${record.status} ${reason(record)}`);
   groups.sort(
     (a, b) =>

@@ -5,11 +5,13 @@ import { button, el, gradeMark, unit } from "../lib/dom.js";
 import { asCurl } from "./curl.js";
 import { chatTab } from "./chat.js";
 import { framesTab } from "./frames.js";
+import { endpointText } from "../endpoints/name.js";
+import { term } from "../lib/filter.js";
 import { ago, grade, moment } from "../lib/format.js";
-import { getJson, ApiError, errorText } from "../lib/api.js";
+import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
-import { explain, outcomeText } from "../lib/explanations.js";
+import { explain, outcomeText, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { kindTag } from "../lib/record-kind.js";
 import { toolsTab } from "./tool-calls.js";
@@ -186,6 +188,7 @@ export class Sheet {
         "div",
         { class: "actions" },
         copyButton("Copy link", () => location.href, { "data-copy": "link" }),
+        el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
       );
     return el(
       "div",
@@ -207,6 +210,7 @@ export class Sheet {
           },
           "HAR file",
         ),
+      el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
       record.conversation &&
         el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       record.trace_id &&
@@ -293,14 +297,29 @@ export class Sheet {
   }
 }
 
+const AROUND_US = 60_000_000;
+const AROUND = "What the same service did a minute before and after";
+
+/** Where the list shows what happened around a record, in its service or, where it has none, on its route. */
+function aroundOf(record) {
+  const iso = (us) => new Date(us / 1000).toISOString();
+  const [name, value] = record.service
+    ? ["service", record.service]
+    : ["route", record.kind === "event" ? null : record.route_id];
+  const since = iso(record.started_at_us - AROUND_US);
+  const until = iso((record.ended_at_us ?? record.started_at_us) + AROUND_US);
+  return (
+    "/requests" + toQuery({ filter: value && term(name, value), since, until, record: record.id })
+  );
+}
+
 const conversationOf = ({ conversation }) =>
   `/conversations?open=${encodeURIComponent(conversation)}`;
 
 function complaint(record) {
   const plain = explain(record);
   if (!plain) return [];
-  const code =
-    record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? null : record.outcome);
+  const code = reasonOf(record) ?? (record.outcome === "ok" ? null : record.outcome);
   return [
     el(
       "div",
@@ -319,6 +338,11 @@ function complaint(record) {
   ];
 }
 
+function factOf(record, name) {
+  if (name === "outcome") return outcomeText(record.outcome);
+  return name === "endpoint" ? endpointText(record.endpoint) : String(record[name]);
+}
+
 function facts(record) {
   const known = FACTS.filter(
     (name) => record[name] !== null && record[name] !== undefined && record[name] !== "",
@@ -329,7 +353,7 @@ function facts(record) {
       { class: "headers" },
       known.map((name) => [
         el("dt", {}, name.replaceAll("_", " ")),
-        el("dd", {}, name === "outcome" ? outcomeText(record.outcome) : String(record[name])),
+        el("dd", {}, factOf(record, name)),
       ]),
     ),
   ];
