@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.5
 """With the workers' tick of 50 ms, and reading the file, a change takes effect within a second."""
+OPENING_S: Final = 5.0
+"""How long a store may be opened at the start, on a busy machine, before that is an error."""
 USES_EVERY_S: Final = 10.0
 """How late a key's last use may be stored."""
 
@@ -40,6 +42,8 @@ class KeyPublisher:
         self._version = -1
         self._generation = 0
         self._is_publishing = asyncio.Lock()
+        self._begun_s = time.monotonic()
+        self._is_said = False
         self.reason = ""
         """Why workers may not have the newest keys; empty while they do."""
 
@@ -60,11 +64,17 @@ class KeyPublisher:
                 if version != self._version:
                     await self._publish()
                     self._version = version
-                self.reason = ""
+                self.reason, self._is_said = "", False
             except (StorageError, OSError) as error:
-                if not self.reason:
-                    log.error("the keys cannot be published, workers keep the current ones: %s", error)
                 self.reason = str(error) or type(error).__name__
+                self._complain()
+
+    def _complain(self) -> None:
+        """Say once that it failed; not of a store that is still being opened, which the start does not wait for."""
+        is_beginning = self._version < 0 and time.monotonic() - self._begun_s < OPENING_S
+        if not self._is_said and not is_beginning:
+            self._is_said = True
+            log.error("the keys cannot be published, workers keep the current ones: %s", self.reason)
 
     async def _publish(self) -> None:
         keys = await self._storage.keys()

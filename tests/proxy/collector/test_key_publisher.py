@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.collector import key_publisher
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Sources
 from proxy.enrich.attribution import KeyIndex
@@ -133,6 +134,29 @@ async def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pyte
         await world.store.create_key(KEY)
         await world.publisher.refresh()
         assert world.generation > before
+
+
+async def test_a_store_that_is_being_opened_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The start does not wait for it; that there are no keys yet is known, and not complained of."""
+    async with world_in(tmp_path) as world:
+        world.store.is_away = True
+        await world.publisher.refresh()
+        assert (world.publisher.reason, caplog.messages) == ("away", [])
+        world.store.is_away = False
+        await world.publisher.refresh()
+        assert (world.publisher.reason, caplog.messages) == ("", [])
+
+
+async def test_a_store_that_does_not_come_is_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said once, although nothing was published before."""
+    monkeypatch.setattr(key_publisher, "OPENING_S", 0.0)
+    async with world_in(tmp_path) as world:
+        world.store.is_away = True
+        for _ in range(3):
+            await world.publisher.refresh()
+        assert caplog.messages == ["the keys cannot be published, workers keep the current ones: away"]
 
 
 async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
