@@ -39,6 +39,9 @@ def get(
     ],
     raw: Annotated[bool, Option("--raw", metavar="", help="Print only the stored bytes of the response body.")] = False,
     request: Annotated[bool, Option("--request", metavar="", help="With --raw: the request body instead.")] = False,
+    around: Annotated[
+        bool, Option("--around", metavar="", help="List what the same service did a minute before and after.")
+    ] = False,
     curl: Annotated[bool, Option("--curl", metavar="", help="Print a curl command that repeats the request.")] = False,
     har: Annotated[bool, Option("--har", metavar="", help="Print the exchange as an HTTP Archive (HAR 1.2).")] = False,
     as_json: Json = False,
@@ -49,14 +52,19 @@ def get(
     """
     from proxy.cli.commands import records
 
-    if raw + curl + har + as_json > 1 or (request and not raw):
-        raise typer.BadParameter("--raw, --curl, --har and --json are mutually exclusive; --request requires --raw")
+    if raw + curl + har + (as_json and not around) + around > 1 or (request and not raw):
+        raise typer.BadParameter(
+            "--raw, --curl, --har, --json and --around are mutually exclusive, but for --around --json; "
+            "--request requires --raw"
+        )
     if raw:
         return records.download(admin, record_id, "request-body" if request else "response-body")
     if har:
         return records.download(admin, record_id, "har")
     if curl:
         return records.get_curl(admin, record_id)
+    if around:
+        return records.around(admin, record_id, as_json=as_json)
     return records.get(admin, record_id, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli.commands.health import NEXT
 from proxy.process.data_dir import read_state
 from proxy.ring.segment import segments_in
 from tests.e2e.test_kill import check_accounts
@@ -110,7 +111,7 @@ def test_a_ring_that_cannot_be_read_is_an_error_of_readiness(tmp_path: Path, ups
         assert not answer["ready"]
         (reason,) = answer["reasons"]
         assert reason.startswith("nobody reads the ring of worker ")
-        assert health(sidelog) == (1, f"not ready: {reason}\n")
+        assert health(sidelog) == (1, f"not ready: {reason}\n{NEXT}\n")
         read = {worker["name"]: worker["read"] for worker in sidelog.api("/api/status")["workers"]}
         assert sorted(read.values()) == [False, True]
         assert "nobody reads the ring of worker " in sidelog.log
@@ -153,7 +154,7 @@ def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str, workers
             assert sidelog.ready_answer()["ready"]
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: not sidelog.ready_answer()["ready"])
-        assert health(sidelog) == (1, "not ready: no worker accepts connections\n")
+        assert health(sidelog) == (1, f"not ready: no worker accepts connections\n{NEXT}\n")
         (tmp_path / "stop").unlink()
         eventually(sidelog.is_ready)
         assert health(sidelog) == (0, "ready\n")

@@ -2,10 +2,13 @@
 
 import json
 import os
+from typing import Final
 
 from proxy.cli.commands.client import client_from_environment, data_directory, read_token
 from proxy.cli.commands.output import CommandError, complain, say, say_json
 from proxy.collector.admin_token import rotate_token
+
+NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
 
 
 def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
@@ -23,6 +26,8 @@ def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
         say("; ".join(["ready", *map(str, reasons)]))
     else:
         complain(f"not ready: {'; '.join(map(str, reasons)) or f'the answer was {answer.status}'}")
+    if reasons and not as_json:
+        complain(NEXT)
     return 0 if is_ready else 1
 
 

@@ -5,6 +5,7 @@ one, so that a long answer starts at once and needs no memory.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,6 +20,9 @@ from proxy.process.terminal import visible, visible_line
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
 
+AROUND: Final = timedelta(minutes=1)
+MAX_AROUND: Final = 1000
+"""Records that are listed around one."""
 _PARTS: Final = frozenset(
     {"request", "response", "timeline", "data", "usage", "tools", "stream", "started_at", "ended_at"}
 )
@@ -39,6 +43,19 @@ def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int,
         return 0
     print_records(rows, view)
     return 0
+
+
+def around(client: Client, record_id: str, *, as_json: bool) -> int:
+    """Print what the same service did around a record, or where it has none, its route: oldest first, as `query`."""
+    record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
+    begun, ended = record["started_at"], record.get("ended_at") or record["started_at"]
+    place = next((name for name in ("service", "route_id") if record.get(name)), None)
+    parameters = {
+        "since": (datetime.fromisoformat(begun) - AROUND).isoformat(),
+        "until": (datetime.fromisoformat(ended) + AROUND).isoformat(),
+        "order": "asc",
+    } | ({} if place is None else {place.removesuffix("_id"): record[place]})
+    return query(client, parameters, MAX_AROUND, View(), as_json=as_json)
 
 
 def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int) -> Iterator[dict[str, Any]]:

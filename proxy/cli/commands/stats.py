@@ -1,6 +1,6 @@
 """`sidelog stats` and `sidelog top`: totals of a filter, and of each endpoint or value of another field in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
     if not found["rows"]:
         say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
         return 0
-    _print_top(found)
+    _print_top(found, str(parameters.get("sort", "")))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
         say(f"\n{UNKNOWN}: paths that were only refused or redirected, never served.")
     hidden = found["values"] - len(found["rows"])
@@ -129,14 +129,15 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
     return 0
 
 
-def _print_top(found: Mapping[str, Any]) -> None:
+def _print_top(found: Mapping[str, Any], sort: str) -> None:
     from rich.table import Table
 
     rows, is_tools = found["rows"], found["by"] == "tool"
     has_cost = any(row["cost_usd"] for row in rows)
     table = Table(box=None, pad_edge=False)
     table.add_column(visible_line(found["by"]), no_wrap=True, overflow="ellipsis", min_width=16)
-    for title in (*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if has_cost else [])):
+    sorted_by = [sort] if sort in _MORE else []
+    for title in (*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if has_cost else []), *sorted_by):
         table.add_column(title, justify="right")
     for row in rows:
         title = visible_line(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
@@ -148,9 +149,20 @@ def _print_top(found: Mapping[str, Any]) -> None:
         ]
         cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]
         cost = f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–"
-        cells += [f"{row['response_bytes']:,}", *([cost] if has_cost else [])]
+        cells += [
+            f"{row['response_bytes']:,}",
+            *([cost] if has_cost else []),
+            *(_MORE[name](row) for name in sorted_by),
+        ]
         table.add_row(title, *cells)
     console().print(table)
+
+
+_MORE: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "p99": lambda row: _percentile(row["duration_ms"], "p99"),
+    "tokens": lambda row: f"{row['input_tokens'] + row['output_tokens']:,}",
+}
+"""Columns that are there when rows are sorted by them."""
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

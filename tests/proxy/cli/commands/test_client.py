@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from proxy.cli import app
+from proxy.cli.commands.health import NEXT
 
 TOKEN = "t0ken"
 
@@ -163,11 +164,11 @@ def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch
     assert capsys.readouterr().out == "ready\n"
     monkeypatch.setattr(Admin, "reasons", ("the store is away",))
     assert app.main(["health"]) == 0
-    assert capsys.readouterr().out == "ready; the store is away\n"
+    assert capsys.readouterr() == ("ready; the store is away\n", f"{NEXT}\n")
     monkeypatch.setattr(Admin, "is_ready", False)
     monkeypatch.setattr(Admin, "reasons", ("no worker accepts connections", "the store is away"))
     assert app.main(["health"]) == 1
-    assert capsys.readouterr().err == "not ready: no worker accepts connections; the store is away\n"
+    assert capsys.readouterr().err == f"not ready: no worker accepts connections; the store is away\n{NEXT}\n"
     assert app.main(["health", "--json"]) == 1
     detail = {"ready": False, "reasons": ["no worker accepts connections", "the store is away"]}
     assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": detail}

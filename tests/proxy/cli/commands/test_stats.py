@@ -94,3 +94,19 @@ def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str
     _, row, _, note = capsys.readouterr().out.splitlines()
     assert row.startswith("GET {unknown}  ")
     assert note == "{unknown}: paths that were only refused or redirected, never served."
+
+
+@pytest.mark.parametrize(("sort", "shown"), [("p99", "8.0 ms"), ("tokens", "1,230")])
+def test_what_rows_are_sorted_by_is_shown(sort: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a figure that has no column otherwise; a table that is sorted by another has none of it."""
+
+    class Endpoints(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            row = {**ROW, "value": "/a", "input_tokens": 1200, "output_tokens": 30, "duration_ms": LATENCY | {"p99": 8}}
+            return {"by": "path", "rows": [row], "values": 1, "complete": True, "seen": 3}
+
+    assert stats.run_top(Endpoints(), {"sort": sort}, as_json=False) == 0  # type: ignore[arg-type]  # as above
+    title, row = capsys.readouterr().out.splitlines()
+    assert (title.split()[-1], row.endswith(shown)) == (sort, True)
+    assert stats.run_top(Endpoints(), {"sort": "p95"}, as_json=False) == 0  # type: ignore[arg-type]  # as above
+    assert sort not in capsys.readouterr().out
