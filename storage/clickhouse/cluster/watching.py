@@ -35,14 +35,14 @@ async def look(link: ClusterLink) -> list[Replica]:
 
 
 async def _ask(copy: Copy) -> Replica:
-    host = copy.link.hosts[0].partition("://")[2]
+    host, name = copy.link.hosts[0].partition("://")[2], ""
     try:
         name = await copy.name()
         [(version, is_read_only, waiting, delay_s)] = await copy.link.fetch(_STATE, limit_s=LIMIT_S)
     except NotThere:
-        return Replica(host=host, reason="a table was dropped while it was asked")
+        return Replica(host=host, name=name, reason="a table was dropped while it was asked")
     except StorageUnavailable as error:
-        return Replica(host=host, reason=str(error))
+        return Replica(host=host, name=name, reason=str(error))
     return Replica(
         host=host, name=name, version=version, is_read_only=bool(is_read_only), waiting=waiting, delay_s=float(delay_s)
     )

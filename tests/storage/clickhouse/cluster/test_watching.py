@@ -61,6 +61,7 @@ async def test_each_replica_is_told_as_it_is(own: Cluster) -> None:
         await committed(store, make_batch(make_record()))
         whole, away = await store.replicas()
         assert (whole.state, away.state) == ("whole", "away")
+        assert away.name == "second"
         assert f"127.0.0.1:{second.port}" in away.reason
         findings = await asyncio.to_thread(told, url)
         assert has(findings, "warn", f"127.0.0.1:{second.port}")
