@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from storage.clickhouse.address import Address
+from storage.clickhouse.cluster import terms
 from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.cluster.summed import is_avoided
 from storage.clickhouse.link import Link
@@ -30,6 +31,12 @@ pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 DAY = 20_000 * DAY_US
 ROWS = 4
 _LOOK_AGAIN_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is there is waited for, however busy the machine is."""
+    monkeypatch.setattr(terms, "SYNC_S", 60.0)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.cli.commands.doctor.databases import check_clickhouse
 from storage.clickhouse.address import Address
+from storage.clickhouse.cluster import terms
 from storage.clickhouse.cluster.inspect import inspect_cluster
 from storage.clickhouse.store import ClickhouseStorage
 from tests.storage.clickhouse.cluster.test_replicas import CATCH_UP_S, committed
@@ -15,6 +16,12 @@ from tests.storage.samples import make_batch, make_record
 from tests.support.clickhouse_cluster import Cluster, cluster, own_cluster
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is there is waited for, however busy the machine is."""
+    monkeypatch.setattr(terms, "SYNC_S", 60.0)
 
 
 @pytest.fixture(scope="module")
