@@ -1,8 +1,8 @@
-"""The benchmark of the whole collector stores what it says, in a process of its own."""
+"""The benchmark of the whole collector stores what it says."""
 
 import pytest
 
-from bench.micro import collecting, collector
+from bench.micro import collecting
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import read_descriptor
 from proxy.ring.exchange import CapturedExchange
@@ -52,15 +52,3 @@ def test_nothing_of_varied_traffic_repeats(scenario: str) -> None:
         {payload.response_body and payload.response_body.head for payload in payloads},
     ):
         assert len(values) == 20
-
-
-def test_a_turn_is_measured() -> None:
-    """A collector in this tree stores two rings of a scenario, and says what a record cost."""
-    tree = collector.Tree(collector.HERE)
-    try:
-        found = collector.cost("get", tree, None, 1)
-    finally:
-        tree.close()
-    assert found.us > 0
-    assert tree.process.returncode == 0
-    assert f"| get |  | {found.us:.1f} |  |" in collector.table([found])
