@@ -11,6 +11,7 @@ import time
 from typing import Final, cast
 
 from proxy.http1.errors import Refused, error_response
+from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
@@ -63,7 +64,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         is_tls = transport.get_extra_info("sslcontext") is not None
         self.held_bytes = HELD_BYTES if is_tls else 0
         self._reader = RequestReader(
-            engine.heads.read,
+            ConnectionHeads(engine.heads).read,
             max_head_bytes=engine.max_head_bytes,
             max_line_bytes=engine.max_line_bytes,
             is_tls=is_tls,

@@ -2,25 +2,37 @@
 
 Strategy: a head that comes again as it was is looked up by its bytes, one that differs in what always does by what is
 left of it (`varying_fields.py`). That was judged once with other values in the same places, and these are of a form in
-which none matters for how a head is read. The invariant: what is given back is what `parse` gives of the same bytes.
+which none matters for how a head is read. A template that is used a lot gets a regular expression, by which a
+connection that repeats its heads finds their values at once (`connection_heads.py`). The invariant: what is given back
+is what `parse` gives of the same bytes.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic
+from re import Match
+from typing import Final, Generic
 
 from proxy.http1.memo.head_memo import Head, HeadMemo, remember
 from proxy.http1.memo.varying_fields import VaryingFields
+
+MATCHED_FROM_USES: Final = 100
+"""A regular expression takes 1 ms to make, so whoever sends ever new heads has the worker spend 10 µs on each."""
+MAX_MATCHERS: Final = 128
+"""Then templates and expressions start anew; with the limit below they take at most 2 MiB."""
+MAX_MATCHED_BYTES: Final = 1024
 
 
 class Template(ABC, Generic[Head]):
     """A head with gaps."""
 
-    __slots__ = ("gaps",)
+    __slots__ = ("gaps", "place", "uses")
 
     def __init__(self, gaps: int) -> None:
         """Have so many gaps."""
         self.gaps = gaps
+        self.uses = 0
+        self.place = -1
+        """Of its regular expression; -1: it has none."""
 
     @abstractmethod
     def fill(self, values: list[bytes]) -> Head:
@@ -30,17 +42,25 @@ class Template(ABC, Generic[Head]):
 class HeadTemplates(ABC, Generic[Head]):
     """Reads heads, and remembers them: those that are alike share one immutable value."""
 
-    __slots__ = ("_fields", "_templates", "_whole")
+    __slots__ = ("_fields", "_templates", "_whole", "known", "matchers", "place", "unless")
 
     def __init__(self, parse: Callable[[bytes], Head], fields: VaryingFields) -> None:
         """Read with `parse`, whose errors are raised each time; what `fields` cuts out need not be alike."""
         self._whole = HeadMemo(parse)
+        self.known = self._whole.known
+        """Heads that were read as a whole, by their bytes."""
         self._fields = fields
+        self.unless = fields.unless
         self._templates: dict[bytes, Template[Head]] = {}
         """By what is left of a head."""
+        self.matchers: list[tuple[Callable[[bytes], Match[bytes] | None], Template[Head]]] = []
+        """Regular expressions and whose they are; what one matches, that template fills, unless it has `unless`."""
+        self.place = -1
+        """Where the regular expression for heads like the last one is; -1: there is none."""
 
     def read(self, raw: bytes) -> Head:
-        head = self._whole.known.get(raw)
+        self.place = -1
+        head = self.known.get(raw)
         if head is not None:
             return head
         left, values = self._fields.cut(raw)
@@ -49,12 +69,24 @@ class HeadTemplates(ABC, Generic[Head]):
         template = self._templates.get(left)
         # Gaps of its own, in a head that is malformed, are no gaps.
         if template is not None and template.gaps == len(values):
+            template.uses += 1
+            if template.uses == MATCHED_FROM_USES and len(raw) <= MAX_MATCHED_BYTES:
+                self._match_by(template, left, raw)
+            self.place = template.place
             return template.fill(values)
         head = self._whole.parse(raw)
         template = self._template_of(head, left, self._fields.names(raw), values)
         if template is not None:
             remember(self._templates, left, template)
         return head
+
+    def _match_by(self, template: Template[Head], left: bytes, raw: bytes) -> None:
+        if len(self.matchers) >= MAX_MATCHERS:
+            self.matchers.clear()
+            self._templates.clear()
+            self._templates[left] = template
+        template.place = len(self.matchers)
+        self.matchers.append((self._fields.matcher(left, self._fields.names(raw)), template))
 
     @abstractmethod
     def _template_of(self, head: Head, left: bytes, names: list[bytes], values: list[bytes]) -> Template[Head] | None:

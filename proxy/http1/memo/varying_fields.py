@@ -7,7 +7,7 @@ differ in those values alone.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from proxy.http1.memo.head_memo import MAX_MEMO_BYTES
@@ -24,7 +24,7 @@ _FORMS: Final = {LENGTH: rb"(?=[0-9]{1,18}\r)", b"x-request-id": rb"(?=[\w.-]{1,
 class VaryingFields:
     """Knows the fields of one direction."""
 
-    __slots__ = ("_split", "_unless")
+    __slots__ = ("_split", "_value", "unless")
 
     def __init__(
         self,
@@ -46,15 +46,16 @@ class VaryingFields:
                 rest = rb"%b: ?%b" % (_in_any_case(name[1:]), _FORMS.get(name, b""))
                 by_letter.setdefault(_in_any_case(name[:1]), []).append(rest)
         branches = b"|".join(rb"%b(?:%b)" % (first, b"|".join(rests)) for first, rests in by_letter.items())
-        self._unless = unless
+        self.unless = unless
         most = max(0, min(max_line_bytes, MAX_MEMO_BYTES) - 64)
+        self._value = rb"([!-~][ -~]{0,%d}+)(?<! )" % most
         # An empty group would match before any line.
         before = rb"(\r\n(?:%b))" % (branches or rb"(?!)")
-        self._split = re.compile(before + rb"([!-~][ -~]{0,%d}+)(?<! )(?=\r\n)" % most).split
+        self._split = re.compile(before + self._value + rb"(?=\r\n)").split
 
     def cut(self, head: bytes) -> tuple[bytes, list[bytes]]:
         """Return what is left of a head, with its gaps, and the values that were cut out."""
-        if self._unless and self._unless in head:
+        if self.unless and self.unless in head:
             return head, []
         parts = self._split(head)
         values = parts[2::3]
@@ -64,6 +65,16 @@ class VaryingFields:
     def names(self, head: bytes) -> list[bytes]:
         """Return what stands before the values of a head: names, as spelled, with their colons."""
         return [name[len(b"\r\n") :] for name in self._split(head)[1::3]]
+
+    def matcher(self, left: bytes, names: Sequence[bytes]) -> Callable[[bytes], re.Match[bytes] | None]:
+        """Return what matches the heads that leave the same as one with these names, with a group for each value.
+
+        Takes 1 ms, and finds three values in ten lines in 0.9 µs, where `cut` takes 3.2 (bench/micro/worker).
+        """
+        first, *rest = [re.escape(piece) for piece in left.split(GAP)]
+        values = [_FORMS.get(_lower(name), b"") + self._value for name in names]
+        pairs = [value + piece for value, piece in zip(values, rest, strict=True)]
+        return re.compile(first + b"".join(pairs)).fullmatch
 
 
 def with_gaps(lines: Sequence[bytes], names: Sequence[bytes], values: Sequence[bytes]) -> list[bytes] | None:
@@ -85,11 +96,15 @@ def take_only(wanted: bytes, left: bytes, names: list[bytes], values: list[bytes
 
     Where a head has several fields of the name they stay: one counts, and it may be one that was not cut out.
     """
-    found = [place for place, name in enumerate(names) if name.rstrip(b": ").lower() == wanted]
+    found = [place for place, name in enumerate(names) if _lower(name) == wanted]
     if not found or left.lower().count(b"\r\n%b:" % wanted) > 1:
         return -1
     del names[found[0]], values[found[0]]
     return found[0]
+
+
+def _lower(name: bytes) -> bytes:
+    return name.rstrip(b": ").lower()
 
 
 def _in_any_case(name: bytes) -> bytes:

@@ -12,6 +12,7 @@ from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import has_bare_line_end
+from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
@@ -106,7 +107,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._pool = pool
         self._is_lost = False
         """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
-        self._read_response = responses.read
+        self._read_response = ConnectionHeads(responses).read
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
         self.is_reused = False

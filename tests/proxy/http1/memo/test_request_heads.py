@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.http1.errors import Refused
+from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS
-from proxy.http1.memo.request_heads import RequestHeads
+from proxy.http1.memo.request_heads import Reading, RequestHeads
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import RequestHead, parse_request_head
 
@@ -89,7 +90,7 @@ def said(head: RequestHead, length: int, gaps: tuple[bytes, ...]) -> dict[str, o
     return left | {"length": length, "id": request_id, "lines": lines}
 
 
-def read(heads: RequestHeads, raw: bytes) -> dict[str, object] | str:
+def read(heads: RequestHeads | ConnectionHeads[Reading], raw: bytes) -> dict[str, object] | str:
     """Read a head; return what it says, or why it is refused."""
     try:
         return said(*heads.read(raw))
