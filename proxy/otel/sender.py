@@ -1,12 +1,15 @@
 """Requests to the receiver, by aiohttp: the one place of this room that knows a network.
 
 No redirect is followed, no cookie is kept, no answer is read beyond `MAX_ANSWER_BYTES`, and no request goes through a
-proxy of the environment. Bodies are compressed in a thread.
+proxy of the environment. Bodies are compressed in a thread. Receivers may answer with the credentials that they refuse,
+and what they say is logged and shown: values of our headers are taken out of it.
 """
 
 import asyncio
 import gzip
+import re
 import ssl
+from collections.abc import Iterable
 from typing import Final
 
 import aiohttp
@@ -21,6 +24,9 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 _LEVEL: Final = 1
 """Of gzip: attributes repeat themselves so much that higher levels save little (docs/opentelemetry.md)."""
 
+_MIN_SECRET_CHARACTERS: Final = 8
+"""Shorter words of a header's value are names, such as `Bearer`, or found in any text."""
+
 
 class Sender:
     """Sends requests, one at a time for each signal. Opens its connections when it needs them; `close` ends them."""
@@ -34,6 +40,7 @@ class Sender:
             **{name.lower(): value for name, value in settings.headers.items()},
             "content-type": "application/json",
         }
+        self._secrets = _pattern_of(settings.headers.values())
         self._tls: ssl.SSLContext | bool = True
         if self._endpoint.startswith("https:"):
             self._tls = upstream_context(settings.ca_file, is_verified=True)
@@ -59,7 +66,7 @@ class Sender:
                     response.headers.get("retry-after", ""),
                     # aiohttp's own reading of it raises an IndexError over some that are malformed.
                     response.headers.get("content-type", "").partition(";")[0].strip().lower(),
-                    await _read(response.content),
+                    self._secrets.sub(b"[REDACTED]", await _read(response.content)),
                 )
         except TimeoutError:
             return Later("timeout", f"no answer within {self._timeout.total:g} s")
@@ -69,6 +76,13 @@ class Sender:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+def _pattern_of(values: Iterable[str]) -> re.Pattern[bytes]:
+    """Return what finds values of headers, and the longer words in them, also where JSON escapes a slash."""
+    words = {word.encode() for value in values for word in (value, *value.split())}
+    known = sorted((word for word in words if len(word) >= _MIN_SECRET_CHARACTERS), key=len, reverse=True)
+    return re.compile(b"|".join(re.escape(word).replace(b"/", rb"\\?/") for word in known) or rb"(?!)")
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

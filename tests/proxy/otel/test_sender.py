@@ -62,6 +62,32 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
     assert len(receiver.received) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "said", "told"),
+    [
+        ({"Authorization": "Bearer glc_a/b=="}, "no such token: glc_a/b==", "no such token: [REDACTED]"),
+        (
+            {"Authorization": "Bearer glc_a/b=="},
+            r'{"message": "got Bearer glc_a\/b=="}',
+            '{"message": "got [REDACTED]"}',
+        ),
+        ({"X-Key": "0123456789abcdef"}, "0123456789abcdef, 0123456789abcdef", "[REDACTED], [REDACTED]"),
+        ({"X-Scope": "7"}, "7 spans were refused", "7 spans were refused"),
+        ({}, "no token", "no token"),
+    ],
+)
+async def test_an_answer_that_repeats_our_credentials_is_redacted(
+    headers: dict[str, str], said: str, told: str
+) -> None:
+    """What a receiver says is logged, and shown to readers."""
+    receiver = Receiver(lambda path, body, before: web.Response(status=401, text=said))
+    with running(receiver.app()) as url:
+        async with sending(url, headers=headers) as sender:
+            got = await sender.send("traces", b"{}")
+    assert isinstance(got, Answer)
+    assert got.body.decode() == told
+
+
 async def test_a_malformed_type_is_an_answer() -> None:
     """Though aiohttp stumbles over it."""
 
