@@ -34,12 +34,13 @@ class VaryingFields:
         max_line_bytes: int = MAX_MEMO_BYTES,
         unless: bytes = b"",
     ) -> None:
-        """Cut out the values of `names`, in lower case, but for those `kept`, and for lines that are longer.
+        """Cut out the values of `names`, in lower case, but for those `kept` in either spelling, and for longer lines.
 
         Nothing is cut out of a head that has the bytes `unless`.
 
         Names with the same first letter are one branch of the pattern: one after the other they take twice as long.
         """
+        kept = {name.replace(b"_", b"-") for name in kept}
         by_letter: dict[bytes, list[bytes]] = {}
         for name in names:
             if name not in kept:

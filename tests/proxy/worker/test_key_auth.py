@@ -210,6 +210,14 @@ def test_another_field_can_carry_the_key(start: Start, engine: str) -> None:
     assert seen(echo)["api-key"] == "sk_theirs"
 
 
+def test_a_key_under_a_name_that_often_varies_is_not_forwarded(start: Start) -> None:
+    """Nor in the other spelling of its name, from the first request to the last."""
+    plane = start("protocol", [KEY], auth="optional", key_header="x_correlation_id")
+    for number in range(3):
+        status, echo = ask(plane, f"X-Correlation-Id: {SECRET}{number}", f"X-Request-Id: {number}")
+        assert (status, SECRET in json.dumps(echo)) == (200, False)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_route_without_keys_forwards_everything(start: Start, engine: str) -> None:
     """It needs no snapshot, and what looks like a key is the service's own."""
