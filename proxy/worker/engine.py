@@ -30,6 +30,7 @@ from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.pool import Pool
+from proxy.worker.upstream.response_readers import ResponseReaders
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Engine:
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
         self.turns: Final = turns
-        self.pools: Final = tuple(Pool(route, route.limits, self._count_upstream, turns) for route in routes.routes)
+        self.pools: Final = self._new_pools(routes)
         self.openers: Final = tuple(opener(pool) for pool in self.pools)
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
@@ -132,6 +133,19 @@ class Engine:
         self._max_headers = limits.max_headers or 1 << 20
         self._plain = PlainLines()
         self.heads: Final = RequestHeads(self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes))
+
+    def _new_pools(self, routes: RouteTable) -> tuple[Pool, ...]:
+        readers = ResponseReaders()
+        return tuple(
+            Pool(
+                route,
+                route.limits,
+                self._count_upstream,
+                self.turns,
+                readers.reader(route.response_rules, route.limits.max_headers),
+            )
+            for route in routes.routes
+        )
 
     def _count_upstream(self, change: int) -> None:
         self.recorder.count_connection("upstream", change)

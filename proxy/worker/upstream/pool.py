@@ -10,9 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from proxy.http1.field_lines import PlainLines
 from proxy.http1.memo.response_heads import ResponseHeads
-from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.network.concurrency import SILENT_NS, Concurrency
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings
@@ -32,8 +30,9 @@ class Pool:
         limits: LimitSettings,
         on_open: Callable[[int], None],
         turns: Turns,
+        responses: ResponseHeads,
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1 as connections open and close."""
+        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads heads of responses."""
         self._turns = turns
         self.route = route
         self.limits = limits
@@ -48,17 +47,10 @@ class Pool:
         """Open connections on which a response has ended, and whose upstream has not ended its side."""
         self._concurrency = Concurrency()
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._plain = PlainLines()
-        self._max_headers = limits.max_headers or 1 << 20
         self._max_head_bytes = limits.max_header_bytes or 1 << 24
-        self._responses = ResponseHeads(self._parse, kept=route.response_rules.without)
+        self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
-
-    def _parse(self, raw: bytes) -> ResponseHead:
-        head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
-        self.route.response_rules.apply(head)
-        return head
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)

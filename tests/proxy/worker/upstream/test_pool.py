@@ -14,11 +14,14 @@ from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
 from proxy.worker.upstream.opener import Opener
 from proxy.worker.upstream.pool import Pool
+from proxy.worker.upstream.response_readers import ResponseReaders
 
 
 def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
     settings = LimitSettings(**limits)  # type: ignore[arg-type]
-    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, Turns())
+    route = Route(0, RouteSettings(id="r", upstream=url), Settings())
+    responses = ResponseReaders().reader(route.response_rules, settings.max_headers)
+    return Pool(route, settings, opened.append, Turns(), responses)
 
 
 def opener_of(pool: Pool) -> Opener:
