@@ -131,7 +131,12 @@ class _Session:
         codes: set[int] = set()
         for direction, raw in ((IN, case.data), (OUT, case.reply)):
             expected = read_frames(raw, max_bytes)
-            found = [Said(m.opcode, m.size, m.data, m.is_compressed) for m in messages if m.direction == direction]
+            found = [
+                Said(m.opcode, m.size, m.data, m.is_compressed)
+                for m in messages
+                if m.direction == direction
+                for _ in range(m.times)
+            ]
             if found != expected:
                 return f"recorded {str(found)[:300]}, said {str(expected)[:300]}"
             closes = [said.data for said in expected if said.opcode == 8]
