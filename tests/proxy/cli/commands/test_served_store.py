@@ -1,0 +1,35 @@
+"""What a command that reads imports: what opens stores only where no sidelog runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = """
+import sys
+from proxy.cli.app import main
+main(["query", *sys.argv[1:]])
+print("storage.sqlite.store" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_imported"), [(("--url", "http://127.0.0.1:9"), False), (("--data-dir", "."), True)]
+)
+def test_a_running_sidelog_is_asked_without_what_opens_stores(
+    tmp_path: Path, arguments: tuple[str, ...], is_imported: bool
+) -> None:
+    """It is a third of what a short answer takes."""
+    environ = {"PYTHONPATH": str(Path(__file__).parents[4])}
+    (tmp_path / "sidelog.db").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *arguments],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1] == str(is_imported)
