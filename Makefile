@@ -50,7 +50,7 @@ test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract
 MAX_RETESTS := 10
 
 retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last make test: at most ten tests
-	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed 2>/dev/null); \
+	@failed=$$(grep -c '::.*": true' .pytest_cache/v/cache/lastfailed 2>/dev/null); \
 	if [ "$${failed:-0}" -eq 0 ] || [ "$$failed" -gt $(MAX_RETESTS) ]; then \
 	echo "$${failed:-0} failed tests in the last run, at least 1 and at most $(MAX_RETESTS) are run again"; exit 1; fi; \
 	$(BIN)/python -m pytest -q -p no:xdist -m 'not long and not realworld' --last-failed --last-failed-no-failures=none

@@ -201,31 +201,31 @@ def test_the_reason_of_a_response_is_redacted() -> None:
 
 
 @pytest.mark.parametrize(
-    "made",
+    "changes",
     [
-        special(status=101),
-        special(status=0),
-        special(status=202),
-        special(outcome=3),
-        special(error=2),
-        special(route=1),
-        special(route=2),
-        special(flags=FLAG_HEADS_OFF),
-        special(flags=FLAG_OWN_RESPONSE),
-        special(access=bytes(17)),
-        special(request_head=HEAD.replace(b"/items/1", b"/v1/batches/b")),
-        special(request_head=HEAD.replace(b"GET /items/1", b"POST /v1/chat/completions")),
-        special(request_head=HEAD.replace(b"Host", b"Mcp-Session-Id")),
-        special(request_head=b"nothing"),
-        special(response_head=ANSWER.replace(b"Type", b"Encoding")),
-        special(response_whole=b"event: endpoint\n"),
-        special(timeline=Timeline([(10, 1)])),
+        {"status": 101},
+        {"status": 0},
+        {"status": 202},
+        {"outcome": 3},
+        {"error": 2},
+        {"route": 1},
+        {"route": 2},
+        {"flags": FLAG_HEADS_OFF},
+        {"flags": FLAG_OWN_RESPONSE},
+        {"access": bytes(17)},
+        {"request_head": HEAD.replace(b"/items/1", b"/v1/batches/b")},
+        {"request_head": HEAD.replace(b"GET /items/1", b"POST /v1/chat/completions")},
+        {"request_head": HEAD.replace(b"Host", b"Mcp-Session-Id")},
+        {"request_head": b"nothing"},
+        {"response_head": ANSWER.replace(b"Type", b"Encoding")},
+        {"response_whole": b"event: endpoint\n"},
+        {"timeline": Timeline([(10, 1)])},
     ],
-    ids=str,
+    ids=lambda changes: "-".join(map(str, changes)),
 )  # fmt: skip
-def test_what_is_not_plain_is_left_to_the_long_way(made: Exchange) -> None:
+def test_what_is_not_plain_is_left_to_the_long_way(changes: dict[str, object]) -> None:
     """By its codes, its heads, its path or its body."""
-    assert read(reader(), packed(made), descriptor_of(SETTINGS)) is None
+    assert read(reader(), packed(special(**changes)), descriptor_of(SETTINGS)) is None
 
 
 def test_notes_and_damage_are_left_to_the_long_way() -> None:
