@@ -68,28 +68,37 @@ def slices(
 
 
 def joint_slices(
-    ranges: Sequence[Range], order: Order, first_rows: int | None = None, clock: Callable[[], float] = time.monotonic
+    ranges: Sequence[Range],
+    order: Order,
+    first_rows: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    joins: bool = True,
 ) -> Iterator[Range]:
-    """Cut ranges, which come in the order of the walk, into slices, each of one range or of some that are not cut."""
+    """Cut ranges, which come in the order of the walk, into slices, each of one range or of some that are not cut.
+
+    Without `joins` each is of one range.
+    """
     least = FIRST_SLICE if first_rows is None else first_rows
     rest, width = [whole for whole in reversed(ranges) if not whole.is_empty], least
     while rest:
         began = clock()
-        part = _next(rest, width, order)
+        part = _next(rest, width, order, joins=joins)
         yield part
         took_s = clock() - began
-        if took_s < QUICK_S:
+        if took_s < QUICK_S and (joins or part.size == width):
             # Rows of many ranges are looked into one by one: the wider takes as much longer.
             width *= 2 if isinstance(part, Spread) else 8
         elif took_s > SLOW_S:
             width = max(least, width // 4)
 
 
-def _next(rest: list[Range], width: int, order: Order) -> Range:
+def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
     """Take the next slice off some ranges, the last of which comes first."""
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)
+    if not joins or not left.is_empty:
         return part
     parts, room = [part], min(width, FIRST_SLICE) - part.size
     while rest and rest[-1].size <= room:

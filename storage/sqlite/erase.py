@@ -59,7 +59,7 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
-    last = min(first + (found.first_rows or _SCAN_ROWS) - 1, whole.last)
+    last = min(first + (_SCAN_ROWS if found.first_rows is None else SLICE_ROWS) - 1, whole.last)
     where = run_sync(found.within(Range(first, last)))
     assert where is not None, "bug: the budget has ended the first query"
     sql = f"{SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT ?"

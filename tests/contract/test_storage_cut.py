@@ -29,8 +29,8 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten rows each, the first and the others."""
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
     monkeypatch.setattr(slices, "QUICK_S", 0.0)
-    for session in (sqlite_session, postgres_session):
-        monkeypatch.setattr(session, "SLICE_ROWS", 10)
+    monkeypatch.setattr(sqlite_session, "FIRST_ROWS", 10)
+    monkeypatch.setattr(postgres_session, "SLICE_ROWS", 10)
 
 
 @pytest.fixture

@@ -261,8 +261,8 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
     indexed: Any, monkeypatch: pytest.MonkeyPatch, order: Order
 ) -> None:
     """However many cells are looked into at once, and wherever a page ends: each record that has a word comes once."""
-    for module in (sqlite_session, postgres_session):
-        monkeypatch.setattr(module, "SLICE_ROWS", 15)
+    monkeypatch.setattr(sqlite_session, "FIRST_ROWS", 15)
+    monkeypatch.setattr(postgres_session, "SLICE_ROWS", 15)
     entries = await fill(indexed, 1, ROWS)
     await index(indexed)
     # A word in cells here and there, one in nearly all, a text in bodies.

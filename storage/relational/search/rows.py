@@ -26,7 +26,7 @@ from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 
 SLICE_ROWS: Final = 1000
-"""Rows of the first slice of a walk that looks into each: with 2 KB each about 50 ms."""
+"""Rows of the first slice of a walk that looks into each, over a network: with 2 KB each about 50 ms."""
 _ROWS: Final = 100
 """Rows judged between two looks at the clock."""
 

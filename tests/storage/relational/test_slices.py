@@ -96,6 +96,20 @@ def test_short_ranges_share_a_slice_within_bounds() -> None:
     assert max(sizes) == FIRST
 
 
+def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
+    """They begin narrow, and widen only by slices that were as wide as could be."""
+    ranges = [Range(number * 1000, number * 1000 + 124) for number in range(20)]
+    found = list(joint_slices([*ranges, Range(50_000, 70_000)], "asc", 16, lambda: 0.0, joins=False))
+    assert found[:2] == [Range(0, 15), Range(16, 124)]
+    assert found[2:21] == ranges[1:]
+    assert found[21:23] == [Range(50_000, 50_127), Range(50_128, 51_151)]
+    dear = iter(range(1000))
+    assert [part.size for part in joint_slices(ranges[:2], "asc", 100, lambda: next(dear), joins=False)] == [
+        100,
+        25,
+    ] * 2
+
+
 @pytest.mark.parametrize(
     ("after", "order", "left"),
     [

@@ -7,7 +7,7 @@ Rows that nothing covers yet are walked as they are.
 Invariant: every row that fulfils the filter is in a slice; slices come in the order of the walk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Self
 
 from storage.query import Filter, Order
@@ -54,14 +54,9 @@ class Slices:
                 return part
             if not self._terms or self._rest.is_empty:
                 raise StopAsyncIteration
-            self._slices = self._sliced(await self._next_ranges())
-
-    def _sliced(self, ranges: Sequence[Range]) -> Iterator[Range]:
-        if self._session.dialect.has_arrays:
-            yield from joint_slices(ranges, self._order, self._first_rows)
-            return
-        for rows in ranges:
-            yield from slices(rows, self._order, self._first_rows)
+            ranges = await self._next_ranges()
+            joins = self._session.dialect.has_arrays
+            self._slices = joint_slices(ranges, self._order, self._first_rows, joins=joins)
 
     async def _next_ranges(self) -> list[Range]:
         """Find what can match in the next part of the rest, in order."""
