@@ -1,7 +1,7 @@
 // The panels of the health page: verdict, ledger, workers, drops, store, retention, gaps and events. Pure: values in, nodes out.
 
 import { el, gradeMark, sectionHead, table, unit } from "../lib/dom.js";
-import { ago, count, durationText, grade, moment, sizeText } from "../lib/format.js";
+import { ago, count, durationText, grade, moment } from "../lib/format.js";
 import { ledgerBar, PARTS } from "../lib/ledger.js";
 
 export const GAPS_PERIOD = "7d";
@@ -254,54 +254,6 @@ export function dropped(reasons) {
   );
 }
 
-export function store(status) {
-  const { storage, retention: limits } = status.configuration;
-  const used = status.retention?.used_bytes;
-  const words = status.text_index;
-  const [problem, word] = status.storage.up ? ["", "reachable"] : ["error", "unavailable"];
-  return el(
-    "section",
-    {},
-    head("Store", ""),
-    el("p", { class: problem }, gradeMark(), word),
-    facts(
-      [
-        ["URL", String(storage.url)],
-        used
-          ? ["Size", sizeText(used), limits.max_bytes ? `of ${sizeText(limits.max_bytes)}` : ""]
-          : null,
-        words?.enabled
-          ? ["Index of words", sizeText(words.size_bytes ?? 0), waitingText(words.waiting_records)]
-          : ["Index of words", "off"],
-        ["Durability", storage.durability],
-        ["Queue", binary(storage.queue_max_bytes), "then the spool"],
-        ...(status.storage.replicas ?? []).map(replicaFact),
-      ].filter(Boolean),
-    ),
-  );
-}
-
-const REPLICA_STATE = {
-  __proto__: null,
-  whole: "has everything",
-  left_out: "left out until it has caught up",
-  away: "away",
-  unknown: "no coordinator",
-};
-
-function replicaFact(replica) {
-  const word = REPLICA_STATE[replica.state] ?? replica.state;
-  const shown = replica.state === "whole" ? word : el("span", { class: "bad" }, word);
-  const behind = replica.waiting ? `, ${count(replica.waiting)} steps to take` : "";
-  return [
-    `Replica ${replica.name || replica.host}`,
-    shown,
-    replica.reason ?? `${replica.host}${behind}`,
-  ];
-}
-
-const waitingText = (records) => (records ? `${count(records)} records to come` : "");
-
 const EXPLAINED = {
   __proto__: null,
   ring_full: "the ring was full",
@@ -377,35 +329,6 @@ export function events(records) {
   );
 }
 
-export function retention(limits, state) {
-  const since = (ms) => (ms ? [ago(ms), "ago"] : ["–", ""]);
-  return el(
-    "section",
-    {},
-    head("Retention", ""),
-    facts([
-      ["Records", days(limits.max_age_days)],
-      ["Bodies", days(limits.body_max_age_days)],
-      [
-        "Size",
-        limits.max_bytes ? sizeText(limits.max_bytes) : "no limit",
-        state.rows_trimmed || state.bodies_trimmed
-          ? `${count(state.rows_trimmed)} records and ${count(state.bodies_trimmed)} bodies removed for it since start`
-          : limits.max_bytes
-            ? "oldest are deleted first"
-            : "",
-      ],
-      ["The log reaches back to", ...since(state.reaches_back_ms ?? state.oldest_ms)],
-      ["Last run", ...since(state.looked_at_ms)],
-      [
-        "Behind",
-        durationText(Math.round((state.lag_s ?? 0) * 1e6)),
-        state.rows_purged ? `${count(state.rows_purged)} removed since start` : "",
-      ],
-    ]),
-  );
-}
-const days = (number) => (number ? `${number} days` : "forever");
 export const batches = (writer) =>
   el(
     "section",

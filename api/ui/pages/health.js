@@ -16,10 +16,9 @@ import {
   head,
   headline,
   ledgerPart,
-  retention,
-  store,
   workers,
 } from "./health-panels.js";
+import { retention, store } from "./health-store.js";
 
 const POLL_MS = 2000;
 const EVENTS_EVERY = 5; // polls

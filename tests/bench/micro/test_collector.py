@@ -7,6 +7,7 @@ from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import read_descriptor
 from proxy.ring.exchange import CapturedExchange
 from proxy.ring.ring import RingReader
+from proxy.ring.websocket_message import decode_message
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry
 
@@ -30,12 +31,25 @@ def read(filled: collecting.Filled, end: int) -> list[Entry]:
     return [builder.build(CapturedExchange(header, body), descriptor) for _, header, body, _ in entries]
 
 
-@pytest.mark.parametrize("scenario", collecting.SCENARIOS)
+@pytest.mark.parametrize("scenario", [name for name in collecting.SCENARIOS if not name.startswith("message")])
 def test_exchanges_are_whole(scenario: str) -> None:
     """Heads and bodies that were made are read, and nothing of them is damaged."""
     entries = stored(scenario, 3)
     assert [entry.record.status for entry in entries] == [200] * 3
     assert all(entry.payload and entry.payload.response_body for entry in entries)
+
+
+@pytest.mark.parametrize(("scenario", "size"), [("message", 120), ("message0", 0)])
+def test_messages_are_whole(scenario: str, size: int) -> None:
+    """Each is one of its own, of another connection than those before and behind it."""
+    filled = collecting.Filled(SETTINGS)
+    try:
+        filled.fill(scenario, 3)
+        messages = [decode_message(header, body) for _, header, body, _ in RingReader(filled.segment).read(10, 1 << 20)]
+    finally:
+        filled.segment.close()
+    assert [(message.size, message.times) for message in messages] == [(size, 1)] * 3
+    assert len({message.exchange_id for message in messages}) == 3
 
 
 @pytest.mark.parametrize("scenario", ["getvar", "postvar"])

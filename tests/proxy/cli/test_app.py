@@ -67,7 +67,8 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "-h")}
     declared = dict(leaves())
     described = {name: declared[name].type.__metadata__[0].description for name in FLAGS}
-    assert helps == {flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()}
+    texts = {flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()}
+    assert helps == {option: f"{text[0].upper()}{text[1:]}." for option, text in texts.items()}
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["query", "-h"], ["db", "status", "-h"]])

@@ -26,6 +26,7 @@ from tests.proxy.worker.test_fairness import (
     UPLOAD,
     dropped,
     entries,
+    number_of,
     silent_tunnel,
     sink,
 )
@@ -84,7 +85,7 @@ def test_frames_and_the_end_behind_them(start_tls: Callable[..., Plane], loop: L
         client.send(MASKED_EMPTY * count + MASKED_CLOSE)
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
-    assert len(messages) + dropped(session) == count + 1
+    assert number_of(messages) + dropped(session) == count + 1
 
 
 @pytest.mark.parametrize("loop", LOOPS)
