@@ -18,7 +18,7 @@ PAGES: Final = {
     "/mcp-logs": "pages/mcp-logs.js",
     "/request-logs": "pages/request-logs.js",
     "/keys": "pages/keys.js",
-    "/health": "pages/health.js",
+    "/health": "health/page.js",
 }
 """Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
 

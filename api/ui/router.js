@@ -11,7 +11,7 @@ const PAGES = {
   "/mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
   "/request-logs": ["Request logs", () => import("./pages/request-logs.js")],
   "/keys": ["Keys", () => import("./pages/keys.js")],
-  "/health": ["Health", () => import("./pages/health.js")],
+  "/health": ["Health", () => import("./health/page.js")],
 };
 
 let shown = null; // {path, page, leaving}

@@ -2,7 +2,7 @@
 
 import { el, gradeMark } from "../lib/dom.js";
 import { ago, count, durationText, sizeText } from "../lib/format.js";
-import { binary, facts, head } from "./health-panels.js";
+import { binary, facts, head } from "./panels.js";
 
 export function store(status) {
   const { storage, retention: limits } = status.configuration;

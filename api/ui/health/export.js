@@ -2,7 +2,7 @@
 
 import { el, gradeMark } from "../lib/dom.js";
 import { count, durationText } from "../lib/format.js";
-import { facts, head } from "./health-panels.js";
+import { facts, head } from "./panels.js";
 
 const UNITS = { traces: "spans", logs: "log records" };
 

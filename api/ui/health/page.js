@@ -5,7 +5,7 @@ import { clockText, count, durationText } from "../lib/format.js";
 import { getJson, ApiError, errorText } from "../lib/api.js";
 import { partsOf } from "../lib/ledger.js";
 import { spark } from "../lib/line-chart.js";
-import { exports } from "./health-export.js";
+import { exports } from "./export.js";
 import {
   batches,
   binary,
@@ -17,8 +17,8 @@ import {
   headline,
   ledgerPart,
   workers,
-} from "./health-panels.js";
-import { retention, store } from "./health-store.js";
+} from "./panels.js";
+import { retention, store } from "./store.js";
 
 const POLL_MS = 2000;
 const EVENTS_EVERY = 5; // polls
