@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -78,8 +79,11 @@ def ask_clickhouse(url: str, statement: bytes) -> bytes:
     """Run a statement in a database."""
     place = urlsplit(url)
     address = f"http://{place.netloc}/?database={place.path[1:]}"
-    with urlopen(Request(address, statement), timeout=_ASK_S) as answer:
-        text: bytes = answer.read()
+    try:
+        with urlopen(Request(address, statement), timeout=_ASK_S) as answer:
+            text: bytes = answer.read()
+    except HTTPError as error:
+        raise AssertionError(f"{statement[:200]!r}: {error.read()[:500]!r}") from error
     return text
 
 

@@ -1,6 +1,7 @@
 """A sidelog of today over what another version left."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ def database(fixture: Fixture, kind: str) -> Iterator[str]:
         finally:
             asyncio.run(drop_postgres(url))
     elif kind == "clickhouse":
-        url = clickhouse.url("debian", fixture.path / kind)
+        url = clickhouse.url("debian", fixture.path / secrets.token_hex(8))  # what names a database
         load_clickhouse(fixture.path / "clickhouse.jsonl", url)
         yield url
     else:
