@@ -1,7 +1,7 @@
 """A store over replicas: what each must have before something is committed, and what is read where one is behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -16,26 +16,13 @@ from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.query import Filter
 from storage.record import Batch
 from tests.storage.samples import make_batch, make_record
-from tests.support.clickhouse_cluster import Cluster, cluster, own_cluster
+from tests.support.clickhouse_cluster import Cluster, cluster
 
-pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600), pytest.mark.usefixtures("patience")]
 
 CATCH_UP_S = 120.0
 """A replica that was killed asks every 10 s whether its old session is over."""
 _LOOK_AGAIN_S = 0.2
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replica that is there is waited for, however busy the machine is."""
-    monkeypatch.setattr(terms, "SYNC_S", 60.0)
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Cluster]:
-    """A cluster whose replicas these tests kill and start again."""
-    with own_cluster() as started:
-        yield started
 
 
 @asynccontextmanager

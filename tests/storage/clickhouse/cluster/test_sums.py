@@ -1,14 +1,12 @@
 """Sums over replicas: each reads only what is whole on it, so no figure depends on which replica answers."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.cluster import terms
 from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.cluster.summed import is_avoided
 from storage.clickhouse.link import Link
@@ -23,27 +21,14 @@ from storage.relational.time_ranges import DAY_US
 from tests.storage.clickhouse.cluster.test_replicas import CATCH_UP_S, committed
 from tests.storage.samples import make_record
 from tests.support.clickhouse import Server
-from tests.support.clickhouse_cluster import Cluster, cluster, own_cluster
+from tests.support.clickhouse_cluster import Cluster, cluster
 from tests.support.clickhouse_sums import SummingStorage
 
-pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600), pytest.mark.usefixtures("patience")]
 
 DAY = 20_000 * DAY_US
 ROWS = 4
 _LOOK_AGAIN_S = 0.05
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replica that is there is waited for, however busy the machine is."""
-    monkeypatch.setattr(terms, "SYNC_S", 60.0)
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Cluster]:
-    """A cluster whose replicas these tests kill and start again."""
-    with own_cluster() as started:
-        yield started
 
 
 class Store(SummingStorage):

@@ -1,34 +1,20 @@
 """What an operator is told of replicas: by a running store, and by `sidelog doctor`."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 
 from proxy.cli.commands.doctor.databases import check_clickhouse
 from storage.clickhouse.address import Address
-from storage.clickhouse.cluster import terms
 from storage.clickhouse.cluster.inspect import inspect_cluster
 from storage.clickhouse.store import ClickhouseStorage
 from tests.storage.clickhouse.cluster.test_replicas import CATCH_UP_S, committed
 from tests.storage.samples import make_batch, make_record
-from tests.support.clickhouse_cluster import Cluster, cluster, own_cluster
+from tests.support.clickhouse_cluster import Cluster, cluster
 
-pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replica that is there is waited for, however busy the machine is."""
-    monkeypatch.setattr(terms, "SYNC_S", 60.0)
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Cluster]:
-    """A cluster whose parts these tests kill and start again."""
-    with own_cluster() as started:
-        yield started
+pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600), pytest.mark.usefixtures("patience")]
 
 
 async def states(store: ClickhouseStorage) -> list[str]:
