@@ -20,11 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean, linear_regression
 from typing import Any, Final
 
 import aiohttp
 import uvloop
 
+from bench.macro.at_rate import percentile
 from bench.macro.measure import tree
 from bench.steady_load import Load, own_store, write_result
 from proxy.demo.traffic import perform, visit
@@ -117,15 +119,8 @@ def slope_per_h(points: list[tuple[float, float]]) -> float:
     """Fit a line through (seconds, value) by least squares; its rise in an hour."""
     if len(points) < 2:
         return 0.0
-    mean_s = sum(at_s for at_s, _ in points) / len(points)
-    mean = sum(value for _, value in points) / len(points)
-    spread = sum((at_s - mean_s) ** 2 for at_s, _ in points)
-    return sum((at_s - mean_s) * (value - mean) for at_s, value in points) / spread * 3600
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Take a percentile by nearest rank."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
+    at_s, values = zip(*points, strict=True)
+    return linear_regression(at_s, values).slope * 3600
 
 
 def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: float, seconds: float) -> list[Any]:
@@ -135,7 +130,7 @@ def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: flo
     for number in range(WINDOWS):
         first_s, last_s = number * width_s, (number + 1) * width_s
         here = [one for one in samples if first_s <= one.at_s < last_s]
-        times = [taken_s for at_s, taken_s in took if first_s <= at_s - began_s < last_s]
+        times = sorted(taken_s for at_s, taken_s in took if first_s <= at_s - began_s < last_s)
         if not here:
             continue
         parts.append(
@@ -144,19 +139,14 @@ def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: flo
                 "answers": len(times),
                 "p50_ms": round(1000 * percentile(times, 0.5), 2),
                 "p99_ms": round(1000 * percentile(times, 0.99), 2),
-                "rss_mib": {role: round(mean([s.rss_mib[role] for s in here]), 2) for role in here[0].rss_mib},
-                "pss_mib": {role: round(mean([s.pss_mib[role] for s in here]), 2) for role in here[0].pss_mib},
+                "rss_mib": {role: round(fmean([s.rss_mib[role] for s in here]), 2) for role in here[0].rss_mib},
+                "pss_mib": {role: round(fmean([s.pss_mib[role] for s in here]), 2) for role in here[0].pss_mib},
                 "most_descriptors": {r: max(s.descriptors[r] for s in here) for r in here[0].descriptors},
                 "most_store_mib": max(one.store_mib for one in here),
-                "load_average": round(mean([one.load_average for one in here]), 2),
+                "load_average": round(fmean([one.load_average for one in here]), 2),
             }
         )
     return parts
-
-
-def mean(values: list[float]) -> float:
-    """Average."""
-    return sum(values) / len(values)
 
 
 def growth(samples: list[Sample], seconds: float) -> dict[str, dict[str, float]]:
@@ -170,8 +160,8 @@ def growth(samples: list[Sample], seconds: float) -> dict[str, dict[str, float]]
             "rss_mib_per_h": round(slope_per_h([(one.at_s, one.rss_mib[role]) for one in late]), 2),
             "pss_mib_per_h": round(slope_per_h([(one.at_s, one.pss_mib[role]) for one in late]), 2),
             "descriptors": round(
-                mean([one.descriptors[role] for one in late[-tenth:]])
-                - mean([one.descriptors[role] for one in late[:tenth]]),
+                fmean([one.descriptors[role] for one in late[-tenth:]])
+                - fmean([one.descriptors[role] for one in late[:tenth]]),
                 1,
             ),
         }

@@ -11,11 +11,13 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from bench.macro.pace import Poller
 from bench.macro.scenarios import REQUESTS, RESULT_MARK, varying_get
+
+Number = TypeVar("Number", int, float)
 
 PATIENCE_S: Final = 5.0
 """After the last request was due: what is not answered by then has failed."""
@@ -139,7 +141,7 @@ class Load:
         self._poller.close()
 
 
-def percentile(sorted_values: list[int], share: float) -> int:
+def percentile(sorted_values: list[Number], share: float) -> Number:
     """Return the value that a share of all is not above; 0 of none."""
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))] if sorted_values else 0
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bench.soak import Sample, growth, percentile, problems, slope_per_h, windows
+from bench.macro.at_rate import percentile
+from bench.soak import Sample, growth, problems, slope_per_h, windows
 
 HOUR_S = 3600.0
 
