@@ -5,9 +5,9 @@ from typing import Final
 
 from storage.clickhouse.address import Address
 from storage.clickhouse.cluster.opening import SHARDS
-from storage.clickhouse.cluster.replicas import ClusterLink
+from storage.clickhouse.cluster.replicas import ClusterLink, Copy
 from storage.clickhouse.cluster.watching import look
-from storage.clickhouse.link import Link, over_tables
+from storage.clickhouse.link import over_tables
 from storage.errors import StorageUnavailable
 from storage.query import Replica
 
@@ -58,7 +58,7 @@ async def inspect_cluster(address: Address) -> ClusterInspection:
         hosts = []
         for copy in link.copies:
             try:
-                hosts.append(await _ask(copy.link))
+                hosts.append(await _ask(copy))
             except StorageUnavailable:
                 continue
         has_tables = any(host.tables for host in hosts)
@@ -67,7 +67,8 @@ async def inspect_cluster(address: Address) -> ClusterInspection:
         await link.close()
 
 
-async def _ask(link: Link) -> Host:
+async def _ask(copy: Copy) -> Host:
+    link = copy.link
     [(shards,)] = await link.fetch(SHARDS, (link.address.cluster,), limit_s=LIMIT_S)
     macros = await link.fetch(_MACRO, limit_s=LIMIT_S)
     tables = await over_tables(lambda: link.fetch(_TABLES, limit_s=LIMIT_S))
@@ -76,5 +77,4 @@ async def _ask(link: Link) -> Host:
         await link.fetch(_COORDINATOR, limit_s=LIMIT_S)
     except StorageUnavailable as error:
         refusal = str(error)
-    host = link.hosts[0].partition("://")[2]
-    return Host(host, shards, macros[0][0] if macros else "", refusal, frozenset(name for (name,) in tables))
+    return Host(copy.host, shards, macros[0][0] if macros else "", refusal, frozenset(name for (name,) in tables))

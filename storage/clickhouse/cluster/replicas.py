@@ -52,6 +52,11 @@ class Copy:
         self._name = ""
         self._next_check = 0.0
 
+    @property
+    def host(self) -> str:
+        """Its server, as in the address."""
+        return self.link.hosts[0].partition("://")[2]
+
     def is_check_due(self) -> bool:
         """Whether to look if it has everything, before it is read."""
         return self._clock() >= self._next_check

@@ -35,7 +35,7 @@ async def look(link: ClusterLink) -> list[Replica]:
 
 
 async def _ask(copy: Copy) -> Replica:
-    host, name = copy.link.hosts[0].partition("://")[2], ""
+    host, name = copy.host, ""
     try:
         name = await copy.name()
         [(version, is_read_only, waiting, delay_s)] = await copy.link.fetch(_STATE, limit_s=LIMIT_S)
