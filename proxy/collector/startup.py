@@ -47,7 +47,10 @@ SPOOL_DIRECTORY: Final = "spool"
 FIRST_ATTEMPT_S: Final = 1.0
 """How long the start waits for the store before it continues offline."""
 ANSWER_S: Final = 5.0
-"""How long an open store may take to return its positions."""
+"""How long an open store may take to return its positions before the start continues offline."""
+LATE_ANSWER_S: Final = 60.0
+"""The same where nobody waits for it. A store that several write to is patient with one who was killed: longer than
+`ANSWER_S`, and from the beginning each time it is asked."""
 
 RECALLED_CALLS: Final = 5000
 """LLM calls that are read at the start, some 50 ms: what continues an older one begins a conversation anew."""
@@ -169,7 +172,7 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
         storage = deferred.as_storage()
         tail = make_tail(settings, storage)
-        answer = await _read_store(settings, data, await deferred.opened(), tail)
+        answer = await _read_store(settings, data, await deferred.opened(), tail, ANSWER_S)
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
@@ -228,10 +231,12 @@ class _StoreState:
     calls: list[Record]
 
 
-async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail: Tail) -> _StoreState | None:
+async def _read_store(
+    settings: Settings, data: DataDir, storage: Storage, tail: Tail, timeout_s: float
+) -> _StoreState | None:
     """Read everything that is needed of the store at the start, and start the tail; None when it is away."""
     try:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(timeout_s):
             await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if settings.admin.fanout else b""
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
@@ -239,7 +244,7 @@ async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail:
             calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
             return _StoreState(await _positions(data, storage), secret, waiting, jobs, calls.records[::-1])
     except (StorageUnavailable, TimeoutError) as error:
-        log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {ANSWER_S:g} s")
+        log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {timeout_s:g} s")
     return None
 
 
@@ -258,7 +263,8 @@ async def reconcile(
 ) -> None:
     """Wait for the store after an offline start, and continue with it; everybody may use it then."""
     storage = await state.deferred.opened()
-    while (answer := await _read_store(settings, data, storage, state.tail)) is None:  # noqa: ASYNC110 - sends no event
+    state.deferred.reason = "it is open, and did not yet say what it has of this sidecar"
+    while (answer := await _read_store(settings, data, storage, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
     stored, state.waiting = answer.positions, answer.waiting
     state.jobs, state.calls = answer.jobs, answer.calls

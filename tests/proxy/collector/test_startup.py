@@ -24,6 +24,7 @@ from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record, now_us
 from storage.sqlite.schema import migrations
+from storage.sqlite.store import SqliteStorage
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import POSITIONS_FILE
 from tests.contract.test_storage_keys import make_key
@@ -162,6 +163,26 @@ async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
                 await settled(plane, len(ids))
     counts = Counter(record.id for record in await place.stored())
     assert counts == Counter(ids)
+    place.worker.die()
+
+
+async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that several write to, the last of whom was killed: each question begins that one's time anew."""
+    read = SqliteStorage.positions
+
+    async def read_late(store: SqliteStorage, instance: str) -> dict[bytes, Position]:
+        await asyncio.sleep(0.3)
+        return await read(store, instance)
+
+    monkeypatch.setattr("proxy.collector.startup.ANSWER_S", 0.1)
+    monkeypatch.setattr(SqliteStorage, "positions", read_late)
+    ids = place.worker.record(20)
+    async with place.collecting() as plane:
+        assert plane.readiness.answer()[1]["away"] == ["store"]
+        await settled(plane, 20)
+    assert [record.id for record in await place.stored()] == ids
     place.worker.die()
 
 
