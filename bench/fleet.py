@@ -136,7 +136,10 @@ async def simulate(options: argparse.Namespace) -> dict[str, object]:
 
 async def _opened(url: str, directory: Path, number: int) -> Sidecar:
     store = await open_storage(url, directory, instance=f"sidecar-{number}", holder=f"holder-{number}")
-    return Sidecar(number, store)
+    sidecar = Sidecar(number, store)
+    # As a collector does before anything else.
+    await store.positions(sidecar.instance)
+    return sidecar
 
 
 def _report(options: argparse.Namespace, sidecars: list[Sidecar], took_s: float, cpu_s: float) -> dict[str, object]:

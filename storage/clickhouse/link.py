@@ -37,6 +37,8 @@ _TRIES: Final = 6
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Block = Sequence[Written]
+"""Columns of as many rows, side by side."""
 
 
 @contextmanager
@@ -111,14 +113,15 @@ class Link:
         """
         with refusing():
             written = write_columns(columns)
-        await self.send(table, [written], limit_s=limit_s, settings=settings)
+        await self.send(table, [[written]], limit_s=limit_s, settings=settings)
 
     async def send(
-        self, table: str, parts: Sequence[Written], *, limit_s: float, settings: dict[str, str] | None = None
+        self, table: str, blocks: Sequence[Block], *, limit_s: float, settings: dict[str, str] | None = None
     ) -> None:
-        """Insert rows whose columns are written already; see `execute`."""
-        names = ", ".join(identifier(name) for part in parts for name in part.names)
-        await self._post(f"INSERT INTO {table} ({names}) FORMAT Native", block_of(*parts), limit_s, settings or {})
+        """Insert blocks of the same columns, which are written already; see `execute`."""
+        names = ", ".join(identifier(name) for part in blocks[0] for name in part.names)
+        data = b"".join([block_of(*parts) for parts in blocks]) if len(blocks) > 1 else block_of(*blocks[0])
+        await self._post(f"INSERT INTO {table} ({names}) FORMAT Native", data, limit_s, settings or {})
 
     def everywhere(self) -> Sequence["Link"]:
         """Return links to all servers that have the tables."""

@@ -33,7 +33,7 @@ from storage.clickhouse.upkeep.purge import Purge
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.upkeep.sums import Summing, sweep
 from storage.clickhouse.writes.batches import BatchStore
-from storage.clickhouse.writes.journal import Turn
+from storage.clickhouse.writes.group import Turn
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Filter, Replica

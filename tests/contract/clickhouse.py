@@ -17,7 +17,8 @@ SAMPLED: Final = 6
 """Of a test's parameters every sixth is asked of the current engine, too."""
 
 CLUSTERED: Final = frozenset({
-    "test_storage.py", "test_storage_erase.py", "test_storage_keys.py", "test_storage_retention.py",
+    "test_storage.py", "test_storage_calls.py", "test_storage_erase.py", "test_storage_jobs.py",
+    "test_storage_keys.py", "test_storage_meta.py", "test_storage_retention.py", "test_storage_views.py",
     "test_storage_writers.py",
 })  # fmt: skip
 """Files of which a sample is asked of two replicas: a commit to them takes some 0.2 s."""
@@ -26,7 +27,7 @@ TALKATIVE: Final = frozenset({
     "test_the_size_never_passes_the_cap", "test_filters_are_literal", "test_pages_follow_ids_offset_and_cursor",
     "test_every_answer_is_that_of_the_records_left", "test_a_floor_hides_at_once_and_deletion_changes_nothing",
     "test_a_search_finds_what_it_means", "test_not_finds_all_others", "test_fields_restrict_together",
-    "test_cursors_lead_through_everything",
+    "test_cursors_lead_through_everything", "test_a_scope_has_so_many",
 })  # fmt: skip
 """Tests of hundreds of statements, which the front of the current engine answers one after the other."""
 

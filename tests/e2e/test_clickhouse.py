@@ -16,7 +16,7 @@ from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_store_away import ENVIRON, balanced
 from tests.e2e.test_store_full import fill, small_disk
 from tests.support.clickhouse import Server, own_server
-from tests.support.kills import ROOM, kill_rounds
+from tests.support.kills import KILL_PAUSE_S, ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
@@ -229,7 +229,7 @@ def test_kills_of_sidecar_and_server_lose_and_double_nothing(tmp_path: Path, ups
         url = server.url(server.database())
         began_s = time.monotonic()
         with Sidelog(tmp_path / "data", upstream, environ={**ROOM, "SIDELOG_STORAGE__URL": url}) as sidelog:
-            report = kill_rounds(sidelog, rounds, seed=rounds, pause_s=PAUSE_S, during=server_dies)
+            report = kill_rounds(sidelog, rounds, seed=rounds, pause_s=KILL_PAUSE_S, during=server_dies)
             eventually(lambda: not reason(sidelog), STEPS_S)
             check_accounts(sidelog, report.completed)
         kills = f"{(rounds + 1) // 3} of the server, {time.monotonic() - began_s:.0f} s"

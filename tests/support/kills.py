@@ -17,6 +17,8 @@ from tests.support.sidelog import Sidelog, await_pids, eventually
 VICTIMS = ("proxy.worker", "proxy.collector", "all")
 ROOM = {"SIDELOG_RING__BYTES": str(64 << 20)}
 """Rings of the default size: they hold what comes in while a collector starts on a machine with no core to spare."""
+KILL_PAUSE_S = 0.02
+"""Of clients between requests: short enough for one of them to be in the middle of something at each kill."""
 
 
 @dataclass(slots=True)

@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.link import LIMIT_S, Block, Link
 from storage.clickhouse.literals import literal
-from storage.clickhouse.native import Column, Written
+from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.parts import SEQ
 from storage.errors import StorageUnavailable
 
@@ -152,11 +152,11 @@ class ClusterLink(Link):
             self.expect_rows(table, f"slice = {slices['slice'][0]}", len(slices["seq"]))
 
     async def send(
-        self, table: str, parts: Sequence[Written], *, limit_s: float, settings: dict[str, str] | None = None
+        self, table: str, blocks: Sequence[Block], *, limit_s: float, settings: dict[str, str] | None = None
     ) -> None:
-        await super().send(table, parts, limit_s=limit_s, settings=settings)
+        await super().send(table, blocks, limit_s=limit_s, settings=settings)
         if table in SEQ:
-            self._rows[table] = self._rows.get(table, 0) + parts[0].rows
+            self._rows[table] = self._rows.get(table, 0) + sum(parts[0].rows for parts in blocks)
 
     async def close(self) -> None:
         await super().close()

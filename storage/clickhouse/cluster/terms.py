@@ -30,6 +30,8 @@ from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.literals import literal
 from storage.clickhouse.writes.epochs import PATIENCE_S
+from storage.clickhouse.writes.group import HandedIn
+from storage.clickhouse.writes.inbox import Hand
 from storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ _decoder: Final = msgspec.msgpack.Decoder(Entry)
 class Terms:
     """The log of one database, as one writer knows it; for the journal what `Epochs` is for one server."""
 
+    has_inbox: Final = False
+
     def __init__(self, link: ClusterLink, clock: Callable[[], float] = time.monotonic) -> None:
         self._link = link
         self._clock = clock
@@ -84,8 +88,14 @@ class Terms:
         """Of the link, when the term was begun: on another host rows may be missing that were there."""
         self._next_look = 0.0
 
-    async def begin(self) -> None:
+    async def begin(self, hand: Hand | None = None) -> bool:
         """Begin a term, when its turn has come.
+
+        Args:
+            hand: Of no account: what replicas have of each batch is its writer's to count.
+
+        Returns:
+            True.
 
         Raises:
             StorageUnavailable: The server does not answer, is behind, or others had all the turns.
@@ -104,10 +114,14 @@ class Terms:
                     await self._append()
                     await self._claim(Entry("term", number + 1))
                     self.own = number + 1
-                    return
+                    return True
             if self._clock() > ends_at:
                 raise StorageUnavailable("clickhouse: other sidecars write to this database without a pause")
             await asyncio.sleep(random.uniform(*_LOOK_AGAIN_S))  # noqa: S311 -- so that two do not always meet
+
+    async def handed_in(self, but: str) -> Sequence[HandedIn]:
+        """Return nothing."""
+        return ()
 
     async def is_newest(self) -> bool:
         """Whether nobody has made an entry since the last own one, and the same host is asked."""
@@ -120,13 +134,14 @@ class Terms:
             with suppress(AlreadyThere):
                 await self._claim(Entry("free", self.own))
 
-    async def seal(self, insert: str, row: Sequence[Any]) -> None:
+    async def seal(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
         """Commit a row of the journal; it is not there afterwards where others have made an entry.
 
         Args:
             insert: The beginning of the statement that inserts it, with the names of its columns in parentheses.
-            row: Its values: first attempt, attempt, first `seq` and so on.
+            rows: One: first attempt, attempt, first `seq` and so on.
         """
+        [row] = rows
         _, attempt, first_seq, *_ = row
         try:
             await self._claim(Entry("commit", self.own, None, insert, row), self._link.expected(attempt, first_seq))

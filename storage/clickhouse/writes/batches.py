@@ -9,21 +9,22 @@ Invariant: after an exception nothing of the batch is known stored; who comes wi
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from storage.clickhouse.cluster.replicas import ClusterLink
 from storage.clickhouse.cluster.terms import Terms
 from storage.clickhouse.codec import columns_of
 from storage.clickhouse.dictionary import Dictionary, Values
 from storage.clickhouse.features import Features
-from storage.clickhouse.link import LIMIT_S, Link, refusing
+from storage.clickhouse.link import LIMIT_S, Block, Link, refusing
 from storage.clickhouse.writes.calls import awaited_of, ended_of
 from storage.clickhouse.writes.epochs import Epochs
+from storage.clickhouse.writes.group import NO_SPAN, Base, Group, HandedIn, Span
 from storage.clickhouse.writes.jobs import jobs_of
-from storage.clickhouse.writes.journal import NO_SPAN, Journal, Span, Turn, Work
+from storage.clickhouse.writes.journal import Journal, Work
 from storage.clickhouse.writes.payloads import bodies_of, heads_of
-from storage.clickhouse.writes.rows import Rows
+from storage.clickhouse.writes.rows import Rows, blocks_of
 from storage.errors import StorageRejected
 from storage.record import Batch, Entry, Position
 from storage.relational.by_id import id_ms
@@ -37,17 +38,18 @@ _STORED: Final = (  # noqa: S608 -- identifiers come from here
     "SELECT count() FROM records WHERE seq >= (SELECT min(first_seq) FROM commits WHERE {near}) "
     "AND seq <= (SELECT max(last_seq) FROM commits WHERE {near}) "
     "AND attempt IN (SELECT attempt FROM commits WHERE {near}) "
-    "AND id IN (SELECT id FROM records WHERE seq >= $3 AND attempt = $4)"
+    "AND id IN (SELECT id FROM records WHERE seq >= $3 AND attempt BETWEEN $4 AND $5)"
 ).format(near="max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= last_seq")
 _CALLED: Final = (  # noqa: S608 -- identifiers come from here
     "SELECT count() FROM tool_calls WHERE record_seq < $2 "
     "AND record_seq >= (SELECT min(first_seq) FROM commits WHERE {since}) "
     "AND attempt IN (SELECT attempt FROM commits WHERE {since}) "
-    "AND (record_id, position) IN (SELECT record_id, position FROM tool_calls WHERE record_seq >= $2 AND attempt = $3)"
+    "AND (record_id, position) IN "
+    "(SELECT record_id, position FROM tool_calls WHERE record_seq >= $2 AND attempt BETWEEN $3 AND $4)"
 ).format(since="max_id_ms >= $1 AND first_seq <= last_seq")
 
 Make = Callable[[Sequence[Entry]], Rows | None]
-Send = Callable[[Turn, Rows, "_Made"], Coroutine[Any, Any, None]]
+Check = Callable[[Group, "_Made"], Awaitable[None]]
 
 
 class BatchStore:
@@ -59,10 +61,8 @@ class BatchStore:
         self._settings = features.insert_settings
         self.journal = Journal(link, Terms(link) if isinstance(link, ClusterLink) else Epochs(link))
         self._dictionary = Dictionary(link)
-        self._senders: dict[str, Send] = {"records": self._send_records, "tool_calls": self._send_calls}
-        """Table → what inserts its rows and looks whether they are stored already; others need no look."""
-        self._attempt = 0
-        """The newest attempt to store a batch."""
+        self._checks: dict[str, Check] = {"records": self._check_records, "tool_calls": self._check_calls}
+        """Table → what looks whether rows that were inserted are stored already; others need no look."""
         self._doubts = Doubts()
 
     async def store(self, batch: Batch) -> int:
@@ -71,7 +71,9 @@ class BatchStore:
             await self._resolve()
         entries = self._doubts.unsettled(batch.entries)
         if batch.entries and not entries:
-            return await self.journal.last_seq()
+            last_seq = await self.journal.last_seq()
+            self._doubts.forget(batch.entries)
+            return last_seq
         _check_ids(entries)
         made = _Made(entries)
         await self._dictionary.learn(await made.values())
@@ -80,14 +82,16 @@ class BatchStore:
         retired = set(batch.retired)
         moved = {source: position for source, position in batch.positions.items() if source not in retired}
         work = Work(
-            batch.instance, len(entries), _span(entries), moved, batch.retired, lambda turn: self._insert(turn, made)
-        )
+            batch.instance, len(entries), _span(entries), moved, batch.retired,
+            lambda group: self._insert(group, made), write=made.handed,
+        )  # fmt: skip
         try:
             turn = await self.journal.commit(work)
         except StorageRejected:
             self._doubts.clear()
             raise
         self._doubts.clear()
+        self._doubts.forget(batch.entries)
         for seq, entry in enumerate(entries, turn.first_seq):
             entry.record.seq = seq
         return turn.first_seq + len(entries) - 1
@@ -100,40 +104,41 @@ class BatchStore:
         """Let others write at once."""
         await self.journal.close()
 
-    async def _insert(self, turn: Turn, made: "_Made") -> None:
-        self._attempt = turn.attempt
+    async def _insert(self, group: Group, made: "_Made") -> None:
+        taken = blocks_of(group.followers)
         number = 0
         try:
             async with asyncio.TaskGroup() as sending:
                 while (rows := await made.table(number)) is not None:
-                    send = self._senders.get(rows.table, self._send)
-                    sending.create_task(send(turn, rows, made), name=f"insert {rows.table}")
+                    blocks = [rows.block(group.turn), *taken.pop(rows.form, ())]
+                    sending.create_task(self._send(rows.table, blocks, group, made), name=f"insert {rows.table}")
                     number += 1
-        except BaseExceptionGroup as group:
-            raise _first_of(group) from None
+                for (table, *_), blocks in taken.items():
+                    sending.create_task(self._send(table, blocks, group, made), name=f"insert {table}")
+        except BaseExceptionGroup as group_of_errors:
+            raise _first_of(group_of_errors) from None
 
-    async def _send(self, turn: Turn, rows: Rows, made: "_Made") -> None:
-        await self._link.send(rows.table, rows.written(turn), limit_s=WRITE_LIMIT_S, settings=self._settings)
+    async def _send(self, table: str, blocks: list[Block], group: Group, made: "_Made") -> None:
+        await self._link.send(table, blocks, limit_s=WRITE_LIMIT_S, settings=self._settings)
+        if (check := self._checks.get(table)) is not None:
+            await check(group, made)
 
-    async def _send_records(self, turn: Turn, rows: Rows, made: "_Made") -> None:
-        await self._send(turn, rows, made)
-        span = _span(made.entries)
-        parameters = (span.min_id_ms, span.max_id_ms, turn.first_seq, turn.attempt)
+    async def _check_records(self, group: Group, made: "_Made") -> None:
+        span = group.span(_span(made.entries))
+        parameters = (span.min_id_ms, span.max_id_ms, group.turn.first_seq, *group.attempts)
         [(stored,)] = await self._link.fetch(_STORED, parameters, limit_s=LIMIT_S)
         if stored:
             raise StorageRejected(f"{stored} of {len(made.entries)} ids are stored already")
 
-    async def _send_calls(self, turn: Turn, rows: Rows, made: "_Made") -> None:
-        await self._send(turn, rows, made)
-        asked_ms = min(id_ms(call.record_id) for entry in made.entries for call in ended_calls(entry))
-        parameters = (asked_ms, turn.first_seq, turn.attempt)
+    async def _check_calls(self, group: Group, made: "_Made") -> None:
+        asked_ms = min(filter(None, (made.asked_ms, *(batch.asked_ms for _, batch in group.followers))))
+        parameters = (asked_ms, group.turn.first_seq, *group.attempts)
         [(stored,)] = await self._link.fetch(_CALLED, parameters, limit_s=LIMIT_S)
         if stored:
             raise StorageRejected(f"{stored} tool calls are stored already")
 
     async def _resolve(self) -> None:
-        await self.journal.begin()
-        first = self.journal.settled.pop(self._attempt, None)
+        first = await self.journal.settle()
         stored = [] if first is None else enumerate(self._doubts.entries, first)
         self._doubts.settle({entry.record.id: seq for seq, entry in stored})
 
@@ -161,6 +166,20 @@ class _Made:
             del self._rest[0]
         return self._tables[number] if number < len(self._tables) else None
 
+    @property
+    def asked_ms(self) -> int | None:
+        """When the oldest tool call was asked for that has ended; None without any."""
+        return min((id_ms(call.record_id) for entry in self.entries for call in ended_calls(entry)), default=None)
+
+    async def handed(self, base: Base) -> HandedIn:
+        """Write all of it as it is handed in."""
+        number = 0
+        tables = []
+        while (rows := await self.table(number)) is not None:
+            tables.append(rows.handed())
+            number += 1
+        return HandedIn(base, len(self.entries), _span(self.entries), self.asked_ms, tables)
+
     async def _write(self, make: Make) -> None:
         with refusing():
             is_long = len(self.entries) > _LOOP_ENTRIES
@@ -170,7 +189,7 @@ class _Made:
 
 
 def _records_of(entries: Sequence[Entry], values: Values) -> Rows:
-    return Rows("records", range(len(entries)), columns_of([entry.record for entry in entries], values))
+    return Rows.write("records", range(len(entries)), columns_of([entry.record for entry in entries], values))
 
 
 _REST: Final[tuple[Make, ...]] = (heads_of, bodies_of, awaited_of, jobs_of)

@@ -58,7 +58,7 @@ def ended_of(entries: Sequence[Entry], values: Values) -> Rows | None:
             }
         )
         columns.append(Column(name, "Int64", numbers))
-    return Rows("tool_calls", places, columns, ("record_seq", "attempt"))
+    return Rows.write("tool_calls", places, columns, ("record_seq", "attempt"))
 
 
 def awaited_of(entries: Sequence[Entry]) -> Rows | None:
@@ -73,7 +73,7 @@ def awaited_of(entries: Sequence[Entry]) -> Rows | None:
         "started_at_us": [call.started_at_us for call in calls],
         "data": [_encode(call) for call in calls],
     }
-    return Rows("waiting_calls", places, [Column(name, type, made[name]) for name, type in WAITING_TYPES.items()])
+    return Rows.write("waiting_calls", places, [Column(name, type, made[name]) for name, type in WAITING_TYPES.items()])
 
 
 def _gathered(entries: Sequence[Entry], chosen: Callable[[Entry], list[ToolCall]]) -> tuple[list[int], list[ToolCall]]:

@@ -31,4 +31,4 @@ def jobs_of(entries: Sequence[Entry]) -> Rows | None:
         "place": range(len(jobs)),
     }
     columns = [Column(name, type, made[name]) for name, type in JOB_TYPES.items()]
-    return Rows("jobs", [place for place, _ in found], columns)
+    return Rows.write("jobs", [place for place, _ in found], columns)

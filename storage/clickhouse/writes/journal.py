@@ -5,6 +5,8 @@ last commit. One row of the journal, which no insert can tear, makes them visibl
 goes, and where all sources of the sidecar stand. What an attempt left behind that was not committed is of no account:
 its `seq`s are given again, and of two rows of one `seq` the newer attempt's counts (`ReplacingMergeTree(attempt)`).
 A commit of which nobody knows is settled before anything else is: by the next epoch, behind which it cannot happen.
+A writer that has a turn commits what others have handed in along with its own batch, a row of the journal for each, all
+in one insert.
 
 Invariant: of all rows with a `seq` up to `last_seq` exactly those of commits are read with `FINAL`; a commit, once
 read, stays; `positions` of a sidecar belong to exactly the rows it has committed.
@@ -21,8 +23,9 @@ import msgspec
 
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
-from storage.clickhouse.writes.epochs import EPOCH_SHIFT
-from storage.errors import StorageRejected, StorageUnavailable
+from storage.clickhouse.writes.group import EPOCH_SHIFT, NO_SPAN, Base, Group, HandedIn, Span, Turn, group_of
+from storage.clickhouse.writes.inbox import Hand
+from storage.errors import StorageError, StorageRejected, StorageUnavailable
 from storage.record import Position
 
 COMMITS: Final = f"""CREATE TABLE IF NOT EXISTS commits (
@@ -46,38 +49,19 @@ _INSERT: Final = (
     "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
     f"min_id_ms, max_id_ms, instance, positions, {', '.join(UPKEEP)})"
 )
+_FIRST_CROWD: Final = 3
+"""How many writers are expected to wait, before it is known."""
 _IS_COMMITTED: Final = "SELECT count() FROM commits WHERE attempt = $1"
 _LAST: Final = f"SELECT last_seq, {', '.join(UPKEEP)} FROM commits WHERE attempt = (SELECT max(attempt) FROM commits)"
-_POSITIONS: Final = (
-    "SELECT hex(positions) FROM commits WHERE attempt = (SELECT max(attempt) FROM commits WHERE instance = $1) "
-    "AND instance = $1"
+_NEWEST: Final = (
+    "SELECT attempt, hex(positions) FROM commits "
+    "WHERE attempt = (SELECT max(attempt) FROM commits WHERE instance = $1) AND instance = $1"
 )
+_SINCE: Final = "SELECT first_seq FROM commits WHERE attempt > $1 AND instance = $2 AND first_seq <= last_seq"
 _decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
 _NOWHERE: Final = msgspec.msgpack.encode({})
 
 Positions = dict[bytes, Position]
-
-
-class Span(NamedTuple):
-    """When the records of a batch started, and the milliseconds of their ids."""
-
-    min_started_at_us: int
-    max_started_at_us: int
-    min_id_ms: int
-    max_id_ms: int
-
-
-NO_SPAN: Final = Span(0, -1, 0, -1)
-"""Of a batch without records: nothing lies in it."""
-
-
-class Turn(NamedTuple):
-    """What the rows of an attempt are written with."""
-
-    attempt: int
-    first_seq: int
-    erasures: int
-    """Of the store, when it is committed."""
 
 
 class Work(NamedTuple):
@@ -91,14 +75,36 @@ class Work(NamedTuple):
     """Sources that have a new position."""
     retired: Sequence[bytes]
     """Sources that have none any more."""
-    insert: Callable[[Turn], Awaitable[None]]
-    """Inserts its rows; called again when the attempt came to nothing."""
+    insert: Callable[[Group], Awaitable[None]]
+    """Inserts its rows, and those of batches it takes along; called again when the attempt came to nothing."""
     change: Callable[[Upkeep], Upkeep] = lambda upkeep: upkeep
     """Changes what is true of the store beside its rows."""
+    write: Callable[[Base], Awaitable[HandedIn]] | None = None
+    """Writes the batch as it is handed in; None where it is not, and takes no others along."""
+
+
+class _Known(NamedTuple):
+    """The newest commit of a sidecar."""
+
+    attempt: int
+    positions: bytes
+
+
+_NEW: Final = _Known(0, _NOWHERE)
+
+
+class _Doubt(NamedTuple):
+    """A batch of which nobody knows whether it was committed."""
+
+    instance: str
+    base: int
+    """The newest attempt of its sidecar before."""
+    is_handed_in: bool
+    """Whether others may commit it still."""
 
 
 class Turns(Protocol):
-    """Who may commit: `Epochs` on one server."""
+    """Who may commit: `Epochs` on one server, `Terms` in a cluster."""
 
     @property
     def own(self) -> int:
@@ -108,8 +114,26 @@ class Turns(Protocol):
     def has_others(self) -> bool:
         """Whether others may want to write."""
 
-    async def begin(self) -> None:
-        """Begin a turn, behind which nothing of an older one is committed; what was is settled."""
+    @property
+    def has_inbox(self) -> bool:
+        """Whether batches can be handed in to whoever has the next turn."""
+
+    async def begin(self, hand: Hand | None = None) -> bool:
+        """Begin a turn, behind which nothing of an older one is committed; what was is settled.
+
+        Args:
+            hand: A batch that may be handed in meanwhile.
+
+        Returns:
+            False where somebody has committed that batch, and no turn was begun.
+        """
+
+    async def handed_in(self, but: str) -> Sequence[HandedIn]:
+        """Read batches that others have handed in, once a turn.
+
+        Args:
+            but: The own sidecar.
+        """
 
     async def is_newest(self) -> bool:
         """Whether no other turn has begun since the own one."""
@@ -117,12 +141,12 @@ class Turns(Protocol):
     async def give_up(self) -> None:
         """Let others begin a turn at once."""
 
-    async def seal(self, insert: str, row: Sequence[Any]) -> None:
-        """Insert a row into the journal, unless another turn has begun.
+    async def seal(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows into the journal, all or none, unless another turn has begun.
 
         Args:
-            insert: The beginning of the statement, with the names of columns.
-            row: Their values.
+            insert: The beginning of the statement, with the names of columns in parentheses.
+            rows: Their values.
         """
 
 
@@ -137,71 +161,95 @@ class Journal:
         self._attempt = 0
         self._last_seq = 0
         self._upkeep = Upkeep()
-        self._positions: dict[str, bytes] = {}
-        """Instance → its positions as they are stored."""
-        self._doubt: Turn | None = None
-        """The attempt of which nobody knows whether it was committed."""
-        self.settled: dict[int, int] = {}
-        """Such attempts that turned out to be committed → their first `seq`; whoever asked for them takes them out."""
+        self._known: dict[str, _Known] = {}
+        """Sidecar → its newest commit; of one that others write for as well, in the own epoch only."""
+        self._crowd = _FIRST_CROWD
+        self._doubt: _Doubt | None = None
 
-    async def begin(self) -> int:
-        """Settle what is in doubt, and make sure of the end of the store; returns the number of the next attempt.
+    async def begin(self, hand: Hand | None = None) -> bool:
+        """Make sure of the end of the store, and of what was sent before.
+
+        Args:
+            hand: A batch that may be handed in meanwhile.
+
+        Returns:
+            Whether a turn was begun for that; False, too, where somebody has committed the batch.
 
         Raises:
-            StorageUnavailable: Nothing is settled; to be tried again.
+            StorageUnavailable: Nothing is sure; to be tried again.
         """
         if self._is_current and self._epochs.has_others:
             # To look is cheaper than to insert rows in vain.
             self._is_current = await self._epochs.is_newest()
-        if not self._is_current:
-            await self._epochs.begin()
-            await self._settle()
-            self._last_seq, self._upkeep = await read_end(self._link)
-            self._attempt = self._epochs.own << EPOCH_SHIFT
-            self._positions.clear()
-            self._is_current = True
-        return self._attempt + 1
+        if self._is_current or not await self._epochs.begin(hand):
+            return False
+        self._last_seq, self._upkeep = await read_end(self._link)
+        self._attempt = self._epochs.own << EPOCH_SHIFT
+        self._known.clear()
+        self._is_current = True
+        return True
 
     async def commit(self, work: Work) -> Turn:
-        """Commit a batch; returns the attempt that did it.
+        """Commit a batch, or have it committed; returns what its rows were written with.
 
         Raises:
-            StorageUnavailable: Nothing was committed; or nobody knows, then `begin` finds out about the attempt.
+            StorageUnavailable: Nothing was committed; or nobody knows, then `settle` finds out.
             StorageRejected: Nothing was committed, some value never can be.
         """
-        for _ in range(_MAX_TURNS):
-            attempt = await self.begin()
-            upkeep = work.change(self._upkeep)
-            turn = Turn(attempt, self._last_seq + 1, upkeep.erasures)
-            self._attempt = turn.attempt
-            positions = await self._moved(work)
-            self._link.begin_attempt()
-            await work.insert(turn)
-            if await self._seal(turn, work, positions, upkeep):
-                self._last_seq += work.records
-                self._upkeep = upkeep
-                self._positions[work.instance] = positions
-                return turn
-        raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
+        hand = self._hand(work)
+        try:
+            return await self._commit(work, hand)
+        except BaseException as error:
+            if hand is None or not hand.epoch:
+                raise
+            self._doubt = _Doubt(hand.base.instance, hand.base.attempt, is_handed_in=True)
+            self._known.pop(hand.base.instance, None)
+            if not isinstance(error, StorageRejected) or (first_seq := await self.settle()) is None:
+                raise
+            return Turn(0, first_seq, 0)
 
     async def change(
         self, change: Callable[[Upkeep], Upkeep], insert: Callable[[Turn], Awaitable[None]] | None = None
     ) -> None:
         """Commit a change of what is true of the store beside its rows, if it is one, with rows that belong to it."""
-        was_current = self._is_current
-        await self.begin()
+
+        async def insert_all(group: Group) -> None:
+            if insert is not None:
+                await insert(group.turn)
+
+        has_begun = await self.begin()
         if change(self._upkeep) != self._upkeep:
-            await self.commit(Work("", 0, NO_SPAN, {}, (), insert or _insert_nothing, change))
-        elif not was_current:
+            await self.commit(Work("", 0, NO_SPAN, {}, (), insert_all, change))
+        elif has_begun:
             await self._epochs.give_up()
+
+    async def settle(self) -> int | None:
+        """Find out whether the batch was committed of which nobody knows; returns its first `seq`, None if it was not.
+
+        Raises:
+            StorageUnavailable: Nobody knows yet.
+        """
+        doubt = self._doubt
+        if doubt is None:
+            return None
+        if doubt.is_handed_in:
+            await self._void(doubt.instance)
+        else:
+            await self.begin()
+        rows = await self._link.fetch(_SINCE, (doubt.base, doubt.instance), limit_s=LIMIT_S)
+        self._doubt = None
+        return rows[0][0] if rows else None
 
     async def positions(self, instance: str) -> Positions:
         """Read the positions of one sidecar, when no commit can change them that was sent before."""
-        was_current = self._is_current
-        await self.begin()
-        if not was_current:
-            await self._epochs.give_up()
-        return _decoder.decode(await self._read_positions(instance))
+        has_begun = await self.begin()
+        if has_begun and self._epochs.has_inbox and (await self._newest(instance)).attempt:
+            await self._void(instance)
+        positions = _decoder.decode((await self._newest(instance)).positions)
+        if has_begun:
+            # Until the first batch is there others may come.
+            await self.close()
+        return positions
 
     async def last_seq(self) -> int:
         """Tell up to which `seq` the store goes, when nothing is in doubt."""
@@ -215,47 +263,95 @@ class Journal:
             with suppress(StorageUnavailable):
                 await self._epochs.give_up()
 
-    async def _seal(self, turn: Turn, work: Work, positions: bytes, upkeep: Upkeep) -> bool:
-        """Write the row of the journal; False where another epoch has begun, and it was not written."""
-        row = (
-            turn.attempt, turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
-            work.instance, positions, *upkeep,
-        )  # fmt: skip
+    def _hand(self, work: Work) -> Hand | None:
+        """Prepare to hand a batch in; None where it cannot be, or no commit of its sidecar is known."""
+        known, write = self._known.get(work.instance), work.write
+        if known is None or write is None or not self._epochs.has_inbox:
+            return None
+        base, positions = known.attempt, _moved(known.positions, work)
+        return Hand(self._link, Base(work.instance, base, positions), write, self._crowd)
+
+    async def _commit(self, work: Work, hand: Hand | None) -> Turn:
+        for _ in range(_MAX_TURNS):
+            has_begun = await self.begin(hand)
+            if hand is not None and (turn := await hand.taken()) is not None:
+                if has_begun:
+                    await self._epochs.give_up()
+                self._known[work.instance] = _Known(turn.attempt, hand.base.positions)
+                self._crowd = hand.crowd
+                return turn
+            handed = await self._epochs.handed_in(work.instance) if has_begun and work.write is not None else ()
+            upkeep = work.change(self._upkeep)
+            group = group_of(Turn(self._attempt + 1, self._last_seq + 1, upkeep.erasures), work.records, handed)
+            self._attempt = group.attempts[1]
+            known = await self._newest(work.instance)
+            self._link.begin_attempt()
+            try:
+                await work.insert(group)
+            except StorageError:
+                if not group.followers:
+                    raise
+                continue  # alone: one of the others may be to blame
+            if await self._seal(group, work, known, upkeep):
+                self._crowd = 1 + len(group.followers)
+                return group.turn
+        raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
+
+    async def _seal(self, group: Group, work: Work, known: _Known, upkeep: Upkeep) -> bool:
+        """Write the rows of the journal; False where another epoch has begun, and they were not written."""
+        positions = _moved(known.positions, work)
+        rows = [_row(group.turn, work.instance, work.records, work.span, positions, upkeep)]
+        rows += (
+            _row(turn, batch.base.instance, batch.records, batch.span, batch.base.positions, upkeep)
+            for turn, batch in group.followers
+        )
         # From here on only the journal tells.
-        self._is_current, self._doubt = False, turn
+        before, self._is_current = self._doubt, False
+        self._known.pop(work.instance, None)
+        if work.records:
+            self._doubt = _Doubt(work.instance, known.attempt, is_handed_in=False)
         try:
-            await self._epochs.seal(_INSERT, row)
+            await self._epochs.seal(_INSERT, rows)
         except StorageRejected:
             # A parameter without a literal: nothing was sent.
-            self._is_current, self._doubt = True, None
+            self._is_current, self._doubt = True, before
             raise
-        [(commits,)] = await self._link.fetch(_IS_COMMITTED, (turn.attempt,), limit_s=LIMIT_S)
-        self._doubt = None
-        self._is_current = bool(commits)
-        return self._is_current
+        [(commits,)] = await self._link.fetch(_IS_COMMITTED, (group.turn.attempt,), limit_s=LIMIT_S)
+        self._doubt = before
+        if not commits:
+            return False
+        self._is_current = True
+        self._last_seq = rows[-1][3]
+        self._upkeep = upkeep
+        self._known[work.instance] = _Known(group.turn.attempt, positions)
+        return True
 
-    async def _settle(self) -> None:
-        if self._doubt is not None:
-            [(commits,)] = await self._link.fetch(_IS_COMMITTED, (self._doubt.attempt,), limit_s=LIMIT_S)
-            if commits:
-                self.settled[self._doubt.attempt] = self._doubt.first_seq
-            self._doubt = None
+    async def _void(self, instance: str) -> None:
+        """Commit nothing for a sidecar: what it has handed in is of no account behind it."""
+        await self.commit(Work(instance, 0, NO_SPAN, {}, (), _insert_nothing))
 
-    async def _moved(self, work: Work) -> bytes:
-        positions = _decoder.decode(await self._read_positions(work.instance)) | work.moved
-        for source in work.retired:
-            positions.pop(source, None)
-        return msgspec.msgpack.encode(positions)
-
-    async def _read_positions(self, instance: str) -> bytes:
-        known = self._positions.get(instance)
+    async def _newest(self, instance: str) -> _Known:
+        known = self._known.get(instance)
         if known is None:
-            rows = await self._link.fetch(_POSITIONS, (instance,), limit_s=LIMIT_S)
-            known = self._positions[instance] = bytes.fromhex(rows[0][0]) if rows else _NOWHERE
+            rows = await self._link.fetch(_NEWEST, (instance,), limit_s=LIMIT_S)
+            known = _Known(rows[0][0], bytes.fromhex(rows[0][1])) if rows else _NEW
+            self._known[instance] = known
         return known
 
 
-async def _insert_nothing(turn: Turn) -> None:
+def _moved(positions: bytes, work: Work) -> bytes:
+    moved = _decoder.decode(positions) | work.moved
+    for source in work.retired:
+        moved.pop(source, None)
+    return msgspec.msgpack.encode(moved)
+
+
+def _row(turn: Turn, instance: str, records: int, span: Span, positions: bytes, upkeep: Upkeep) -> tuple[Any, ...]:
+    last_seq = turn.first_seq + records - 1
+    return (turn.attempt, turn.attempt, turn.first_seq, last_seq, *span, instance, positions, *upkeep)
+
+
+async def _insert_nothing(group: Group) -> None:
     pass
 
 

@@ -43,7 +43,7 @@ def heads_of(entries: Sequence[Entry]) -> Rows | None:
     payloads = [entry.payload for entry in entries if entry.payload is not None]
     columns = [Column(name, HEAD_TYPES[name], [getattr(payload, name) for payload in payloads]) for name in HEADS]
     timelines = [_encode(payload.timeline) if payload.timeline else b"" for payload in payloads]
-    return Rows(
+    return Rows.write(
         "heads", places, [_started(entries, places), *columns, Column("timeline", HEAD_TYPES["timeline"], timelines)]
     )
 
@@ -66,7 +66,7 @@ def bodies_of(entries: Sequence[Entry]) -> Rows | None:
             Column(f"{side}_tail", "String", [b"" if body is None else body.tail for body in bodies]),
             Column(f"{side}_form", "Array(UInt8)", [_form(body) for body in bodies]),
         )
-    return Rows("bodies", places, columns)
+    return Rows.write("bodies", places, columns)
 
 
 def payload_of(heads: Sequence[Any], bodies: Sequence[Any] | None) -> Payload:

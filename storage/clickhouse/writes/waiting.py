@@ -9,16 +9,22 @@ Eight writers, 200 records/s each, on a busy machine: 43 statements a commit ins
 instead of 19 (bench/fleet.py).
 """
 
+import random
 import time
 from collections.abc import Sequence
 from typing import Final
 from uuid import uuid4
 
-EPOCH: Final = "epoch_"
+from storage.clickhouse.writes.inbox import EPOCH
+
 TICKET: Final = "turn_"
 LOOK_AGAIN_S: Final = 0.01
 _STEP_S: Final = 0.1
 _MAX_PAUSE_S: Final = 1.0
+_CROWDED_S: Final = 0.02
+_MAX_CROWDED_S: Final = 5.0
+_CROWD_ASKS_S: Final = 0.5
+"""How long an epoch goes on before those who have handed in look whether it was given up: few are."""
 _MANNERS_S: Final = 0.5
 """How long a free turn is left to each who is before in the queue."""
 _STALE_NS: Final = 60 * 10**9
@@ -28,7 +34,15 @@ _STALE_NS: Final = 60 * 10**9
 class Waiting:
     """One who waits for a turn: its place in the queue, and since when the turn could be somebody's."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, crowd: int = 0) -> None:
+        """Begin to wait.
+
+        Args:
+            now: Seconds of a clock.
+            crowd: How many wait that have handed in their batch, as far as this one knows, itself being one: together
+                they look some 50 times a second. 0 for one that has handed in nothing.
+        """
+        self._crowd = crowd
         self.ticket = ""
         """Name of its table; empty until it has one."""
         self.others: list[str] = []
@@ -45,7 +59,10 @@ class Waiting:
     @property
     def pause_s(self) -> float:
         """How long not to look."""
-        return LOOK_AGAIN_S + min(_MAX_PAUSE_S, self.place * _STEP_S)
+        crowded_s = min(_MAX_CROWDED_S, self._crowd * _CROWDED_S)
+        # So that not all come at once.
+        together_s = random.uniform(0.5, 1.5) * crowded_s  # noqa: S311
+        return LOOK_AGAIN_S + together_s + min(_MAX_PAUSE_S, self.place * _STEP_S)
 
     @property
     def stale(self) -> list[str]:
@@ -58,6 +75,10 @@ class Waiting:
         self.others = [name for name in names if name.startswith(TICKET) and name != self.ticket]
         if newest != self._newest:
             self._newest, self._since, self._free_since = newest, now, None
+
+    def may_be_given_up(self, now: float) -> bool:
+        """Whether to look if the writer of the newest epoch has given it up: the first in the queue does at once."""
+        return self.place == 0 and (not self._crowd or now - self._since >= _CROWD_ASKS_S)
 
     def may_follow(self, now: float, patience_s: float, *, is_free: bool) -> bool:
         """Whether to begin the next epoch: it is free, or nothing happened in the newest for too long."""

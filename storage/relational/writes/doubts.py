@@ -7,7 +7,7 @@ batches.
 Invariant: an entry that is stored already is not stored a second time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from storage.record import Entry
 
@@ -19,7 +19,7 @@ class Doubts:
         self.entries: Sequence[Entry] = ()
         """Of the batch of which nobody knows whether it was committed."""
         self._stored: dict[bytes, int] = {}
-        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+        """Of such entries those that turned out to be stored, until a batch with them is: id → seq."""
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Remember the entries of a commit that is about to be sent."""
@@ -40,9 +40,15 @@ class Doubts:
             return entries
         fresh = []
         for entry in entries:
-            seq = self._stored.pop(entry.record.id, None)
+            seq = self._stored.get(entry.record.id)
             if seq is None:
                 fresh.append(entry)
             else:
                 entry.record.seq = seq
         return fresh
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Take note that nobody comes with these again: all of them are stored."""
+        if self._stored:
+            for entry in entries:
+                self._stored.pop(entry.record.id, None)

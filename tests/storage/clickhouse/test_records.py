@@ -11,7 +11,7 @@ from storage.clickhouse.reads.dialect import DIALECT
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.tables import create
 from storage.clickhouse.writes.batches import BatchStore
-from storage.clickhouse.writes.journal import Turn
+from storage.clickhouse.writes.group import Turn
 from storage.clickhouse.writes.rows import Rows
 from storage.errors import StorageRejected
 from storage.query import Filter, Scope, matches
@@ -53,8 +53,8 @@ async def test_rows_without_a_commit_are_not_read(link: Link) -> None:
     """What an attempt left behind is not seen, above the last commit or below it."""
     await create(link)
     left, kept = [make_record(), make_record()], make_record()
-    rows = Rows("records", range(2), columns_of(left, {}))
-    await link.send("records", rows.written(Turn(1, 1, 0)), limit_s=30)
+    rows = Rows.write("records", range(2), columns_of(left, {}))
+    await link.send("records", [rows.block(Turn(1, 1, 0))], limit_s=30)
     assert await found(link) == []
     await store(link, [kept])
     assert await found(link) == [kept]

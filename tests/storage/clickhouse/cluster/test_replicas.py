@@ -13,10 +13,11 @@ from storage.clickhouse.cluster.catching_up import has_caught_up
 from storage.clickhouse.cluster.replicas import ClusterLink
 from storage.clickhouse.store import ClickhouseStorage
 from storage.errors import StorageMisconfigured, StorageUnavailable
-from storage.query import Filter
+from storage.query import Count, Filter
 from storage.record import Batch
 from tests.storage.samples import make_batch, make_record
 from tests.support.clickhouse_cluster import Cluster, cluster
+from tests.support.sidelog import eventually
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600), pytest.mark.usefixtures("patience")]
 
@@ -39,6 +40,25 @@ async def committed(store: ClickhouseStorage, batch: Batch) -> int:
             with suppress(StorageUnavailable):
                 return await store.commit(batch)
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def test_the_layout_is_brought_up_to_date() -> None:
+    """On every replica, where each may find that another one has changed its table already."""
+    running = cluster()
+    database = running.database()
+    async with opened(running.url(database)) as store:
+        await store.commit(make_batch(make_record(trace_id="one"), make_record(trace_id="two")))
+    running.servers[0].ask(f"ALTER TABLE {database}.records DROP COLUMN trace_hash")
+    hashed = f"SELECT count() FROM system.columns WHERE database = '{database}' AND name = 'trace_hash'"
+    eventually(lambda: all(server.ask(hashed) == "0\n" for server in running.servers))
+    for server in running.servers:
+        server.ask(f"DROP TABLE {database}.layout_3")
+        server.ask(f"CREATE TABLE {database}.layout_2 (done UInt8) ENGINE = TinyLog")
+    async with opened(running.url(database)) as store:
+        assert await store.count(Filter(trace_id="two")) == Count(1, 0)
+    for server in running.servers:
+        hashes = server.ask(f"SELECT uniqExact(trace_hash) FROM {database}.records")
+        assert (hashes, server.ask(f"EXISTS TABLE {database}.layout_3")) == ("2\n", "1\n")
 
 
 async def test_a_commit_is_on_every_replica() -> None:

@@ -140,6 +140,23 @@ async def test_a_lost_answer_stores_nothing_twice(link: Link, wayward: WaywardLi
     assert (await store.positions("sidecar-1"))[SOURCE].offset == 5
 
 
+async def test_what_turned_out_to_be_stored_is_so_after_a_failure(link: Link, wayward: WaywardLink) -> None:
+    """A batch that has it with it, and cannot be committed, does not store it twice when it comes again."""
+    store = await opened(wayward)
+    batch = make_batch(make_record(), make_record())
+    wayward.is_lossy = True
+    with pytest.raises(StorageUnavailable):
+        await store.store(batch)
+    more = Batch("sidecar-1", [*batch.entries, Entry(make_record())])
+    wayward.is_lossy = False
+    wayward.is_late = True
+    with pytest.raises(StorageUnavailable):
+        await store.store(more)
+    wayward.is_late = False
+    assert await store.store(more) == 3
+    assert await stored(link) == numbered([entry.record for entry in more.entries])
+
+
 async def test_a_commit_that_came_too_late_is_made_again(link: Link, wayward: WaywardLink) -> None:
     """What was not stored is stored when it comes again, once."""
     store = await opened(wayward)

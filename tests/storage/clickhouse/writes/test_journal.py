@@ -10,7 +10,8 @@ from storage.clickhouse.address import Address
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.epochs import Epochs
-from storage.clickhouse.writes.journal import COMMITS, NO_SPAN, Journal, Span, Turn, Work, read_end
+from storage.clickhouse.writes.group import NO_SPAN, Group, Span, Turn
+from storage.clickhouse.writes.journal import COMMITS, Journal, Work, read_end
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 from tests.storage.clickhouse.links import WaywardLink
@@ -32,7 +33,8 @@ async def writer(link: Link) -> Journal:
 def work(link: Link, *texts: str, instance: str = "a", offset: int = 0, retired: Sequence[bytes] = ()) -> Work:
     """A batch of texts."""
 
-    async def insert(turn: Turn) -> None:
+    async def insert(group: Group) -> None:
+        turn = group.turn
         seqs = range(turn.first_seq, turn.first_seq + len(texts))
         attempts = [turn.attempt] * len(texts)
         columns = Column("seq", "Int64", seqs), Column("attempt", "UInt64", attempts), Column("text", "String", texts)
@@ -95,8 +97,8 @@ async def test_what_a_refused_batch_left_behind_is_not_seen(link: Link) -> None:
     await journal.commit(work(link, "x"))
     whole = work(link, "1", "2", "3", offset=5)
 
-    async def half(turn: Turn) -> None:
-        await whole.insert(turn)
+    async def half(group: Group) -> None:
+        await whole.insert(group)
         await link.insert("texts", [Column("seq", "Int64", [1 << 63])], limit_s=30)
 
     with pytest.raises(StorageRejected):
@@ -116,9 +118,8 @@ async def test_an_answer_that_was_lost(link: Link, wayward: WaywardLink) -> None
     with pytest.raises(StorageUnavailable):
         await journal.commit(work(link, "y", offset=3))
     wayward.is_lossy = False
-    attempt = await journal.begin()
-    assert journal.settled == {next(iter(journal.settled)): 2}
-    assert next(iter(journal.settled)) < attempt
+    assert await journal.settle() == 2
+    assert await journal.settle() is None
     assert await journal.positions("a") == {SOURCE: Position(offset=3)}
     assert (await journal.commit(work(link, "z"))).first_seq == 3
     assert await seen(link) == ["x", "y", "z"]
@@ -132,6 +133,7 @@ async def test_a_commit_that_comes_late_does_not_happen(link: Link, wayward: Way
     with pytest.raises(StorageUnavailable):
         await journal.commit(work(link, "late", "later", offset=3))
     wayward.is_late = False
+    assert await journal.settle() is None
     assert await journal.positions("a") == {}
     for sql, parameters in wayward.late:
         await link.execute(sql, parameters, limit_s=30)
@@ -141,7 +143,6 @@ async def test_a_commit_that_comes_late_does_not_happen(link: Link, wayward: Way
         await link.execute(sql, parameters, limit_s=30)
     assert await seen(link) == ["x", "y"]
     assert await journal.positions("a") == {}
-    assert journal.settled == {}
 
 
 async def test_a_writer_that_others_overtook(link: Link) -> None:
@@ -152,9 +153,9 @@ async def test_a_writer_that_others_overtook(link: Link) -> None:
         await yours.commit(work(link, "between", instance="b"))
         batch, turns = work(link, "2", offset=4), list[Turn]()
 
-        async def insert(turn: Turn) -> None:
-            turns.append(turn)
-            await batch.insert(turn)
+        async def insert(group: Group) -> None:
+            turns.append(group.turn)
+            await batch.insert(group)
 
         assert (await mine.commit(batch._replace(insert=insert))).first_seq == 3
         assert [turn.first_seq for turn in turns] == [2, 3]
@@ -227,14 +228,14 @@ async def test_an_epoch_in_which_nothing_happens_is_waited_for(link: Link, monke
 async def test_a_closed_writer_is_not_waited_for(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who closes gives up its epoch, whether or not it has committed."""
     monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 3600.0)
-    for _ in range(3):
+    for _ in range(4):
         async with another(link.address) as own:
             journal = await writer(own)
             await journal.begin()
             await journal.close()
     assert await seen(link) == []
     tables = await link.fetch("SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=30)
-    assert sorted(name for (name,) in tables if name.startswith("epoch_")) == ["epoch_2", "epoch_3"]
+    assert sorted(name for (name,) in tables if name.startswith("epoch_")) == ["epoch_2", "epoch_3", "epoch_4"]
 
 
 async def test_a_commit_that_is_running_is_waited_for(link: Link) -> None:
@@ -285,10 +286,8 @@ async def _commit_at_last(journal: Journal, batch: Work) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
-                await journal.begin()
-                if not journal.settled:
+                if await journal.settle() is None:
                     await journal.commit(batch)
-                journal.settled.clear()
                 return
             except StorageUnavailable:
                 await asyncio.sleep(0.01)

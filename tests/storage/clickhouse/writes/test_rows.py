@@ -5,7 +5,7 @@ import pytest
 from storage.clickhouse.native import Column, block_of, read_blocks
 from storage.clickhouse.writes import jobs
 from storage.clickhouse.writes.calls import ended_of
-from storage.clickhouse.writes.journal import Turn
+from storage.clickhouse.writes.group import Turn
 from storage.clickhouse.writes.rows import Rows
 from storage.record import Entry, Job, ToolCall
 from tests.storage.samples import START_US, make_record
@@ -13,9 +13,9 @@ from tests.storage.samples import START_US, make_record
 
 def test_an_attempt_gives_the_numbers() -> None:
     """The same rows are written for one attempt after the other."""
-    rows = Rows("texts", [0, 2, 2], [Column("text", "String", ["a", "b", "c"])])
+    rows = Rows.write("texts", [0, 2, 2], [Column("text", "String", ["a", "b", "c"])])
     for turn in (Turn(7, 10, 0), Turn(8, 30, 0)):
-        names, found = read_blocks(block_of(*rows.written(turn)))
+        names, found = read_blocks(block_of(*rows.block(turn)))
         assert names == ["seq", "attempt", "text"]
         first = turn.first_seq
         assert found == [(first, turn.attempt, "a"), (first + 2, turn.attempt, "b"), (first + 2, turn.attempt, "c")]

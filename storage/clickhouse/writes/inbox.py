@@ -1,0 +1,120 @@
+"""Batches that are handed in to whoever commits next: one row each, in the table of an epoch.
+
+Strategy: a writer that finds another one at work puts its batch, written as it would be sent, into the table of that
+one's epoch. Whoever begins the next epoch inserts what is there beside its own rows and seals it with the same insert.
+So many writers need few turns, and their rows come in few parts. Safety rests on none of it: the table is in the
+server's memory, and a batch that nobody took is committed by its writer when it has a turn itself.
+
+Invariant: a batch is committed at most once: `base`, the newest attempt of its sidecar, is another one behind it.
+See docs/decisions/0017-writers-commit-for-each-other.md.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from storage.clickhouse.answers import NotThere
+from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.native import Column
+from storage.clickhouse.writes.group import EPOCH_SHIFT, Base, HandedIn, Turn
+
+EPOCH: Final = "epoch_"
+COLUMNS: Final = "gone UInt8, batch Array(UInt8)"
+"""Of the table of an epoch: `gone` is a row of its writer, which commits nothing now; the others are batches."""
+MAX_HANDED_BYTES: Final = 1 << 20
+"""A larger batch waits for a turn of its own, which pays for itself."""
+MAX_FOLLOWERS: Final = 64
+"""Batches that are taken out of one epoch: of 64 MiB at most. The others are left to who comes next."""
+_PENDING: Final = "SELECT batch FROM {} WHERE NOT gone LIMIT $1"
+_NEWEST: Final = "SELECT instance, max(attempt) FROM commits WHERE attempt >= $1 GROUP BY instance"
+_TAKEN: Final = "SELECT attempt, first_seq FROM commits WHERE attempt > $1 AND instance = $2 ORDER BY attempt LIMIT 1"
+_CROWD: Final = "SELECT count() FROM commits WHERE attempt BETWEEN $1 AND $2"
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decoder: Final = msgspec.msgpack.Decoder(HandedIn)
+
+
+def table_of(epoch: int) -> str:
+    """Name the table of an epoch."""
+    return f"{EPOCH}{epoch}"
+
+
+class Hand:
+    """A batch that may be handed in, and what became of it."""
+
+    def __init__(self, link: Link, base: Base, write: Callable[[Base], Awaitable[HandedIn]], crowd: int) -> None:
+        """Hold a batch of this writer.
+
+        Args:
+            link: To the store.
+            base: What it builds on.
+            write: Writes it, which takes a while.
+            crowd: How many batches were committed along with its last one.
+        """
+        self._link = link
+        self.base = base
+        self._write = write
+        self._data: bytes | None = None
+        self.crowd = crowd
+        self.epoch = 0
+        """Where it was handed in last; 0 where nobody can have it."""
+        self._turn: Turn | None = None
+
+    async def give(self, epoch: int) -> bool:
+        """Hand it in to whoever comes behind an epoch; False where it is too large.
+
+        Raises:
+            StorageUnavailable: Nobody knows whether it is there.
+        """
+        if self._data is None:
+            self._data = _encode(await self._write(self.base))
+        if len(self._data) > MAX_HANDED_BYTES:
+            return False
+        # From here on only the journal tells.
+        self.epoch = epoch
+        columns = [Column("batch", "Array(UInt8)", [self._data])]
+        with suppress(NotThere):  # it is looked for the newest epoch again
+            await self._link.insert(table_of(epoch), columns, limit_s=LIMIT_S)
+        return True
+
+    async def taken(self) -> Turn | None:
+        """Look whether somebody has committed it, and as what."""
+        if self.epoch and self._turn is None:
+            rows = await self._link.fetch(_TAKEN, (self.base.attempt, self.base.instance), limit_s=LIMIT_S)
+            if rows:
+                attempt, first_seq = rows[0]
+                self._turn = turn = Turn(attempt, first_seq, 0)
+                within = turn.epoch << EPOCH_SHIFT, (turn.epoch + 1) << EPOCH_SHIFT
+                [(self.crowd,)] = await self._link.fetch(_CROWD, within, limit_s=LIMIT_S)
+        return self._turn
+
+
+async def pending(link: Link, epochs: Sequence[int], but: str) -> list[HandedIn]:
+    """Read what was handed in to epochs and is not committed; to be asked when nobody else can commit.
+
+    Args:
+        link: To the store.
+        epochs: There are tables of.
+        but: The sidecar of who asks: it has its batch itself.
+    """
+    handed: dict[str, HandedIn] = {}
+    sql = " UNION ALL ".join(_PENDING.format(table_of(epoch)) for epoch in epochs)
+    for (data,) in await link.fetch(sql, (MAX_FOLLOWERS,), limit_s=LIMIT_S) if epochs else ():
+        batch = _decoded(data)
+        if batch is not None and batch.base.instance != but:
+            handed[batch.base.instance] = batch
+    if not handed:
+        return []
+    least = min(batch.base.attempt for batch in handed.values())
+    newest: dict[str, int] = dict(await link.fetch(_NEWEST, (least,), limit_s=LIMIT_S))
+    current = [batch for instance, batch in handed.items() if newest.get(instance, 0) == batch.base.attempt]
+    return current[:MAX_FOLLOWERS]
+
+
+def _decoded(data: bytes) -> HandedIn | None:
+    """Read a batch; None of a program that writes them in another way: it will have its turn."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError:
+        return None
