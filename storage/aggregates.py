@@ -5,7 +5,7 @@ backend, so percentiles mean the same everywhere. The bounds are those of Promet
 eight to a doubling, so that the middle of a bucket is at most 4.5 % from any value in it.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
@@ -85,11 +85,16 @@ class Latencies:
             return cls()
         if len(values) == 1:  # as in most rows of varied traffic: 1 us instead of 4
             return cls({bisect_left(BOUNDS_US, values[0]): 1}, values[0], values[0])
+        # One search a bucket, not a value: 0.3 instead of 0.6 us each of 3000, and next to nothing where sorted before.
+        values = sorted(values)
         counts: dict[int, int] = {}
-        for value in values:  # below some 30 values faster than a Counter, and hardly slower beyond
-            bucket = bisect_left(BOUNDS_US, value)
-            counts[bucket] = counts.get(bucket, 0) + 1
-        return cls(counts, min(values), max(values))
+        start = 0
+        while start < len(values):
+            bucket = bisect_left(BOUNDS_US, values[start])
+            end = bisect_right(values, BOUNDS_US[bucket], start) if bucket < len(BOUNDS_US) else len(values)
+            counts[bucket] = end - start
+            start = end
+        return cls(counts, values[0], values[-1])
 
     def add(self, counts: Mapping[int, int], least_us: int | None, most_us: int | None) -> None:
         """Add counts by bucket, between the least and the most of them."""

@@ -111,6 +111,11 @@ PIPELINE: Final = Row(
             *((quantile(q, "sidelog_flush_duration_seconds", matchers="SELF"), f"p{q * 100:g}") for q in (0.5, 0.99)),
             unit="s",
         ),
+        panel(
+            "Replicas of the store",
+            ("max by (state) (sidelog_store_replicas{SELF})", "{{state}}"),
+            text="Of a ClickHouse with `cluster=`: whole ones have all that is committed; none elsewhere.",
+        ),
     ),
 )
 

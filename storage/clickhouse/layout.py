@@ -10,11 +10,13 @@ this program knows is left untouched.
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link, over_tables
+from storage.clickhouse.reads.derived import DERIVED
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.tables import create
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
@@ -26,8 +28,30 @@ async def _with_sums(link: Link) -> None:
     """Tables of sums are made with what is missing; a program that does not know them must not erase."""
 
 
-STEPS: Final[tuple[Step, ...]] = (_with_sums,)
+async def _with_trace_hash(link: Link) -> None:
+    """Rows that are there get the column when they are merged; until then it is made as it is read."""
+    type, made_of = DERIVED["trace_hash"]
+    for tries_left in reversed(range(_TRIES)):
+        if await link.fetch(_HAS_TRACE_HASH, limit_s=LIMIT_S) == [(1,)]:
+            return
+        add = f"ALTER TABLE records ADD COLUMN trace_hash {type} MATERIALIZED {made_of}"
+        try:
+            await link.execute(add, limit_s=LIMIT_S)
+        except StorageUnavailable:
+            # Somebody else adds it, perhaps on another replica, from where it is on its way.
+            if not tries_left:
+                raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+STEPS: Final[tuple[Step, ...]] = (_with_sums, _with_trace_hash)
 """From layout 1 to 2, from 2 to 3, and so on."""
+_HAS_TRACE_HASH: Final = (
+    "SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = 'records' "
+    "AND name = 'trace_hash'"
+)
+_TRIES: Final = 20
+_LOOK_AGAIN_S: Final = 0.2
 _LAYOUT: Final = "layout_"
 _READ: Final = (
     f"SELECT max(toUInt64OrZero(substring(name, {len(_LAYOUT) + 1}))), countIf(name = 'commits') FROM system.tables "

@@ -18,7 +18,7 @@ from tests.deploy.test_rules import FILES as RULES
 from tests.support.monitored import Monitored, monitored
 from tests.support.programs import find
 from tests.support.prometheus import Prometheus, scraping
-from tests.support.promql import labels_of, names_in, unknown
+from tests.support.promql import names_in, unknown
 from tests.support.sidelog import eventually
 
 RANGE_S: Final = 20
@@ -118,16 +118,6 @@ def test_every_query_is_valid(tmp_path: Path) -> None:
         [find("promtool"), "check", "rules", tmp_path / "rules.json"], capture_output=True, text=True, check=False
     )
     assert check.returncode == 0, check.stderr + check.stdout
-
-
-def test_every_metric_and_label_exists(tmp_path: Path) -> None:
-    """A real sidelog that had traffic of all kinds exports what the panels, and the choices above them, name."""
-    with monitored(tmp_path) as pair:
-        known = labels_of(pair.exposition())
-    choices = (choice for dashboard in DASHBOARDS for choice in render(dashboard)["templating"]["list"][1:])
-    named = [query for _, query in (*queries(), *marks())]
-    named += [re.sub(r"label_values\((.*), (\w+)\)", r"sum by (\2) (\1)", choice["query"]) for choice in choices]
-    assert {query: wrong for query in named if (wrong := unknown(query, known))} == {}
 
 
 @pytest.mark.wide

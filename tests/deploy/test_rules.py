@@ -9,9 +9,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 import yaml
 
-from tests.support.monitored import monitored
 from tests.support.programs import find
-from tests.support.promql import labels_of, names_in, unknown
 from tests.support.sidelog import ROOT
 from tests.support.wide import wide
 
@@ -308,16 +306,3 @@ def _labels(record: str) -> str:
     """Return the labels that a rule's name says it keeps, as promtool writes them."""
     known = {"job": 'job="sidelog"', "route": 'route="app"'}
     return f"{{{', '.join(known[label] for label in record.partition(':')[0].split('_'))}}}"
-
-
-def test_every_metric_label_and_record_exists(tmp_path: Path) -> None:
-    """What rules name is exported by a real sidelog that had traffic of all kinds, or recorded by another rule."""
-    with monitored(tmp_path) as pair:
-        known = labels_of(pair.exposition()) | {"up": set[str]()}
-    known |= {name: {*name.partition(":")[0].split("_")} for name in rules("record")}
-    every = [rule["expr"] for kind in ("alert", "record") for rule in rules(kind).values()]
-    assert {expression: wrong for expression in every if (wrong := unknown(expression, known))} == {}
-    labels = {alert: set(re.findall(r"\$labels\.(\w+)", str(rule))) for alert, rule in rules("alert").items()}
-    known_labels = set().union(*known.values()) | {"job", "instance"}
-    assert {alert: strange for alert, named in labels.items() if (strange := named - known_labels)} == {}
-    assert all(names_in(expression).matched or expression.startswith("vector(") for expression in every)

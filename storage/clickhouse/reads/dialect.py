@@ -15,6 +15,8 @@ from storage.relational.writes.packing import COLUMNS
 _NO_SEQ: Final = -1
 _SCAN_ROWS: Final = 200_000
 """Some 5 ms, as much as a statement without any."""
+_PATIENCE: Final = 5.0
+"""A statement takes 10 to 20 ms for itself: slices that look for what is rare would not widen before they are over."""
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
@@ -61,6 +63,7 @@ def dialect(committed: str = "", sums: Callable[[], Covered] = Covered) -> Diale
             f"(SELECT started_at_us, seq FROM records WHERE {where} {order} {limit}) WHERE 1 = 1{also} {order}"
         ),
         scan_rows=_SCAN_ROWS,
+        patience=_PATIENCE,
         call_ids=1 << PLACE_BITS,
         has_text_index=False,
         to_bytes=lambda text: text.encode("utf-8", "surrogateescape"),

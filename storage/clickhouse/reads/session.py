@@ -6,7 +6,7 @@ afterwards carries the condition on rows that were committed by then.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
 from functools import cache
 from typing import Final, Self, TypeVar
 
@@ -15,29 +15,29 @@ from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.codec import decode, numbers_of
 from storage.clickhouse.dictionary import Names, text_id
 from storage.clickhouse.link import Link
-from storage.clickhouse.literals import literal
 from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.payloads import read_payloads
-from storage.clickhouse.reads.texts import can_have, text_condition
-from storage.clickhouse.reads.visible import Commits
-from storage.query import Filter, Order
+from storage.clickhouse.reads.selection import Selection, SelectionById, seqs_of_ids
+from storage.clickhouse.reads.texts import can_have
+from storage.clickhouse.reads.visible import Commits, Committed
+from storage.query import Filter
 from storage.record import Payload, Record
-from storage.relational.by_id import ID_BYTES, id_ms
+from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
+from storage.relational.reads.scan import seq_range
+from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, ReadBudget, Rows, State
-from storage.relational.slices import FIRST_SLICE, Range
-from storage.relational.sql import Dialect, Texts, Where, is_storable
+from storage.relational.slices import Range
+from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.time_ranges import HOUR_US, Hours
 from storage.search.clues import Clue
-from storage.search.patterns import lower_ascii
 
 T = TypeVar("T")
 
+MAX_UNSUMMED_ROWS: Final = 2_000_000
+"""Rows without sums that are counted in one statement; where figures need more they are counted slice by slice."""
 READ_LIMIT_S: Final = 15.0
 """How long one statement without a budget may take."""
-_SPANS_OF_IDS: Final = (
-    "SELECT min(first_seq), max(last_seq) FROM spans WHERE max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= $3"
-)
 
 
 class Budget(ReadBudget):
@@ -47,7 +47,7 @@ class Budget(ReadBudget):
         """Run a query and fetch everything; None when the budget ended it."""
         if self.begin_query(is_part=is_part):
             return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
-        rest_s = self.rest_s
+        rest_s = min(self.rest_s, READ_LIMIT_S)
         if rest_s <= 0:
             return None
         try:
@@ -61,13 +61,12 @@ class Budget(ReadBudget):
 class ClickhouseSession:
     """`storage.relational.session.Session` over a link, of one state of the store. Made by `begin`."""
 
-    def __init__(
-        self, link: Link, dialect: Dialect, state: State, names: Names, known_counts: KnownCounts, budget: Budget
-    ) -> None:
+    def __init__(self, link: Link, known: Committed, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
         self.link = link
-        self.dialect = dialect
+        self._sums = cache(known.sums)  # chosen once for all statements
+        self.dialect: Dialect = dialect(known.condition(), self._sums)
         self.known_counts = known_counts
-        self._state = state
+        self._state = known.state
         self._names = names
         self.budget = budget
 
@@ -77,11 +76,12 @@ class ClickhouseSession:
     ) -> Self:
         """Begin a read of what is committed now."""
         server, known = await readable(link, commits)
-        shown = dialect(known.condition(), cache(known.sums))  # chosen once for all statements
-        return cls(server, shown, known.state, names, known_counts, Budget(budget_s))
+        return cls(server, known, names, known_counts, Budget(budget_s))
 
     def limited(self, seconds: float) -> Self:
-        return type(self)(self.link, self.dialect, self._state, self._names, self.known_counts, Budget(seconds))
+        limited = copy(self)
+        limited.budget = Budget(seconds)
+        return limited
 
     async def state(self) -> State:
         return self._state
@@ -110,24 +110,28 @@ class ClickhouseSession:
     async def seq_ends(self) -> Range:
         return Range(self._state.purged_through_seq + 1, self._state.last_seq)
 
+    async def has_sums(self, hours: Hours) -> bool:
+        whole = await self.seq_ends()
+        if self._sums().missing(whole) <= MAX_UNSUMMED_ROWS:
+            return True
+        first_us, until_us = (None if bound is None else bound * HOUR_US for bound in hours)
+        asked = await seq_range(self, Filter(since_us=first_us, until_us=until_us))
+        within = Range(max(asked.first, whole.first), min(asked.last, whole.last))
+        return self._sums().missing(within) <= MAX_UNSUMMED_ROWS
+
     async def where_id(self, record_id: bytes) -> Where:
         milliseconds = id_ms(record_id)
-        seqs = await self.seqs_of_ids(Range(milliseconds, milliseconds))
+        seqs = await seqs_of_ids(self, Range(milliseconds, milliseconds))
         text = f"id = $1 AND seq BETWEEN {seqs.first} AND {seqs.last} AND {self.dialect.committed}"
         return Where(text, (record_id,))
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
-        where = await self._where(filter, first_parameter)
-        plain = await self._where(filter, 1)
-        if where is None or plain is None:
-            return None
-        return Selection(self, Found(where, first_parameter, plain, filter.text, Sieve.of(filter)))
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
+        found = await self._found(filter, first_parameter)
+        return None if found is None else Selection(self, filter, found)
 
-    async def rows_by_id(self, filter: Filter, whole: Range) -> "SelectionById | None":
-        where = await self._where(filter, 1)
-        if where is None:
-            return None
-        return SelectionById(self, Found(where, 1, where, filter.text, Sieve.of(filter)), whole)
+    async def rows_by_id(self, filter: Filter, whole: Range) -> SelectionById | None:
+        found = await self._found(filter, 1)
+        return None if found is None else SelectionById(self, filter, found, whole)
 
     async def records(self, rows: Rows) -> list[Record]:
         texts = await self._names.load(self.link, numbers_of(rows))
@@ -142,95 +146,5 @@ class ClickhouseSession:
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)
 
-    async def _where(self, filter: Filter, first_parameter: int) -> Where | None:
-        if not is_storable(filter.text or ""):
-            return None
-        ids = await self.ids_of(filter_texts(filter))
-        others = replace(filter, text=None)
-        return filter_conditions(others, ids, self.dialect, first_parameter=first_parameter)
-
-    async def seqs_of_ids(self, ms: Range) -> Range:
-        """Find between which `seq`s all rows are that were received between two moments."""
-        rows = await self.link.fetch(_SPANS_OF_IDS, (ms.first, ms.last, self._state.last_seq), limit_s=READ_LIMIT_S)
-        first, last = rows[0] if rows else (None, None)
-        return Range(1, 0) if first is None else Range(first, last)
-
-
-def started_among(seqs: Range) -> str:
-    """Write when rows of a range of `seq` started: other partitions need not be looked at.
-
-    Of each part that begins before the range, version 18 would read the last granule.
-    """
-    among = f"FROM commits WHERE last_seq >= {seqs.first} AND first_seq <= {seqs.last} AND first_seq <= last_seq"
-    least, most = f"(SELECT min(min_started_at_us) {among})", f"(SELECT max(max_started_at_us) {among})"
-    return f"started_at_us BETWEEN {least} AND {most}"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A filter as conditions, and what must be looked for beside them."""
-
-    where: Where
-    first_parameter: int
-    plain: Where
-    """The conditions numbered from 1."""
-    text: str | None
-    """To be found in path, error type or bodies."""
-    sieve: Sieve | None
-
-
-class Selection:
-    """Rows in slices of `seq`."""
-
-    def __init__(self, session: ClickhouseSession, found: Found) -> None:
-        self._session = session
-        self._found = found
-
-    @property
-    def first_rows(self) -> int | None:
-        if self._found.sieve is not None:
-            return SLICE_ROWS
-        return FIRST_SLICE if self._found.text else None
-
-    def order_by(self, order: Order) -> str:
-        return f"ORDER BY seq {order}"
-
-    async def within(self, part: Range) -> Where | None:
-        return await self._sifted(part)
-
-    async def _sifted(self, seqs: Range, also: str = "") -> Where | None:
-        found = self._found
-        bounds = f"seq BETWEEN {seqs.first} AND {seqs.last}{also} AND {started_among(seqs)}"
-        where = await self._bounded(found.where, found.first_parameter, seqs, bounds)
-        if found.sieve is None:
-            return where
-        passing = await found.sieve.pass_through(self._session, await self._bounded(found.plain, 1, seqs, bounds))
-        if passing is None:
-            return None
-        return passed(where, passing, self._session.dialect, first_parameter=found.first_parameter)
-
-    async def _bounded(self, where: Where, first_parameter: int, seqs: Range, bounds: str) -> Where:
-        where = Where(f"{where.text} AND {bounds}", where.parameters)
-        if not self._found.text:
-            return where
-        mark = f"${first_parameter + len(where.parameters)}"
-        committed, state = self._session.dialect.committed, await self._session.state()
-        text = text_condition(mark, seqs, committed, state)
-        return Where(f"{where.text} AND {text}", (*where.parameters, lower_ascii(self._found.text)))
-
-
-class SelectionById(Selection):
-    """Rows of a range of `seq` in slices of ids."""
-
-    def __init__(self, session: ClickhouseSession, found: Found, whole: Range) -> None:
-        super().__init__(session, found)
-        self._whole = whole
-
-    def order_by(self, order: Order) -> str:
-        return f"ORDER BY id {order}"
-
-    async def within(self, part: Range) -> Where | None:
-        first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
-        seqs = await self._session.seqs_of_ids(Range(id_ms(first), id_ms(last)))
-        within = Range(max(seqs.first, self._whole.first), min(seqs.last, self._whole.last))
-        return await self._sifted(within, f" AND id BETWEEN {literal(first)} AND {literal(last)}")
+    async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
+        return Found.of(filter, await self.ids_of(filter_texts(filter)), self.dialect, first_parameter)

@@ -81,6 +81,10 @@ class Covered:
         """The rows that have sums."""
         return _runs(grid.rows for grid in self.grids)
 
+    def missing(self, seqs: Range) -> int:
+        """Count the rows of a range that have none."""
+        return seqs.size - sum(Range(max(run.first, seqs.first), min(run.last, seqs.last)).size for run in self.runs)
+
     def within(self, seqs: Range) -> "Covered":
         """Keep the grids that lie in a range as a whole, of the newest runs."""
         inside = [grid for grid in self.grids if grid.first_seq >= seqs.first and grid.last_seq <= seqs.last]

@@ -22,7 +22,8 @@ _ROWS: list[dict[str, Any]] = [
 async def test_derived_columns(link: Link) -> None:
     """Hour, first digit of the status, and the bucket of both latencies."""
     await BatchStore(link, await create(link)).store(Batch("a", [Entry(make_record(**row)) for row in _ROWS]))
-    found = await link.fetch(f"SELECT {', '.join(DERIVED)} FROM records ORDER BY seq", limit_s=30)
+    columns = [name for name in DERIVED if name != "trace_hash"]
+    found = await link.fetch(f"SELECT {', '.join(columns)} FROM records ORDER BY seq", limit_s=30)
     assert found == [
         (
             row["started_at_us"] // HOUR_US,
