@@ -12,6 +12,10 @@ class StorageUnavailable(StorageError):
     """The store cannot be reached, is locked, full or shutting down: the same batch may succeed later."""
 
 
+class StorageOpening(StorageUnavailable):
+    """The store is being opened, and nothing has gone wrong so far: it is there in a moment."""
+
+
 class StorageDamaged(StorageUnavailable):
     """The store is there and broken: waiting will not mend it."""
 

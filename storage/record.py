@@ -101,7 +101,7 @@ class Record(msgspec.Struct, gc=False):
     ended_at_us: int
     """Last byte handed to the transport, or the failure."""
     level: Level = "info"
-    """Severity, from status and outcome (see `level_of`)."""
+    """Severity, from status and outcome (see `level_of`); also from `error_type` where both tell of no failure."""
     outcome: str = Outcome.OK.value
     """One of `Outcome`; `ok` means complete as HTTP, whatever the status."""
     status: int | None = None
@@ -163,7 +163,7 @@ class Record(msgspec.Struct, gc=False):
     """The X-Request-Id accepted from the client, or the one made for it."""
     user_agent: str | None = None
     error_type: str | None = None
-    """The provider's or the proxy's error code."""
+    """The provider's, the tool's or the proxy's error code."""
     shed: Shed = "none"
     """What the worker left out under pressure."""
     name: str | None = None

@@ -43,15 +43,16 @@ class BodySearch:
             where: Everything else, its first parameter numbered 1, as it is stored.
             state: Of the store: bodies that retention has taken are not shown.
         """
-        self.text = lower_ascii(text)
-        """What is looked for."""
-        self._wanted = self.text.encode()
+        self._text = lower_ascii(text)
+        self._wanted = self._text.encode()
         self.where = where
         self._floors = (state.body_floor_us or -(1 << 63), state.bodies_through_seq)
 
-    def condition(self, number: int) -> str:
-        """Write the condition on rows; its parameters, the first of this number, are the text and what `find` found."""
-        return _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
+    def narrowed(self, where: Where, first_parameter: int, seqs: Sequence[int]) -> Where:
+        """Add to conditions, their first parameter of some number, that a row has the text; `find` found these."""
+        number = first_parameter + len(where.parameters)
+        text = _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
+        return Where(f"{where.text} AND {text}", (*where.parameters, self._text, seqs))
 
     async def find(self, connection: Connection, bounded: Where, budget: Budget) -> list[int] | None:
         """Find the rows of a slice, to which `where` is bounded; None when the budget ended it."""

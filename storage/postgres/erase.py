@@ -49,7 +49,7 @@ async def erase_slice(session: PostgresSession, begin: str, filter: Filter, from
         first = max(from_seq, whole.first)
         if found is None or first > whole.last:
             return Slice(0, 0, None)
-        part = Range(first, min(first + (found.first_rows or _SCAN_ROWS) - 1, whole.last))
+        part = Range(first, min(first + (_SCAN_ROWS if found.first_rows is None else SLICE_ROWS) - 1, whole.last))
         where = await found.within(part)
         assert where is not None, "bug: a budget without end has ended"
         sql = f"{SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT {SLICE_ROWS}"

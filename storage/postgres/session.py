@@ -4,7 +4,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
@@ -33,12 +32,14 @@ from storage.relational.blocks.read import unpacked, unpacked_at
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
-from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
+from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range, Spread
-from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
+from storage.relational.sql import MAX_INT, Dialect, Texts, Where
+from storage.relational.time_ranges import Hours
 from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
+from storage.search.index.needs import All
 
 T = TypeVar("T")
 
@@ -162,13 +163,19 @@ class PostgresSession:
         least = await self.connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
         return Range(1, 0) if least is None else Range(least, (await self.state()).last_seq)
 
+    async def has_sums(self, hours: Hours) -> bool:
+        return True  # they are committed with the rows
+
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
         found = await self._found(filter, first_parameter)
-        return None if found is None else Selection(self, found)
+        return None if found is None else Selection(self, found, await self._search(filter, found))
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> "Selection | None":
         found = await self._found(filter, 1)
-        return None if found is None else SelectionById(self, found, whole, has_bucket=_has_bucket(filter))
+        if found is None:
+            return None
+        search = await self._search(filter, found)
+        return SelectionById(self, found, search, whole, has_bucket=_has_bucket(filter))
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
@@ -195,44 +202,32 @@ class PostgresSession:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
         return [(number, data) for number, data in await self.connection.fetch(sql, ids)]
 
-    async def _found(self, filter: Filter, first_parameter: int) -> "_Found | None":
-        ids = await find(self.connection, filter_texts(filter))
-        others = replace(filter, text=None)
-        where = filter_conditions(others, ids, DIALECT, first_parameter=first_parameter)
-        plain = filter_conditions(others, ids, DIALECT)
-        if where is None or plain is None or not is_storable(filter.text or ""):
+    async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
+        return Found.of(filter, await find(self.connection, filter_texts(filter)), DIALECT, first_parameter)
+
+    async def _search(self, filter: Filter, found: Found) -> BodySearch | None:
+        if not filter.text:
             return None
-        stored = Where(plain.text, _escaped(plain.parameters))
-        search = None
-        if filter.text:
-            search = BodySearch(filter.text, stored, await self.state())
-            condition = search.condition(first_parameter + len(where.parameters))
-            where = Where(f"{where.text} AND {condition}", where.parameters)
-        return _Found(where, first_parameter, plain, search, Sieve.of(filter))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A filter as conditions, and what must be looked for row by row."""
-
-    where: Where
-    first_parameter: int
-    plain: Where
-    """The conditions without the text, numbered from 1."""
-    search: BodySearch | None
-    sieve: Sieve | None
+        plain = found.ways[0].plain
+        return BodySearch(filter.text, Where(plain.text, _escaped(plain.parameters)), await self.state())
 
 
 class Selection:
     """Rows in slices of `seq`."""
 
-    def __init__(self, session: PostgresSession, found: _Found) -> None:
+    def __init__(self, session: PostgresSession, found: Found, search: BodySearch | None) -> None:
         self._session = session
         self._found = found
+        self._search = search
+        """Looks for text in their bodies."""
 
     @property
     def first_rows(self) -> int | None:
-        return SLICE_ROWS if self._found.search or self._found.sieve else None
+        return FIRST_ROWS if self._search is not None else self._found.first_rows
+
+    @property
+    def needs(self) -> tuple[All, ...]:
+        return self._found.needs
 
     def order_by(self, order: Order) -> str:
         return by_seq(order)
@@ -241,23 +236,18 @@ class Selection:
         return await self._within(part, await id_range(self._session.connection, part))
 
     async def _within(self, part: Range, ids: Ids) -> Where | None:
-        found, session = self._found, self._session
-        where, number = found.where, found.first_parameter
-        if found.search is not None:
-            bounded = _bounded(found.search.where, part, ids, 1)
-            seqs = await found.search.find(session.connection, bounded, session.budget)
-            if seqs is None:
-                return None
-            where = Where(where.text, (*where.parameters, found.search.text, seqs))
-        where = _bounded(where, part, ids, number)
-        if found.sieve is None:
-            return where
-        rows = await found.sieve.pass_through(session, _bounded(found.plain, part, ids, 1))
-        if rows is None:
+        def bound(where: Where, some: Range, first_parameter: int) -> Where:
+            return _bounded(where, some, ids, first_parameter)
+
+        session, search = self._session, self._search
+        if search is None:
+            return await self._found.within(session, part, bound)
+        seqs = await search.find(session.connection, bound(search.where, part, 1), session.budget)
+        if seqs is None:
             return None
-        sifted = passed(where, rows, DIALECT, first_parameter=number)
-        # The text is looked for in the end: not all of these rows have it.
-        return sifted if found.search is None else Where(sifted.text, sifted.parameters)
+        where = await self._found.within(session, part, bound)
+        # The text is looked for in the end: not all rows that were sifted have it.
+        return None if where is None else search.narrowed(where, self._found.first_parameter, seqs)
 
 
 def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
@@ -273,8 +263,10 @@ def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where
 class SelectionById(Selection):
     """Rows of a range of `seq` in slices of ids."""
 
-    def __init__(self, session: PostgresSession, found: _Found, whole: Range, *, has_bucket: bool) -> None:
-        super().__init__(session, found)
+    def __init__(
+        self, session: PostgresSession, found: Found, search: BodySearch | None, whole: Range, *, has_bucket: bool
+    ) -> None:
+        super().__init__(session, found, search)
         self._whole = whole
         self._has_bucket = has_bucket
 

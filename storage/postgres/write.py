@@ -151,12 +151,15 @@ class BatchStore:
             await self._resolve(connection)
         entries = self._doubts.unsettled(batch.entries)
         if batch.entries and not entries:
-            return await self._last_seq(connection)
+            last_seq = await self._last_seq(connection)
+            self._doubts.forget(batch.entries)
+            return last_seq
         await self._fold(connection, entries)
         try:
             last_seq = await self._store(connection, batch, entries)
         except BlocksChanged:
             last_seq = await self._store(connection, batch, entries)
+        self._doubts.forget(batch.entries)
         for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
             entry.record.seq = seq
         return last_seq
@@ -237,7 +240,9 @@ class BatchStore:
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
             record = entry.record
-            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, 0)
+            heads = bodies = NOWHERE
+            if entry.payload is not None:
+                heads, bodies = packer.add(entry.payload, 0, record.started_at_us, record.conversation)
             rows.append(self._rows.row(record, combination, heads, bodies))
             counts.add(record, combination.rollup, combination.error_type)
             if is_call(record):

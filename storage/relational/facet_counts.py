@@ -13,15 +13,13 @@ from collections.abc import Hashable, Iterable, Mapping
 from threading import Lock
 from typing import Final
 
-from storage.relational.time_ranges import Tier
+from storage.relational.time_ranges import TimeRange
 
 MAX_REMEMBERED: Final = 100_000
 """Values with a count, about 10 MB; ten days of 20 services with 200 keys are 5 000."""
 
 Counts = dict[str, dict[int, int]]
 """Facet → value as stored, 0 for null → records."""
-TimeRange = tuple[Tier, int]
-"""An hour, or a day, since the epoch."""
 Stamp = tuple[int, int]
 """Records in the rollups of a range; erasures from the store, and trims where they may have come so far."""
 

@@ -16,7 +16,7 @@ from storage.query import Filter
 from storage.relational.rollups import ALL_LIMITED, ENDPOINT_TABLES, HISTOGRAMS, LEAST, MOST, STATUS_TABLES, TABLES
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
-from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
+from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, TimeRange, parts, without_time
 
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
@@ -152,16 +152,32 @@ def usage_rows(where: Where, hours: Hours, columns: Sequence[str], dialect: Dial
     return f"{dialect.schema}{USAGE_TABLE} WHERE {where.text}", where.parameters
 
 
-def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, ...]]:
-    """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
-    table, period = STATUS_TABLES[part.tier]
+async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
+    """Count the records that rollups hold of each day, or hour, that some hours consist of."""
+    dialect, found = session.dialect, parts(hours, (await session.state()).folded_until)
     if dialect.rollups is not None:
-        rows, _ = counted_rows(table, Where("1 = 1", ()), part, (period, "exchanges", "events"), dialect)
-        return f"SELECT {period}, sum(exchanges + events) FROM {rows} GROUP BY {period}", ()
-    parameters: list[int | str] = []
-    bounds = _within(part, dialect, parameters)
-    sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE 1 = 1{bounds} GROUP BY {period}"
-    return sql, tuple(parameters)
+        return await _counted_totals(session, hours, found)
+    totals: dict[TimeRange, int] = {}
+    for part in found:
+        table, period = STATUS_TABLES[part.tier]
+        parameters: list[int | str] = []
+        where = f"1 = 1{_within(part, dialect, parameters)}"
+        sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE {where} GROUP BY {period}"
+        totals |= {(part.tier, number): records for number, records in await session.fetch(sql, parameters)}
+    return totals
+
+
+async def _counted_totals(session: Session, hours: Hours, found: Iterable[Part]) -> dict[TimeRange, int]:
+    """Do it where rollups are a query: a day's hours cost no more than the day."""
+    days = [part for part in found if part.tier == "day"]
+    source, everything = STATUS_TABLES["hour"][0], Where("1 = 1", ())
+    rows, _ = counted_rows(source, everything, Part("hour", *hours), ("hour", "exchanges", "events"), session.dialect)
+    totals: dict[TimeRange, int] = {}
+    for hour, records in await session.fetch(f"SELECT hour, sum(exchanges + events) FROM {rows} GROUP BY hour"):
+        day = hour // DAY_HOURS
+        range: TimeRange = ("day", day) if any(part.has(day) for part in days) else ("hour", hour)
+        totals[range] = totals.get(range, 0) + records
+    return totals
 
 
 def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:

@@ -101,6 +101,11 @@ class Measured:
     def copy(self) -> "Measured":
         return Measured(self.numbers.copy(), self.durations.copy(), self.first_bytes.copy())
 
+    def sort(self) -> None:
+        """Bring latencies in order: of what they are copied to, none is compared out of order again."""
+        self.durations.sort()
+        self.first_bytes.sort()
+
     def add(self, other: "Measured") -> None:
         self.numbers[:] = map(add, self.numbers, other.numbers)
         self.durations.extend(other.durations)
@@ -293,6 +298,8 @@ class Rollups:
             kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
             capped |= bits
             class_ = status // 100
+            for counts in cells.values():
+                counts.sort()
             total = _total(list(cells.values()))
             status_key = (hour, *[kept[place] for place in _STATUS_PLACES], int(is_keyed), status, class_)
             _merge(admitted.statuses, status_key, total.copy())

@@ -16,7 +16,9 @@ from storage.record import Payload, Record
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.time_ranges import Hours
 from storage.search.clues import Clue
+from storage.search.index.needs import All
 
 T = TypeVar("T")
 
@@ -101,6 +103,11 @@ class Selection(Protocol):
         """How many rows the first slice has; None for as many as usual."""
         ...
 
+    @property
+    def needs(self) -> tuple[All, ...]:
+        """What the index of words tells of them, in each of the ways in which they are found."""
+        ...
+
     def order_by(self, order: Order) -> str:
         """Write the order of the rows."""
         ...
@@ -166,6 +173,10 @@ class Session(Protocol):
 
     async def seq_ends(self) -> Range:
         """Find between which `seq`s all rows are."""
+        ...
+
+    async def has_sums(self, hours: Hours) -> bool:
+        """Whether rollups of some hours, where they are made behind the commits, lack few rows or none."""
         ...
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:

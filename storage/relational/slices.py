@@ -6,16 +6,20 @@ that are short, some make one slice: a database that is far away answers once fo
 """
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from storage.query import Order
 
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
-QUICK_S: Final = 0.02
-SLOW_S: Final = 0.1
+SLICE_S: Final = 0.25
+"""What a slice should take, for the next one to be as wide."""
+_MOST_WIDER: Final = 8
+_MOST_NARROWER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,25 @@ class Spread(Range):
     parts: tuple[Range, ...]
 
 
+def spread(parts: Sequence[Range]) -> Range:
+    """Make one of some ranges, at least one, that rise."""
+    return parts[0] if len(parts) == 1 else Spread(parts[0].first, parts[-1].last, tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Range):
+    """All rows of a range, and which of them can have what the index of words knows."""
+
+    told: tuple[Range, ...]
+
+
 def slices(
-    whole: Range, order: Order, first_rows: int | None = None, clock: Callable[[], float] = time.monotonic
+    whole: Range,
+    order: Order,
+    first_rows: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    patience: float = 1.0,
 ) -> Iterator[Range]:
     """Cut a range, in order, into slices; the time between two is how long the first of them took.
 
@@ -63,8 +84,18 @@ def slices(
         order: Which end comes first.
         first_rows: Width of the first slice, and the least there is; `FIRST_SLICE` unless given.
         clock: Monotonic seconds.
+        patience: How many times as long as usual a slice may take: more where each costs much, however wide it is.
     """
-    return joint_slices([whole], order, first_rows, clock)
+    return joint_slices([whole], order, first_rows, clock, patience=patience)
+
+
+def windows(whole: Range, told: Sequence[Range], order: Order, first_rows: int | None = None) -> Iterator[Window]:
+    """Cut a range as `slices` does, each slice with what is in it of some ranges, which rise."""
+    for part in slices(whole, order, first_rows):
+        first = bisect_left(told, part.first, key=attrgetter("last"))
+        last = bisect_right(told, part.last, key=attrgetter("first"))
+        within = (Range(max(rows.first, part.first), min(rows.last, part.last)) for rows in told[first:last])
+        yield Window(part.first, part.last, tuple(within))
 
 
 def joint_slices(
@@ -74,23 +105,22 @@ def joint_slices(
     clock: Callable[[], float] = time.monotonic,
     *,
     joins: bool = True,
+    patience: float = 1.0,
 ) -> Iterator[Range]:
     """Cut ranges, which come in the order of the walk, into slices, each of one range or of some that are not cut.
 
     Without `joins` each is of one range.
     """
     least = FIRST_SLICE if first_rows is None else first_rows
+    slice_s = SLICE_S * patience
     rest, width = [whole for whole in reversed(ranges) if not whole.is_empty], least
     while rest:
         began = clock()
         part = _next(rest, width, order, joins=joins)
         yield part
-        took_s = clock() - began
-        if took_s < QUICK_S and (joins or part.size == width):
-            # Rows of many ranges are looked into one by one: the wider takes as much longer.
-            width *= 2 if isinstance(part, Spread) else 8
-        elif took_s > SLOW_S:
-            width = max(least, width // 4)
+        wider = slice_s / max(clock() - began, slice_s / _MOST_WIDER)
+        if wider < 1 or joins or part.size == width:
+            width = max(least, int(width * max(wider, 1 / _MOST_NARROWER)))
 
 
 def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
@@ -104,11 +134,7 @@ def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
     while rest and rest[-1].size <= room:
         parts.append(rest.pop())
         room -= parts[-1].size
-    if len(parts) == 1:
-        return part
-    if order == "desc":
-        parts.reverse()
-    return Spread(parts[0].first, parts[-1].last, tuple(parts))
+    return spread(parts if order == "asc" else parts[::-1])
 
 
 def _cut(whole: Range, width: int, order: Order) -> tuple[Range, Range]:

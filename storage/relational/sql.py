@@ -87,7 +87,7 @@ class Dialect:
     to_counts: Callable[[Any], Mapping[int, int]] = dict
     """From that sum to counts by bucket."""
     text_in: str = ""
-    """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
+    """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: sessions look."""
     tool_text: str = ""
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str = ""
@@ -104,6 +104,8 @@ class Dialect:
     """From conditions, order and limit of records to what follows the name of their table."""
     scan_rows: int = 0
     """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
+    patience: float = 1.0
+    """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
     call_ids: int = 1
     """How far apart the ids of tool calls of two records may be that follow each other."""
     has_text_index: bool = True
@@ -276,7 +278,7 @@ class _Clause:
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
-                if column in ("key_id", "finish_reason", "endpoint"):
+                if column in ("project", "service", "key_id", "finish_reason", "endpoint"):
                     self._conditions.append(f"{column} <> 0")  # Literal: it is the condition of the partial index.
         self._models(filter.models, ids)
         self._levels(filter)
@@ -381,9 +383,9 @@ class _Clause:
     def anywhere(self, text: str | None) -> None:
         if text:
             self._impossible |= not is_storable(text)
-            condition, lowered = self._dialect.text_in or self._dialect.path_contains, lower_ascii(text)
-            marks = [self._marks([lowered]) for _ in range(condition.count("{}"))]
-            self._conditions.append(condition.format(*marks))
+        if text and self._dialect.text_in:
+            marks = [self._marks([lower_ascii(text)]) for _ in range(self._dialect.text_in.count("{}"))]
+            self._conditions.append(self._dialect.text_in.format(*marks))
 
     def conversations(self, ids: Sequence[bytes]) -> None:
         if ids:

@@ -21,6 +21,8 @@ MIN_IN_HOURS_US: Final = 12 * HOUR_US
 """The shortest range whose shape is still seen in steps of an hour."""
 
 Tier = Literal["hour", "day"]
+TimeRange = tuple[Tier, int]
+"""An hour, or a day, since the epoch."""
 
 
 class Hours(NamedTuple):
@@ -45,6 +47,9 @@ class Part(NamedTuple):
     tier: Tier
     first: int | None
     until: int | None
+
+    def has(self, number: int) -> bool:
+        return (self.first is None or self.first <= number) and (self.until is None or number < self.until)
 
 
 @dataclass(frozen=True, slots=True)

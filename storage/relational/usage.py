@@ -173,8 +173,9 @@ async def usage(session: Session, filter: Filter, newest_us: int | None) -> tupl
     tally, edges, complete = UsageTally(), [filter], True
     if can_count(filter, texts(filter), capped_dimensions):
         cut = split(filter, newest_us)
-        edges = cut.edges
-        await _add_hours(session, filter, cut.hours, tally)
+        if await session.has_sums(cut.hours):
+            edges = cut.edges
+            await _add_hours(session, filter, cut.hours, tally)
     elif has_rollups(filter, capped_dimensions) or is_counted(filter):
         return None, True
     for edge in edges:

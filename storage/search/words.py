@@ -29,6 +29,8 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT: Final = re.compile("%[0-9a-fA-F]{2}")
 _UNICODE: Final = re.compile(r"\\u[0-9a-fA-F]{4}")
+_PERCENT_SIGN: Final = 0x25
+_BACKSLASH: Final = 0x5C
 _PERCENT_BYTES: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _UNICODE_BYTES: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
 """Two patterns, because each begins with what is looked for in one step."""
@@ -89,11 +91,11 @@ def reads_as_written(text: str) -> bool:
 
 def is_plain(text: bytes) -> bool:
     """Tell the same of stored bytes."""
-    # One character is found ten times as quickly as two.
+    # One character is found ten times as quickly as two, and as a number it takes no error that nobody reads.
     return (
         text.isascii()
-        and (b"%" not in text or _PERCENT_BYTES.search(text) is None)
-        and (b"\\" not in text or _UNICODE_BYTES.search(text) is None)
+        and (_PERCENT_SIGN not in text or _PERCENT_BYTES.search(text) is None)
+        and (_BACKSLASH not in text or _UNICODE_BYTES.search(text) is None)
     )
 
 

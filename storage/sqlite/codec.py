@@ -71,6 +71,8 @@ _OWN_ID: Final = 1
 """Stands for a request id that is the record's own, as that of a request that brought none."""
 
 Row = tuple[Any, ...]
+Values = list[Any]
+"""Of a row that is made."""
 Texts = tuple[str | None, str | None, str | None, str | None]
 """In the order of `_TEXTS`."""
 
@@ -83,13 +85,13 @@ class Shape:
         self._one = f"INSERT INTO records ({', '.join(columns)}) VALUES {row}"
         self._group = f"{self._one}{f', {row}' * (_GROUP_ROWS - 1)}"
 
-    def insert(self, connection: sqlite3.Connection, rows: list[Row]) -> None:
+    def insert(self, connection: sqlite3.Connection, rows: list[Values]) -> None:
         grouped = len(rows) - len(rows) % _GROUP_ROWS
         connection.executemany(self._group, (_flat(rows, start) for start in range(0, grouped, _GROUP_ROWS)))
         connection.executemany(self._one, rows[grouped:])
 
 
-def _flat(rows: list[Row], start: int) -> list[object]:
+def _flat(rows: list[Values], start: int) -> list[object]:
     flat: list[object] = []
     for row in rows[start : start + _GROUP_ROWS]:
         flat += row
@@ -166,14 +168,14 @@ class RowEncoder:
         first_seq: int,
         combinations: list[Combination],
         places: list[tuple[Place, Place]],
-    ) -> list[Row]:
+    ) -> list[Values]:
         """Make the plain columns of consecutive rows; `places` are those of heads and bodies."""
         known = self._texts.get
         texts = [(record.host, record.user_agent, record.user_id, record.endpoint) for record in records]
         ids = [known(key) or self._learn_texts(connection, key) for key in texts]
         pack_times, pack_address = packing.pack_times, packing.pack_address
         return [
-            (
+            [
                 seq, bytearray(record.id), record.started_at_us, record.status or 0, record.duration_us,
                 *combination.ids, *text_ids,
                 -1 if record.first_byte_us is None else record.first_byte_us, bytearray(pack_times(record)),
@@ -184,8 +186,8 @@ class RowEncoder:
                 0 if record.query is None else record.query,
                 0 if record.trace_id is None else record.trace_id,
                 0 if record.span_id is None else record.span_id,
-                _request_id(record),
-            )
+                _request_id(record.request_id, record.id),
+            ]
             for seq, (record, combination, text_ids, (heads, bodies)) in enumerate(
                 zip(records, combinations, ids, places, strict=True), first_seq
             )
@@ -221,10 +223,10 @@ class RowEncoder:
         )  # fmt: skip
 
 
-def _request_id(record: Record) -> str | int:
-    if record.request_id is None:
+def _request_id(text: str | None, record_id: bytes) -> str | int:
+    if text is None:
         return 0
-    return _OWN_ID if packing.is_own(record.request_id, record.id) else record.request_id
+    return _OWN_ID if packing.is_own(text, record_id) else text
 
 
 def is_plain(record: Record) -> bool:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -53,24 +54,28 @@ class Connection(aiosqlite.Connection):
         self._thread.join()
 
 
-async def connect(path: Path | None, *, busy_timeout_s: float, is_read_only: bool = False) -> Connection:
+async def connect(
+    path: Path | None, *, busy_timeout_s: float, is_read_only: bool = False, max_statements: int = 256
+) -> Connection:
     """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only.
 
-    With `is_read_only` the file must be there and is not changed. Without a path the database is in memory.
+    With `is_read_only` the file must be there and is not changed. Without a path the database is in memory. So many
+    statements are kept prepared, those least recently used go.
     """
+
+    connected = partial(sqlite3.connect, timeout=busy_timeout_s, isolation_level=None, cached_statements=max_statements)
 
     def opened() -> sqlite3.Connection:
         if path is None:
-            return sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+            return connected(":memory:")
         if is_read_only:
-            url = f"{path.absolute().as_uri()}?mode=ro"
-            return sqlite3.connect(url, uri=True, timeout=busy_timeout_s, isolation_level=None)
+            return connected(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # SQLite gives its journal files the mode of the database. Only a file that is new: to close one that another
         # connection of ours has open would drop its locks, and who closes the file next would delete our journal.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, cached_statements=256)
+        return connected(path)
 
     connection = Connection(opened, 64)
     with translated():

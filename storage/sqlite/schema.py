@@ -20,8 +20,9 @@ from storage.sqlite.histograms import add_histogram_functions
 from storage.sqlite.search_functions import add_search_functions
 
 _PAGE_BYTES: Final = 8192
-_WRITE_CACHE_KIB: Final = 16_384
-_READ_CACHE_KIB: Final = 4096
+_WRITE_CACHE_KIB: Final = 8192
+_READ_CACHE_KIB: Final = 2048
+"""Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
 _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 

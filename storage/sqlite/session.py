@@ -13,12 +13,14 @@ from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
-from storage.relational.search.rows import Sieve, filter_conditions, filter_texts, passed
+from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.time_ranges import Hours
 from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
+from storage.search.index.needs import All
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
@@ -62,46 +64,51 @@ DIALECT: Final = Dialect(
     meta_prefix="value:",
 )
 _STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for name in State._fields)
-FIRST_ROWS: Final = 16
-"""Of a walk that looks into each, which no budget ends: 0.5 s with 1 MB each way. Quick slices make it wide at once."""
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
 class RowsBySeq:
     """Rows in slices of `seq`."""
 
-    def __init__(self, session: "SqliteSession", where: Where, sieve: Sieve | None) -> None:
+    def __init__(self, session: "SqliteSession", found: Found) -> None:
         self._session = session
-        self._where = where
-        self._sieve = sieve
+        self._found = found
 
     @property
     def first_rows(self) -> int | None:
-        return None if self._sieve is None else FIRST_ROWS
+        return self._found.first_rows
+
+    @property
+    def needs(self) -> tuple[All, ...]:
+        return self._found.needs
 
     def order_by(self, order: Order) -> str:
         return DIALECT.by_seq(order)
 
     async def within(self, part: Range) -> Where | None:
-        return await self._sifted("seq", part.first, part.last)
+        return await self._found.within(self._session, part, self._bound)
 
-    async def _sifted(self, column: str, first: object, last: object) -> Where | None:
-        where = Where(f"{self._where.text} AND {column} BETWEEN ? AND ?", (*self._where.parameters, first, last))
-        if self._sieve is None:
-            return where
-        found = await self._sieve.pass_through(self._session, where)
-        return None if found is None else passed(where, found, DIALECT)
+    def _bound(self, where: Where, part: Range, first_parameter: int) -> Where:
+        return Where(f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last))
 
 
 class RowsById(RowsBySeq):
-    """Rows in slices of ids."""
+    """Rows of a range of `seq` in slices of ids."""
+
+    def __init__(self, session: "SqliteSession", found: Found, whole: Range, indexes: str) -> None:
+        super().__init__(session, found)
+        self._whole = whole
+        self._indexes = indexes
+        """Conditions of partial indexes."""
 
     def order_by(self, order: Order) -> str:
         return f"ORDER BY id {order}"
 
-    async def within(self, part: Range) -> Where | None:
-        first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
-        return await self._sifted("id", first, last)
+    def _bound(self, where: Where, part: Range, first_parameter: int) -> Where:
+        ids = [number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last)]
+        # The plus keeps SQLite from walking by seq and sorting.
+        text = f"{where.text}{self._indexes} AND +seq BETWEEN ? AND ? AND id BETWEEN ? AND ?"
+        return Where(text, (*where.parameters, self._whole.first, self._whole.last, *ids))
 
 
 class SqliteSession:
@@ -151,22 +158,20 @@ class SqliteSession:
         least, most = self.connection.execute(sql).fetchone()
         return Range(1, 0) if least is None else Range(least, most)
 
+    async def has_sums(self, hours: Hours) -> bool:
+        return True  # they are committed with the rows
+
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> RowsBySeq | None:
-        where = filter_conditions(filter, find(self.connection, filter_texts(filter)), DIALECT)
-        return None if where is None else RowsBySeq(self, where, Sieve.of(filter))
+        found = self._found(filter)
+        return None if found is None else RowsBySeq(self, found)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> RowsById | None:
-        where = filter_conditions(filter, find(self.connection, filter_texts(filter)), DIALECT)
-        if where is None:
+        found = self._found(filter)
+        if found is None:
             return None
-        text = where.text
-        if filter.projects or filter.scope.projects:
-            text += " AND project <> 0"  # Literal: it is the condition of the partial index.
-        if filter.clients or filter.scope.clients:
-            text += " AND client <> 0"
-        # The plus keeps SQLite from walking by seq and sorting.
-        where = Where(f"{text} AND +seq BETWEEN ? AND ?", (*where.parameters, whole.first, whole.last))
-        return RowsById(self, where, Sieve.of(filter))
+        # Literal: it is the condition of the partial index.
+        indexes = " AND client <> 0" if filter.clients or filter.scope.clients else ""
+        return RowsById(self, found, whole, indexes)
 
     async def records(self, rows: Rows) -> list[Record]:
         return decode_rows(self.connection, rows, self._names)
@@ -195,3 +200,6 @@ class SqliteSession:
         for part in in_parts(ids):
             blocks += self.connection.execute(f"SELECT id, data FROM blocks WHERE id IN ({marks(part)})", part)
         return blocks
+
+    def _found(self, filter: Filter) -> Found | None:
+        return Found.of(filter, find(self.connection, filter_texts(filter)), DIALECT)

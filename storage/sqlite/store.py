@@ -34,6 +34,8 @@ from storage.sqlite.write import BatchStore, read_positions
 T = TypeVar("T")
 
 READERS: Final = 4
+READ_STATEMENTS: Final = 64
+"""That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another of a question."""
 READ_BUDGET_S: Final = 1.0
 BUSY_TIMEOUT_S: Final = 2.0
 """How long to wait for another process that writes to the file, before the batch is refused as unavailable."""
@@ -98,7 +100,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             connections.append(await opened())
             schema_version = await connections[0].run(prepare)
             for _ in range(readers if path else 0):
-                connections.append(await opened())
+                connections.append(await opened(max_statements=READ_STATEMENTS))
                 await connections[-1].run(prepare_reader)
         except BaseException as error:
             for connection in connections:

@@ -18,7 +18,7 @@ from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
-from storage.sqlite.codec import FULL, PLAIN, Combination, Row, RowEncoder, is_plain
+from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary, in_parts, marks
 from storage.sqlite.jobs import merge_jobs
@@ -90,7 +90,9 @@ class BatchStore:
         rows.begin(max(now_us(), max([record.started_at_us for record in records])) // DAY_US)
         packer = GrowingPacker(counter(connection, "last_block"), self._growing)
         places = [
-            (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, seq)
+            (NOWHERE, NOWHERE)
+            if entry.payload is None
+            else packer.add(entry.payload, seq, entry.record.started_at_us, entry.record.conversation)
             for seq, entry in enumerate(entries, last_seq + 1)
         ]
         combinations = [rows.combination(connection, record) for record in records]
@@ -119,8 +121,8 @@ class BatchStore:
     ) -> None:
         """Store rows by their shape, and count LLM calls."""
         made = self._rows.plain(connection, records, first_seq, combinations, places)
-        plain: list[Row] = []
-        full: list[tuple[Record, Row, Combination]] = []
+        plain: list[Values] = []
+        full: list[tuple[Record, Values, Combination]] = []
         for record, row, combination in zip(records, made, combinations, strict=True):
             if is_plain(record):
                 plain.append(row)
@@ -130,7 +132,7 @@ class BatchStore:
         if not full:
             return
         id_of = self._rows.id_of
-        FULL.insert(connection, [row + self._rows.rare(connection, record) for record, row, _ in full])
+        FULL.insert(connection, [[*row, *self._rows.rare(connection, record)] for record, row, _ in full])
         used = UsageSums()
         for record, _, combination in full:
             if is_call(record):

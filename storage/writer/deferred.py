@@ -26,6 +26,7 @@ from storage.errors import (
     SchemaTooNew,
     StorageDamaged,
     StorageMisconfigured,
+    StorageOpening,
     StorageRejected,
     StorageUnavailable,
 )
@@ -85,6 +86,7 @@ class DeferredStorage:
         self._is_enabled = False
         self._has_attempted = asyncio.Event()
         self._is_open = asyncio.Event()
+        self._has_failed = False
         self.reason = "it has not answered yet"
         """Why it is not open."""
 
@@ -99,6 +101,7 @@ class DeferredStorage:
             try:
                 self._store = await self._open_store("")
             except (StorageUnavailable, SchemaTooNew) as error:
+                self._has_failed = True
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("%s is unavailable, retrying every %g s: %s", self._name, self._retry_s, error)
@@ -142,6 +145,8 @@ class DeferredStorage:
         if self._keys is not None and name in KEY_CALLS:
             return await self._keys._call(name, *arguments, **options)
         if self._store is None or not self._is_enabled:
+            if self._replacement is None and not self._has_failed:
+                raise StorageOpening(f"{self._name} is being opened")
             raise StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
         store = self._store
         try:

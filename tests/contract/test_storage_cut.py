@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
-from storage.postgres import session as postgres_session
 from storage.query import Filter, Order, RecordQuery
 from storage.relational import slices
+from storage.relational.search import rows
 from storage.search.expression import Substring, Text
 from storage.search.phrase import Phrase
-from storage.sqlite import session as sqlite_session
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_record
@@ -28,9 +27,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten rows each, the first and the others."""
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
-    monkeypatch.setattr(sqlite_session, "FIRST_ROWS", 10)
-    monkeypatch.setattr(postgres_session, "SLICE_ROWS", 10)
+    monkeypatch.setattr(slices, "SLICE_S", 1e-9)
+    monkeypatch.setattr(rows, "FIRST_ROWS", 10)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from storage.record import Batch, Entry, Payload, Record
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
 from tests.storage.samples import make_payload, make_record
+from tests.support.wide import wide
 
 ALL = Filter(kind="all")
 
@@ -38,9 +39,9 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
         ALL,
         Filter(projects=("a",), kind="all"),
         Filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
-        Filter(path_contains="items", methods=("GET", "BREW"), kind="all"),
+        wide(Filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
-        Filter(projects=("unknown",)),
+        wide(Filter(projects=("unknown",))),
     ],
 )
 async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage, filter: Filter) -> None:

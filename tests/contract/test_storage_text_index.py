@@ -1,9 +1,6 @@
 """The index of words of every backend: it hides nothing, whatever becomes of records, and keeps none of their words."""
 
-import asyncio
 import random
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -12,13 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from storage.backends import open_storage
 from storage.base import Storage
-from storage.postgres import session as postgres_session
 from storage.query import Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge, tables
 from storage.relational.reads.text_index.tables import Cell, Segment
+from storage.relational.search import rows, sieve
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
@@ -27,7 +23,6 @@ from storage.search.index.terms import term
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
-from storage.sqlite import session as sqlite_session
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import make_body, make_record
 
@@ -162,6 +157,10 @@ SEARCHES: Final = (
     Or((Substring(" RESET "), Substring("wn3"))),
     Is("header.x-thing", ("<none>",)),
     Like("path", ("/a/alpha ", "")),
+    And((Or((Text(Phrase(("own8end",))), Is("project", ("a",)))), Not(Text(Phrase(("alpha",)))))),
+    And(
+        (Or((Text(Phrase(("x9", "x9"))), Is("project", ("a",)))), Or((Has("conversation"), Text(Phrase(("own9end",))))))
+    ),
 )
 
 
@@ -256,18 +255,41 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
             assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
 
 
+async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
+    indexed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only records in the cells of the word are looked into; a condition finds the others."""
+    judged: list[int] = []
+
+    def judge(subject: Subject, search: Expression) -> bool:
+        judged.append(subject.record.seq)
+        return fulfils(subject, search)
+
+    monkeypatch.setattr(sieve, "fulfils", judge)
+    entries = await fill(indexed, 1, ROWS)
+    await index(indexed)
+    for number in (17, 99, 150):
+        search = Or((Text(Phrase((f"own{number}end",))), Is("project", ("a",))))
+        page = await indexed.select(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
+        assert page.complete
+        assert [record.seq for record in page.records] == having(entries, search)
+        # Behind the last cell are some that none covers yet.
+        assert set(judged) <= {number, *range(ROWS - 14, ROWS + 1)}
+        judged.clear()
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_pages_of_searches_join_across_slices_of_some_cells(
     indexed: Any, monkeypatch: pytest.MonkeyPatch, order: Order
 ) -> None:
     """However many cells are looked into at once, and wherever a page ends: each record that has a word comes once."""
-    monkeypatch.setattr(sqlite_session, "FIRST_ROWS", 15)
-    monkeypatch.setattr(postgres_session, "SLICE_ROWS", 15)
+    monkeypatch.setattr(rows, "FIRST_ROWS", 15)
     entries = await fill(indexed, 1, ROWS)
     await index(indexed)
     # A word in cells here and there, one in nearly all, a text in bodies.
     own = tuple(Text(Phrase((f"own{number}end",))) for number in (3, 17, 31, 32, 99, 160, 231))
-    for wanted in (Filter(where=Or(own), kind="all"), Filter(where=SEARCHES[7], kind="all"), Filter(text=" reset ")):
+    searches = (Or(own), SEARCHES[7], *SEARCHES[-2:], Or((*own, Is("project", ("b",)))))
+    for wanted in (*(Filter(where=search, kind="all") for search in searches), Filter(text=" reset ")):
         seqs: list[int] = []
         query = RecordQuery(filter=wanted, order=order, limit=2)
         while True:
@@ -325,50 +347,6 @@ async def test_a_segment_that_was_not_finished_is_erased_too(indexed: Any) -> No
     assert await indexed._read(_part_count) == 2
     await indexed.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
     assert await indexed._read(_part_count) == 0
-
-
-INDEXER: Final = """
-import asyncio, sys
-from pathlib import Path
-from storage.backends import open_storage
-from storage.relational.reads.text_index import build, merge
-build.CELL_ROWS, build.MAX_CELLS, merge.MAX_CELLS = 7, 4, 4
-async def index():
-    async with await open_storage("sqlite:///killed.db", Path(sys.argv[1])) as store:
-        while True:
-            print((await store.index_text()).is_done, flush=True)
-asyncio.run(index())
-"""
-"""Indexes as `indexed` does, for ever, and tells of each step."""
-
-
-def kill_indexer(directory: Path, steps: int) -> None:
-    """Have a process index some steps, and kill it while it makes the next."""
-    with subprocess.Popen([sys.executable, "-c", INDEXER, str(directory)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            for _ in range(steps):
-                assert process.stdout.readline() in {b"True\n", b"False\n"}
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
-async def test_kills_of_the_indexer_hide_nothing(tmp_path: Path, kills: int) -> None:
-    """Wherever it is killed, everything is found before somebody goes on and after."""
-    chosen = random.Random(kills)
-    entries: dict[int, Entry] = {}
-    for number in range(kills):
-        first = len(entries) + 1
-        async with await open_storage("sqlite:///killed.db", tmp_path) as store:
-            entries |= await fill(store, first, first + 320 // kills - 1)
-        await asyncio.to_thread(kill_indexer, tmp_path, chosen.randrange(1, 12))
-        async with await open_storage("sqlite:///killed.db", tmp_path) as store:
-            await check_words(store, entries)
-            if number % 4 == 3:
-                await index(store)
-                await check_words(store, entries)
-                assert (await store.text_index()).waiting < 7
 
 
 async def test_the_index_goes_with_the_records(indexed: Any) -> None:

@@ -74,7 +74,7 @@ _ALL: Final = (
     _choice("kind", ("exchange", "event", "all"), "exchanges, unless it is said", "kind:event"),
     _choice("source", SOURCES, "where the proxy stands", "source:edge"),
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
-    _name("error", "error_type", "error code of provider or proxy", "error:*timeout*", facet="error_type"),
+    _name("error", "error_type", "error code of provider, tool or proxy", "error:*timeout*", facet="error_type"),
     _number("duration", "duration", "duration_us", "from request to last byte", "duration:>500ms"),
     _number("ttfb", "duration", "first_byte_us", "from request to first byte", "ttfb:1s..5s"),
     _number("bytes", "bytes", "bytes", "bytes of both bodies", "bytes:>1MB"),

@@ -11,6 +11,7 @@ block grow, and what erasure leaves of it is shorter: a block whose content is a
 What is remembered here is what the store has, or is forgotten.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,18 +20,21 @@ from typing import Final, NamedTuple
 import msgspec
 
 from storage.record import Entry
-from storage.relational.blocks.payloads import GROWN, Bodies, Packer, Place, compress_after
+from storage.relational.blocks.payloads import GROWN, PackedBodies, Packer, Place, compress_after
 
 MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Of content: reading one body of it inflates all, in about 2 ms."""
 MAX_SPAN_US: Final = 3_600_000_000
 """Bodies of an older hour are kept no longer than the hour's own: retention goes by hours."""
-MAX_REMEMBERED_BYTES: Final = 32 * 1024 * 1024
-"""Frames, and last contents, of the blocks that may still grow; the least recently used are left as they are."""
-MAX_SEEN: Final = 16_384
-"""Conversations that are known to have begun."""
+MAX_REMEMBERED_BYTES: Final = 16 * 1024 * 1024
+"""Blocks that may still grow, objects included: a hundred of long conversations, thousands of short ones. The least
+recently used are left as they are."""
+MAX_SEEN: Final = 8192
+"""Conversations that are known to have begun: about 200 bytes each, 2 MB."""
 MIN_END_BYTES: Final = 16 * 1024
 """Frames of fewer bytes are written again for whatever body comes."""
+_OBJECT_BYTES: Final = 350
+"""A block takes beside frames and last content: itself and its numbers."""
 
 
 class Growth(NamedTuple):
@@ -66,7 +70,8 @@ class GrowingBlock:
 
     @property
     def cost(self) -> int:
-        return len(self.frames) + len(self.last)
+        """What it takes of memory, in bytes, with its objects and the room of its frames to grow."""
+        return _OBJECT_BYTES + sys.getsizeof(self.frames) + sys.getsizeof(self.last)
 
 
 class GrowingBlocks:
@@ -138,13 +143,6 @@ class GrowingPacker(Packer):
         """What becomes of blocks of batches before, in the order of their ids; known from the end to the next batch."""
         self._growing = growing
         self._grown: dict[int, GrowingBlock] = {}
-        self._conversation: bytes | None = None
-
-    def add_call(self, entry: Entry, seq: int) -> tuple[Place, Place]:
-        """Put an entry's payload, which it must have, where it belongs."""
-        assert entry.payload is not None, "bug: an entry without a payload"
-        self._conversation = entry.record.conversation
-        return self.add(entry.payload, seq, entry.record.started_at_us)
 
     @property
     def stored_bytes(self) -> int:
@@ -163,11 +161,9 @@ class GrowingPacker(Packer):
                 self.blocks.append((block.id, GROWN, block.first_seq, *changed, block.frames))
             block.stored_raw_bytes, block.stored_bytes = block.raw_bytes, size
 
-    def _elsewhere(self, bodies: Bodies) -> Place | None:
-        if self._conversation is None:
-            return None
+    def _elsewhere(self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int) -> Place | None:
         content = msgspec.msgpack.encode(bodies)
-        found = self._growing.add(self._conversation, content, self._seq, self._started_at_us, self.last_block + 1)
+        found = self._growing.add(conversation, content, seq, started_at_us, self.last_block + 1)
         if found is None:
             return None
         block, place = found

@@ -52,6 +52,12 @@ class Bodies(msgspec.Struct, array_like=True, gc=False):
     response_body: Body | None
 
 
+PackedHeads = tuple[bytes, bytes, list[tuple[int, int]], bytes, bytes]
+"""In the order of `Heads`."""
+PackedBodies = tuple[Body | None, Body | None]
+"""In the order of `Bodies`."""
+
+
 class OpenBlock:
     """A block that is being filled."""
 
@@ -75,25 +81,31 @@ class Packer:
         self._compress = zstd.ZstdCompressor(LEVEL).compress
         self._heads = OpenBlock(HEADS)
         self._bodies = OpenBlock(BODIES)
-        self._seq = 0
-        self._started_at_us = 0
 
-    def add(self, payload: Payload, seq: int, started_at_us: int) -> tuple[Place, Place]:
+    def add(
+        self, payload: Payload, seq: int, started_at_us: int, conversation: bytes | None = None
+    ) -> tuple[Place, Place]:
         """Put one record's payload into the open blocks; returns where its heads and its bodies will be."""
-        self._seq, self._started_at_us = seq, started_at_us
+        # Tuples are packed as `Heads` and `Bodies` are, and made in half the time.
         heads = self._put(
             self._heads,
-            Heads(
+            (
                 payload.request_head, payload.response_head, payload.timeline,
                 payload.request_trailers, payload.response_trailers,
             ),
+            seq,
+            started_at_us,
         )  # fmt: skip
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
-        bodies = Bodies(payload.request_body, payload.response_body)
-        return heads, self._elsewhere(bodies) or self._put(self._bodies, bodies)
+        bodies = payload.request_body, payload.response_body
+        if conversation is not None:
+            place = self._elsewhere(conversation, bodies, seq, started_at_us)
+            if place is not None:
+                return heads, place
+        return heads, self._put(self._bodies, bodies, seq, started_at_us)
 
-    def _elsewhere(self, bodies: Bodies) -> Place | None:
+    def _elsewhere(self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int) -> Place | None:
         """Put bodies into a block that is not of this batch alone; None where there is none for them."""
         return None
 
@@ -101,8 +113,8 @@ class Packer:
         self._close(self._heads)
         self._close(self._bodies)
 
-    def _put(self, block: OpenBlock, value: Heads | Bodies) -> Place:
-        content, started_at_us = block.content, self._started_at_us
+    def _put(self, block: OpenBlock, value: PackedHeads | PackedBodies, seq: int, started_at_us: int) -> Place:
+        content = block.content
         offset = len(content)
         self._encode_into(value, content, -1)
         size = len(content)
@@ -116,8 +128,8 @@ class Packer:
             offset, size = 0, length
         if offset == 0:
             self.last_block += 1
-            block.id, block.first_seq, block.newest_us = self.last_block, self._seq, started_at_us
-        block.last_seq = self._seq
+            block.id, block.first_seq, block.newest_us = self.last_block, seq, started_at_us
+        block.last_seq = seq
         if started_at_us > block.newest_us:
             block.newest_us = started_at_us
         if size >= MAX_BLOCK_BYTES:

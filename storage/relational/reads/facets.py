@@ -20,7 +20,7 @@ from storage.aggregates import (
 )
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
-from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
+from storage.relational.facet_counts import Counts, Stamp, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
 from storage.relational.rollup_sql import (
@@ -41,9 +41,9 @@ from storage.relational.time_ranges import (
     Hours,
     Part,
     Tier,
+    TimeRange,
     has_whole_hours,
     hours_inside,
-    parts,
     reduced,
 )
 from storage.relational.tools.called import count_each
@@ -63,15 +63,17 @@ Pass = tuple[Table, Sequence[str], Sequence[str]]
 async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
     state = await session.state()
     filter = state.visible(filter)
-    is_known = can_count(filter, state.capped_dimensions)
+    wide = reduced(filter)
+    hours = hours_inside(wide.since_us, wide.until_us)
+    has_sums = await session.has_sums(hours)
+    is_known = has_sums and can_count(filter, state.capped_dimensions)
     is_exact = is_known and has_whole_hours(filter)
     is_long = is_known and not is_exact and await _has_many(session, filter)
     sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
     counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
-    counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]
+    counted = [name for name in names if name in ROLLUP_FACETS and has_sums and (is_exact or not is_whole)]
     if counted:
-        wide = reduced(filter)
-        counts |= await count_values(session, wide, hours_inside(wide.since_us, wide.until_us), counted)
+        counts |= await count_values(session, wide, hours, counted)
     answer = {}
     for name in names:
         found = await named(session, name, counts[name], MAX_FACET_VALUES)
@@ -86,11 +88,10 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
         return merged(names, ())
     state = await session.state()
     stamps: dict[TimeRange, Stamp] = {}
-    for part in parts(hours, state.folded_until):
-        for number, records in await session.fetch(*record_totals(part, session.dialect)):
-            first_hour = number * DAY_HOURS if part.tier == "day" else number
-            was_trimmed = first_hour * HOUR_US <= state.trimmed_until_us
-            stamps[part.tier, number] = (records, state.erasures + (state.trims if was_trimmed else 0))
+    for (tier, number), records in (await record_totals(session, hours)).items():
+        first_hour = number * DAY_HOURS if tier == "day" else number
+        was_trimmed = first_hour * HOUR_US <= state.trimmed_until_us
+        stamps[tier, number] = (records, state.erasures + (state.trims if was_trimmed else 0))
     question = (where, tuple(names))
     found, missing = session.known_counts.find(question, stamps)
     tables = tables_for(filter, state.capped_dimensions) or TABLES

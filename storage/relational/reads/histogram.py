@@ -70,8 +70,9 @@ async def _read_steps(session: Session, filter: Filter, since_us: int, until_us:
     edges = [wanted] if starts else []
     if tables is not None and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
         cut = split(wanted, (await start_range(session))[1])
-        edges = cut.edges
-        await _add_hours(session, tables, wanted, cut.hours, starts, tallies)
+        if await session.has_sums(cut.hours):
+            edges = cut.edges
+            await _add_hours(session, tables, wanted, cut.hours, starts, tallies)
     complete = True
     for edge in edges:
         complete &= await _add_rows(session, edge, starts[0], step, tallies)

@@ -71,7 +71,7 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
         whole, skip = whole.without(skip, query.order), 0
-    parts = Slices(session, filter, rows, whole, query.order)
+    parts = Slices(session, rows, whole, query.order)
     return _Walk(rows, parts, lambda record: record.seq, skip)
 
 
@@ -149,8 +149,10 @@ async def _is_dense(session: Session, filter: Filter) -> bool:
     floor_us = (await session.state()).purge_floor_us
     if filter != Filter(kind=filter.kind, since_us=floor_us or None):
         return False
-    whole = await seq_range(session, filter)
-    counted = await count_hours(session, Filter(kind="all"), hours_inside(filter.since_us, None))
+    whole, hours = await seq_range(session, filter), hours_inside(filter.since_us, None)
+    if not await session.has_sums(hours):
+        return False
+    counted = await count_hours(session, Filter(kind="all"), hours)
     other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
     return not other and counted.exchanges + counted.events == whole.last - whole.first + 1
 

@@ -37,7 +37,7 @@ async def scan(
     rows = await session.rows_by_seq(filter, len(before) + 1)
     if rows is None:
         return True
-    async for part in Slices(session, filter, rows, await seq_range(session, filter), "desc"):
+    async for part in Slices(session, rows, await seq_range(session, filter), "desc"):
         where = await rows.within(part)
         if where is None:
             return False

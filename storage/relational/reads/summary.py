@@ -49,13 +49,14 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
     cut = split(filter, newest_us)
     edges = top_edges = [filter]
     complete = True
-    is_counted = tables_for(filter, state.capped_dimensions) is not None
+    has_sums = await session.has_sums(cut.hours)
+    is_counted = has_sums and tables_for(filter, state.capped_dimensions) is not None
     if is_counted:
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
     if only_totals:
         top_edges = []
-    elif can_count(filter, state.capped_dimensions):
+    elif has_sums and can_count(filter, state.capped_dimensions):
         top_edges = cut.edges
         tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
         complete = await _add_failures(session, filter, cut.hours, tops["error_type"])

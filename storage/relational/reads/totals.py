@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -33,8 +34,9 @@ async def count(session: Session, filter: Filter) -> Count:
     counting = _counting(state, filter)
     if counting is not None:
         cut = split(filter, (await start_range(session))[1])
-        edges = cut.edges
-        total = await counting(session, filter, cut.hours)
+        if await session.has_sums(cut.hours):
+            edges = cut.edges
+            total = await counting(session, filter, cut.hours)
     for edge in edges:
         found = await _count_rows(session, edge)
         is_exact = total.exact and found.exact
@@ -92,7 +94,7 @@ async def stats(session: Session, scope: Scope) -> Stats:
     groups: tuple[dict[str, int], ...] = ({}, {}, {})
     state = await session.state()
     filter = state.visible(Filter(scope=scope, kind="all"))
-    is_known = can_count(filter, state.capped_dimensions)
+    is_known = can_count(filter, state.capped_dimensions) and await session.has_sums(_hours(filter))
     rows = await (_summed_stats if is_known else _scanned_stats)(session, filter)
     text = await session.text_of({number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
@@ -111,8 +113,7 @@ async def _summed_stats(session: Session, filter: Filter) -> Rows:
     if where is None:
         return []
     columns = (*_STATS, "level", "exchanges", "events")
-    hours = hours_inside(filter.since_us, None)
-    table, parameters = await rollup_rows(session, STATUS_TABLES, where, hours, columns)
+    table, parameters = await rollup_rows(session, STATUS_TABLES, where, _hours(filter), columns)
     sql = f"SELECT {', '.join(_BY)}, {sums(('2 * exchanges + events',))} FROM {table} {session.dialect.group_by(_BY)}"
     return await session.fetch(sql, parameters)
 
@@ -134,5 +135,12 @@ async def _scanned_stats(session: Session, filter: Filter) -> Rows:
 async def rows_total(session: Session) -> int:
     """Count all rows, from rollups: counting them in the table would scan it."""
     filter = (await session.state()).visible(Filter(kind="all"))
-    counted = await count_hours(session, filter, hours_inside(filter.since_us, None))
+    if await session.has_sums(_hours(filter)):
+        counted = await count_hours(session, filter, _hours(filter))
+    else:
+        counted = await _count_rows(session.limited(math.inf), filter)
     return counted.exchanges + counted.events
+
+
+def _hours(filter: Filter) -> Hours:
+    return hours_inside(filter.since_us, None)

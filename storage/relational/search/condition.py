@@ -12,7 +12,17 @@ from dataclasses import replace
 from typing import Any, Final
 
 from storage.record import LEVELS, parse_id
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, KINDS, MAX_INT, TOOL_KINDS, Dialect, Texts, is_storable
+from storage.relational.sql import (
+    CALL_KINDS,
+    DIMENSIONS,
+    KINDS,
+    MAX_INT,
+    TOOL_KINDS,
+    Dialect,
+    Texts,
+    Where,
+    is_storable,
+)
 from storage.relational.tools.called import part_of
 from storage.search.expression import (
     And,
@@ -84,15 +94,16 @@ def widened(expression: Expression | None) -> Expression | None:
         case None:
             return None
         case _:
-            return expression if _can_be_said(expression) else None
+            return expression if can_be_said(expression) else None
 
 
 def unsaid(expression: Expression | None) -> Expression | None:
     """Return what records must fulfil beside the condition; None when it says everything."""
-    return joined(tuple(part for part in conjuncts(expression) if not _can_be_said(part)))
+    return joined(tuple(part for part in conjuncts(expression) if not can_be_said(part)))
 
 
-def _can_be_said(expression: Expression) -> bool:
+def can_be_said(expression: Expression) -> bool:
+    """Whether a condition says all of it."""
     for leaf in leaves(expression):
         field = field_of(leaf)
         if isinstance(leaf, Text | Substring) or "." in field or field in _PACKED:
@@ -102,16 +113,23 @@ def _can_be_said(expression: Expression) -> bool:
     return True
 
 
-def condition(expression: Expression, ids: Ids, dialect: Dialect, add: Add) -> str:
+def condition(expression: Expression, ids: Ids, dialect: Dialect, first_parameter: int) -> Where:
     """Write the condition of a search that `widened` returned.
 
     Args:
         expression: What to find.
         ids: Column → text → dictionary id, of every value of `texts` that the store has.
         dialect: The backend's.
-        add: Binds a parameter.
+        first_parameter: Number of the first parameter.
     """
-    return _Writer(ids, dialect, add).write(expression)
+    parameters: list[Any] = []
+
+    def add(value: Any) -> str:
+        parameters.append(value)
+        return dialect.placeholder(first_parameter + len(parameters) - 1)
+
+    text = _Writer(ids, dialect, add).write(expression)
+    return Where(text, tuple(parameters))
 
 
 class _Writer:

@@ -1,34 +1,29 @@
-"""The rows of a filter with its search: the condition they fulfil, and those among them that hold what it cannot say.
+"""The rows of a filter with its search: the conditions they fulfil, and those among them that hold what none can say.
 
-Strategy: rows are walked in slices, where words are searched only those that can have them by the index of words
-(`reads.text_index.walk`). Of each slice the rows that fulfil the condition, and of which a quick look at what is stored
-does not tell that a word is missing (`reads.text_index.narrow`), are read as records, with heads and bodies where the
-search is about them, and judged by `storage.search.meaning`, some at a time; those found become one more parameter of
-the slice's statement.
+Strategy: rows are walked in slices (`reads.text_index.walk`). Of each slice, every way of the search (`ways`) finds its
+rows: by a condition, which becomes that of the slice's statement, or by looking into those that fulfil one (`sieve`),
+which become a parameter of it.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import compress
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from storage.query import Filter
-from storage.record import Payload, Record
 from storage.relational.search import condition
+from storage.relational.search.sieve import Sieve, with_keys
+from storage.relational.search.ways import Way, ways_of
 from storage.relational.session import Rows, Session, Sifted
+from storage.relational.slices import Range, Window, spread
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
 from storage.relational.writes.packing import COLUMNS
-from storage.search.clues import clues_of
-from storage.search.expression import Expression, needs_payload, needs_tools, negated_at_leaves
-from storage.search.meaning import fulfils
-from storage.search.subject import Subject
+from storage.search.index.needs import NOTHING, All
 
-SLICE_ROWS: Final = 1000
-"""Rows of the first slice of a walk that looks into each, over a network: with 2 KB each about 50 ms."""
-_ROWS: Final = 100
-"""Rows judged between two looks at the clock."""
+FIRST_ROWS: Final = 16
+"""Of a walk that looks into each, which no budget ends: 0.5 s with 1 MB each way. Quick slices make it wide at once."""
+
+Bound = Callable[[Where, Range, int], Where]
+"""Adds to conditions, their first parameter of some number, that rows are in a slice."""
 
 
 def filter_texts(filter: Filter) -> Texts:
@@ -39,101 +34,104 @@ def filter_texts(filter: Filter) -> Texts:
     return wanted
 
 
-def filter_conditions(
-    filter: Filter, ids: condition.Ids, dialect: Dialect, *, first_parameter: int = 1
-) -> Where | None:
-    """Build the clause of a filter over the table of records; None when nothing can match.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How the rows of one way are found."""
 
-    Args:
-        filter: What to find; of its search, what a condition can say.
-        ids: Column → text → dictionary id, of every value of `filter_texts` that the store has.
-        dialect: The backend's.
-        first_parameter: Number of the first parameter, for dialects that number them.
-    """
-    where = conditions(filter, ids, dialect, first_parameter=first_parameter)
-    wide = None if filter.where is None else condition.widened(negated_at_leaves(filter.where))
-    if where is None or wide is None:
-        return where
-    parameters: list[Any] = list(where.parameters)
+    condition: Where | None
+    """What of its search a condition says, its parameters numbered behind those of the filter; None: nothing."""
+    plain: Where
+    """All conditions on them, numbered from 1."""
+    sieve: Sieve | None
+    """What they must fulfil beside."""
+    need: All
 
-    def add(value: Any) -> str:
-        parameters.append(value)
-        return dialect.placeholder(first_parameter + len(parameters) - 1)
-
-    text = condition.condition(wide, ids, dialect, add)
-    return Where(f"{where.text} AND {text}", tuple(parameters))
+    async def look(self, session: Session, part: Range, bound: Bound) -> Rows | None:
+        """Read those rows of a slice that the sieve lets through; None when the budget ended it."""
+        found: list[Any] = []
+        if self.sieve is None:
+            return found
+        for some in _parts(part, self.need, session.dialect):
+            passed = await self.sieve.pass_through(session, bound(self.plain, some, 1))
+            if passed is None:
+                return None
+            found += passed
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class Sieve:
-    """What rows must fulfil beside their condition."""
+class Found:
+    """How the rows of a filter are found."""
 
-    search: Expression
+    where: Where
+    """What the filter says beside its search."""
+    first_parameter: int
+    """Number of the first parameter of the conditions."""
+    ways: tuple[_Way, ...]
 
     @classmethod
-    def of(cls, filter: Filter) -> "Sieve | None":
-        """Make the sieve of a filter; None when its condition says everything."""
-        left = None if filter.where is None else condition.unsaid(negated_at_leaves(filter.where))
-        return None if left is None else cls(left)
-
-    async def pass_through(self, session: Session, where: Where) -> Rows | None:
-        """Read those of some rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
+    def of(cls, filter: Filter, ids: condition.Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
+        """Write the conditions of a filter over the table of records; None when nothing can match.
 
         Args:
-            session: To read from.
-            where: The conditions on the rows, its parameters numbered from 1.
+            filter: What to find.
+            ids: Column → text → dictionary id, of every value of `filter_texts` that the store has.
+            dialect: The backend's.
+            first_parameter: Number of the first parameter, for dialects that number them.
         """
-        clues = clues_of(self.search)
-        if clues:
-            possible = await session.can_have(where, clues)
-            if not possible:
-                return possible
-            where = _narrowed(where, possible, session.dialect, 1)
-        sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
-        rows = await session.fetch_part(sql, where.parameters)
-        if rows is None:
+        where = conditions(filter, ids, dialect, first_parameter=first_parameter)
+        plain = where if first_parameter == 1 else conditions(filter, ids, dialect)
+        if where is None or plain is None:
             return None
-        found: list[Any] = []
-        for start in range(0, len(rows), _ROWS):
-            if session.budget.ends_next:
-                return None
-            some = rows[start : start + _ROWS]
-            found += compress(some, await self._judge(session, await session.records(some)))
-        return found
 
-    async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
-        payloads: Mapping[int, Payload] = await session.payloads_of(records) if needs_payload(self.search) else {}
-        tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
-
-        def judge() -> list[bool]:
-            return [
-                fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
-                for record in records
+        def found(way: Way) -> _Way:
+            wide, left = condition.widened(way.search), condition.unsaid(way.search)
+            said, plainly = [
+                None if wide is None else condition.condition(wide, ids, dialect, number + len(where.parameters))
+                for number in (first_parameter, 1)
             ]
+            return _Way(said, _both(plain, plainly), None if left is None else Sieve(left), way.need)
 
-        return await session.aside(judge)
+        return cls(where, first_parameter, tuple(map(found, ways_of(filter))))
+
+    @property
+    def first_rows(self) -> int | None:
+        """How many rows the first slice has; None for as many as usual."""
+        return FIRST_ROWS if any(way.sieve for way in self.ways) else None
+
+    @property
+    def needs(self) -> tuple[All, ...]:
+        """What the index tells of the rows of each way."""
+        return tuple(way.need for way in self.ways)
+
+    async def within(self, session: Session, part: Range, bound: Bound) -> Where | None:
+        """Write the conditions on the rows of a slice; None when the budget ended the search for them."""
+        dialect, rows = session.dialect, dict[Any, Any]()
+        key = COLUMNS.index(dialect.row_key)
+        for way in self.ways:
+            passed = await way.look(session, part, bound)
+            if passed is None:
+                return None
+            rows.update((row[key], row) for row in passed)
+        keys, number = list(rows), self.first_parameter
+        for way in self.ways:
+            if way.sieve is None:
+                said = way.condition
+                if keys and said is not None:
+                    said = with_keys(said, "OR", keys, dialect, number + len(self.where.parameters))
+                return bound(_both(self.where, said), part, number)
+        where = with_keys(bound(self.where, part, number), "AND", keys, dialect, number)
+        return Sifted(where.text, where.parameters, list(rows.values()))
 
 
-def passed(where: Where, rows: Rows, dialect: Dialect, *, first_parameter: int = 1) -> Sifted:
-    """Narrow a clause to the rows that passed."""
-    key = COLUMNS.index(dialect.row_key)
-    narrowed = _narrowed(where, [row[key] for row in rows], dialect, first_parameter)
-    return Sifted(narrowed.text, narrowed.parameters, rows)
+def _both(where: Where, other: Where | None) -> Where:
+    if other is None:
+        return where
+    return Where(f"{where.text} AND {other.text}", (*where.parameters, *other.parameters))
 
 
-def _narrowed(where: Where, keys: list[Any], dialect: Dialect, first_parameter: int) -> Where:
-    among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
-    return Where(f"{where.text} AND {among}", (*where.parameters, dialect.number_list(keys)))
-
-
-async def _tools_of(session: Session, seqs: list[int]) -> dict[int, tuple[str, ...]]:
-    dialect = session.dialect
-    among = dialect.among.format("record_seq", dialect.placeholder(1))
-    sql = f"SELECT DISTINCT record_seq, tool_name FROM {dialect.schema}tool_calls WHERE {among}"
-    rows = await session.fetch(sql, (dialect.number_list(seqs),))
-    names = await session.text_of({name for _, name in rows})
-    found: dict[int, tuple[str, ...]] = {}
-    for seq, name in rows:
-        if (text := names[name]) is not None:
-            found[seq] = (*found.get(seq, ()), text)
-    return found
+def _parts(part: Range, need: All, dialect: Dialect) -> tuple[Range, ...]:
+    """List what of a slice is looked into for a need."""
+    if not isinstance(part, Window) or need == NOTHING:
+        return (part,)
+    return (spread(part.told),) if dialect.has_arrays and part.told else part.told

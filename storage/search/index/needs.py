@@ -1,6 +1,6 @@
 """From what is searched to the terms a record must have: which of them, and how they are joined. Pure.
 
-Invariant: what fulfils a filter has what it needs. A part that the index knows nothing of needs nothing.
+Invariant: what fulfils a search has what it needs. A part that the index knows nothing of needs nothing.
 """
 
 import re
@@ -9,19 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from storage.query import Filter
-from storage.search.expression import (
-    And,
-    Between,
-    Expression,
-    Has,
-    Is,
-    Like,
-    Or,
-    Substring,
-    Text,
-    negated_at_leaves,
-)
+from storage.search.expression import And, Between, Expression, Has, Is, Like, Or, Substring, Text
 from storage.search.index.terms import pairs, prefix_term, term
 from storage.search.phrase import MAX_TELLING, Phrase, telling
 from storage.search.spelling import are_spelled, is_spelled, name_words
@@ -47,14 +35,6 @@ class Any:
 
 
 NOTHING: Final = All()
-
-
-def need_of(filter: Filter) -> All:
-    """Tell what records of a filter need."""
-    wanted = [] if filter.where is None else [expression_need(negated_at_leaves(filter.where))]
-    if filter.text:
-        wanted.append(substring_need(filter.text))
-    return joined(wanted)
 
 
 def expression_need(expression: Expression) -> All:

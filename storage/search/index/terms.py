@@ -10,7 +10,7 @@ Invariant: what `storage.search.phrase` finds in a text, its terms tell; never t
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Final
@@ -39,24 +39,22 @@ class Terms:
     def __init__(self) -> None:
         self._terms: set[bytes] = set()
 
-    def add_heads(self, heads: Iterable[bytes]) -> None:
-        """Add heads of messages, whose lines repeat."""
-        texts = list(heads)
-        whole = b"\n".join(texts)
+    def add_heads(self, heads: Sequence[bytes]) -> None:
+        """Add heads of messages, whose lines repeat; those of a block, so that steps are few, and short."""
+        whole = b"\n".join(heads)
         are_plain = is_plain(whole)
         if not are_plain:
-            self._add_pairs(texts)
+            self._add_pairs(heads)
         self._add(set(whole.split(b"\n")), are_plain=are_plain)
 
-    def add_bodies(self, bodies: Iterable[bytes]) -> None:
-        """Add bodies, whose strings repeat where they are JSON."""
-        for texts in _portions(bodies):
-            whole = b'"'.join(texts)
-            are_plain = is_plain(whole)
-            if not are_plain:
-                self._add_pairs(texts)
-            for part in _cut(whole):
-                self._add(set(part.split(b'"')), are_plain=are_plain)
+    def add_bodies(self, bodies: Sequence[bytes]) -> None:
+        """Do the same with bodies, whose strings repeat where they are JSON."""
+        whole = b'"'.join(bodies)
+        are_plain = is_plain(whole)
+        if not are_plain:
+            self._add_pairs(bodies)
+        for part in _cut(whole):
+            self._add(set(part.split(b'"')), are_plain=are_plain)
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Add texts of other kinds."""
@@ -130,21 +128,6 @@ def _terms_of(piece: bytes) -> Iterator[bytes]:
             # Those of ASCII are made all at once, in the end.
             if not word.isascii() and len(word) >= PREFIX_CHARACTERS and word[:PREFIX_CHARACTERS].isalpha():
                 yield _PREFIX + word[:PREFIX_CHARACTERS].encode()
-
-
-def _portions(texts: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Gather small texts, so that steps are few, and none of them holds the interpreter for long."""
-    portion: list[bytes] = []
-    size = 0
-    for text in texts:
-        if text:
-            portion.append(text)
-            size += len(text)
-            if size > _MAX_PIECE:
-                yield portion
-                portion, size = [], 0
-    if portion:
-        yield portion
 
 
 def _cut(text: bytes) -> Iterator[bytes]:

@@ -80,10 +80,10 @@ CREATE TABLE records (
 );
 
 CREATE UNIQUE INDEX records_id ON records (id);
-CREATE INDEX records_project ON records (project, seq);
+CREATE INDEX records_project ON records (project, seq) WHERE project <> 0;
 CREATE INDEX records_status ON records (status / 100, seq) WHERE status >= 400;
 CREATE INDEX records_level ON records (level, seq) WHERE level >= 2;
-CREATE INDEX records_service ON records (service, seq);
+CREATE INDEX records_service ON records (service, seq) WHERE service <> 0;
 CREATE INDEX records_service_level ON records (service, level, seq) WHERE level >= 2;
 CREATE INDEX records_endpoint ON records (endpoint, seq) WHERE endpoint <> 0;
 CREATE INDEX records_keyed ON records (seq) WHERE keyed = 1;

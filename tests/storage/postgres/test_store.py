@@ -144,7 +144,7 @@ async def test_a_value_too_large_for_its_column_is_rejected(store: PostgresStora
 async def slow(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PostgresStorage]:
     """A store of 50 records in 5 slices, without any time for reading."""
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    monkeypatch.setattr(slices, "SLICE_S", 1e-9)
     async with await opened(url, read_budget_s=0.0) as store:
         await store.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
         yield store
@@ -154,7 +154,7 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     slow: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies are searched within the budget too: page by page everything is found once."""
-    monkeypatch.setattr(session_module, "SLICE_ROWS", 10)
+    monkeypatch.setattr(session_module, "FIRST_ROWS", 10)
     await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
     wanted = Filter(text='"RESPONSE": 1', kind="all")
     page = await slow.select(RecordQuery(filter=wanted))

@@ -1,6 +1,7 @@
 """What is remembered of facets is true, and bounded."""
 
-from storage.relational.facet_counts import KnownCounts, TimeRange, merged
+from storage.relational.facet_counts import KnownCounts, merged
+from storage.relational.time_ranges import TimeRange
 
 ONE: TimeRange = ("day", 1)
 TWO: TimeRange = ("hour", 30)

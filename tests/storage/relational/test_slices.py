@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.query import Order
 from storage.relational import slices as module
-from storage.relational.slices import Range, Spread, joint_slices, slices
+from storage.relational.slices import Range, Spread, joint_slices, slices, windows
 
 FIRST = module.FIRST_SLICE
 
@@ -21,9 +21,16 @@ def widths(seconds: list[float], whole: Range) -> list[int]:
 
 
 def test_quick_slices_widen_and_slow_ones_narrow() -> None:
-    """A quick slice is followed by one eight times as wide, a slow one by a quarter, never below the first width."""
-    found = widths([0.001, 0.05, 0.5, 0.5, 0.5], Range(1, 100 * FIRST))
-    assert [width // FIRST for width in found[:6]] == [1, 8, 8, 2, 1, 1]
+    """By how much too quick or too slow they were: eight times, or a quarter, at most, never below the first width."""
+    found = widths([0.001, 0.05, 0.5, 2.0, 2.0, 2.0], Range(1, 100 * FIRST))
+    assert [width // FIRST for width in found[:7]] == [1, 8, 40, 20, 5, 1, 1]
+
+
+def test_a_patient_walk_widens_longer() -> None:
+    """Where every slice costs much, one is slow that took so many times as long."""
+    times = iter([0.0, 0.05, 0.05, 0.65, 0.65, 3.15, *[3.15] * 1000])
+    found = slices(Range(1, 100 * FIRST), "asc", clock=lambda: next(times), patience=5.0)
+    assert [part.size // FIRST for part in found][:4] == [1, 8, 16, 8]
 
 
 @given(
@@ -89,10 +96,10 @@ def test_slices_of_ranges_are_their_rows(
 
 
 def test_short_ranges_share_a_slice_within_bounds() -> None:
-    """As many as the width has room for, twice as many after a quick one, and never more than a first slice of rows."""
+    """As many as the width has room for, more after a quick one, and never more than a first slice of rows."""
     ranges = [Range(number * 1000, number * 1000 + 99) for number in range(2000)]
     sizes = [sum(each.size for each in parts_of(part)) for part in joint_slices(ranges, "asc", 1000, lambda: 0.0)]
-    assert sizes[:5] == [1000, 2000, 4000, 8000, FIRST]
+    assert sizes[:3] == [1000, 8000, FIRST]
     assert max(sizes) == FIRST
 
 
@@ -108,6 +115,31 @@ def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
         100,
         25,
     ] * 2
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 50)), max_size=40),
+    first=st.integers(0, 500),
+    order=st.sampled_from(("asc", "desc")),
+)
+def test_windows_tell_which_of_their_rows_are_in_ranges(
+    lengths: list[tuple[int, int]], first: int, order: Order
+) -> None:
+    """They are the slices of the whole, and what they tell, together, is what is in it of the ranges."""
+    told, start = [], 1
+    for length, gap in lengths:
+        told.append(Range(start, start + length - 1))
+        start += length + gap
+    whole = Range(first, first + 5000)
+    found = list(windows(whole, told, order, 100))
+    assert {row for part in found for row in range(part.first, part.last + 1)} == set(range(first, first + 5001))
+    assert sum(part.size for part in found) == whole.size
+    rows = [row for part in found for each in part.told for row in range(each.first, each.last + 1)]
+    assert sorted(rows) == [
+        row for each in told for row in range(each.first, each.last + 1) if 0 <= row - first <= 5000
+    ]
+    for part in found:
+        assert all(part.first <= each.first <= each.last <= part.last for each in part.told)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
     [
         (Filter(kind="all"), "1 = 1", ()),
         (Filter(), "kind = ?", (0,)),
-        (Filter(kind="event", projects=("a",)), "project = ? AND kind = 1", (1,)),
+        (Filter(kind="event", projects=("a",)), "project = ? AND project <> 0 AND kind = 1", (1,)),
         (
             Filter(kind="all", scope=Scope(projects=("a", "b")), projects=("b", "zzz")),
-            "project IN (?, ?) AND project = ?",
+            "project IN (?, ?) AND project <> 0 AND project = ? AND project <> 0",
             (1, 2, 2),
         ),
         (Filter(kind="all", levels=("error", "warn")), "level >= 2 AND level IN (?, ?)", (2, 3)),
@@ -88,7 +88,8 @@ def test_parameters_are_numbered_for_dialects_that_need_it() -> None:
     filter = Filter(projects=("a", "b"), trace_id="t", path_contains="P")
     where = conditions(filter, IDS, NUMBERED, first_parameter=3)
     assert where is not None
-    assert where.text == "project IN ($3, $4) AND kind = $5 AND trace_id = $6 AND strpos(lower(path), $7) > 0"
+    among = "project IN ($3, $4) AND project <> 0"
+    assert where.text == f"{among} AND kind = $5 AND trace_id = $6 AND strpos(lower(path), $7) > 0"
     assert where.parameters == (1, 2, 0, "t", "p")
 
 

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
 from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.session import SqliteSession
-from storage.sqlite.store import SqliteStorage
+from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
 
@@ -121,6 +122,22 @@ async def test_readers_cannot_write(store: SqliteStorage) -> None:
         await store._readers[0].run(lambda raw: raw.execute("DELETE FROM meta"))
 
 
+async def test_a_reader_keeps_few_statements(path: Path) -> None:
+    """Each length of a list makes a statement of its own, of 40 KB: four readers with 256 of them took 40 MB."""
+    async with await SqliteStorage.open(path, readers=1) as store:
+        await store.commit(make_batch(make_record()))
+        before = prepared_statements()
+        for length in range(1, 2 * READ_STATEMENTS):
+            await store.select(RecordQuery(filter=Filter(statuses=tuple(range(200, 200 + length)))))
+        assert READ_STATEMENTS // 2 < prepared_statements() - before <= READ_STATEMENTS
+
+
+def prepared_statements() -> int:
+    """How many there are in this process."""
+    gc.collect()
+    return sum(type(each).__qualname__ == "Statement" for each in gc.get_objects())
+
+
 # The time budget.
 
 
@@ -182,6 +199,7 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
     ("filter", "index"),
     [
         (Filter(projects=("shop",)), "records_project"),
+        (Filter(services=("catalogue",)), "records_service"),
         (Filter(levels=("error",)), "records_level"),
         (Filter(levels=("warn", "error")), "records_level"),
         (Filter(statuses=(404,)), "records_status"),

@@ -12,7 +12,14 @@ import pytest
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.conversations import ConversationStorage
-from storage.errors import SchemaTooNew, StorageDamaged, StorageMisconfigured, StorageRejected, StorageUnavailable
+from storage.errors import (
+    SchemaTooNew,
+    StorageDamaged,
+    StorageMisconfigured,
+    StorageOpening,
+    StorageRejected,
+    StorageUnavailable,
+)
 from storage.keys import CALLS as KEY_CALLS
 from storage.keys import KeyChanges
 from storage.query import Filter
@@ -46,7 +53,7 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytes
     opening = Opening(*[StorageUnavailable("refused") for _ in range(4)], StorageUnavailable("starting up"))
     deferred = DeferredStorage(opening, retry_s=0.0)
     storage = deferred.as_storage()
-    with pytest.raises(StorageUnavailable, match="not answered yet"):
+    with pytest.raises(StorageOpening, match="the store is being opened"):
         await storage.last_seq()
     await deferred.open()
     assert await deferred.first_attempt(0.0)
@@ -103,7 +110,7 @@ async def test_keys_have_a_store_of_their_own() -> None:
     storage = deferred.as_storage()
     await deferred.open()
     deferred.enable()
-    with pytest.raises(StorageUnavailable, match="the store of API keys is not available yet"):
+    with pytest.raises(StorageOpening, match="the store of API keys is being opened"):
         await storage.keys()
     assert await storage.commit(batch(1)) == 1
     await own.open()

@@ -11,20 +11,22 @@ Invariant: no row is left out that has a word of each clue (`storage.search.clue
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import groupby
 from operator import add, eq, itemgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
-import msgspec
 import re2
 
 from storage.relational.blocks.payloads import inflate
+from storage.relational.blocks.searched import body_texts, head_texts, read_bodies, read_heads
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.clues import Clue
 from storage.search.words import decoded, fold, is_plain, readings
+
+T = TypeVar("T")
 
 _COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, bodies_length"
@@ -35,33 +37,6 @@ _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
 _WAYS: Final = 4
 """Into how many parts rows are cut, again and again, until those are found that have the words."""
-_LIST: Final = b"\xdd"
-"""Begins a list of up to 2^32 values (MessagePack, array 32)."""
-
-
-class _Window(msgspec.Struct, array_like=True, gc=False):
-    """What is searched of a `storage.record.Body`; other members are passed over."""
-
-    head: bytes
-    tail: bytes
-
-
-class _Bodies(msgspec.Struct, array_like=True, gc=False):
-    """The same of `storage.relational.blocks.payloads.Bodies`."""
-
-    request_body: _Window | None
-    response_body: _Window | None
-
-
-class _Heads(msgspec.Struct, array_like=True, gc=False):
-    """The same of `storage.relational.blocks.payloads.Heads`."""
-
-    request_head: bytes
-    response_head: bytes
-
-
-_heads_decoder: Final = msgspec.msgpack.Decoder(list[_Heads])
-_bodies_decoder: Final = msgspec.msgpack.Decoder(list[_Bodies])
 
 
 async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
@@ -154,35 +129,29 @@ class _Texts:
             *rows, strict=True
         )
         self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
-        self._heads: list[_Heads] = _values(_heads_decoder, blocks.get(heads[0]), heads_at, heads_lengths)
-        self._bodies: list[_Bodies] = _values(_bodies_decoder, blocks.get(bodies[0]), bodies_at, bodies_lengths)
+        self._heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
+        self._bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
 
     def between(self, first: int, last: int) -> list[bytes]:
         """List the texts of some rows, the last one excluded."""
         others = [text for texts in self._others for text in texts[first:last] if text]
         return [
             "\n".join(others).encode("utf-8", "replace"),
-            *[text for head in self._heads[first:last] for text in (head.request_head, head.response_head)],
-            *[
-                text
-                for both in self._bodies[first:last]
-                for body in (both.request_body, both.response_body)
-                if body is not None
-                for text in (body.head, body.tail)
-            ],
+            *head_texts(self._heads[first:last]),
+            *body_texts(self._bodies[first:last]),
         ]
 
 
-def _values(decoder: Any, block: bytes | None, starts: Sequence[int], lengths: Sequence[int]) -> list[Any]:
+def _values(
+    read: Callable[[bytes, int], list[T]], block: bytes | None, starts: Sequence[int], lengths: Sequence[int]
+) -> list[T]:
     """Decode some values of a block at once; none of a block that is not there."""
     if block is None:
         return []
     if all(map(eq, starts[1:], map(add, starts, lengths))):  # one directly after the other
-        raw = block[starts[0] : starts[-1] + lengths[-1]]
-    else:
-        raw = b"".join([block[start : start + length] for start, length in zip(starts, lengths, strict=True)])
-    values: list[Any] = decoder.decode(b"".join([_LIST, len(starts).to_bytes(4, "big"), raw]))
-    return values
+        return read(block[starts[0] : starts[-1] + lengths[-1]], len(starts))
+    raw = b"".join([block[start : start + length] for start, length in zip(starts, lengths, strict=True)])
+    return read(raw, len(starts))
 
 
 @lru_cache(maxsize=64)

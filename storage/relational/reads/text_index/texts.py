@@ -8,30 +8,29 @@ Invariant: everything that a search looks for words in is read, or is gone.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from storage.query import Filter
-from storage.relational.blocks.payloads import Bodies, Heads, Place, inflate
+from storage.relational.blocks.payloads import Place, inflate
+from storage.relational.blocks.searched import Bodies, Heads, body_texts, head_texts, read_bodies, read_heads
 from storage.relational.session import BlockSession, Session, State
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
 
-_LIST: Final = b"\xdd"
-"""Begins a list of up to 2^32 values (MessagePack, array 32)."""
+T = TypeVar("T")
+
 _COLUMNS: Final = (
     "heads_block, bodies_block, error_type, count(*), min(heads_offset), max(heads_offset + heads_length), "
     "min(bodies_offset), max(bodies_offset + bodies_length), "
     "coalesce(sum(heads_length), 0) + coalesce(sum(bodies_length), 0), "
     "max(started_at_us), max(seq), {paths}, {queries}"
 )
-_Heads: Final = msgspec.msgpack.Decoder(list[Heads])
-_Bodies: Final = msgspec.msgpack.Decoder(list[Bodies])
-_OneHeads: Final = msgspec.msgpack.Decoder(Heads)
-_OneBodies: Final = msgspec.msgpack.Decoder(Bodies)
 
 
 @dataclass(slots=True)
@@ -99,30 +98,34 @@ async def read_terms(session: BlockSession, texts: Texts) -> bytes:
     errors = await session.text_of(texts.errors)
     frames = dict(await session.blocks(sorted({*texts.heads, *texts.bodies})))
 
-    def gathered(heads: Iterable[Heads], bodies: Iterable[Bodies]) -> bytes:
+    def gathered(heads: Iterable[list[Heads]], bodies: Iterable[list[Bodies]]) -> bytes:
         terms = Terms()
         terms.add_texts([*texts.others, *(text for text in errors.values() if text)])
-        terms.add_heads(part for each in heads for part in (each.request_head, each.response_head))
-        terms.add_bodies(_windows(bodies))
+        for some in heads:
+            terms.add_heads(head_texts(some))
+        for each in bodies:
+            terms.add_bodies(body_texts(each))
         return terms.signature()
 
     try:
         return await session.aside(
-            lambda: gathered(_lists(frames, texts.heads, _Heads), _lists(frames, texts.bodies, _Bodies))
+            lambda: gathered(_whole(frames, texts.heads, read_heads), _whole(frames, texts.bodies, read_bodies))
         )
     except msgspec.DecodeError:
         # Rows between the others are purged: the pieces hold more than what is counted.
         heads_at, bodies_at = [await _places(session, texts, name) for name in ("heads", "bodies")]
         return await session.aside(
-            lambda: gathered(_each(frames, heads_at, _OneHeads), _each(frames, bodies_at, _OneBodies))
+            lambda: gathered(_single(frames, heads_at, read_heads), _single(frames, bodies_at, read_bodies))
         )
 
 
-def _lists(frames: Mapping[int, bytes], pieces: Mapping[int, _Piece], decoder: Any) -> Iterator[Any]:
+def _whole(
+    frames: Mapping[int, bytes], pieces: Mapping[int, _Piece], read: Callable[[bytes, int], list[T]]
+) -> Iterator[list[T]]:
+    """Decode pieces of blocks, one after the other."""
     for number, piece in pieces.items():
         if number in frames:
-            raw = inflate(frames[number])[piece.start : piece.end]
-            yield from decoder.decode(_LIST + piece.count.to_bytes(4, "big") + raw)
+            yield read(inflate(frames[number])[piece.start : piece.end], piece.count)
 
 
 async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
@@ -136,19 +139,12 @@ async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
     return [(block, offset, length) for block, offset, length in await session.fetch(sql, where.parameters) if block]
 
 
-def _each(frames: Mapping[int, bytes], places: Iterable[Place], decoder: Any) -> Iterator[Any]:
-    number, block = 0, b""
-    for wanted, offset, length in places:
-        if wanted in frames:
-            if wanted != number:
-                number, block = wanted, inflate(frames[wanted])
-            yield decoder.decode(block[offset : offset + length])
-
-
-def _windows(bodies: Iterable[Bodies]) -> Iterator[bytes]:
-    for each in bodies:
-        for body in (each.request_body, each.response_body):
-            if body is not None:
-                yield body.head
-                if body.tail:
-                    yield body.tail
+def _single(
+    frames: Mapping[int, bytes], places: Iterable[Place], read: Callable[[bytes, int], list[T]]
+) -> Iterator[list[T]]:
+    """Decode single values of blocks, block by block."""
+    for number, some in groupby(places, itemgetter(0)):
+        if number in frames:
+            block = inflate(frames[number])
+            values = [block[offset : offset + length] for _, offset, length in some]
+            yield read(b"".join(values), len(values))

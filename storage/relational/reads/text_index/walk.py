@@ -2,19 +2,20 @@
 
 Strategy: segments are asked some at a time, in the order of the walk, and what cells they tell of are walked before the
 next are asked; so a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a segment and word.
-Rows that nothing covers yet are walked as they are.
+Rows that nothing covers yet are walked as they are. Where not all rows that are searched have one of the words, all are
+walked, in slices that know which of their rows can have one.
 
 Invariant: every row that fulfils the filter is in a slice; slices come in the order of the walk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
-from storage.query import Filter, Order
+from storage.query import Order
 from storage.relational.reads.text_index.tables import Cell, Segment, part_key, read_cells, read_parts, read_segments
 from storage.relational.session import Selection, Session
-from storage.relational.slices import Range, joint_slices, slices
-from storage.search.index.needs import All, cells_of, need_of, terms_of
+from storage.relational.slices import Range, joint_slices, slices, windows
+from storage.search.index.needs import All, cells_of, terms_of
 from storage.search.index.segment import cells_with, has, part_of
 
 _SEGMENTS_AT_ONCE: Final = 32
@@ -26,22 +27,24 @@ Holder = Segment | Cell
 class Slices:
     """The slices of a range, one after the other."""
 
-    def __init__(self, session: Session, filter: Filter, rows: Selection, whole: Range, order: Order) -> None:
+    def __init__(self, session: Session, rows: Selection, whole: Range, order: Order) -> None:
         """Prepare.
 
         Args:
             session: To ask for words.
-            filter: What is walked for.
-            rows: The same, as it is read.
+            rows: What is walked for.
             whole: The rows to be walked.
             order: Which end comes first.
         """
         self._session = session
-        self._need = need_of(filter)
+        *wide, self._need = rows.needs
+        self._has_windows = bool(wide)
         self._terms = sorted(terms_of(self._need)) if session.dialect.has_text_index else []
         self._order: Order = order
         self._first_rows = rows.first_rows or session.dialect.scan_rows or None
-        self._slices = iter(()) if self._terms else slices(whole, order, self._first_rows)
+        self._slices: Iterator[Range] = iter(())
+        if not self._terms:
+            self._slices = slices(whole, order, self._first_rows, patience=session.dialect.patience)
         self._rest = whole
         self._holders: list[Holder] | None = None
 
@@ -54,12 +57,15 @@ class Slices:
                 return part
             if not self._terms or self._rest.is_empty:
                 raise StopAsyncIteration
-            ranges = await self._next_ranges()
-            joins = self._session.dialect.has_arrays
-            self._slices = joint_slices(ranges, self._order, self._first_rows, joins=joins)
+            here, ranges = await self._next_ranges()
+            if self._has_windows:
+                self._slices = windows(here, ranges, self._order, self._first_rows)
+            else:
+                joins, ordered = self._session.dialect.has_arrays, ranges if self._order == "asc" else ranges[::-1]
+                self._slices = joint_slices(ordered, self._order, self._first_rows, joins=joins)
 
-    async def _next_ranges(self) -> list[Range]:
-        """Find what can match in the next part of the rest, in order."""
+    async def _next_ranges(self) -> tuple[Range, list[Range]]:
+        """Find the next part of the rest, and what in it can match: rising."""
         if self._holders is None:
             self._holders = await self._all_holders()
         some, self._holders = self._holders[:_SEGMENTS_AT_ONCE], self._holders[_SEGMENTS_AT_ONCE:]
@@ -73,8 +79,7 @@ class Slices:
                 told += _told(holder, self._need, found[holder.rows.first])
             elif cells_of(self._need, {term: int(has(holder.signature, term)) for term in self._terms}, 1):
                 told.append(holder.rows)
-        ranges = _joined(sorted([*told, *_between(covered, here)], key=lambda rows: rows.first), here)
-        return ranges if self._order == "asc" else ranges[::-1]
+        return here, _joined(sorted([*told, *_between(covered, here)], key=lambda rows: rows.first), here)
 
     async def _all_holders(self) -> list[Holder]:
         holders: list[Holder] = list(await read_segments(self._session, self._rest))

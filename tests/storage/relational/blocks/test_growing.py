@@ -1,6 +1,7 @@
 """Blocks of conversations: what is stored once, and where a block ends."""
 
 import random
+import tracemalloc
 from typing import Any
 
 from storage.relational.blocks import growing
@@ -61,6 +62,21 @@ def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
     assert grow(blocks, 5, 6) == [0, 106]
 
 
+def test_what_is_remembered_is_counted_with_its_objects(monkeypatch: Any) -> None:
+    """Of short bodies these are most: thousands of blocks must not take several times what they may."""
+    monkeypatch.setattr(growing, "MAX_REMEMBERED_BYTES", 400_000)
+    draw, blocks = random.Random(1), GrowingBlocks()
+    tracemalloc.start()
+    for seq in range(1000, 2000):
+        conversation, body = draw.randbytes(16), draw.randbytes(200).hex().encode()
+        for turn in range(3):
+            blocks.add(conversation, body + bytes(turn), seq, seq, seq)
+    traced_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 300 < len(blocks._blocks) < 1000
+    assert traced_bytes < 1.3 * growing.MAX_REMEMBERED_BYTES
+
+
 def test_a_block_that_is_long_ends_before_a_short_body() -> None:
     """Writing it again would cost more than what the body may repeat."""
     blocks = GrowingBlocks()
@@ -89,7 +105,9 @@ def pack(blocks: GrowingBlocks, turn: int) -> GrowingPacker:
     """Make the blocks of a batch of two conversations."""
     packer = GrowingPacker(100 * turn, blocks)
     for conversation in (A, B):
-        packer.add_call(entry(turn, conversation), 0)
+        made = entry(turn, conversation)
+        assert made.payload is not None
+        packer.add(made.payload, 0, made.record.started_at_us, conversation)
     packer.finish()
     return packer
 

@@ -13,13 +13,8 @@ HEADER = Like("header.x", ("", "a", ""))
 
 def written(search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, int]] | None = None) -> Any:
     """Write a condition; answers its text and its parameters."""
-    parameters: list[Any] = []
-
-    def add(value: Any) -> str:
-        parameters.append(value)
-        return str(dialect.placeholder(len(parameters)))
-
-    return condition(search, ids or {"method": {"GET": 7}}, dialect, add), parameters
+    where = condition(search, ids or {"method": {"GET": 7}}, dialect, 1)
+    return where.text, list(where.parameters)
 
 
 def test_texts() -> None:

@@ -1,6 +1,5 @@
 """What a search needs: joined terms, and which cells have them."""
 
-from storage.query import Filter
 from storage.search.expression import And, Between, Has, Is, Like, Not, Or, Substring, Text
 from storage.search.index.needs import (
     NOTHING,
@@ -8,7 +7,6 @@ from storage.search.index.needs import (
     Any,
     cells_of,
     expression_need,
-    need_of,
     phrase_need,
     substring_need,
     terms_of,
@@ -47,13 +45,6 @@ def test_what_expressions_need() -> None:
     assert terms_of(expression_need(Between("body.user.0.id", 1, 2))) == {term("user"), term("id")}
     assert expression_need(Is("host", ("acme",))) == NOTHING
     assert terms_of(expression_need(Like("path", ("/api/users/", "")))) == {term("api"), term("users")}
-
-
-def test_what_must_not_be_missing_is_needed() -> None:
-    """Negations cancel each other, in brackets too."""
-    reset, peer = Text(Phrase(("reset",))), Text(Phrase(("peer",)))
-    for search in (Not(Not(reset)), Not(Or((peer, Not(reset)))), Not(Not(And((reset, Not(peer)))))):
-        assert need_of(Filter(where=search)) == phrase_need(reset.phrase)
 
 
 def test_a_phrase_needs_its_words() -> None:

@@ -1,7 +1,7 @@
 """The terms of a text: whatever a search finds in it, they tell."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 import pytest
@@ -19,7 +19,7 @@ TEXTS = st.text() | st.text(
 )
 
 
-def terms_in(*, heads: Iterable[bytes] = (), bodies: Iterable[bytes] = (), texts: Iterable[str] = ()) -> set[int]:
+def terms_in(*, heads: Sequence[bytes] = (), bodies: Sequence[bytes] = (), texts: Iterable[str] = ()) -> set[int]:
     """Gather terms as a cell does."""
     terms = Terms()
     terms.add_heads(heads)

@@ -1,0 +1,63 @@
+"""What words are looked for in, of heads and bodies as they are stored: those of many records decoded at once."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+_LIST: Final = b"\xdd"
+"""Begins a list of up to 2^32 values (MessagePack, array 32)."""
+
+
+class _Window(msgspec.Struct, array_like=True, gc=False):
+    """What is searched of a `storage.record.Body`; other members are passed over."""
+
+    head: bytes
+    tail: bytes
+
+
+class Heads(msgspec.Struct, array_like=True, gc=False):
+    """The same of `storage.relational.blocks.payloads.Heads`."""
+
+    request_head: bytes
+    response_head: bytes
+
+
+class Bodies(msgspec.Struct, array_like=True, gc=False):
+    """The same of `storage.relational.blocks.payloads.Bodies`."""
+
+    request_body: _Window | None
+    response_body: _Window | None
+
+
+_heads_decoder: Final = msgspec.msgpack.Decoder(list[Heads])
+_bodies_decoder: Final = msgspec.msgpack.Decoder(list[Bodies])
+
+
+def read_heads(raw: bytes, count: int) -> list[Heads]:
+    """Decode heads that follow each other.
+
+    Raises:
+        msgspec.DecodeError: there are not so many.
+    """
+    return _heads_decoder.decode(b"".join([_LIST, count.to_bytes(4, "big"), raw]))
+
+
+def read_bodies(raw: bytes, count: int) -> list[Bodies]:
+    """Do the same with bodies."""
+    return _bodies_decoder.decode(b"".join([_LIST, count.to_bytes(4, "big"), raw]))
+
+
+def head_texts(heads: Iterable[Heads]) -> list[bytes]:
+    return [text for each in heads for text in (each.request_head, each.response_head)]
+
+
+def body_texts(bodies: Iterable[Bodies]) -> list[bytes]:
+    return [
+        text
+        for both in bodies
+        for body in (both.request_body, both.response_body)
+        if body is not None
+        for text in (body.head, body.tail)
+        if text
+    ]

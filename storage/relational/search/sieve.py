@@ -1,0 +1,89 @@
+"""What a condition cannot say of rows: they are read, and judged.
+
+Strategy: of the rows of a slice, those of which a quick look at what is stored does not tell that a word is missing
+(`reads.text_index.narrow`) are read as records, with heads and bodies where the search is about them, and judged by
+`storage.search.meaning`, some at a time.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, Final, Literal
+
+from storage.record import Payload, Record
+from storage.relational.session import Rows, Session
+from storage.relational.sql import Dialect, Where
+from storage.search.clues import clues_of
+from storage.search.expression import Expression, needs_payload, needs_tools
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
+
+_ROWS: Final = 100
+"""Rows judged between two looks at the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """What rows must fulfil beside their condition."""
+
+    search: Expression
+
+    async def pass_through(self, session: Session, where: Where) -> Rows | None:
+        """Read those of some rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
+
+        Args:
+            session: To read from.
+            where: The conditions on the rows, its parameters numbered from 1.
+        """
+        clues = clues_of(self.search)
+        if clues:
+            possible = await session.can_have(where, clues)
+            if not possible:
+                return possible
+            where = with_keys(where, "AND", possible, session.dialect, 1)
+        sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
+        rows = await session.fetch_part(sql, where.parameters)
+        if rows is None:
+            return None
+        found: list[Any] = []
+        for start in range(0, len(rows), _ROWS):
+            if session.budget.ends_next:
+                return None
+            some = rows[start : start + _ROWS]
+            found += compress(some, await self._judge(session, await session.records(some)))
+        return found
+
+    async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
+        payloads: Mapping[int, Payload] = await session.payloads_of(records) if needs_payload(self.search) else {}
+        tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
+
+        def judge() -> list[bool]:
+            return [
+                fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
+                for record in records
+            ]
+
+        return await session.aside(judge)
+
+
+def with_keys(
+    where: Where, joint: Literal["AND", "OR"], keys: list[Any], dialect: Dialect, first_parameter: int
+) -> Where:
+    """Add rows with some keys to conditions, or leave out others."""
+    among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
+    return Where(f"({where.text} {joint} {among})", (*where.parameters, dialect.number_list(keys)))
+
+
+async def _tools_of(session: Session, seqs: list[int]) -> dict[int, tuple[str, ...]]:
+    dialect = session.dialect
+    among = dialect.among.format("record_seq", dialect.placeholder(1))
+    sql = f"SELECT DISTINCT record_seq, tool_name FROM {dialect.schema}tool_calls WHERE {among}"
+    rows = await session.fetch(sql, (dialect.number_list(seqs),))
+    names = await session.text_of({name for _, name in rows})
+    found: dict[int, tuple[str, ...]] = {}
+    for seq, name in rows:
+        if (text := names[name]) is not None:
+            found[seq] = (*found.get(seq, ()), text)
+    return found

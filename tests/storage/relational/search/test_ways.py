@@ -1,0 +1,74 @@
+"""Ways to the rows of a filter: together they find what it asks, and where it can be, few rows are looked into."""
+
+import random
+
+from hypothesis import given
+
+from storage.query import Filter
+from storage.relational.search.condition import unsaid, widened
+from storage.relational.search.ways import ways_of
+from storage.search.expression import And, Expression, Is, Not, Or, Substring, Text
+from storage.search.index.needs import NOTHING, Any, phrase_need
+from storage.search.meaning import fulfils
+from storage.search.phrase import Phrase
+from storage.search.subject import Subject
+from tests.contract.test_storage_search import SEARCHES, make_entry
+
+RESET, PEER = Text(Phrase(("reset",))), Text(Phrase(("peer",)))
+METHOD, HOST = Is("method", ("GET",)), Is("host", ("a",))
+PART = Substring("nect")
+
+
+def searches(where: Expression) -> list[Expression | None]:
+    """List what is searched in each way."""
+    return [way.search for way in ways_of(Filter(where=where))]
+
+
+def test_what_must_not_be_missing_is_needed() -> None:
+    """Negations cancel each other, in brackets too."""
+    for search in (Not(Not(RESET)), Not(Or((PEER, Not(RESET)))), Not(Not(And((RESET, Not(PEER)))))):
+        assert [way.need for way in ways_of(Filter(where=search))] == [phrase_need(RESET.phrase)]
+
+
+def test_a_word_or_a_column_are_two_ways() -> None:
+    """A condition says all of the first; only rows with the word are looked into."""
+    column, word = ways_of(Filter(where=Or((RESET, METHOD))))
+    assert (column.search, column.need) == (METHOD, NOTHING)
+    assert unsaid(column.search) is None
+    assert word.need == phrase_need(RESET.phrase)
+
+
+def test_what_else_must_hold_must_in_both_ways() -> None:
+    """Also what no condition says, and alternatives within alternatives."""
+    either, other = Or((RESET, METHOD)), Not(PEER)
+    assert searches(And((either, other))) == [And((METHOD, other)), And((RESET, either, other))]
+    inner = Or((And((HOST, either)), PEER))
+    assert searches(inner) == [And((HOST, METHOD)), And((Or((RESET, PEER)), inner))]
+    assert ways_of(Filter(where=inner))[1].need.others == (Any((phrase_need(RESET.phrase), phrase_need(PEER.phrase))),)
+
+
+def test_one_way_where_two_would_look_into_the_same_rows() -> None:
+    """What the index tells, what a condition says, and what neither does."""
+    for search in (Or((RESET, PEER)), Or((METHOD, HOST)), Or((RESET, PART)), And((METHOD, Or((RESET, PART))))):
+        assert searches(search) == [search]
+    text = Filter(where=Or((RESET, METHOD)), text="by its words, too")
+    assert len(ways_of(text)) == 1
+    assert [way.search for way in ways_of(Filter())] == [None]
+
+
+SUBJECTS = [
+    Subject(entry.record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
+    for entry in map(make_entry, [random.Random(5)] * 100)
+]
+
+
+@given(SEARCHES)
+def test_a_record_fulfils_a_search_when_it_fulfils_one_of_its_ways(search: Expression) -> None:
+    """However alternatives, what must hold and what must not are joined; nor does a condition leave any out."""
+    parts = [part for part in searches(search) if part is not None]
+    for subject in SUBJECTS:
+        assert any(fulfils(subject, part) for part in parts) == fulfils(subject, search)
+        for part in parts:
+            wide, left = widened(part), unsaid(part)
+            said = wide is None or fulfils(subject, wide)
+            assert (said and (left is None or fulfils(subject, left))) == fulfils(subject, part)
