@@ -20,6 +20,7 @@ from proxy.enrich.llm.prices import Cost, Prices, add_costs
 from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
+from proxy.enrich.mcp.errors import CALLER_ERRORS
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import SSE_TRANSPORT
 from proxy.enrich.redact.redactor import Redactor
@@ -89,7 +90,11 @@ class CallReader:
             self._place(record, exchange, call)
         elif report is not None and record.provider is not None:
             record.conversation = self.conversations.of_response(record, exchange, report.name)
-        return Calls(self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else [], jobs)
+        tools = self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else []
+        if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
+            # Neither status nor end tells of it, so nobody who looks for failures would find it.
+            record.level = "warn" if record.error_type in CALLER_ERRORS else "error"
+        return Calls(tools, jobs)
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
         """Fill what the request alone says of an LLM call: its response is not there, or never will be."""

@@ -49,13 +49,13 @@ class CutExchange:
     """A ring entry that may be of a plain exchange, and of which the request line is not known."""
 
     __slots__ = (
-        "common", "header", "line", "numbers", "request_block", "request_body", "response_body", "response_head",
-        "sections",
+        "common", "header", "line", "numbers", "request_block", "request_body", "response", "response_body",
+        "response_head", "sections",
     )  # fmt: skip
 
     def __init__(
         self, header: bytes, sections: memoryview, common: Common, numbers: Numbers, line: bytes,
-        request_block: bytes, response_head: bytes, request_body: bytes, response_body: bytes,
+        request_block: bytes, response: HeadFacts, response_head: bytes, request_body: bytes, response_body: bytes,
     ) -> None:  # fmt: skip
         self.header = header
         self.sections = sections
@@ -65,7 +65,9 @@ class CutExchange:
         """Of the request, without its CRLF."""
         self.request_block = request_block
         """The rest of its head, from the CRLF on."""
+        self.response = response
         self.response_head = response_head
+        """Redacted."""
         self.request_body = request_body
         self.response_body = response_body
 
@@ -132,49 +134,45 @@ class PlainReader:
         is_whole = request_size == numbers[6] and response_size == numbers[7]
         if not is_whole or request_tail or response_tail or timeline or end > len(raw):
             return None
-        response_head = raw[response_at:body_at]
-        if b"ent-Encoding" in response_head or b"ent-encoding" in response_head:  # before a head is read for nothing
-            return None
         line_end = raw.find(b"\r\n", at, response_at)
-        if line_end < 0:
+        answer_cut = raw.find(b"\r\n", response_at, body_at)
+        if line_end < 0 or answer_cut < 0:
             return None
+        response = self._responses.read(raw[answer_cut:body_at])
+        if response.content_encoding or response.mcp_session:  # before the request is read for nothing
+            return None
+        response_head = self._decoder.read_status_line(raw[response_at:answer_cut]) + response.redacted
         raw_line, block = raw[at:line_end], raw[line_end:response_at]
         line = self._lines.known(raw_line)
         if line is None:
             return CutExchange(
-                header, sections, common, numbers, raw_line, block, response_head, raw[body_at:answer_at],
-                raw[answer_at:end],
+                header, sections, common, numbers, raw_line, block, response, response_head,
+                raw[body_at:answer_at], raw[answer_at:end],
             )  # fmt: skip
-        return self._read_heads(
-            common, header[:16], numbers, line, block, response_head, raw[body_at:answer_at], raw[answer_at:end]
-        )
+        return self._read_request(
+            common, header[:16], numbers, line, block, response, response_head, raw[body_at:answer_at],
+            raw[answer_at:end],
+        )  # fmt: skip
 
     def read_cut(self, cut: CutExchange, *, is_line_clean: bool) -> PlainExchange | None:
         """Read what was cut; `is_line_clean` is what `Redactor.are_clean` says of its line. None as `read` does."""
         line = self._lines.read(cut.line, is_clean=is_line_clean)
-        return self._read_heads(
-            cut.common, cut.header[:16], cut.numbers, line, cut.request_block, cut.response_head, cut.request_body,
-            cut.response_body,
+        return self._read_request(
+            cut.common, cut.header[:16], cut.numbers, line, cut.request_block, cut.response, cut.response_head,
+            cut.request_body, cut.response_body,
         )  # fmt: skip
 
-    def _read_heads(
+    def _read_request(
         self, common: Common, record_id: bytes, numbers: Numbers, line: RequestLine, request_block: bytes,
-        response_head: bytes, request_body: bytes, response_body: bytes,
+        response: HeadFacts, response_head: bytes, request_body: bytes, response_body: bytes,
     ) -> PlainExchange | None:  # fmt: skip
-        answer_cut = response_head.find(b"\r\n")
-        if answer_cut < 0:
-            return None
         request = self._requests.read(request_block)
-        response = self._responses.read(response_head[answer_cut:])
-        if request.content_encoding or response.content_encoding or request.mcp_session or request.mcp_version:
+        if request.content_encoding or request.mcp_session or request.mcp_version:
             return None
-        if line.path is None or response.mcp_session or may_be_call(line.method, line.path, response_body):
+        if line.path is None or may_be_call(line.method, line.path, response_body):
             return None
         record = common.record(record_id, numbers, line, request)
-        heads = (
-            line.redacted + request.redacted,
-            self._decoder.read_status_line(response_head[:answer_cut]) + response.redacted,
-        )
+        heads = (line.redacted + request.redacted, response_head)
         return PlainExchange(record, request, response, heads, request_body, response_body)
 
     def _common(self, codes: bytes, addresses: bytes, client: int, descriptor: Descriptor) -> Common | None:

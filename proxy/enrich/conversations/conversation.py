@@ -24,8 +24,8 @@ from proxy.enrich.http.head_facts import parse_head
 from storage.conversations import has_failed
 from storage.record import Record
 
-MAX_KNOWN: Final = 65_536
-"""Marks that are known: with about 400 bytes each 26 MB at most."""
+MAX_KNOWN: Final = 32_768
+"""Marks that are known: those of the last 16 000 calls, with about 350 bytes each 12 MB."""
 MAX_ALIKE: Final = 8
 """Conversations that a mark leads to: runs that began with the same messages."""
 _SURE_CHARACTERS: Final = 16

@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 from typing import Final
 
-import msgspec
-
 from proxy.enrich.endpoints import tree
 from proxy.enrich.endpoints.given import Given
 from proxy.enrich.endpoints.node import Node
 from proxy.enrich.endpoints.tree import DAV_METHODS, Tree
+from proxy.enrich.http.sights import Sights
 from storage.record import Record
 
 UNKNOWN: Final = "{unknown}"
@@ -40,13 +39,17 @@ Key = tuple[str | None, str | None]
 Learned = list[tuple[str | None, str | None, tree.Learned]]
 
 
-class Service(msgspec.Struct):
+class Service:
     """The endpoints of one route and project."""
 
-    tree: Tree = msgspec.field(default_factory=Tree)
-    memo: dict[str, Node] = msgspec.field(default_factory=dict)
-    version: int = 0
-    """Of the tree, which the memo is of."""
+    __slots__ = ("memo", "tree", "version")
+
+    def __init__(self) -> None:
+        self.tree = Tree()
+        self.memo: dict[str, Node] = {}
+        """By path, of those that came twice."""
+        self.version = 0
+        """Of the tree, which the memo is of."""
 
 
 class Endpoints:
@@ -55,6 +58,7 @@ class Endpoints:
         self._given = {route: Given(templates) for route, templates in (given or {}).items()}
         self._services: dict[Key, Service] = {}
         self._paths = 0
+        self._sights = Sights()
         self._lock = Lock()
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
@@ -91,9 +95,14 @@ class Endpoints:
         if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
             self._forget(service)
         if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:
+            self._remember(service, path, node)
+        return node.template or "/"
+
+    def _remember(self, service: Service, path: str, node: Node) -> None:
+        """Remember a path that came before: those with ids of their own would fill the memo, only to be dropped."""
+        if self._sights.is_second(hash(path)):
             service.memo[path] = node
             self._paths += 1
-        return node.template or "/"
 
     def _forget(self, service: Service) -> None:
         services = [service] if self._paths < MAX_MEMO_TOTAL else self._services.values()

@@ -13,6 +13,7 @@ from typing import Final
 
 from proxy.enrich.http.head_patterns import LinePattern, constant
 from proxy.enrich.redact.names import normalise
+from proxy.enrich.redact.octets import CR, LF, QUOTE
 from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_LINES: Final = 4096
@@ -83,7 +84,7 @@ class FieldLineReader(LineReader):
 
     def read(self, raw: bytes) -> Line | None:
         """Return a line that is not known; None when it is malformed."""
-        if b"\n" in raw or b"\r" in raw:  # fields may be hidden behind it
+        if LF in raw or CR in raw:  # fields may be hidden behind it
             return None
         reader = self._by_name.get(raw.partition(b":")[0])
         return (None if reader is None else reader.read(raw)) or self.read_any(raw)
@@ -159,7 +160,7 @@ class _CookieLines(LineReader):
 
     def read(self, raw: bytes) -> Line | None:
         # A quoted value may hold what separates others.
-        if not raw.startswith(self._start) or b'"' in raw or b"\r" in raw or b"\n" in raw:
+        if not raw.startswith(self._start) or QUOTE in raw or CR in raw or LF in raw:
             return None
         names = _COOKIE_VALUE.sub(b"=", raw)
         return self._lines.known.get(names) or self._lines.read_any(names)
@@ -180,7 +181,7 @@ class _SecretLines(LineReader):
         self._start = raw_name + b":"
 
     def read(self, raw: bytes) -> Line | None:
-        if not raw.startswith(self._start) or b"\r" in raw or b"\n" in raw:
+        if not raw.startswith(self._start) or CR in raw or LF in raw:
             return None
         return self._lines.known.get(self._start) or self._lines.read_any(self._start)
 

@@ -13,6 +13,7 @@ from proxy.enrich.http.field_lines import WANTED, FieldLineReader, Line
 from proxy.enrich.http.head_facts import HeadFacts, facts_of, field_of, parse_head
 from proxy.enrich.http.head_patterns import MAX_PATTERN_HEAD_BYTES, HeadPatterns
 from proxy.enrich.http.head_shape import HeadShape, shape_of
+from proxy.enrich.http.sights import Sights
 from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_HEADS: Final = 2048
@@ -24,8 +25,6 @@ PATTERN_AFTER: Final = 64
 """Heads of a shape that are read before its pattern is made, which takes as long as reading them did."""
 _PATTERN_AGAIN: Final = 1024
 """The same of one that was pushed out."""
-_SIGHTS: Final = 4096
-"""Places that note which heads came once: most of them never come again."""
 
 
 class HeadReader:
@@ -39,7 +38,7 @@ class HeadReader:
         self._shapes: dict[tuple[Line | None, ...], HeadShape | None] = {}
         """Known lines in their places → the shape; None for heads that must be read line by line."""
         self._patterns = HeadPatterns()
-        self._sights = [0] * _SIGHTS
+        self._sights = Sights()
         self._lines = FieldLineReader(redactor)
 
     def read(self, block: bytes) -> HeadFacts:
@@ -47,18 +46,11 @@ class HeadReader:
         if facts is None:
             facts = self._read(block)
             # A head that comes once costs 1 us less, and pushes none out (bench/micro, collector).
-            if self._is_second_sight(hash(block)) and len(block) <= MAX_MEMO_HEAD_BYTES:
+            if self._sights.is_second(hash(block)) and len(block) <= MAX_MEMO_HEAD_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
                     self._memo.clear()
                 self._memo[block] = facts
         return facts
-
-    def _is_second_sight(self, sight: int) -> bool:
-        place = sight % _SIGHTS
-        if self._sights[place] == sight:
-            return True
-        self._sights[place] = sight
-        return False
 
     def _read(self, block: bytes) -> HeadFacts:
         facts = self._patterns.read(block)
@@ -100,7 +92,7 @@ class HeadReader:
 
     def _learn(self, lines: list[bytes], known: Sequence[Line | None]) -> None:
         key = tuple(known)
-        if key in self._shapes or not self._is_second_sight(hash(key)):
+        if key in self._shapes or not self._sights.is_second(hash(key)):
             return
         if len(self._shapes) >= MAX_SHAPES:
             self._shapes.clear()

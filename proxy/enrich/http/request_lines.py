@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.enrich.http.head_facts import text_of
 from proxy.enrich.http.request_line import RequestLine
+from proxy.enrich.redact.octets import AT, CR, EQUALS, LF, QUESTION
 from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_LINES: Final = 4096
@@ -43,7 +44,7 @@ class RequestLineReader:
         line = self._memo.get(raw)
         if line is None:
             line = self._read_plain(raw, is_clean) or self._read(raw)
-            if len(raw) <= MAX_MEMO_LINE_BYTES and b"?" not in raw:
+            if len(raw) <= MAX_MEMO_LINE_BYTES and QUESTION not in raw:
                 if len(self._memo) >= MAX_MEMO_LINES:
                     self._memo.clear()
                 self._memo[raw] = line
@@ -64,15 +65,15 @@ class RequestLineReader:
 
     def _read(self, raw: bytes) -> RequestLine:
         parts = raw.split(b" ")
-        if len(parts) != 3 or b"\n" in raw or b"\r" in raw:  # a bare LF or CR: fields may be hidden behind it
+        if len(parts) != 3 or LF in raw or CR in raw:  # a bare LF or CR: fields may be hidden behind it
             return RequestLine(self._redactor.redact_head(raw))
         method, target, version = parts
         path, mark, query = target.partition(b"?")
-        if b"=" in path or b"@" in target or self._redactor.may_hold_secret(target):
+        if EQUALS in path or AT in target or self._redactor.may_hold_secret(target):
             path = _USERINFO.sub(b"://[REDACTED]@", self._redactor.redact_path(path))
             query = self._redactor.redact_query(query)
             raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
-        elif b"=" in query:  # one search above instead of one each for path and query
+        elif EQUALS in query:  # one search above instead of one each for path and query
             named = self._redactor.redact_query_names(query)
             if named is not query:
                 query = named

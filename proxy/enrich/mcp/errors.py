@@ -4,6 +4,7 @@ The tool's own failure is a result with `isError` and HTTP 200, so the status al
 middle is missing, `isError` is looked for at its depth in both windows.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from proxy.enrich.redact.redactor import Redactor
-from storage.record import Outcome, Record
+from storage.record import Outcome, Record, ToolCall
 
 _CODES: Final = {
     -32700: "parse_error",
@@ -21,6 +22,11 @@ _CODES: Final = {
     -32603: "internal_error",
     -32800: "cancelled",
 }
+CALLER_ERRORS: Final = frozenset(_CODES.values()) - {"internal_error"}
+"""Failures that are the caller's own, as statuses from 400 to 499 are."""
+_TOOL_ERROR: Final = "tool_error"
+_NO_ANSWER: Final = "no_answer"
+_SERVER_ERROR: Final = "server_error"
 MAX_MESSAGE_CHARACTERS: Final = 1000
 
 Failure = dict[str, object]
@@ -40,9 +46,18 @@ class _Result(msgspec.Struct, gc=False):
     content: list[_Content] | None = None
 
 
+class _Kind(msgspec.Struct, gc=False):
+    type: str
+
+
+class _Details(msgspec.Struct, gc=False):
+    error: _Kind
+
+
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _RESULT: Final = msgspec.json.Decoder(_Result)
 _WORDS: Final = msgspec.json.Decoder()
+_KIND: Final = msgspec.json.Decoder(_Details)
 
 
 def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
@@ -50,17 +65,15 @@ def failure_of(response: RpcResponse, http_status: int | None, redactor: Redacto
     if response.error and response.error != b"null":
         if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
             words = _message(decode(_WORDS, response.error), redactor)
-            return _by_status(http_status, words) or _details(http_status, "server_error", None, words)
+            return _by_status(http_status, words) or _details(http_status, _SERVER_ERROR, None, words)
         error = decode(_ERROR, response.error) or _Error()
-        code = error.code if isinstance(error.code, int) and not isinstance(error.code, bool) else None
-        kind = _CODES.get(code, "server_error") if code is not None else "server_error"
-        return _details(http_status, kind, text_of(error.code), _message(error.message, redactor))
+        return _details(http_status, _kind_of(error), text_of(error.code), _message(error.message, redactor))
     result = decode(_RESULT, response.result) if response.is_whole else None
     if result is None:
-        return _details(http_status, "tool_error") if response.is_error else _by_status(http_status)
+        return _details(http_status, _TOOL_ERROR) if response.is_error else _by_status(http_status)
     if result.is_error is True:
         text = next((part.text for part in result.content or () if isinstance(part.text, str)), None)
-        return _details(http_status, "tool_error", None, _message(text, redactor))
+        return _details(http_status, _TOOL_ERROR, None, _message(text, redactor))
     return _by_status(http_status)
 
 
@@ -77,7 +90,17 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
     """Return the failure of a call in whose response there is none for it, or none that was seen."""
     if not is_seen:
         return _details(record.status, "not_captured", None, "the answer was not captured")
-    return _details(record.status, "no_answer", None, "the answer holds no response")
+    return _details(record.status, _NO_ANSWER, None, "the answer holds no response")
+
+
+def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
+    """Return the kind of a failure that an exchange's messages tell of, whatever its status; None without one."""
+    for call in calls:
+        kind = None if call.error_details is None else _KIND.decode(call.error_details).error.type
+        if kind == _TOOL_ERROR or (kind == _NO_ANSWER and call.record_id == record.id):
+            return kind
+    errors = (response.error for response in responses if response.error and response.error != b"null")
+    return next((_kind_of(decode(_ERROR, error) or _Error()) for error in errors), None)
 
 
 def without_message(failure: Failure) -> Failure:
@@ -85,6 +108,11 @@ def without_message(failure: Failure) -> Failure:
     error = failure["error"]
     assert isinstance(error, dict)
     return failure | {"error": {name: value for name, value in error.items() if name != "message"}}
+
+
+def _kind_of(error: _Error) -> str:
+    is_code = isinstance(error.code, int) and not isinstance(error.code, bool)
+    return _CODES.get(error.code, _SERVER_ERROR) if is_code else _SERVER_ERROR
 
 
 def _by_status(status: int | None, message: str | None = None) -> Failure | None:

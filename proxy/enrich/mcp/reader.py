@@ -16,7 +16,7 @@ from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_o
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import tasks
-from proxy.enrich.mcp.errors import failure_of, missing_response, transport_failure, without_message
+from proxy.enrich.mcp.errors import failure_of, missing_response, reported_failure, transport_failure, without_message
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse, read_cancellations, read_requests, read_responses
 from proxy.enrich.mcp.sessions import (
     INFO,
@@ -86,7 +86,7 @@ class McpReader:
         self._sessions = Sessions()
 
     def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls that have ended with this exchange, and those now pending; corrects the record's outcome."""
+        """Return the calls that have ended with this exchange, and those now pending; corrects what the record says."""
         request, response = exchange.request_body, exchange.response_body
         session = session_of(exchange)
         requests = [] if request is None else read_requests(request)
@@ -120,6 +120,7 @@ class McpReader:
             if is_deleted or (response is not None and opens_sse_transport(response)):
                 calls += self._end_session(exchange.labels, session)
         correct_outcome(record, requests, responses)
+        record.error_type = record.error_type or reported_failure(record, calls, responses)
         return calls
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:

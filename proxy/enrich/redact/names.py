@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from proxy.enrich.redact.octets import PERCENT
+
 BUILT_IN: Final = (
     "authorization",
     "proxy-authorization",
@@ -65,7 +67,7 @@ def plain_parts(name: bytes) -> Iterable[bytes]:
 def parameter_parts(name: bytes) -> Iterable[bytes]:
     """Return the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
     for _ in range(_DECODE_ROUNDS):
-        if b"%" not in name:
+        if PERCENT not in name:
             break
         name = unquote_to_bytes(name)
     name = name.replace(b"+", b" ")

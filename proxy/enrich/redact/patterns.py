@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.enrich.redact.json_keys import MARK, MAX_HITS, compile_bytes, held_by
+from proxy.enrich.redact.octets import PERCENT
 
 MIN_BYTES: Final = 16
 """The shortest thing any pattern finds is longer."""
@@ -76,7 +77,7 @@ def redact_patterns(text: bytes) -> bytes:
     """Replace what looks like a secret; the same object comes back when nothing does."""
     if len(text) < MIN_BYTES:
         return text
-    if b"\\u00" in text:
+    if text.find(b"\\u00") >= 0:
         text = _redact_escaped(text)
     if not _may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
         return text
@@ -111,7 +112,7 @@ def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
 def has_encoded_secret(text: bytes) -> bool:
     """Whether percent-encoded text looks like a secret once it is decoded."""
     for _ in range(_DECODE_ROUNDS):
-        if b"%" not in text:
+        if PERCENT not in text:
             return False
         text = unquote_to_bytes(text)
         if next(find_secrets(text), None) is not None:

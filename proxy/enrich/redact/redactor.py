@@ -18,6 +18,7 @@ from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, key_pattern
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, normalise, parameter_parts
+from proxy.enrich.redact.octets import AMPERSAND, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, SEMICOLON
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
@@ -78,9 +79,9 @@ class Redactor:
         """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
         cut = head.find(b"\r\n")
         line = head[:cut]
-        if cut < 0 or b"\n" in line or b"\r" in line:
+        if cut < 0 or LF in line or CR in line:
             return self._redact_malformed_head(head)
-        if b"=" in line or self.may_hold_secret(line):
+        if EQUALS in line or self.may_hold_secret(line):
             line = self._redact_start_line(line)
         return line + self._redact_block(head[cut:])
 
@@ -92,7 +93,7 @@ class Redactor:
         colon = line.find(b":")
         if colon > 0 and self._headers.has(line[:colon]):
             return self.redact_by_pattern(_redact_secret_field(line, colon))
-        line = self._redact_value(line) if b"=" in line else line
+        line = self._redact_value(line) if EQUALS in line else line
         return self.redact_by_pattern(line)
 
     def is_secret_header(self, name: bytes) -> bool:
@@ -113,7 +114,7 @@ class Redactor:
 
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
-        return self._has_patterns and len(text) >= MIN_BYTES and (b"%" in text or self._may_hold_any(text))
+        return self._has_patterns and len(text) >= MIN_BYTES and (PERCENT in text or self._may_hold_any(text))
 
     def are_clean(self, texts: Iterable[bytes]) -> bool:
         """Whether none of several texts holds the name of a JSON key or a pattern: one search for all of them.
@@ -124,7 +125,7 @@ class Redactor:
 
     def redact_query_names(self, query: bytes) -> bytes:
         """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
-        if b";" not in query and b"?" not in query and b"#" not in query:
+        if SEMICOLON not in query and QUESTION not in query and HASH not in query:
             is_secret = self._query.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
@@ -139,7 +140,7 @@ class Redactor:
 
     def redact_path(self, path: bytes) -> bytes:
         """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""
-        if b"=" in path and (b";" in path or b"#" in path):
+        if EQUALS in path and (SEMICOLON in path or HASH in path):
             path, mark, fragment = path.partition(b"#")
             path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._redact_parameters(fragment, self._query)
@@ -169,7 +170,7 @@ class Redactor:
             and not tail
             and content_type.startswith(b"application/json")
             and head[:1] in _JSON_OPENS
-            and b"\0" not in head[:4]
+            and NUL not in head[:4]
             and (is_clean or not self._may_hold_any(head))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
@@ -262,12 +263,12 @@ class Redactor:
             is_secret_before = colon > 0 and is_secret(line[:colon])
             if is_secret_before:
                 lines[index] = _redact_secret_field(line, colon)
-            elif b"=" in line:
+            elif EQUALS in line:
                 lines[index] = self._redact_value(line)
 
     def _redact_value(self, value: bytes) -> bytes:
         """Redact parameters of URLs in a header value, such as a Referer's or a Location's."""
-        if b"?" not in value and b"#" not in value:
+        if QUESTION not in value and HASH not in value:
             return value
         return _URL_QUERY.sub(self._redact_url_query, value)
 
@@ -288,7 +289,7 @@ def _redact_secret_field(line: bytes, colon: int) -> bytes:
 
 def _redact_parameters(text: bytes, names: SecretNames) -> bytes:
     """Redact `a=b&c=d`. A semicolon separates for some servers: a secret behind one is redacted up to the ampersand."""
-    if b"=" not in text:
+    if EQUALS not in text:
         return text
     parts = text.split(b"&")
     for index, part in enumerate(parts):
@@ -297,7 +298,7 @@ def _redact_parameters(text: bytes, names: SecretNames) -> bytes:
             continue
         if names.has(name):
             parts[index] = name + b"=" + MARK
-        elif b";" in part or b"?" in part or b"#" in part:
+        elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names)
     return b"&".join(parts)
 
@@ -318,7 +319,7 @@ def to_utf8(text: bytes) -> bytes | None:
     it. Wide text begins with a byte order mark or as JSON does, and decodes; a character cut off at its end is dropped.
     """
     start = text[:4]
-    if b"\x00" not in start and not start.startswith(_WIDE_MARKS):
+    if NUL not in start and not start.startswith(_WIDE_MARKS):
         return None
     encoding = json.detect_encoding(start)
     if not encoding.startswith(("utf-16", "utf-32")):
@@ -366,7 +367,7 @@ def _cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> byt
     if boundary is not None:
         start = tail.find(b"--" + boundary)
     elif kind == "form":
-        return tail[tail.find(b"&") :] if b"&" in tail else b""
+        return tail[tail.find(b"&") :] if AMPERSAND in tail else b""
     else:
         found = _KEY_OR_LINE.search(tail)
         start = -1 if found is None else found.start()

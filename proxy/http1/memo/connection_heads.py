@@ -31,7 +31,7 @@ class ConnectionHeads(Generic[Head]):
         elif self._place < len(self._matchers):
             matched, template = self._matchers[self._place]
             found = matched(raw)
-            if found is not None and not (self._unless and self._unless in raw):
+            if found is not None and not (self._unless and raw.find(self._unless) >= 0):
                 return template.fill(list(found.groups()))
         head = self._templates.read(raw)
         self._place = self._templates.place

@@ -52,7 +52,7 @@ async def watch(holds: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "windows", [wide((30_000, 1000)), (65_536, 16_384), (1 << 20, 16_384)], ids=["small", "usual", "1 MiB"]
+    "windows", [wide((30_000, 1000)), (65_536, 16_384), wide((1 << 20, 16_384))], ids=["small", "usual", "1 MiB"]
 )
 async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int, int]) -> None:
     """Whatever a body is, the loop goes round, and the records before and behind it are stored in order."""

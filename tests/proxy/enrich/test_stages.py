@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.micro import enrich
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
-from proxy.enrich.stages import stage
+from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from storage.record import Entry
@@ -78,10 +78,13 @@ def same(entry: Entry) -> Entry:
 
 def test_what_fails_keeps_its_place() -> None:
     """An exception goes through the stages behind it; others are not touched by it."""
-    halved = list(stage(lambda number: 6 // number, [1, 0, 2]))
+    halved = whole_stage(lambda number: 6 // number, [1, 0, 2])
     assert halved[::2] == [6, 3]
     assert isinstance(halved[1], ZeroDivisionError)
-    assert list(stage(str, halved)) == ["6", halved[1], "3"]
+    assert whole_stage(str, halved) == list(stage(str, halved)) == ["6", halved[1], "3"]
+    again = list(stage(lambda number: 6 // number, [1, 0]))
+    assert again[0] == 6
+    assert isinstance(again[1], ZeroDivisionError)
 
 
 def test_steps_are_taken_as_they_are_asked_for() -> None:

@@ -43,6 +43,7 @@ def test_anthropic_errors() -> None:
     answer = named({"type": "message_start", "message": {"model": "claude-x", "usage": ANTHROPIC_USAGE}}, error)
     record = record_of("/v1/messages", ANTHROPIC, answer, content_type="text/event-stream")
     assert (record.error_type, record.status, record.input_tokens) == ("overloaded_error", 200, 132)
+    assert record.level == "error"  # or nobody who looks for failures would find it
 
 
 def test_model_between_the_windows() -> None:

@@ -69,6 +69,39 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
     assert (error["error"]["type"], error["error"].get("code")) == (kind, code)
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind", "level"),
+    [
+        (answer(text="no such document", isError=True), "tool_error", "error"),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "x"}}, "internal_error", "error"),
+        ({"jsonrpc": "2.0", "id": 1, "error": "words"}, "server_error", "error"),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "x"}}, "invalid_params", "warn"),
+        ({"jsonrpc": "2.0"}, "no_answer", "error"),
+        (answer(), None, "info"),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_failure_behind_a_status_of_200_is_on_the_record(
+    reply: object, kind: str | None, level: str, *, is_stream: bool
+) -> None:
+    """Who looks for failures finds the call; what the caller did wrong is a warning, as a 4xx is."""
+    body, media = (events(reply), "text/event-stream") if is_stream else (reply, "application/json")
+    record = World().pass_on(ask(), body, content_type=media).record
+    assert (record.error_type, record.level, record.outcome) == (kind, level, "ok")
+
+
+def test_failure_of_another_request_is_on_the_record() -> None:
+    """Not only tools are called; a status that says it, and an end that does, keep their grade."""
+    listing = {"method": "resources/read", "id": 1, "jsonrpc": "2.0", "params": {"uri": "x:y"}}
+    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32002, "message": "not found"}}
+    record = World().pass_on(listing, error).record
+    assert (record.error_type, record.level) == ("server_error", "error")
+    refused = World().pass_on(listing, error, status=404).record
+    assert (refused.error_type, refused.level) == ("server_error", "warn")
+    cut = World().pass_on(ask(), answer(isError=True), outcome=Outcome.UPSTREAM_TIMEOUT, status=504).record
+    assert cut.level == "error"
+
+
 def test_upstream_that_failed() -> None:
     """The proxy's own answer is no result."""
     call = only(World().pass_on(ask(), b"", status=504, outcome=Outcome.UPSTREAM_TIMEOUT))
