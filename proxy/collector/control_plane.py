@@ -145,7 +145,7 @@ async def control_plane(
             "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(),
             "replicas": plane.replicas.run(),
-            "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
+            "memory": malloc.trim_regularly(plane.held_bytes, HIGH_BYTES),
         }
         exporting = tasks.create_task(plane.export.run(), name="export")
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]

@@ -60,6 +60,10 @@ class Turns:
         self._waiting: OrderedDict[Waiting, None] = OrderedDict()
         self._is_due = False
 
+    def apart(self) -> "Turns":
+        """Return turns of the same loop, with an allowance of their own."""
+        return Turns(self._soon, self._clock_ns)
+
     def add(self, waiting: Waiting) -> None:
         """Give it a turn later; idempotent."""
         self._waiting[waiting] = None

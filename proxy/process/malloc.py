@@ -2,12 +2,14 @@
 
 Strategy: with glibc all threads share one arena, because each arena keeps what its busiest moment took, and a frame of
 the spool is written and read in whichever thread is free. Blocks of a frame's size are mapped and unmapped each for
-itself. What is still left in between is given back when idle after much was held. Other C libraries are left
-alone: what is missing there is not called.
+itself. What is still left in between is given back when idle after much was held, and now and then: memories that are
+full change what they hold, which leaves holes between what stays. Other C libraries are left alone: what is missing
+there is not called.
 """
 
 import asyncio
 import ctypes
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +21,7 @@ MAPPED_BYTES: Final = 1024 * 1024
 KEPT_BYTES: Final = 8 * 1024 * 1024
 """What may stay free at the end of the heap without being given back at once: a batch takes and leaves as much."""
 CHECK_EVERY_S: Final = 5.0
+TRIM_EVERY_S: Final = 60.0
 
 
 def tune() -> None:
@@ -54,10 +57,11 @@ class HighWaterMark:
         return False
 
 
-async def trim_when_idle(held_bytes: Callable[[], int], high_bytes: int) -> None:
-    """Trim the heap after each time that `high_bytes` were held, until cancelled."""
-    mark = HighWaterMark(high_bytes)
+async def trim_regularly(held_bytes: Callable[[], int], high_bytes: int) -> None:
+    """Trim the heap every minute, and after each time that `high_bytes` were held, until cancelled."""
+    mark, trimmed_s = HighWaterMark(high_bytes), time.monotonic()
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        if mark.note(held_bytes()):
+        if mark.note(held_bytes()) or time.monotonic() - trimmed_s >= TRIM_EVERY_S:
             await asyncio.to_thread(trim)
+            trimmed_s = time.monotonic()

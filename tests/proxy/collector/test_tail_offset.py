@@ -103,15 +103,14 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
         tail = Tail(storage, tick_s=0.001)
         await storage.commit(make_batch(make_record(1)))
 
-        async def follow() -> None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await keep_tail(tail, storage, tmp_path, is_shared=True)
-
-        await follow()
-        assert tail.head_id == 0
-        tail.enter(Interest(encode_record, Filter(), frozenset(("record",))), 0)
-        await follow()
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(keep_tail(tail, storage, tmp_path, is_shared=True))
+            await asyncio.sleep(0.1)
+            assert tail.head_id == 0
+            tail.enter(Interest(encode_record, Filter(), frozenset(("record",))), 0)
+            while tail.head_id < 2:  # noqa: ASYNC110 - the head sends no event
+                await asyncio.sleep(0.005)
+            following.cancel()
         assert tail.head_id == 2
         tail.close()
 

@@ -96,7 +96,7 @@ def test_a_connection_without_its_header_is_closed_and_counted(start: Start, sen
 
 def test_a_silent_balancer_is_timed_and_one_that_leaves_is_told_apart(start: Start) -> None:
     """Half a header is as good as none."""
-    plane = start(Script(), timeout_headers_s=0.2, **BEHIND)
+    plane = start(Script(), timeout_headers_s=1.0, **BEHIND)
     with opened(plane) as connection:
         connection.sendall(V1[:9])
         assert connection.recv(1) == b""

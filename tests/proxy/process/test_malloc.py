@@ -1,11 +1,14 @@
 """What was freed is given back, which only a process of its own can show."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from proxy.process import malloc
 from proxy.process.malloc import HighWaterMark
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,3 +86,19 @@ def test_a_high_water_mark_is_noticed_once(held: list[int], told: list[bool]) ->
     """Much was held, and a quarter of that or less is left."""
     mark = HighWaterMark(100)
     assert [mark.note(size) for size in held] == told
+
+
+@pytest.mark.parametrize(
+    ("every_s", "held_bytes"), [(0.0, [0]), (3600.0, [100, 0])], ids=["now and then", "after much"]
+)
+async def test_memory_goes_back(monkeypatch: pytest.MonkeyPatch, every_s: float, held_bytes: list[int]) -> None:
+    """Whether or not much was held: what stays lies between holes after hours of little, too."""
+    trimmed = threading.Event()
+    monkeypatch.setattr(malloc, "CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(malloc, "TRIM_EVERY_S", every_s)
+    monkeypatch.setattr(malloc, "trim", trimmed.set)
+    held = iter(held_bytes)
+    async with asyncio.TaskGroup() as tasks:
+        trimming = tasks.create_task(malloc.trim_regularly(lambda: next(held, 0), 100), name="memory")
+        assert await asyncio.to_thread(trimmed.wait, 30)
+        trimming.cancel()

@@ -119,7 +119,9 @@ def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: 
         partial.send(b"GET / HT")
         busy.send(GET + GET)
         eventually(lambda: plane.counters().connections_downstream == 4)
-        time.sleep(0.05)
+        engine = plane.plane.engine  # type: ignore[attr-defined]
+        eventually(lambda: plane.run(lambda: len(engine.in_flight)) == 1)
+        eventually(lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in engine.connections]))
         plane.stop()
         assert idle.is_ended()
         assert used.is_ended()

@@ -5,11 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
 from proxy.network.acceptor import MAX_PER_TURN
+from proxy.network.turns import TURN_STEPS
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
@@ -17,6 +19,7 @@ from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.client import Client
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, Script, read_body
 from tests.support.upstream import read_head
@@ -67,6 +70,11 @@ def in_flight(plane: Plane, side: str) -> Callable[[], int]:
     return seen
 
 
+def close_all(clients: list[Client]) -> None:
+    for client in clients:
+        client.socket.close()
+
+
 def sink(connection: socket.socket, number: int) -> None:
     """An upstream that reads requests to their end and answers."""
     while head := read_head(connection):
@@ -91,8 +99,23 @@ def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
     crowd = plane.run(lambda: [plane.connect() for _ in range(300)])  # the kernel takes them while the loop is held
     eventually(lambda: len(connections) == 300)
     assert 8 <= turns.stop() <= 2 * MAX_PER_TURN
-    for client in crowd:
-        client.socket.close()
+    close_all(crowd)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_those_who_leave_at_once_are_closed_some_in_each_turn(start: Start, loop: Loop) -> None:
+    """A client that ends with all its connections holds up nobody; half a request among them is on record."""
+    plane = start(Script(), loop=loop)
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    crowd = [plane.connect() for _ in range(300)]
+    crowd[150].send(GET[:10])
+    eventually(lambda: sum(bool(c._reader.buffer) for c in plane.run(lambda: tuple(connections))) == 1)
+    eventually(lambda: len(connections) == 300)
+    turns = Turns(plane, lambda: -len(connections))
+    plane.run(partial(close_all, crowd))
+    eventually(lambda: not connections)
+    assert turns.stop() <= 2 * TURN_STEPS
+    assert plane.exchange().request_head == GET[:10]
 
 
 @pytest.mark.parametrize("loop", LOOPS)

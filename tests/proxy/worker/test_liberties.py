@@ -51,7 +51,7 @@ def test_a_reason_phrase_passes_as_it_came(start: Start) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_empty_lines_between_requests_are_nothing(start: Start, loop: Loop) -> None:
     """Neither a request nor the beginning of one, for which a connection would be waited for or recorded."""
-    plane = start(Script(), loop=loop, timeout_headers_s=0.2)
+    plane = start(Script(), loop=loop)
     with plane.connect() as client:
         for _ in range(2):
             client.send(b"\r\n" + GET + b"\r\n\r\n")

@@ -1,6 +1,7 @@
 """The answering half of a client connection: responses, failures, back-pressure, what is recorded when."""
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -62,7 +63,6 @@ def test_answers_without_a_body_leave_both_connections_open(
 @pytest.mark.parametrize("loop", LOOPS)
 def test_chunks_pass_as_they_come(start: Start, loop: Loop) -> None:
     """A chunked response is passed on without waiting for its end, framed anew, extensions dropped."""
-    step = [time.monotonic()]
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
@@ -75,7 +75,6 @@ def test_chunks_pass_as_they_come(start: Start, loop: Loop) -> None:
         assert b"Transfer-Encoding: chunked" in client.head()
         assert client._line() == (b"2", True)
         assert client._exactly(2) == (b"ab", True)
-    assert time.monotonic() - step[0] < 3
     exchange = plane.exchange()
     assert (outcome(exchange), exchange.response_window) == (Outcome.CLIENT_CLOSED, b"ab")
 
@@ -225,7 +224,7 @@ def test_nobody_listening_is_502_and_the_client_may_go_on(start: Start) -> None:
 
 def test_silence_is_504(start: Start) -> None:
     """An upstream that does not begin to answer in time, or stalls where that is limited, is given up."""
-    plane = start(_silent, timeout_first_byte_s=0.3, timeout_upstream_idle_s=0.3)
+    plane = start(_silent, timeout_first_byte_s=2.0, timeout_upstream_idle_s=0.3)
     with plane.connect() as client:
         client.send(GET)
         assert client.answer().status == 504
@@ -313,8 +312,22 @@ def test_the_record_is_there_before_the_last_byte(start: Start) -> None:
 def test_chunks_of_event_streams_are_timed(start: Start) -> None:
     """The timeline of an event stream notes each chunk; other responses have none."""
     events = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    plane = start(once(events, b"3\r\na\n\n\r\n", b"3\r\nb\n\n\r\n", b"0\r\n\r\n", wait_s=0.03))
-    plane.call(GET)
+    has_passed = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(events + b"3\r\na\n\n\r\n")
+        assert has_passed.wait(60)
+        time.sleep(0.03)
+        connection.sendall(b"3\r\nb\n\n\r\n0\r\n\r\n")
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(GET)
+        client.head()
+        assert client._line() == (b"3", True)
+        has_passed.set()
+        assert client.socket.recv(1)
     exchange = plane.exchange()
     assert [size for size, _ in exchange.timeline] == [3, 6]
     times = [at_us for _, at_us in exchange.timeline]

@@ -17,7 +17,7 @@ from tests.proxy.worker.test_downstream import GET, error, outcome
 from tests.proxy.worker.test_relay import POST
 from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script
-from tests.support.upstream import read_head, running, service
+from tests.support.upstream import read_head
 
 PUT = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 POST_EMPTY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -178,19 +178,27 @@ def test_an_announced_timeout_prolongs_the_time(start: Start) -> None:
 
 def test_the_last_used_connection_is_lent_first(start: Start) -> None:
     """Concurrent requests open connections; afterwards one of them does all the work."""
-    with running(service()) as url:
-        plane = start(url)
-        clients = [plane.connect() for _ in range(3)]
-        for client in clients:
-            client.send(b"GET /slow?s=0.1 HTTP/1.1\r\nHost: a\r\n\r\n")
-        for client in clients:
-            assert client.answer().body == b"slow"
-            client.socket.close()
-        assert eventually(lambda: idle(plane)) == 3
-        for _ in range(5):
-            plane.call(GET)
-        assert idle(plane) == 3
-        plane.exchanges(8)
+    all_ask = threading.Barrier(3)
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        all_ask.wait(60)
+        connection.sendall(OK)
+        while read_head(connection):
+            connection.sendall(OK)
+
+    plane = start(upstream)
+    clients = [plane.connect() for _ in range(3)]
+    for client in clients:
+        client.send(GET)
+    for client in clients:
+        assert client.answer().body == b"ok"
+        client.socket.close()
+    eventually(lambda: idle(plane) == 3)
+    for _ in range(5):
+        plane.call(GET)
+    assert idle(plane) == 3
+    plane.exchanges(8)
 
 
 def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
