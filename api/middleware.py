@@ -17,7 +17,7 @@ from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
 from api.services import SERVICES, VIEW, Services, view_for
-from storage.errors import StorageUnavailable
+from storage.errors import StorageOpening, StorageUnavailable
 
 ERROR_FORMATS: Final = (
     ("/v1/", gateway.ERRORS),
@@ -98,6 +98,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         asked = f"{request.method} {request.path}"[:MAX_SHOWN_CHARACTERS]
         refused = Refused(error.status, f"{asked}: {phrase(error.status).lower()}", headers=allow)
+    except StorageOpening as error:
+        refused = Refused(503, str(error), headers={"Retry-After": "1"})
     except StorageUnavailable as error:
         _log.warning("a read failed, the store is away: %s", error)
         refused = Refused(503, "the store cannot be reached", headers={"Retry-After": "5"})

@@ -53,10 +53,9 @@ async def serve_stream(
 
     Raises:
         Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
-        StorageUnavailable: the store was away since the start.
+        StorageUnavailable: the store was away since the start, or is being opened.
     """
-    if not streams.tail.is_begun:
-        raise StorageUnavailable("streams begin with the store, which has not come yet")
+    await streams.tail.check_begun()
     interest = replace(interest, filter=narrow(interest.filter, principal.scope))
     response = web.StreamResponse(headers=_HEADERS)
     if request.method == "HEAD":

@@ -24,6 +24,7 @@ from api.stream.interest import EncodeEntry, Interest
 from api.stream.sse import encode_event
 from api.stream.tail_ring import Encode, Frame, TailRing, encode_frames
 from storage.base import Storage
+from storage.errors import StorageOpening
 from storage.query import EVERYTHING, Filter, RecordQuery, matches
 from storage.record import Batch, Payload, Record
 
@@ -133,6 +134,12 @@ class Tail:
         self._ring.offset = offset
         self._committed_seq = self._published_seq = head_seq
         self.is_begun = True
+
+    async def check_begun(self) -> None:
+        """Raise StorageUnavailable where no id can be given, as the store puts it."""
+        if not self.is_begun:
+            await self._storage.last_seq()
+            raise StorageOpening("streams begin in a moment")
 
     @property
     def head_id(self) -> int:

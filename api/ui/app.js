@@ -14,6 +14,7 @@ const SHOWN_AFTER_MS = 3000;
 
 let awaySince = null; // ms, null while sidelog answers
 let nextTryAt = 0;
+let waitsFor = null; // what keeps requests waiting, in words
 let isHidden = false; // the ledger is not for readers with a scope
 
 function drawConnection() {
@@ -21,6 +22,11 @@ function drawConnection() {
   connection.className = awaySince ? "connection away" : "connection";
   connection.textContent = awaySince ? "Disconnected" : "Connected";
   const notice = $("disconnected");
+  if (waitsFor !== null) {
+    notice.hidden = false;
+    notice.replaceChildren(el("span", { class: "grade warn" }), `Waiting: ${waitsFor}.`);
+    return;
+  }
   notice.hidden = awaySince === null || Date.now() - awaySince < SHOWN_AFTER_MS;
   if (notice.hidden) return;
   const seconds = Math.max(0, Math.ceil((nextTryAt - Date.now()) / 1000));
@@ -54,9 +60,10 @@ async function logOut() {
 }
 
 restoreTheme();
-onConnectionChange((isThere) => {
+onConnectionChange((isThere, reason) => {
   if (isThere && awaySince) recover();
   awaySince = isThere ? null : (awaySince ?? Date.now());
+  waitsFor = reason;
   drawConnection();
 });
 setInterval(() => {

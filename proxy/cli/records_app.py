@@ -44,17 +44,18 @@ def get(
     ] = False,
     curl: Annotated[bool, Option("--curl", metavar="", help="Print a curl command that repeats the request.")] = False,
     har: Annotated[bool, Option("--har", metavar="", help="Print the exchange as an HTTP Archive (HAR 1.2).")] = False,
+    has_all: Annotated[bool, Option("--all", metavar="", help="Print every field, timings and usage, too.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show one exchange: fields, headers, bodies, timings and usage.
+    """Show one exchange: what came of it, headers and bodies.
 
     Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
     """
     from proxy.cli.commands import records
 
-    if raw + curl + har + (as_json and not around) + around > 1 or (request and not raw):
+    if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
         raise typer.BadParameter(
-            "--raw, --curl, --har, --json and --around are mutually exclusive, but for --around --json; "
+            "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for --around --json; "
             "--request requires --raw"
         )
     if raw:
@@ -65,7 +66,7 @@ def get(
         return records.get_curl(admin, record_id)
     if around:
         return records.around(admin, record_id, as_json=as_json)
-    return records.get(admin, record_id, as_json=as_json)
+    return records.get(admin, record_id, has_all=has_all, as_json=as_json)
 
 
 @records_app.command()

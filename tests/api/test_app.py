@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 
 from api.app import routes
 from api.services import Services
+from api.stream.tail import Tail
+from storage.base import Storage
+from storage.writer.deferred import DeferredStorage
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
 
@@ -208,6 +212,25 @@ async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client
         assert (response.status, response.headers["Retry-After"]) == (503, "5"), path
     assert (await client.get("/metrics")).status == 200
     assert (await client.get("/healthz")).status == 200
+
+
+async def test_a_store_that_is_being_opened_is_said_and_soon_there(
+    start: Callable[[Services], Awaitable[Client]], world: World
+) -> None:
+    """Readers of lists and of streams are told to come back at once."""
+
+    async def never(damage: str) -> Storage:
+        raise AssertionError("nobody opens it")
+
+    storage = DeferredStorage(never).as_storage()
+    services = replace(world.services(), storage=storage)
+    tail = Tail(storage, head_seq=0, offset=0)
+    tail.is_begun = False
+    client = await start(replace(services, streams=replace(services.streams, tail=tail)))
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records", "/api/records/stream"):
+        response = await client.get(path, headers=BEARER)
+        assert (response.status, response.headers["Retry-After"]) == (503, "1"), path
+        assert "the store is being opened" in await response.text()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

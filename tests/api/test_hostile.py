@@ -19,7 +19,7 @@ from storage.tools import search_text
 from storage.tools import spellings as content_spellings
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import USUAL
 
 Start = Callable[[Services], Awaitable[Client]]
 
@@ -85,7 +85,7 @@ def make_call(number: int, record: Record, text: str) -> ToolCall:
     return call
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+@pytest.fixture(params=USUAL, ids=lambda backend: backend.name)
 async def full(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> AsyncIterator[Client]:
     """The application over every backend: a record, and a tool call, for each of the texts."""
     entries = []

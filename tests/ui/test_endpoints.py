@@ -31,6 +31,7 @@ async def fill(site: Site) -> None:
         *(call(100 + n, "/health", 2) for n in range(4)),
         *(call(HOUR + 100 + n, "/health", 2) for n in range(4)),
         call(200, "/new,one", 50, method="POST"),
+        call(2 * HOUR + 600, "/before", 1),
     )
 
 

@@ -71,7 +71,7 @@ async def test_a_search_that_has_found_nothing_goes_on_by_itself(
     """Each answer comes to the end of its time; the page asks on until something is found, and then waits."""
     page, storage = empty_site.page, empty_site.world.storage
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
-    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    monkeypatch.setattr(slices, "SLICE_S", 1e-9)
     monkeypatch.setattr(storage, "_read_budget_s", 0.0)
     wanted = [record_of(91, path="/the/oldest"), record_of(90, path="/the/older")]
     await empty_site.store(*wanted, *[record_of(number) for number in range(60, 0, -1)])

@@ -2,7 +2,7 @@
 
 from storage.record import Batch, Entry, Payload, format_id
 from tests.ui.conftest import Site
-from tests.ui.world import HEAD, record_of
+from tests.ui.world import HEAD, record_of, tool_call
 
 
 async def open_record(site: Site, name: str) -> None:
@@ -130,6 +130,20 @@ async def test_a_refused_call_says_which_limit_it_was_above(empty_site: Site) ->
     await page.click("#rows tr", "input tokens")
     await page.wait_for(".complaint", "its limit of input tokens is used up.")
     await page.wait_for(".complaint", "It asks to wait 7 s")
+
+
+async def test_a_failed_tool_call_is_found_and_says_what_the_tool_said(empty_site: Site) -> None:
+    """Its status is 200; the list and the sheet have its code, the sheet its words."""
+    page = empty_site.page
+    failed = tool_call(1, "error")
+    failed.record.level, failed.record.error_type = "error", "tool_error"
+    failed.tool_calls[0].error_details = b'{"error": {"type": "tool_error", "message": "no such ticket"}}'
+    await empty_site.services.storage.commit(Batch("side-1", [tool_call(2), failed]))
+    await empty_site.open("/requests?period=15m&filter=error:tool_error")
+    await page.wait_for("#rows .what", "tool_error")
+    assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    await page.click("#rows tr", "tool_error")
+    await page.wait_for(".complaint", "The tool search_tickets failed: no such ticket")
 
 
 async def test_what_happened_around_a_record_is_one_click_away(empty_site: Site) -> None:

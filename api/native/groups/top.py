@@ -3,8 +3,9 @@
 A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups tell
 all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
 store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
-the period of that length before it, and `buckets` for the requests of each over time, except of headers and places in
-bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of MCP tools are counted instead.
+the period of that length before it, if the log reaches back so far, and `buckets` for the requests of each over time,
+except of headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of
+MCP tools are counted instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from api.native.groups.tools import top_tools
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.base import Storage
-from storage.query import Filter
+from storage.query import Filter, RecordQuery
 from storage.search.cell import State
 from storage.tools import ToolStorage
 
@@ -155,12 +156,18 @@ _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
 
 
 async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:
-    """Add up the period before; None when nobody asks, or it tells nothing."""
+    """Add up the period before; None when nobody asks, or the log does not reach back to all of it."""
     earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
-    if earlier is None:
+    storage = services_of(request).storage
+    if earlier is None or earlier.since_us is None or not await _reaches_back(storage, earlier.since_us):
         return None
-    found = await _added_up(services_of(request).storage, earlier, by)
+    found = await _added_up(storage, earlier, by)
     return found if found.seen and found.complete else None
+
+
+async def _reaches_back(storage: Storage, to_us: int) -> bool:
+    older = Filter(kind="all", until_us=to_us + 1)
+    return bool((await storage.select(RecordQuery(filter=older, limit=1))).records)
 
 
 async def _series(request: web.Request, filter: Filter, by: str, now_us: int) -> TopSeries | None:

@@ -14,12 +14,21 @@ export class ApiError extends Error {
   }
 }
 
-const listeners = new Set();
+const PATIENCE_MS = 10_000;
+const MAX_RETRY_AFTER_S = 2; // who is to come back later shows the error
 
-/** Notify a listener after every response (true) and every failure to connect (false). */
+const listeners = new Set();
+let waiting = 0; // requests that wait for the store, which is being opened
+let waitsFor = ""; // the server's words for that
+
+/**
+ * Notify a listener after every response (true) and every failure to connect (false), and of what requests wait for,
+ * null when none does.
+ */
 export const onConnectionChange = (listener) => listeners.add(listener);
 
-const notify = (isThere) => listeners.forEach((listener) => listener(isThere));
+const notify = (isThere) =>
+  listeners.forEach((listener) => listener(isThere, waiting ? waitsFor : null));
 
 async function answerOf(response) {
   notify(true);
@@ -45,6 +54,32 @@ async function reach(path, options) {
   }
 }
 
+/** Milliseconds after which what was not ready is ready; null where the response says no such thing, or too long. */
+function readyAfterMs(response) {
+  const seconds = response.status === 503 ? response.headers.get("retry-after") : null;
+  return seconds !== null && Number(seconds) <= MAX_RETRY_AFTER_S ? Number(seconds) * 1000 : null;
+}
+
+/** Ask again, for a while, what is not ready in its first moments. */
+async function reachWhenReady(path, options) {
+  const until = Date.now() + PATIENCE_MS;
+  let response = await reach(path, options);
+  if (readyAfterMs(response) === null) return response;
+  waiting += 1;
+  try {
+    while (readyAfterMs(response) !== null && Date.now() < until) {
+      const afterMs = readyAfterMs(response);
+      waitsFor = new ApiError(503, await response.json()).message;
+      notify(true);
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      response = await reach(path, options);
+    }
+    return response;
+  } finally {
+    waiting -= 1;
+  }
+}
+
 /** Write parameters as a query, leaving out what is not given. */
 export function toQuery(parameters) {
   const given = Object.entries(parameters).filter(
@@ -56,7 +91,10 @@ export function toQuery(parameters) {
 /** Get JSON; throws ApiError for an answer that is an error, TypeError when there is none. */
 export async function getJson(path, parameters = {}, signal = undefined) {
   return answerOf(
-    await reach(path + toQuery(parameters), { signal, headers: { accept: "application/json" } }),
+    await reachWhenReady(path + toQuery(parameters), {
+      signal,
+      headers: { accept: "application/json" },
+    }),
   );
 }
 

@@ -176,6 +176,14 @@ function find(record) {
   if (record.status === 429) return rateLimited(record, who);
   if (record.status >= 400)
     return [`${who} refused this request with ${record.status}.`, "See the response below."];
-  if (record.error_type) return [`${who} reported an error in a ${record.status} response.`, null];
-  return null;
+  if (!record.error_type) return null;
+  const call = record.tools?.find(({ status }) => status === "error");
+  return call
+    ? toolFailed(call)
+    : [`${who} reported an error in a ${record.status} response.`, "See the response below."];
+}
+
+function toolFailed({ tool_name: name, error_details: details }) {
+  const said = details?.error?.message;
+  return [said ? `The tool ${name} failed: ${said}` : `The tool ${name} failed.`, null];
 }

@@ -44,7 +44,8 @@ export function duration(us) {
   if (us < 1000) return [(us / 1000).toFixed(us < 100 ? 2 : 1), "ms"];
   if (us < 10_000) return [(us / 1000).toFixed(1), "ms"];
   if (us < 1_000_000) return [String(Math.round(us / 1000)), "ms"];
-  if (us < 120_000_000) return [(us / 1_000_000).toFixed(2), "s"];
+  if (us < 100_000_000) return [(us / 1_000_000).toFixed(2), "s"];
+  if (us < 120_000_000) return [(us / 1_000_000).toFixed(1), "s"];
   return [String(Math.round(us / 60_000_000)), "min"];
 }
 

@@ -7,6 +7,8 @@ options, else from the data directory a running sidelog keeps (`state.json`, `ad
 import http.client
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, complain
 from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state
 from proxy.process.tls import client_context
 
 TIMEOUT_S: Final = 30.0
 """A query's time budget in the server is far below this."""
+PATIENCE_S: Final = 10.0
+"""How long a server that says it is not ready yet is asked again: its store is being opened."""
+MAX_RETRY_AFTER_S: Final = 2
+"""Who is to come back later than that has to decide so."""
 MAX_ANSWER_BYTES: Final = 256 << 20
 """1000 records, or one exchange with its bodies, are far below this."""
 
@@ -61,6 +67,24 @@ class Answer:
     body: bytes
 
 
+class Patience:
+    """Waits, a moment in all, for a server that says it will soon be ready."""
+
+    def __init__(self) -> None:
+        self._until_s = time.monotonic() + PATIENCE_S
+
+    def has_more_for(self, answer: Answer) -> bool:
+        """Wait as long as a response asks for; at once False where it is none to wait for, or the time is up."""
+        after = answer.headers.get("retry-after", "")
+        is_soon = answer.status == 503 and after.isdecimal() and int(after) <= MAX_RETRY_AFTER_S
+        if not is_soon or time.monotonic() + int(after) > self._until_s:
+            return False
+        if sys.stderr.isatty():
+            complain(f"sidelog: {refusal(answer)}, waiting")
+        time.sleep(int(after))
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """An admin port and the token for it."""
@@ -84,6 +108,12 @@ class Client:
         Raises:
             CommandError: there is no HTTP response.
         """
+        patience = Patience()
+        while patience.has_more_for(answer := self._send_once(method, target, content)):
+            pass
+        return answer
+
+    def _send_once(self, method: str, target: str, content: object) -> Answer:
         headers = {"Accept": "application/json", "Connection": "close"}
         payload = None
         if content is not None:
@@ -96,7 +126,7 @@ class Client:
             connection.request(method, urlsplit(self.url).path.rstrip("/") + target, payload, headers)
             response = connection.getresponse()
             body = response.read(MAX_ANSWER_BYTES)
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+            return Answer(response.status, _headers_of(response), body)
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(
                 f"no response from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
@@ -119,12 +149,16 @@ class Client:
         connection.timeout = timeout_s
         authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         target = f"{urlsplit(self.url).path.rstrip('/')}{path}?{urlencode(parameters, doseq=True)}"
+        patience = Patience()
         try:
-            connection.request("GET", target, headers={**headers, **authorization})
-            response = connection.getresponse()
-            if response.status >= 400:
-                answer = Answer(response.status, {}, response.read(MAX_ANSWER_BYTES))
-                raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+            while True:
+                connection.request("GET", target, headers={**headers, **authorization})
+                response = connection.getresponse()
+                if response.status < 400:
+                    break
+                answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
+                if not patience.has_more_for(answer):
+                    raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
             yield response
         finally:
             connection.close()
@@ -166,17 +200,27 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
     return Client(url, token, str(state.get("admin_cert_file") or ""))
 
 
+def message_in(document: object) -> str | None:
+    """Return what a JSON response says went wrong, in the shape of RFC 9457, of model providers or of others."""
+    if not isinstance(document, dict):
+        return None
+    error = document.get("error")
+    inner = error.get("message") if isinstance(error, dict) else error
+    said = (document.get("detail"), inner, document.get("message"), document.get("title"))
+    return next((text for text in said if isinstance(text, str) and text), None)
+
+
+def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.getheaders()}
+
+
 def refusal(answer: Answer) -> str:
     """Return the message of an error response: RFC 9457's detail, or the message of one of the dialects."""
     try:
         document = json.loads(answer.body)
     except ValueError:
         document = None
-    detail = None
-    if isinstance(document, dict):
-        error = document.get("error")
-        inner = error.get("message") if isinstance(error, dict) else error
-        detail = document.get("detail") or inner or document.get("message") or document.get("title")
+    detail = message_in(document)
     fix = "; pass --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
     return f"{detail or http.client.responses.get(answer.status, 'error')}{fix}"
 

@@ -1,6 +1,6 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
-Strategy: a wide terminal shows everything; on a narrow one the date, the host and the outcome go (its colour stays),
+Strategy: a wide terminal shows everything; on a narrow one the date, the host and the result go (its colour stays),
 and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`; where that would leave
 no room for the request, half of it, which `get` takes as well. What the reader asks for (`--wide`, `--fields`) is shown
 whole, however narrow the terminal.
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-WIDE: Final = ("time", "status", "ms", "method", "target", "outcome", "id")
+WIDE: Final = ("time", "status", "ms", "method", "target", "result", "id")
 NARROW: Final = ("time", "code", "ms", "request", "id")
-COMPUTED: Final = ("time", "code", "ms", "target", "request")
+COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
     *("in_flight", "finish_reason", "called_tools", "begun_by"),
@@ -35,7 +35,7 @@ DERIVED: Final = (
 )
 """What the API shows of a record beside what is stored."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
-_STYLED: Final = frozenset({"status", "code", "outcome"})
+_STYLED: Final = frozenset({"status", "code", "outcome", "result"})
 _NUMBERS: Final = frozenset({"status", "code", "ms"})
 _LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
@@ -93,7 +93,7 @@ def selected(row: Row, view: View) -> Row:
 def _member(name: str, row: Row, view: View) -> object:
     if is_cell_field(name):
         return row.get("fields", {}).get(name)
-    return _text(name, row, view) if name in COMPUTED else row.get(name)
+    return column_text(name, row, view) if name in COMPUTED else row.get(name)
 
 
 def print_records(rows: Sequence[Row], view: View) -> None:
@@ -144,16 +144,14 @@ def _id_characters(out: "Console") -> int:
 
 def _cell(name: str, row: Row, view: View, *, is_short: bool) -> Text:
     style = _STYLES.get(row.get("level") or "", "") if name in _STYLED else ""
-    return Text(visible_line(_text(name, row, view, is_short=is_short)), style=style)
+    return Text(visible_line(column_text(name, row, view, is_short=is_short)), style=style)
 
 
-def _text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
+def column_text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
+    """Write what a column says of a record, as a table shows it."""
     match name:
         case "time":
-            moment = _in_zone(row.get("started_at"), view.zone)
-            if moment is None:
-                return "-"
-            return f"{moment:%H:%M:%S}" if is_short else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
+            return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=is_short)
         case "status" | "code":
             return str(row.get("status") or "-")
         case "ms":
@@ -165,12 +163,20 @@ def _text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
             return (row.get("name") if _is_event(row) else f"{row.get('host') or ''}{_path(row)}") or "-"
         case "request":
             return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
+        case "result":
+            return row.get("error_type") or row.get("outcome") or ""
         case "id":
             return (row.get("id") or "").replace("-", "") if is_short else row.get("id") or ""
         case _ if is_cell_field(name):
             return _cell_text(row.get("fields", {}).get(name))
         case _:
             return plain(row.get(name))
+
+
+def _time_text(moment: datetime | None, *, is_short: bool) -> str:
+    if moment is None:
+        return "-"
+    return f"{moment:%H:%M:%S}" if is_short else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
 
 
 def _cell_text(cell: Mapping[str, Any] | None) -> str:

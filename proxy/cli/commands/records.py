@@ -4,25 +4,29 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.cli.commands.client import Client, refusal
+from proxy.cli.commands.client import Client, message_in, refusal
 from proxy.cli.commands.curl import curl_of
-from proxy.cli.commands.listing import View, plain, print_records, selected
+from proxy.cli.commands.listing import View, column_text, plain, print_records, selected
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
 from proxy.cli.commands.record_id import find_id
+from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible, visible_line
 
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
 
 AROUND: Final = timedelta(minutes=1)
-MAX_AROUND: Final = 1000
-"""Records that are listed around one."""
+MAX_AROUND: Final = 500
+"""Records that are listed before one, and from it on: the nearest."""
+MAX_SHOWN_CHARACTERS: Final = 4000
+"""Of a body, unless all of it is asked for: what follows it stays in sight."""
 _PARTS: Final = frozenset(
     {"request", "response", "timeline", "data", "usage", "tools", "stream", "started_at", "ended_at"}
 )
@@ -32,7 +36,10 @@ _NAME_CHARACTERS: Final = 18
 
 def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, view: View, *, as_json: bool) -> int:
     """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
-    records = pages(client, parameters, limit)
+    return _print_list(pages(client, parameters, limit), view, as_json=as_json)
+
+
+def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> int:
     if as_json:
         for record in records:
             say_json(selected(record, view), is_line=True)
@@ -50,12 +57,12 @@ def around(client: Client, record_id: str, *, as_json: bool) -> int:
     record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
     begun, ended = record["started_at"], record.get("ended_at") or record["started_at"]
     place = next((name for name in ("service", "route_id") if record.get(name)), None)
-    parameters = {
-        "since": (datetime.fromisoformat(begun) - AROUND).isoformat(),
-        "until": (datetime.fromisoformat(ended) + AROUND).isoformat(),
-        "order": "asc",
-    } | ({} if place is None else {place.removesuffix("_id"): record[place]})
-    return query(client, parameters, MAX_AROUND, View(), as_json=as_json)
+    among = {} if place is None else {place.removesuffix("_id"): record[place]}
+    since = (datetime.fromisoformat(begun) - AROUND).isoformat()
+    until = (datetime.fromisoformat(ended) + AROUND).isoformat()
+    before = pages(client, among | {"since": since, "until": begun, "order": "desc"}, MAX_AROUND)
+    after = pages(client, among | {"since": begun, "until": until, "order": "asc"}, MAX_AROUND)
+    return _print_list([*list(before)[::-1], *after], View(), as_json=as_json)
 
 
 def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int) -> Iterator[dict[str, Any]]:
@@ -74,29 +81,104 @@ def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int)
             return
 
 
-def get(client: Client, record_id: str, *, as_json: bool) -> int:
-    """Print one exchange: its fields, heads and bodies."""
+def get(client: Client, record_id: str, *, has_all: bool, as_json: bool) -> int:
+    """Print one exchange: what came of it, heads and bodies; with `has_all` also every other field."""
     record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
     messages = read_messages(client, record)
     if as_json:
         say_json(record if messages is None else record | {"messages": messages["messages"]})
         return 0
-    _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
-    _print_members(_timings(record), "timings")
-    _print_members(record.get("usage") or {}, "usage")
-    _print_members(record.get("stream") or {}, "stream")
-    for call in record.get("tools") or []:
-        _print_members(call, "tool call")
+    _print_summary(record)
+    if has_all:
+        _print_rest(record)
     for half in ("request", "response"):
         if message := record.get(half):
             say(f"\n{half}")
-            _print_message(message, raw="--raw" if half == "response" else "--raw --request")
+            raw = "--raw" if half == "response" else "--raw --request"
+            _print_message(message, raw, None if has_all else MAX_SHOWN_CHARACTERS)
     if record.get("data") is not None:
         say("\ndata")
         say_json(record["data"])
     if messages is not None:
         print_messages(messages, record)
     return 0
+
+
+def _print_summary(record: Mapping[str, Any]) -> None:
+    """Say in a few lines what was asked, what came of it, and what is known of why."""
+    is_event = record.get("kind") == "event"
+    method, target, ms, time = (column_text(name, record, View()) for name in ("method", "target", "ms", "time"))
+    say(visible_line(f"{method} {target}" if is_event else f"{method} {record.get('scheme')}://{target}"))
+    if record.get("in_flight"):
+        say("in progress")
+    elif not is_event:
+        first_us = record.get("first_byte_us")
+        first = "" if first_us is None else f", first byte after {first_us / 1000:.1f} ms"
+        say(f"{record.get('status') or 'no status'} after {ms} ms{first}")
+    _print_members(
+        {
+            "error": _error_text(record),
+            "model": _model_text(record),
+            "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
+            "started": f"{time} {zone_name(None)}",
+            "client": _joined(record.get("client_ip"), record.get("user_agent")),
+            "id": record["id"],
+        }
+    )
+
+
+def _error_text(record: Mapping[str, Any]) -> str:
+    outcome = record.get("outcome")
+    said = (record.get("data") or {}).get("error_message")
+    if said is None and record.get("level") in ("warn", "error"):
+        said = _said_by((record.get("response") or {}).get("body"))
+    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, said)
+
+
+def _said_by(body: Mapping[str, Any] | None) -> str | None:
+    """Return code and message in the body of an error; None where it is not whole, no JSON, or has none."""
+    if body is None or body["omitted"] or body["truncated"] or body["encoding"] != "utf-8":
+        return None
+    try:
+        document = json.loads(body["head"])
+    except ValueError:
+        return None
+    error = document.get("error") if isinstance(document, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return _joined(code if isinstance(code, str) else None, message_in(document))
+
+
+def _model_text(record: Mapping[str, Any]) -> str:
+    """Name the model and what it used, as far as that is known."""
+    tokens_in, tokens_out, cost_usd, reason = (
+        record.get(name) for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
+    )
+    return _joined(
+        record.get("model"),
+        None if tokens_in is None else f"{tokens_in:,} tokens in",
+        None if tokens_out is None else f"{tokens_out:,} out",
+        None if cost_usd is None else "$" + f"{cost_usd:.8f}".rstrip("0").rstrip("."),
+        reason and f"ended by {reason}",
+    )
+
+
+def _tool_text(call: Mapping[str, Any]) -> str:
+    said = ((call.get("error_details") or {}).get("error") or {}).get("message")
+    return f"{call['tool_name']}, {_joined(call['status'], said)}"
+
+
+def _joined(*parts: str | None) -> str:
+    return ", ".join(filter(None, dict.fromkeys(parts)))
+
+
+def _print_rest(record: Mapping[str, Any]) -> None:
+    say("")
+    _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
+    _print_members(_timings(record), "timings")
+    _print_members(record.get("usage") or {}, "usage")
+    _print_members(record.get("stream") or {}, "stream")
+    for call in record.get("tools") or []:
+        _print_members(call, "tool call")
 
 
 def _timings(record: Mapping[str, Any]) -> dict[str, str]:
@@ -141,20 +223,20 @@ def download(client: Client, record_id: str, part: str) -> int:
     return 0
 
 
-def _print_message(message: Mapping[str, Any], raw: str) -> None:
+def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | None) -> None:
     say(f"  {visible_line(message['start_line'] or '')}")
     for name, value in message["headers"]:
         say(f"  {visible_line(name)}: {visible_line(value)}")
     if message["body"] is not None:
         say("")
-        _print_body(message["body"], _media_type(message), raw)
+        _print_body(message["body"], _media_type(message), raw, max_characters)
     if trailers := message.get("trailers"):  # a sidelog of before has none
         say("\n  trailers")
     for name, value in trailers or []:
         say(f"  {visible_line(name)}: {visible_line(value)}")
 
 
-def _print_body(body: Mapping[str, Any], media_type: str, raw: str) -> None:
+def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None) -> None:
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
         return
@@ -162,11 +244,16 @@ def _print_body(body: Mapping[str, Any], media_type: str, raw: str) -> None:
         kept = f", {_kept(body)}" if body["truncated"] else ""
         say(f"  [{body['size']} bytes of {media_type}{kept}: {raw} writes them]")
         return
-    for window in ("head", "tail"):
-        if body[window]:
-            say(visible(body[window]))
-        if window == "head" and body["truncated"]:
-            say(f"  [cut: {_kept(body)}]")
+    head, tail = body["head"], body["tail"]
+    if max_characters is not None and len(head) + len(tail) > max_characters:
+        say(visible(head[:max_characters]))
+        say(f"  [the first {min(max_characters, len(head)):,} characters: --all shows {_kept(body)}]")
+        return
+    say(visible(head))
+    if body["truncated"]:
+        say(f"  [cut: {_kept(body)}]")
+    if tail:
+        say(visible(tail))
 
 
 def _kept(body: Mapping[str, Any]) -> str:
@@ -174,6 +261,8 @@ def _kept(body: Mapping[str, Any]) -> str:
     counts = [(name, body.get(f"{window}_bytes")) for name, window in (("first", "head"), ("last", "tail"))]
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
     coding = f" of {body['coding']}" if body.get("coding") else ""
+    if not body["truncated"]:
+        return f"all {body['size']:,} bytes{coding}"
     return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"
 
 

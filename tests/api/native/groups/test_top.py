@@ -14,17 +14,20 @@ from tests.api.samples import START_US, make_body, make_payload, make_record
 
 RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
 HOUR_US = 3_600_000_000
+BEFORE_US = 1_718_197_200_000_000
+"""Where the hour before that range begins: 2024-06-12T13:00:00Z."""
 
 
 async def fill(world: World) -> None:
-    """Store six exchanges of two endpoints, and one of the hour before."""
+    """Store six exchanges of two endpoints, one of the hour before, and an event where that hour begins."""
     records = [
         make_record(n, method="GET", endpoint="/a/{id}" if n < 4 else "/b", status=(200, 500, 404)[n % 3])
         for n in range(7)
     ]
     records[6].started_at_us = START_US - HOUR_US
     records[6].endpoint = "/a/{id}"
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    begin = make_record(7, kind="event", name="gap", started_at_us=BEFORE_US)
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in (begin, *records)]))
 
 
 async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
@@ -51,6 +54,18 @@ async def test_endpoints_are_listed_with_what_came_of_them(client: Client, world
         ("/a/{id}", 5, None),
         ("/b", 2, None),
     ]
+
+
+@pytest.mark.parametrize(("begins_us", "is_compared"), [(0, True), (1, False), (HOUR_US, False)])
+async def test_nothing_is_compared_with_what_the_log_does_not_reach_back_to(
+    client: Client, world: World, begins_us: int, *, is_compared: bool
+) -> None:
+    """A period of which only the end was recorded would make everything look as if it had grown."""
+    moments = (BEFORE_US + begins_us, BEFORE_US + HOUR_US - 1, START_US)
+    records = [make_record(n, endpoint="/a", started_at_us=moment) for n, moment in enumerate(moments)]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    [row] = (await ask(client, f"/api/endpoints?{RANGE}&before=true"))["rows"]
+    assert (row["before"] is not None) == is_compared
 
 
 async def test_other_fields_are_listed_too(client: Client, world: World) -> None:

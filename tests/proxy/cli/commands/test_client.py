@@ -4,15 +4,18 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from proxy.cli import app
+from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.health import NEXT
+from proxy.cli.commands.output import CommandError
 
 TOKEN = "t0ken"
 
@@ -200,3 +203,62 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
     (data_dir / "state.json").write_text("{")
     assert app.main(["query"]) == 1
     assert "state.json" in capsys.readouterr().err
+
+
+class Opening(BaseHTTPRequestHandler):
+    """Answers 503 until it was asked three times, as while the store is being opened."""
+
+    asked: ClassVar[int] = 0
+    after: ClassVar[str] = "1"
+
+    def do_GET(self) -> None:
+        """Count, and answer."""
+        type(self).asked += 1
+        is_open = self.asked > 3
+        content = b'{"records": [], "next_cursor": null}' if is_open else b'{"detail": "the store is being opened"}'
+        self.send_response(200 if is_open else 503)
+        self.send_header("Retry-After", self.after)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.mark.parametrize(
+    ("after", "patience_s", "waits", "code"), [("1", 10.0, [1, 1, 1], 0), ("1", 0.5, [], 1), ("5", 10.0, [], 1)]
+)
+@pytest.mark.parametrize("command", ["query", "tail"])
+def test_a_store_that_is_being_opened_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    after: str,
+    patience_s: float,
+    waits: list[int],
+    code: int,
+) -> None:
+    """A moment, and not when the server wants to be left alone for longer; then its own words are the error."""
+    handler = type("Handler", (Opening,), {"after": after})
+    slept: list[int] = []
+    monkeypatch.setattr("proxy.cli.commands.client.PATIENCE_S", patience_s)
+    monkeypatch.setattr("proxy.cli.commands.client.time.sleep", slept.append)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            client = Client(f"http://127.0.0.1:{server.server_port}", "")
+            if command == "query":
+                answer = client.get("/api/records")
+                assert answer.status == (200 if code == 0 else 503)
+                assert refusal(answer) == ("OK" if code == 0 else "the store is being opened")
+            else:
+                done = nullcontext() if code == 0 else pytest.raises(CommandError, match="the store is being opened")
+                with done, client.stream("/api/records/stream", {}, {}, 10.0) as response:
+                    assert response.status == 200
+        finally:
+            server.shutdown()
+            thread.join()
+    assert slept == waits

@@ -1,6 +1,7 @@
 """Records on terminals of several widths: whole ids, no wrapped lines, nothing that moves the cursor."""
 
 import io
+import re
 from datetime import UTC
 from typing import Any
 
@@ -56,6 +57,14 @@ def test_a_table_fits_and_ids_are_whole(terminal: Console) -> None:
     assert all(ID in line or ID.replace("-", "") in line for line in lines[1:])
     assert all(word in lines[1] for word in ("502", "1234.6", "POST"))
     assert "…" in lines[1]  # the path is what gives way
+
+
+def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
+    """The result is the error's code, where there is one; the colour says it where there is no room for that."""
+    print_records([record(status=200, outcome="ok", error_type="tool_error", path="/mcp")], View())
+    assert ("tool_error" in plain(terminal)) == (terminal.width >= WIDE_COLUMNS)
+    assert isinstance(terminal.file, io.StringIO)
+    assert re.search("\x1b\\[31m *200", terminal.file.getvalue())
 
 
 @pytest.mark.parametrize("row", ODD)

@@ -1,16 +1,120 @@
-"""What happened around a record, asked of a real admin application."""
+"""One record, and what happened around it, asked of a real admin application."""
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from proxy.cli import app
-from storage.record import Batch, Entry, format_id
-from tests.api.samples import START_US, make_record
+from proxy.cli.commands.zone import zone_name
+from storage.record import Batch, Entry, Payload, Stream, ToolCall, format_id
+from tests.api.samples import START_US, make_body, make_record
 from tests.support.memory_store import MemoryStorage
 
 SECOND_US = 1_000_000
+
+
+def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Method, target, status, time, error, model, tool; then the request. Every other field is for --all."""
+    asked = make_record(
+        1, method="POST", scheme="http", host="api.test", path="/v1/chat/completions", query="a=1", status=200,
+        duration_us=427_700, first_byte_us=963, outcome="truncated", error_type="overloaded_error",
+        data=b'{"error_message": "try\\u001b later"}', model="gpt-x", input_tokens=1300, output_tokens=10,
+        usage_state="exact", cost_usd=0.00002385, client_ip="10.0.0.9", user_agent="agent/1", started_at_us=START_US,
+        stream=Stream(None, None, None, finished=False, finish_reason="length"),
+    )  # fmt: skip
+    call = ToolCall(
+        record_id=asked.id, started_at_us=START_US, created_at_us=START_US, tool_name="restart", server_label="s",
+        status="error", error_details=b'{"error": {"type": "tool_error", "message": "permission denied"}}',
+    )  # fmt: skip
+    payload = Payload(b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: api.test", b"HTTP/1.1 200 OK", None, None)
+    asyncio.run(admin.commit(Batch("side-1", [Entry(asked, payload, [call])])))
+    assert app.main(["get", format_id(asked.id)]) == 0
+    summary, request, _ = capsys.readouterr().out.split("\n\n", 2)
+    assert [" ".join(line.split()) for line in summary.splitlines()] == [
+        "POST http://api.test/v1/chat/completions?a=1",
+        "200 after 427.7 ms, first byte after 1.0 ms",
+        "error overloaded_error, truncated, try\\x1b later",
+        "model gpt-x, 1,300 tokens in, 10 out, $0.00002385, ended by length",
+        "tool restart, error, permission denied",
+        f"started {_time_of(START_US)}",
+        "client 10.0.0.9, agent/1",
+        f"id {format_id(asked.id)}",
+    ]
+    assert request.startswith("request\n  POST /v1/chat/completions?a=1 HTTP/1.1\n")
+    assert app.main(["get", format_id(asked.id), "--all"]) == 0
+    whole = capsys.readouterr().out
+    assert whole.startswith(summary)
+    assert "\nusage\n" in whole
+    assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"error": {"message": "too many tokens", "code": "context"}}', "context, too many tokens"),
+        (b'{"error": {"message": "no such model", "code": 404}}', "no such model"),
+        (b'{"error": "deadlock"}', "deadlock"),
+        (b'{"detail": [{"loc": ["a"]}], "message": "a is missing"}', "a is missing"),
+        (b'{"error": {"message": 7}}', None),
+        (b"[1]", None),
+        (b"<html>", None),
+        (None, None),
+    ],
+)
+def test_get_says_what_an_error_says(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str | None
+) -> None:
+    """The words of the response's body, wherever such bodies have them."""
+    record = make_record(1, status=500, level="error", error_type=None, outcome="ok")
+    payload = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 500 E", None, None if content is None else make_body(content))
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
+    assert app.main(["get", format_id(record.id)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("error ")] == ([] if said is None else [f"error {said}"])
+
+
+def test_get_keeps_the_answer_in_sight_of_a_long_question(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a long body its beginning is shown, and how to see the rest."""
+    record = make_record(1)
+    payload = Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"a" * 9000 + b"z"), make_body(b"answer"))
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
+    assert app.main(["get", format_id(record.id)]) == 0
+    shown = capsys.readouterr().out
+    assert f"\n{'a' * 4000}\n  [the first 4,000 characters: --all shows all 9,001 bytes]\n" in shown
+    assert shown.endswith("\nanswer\n")
+    assert app.main(["get", format_id(record.id), "--all"]) == 0
+    assert "a" * 9000 + "z\n" in capsys.readouterr().out
+
+
+def test_around_a_record_are_the_nearest(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more happens in a minute than is listed, on both sides of it."""
+    monkeypatch.setattr("proxy.cli.commands.records.MAX_AROUND", 2)
+    records = [make_record(n, path=f"/{n}", started_at_us=START_US + n * 1000) for n in range(9)]
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
+    assert app.main(["get", format_id(records[4].id), "--around", "--json"]) == 0
+    assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["/2", "/3", "/4", "/5"]
+
+
+def test_get_of_an_event_names_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has neither status nor duration."""
+    event = make_record(1, kind="event", name="gap", method=None, status=None, host=None, data=b'{"records": 7}')
+    asyncio.run(admin.commit(Batch("side-1", [Entry(event)])))
+    assert app.main(["get", format_id(event.id)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("event gap\n")
+    assert '"records": 7' in shown
+    assert " after " not in shown
+
+
+def _time_of(moment_us: int) -> str:
+    zone = datetime.fromtimestamp(moment_us / SECOND_US, UTC).astimezone()
+    return f"{zone:%Y-%m-%d %H:%M:%S.%f}"[:23] + f" {zone_name(None)}"
 
 
 def fill(store: MemoryStorage, service: str | None) -> str:
