@@ -40,7 +40,7 @@ SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 USUAL := 'not long and not wide and not realworld and not clickhouse and not helm'
 
 test: check ## format, lint, types, layers, and the tests that have no target of their own
-	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --ignore=tests/test_house.py
+	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
 
 CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
 
@@ -182,7 +182,7 @@ fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --see
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 wide: $(VENV)/.dev ## further variants of what make test tests a sample of
-	@$(BIN)/python -m pytest -q $(SPREAD) -m 'wide and not long and not clickhouse'
+	@$(BIN)/python -m pytest -q $(SPREAD) -m 'wide and not long and not clickhouse' --hypothesis-profile=usual
 
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long

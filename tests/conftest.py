@@ -8,12 +8,13 @@ from collections.abc import Generator
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.contract import clickhouse, sample
 
 # How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
 settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", settings.get_profile("usual"), max_examples=40)
 settings.load_profile("usual")
 
 
@@ -43,8 +44,23 @@ LONG: Final = ("e2e", "ui", "openapi", "contract")
 """Folders whose files take long, those that mostly wait first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+FEW: Final = ("storage", "api")
+"""Rooms whose properties `make test` alone would ask, of few examples; others are asked of the compiled build, too."""
+
+
+def mark_properties(items: list[pytest.Item]) -> None:
+    """Have `make wide`, which names the usual profile, ask with all examples what `make test` asks with few."""
+    for item in items:
+        if item.path.relative_to(item.config.rootpath / "tests").parts[0] in FEW and is_hypothesis_test(
+            getattr(item, "obj", None)
+        ):
+            item.add_marker(pytest.mark.wide)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that all processes of a run end at the same time."""
+    if config.getoption("hypothesis_profile") == "usual":
+        mark_properties(items)
     clickhouse.mark(items)
     sample.mark(items)
     tests = Counter(item.path for item in items)

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -125,6 +126,9 @@ def test_tool_calls(slow: Sidelog) -> None:
     error = rows[failed["X-Sidelog-Id"]]["error_details"]
     assert (error["status_code"], error["error"]["type"]) == (200, "tool_error")
     assert "permission denied" in error["error"]["message"]
+    for search in ("error:tool_error", "tool:restart_service level:error"):
+        found = sidelog.api("/api/records?" + urlencode({"query": search}))["records"]
+        assert [record["id"] for record in found] == [failed["X-Sidelog-Id"]]
     assert answer["stats"]["success_rate"] == pytest.approx(200 / 3)
     assert {row["server_label"] for row in rows.values()} == {"demo-tools"}
     assert [row["tool_name"] for row in sidelog.api("/api/mcp-logs?content_search=NEEDLE")["logs"]] == [

@@ -4,6 +4,8 @@ Only what names a place is replaced: ports and paths of the examples by those of
 of a record by one that exists. A command that runs until it is interrupted has shown what it is for, or the test fails.
 """
 
+import contextlib
+import io
 import os
 import re
 import shlex
@@ -114,6 +116,11 @@ class World:
             }
         return line, environ
 
+    def prepare(self, *words: str) -> int:
+        """Do what has to be done before a line, without a process of its own; the exit code."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return app.main([*words, "--data-dir", str(self.sidelog.data_dir)])
+
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
         """Execute a line that ends."""
         line, environ = self.placed(line, is_new=False)
@@ -170,14 +177,14 @@ def execute(world: World, line: str) -> str:
         if line.startswith(beginning):
             return world.interrupt(line, expected)
     if line.startswith("sidelog keys"):  # there is one key of that name, or none before it is created
-        world.run('sidelog keys delete "Mobile app"')
+        world.prepare("keys", "delete", "Mobile app")
         if "create" not in line:
-            assert world.run('sidelog keys create "Mobile app"').returncode == 0
+            assert world.prepare("keys", "create", "Mobile app") == 0
     if line.startswith("sidelog view"):  # the same of views
         for name in ("slow tenants", "slow"):
-            world.run(f'sidelog view delete "{name}"')
+            world.prepare("view", "delete", name)
         if "save" not in line:
-            assert all(world.run(f'sidelog view save "{name}"').returncode == 0 for name in shlex.split(line)[3:4])
+            assert all(world.prepare("view", "save", name) == 0 for name in shlex.split(line)[3:4])
     done = world.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

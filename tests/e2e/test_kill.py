@@ -14,7 +14,7 @@ import pytest
 
 from proxy.ring.inflight import HEAD_BYTES
 from tests.e2e.test_keys import Service, World
-from tests.support.kills import ROOM, VICTIMS, kill_rounds
+from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import read_head, running, scripted, service
@@ -47,7 +47,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:
-        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=int(workers), pause_s=PAUSE_S)
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=int(workers), pause_s=KILL_PAUSE_S)
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
 

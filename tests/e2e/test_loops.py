@@ -4,12 +4,12 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from tests.support.sidelog import Sidelog, free_port
-from tests.support.wide import wide
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -22,20 +22,39 @@ def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
             return error.code, json.loads(error.read())["error"]["code"]
 
 
-@pytest.mark.parametrize("port_name", ["port", wide("admin_port")])
-def test_a_name_that_leads_to_ourselves_is_a_loop(tmp_path: Path, port_name: str) -> None:
-    """The address of the connected peer is checked, whatever the name was at the start."""
-    sidelog = Sidelog(tmp_path / "data", f"http://127.0.0.1:{free_port()}")
-    own_port = getattr(sidelog, port_name)
+OPEN: Final = "0.0.0.0"
+"""Each port of ours is reached under any name of the machine then."""
+
+
+@pytest.fixture(scope="module")
+def looping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+    """One whose routes lead to its own ports, under the machine's name, and the rest to nobody."""
+    sidelog = Sidelog(tmp_path_factory.mktemp("loops") / "data", nobody := f"http://127.0.0.1:{free_port()}")
+    sidelog.use_upstream(nobody, listen_host=OPEN)
+    metrics, health = free_port(), free_port()
+    own = {"data": sidelog.port, "admin": sidelog.admin_port, "metrics": metrics, "health": health}
     # The machine's own name is not compared at the start: only the connection shows where it leads.
-    sidelog.use_upstream(f"http://{socket.gethostname()}:{own_port}", listen_host="0.0.0.0")
+    routes = [
+        {"id": name, "path": f"/{name}/", "upstream": f"http://{socket.gethostname()}:{port}"}
+        for name, port in own.items()
+    ]
+    sidelog.environ |= {
+        "SIDELOG_ROUTES": json.dumps(routes),
+        "SIDELOG_ADMIN__METRICS_LISTEN": f"{OPEN}:{metrics}",
+        "SIDELOG_ADMIN__HEALTH_LISTEN": f"{OPEN}:{health}",
+    }
     with sidelog:
-        assert fetch(sidelog.url + "/api/records") == (508, "loop_detected")
+        yield sidelog
 
 
-def test_a_request_that_passed_here_before_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("port", ["data", "admin", "metrics", "health"])
+def test_a_name_that_leads_to_ourselves_is_a_loop(looping: Sidelog, port: str) -> None:
+    """The address of the connected peer is checked, whatever the name was at the start."""
+    assert fetch(f"{looping.url}/{port}/healthz") == (508, "loop_detected")
+
+
+def test_a_request_that_passed_here_before_is_refused(looping: Sidelog) -> None:
     """The hop header with our own name ends a loop over other proxies."""
-    with Sidelog(tmp_path / "data", f"http://127.0.0.1:{free_port()}") as sidelog:
-        instance = json.loads((sidelog.data_dir / "state.json").read_text())["instance"]
-        assert fetch(sidelog.url, {"X-Sidelog-Hop": f"other, {instance}"}) == (508, "loop_detected")
-        assert fetch(sidelog.url, {"X-Sidelog-Hop": "other"}) == (502, "upstream_refused")
+    instance = json.loads((looping.data_dir / "state.json").read_text())["instance"]
+    assert fetch(looping.url, {"X-Sidelog-Hop": f"other, {instance}"}) == (508, "loop_detected")
+    assert fetch(looping.url, {"X-Sidelog-Hop": "other"}) == (502, "upstream_refused")

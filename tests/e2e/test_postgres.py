@@ -12,8 +12,7 @@ from storage.postgres.notices import CHANNEL
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_reload import reload
 from tests.support import postgres
-from tests.support.kills import ROOM, VICTIMS, kill_rounds
-from tests.support.load import PAUSE_S
+from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.sidelog import Sidelog
 from tests.support.upstream import running, service
 
@@ -30,7 +29,7 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str)
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     environ = {**ROOM, "SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
-        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=3, pause_s=PAUSE_S)
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=3, pause_s=KILL_PAUSE_S)
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
         assert not list(sidelog.data_dir.glob("*.db"))

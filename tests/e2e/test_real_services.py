@@ -167,28 +167,34 @@ def aiohttp_service(files: Path) -> Iterator[str]:
         yield url
 
 
-def test_static_files_with_ranges_and_conditions(tmp_path: Path, aiohttp_service: str) -> None:
-    """Ranges, unsatisfiable ranges, conditional requests and content codings pass, and are recorded as they were."""
-    with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
-        status, headers, body = get(f"{sidelog.url}/static/numbers.bin", Range="bytes=300-309")
-        assert (status, body) == (206, BLOCK[300:310])
-        assert headers["content-range"] == f"bytes 300-309/{len(BLOCK)}"
-        assert get(f"{sidelog.url}/static/numbers.bin", Range="bytes=99999999-")[0] == 416
-        _, headers, body = get(f"{sidelog.url}/static/numbers.bin")
-        assert body == BLOCK
-        status, _, body = get(f"{sidelog.url}/static/numbers.bin", If_None_Match=headers["etag"])
-        assert (status, body) == (304, b"")
-        assert get(f"{sidelog.url}/static/../secret")[0] in (400, 403, 404)
+@pytest.fixture(scope="module")
+def before_service(tmp_path_factory: pytest.TempPathFactory, aiohttp_service: str) -> Iterator[Sidelog]:
+    """A sidelog in front of it."""
+    with Sidelog(tmp_path_factory.mktemp("service") / "data", aiohttp_service) as sidelog:
+        yield sidelog
 
-        _, headers, body = get(f"{sidelog.url}/compressed", Accept_Encoding="gzip")
-        assert (headers["content-encoding"], body[:2]) == ("gzip", b"\x1f\x8b")
-        record = eventually(lambda: sidelog.records("path=/compressed"))[0]
-        assert record["response_bytes"] == len(body)
-        stored = get(
-            f"http://127.0.0.1:{sidelog.admin_port}/api/records/{record['id']}/response-body",
-            Authorization=f"Bearer {sidelog.token}",
-        )[2]
-        assert b"compress me compress me" in stored
+
+def test_static_files_with_ranges_and_conditions(before_service: Sidelog) -> None:
+    """Ranges, unsatisfiable ranges, conditional requests and content codings pass, and are recorded as they were."""
+    status, headers, body = get(f"{before_service.url}/static/numbers.bin", Range="bytes=300-309")
+    assert (status, body) == (206, BLOCK[300:310])
+    assert headers["content-range"] == f"bytes 300-309/{len(BLOCK)}"
+    assert get(f"{before_service.url}/static/numbers.bin", Range="bytes=99999999-")[0] == 416
+    _, headers, body = get(f"{before_service.url}/static/numbers.bin")
+    assert body == BLOCK
+    status, _, body = get(f"{before_service.url}/static/numbers.bin", If_None_Match=headers["etag"])
+    assert (status, body) == (304, b"")
+    assert get(f"{before_service.url}/static/../secret")[0] in (400, 403, 404)
+
+    _, headers, body = get(f"{before_service.url}/compressed", Accept_Encoding="gzip")
+    assert (headers["content-encoding"], body[:2]) == ("gzip", b"\x1f\x8b")
+    record = eventually(lambda: before_service.records("path=/compressed"))[0]
+    assert record["response_bytes"] == len(body)
+    stored = get(
+        f"http://127.0.0.1:{before_service.admin_port}/api/records/{record['id']}/response-body",
+        Authorization=f"Bearer {before_service.token}",
+    )[2]
+    assert b"compress me compress me" in stored
 
 
 def worker_memory(sidelog: Sidelog) -> int:
@@ -265,17 +271,16 @@ async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: s
         assert paths == {f"/small/{number}.{turn}" for number in range(count) for turn in range(3)}
 
 
-def test_an_event_arrives_while_the_upstream_still_waits(tmp_path: Path, aiohttp_service: str) -> None:
+def test_an_event_arrives_while_the_upstream_still_waits(before_service: Sidelog) -> None:
     """The first event of a stream is with the client before the upstream has decided to send the second."""
-    with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
-        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
-        connection.request("GET", "/events")
-        response = connection.getresponse()
-        assert response.readline() == b"data: first\n"
-        running_now = eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
-        assert [record["path"] for record in running_now] == ["/events"]
-        assert get(f"{sidelog.url}/open", "POST")[0] == 200
-        assert response.read() == b"\ndata: second\n\n"
-        connection.close()
-        record = eventually(lambda: sidelog.records("path=/events"))[0]
-        assert (record["outcome"], record["response_bytes"]) == ("ok", 28 - 1)
+    connection = http.client.HTTPConnection("127.0.0.1", before_service.port, timeout=60)
+    connection.request("GET", "/events")
+    response = connection.getresponse()
+    assert response.readline() == b"data: first\n"
+    (running_now,) = eventually(lambda: before_service.api("/api/records?in_flight=true&path=/events")["records"])
+    assert running_now["in_flight"]
+    assert get(f"{before_service.url}/open", "POST")[0] == 200
+    assert response.read() == b"\ndata: second\n\n"
+    connection.close()
+    record = eventually(lambda: before_service.records("path=/events"))[0]
+    assert (record["outcome"], record["response_bytes"]) == ("ok", 28 - 1)

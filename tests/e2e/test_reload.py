@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,9 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int)
         with Load(sidelog.port, pause_s=PAUSE_S) as kept, NewConnections(sidelog.port, 2, pause_s=PAUSE_S) as new:
             for number in range(reloads):
                 write(config, f'[proxy]\nstage = "s{number}"\n')
-                await_more(kept.completed, 100)
+                await_more(kept.completed, 50)
                 reload(sidelog)
-                await_more(kept.completed, 100)
+                await_more(kept.completed, 50)
                 await_more(new.completed, 20)
         assert (kept.errors, new.errors) == (0, [])
         ledger = stored(sidelog, kept.completed + new.completed)
@@ -62,74 +63,81 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int)
         eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 60)  # none of before is left
 
 
-def test_new_settings_reach_every_process(tmp_path: Path, upstream: str) -> None:
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[tuple[Sidelog, Path]]:
+    """One that is running, and its configuration, which each test writes anew."""
+    directory = tmp_path_factory.mktemp("configured")
+    config = write(directory / "c.toml", "")
+    with Sidelog(directory / "data", upstream, "--config", str(config)) as sidelog:
+        yield sidelog, config
+
+
+def test_new_settings_reach_every_process(configured: tuple[Sidelog, Path], upstream: str) -> None:
     """Routes and redaction are the new ones, a token that is new opens the admin port, a log level is obeyed."""
-    config = write(tmp_path / "c.toml", "")
-    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
-        write(
-            config,
-            f'[[routes]]\nid = "late"\npath = "/late/"\nupstream = "{upstream}"\n'
-            '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = "t0ken-t0ken-t0ken-t0ken"\n',
-        )
-        reload(sidelog)
-        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
-        connection.request("POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"})
-        connection.getresponse().read()
-        connection.close()
-        sidelog.settled_ledger()
-        (record,) = sidelog.records()
-        assert record["route_id"] == "late"
-        assert "bob" not in json.dumps(sidelog.api(f"/api/records/{record['id']}")["request"])
-        admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
-        admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
-        assert admin.getresponse().status == 200
-        admin.close()
+    sidelog, config = configured
+    write(
+        config,
+        f'[[routes]]\nid = "late"\npath = "/late/"\nupstream = "{upstream}"\n'
+        '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = "t0ken-t0ken-t0ken-t0ken"\n',
+    )
+    reload(sidelog)
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
+    connection.request("POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"})
+    connection.getresponse().read()
+    connection.close()
+    sidelog.settled_ledger()
+    (record,) = sidelog.records("path=/late/x")
+    assert record["route_id"] == "late"
+    assert "bob" not in json.dumps(sidelog.api(f"/api/records/{record['id']}")["request"])
+    admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
+    admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
+    assert admin.getresponse().status == 200
+    admin.close()
 
 
-def test_wrong_settings_are_one_line_and_change_nothing(tmp_path: Path, upstream: str) -> None:
+def test_wrong_settings_are_one_line_and_change_nothing(configured: tuple[Sidelog, Path]) -> None:
     """Every problem is in one line of the log; processes and settings stay."""
-    config = write(tmp_path / "c.toml", "")
-    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
-        before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
-        write(config, '[proxy]\nnope = 1\n[storage]\nurl = "oracle://x"\n')
-        hang_up(sidelog)
-        line = eventually(lambda: [text for text in sidelog.log.splitlines() if "invalid configuration" in text])
-        assert len(line) == 1
-        assert "proxy.nope: unknown setting" in line[0]
-        assert "unknown store 'oracle'" in line[0]
-        assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
-        config.unlink()
-        hang_up(sidelog)
-        eventually(lambda: "cannot read the configuration file" in sidelog.log)
-        assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
+    sidelog, config = configured
+    before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+    write(config, '[proxy]\nnope = 1\n[storage]\nurl = "oracle://x"\n')
+    hang_up(sidelog)
+    line = eventually(lambda: [text for text in sidelog.log.splitlines() if "invalid configuration" in text])
+    assert len(line) == 1
+    assert "proxy.nope: unknown setting" in line[0]
+    assert "unknown store 'oracle'" in line[0]
+    assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
+    config.unlink()
+    hang_up(sidelog)
+    eventually(lambda: "cannot read the configuration file" in sidelog.log)
+    assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
 
 
-def test_what_needs_a_restart_is_named_and_stays(tmp_path: Path, upstream: str) -> None:
+def test_what_needs_a_restart_is_named_and_stays(configured: tuple[Sidelog, Path]) -> None:
     """Ports, processes and the store stay, the rest of the same file comes into force."""
-    config = write(tmp_path / "c.toml", "")
-    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
-        write(config, '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = 4194304\n')
-        reload(sidelog)
-        (line,) = [text for text in sidelog.log.splitlines() if "only with a restart" in text]
-        assert "proxy.workers, storage.url" in line
-        assert answered(sidelog) == 200
-        sidelog.settled_ledger()
-        assert sidelog.records()[0]["stage"] == "new"
+    sidelog, config = configured
+    write(config, '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = 4194304\n')
+    reload(sidelog)
+    (line,) = [text for text in sidelog.log.splitlines() if "only with a restart" in text]
+    assert "proxy.workers, storage.url" in line
+    assert answered(sidelog) == 200
+    sidelog.settled_ledger()
+    assert sidelog.records()[0]["stage"] == "new"
 
 
-def test_clients_of_before_are_served_to_their_end(tmp_path: Path, upstream: str) -> None:
+def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Path]) -> None:
     """A long answer, and a connection that was idle, belong to the old worker; it ends when they have."""
-    with Sidelog(tmp_path / "data", upstream) as sidelog:
-        (old,) = sidelog.pids("proxy.worker")
-        slow = Request(sidelog.port, "/slow?s=4")
-        with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as idle:
-            idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert b"onnection: close" not in idle.recv(65536)
-            reload(sidelog)
-            assert is_alive(old)
-            idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert b"Connection: close" in idle.recv(65536)
-        slow.join()
-        assert slow.status == 200
-        eventually(lambda: not is_alive(old), 60)
-        assert stored(sidelog, [])["dropped"] == {}
+    sidelog, config = configured
+    write(config, "")
+    (old,) = eventually(lambda: pids if len(pids := sidelog.pids("proxy.worker")) == 1 else None)
+    slow = Request(sidelog.port, "/slow?s=4")
+    with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as idle:
+        idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"onnection: close" not in idle.recv(65536)
+        reload(sidelog)
+        assert is_alive(old)
+        idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"Connection: close" in idle.recv(65536)
+    slow.join()
+    assert slow.status == 200
+    eventually(lambda: not is_alive(old), 60)
+    assert stored(sidelog, [])["dropped"] == {}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.test_kill import check_accounts
 from tests.support import postgres
-from tests.support.kills import ROOM, VICTIMS, kill_rounds
+from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
@@ -51,6 +51,11 @@ def outage(path: Path, is_away: bool) -> Iterator[None]:
         yield
 
 
+def large() -> bytes:
+    """Make a body of which 250 fill the queue."""
+    return b'{"text": "%s"}' % (b"x" * 4000)
+
+
 def balanced(sidelog: Sidelog) -> dict[str, Any]:
     """Read the ledger, which balances at any moment."""
     ledger: dict[str, Any] = sidelog.api("/api/ledger")
@@ -61,10 +66,10 @@ def balanced(sidelog: Sidelog) -> dict[str, Any]:
 def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
     """While another process holds the database, requests are answered, records spooled, and stored when it lets go."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
-        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
+                eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
                 assert sidelog.is_ready()
                 await_more(load.completed, 50)
             eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
@@ -77,10 +82,10 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
 def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: str, victim: str) -> None:
     """Killed with records in the ring, the queue and the spool: each is stored exactly once afterwards."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
-        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
+                eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
                 if victim == "all":
                     sidelog.kill_all()
                 else:
@@ -102,9 +107,9 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
     """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
     with (
         Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog,
-        Load(sidelog.port, pause_s=PAUSE_S) as load,
+        Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load,
     ):
-        eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
+        eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
         assert sidelog.ready_answer() == {
             **{"ready": True, "draining": False, "degraded": True, "workers_ready": 1, "rings_unread": 0},
             **{"away": ["store"], "reasons": ["the store is away"]},
@@ -127,9 +132,9 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
 def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed while the store has never been there, and over its coming, every record is stored once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)) as sidelog:
-        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=5, pause_s=PAUSE_S)
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=5, pause_s=KILL_PAUSE_S)
         (tmp_path / "blocked").unlink()
-        report.completed += kill_rounds(sidelog, rounds=1, seed=6, pause_s=PAUSE_S).completed
+        report.completed += kill_rounds(sidelog, rounds=1, seed=6, pause_s=KILL_PAUSE_S).completed
         check_accounts(sidelog, report.completed)
 
 
@@ -151,7 +156,7 @@ def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> N
         server.stop()
         environ = {**ENVIRON, "SIDELOG_STORAGE__URL": server.url("postgres")}
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-            with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
                 await_more(load.completed, 200)
                 assert sidelog.ready_answer()["away"] == ["store"]
                 server.start()

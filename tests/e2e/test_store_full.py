@@ -80,14 +80,22 @@ def check_drops(sidelog: Sidelog, completed: list[str]) -> None:
     assert len(set(completed) - counts.keys()) == told.total()
 
 
+LONG_HEAD = {"X-Filler": "x" * 3000}
+"""Of a request: what is kept of it where there is no room for bodies."""
+
+
+def large() -> bytes:
+    """Make a body of which 20 fill the ring."""
+    return os.urandom(25_000).hex().encode()
+
+
 def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstream: str) -> None:
     """Store away, spool at its budget, ring full: requests are answered, drops counted to the record, and told."""
     environ = {**ENVIRON, "SIDELOG_SPOOL__MAX_BYTES": str(SPOOL_BYTES)}
     spool = tmp_path / "data" / "spool"
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-        load = Load(sidelog.port, pause_s=PAUSE_S)
-        load.make_body = lambda: os.urandom(6000).hex().encode()
-        with load:
+        with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
+            load.headers = {**load.headers, **LONG_HEAD}
             await_more(load.completed, 20)
             with locked(tmp_path / "data" / "sidelog.db"):
                 eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)
@@ -106,7 +114,8 @@ def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str)
         small_disk(tmp_path / "disk", "48m"),
         Sidelog(tmp_path / "disk" / "data", upstream, environ=ENVIRON) as sidelog,
     ):
-        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
+            load.headers = {**load.headers, **LONG_HEAD}
             await_more(load.completed, 50)
             ballast = fill(tmp_path / "disk", 64 << 10)
             eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)

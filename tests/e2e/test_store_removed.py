@@ -51,7 +51,7 @@ def remove(directory: Path) -> None:
     raise AssertionError(f"{directory} could not be removed")
 
 
-@pytest.mark.parametrize("workers", [wide("1"), "2"])
+@pytest.mark.parametrize("workers", ["1", wide("2")])
 @pytest.mark.parametrize("what", ["file", "directory"])
 def test_a_store_removed_under_a_running_sidelog_is_told(
     tmp_path: Path, upstream: str, what: str, workers: str

@@ -18,8 +18,6 @@ class Clients:
         self._port = port
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
-        self.make_body: Callable[[], bytes] = lambda: b'{"n": 1}'
-        """Makes the body of each POST."""
         self.completed: list[str] = []
         """Record ids of answers that arrived whole."""
 
@@ -44,31 +42,43 @@ class Clients:
     def _run(self) -> None:
         raise AssertionError("bug: clients do something")
 
-    def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]) -> None:
-        connection.request(method, path, self.make_body() if method == "POST" else None, headers)
+    def _ask(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+    ) -> None:
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         response.read()
         self.completed.append(response.headers["X-Sidelog-Id"])
 
 
-PAUSE_S = 0.02
+PAUSE_S = 0.05
 """Of clients whose number of requests does not matter: they leave some CPU to processes that start meanwhile."""
 
 
 class Load(Clients):
     """Kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
 
-    def __init__(self, port: int, clients: int = 4, *, pause_s: float = 0.0) -> None:
+    def __init__(
+        self, port: int, clients: int = 4, *, pause_s: float = 0.0, make_body: Callable[[], bytes] | None = None
+    ) -> None:
         """Prepare; `with` starts and stops it. `pause_s`: of each client before the next request."""
         super().__init__(port, clients)
         self._pause_s = pause_s
+        self._make_body = make_body or (lambda: b'{"n": 1}')
+        self.headers = {"Content-Type": "application/json"}
+        """Of each request."""
         self.errors = 0
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._is_stopping.is_set():
             try:
-                self._ask(connection, "POST", "/load", {"Content-Type": "application/json"})
+                self._ask(connection, "POST", "/load", self.headers, self._make_body())
                 time.sleep(self._pause_s)
             except (OSError, http.client.HTTPException):
                 self.errors += 1

@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from tests.support.upstream import read_head
+from tests.support.upstream import read_head, read_through
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -70,9 +70,9 @@ def unchunked(raw: bytes) -> bytes:
 
 
 def _line(connection: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\r\n"):
-        line += _exactly(connection, 1)
+    line = read_through(connection, b"\r\n")
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("the proxy closed within a request")
     return line
 
 

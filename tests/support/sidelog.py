@@ -44,13 +44,15 @@ def free_port() -> int:
 def eventually(probe: Callable[[], Value | None], timeout_s: float = 60.0) -> Value:
     """Call `probe` until it returns something true; fail with its last answer."""
     deadline = time.monotonic() + timeout_s
+    pause_s = 0.02
     while True:
         value = probe()
         if value or time.monotonic() >= deadline:
             assert value, f"did not come true within {timeout_s} s: {value!r}"
             assert value is not None
             return value
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, 0.1)  # what takes long is busy, and has better to do than to answer us
 
 
 class Sidelog:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -142,10 +143,22 @@ def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
 
 def read_head(connection: socket.socket) -> bytes:
     """Read up to and including the empty line of a head; what follows stays unread."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        byte = connection.recv(1)
-        if not byte:
+    return read_through(connection, b"\r\n\r\n")
+
+
+def read_through(connection: socket.socket, end: bytes) -> bytes:
+    """Read up to and including `end`, or all there is; what follows stays unread."""
+    found = b""
+    # Nothing can be looked at before it is read where it is decrypted.
+    flags, most = (0, 1) if isinstance(connection, ssl.SSLSocket) else (socket.MSG_PEEK, 1 << 16)
+    while not found.endswith(end):
+        ahead = connection.recv(most, flags)
+        if not ahead:
             break
-        head += byte
-    return head
+        if flags:
+            overlap = len(end) - 1
+            place = (found[-overlap:] + ahead).find(end)
+            taken = len(ahead) if place < 0 else place + len(end) - len(found[-overlap:])
+            ahead = connection.recv(taken)
+        found += ahead
+    return found
