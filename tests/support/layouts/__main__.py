@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,7 +91,9 @@ def leave(fixture: Fixture, kind: str, directory: Path, upstream: str) -> None:
         secret = leave_data_dir(fixture, Sidelog(directory / "left" / "data", upstream, *arguments))
     else:
         secret = leave_database(fixture, kind, directory / "left", upstream)
-    until = moment(60)
+    # What the reader records itself is behind that, whenever it reads.
+    until = moment(1)
+    time.sleep(1)
     (directory / "read").mkdir()
     with database(fixture, kind) as url, sidelog_over(fixture, url, directory / "read", upstream) as sidelog:
         read_ledger(sidelog, kind)
