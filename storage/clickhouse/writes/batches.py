@@ -59,7 +59,8 @@ class BatchStore:
         """Make one that has not seen the store yet; the link stays the caller's."""
         self._link = link
         self._settings = features.insert_settings
-        self.journal = Journal(link, Terms(link) if isinstance(link, ClusterLink) else Epochs(link))
+        turns = Terms(link) if isinstance(link, ClusterLink) else Epochs(link)
+        self.journal = Journal(link, turns, lambda group: self._insert(group, _Made(())))
         self._dictionary = Dictionary(link)
         self._checks: dict[str, Check] = {"records": self._check_records, "tool_calls": self._check_calls}
         """Table → what looks whether rows that were inserted are stored already; others need no look."""

@@ -25,8 +25,12 @@ COLUMNS: Final = "gone UInt8, batch Array(UInt8)"
 """Of the table of an epoch: `gone` is a row of its writer, which commits nothing now; the others are batches."""
 MAX_HANDED_BYTES: Final = 1 << 20
 """A larger batch waits for a turn of its own, which pays for itself."""
-MAX_FOLLOWERS: Final = 64
-"""Batches that are taken out of one epoch: of 64 MiB at most. The others are left to who comes next."""
+MAX_FOLLOWERS: Final = 512
+"""Batches that are taken out of one epoch, where they are small. The others are left to who comes next."""
+MAX_TAKEN_BYTES: Final = 32 << 20
+"""They are fewer where the largest of them, as often, would have more."""
+_HOW_MANY: Final = "SELECT count() FROM {}"
+_LARGEST: Final = "SELECT max(length(batch)) FROM {}"
 _PENDING: Final = "SELECT batch FROM {} WHERE NOT gone LIMIT $1"
 _NEWEST: Final = "SELECT instance, max(attempt) FROM commits WHERE attempt >= $1 GROUP BY instance"
 _TAKEN: Final = "SELECT attempt, first_seq FROM commits WHERE attempt > $1 AND instance = $2 ORDER BY attempt LIMIT 1"
@@ -50,7 +54,7 @@ class Hand:
             link: To the store.
             base: What it builds on.
             write: Writes it, which takes a while.
-            crowd: How many batches were committed along with its last one.
+            crowd: How many batches were committed along with its last one; more are noticed when it is handed in.
         """
         self._link = link
         self.base = base
@@ -59,7 +63,19 @@ class Hand:
         self.crowd = crowd
         self.epoch = 0
         """Where it was handed in last; 0 where nobody can have it."""
+        self._looked = 0
         self._turn: Turn | None = None
+
+    async def is_done(self, committed: int) -> bool:
+        """Look whether somebody has committed it, unless nobody can have since the last look.
+
+        Args:
+            committed: The newest epoch with a commit.
+        """
+        if not self.epoch or committed <= max(self.epoch, self._looked):
+            return self._turn is not None
+        self._looked = committed
+        return await self.taken() is not None
 
     async def give(self, epoch: int) -> bool:
         """Hand it in to whoever comes behind an epoch; False where it is too large.
@@ -76,6 +92,9 @@ class Hand:
         columns = [Column("batch", "Array(UInt8)", [self._data])]
         with suppress(NotThere):  # it is looked for the newest epoch again
             await self._link.insert(table_of(epoch), columns, limit_s=LIMIT_S)
+            # A fleet that begins at once knows of nobody yet.
+            [(others,)] = await self._link.fetch(_HOW_MANY.format(table_of(epoch)), limit_s=LIMIT_S)
+            self.crowd = max(self.crowd, others)
         return True
 
     async def taken(self) -> Turn | None:
@@ -98,9 +117,16 @@ async def pending(link: Link, epochs: Sequence[int], but: str) -> list[HandedIn]
         epochs: There are tables of.
         but: The sidecar of who asks: it has its batch itself.
     """
+    if not epochs:
+        return []
+    tables = [table_of(epoch) for epoch in epochs]
+    sizes = await link.fetch(" UNION ALL ".join(map(_LARGEST.format, tables)), limit_s=LIMIT_S)
+    largest = max(size for (size,) in sizes)
+    if not largest:
+        return []
+    limit = min(MAX_FOLLOWERS, max(1, MAX_TAKEN_BYTES // largest))
     handed: dict[str, HandedIn] = {}
-    sql = " UNION ALL ".join(_PENDING.format(table_of(epoch)) for epoch in epochs)
-    for (data,) in await link.fetch(sql, (MAX_FOLLOWERS,), limit_s=LIMIT_S) if epochs else ():
+    for (data,) in await link.fetch(" UNION ALL ".join(map(_PENDING.format, tables)), (limit,), limit_s=LIMIT_S):
         batch = _decoded(data)
         if batch is not None and batch.base.instance != but:
             handed[batch.base.instance] = batch
@@ -109,7 +135,7 @@ async def pending(link: Link, epochs: Sequence[int], but: str) -> list[HandedIn]
     least = min(batch.base.attempt for batch in handed.values())
     newest: dict[str, int] = dict(await link.fetch(_NEWEST, (least,), limit_s=LIMIT_S))
     current = [batch for instance, batch in handed.items() if newest.get(instance, 0) == batch.base.attempt]
-    return current[:MAX_FOLLOWERS]
+    return current[:limit]
 
 
 def _decoded(data: bytes) -> HandedIn | None:

@@ -62,6 +62,7 @@ _decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
 _NOWHERE: Final = msgspec.msgpack.encode({})
 
 Positions = dict[bytes, Position]
+Insert = Callable[[Group], Awaitable[None]]
 
 
 class Work(NamedTuple):
@@ -75,12 +76,14 @@ class Work(NamedTuple):
     """Sources that have a new position."""
     retired: Sequence[bytes]
     """Sources that have none any more."""
-    insert: Callable[[Group], Awaitable[None]]
+    insert: Insert
     """Inserts its rows, and those of batches it takes along; called again when the attempt came to nothing."""
     change: Callable[[Upkeep], Upkeep] = lambda upkeep: upkeep
     """Changes what is true of the store beside its rows."""
     write: Callable[[Base], Awaitable[HandedIn]] | None = None
     """Writes the batch as it is handed in; None where it is not, and takes no others along."""
+    is_void: bool = False
+    """Whether it only makes others void: it may be committed or not, where one of those is."""
 
 
 class _Known(NamedTuple):
@@ -99,8 +102,6 @@ class _Doubt(NamedTuple):
     instance: str
     base: int
     """The newest attempt of its sidecar before."""
-    is_handed_in: bool
-    """Whether others may commit it still."""
 
 
 class Turns(Protocol):
@@ -153,9 +154,17 @@ class Turns(Protocol):
 class Journal:
     """Commits batches, one at a time."""
 
-    def __init__(self, link: Link, epochs: Turns) -> None:
+    def __init__(self, link: Link, epochs: Turns, insert_taken: Insert | None = None) -> None:
+        """Make one that has not seen the store yet.
+
+        Args:
+            link: To the store.
+            epochs: Who may commit.
+            insert_taken: Inserts rows of batches that are taken along where there is none beside; None: none are.
+        """
         self._link = link
         self._epochs = epochs
+        self._insert_taken = insert_taken
         self._is_current = False
         """Whether what is remembered of the store was true in the own epoch, and no commit is in doubt."""
         self._attempt = 0
@@ -178,10 +187,7 @@ class Journal:
         Raises:
             StorageUnavailable: Nothing is sure; to be tried again.
         """
-        if self._is_current and self._epochs.has_others:
-            # To look is cheaper than to insert rows in vain.
-            self._is_current = await self._epochs.is_newest()
-        if self._is_current or not await self._epochs.begin(hand):
+        if await self._has_turn() or not await self._epochs.begin(hand):
             return False
         self._last_seq, self._upkeep = await read_end(self._link)
         self._attempt = self._epochs.own << EPOCH_SHIFT
@@ -200,9 +206,9 @@ class Journal:
         try:
             return await self._commit(work, hand)
         except BaseException as error:
-            if hand is None or not hand.epoch:
+            if hand is None or not hand.epoch or work.is_void:
                 raise
-            self._doubt = _Doubt(hand.base.instance, hand.base.attempt, is_handed_in=True)
+            self._doubt = _Doubt(hand.base.instance, hand.base.attempt)
             self._known.pop(hand.base.instance, None)
             if not isinstance(error, StorageRejected) or (first_seq := await self.settle()) is None:
                 raise
@@ -232,28 +238,26 @@ class Journal:
         doubt = self._doubt
         if doubt is None:
             return None
-        if doubt.is_handed_in:
-            await self._void(doubt.instance)
-        else:
-            await self.begin()
+        await self._void(doubt.instance)
         rows = await self._link.fetch(_SINCE, (doubt.base, doubt.instance), limit_s=LIMIT_S)
         self._doubt = None
         return rows[0][0] if rows else None
 
     async def positions(self, instance: str) -> Positions:
         """Read the positions of one sidecar, when no commit can change them that was sent before."""
-        has_begun = await self.begin()
-        if has_begun and self._epochs.has_inbox and (await self._newest(instance)).attempt:
-            await self._void(instance)
+        if await self._has_turn():
+            return _decoder.decode((await self._newest(instance)).positions)
+        await self._void(instance)
         positions = _decoder.decode((await self._newest(instance)).positions)
-        if has_begun:
-            # Until the first batch is there others may come.
-            await self.close()
+        # Until the first batch is there others may come.
+        await self.close()
         return positions
 
     async def last_seq(self) -> int:
-        """Tell up to which `seq` the store goes, when nothing is in doubt."""
-        await self.begin()
+        """Tell up to which `seq` the store goes: at least to the end of what is known to be committed."""
+        if not await self._has_turn():
+            # Nobody needs a turn to be told.
+            return (await read_end(self._link))[0]
         return self._last_seq
 
     async def close(self) -> None:
@@ -309,7 +313,7 @@ class Journal:
         before, self._is_current = self._doubt, False
         self._known.pop(work.instance, None)
         if work.records:
-            self._doubt = _Doubt(work.instance, known.attempt, is_handed_in=False)
+            self._doubt = _Doubt(work.instance, known.attempt)
         try:
             await self._epochs.seal(_INSERT, rows)
         except StorageRejected:
@@ -327,8 +331,29 @@ class Journal:
         return True
 
     async def _void(self, instance: str) -> None:
-        """Commit nothing for a sidecar: what it has handed in is of no account behind it."""
-        await self.commit(Work(instance, 0, NO_SPAN, {}, (), _insert_nothing))
+        """Commit nothing for a sidecar: behind it what was sent or handed in for it before is of no account.
+
+        It may be handed in as well: when a fleet begins, or has waited in vain, not each needs a turn for that.
+        """
+        if not self._epochs.has_inbox:
+            await self.begin()
+            return
+        self._known.pop(instance, None)
+        await self._newest(instance)
+        work = Work(instance, 0, NO_SPAN, {}, (), _insert_nothing, is_void=True)
+        if self._insert_taken is not None:
+            work = work._replace(insert=self._insert_taken, write=_nothing)
+        try:
+            await self.commit(work)
+        finally:
+            # What was taken may be what it makes void.
+            self._known.pop(instance, None)
+
+    async def _has_turn(self) -> bool:
+        if self._is_current and self._epochs.has_others:
+            # To look is cheaper than to insert rows in vain.
+            self._is_current = await self._epochs.is_newest()
+        return self._is_current
 
     async def _newest(self, instance: str) -> _Known:
         known = self._known.get(instance)
@@ -353,6 +378,10 @@ def _row(turn: Turn, instance: str, records: int, span: Span, positions: bytes, 
 
 async def _insert_nothing(group: Group) -> None:
     pass
+
+
+async def _nothing(base: Base) -> HandedIn:
+    return HandedIn(base, 0, NO_SPAN, None, [])
 
 
 async def read_end(link: Link) -> tuple[int, Upkeep]:

@@ -23,6 +23,8 @@ _STEP_S: Final = 0.1
 _MAX_PAUSE_S: Final = 1.0
 _CROWDED_S: Final = 0.02
 _MAX_CROWDED_S: Final = 5.0
+_WAITED: Final = 0.2
+"""Who has handed in looks after so much of the time it has waited: how many wait, it may not know yet."""
 _CROWD_ASKS_S: Final = 0.5
 """How long an epoch goes on before those who have handed in look whether it was given up: few are."""
 _MANNERS_S: Final = 0.5
@@ -42,12 +44,13 @@ class Waiting:
             crowd: How many wait that have handed in their batch, as far as this one knows, itself being one: together
                 they look some 50 times a second. 0 for one that has handed in nothing.
         """
-        self._crowd = crowd
+        self.crowd = crowd
         self.ticket = ""
         """Name of its table; empty until it has one."""
         self.others: list[str] = []
         """Tickets of the others, as of the last look."""
         self._newest = -1
+        self._began = self._now = now
         self._since = now
         self._free_since: float | None = None
 
@@ -59,7 +62,8 @@ class Waiting:
     @property
     def pause_s(self) -> float:
         """How long not to look."""
-        crowded_s = min(_MAX_CROWDED_S, self._crowd * _CROWDED_S)
+        waited_s = self._now - self._began if self.crowd else 0.0
+        crowded_s = max(self._crowded_s, min(_MAX_CROWDED_S, waited_s * _WAITED))
         # So that not all come at once.
         together_s = random.uniform(0.5, 1.5) * crowded_s  # noqa: S311
         return LOOK_AGAIN_S + together_s + min(_MAX_PAUSE_S, self.place * _STEP_S)
@@ -72,13 +76,19 @@ class Waiting:
 
     def note(self, newest: int, names: Sequence[str], now: float) -> None:
         """Take over what a look has shown."""
+        self._now = now
         self.others = [name for name in names if name.startswith(TICKET) and name != self.ticket]
         if newest != self._newest:
             self._newest, self._since, self._free_since = newest, now, None
 
+    @property
+    def _crowded_s(self) -> float:
+        return min(_MAX_CROWDED_S, self.crowd * _CROWDED_S)
+
     def may_be_given_up(self, now: float) -> bool:
         """Whether to look if the writer of the newest epoch has given it up: the first in the queue does at once."""
-        return self.place == 0 and (not self._crowd or now - self._since >= _CROWD_ASKS_S)
+        asks_s = max(_CROWD_ASKS_S, self._crowded_s) if self.crowd else 0.0
+        return self.place == 0 and now - self._since >= asks_s
 
     def may_follow(self, now: float, patience_s: float, *, is_free: bool) -> bool:
         """Whether to begin the next epoch: it is free, or nothing happened in the newest for too long."""

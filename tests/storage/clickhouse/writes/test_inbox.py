@@ -284,3 +284,79 @@ async def test_many_writers_that_are_interrupted(fleet: Fleet, monkeypatch: pyte
     for name, ids in kept.items():
         assert [places[record_id] for record_id in ids] == sorted(places[record_id] for record_id in ids)
         assert (await heir.positions(name))[SOURCE].offset == 6
+
+
+async def test_a_batch_is_found_while_others_follow_each_other(fleet: Fleet) -> None:
+    """The newest epoch is always somebody's: who has handed in learns that it was committed all the same."""
+    other, store = await fleet.writer("a"), await fleet.writer("b")
+    busy = Epochs(fleet.link)
+    await busy.begin()
+    async with asyncio.TaskGroup() as writing:
+        task = writing.create_task(store.store(batch("b", make_record(), offset=2)), name="b")
+        await fleet.until(f"SELECT count() FROM {inbox.table_of(busy.own)} WHERE NOT gone")
+        await busy.give_up()
+        await other.store(batch("a", make_record(), offset=2))
+        # Before anybody looks again.
+        await busy.begin()
+        async with asyncio.timeout(3):
+            await asyncio.wait([task])
+    assert len(await fleet.stored()) == 4
+
+
+async def test_a_fleet_that_begins_needs_few_turns(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions are asked for by all at once: what makes older batches void is committed together."""
+    names = "abcdefgh"
+    for name in names:
+        await (await fleet.writer(name)).close()
+    [(before,)] = await fleet.link.fetch("SELECT max(attempt) FROM commits", limit_s=30)
+    heirs = [await fleet.heir() for _ in names]
+    busy = Epochs(fleet.link)
+    await busy.begin()
+    async with asyncio.TaskGroup() as asking:
+        tasks = [asking.create_task(heir.positions(name), name=name) for heir, name in zip(heirs, names, strict=True)]
+        await fleet.until(f"SELECT count() >= 8 FROM {inbox.table_of(busy.own)} WHERE NOT gone")
+        await busy.give_up()
+    assert [task.result()[SOURCE].offset for task in tasks] == [1] * 8
+    rows = await fleet.link.fetch("SELECT attempt FROM commits WHERE attempt > $1", (before,), limit_s=30)
+    assert len(rows) >= 8
+    assert len({attempt >> EPOCH_SHIFT for (attempt,) in rows}) <= 2
+
+
+async def test_what_is_taken_at_once_is_bounded(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes: the others wait for who comes next."""
+    monkeypatch.setattr(inbox, "MAX_TAKEN_BYTES", 1)
+    stores = [await fleet.writer(name) for name in "abc"]
+    async with fleet.waiting(
+        *((store, batch(name, make_record(), offset=2)) for store, name in zip(stores, "abc", strict=True))
+    ):
+        pass
+    found = await fleet.stored()
+    assert [seq for seq, _ in found] == [1, 2, 3, 4, 5, 6]
+    rows = await fleet.link.fetch(
+        "SELECT attempt FROM commits WHERE first_seq > 3 AND first_seq <= last_seq", limit_s=30
+    )
+    assert len({attempt >> EPOCH_SHIFT for (attempt,) in rows}) > 1
+
+
+async def test_a_large_group_is_sealed_at_once(fleet: Fleet) -> None:
+    """Five hundred rows of the journal: numbers of each sign and size, names and positions as they are."""
+    epochs = Epochs(fleet.link)
+    store = await fleet.writer("a")
+    await store.close()
+    await epochs.begin()
+    columns = (
+        "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, instance, positions)"
+    )
+    wanted = [
+        ((epochs.own << EPOCH_SHIFT) + place, (epochs.own << EPOCH_SHIFT) + place, place, -place, (1 << 63) - 1 - place,
+         f"side'car \\ \u2028 {place}", bytes([place & 255]) * 300)
+        for place in range(1, 501)
+    ]  # fmt: skip
+    began_s = time.monotonic()
+    await epochs.seal(columns, wanted)
+    assert time.monotonic() - began_s < WAIT_S
+    names = "first_attempt, attempt, first_seq, last_seq, min_started_at_us, instance, hex(positions)"
+    rows = await fleet.link.fetch(
+        f"SELECT {names} FROM commits WHERE attempt > $1 ORDER BY attempt", (wanted[0][0] - 1,), limit_s=30
+    )
+    assert [(*row[:-1], bytes.fromhex(row[-1])) for row in rows] == wanted

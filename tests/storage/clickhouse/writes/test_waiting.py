@@ -65,3 +65,22 @@ def test_what_was_left_behind_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_of_epochs() -> None:
     """Other tables are none."""
     assert epochs_of(["epoch_10", "turn_1_a", "epoch_9"]) == [9, 10]
+
+
+@pytest.mark.parametrize(("crowd", "waited_s", "least", "most"), [(0, 60.0, 0.0, 0.02), (2, 0.0, 0.02, 0.08),
+    (100, 0.0, 1.0, 3.1), (2, 10.0, 1.0, 3.1), (500, 50.0, 2.5, 7.6)])  # fmt: skip
+def test_the_more_wait_the_less_often_each_looks(crowd: int, waited_s: float, least: float, most: float) -> None:
+    """How many they are it knows, or learns by waiting; who has a ticket and is first looks all the time."""
+    one = Waiting(0.0, crowd)
+    one.note(7, ["epoch_7"], waited_s)
+    assert least <= one.pause_s <= most
+
+
+def test_a_crowd_does_not_ask_all_the_time_whether_a_turn_was_given_up() -> None:
+    """Who is alone asks at once."""
+    alone, many = Waiting(0.0), Waiting(0.0, 200)
+    for one in (alone, many):
+        one.note(7, ["epoch_7"], 0.0)
+    assert alone.may_be_given_up(0.0)
+    assert not many.may_be_given_up(3.9)
+    assert many.may_be_given_up(4.0)
