@@ -29,6 +29,7 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import Filter
 from storage.record import Batch, Entry, Position, new_id, now_us
+from storage.writer.attempts import CommitTimeout
 
 TEMPLATES: Final = 1000
 RETRY_S: Final = 0.5
@@ -49,6 +50,8 @@ class Sidecar:
     unavailable: int = 0
     commits_s: list[float] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
+    timeout: CommitTimeout = field(default_factory=CommitTimeout)
+    """As a collector's."""
 
     @property
     def instance(self) -> str:
@@ -83,7 +86,8 @@ class Sidecar:
         began_s = time.perf_counter()
         while True:
             try:
-                await self.store.commit(batch)
+                async with self.timeout.bounded(is_full=False):
+                    await self.store.commit(batch)
                 break
             except StorageUnavailable as error:
                 self.unavailable += 1

@@ -17,14 +17,15 @@ See docs/decisions/0014-a-row-commits-a-batch.md.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.link import LIMIT_S, Link, Row
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
 from storage.clickhouse.writes.group import EPOCH_SHIFT, NO_SPAN, Base, Group, HandedIn, Span, Turn, group_of
 from storage.clickhouse.writes.inbox import Hand
+from storage.clickhouse.writes.turns import Turns
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
 from storage.record import Position
 
@@ -102,53 +103,6 @@ class _Doubt(NamedTuple):
     instance: str
     base: int
     """The newest attempt of its sidecar before."""
-
-
-class Turns(Protocol):
-    """Who may commit: `Epochs` on one server, `Terms` in a cluster."""
-
-    @property
-    def own(self) -> int:
-        """The number of the newest turn that this writer began; rising over all writers. 0 before the first."""
-
-    @property
-    def has_others(self) -> bool:
-        """Whether others may want to write."""
-
-    @property
-    def has_inbox(self) -> bool:
-        """Whether batches can be handed in to whoever has the next turn."""
-
-    async def begin(self, hand: Hand | None = None) -> bool:
-        """Begin a turn, behind which nothing of an older one is committed; what was is settled.
-
-        Args:
-            hand: A batch that may be handed in meanwhile.
-
-        Returns:
-            False where somebody has committed that batch, and no turn was begun.
-        """
-
-    async def handed_in(self, but: str) -> Sequence[HandedIn]:
-        """Read batches that others have handed in, once a turn.
-
-        Args:
-            but: The own sidecar.
-        """
-
-    async def is_newest(self) -> bool:
-        """Whether no other turn has begun since the own one."""
-
-    async def give_up(self) -> None:
-        """Let others begin a turn at once."""
-
-    async def seal(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows into the journal, all or none, unless another turn has begun.
-
-        Args:
-            insert: The beginning of the statement, with the names of columns in parentheses.
-            rows: Their values.
-        """
 
 
 class Journal:
@@ -238,8 +192,11 @@ class Journal:
         doubt = self._doubt
         if doubt is None:
             return None
-        await self._void(doubt.instance)
-        rows = await self._link.fetch(_SINCE, (doubt.base, doubt.instance), limit_s=LIMIT_S)
+        # Where it is there already, nobody needs a turn to know.
+        rows = await self._since(doubt)
+        if not rows:
+            await self._void(doubt.instance)
+            rows = await self._since(doubt)
         self._doubt = None
         return rows[0][0] if rows else None
 
@@ -348,6 +305,9 @@ class Journal:
         finally:
             # What was taken may be what it makes void.
             self._known.pop(instance, None)
+
+    async def _since(self, doubt: _Doubt) -> list[Row]:
+        return await self._link.fetch(_SINCE, (doubt.base, doubt.instance), limit_s=LIMIT_S)
 
     async def _has_turn(self) -> bool:
         if self._is_current and self._epochs.has_others:

@@ -118,8 +118,11 @@ async def test_an_answer_that_was_lost(link: Link, wayward: WaywardLink) -> None
     with pytest.raises(StorageUnavailable):
         await journal.commit(work(link, "y", offset=3))
     wayward.is_lossy = False
+    tables = "SELECT count() FROM system.tables WHERE database = currentDatabase()"
+    before = await link.fetch(tables, limit_s=30)
     assert await journal.settle() == 2
     assert await journal.settle() is None
+    assert await link.fetch(tables, limit_s=30) == before, "it took no turn to find out"
     assert await journal.positions("a") == {SOURCE: Position(offset=3)}
     assert (await journal.commit(work(link, "z"))).first_seq == 3
     assert await seen(link) == ["x", "y", "z"]
