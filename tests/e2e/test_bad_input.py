@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.load import Load, await_more
-from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import scripted
 from tests.support.wide import wide
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.programs import find
-from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.sidelog import ROOT, Sidelog, eventually
 
 _GUIDE = ROOT / "docs/guides/behind-a-proxy.md"
 _AROUND = """

@@ -25,7 +25,8 @@ import typer
 
 from proxy.cli import app
 from tests.proxy.cli.test_help import walk
-from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.wide import wide
 
 NOT_EXECUTED: Final = {

@@ -9,7 +9,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.sidelog import Sidelog, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import Sidelog
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:

@@ -15,7 +15,8 @@ import pytest
 
 from tests.e2e.test_reload import reload
 from tests.support import clickhouse, postgres
-from tests.support.sidelog import Sidelog, await_pids, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.wide import wide
 
 

@@ -15,7 +15,8 @@ import psutil
 import pytest
 from aiohttp import web
 
-from tests.support.sidelog import Sidelog, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
 LARGE_BYTES = 200 << 20

@@ -24,8 +24,8 @@ from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORM
 from tests.proxy.worker.vectors.published import published
 from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS
 from tests.support.plane import running_plane, settings_for
+from tests.support.ports import free_port
 from tests.support.recording import Recording
-from tests.support.sidelog import free_port
 from tests.support.upstream import scripted
 
 PATIENCE_S: Final = 0.6

@@ -12,7 +12,7 @@ import pytest
 
 from tests.realworld.programs import SERVERS, python_program, serving
 from tests.realworld.proxied import proxied
-from tests.support.sidelog import free_port
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 

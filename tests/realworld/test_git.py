@@ -10,7 +10,7 @@ import pytest
 
 from tests.realworld.programs import SERVERS, run, serving, system_program
 from tests.realworld.proxied import proxied
-from tests.support.sidelog import free_port
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 

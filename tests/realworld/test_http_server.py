@@ -12,7 +12,8 @@ import pytest
 
 from tests.realworld.programs import SERVERS, serving
 from tests.realworld.proxied import proxied
-from tests.support.sidelog import Sidelog, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import Sidelog, eventually
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 

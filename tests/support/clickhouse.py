@@ -13,7 +13,6 @@ import contextlib
 import functools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -29,6 +28,7 @@ from uuid import uuid4
 import pytest
 
 from storage.clickhouse.address import Address
+from tests.support.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 ENGINES: Final = ("debian", "chdb")
@@ -85,13 +85,13 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.port = self.port or free_port()
         if self.engine == "chdb":
             self.process = self._run([*self._command, str(self.directory / "data"), str(self.port)])
             assert self.process.stdout is not None
             self.port = int(self.process.stdout.readline() or b"0")
             assert self.port, "the front of chdb ended while it was started"
             return
-        self.port = self.port or free_port()
         (self.directory / "config.xml").write_text(
             _CONFIG.format(port=self.port, directory=self.directory, settings=self._settings)
         )
@@ -234,10 +234,3 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -21,7 +21,8 @@ from typing import Final
 from urllib.error import HTTPError
 from uuid import uuid4
 
-from tests.support.clickhouse import Server, ask, free_port, in_memory, missing
+from tests.support.clickhouse import Server, ask, in_memory, missing
+from tests.support.ports import free_port
 
 CLUSTER: Final = "both"
 _PORTS: Final = "SIDELOG_TEST_CLICKHOUSE_CLUSTER"

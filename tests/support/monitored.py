@@ -16,8 +16,9 @@ from aiohttp import ClientSession
 
 from proxy.demo import traffic
 from tests.support.certificate import self_signed
+from tests.support.ports import free_port
 from tests.support.providers.upstream import application
-from tests.support.sidelog import Sidelog, eventually, free_port
+from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
 CONFIG: Final = """

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.programs import find
-from tests.support.sidelog import free_port
 
 
 class Prometheus:

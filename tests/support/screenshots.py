@@ -20,7 +20,8 @@ from aiohttp import ClientSession
 
 from proxy.process.data_dir import TOKEN_FILE
 from tests.support.browser import Browser, Page, start_chromium
-from tests.support.sidelog import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.sidelog import ROOT
 
 TRAFFIC_S: Final = 300.0
 """Enough for a curve, and for one of everything the demo does."""

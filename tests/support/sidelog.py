@@ -17,28 +17,17 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from proxy.process.data_dir import read_state
+from tests.support.ports import free_port
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-_given: Final[set[int]] = set()
 _ENVIRON: Final = {
     "SIDELOG_RING__BYTES": str(8 << 20),
     # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07 of 1.3 s of CPU.
     "SSL_CERT_FILE": os.devnull,
 }
-
-
-def free_port() -> int:
-    """Find a TCP port that nothing listens on now, another one each time: the system may give the last one again."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 def eventually(probe: Callable[[], Value | None], timeout_s: float = 60.0) -> Value:

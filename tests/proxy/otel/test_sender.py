@@ -15,7 +15,7 @@ from proxy.process.tls import server_context
 from proxy.settings.otel_model import OtelSettings
 from tests.support.certificate import self_signed
 from tests.support.otlp import Receiver
-from tests.support.sidelog import free_port
+from tests.support.ports import free_port
 from tests.support.upstream import running
 
 
