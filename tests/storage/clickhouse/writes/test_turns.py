@@ -1,4 +1,4 @@
-"""What a journal asks of turns, as one server has them; those of a cluster are in `cluster/test_terms.py`."""
+"""What a journal asks of turns, as one server has them; those of a cluster are tested over replicas."""
 
 from storage.clickhouse.link import Link
 from storage.clickhouse.writes.epochs import Epochs
