@@ -76,16 +76,22 @@ class Server:
         """Start the server and wait until it answers."""
         options = [f"--{name}={value}" for name, value in self._options.items()]
         command = [str(self._binaries / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options]
-        # A session of its own: in an orphaned process group the kernel lets stopped processes go on.
-        self.process = subprocess.Popen(
-            self._as_user(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        self.process = self._serve(command)
         deadline = time.monotonic() + _START_S
         status = self.data / "postmaster.pid"
         while not (status.exists() and b"ready" in status.read_bytes()):
-            assert self.process.poll() is None, "postgres ended while it was started"
             assert time.monotonic() < deadline, f"postgres was not ready within {_START_S} s"
+            if self.process.poll() is not None:
+                # After a kill its memory is in use until the last of its processes is gone.
+                time.sleep(0.2)
+                self.process = self._serve(command)
             time.sleep(0.01)
+
+    def _serve(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        # A session of its own: in an orphaned process group the kernel lets stopped processes go on.
+        return subprocess.Popen(
+            self._as_user(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
 
     def pids(self) -> list[int]:
         """List the server's processes, its parent first."""

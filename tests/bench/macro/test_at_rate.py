@@ -79,7 +79,7 @@ def test_waiting_for_a_connection_counts() -> None:
     with server(answer) as address:
         load = loaded(address, 20, 1)
     assert sum(latency >= 50_000 for latency in load.latencies_us) >= 20
-    assert load.latencies_us[0] > load.latencies_us[-1]
+    assert load.latencies_us[0] >= 100_000
 
 
 def test_answers_that_are_none_and_connections_that_end_are_errors() -> None:
