@@ -15,11 +15,12 @@ from typing import Any, Final
 from bench.macro.machine import machine
 from bench.macro.measure import tree
 from bench.macro.peers import Peer, started
-from bench.macro.place import Place, free_port
+from bench.macro.place import Place
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery
 from tests.support.clickhouse import Server as ClickhouseServer
 from tests.support.clickhouse import own_server as own_clickhouse
+from tests.support.ports import free_port
 from tests.support.postgres import Server, own_server
 from tests.support.sidelog import Sidelog
 

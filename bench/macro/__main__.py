@@ -19,11 +19,12 @@ import msgspec
 from bench.macro import measure
 from bench.macro.machine import machine, versions
 from bench.macro.peers import SIDELOG_ENGINES, SYSTEMS, Peer
-from bench.macro.place import HERE, PeerUnavailable, free_port, program
+from bench.macro.place import HERE, PeerUnavailable, program
 from bench.macro.plan import PARTS, Session
 from bench.macro.report import Result, markdown
 from bench.macro.run import Bench
 from bench.macro.scenarios import SCENARIOS
+from tests.support.ports import free_port
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,9 +21,10 @@ import msgspec
 from bench.macro import measure
 from bench.macro.machine import machine
 from bench.macro.peers import Peer, started
-from bench.macro.place import PeerUnavailable, Place, free_port, program
+from bench.macro.place import PeerUnavailable, Place, program
 from bench.macro.scenarios import chosen
 from bench.macro.tables import table
+from tests.support.ports import free_port
 
 ESTABLISHED = "01"
 POLL_S = 0.1

@@ -22,9 +22,10 @@ import msgspec
 from bench.macro import measure
 from bench.macro.machine import machine
 from bench.macro.peers import Peer, started
-from bench.macro.place import HERE, Place, free_port
+from bench.macro.place import HERE, Place
 from bench.macro.run import CONNECTIONS, Bench, measured
 from bench.macro.scenarios import SCENARIOS, Scenario, chosen
+from tests.support.ports import free_port
 
 ROLES: Final = ("worker", "collector")
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.macro.commands import LOGS_TO_FILE, peer_command, sidelog_command
-from bench.macro.place import BUILT, PeerUnavailable, Place, free_port, make_certificate
+from bench.macro.place import BUILT, PeerUnavailable, Place, make_certificate
+from tests.support.ports import free_port
 
 TIMEOUT_START_S: Final = 15.0
 TIMEOUT_STOP_S: Final = 20.0

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +54,6 @@ class Place:
     def access_log(self) -> Path:
         """Where a peer that logs to a file does."""
         return self.directory / "access.log"
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def program(name: str) -> str:

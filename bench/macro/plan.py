@@ -10,9 +10,10 @@ from typing import Final
 
 from bench.macro.load import LoadFailed
 from bench.macro.peers import Peer, last_words, started
-from bench.macro.place import BUILT, HERE, PeerUnavailable, Place, free_port
+from bench.macro.place import BUILT, HERE, PeerUnavailable, Place
 from bench.macro.run import CONNECTIONS, STREAMS, Bench, Run, measured, measured_at_rate, measured_streams
 from bench.macro.scenarios import SCENARIOS, chosen
+from tests.support.ports import free_port
 
 LATENCY: Final = "latency"
 RATE: Final = "rate"

@@ -20,10 +20,11 @@ from bench.macro.ledger import wait_indexed
 from bench.macro.load import LoadFailed, LoadResult, run, run_at_rate
 from bench.macro.machine import machine, sidelog_build
 from bench.macro.peers import Peer, started
-from bench.macro.place import HERE, PeerUnavailable, Place, free_port
+from bench.macro.place import HERE, PeerUnavailable, Place
 from bench.macro.run import CONNECTIONS, Run, observed
 from bench.macro.scenarios import REQUESTS, SCENARIOS, Scenario, chosen
 from bench.macro.tables import table
+from tests.support.ports import free_port
 
 
 class Saturation(msgspec.Struct, kw_only=True, frozen=True):

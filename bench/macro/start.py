@@ -20,9 +20,10 @@ from bench.macro import ledger, measure
 from bench.macro.load import LoadFailed, run
 from bench.macro.machine import machine, sidelog_build
 from bench.macro.peers import started
-from bench.macro.place import HERE, PeerUnavailable, Place, free_port
+from bench.macro.place import HERE, PeerUnavailable, Place
 from bench.macro.scenarios import chosen
 from bench.macro.tables import table
+from tests.support.ports import free_port
 
 ROLES = ("supervisor", "worker", "collector")
 

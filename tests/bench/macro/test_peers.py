@@ -9,8 +9,9 @@ import pytest
 
 from bench.macro.commands import PEERS
 from bench.macro.peers import Peer, started
-from bench.macro.place import PeerUnavailable, Place, free_port, make_certificate, program
+from bench.macro.place import PeerUnavailable, Place, make_certificate, program
 from bench.macro.scenarios import HUGE_BYTES, JSON_BYTES, LARGE_BYTES
+from tests.support.ports import free_port
 
 SYSTEMS = ["haproxy", *(name for name in PEERS if name not in ("upstream", "aiohttp"))]
 
