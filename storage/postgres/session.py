@@ -29,6 +29,7 @@ from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
 from storage.record import Payload, Record
 from storage.relational.blocks.read import unpacked, unpacked_at
+from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
@@ -128,6 +129,7 @@ class PostgresSession:
         self.known_counts = known_counts
         self.budget = budget
         self._names = names
+        self.recent_blocks = RecentBlocks()
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.query import Order
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Pace, Range, slices
 
 FIRST_SLICE_MS: Final = 1000
 MAX_MS: Final = (1 << 48) - 1
@@ -43,5 +43,5 @@ def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int = 
     if least > most:
         return
     bounded = Range(max(whole_ms.first, least >> _MS_SHIFT), min(whole_ms.last, most >> _MS_SHIFT))
-    for part in slices(bounded, order, first_ms):
+    for part in slices(bounded, order, Pace(first_ms)):
         yield Range(max(part.first << _MS_SHIFT, least), min((part.last + 1 << _MS_SHIFT) - 1, most))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from storage.query import Filter, Order
 from storage.record import Payload, Record
+from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
@@ -213,6 +214,11 @@ class Session(Protocol):
 
 class BlockSession(Session, Protocol):
     """A session of a store that keeps payloads in blocks."""
+
+    @property
+    def recent_blocks(self) -> RecentBlocks:
+        """What this read has inflated."""
+        ...
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""

@@ -16,6 +16,8 @@ from storage.query import Order
 
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
+MAX_JOINED: Final = 2_500
+"""Rows of ranges that share a slice: of more than a page has room for, less is looked into for nothing."""
 SLICE_S: Final = 0.25
 """What a slice should take, for the next one to be as wide."""
 _MOST_WIDER: Final = 8
@@ -69,58 +71,63 @@ class Window(Range):
     told: tuple[Range, ...]
 
 
-def slices(
-    whole: Range,
-    order: Order,
-    first_rows: int | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    *,
-    patience: float = 1.0,
-) -> Iterator[Range]:
-    """Cut a range, in order, into slices; the time between two is how long the first of them took.
+class Pace:
+    """How wide the slices of a walk are: each as wide as how long the one before took makes it."""
 
-    Args:
-        whole: What to cut.
-        order: Which end comes first.
-        first_rows: Width of the first slice, and the least there is; `FIRST_SLICE` unless given.
-        clock: Monotonic seconds.
-        patience: How many times as long as usual a slice may take: more where each costs much, however wide it is.
-    """
-    return joint_slices([whole], order, first_rows, clock, patience=patience)
+    def __init__(
+        self, least: int | None = None, clock: Callable[[], float] = time.monotonic, *, patience: float = 1.0
+    ) -> None:
+        """Begin.
+
+        Args:
+            least: Width of the first slice, and the least there is; `FIRST_SLICE` unless given.
+            clock: Monotonic seconds.
+            patience: How many times as long as usual a slice may take: more where each costs much, however wide it is.
+        """
+        self._least = self.width = FIRST_SLICE if least is None else least
+        self._clock = clock
+        self._slice_s = SLICE_S * patience
+        self._began_s = 0.0
+
+    def start(self) -> None:
+        """A slice begins."""
+        self._began_s = self._clock()
+
+    def finish(self, *, may_widen: bool) -> None:
+        """The slice is done with; the next one is wider only if it may be."""
+        took_s = self._clock() - self._began_s
+        wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
+        if wider < 1 or may_widen:
+            self.width = max(self._least, int(self.width * max(wider, 1 / _MOST_NARROWER)))
 
 
-def windows(whole: Range, told: Sequence[Range], order: Order, first_rows: int | None = None) -> Iterator[Window]:
+def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
+    """Cut a range, in order, into slices; the time between two is how long the first of them took."""
+    return joint_slices([whole], order, pace)
+
+
+def windows(whole: Range, told: Sequence[Range], order: Order, pace: Pace) -> Iterator[Window]:
     """Cut a range as `slices` does, each slice with what is in it of some ranges, which rise."""
-    for part in slices(whole, order, first_rows):
+    for part in slices(whole, order, pace):
         first = bisect_left(told, part.first, key=attrgetter("last"))
         last = bisect_right(told, part.last, key=attrgetter("first"))
         within = (Range(max(rows.first, part.first), min(rows.last, part.last)) for rows in told[first:last])
         yield Window(part.first, part.last, tuple(within))
 
 
-def joint_slices(
-    ranges: Sequence[Range],
-    order: Order,
-    first_rows: int | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    *,
-    joins: bool = True,
-    patience: float = 1.0,
-) -> Iterator[Range]:
+def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bool = True) -> Iterator[Range]:
     """Cut ranges, which come in the order of the walk, into slices, each of one range or of some that are not cut.
 
     Without `joins` each is of one range.
     """
-    least = FIRST_SLICE if first_rows is None else first_rows
-    slice_s = SLICE_S * patience
-    rest, width = [whole for whole in reversed(ranges) if not whole.is_empty], least
+    rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
-        began = clock()
-        part = _next(rest, width, order, joins=joins)
+        pace.start()
+        part = _next(rest, pace.width, order, joins=joins)
+        # Whether it had the whole width: a narrow one is quick for being narrow.
+        may_widen = joins or part.size == pace.width
         yield part
-        wider = slice_s / max(clock() - began, slice_s / _MOST_WIDER)
-        if wider < 1 or joins or part.size == width:
-            width = max(least, int(width * max(wider, 1 / _MOST_NARROWER)))
+        pace.finish(may_widen=may_widen)
 
 
 def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
@@ -130,7 +137,7 @@ def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
         rest.append(left)
     if not joins or not left.is_empty:
         return part
-    parts, room = [part], min(width, FIRST_SLICE) - part.size
+    parts, room = [part], min(width, MAX_JOINED) - part.size
     while rest and rest[-1].size <= room:
         parts.append(rest.pop())
         room -= parts[-1].size

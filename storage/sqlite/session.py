@@ -10,6 +10,7 @@ from typing import Final, Self, TypeVar
 from storage.query import Filter, Order
 from storage.record import Payload, Record
 from storage.relational.blocks.read import unpacked
+from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
@@ -121,6 +122,7 @@ class SqliteSession:
         self.known_counts = known_counts
         self._names = names
         self.budget = budget
+        self.recent_blocks = RecentBlocks()
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:

@@ -8,7 +8,7 @@ Invariant: a place (block, offset, length) is one msgpack array; block 0 is "not
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -172,10 +172,10 @@ def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytear
 
 
 class Unpacker:
-    """Reads payloads out of compressed blocks, inflating each block once."""
+    """Reads payloads out of the contents of blocks."""
 
-    def __init__(self, blocks: Iterable[tuple[int, bytes]]) -> None:
-        self._blocks = {number: inflate(frame) for number, frame in blocks}
+    def __init__(self, blocks: Mapping[int, bytes]) -> None:
+        self._blocks = blocks
         self._heads = msgspec.msgpack.Decoder(Heads)
         self._bodies = msgspec.msgpack.Decoder(Bodies)
 

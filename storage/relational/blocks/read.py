@@ -1,6 +1,8 @@
 """Payloads of rows that say in which blocks theirs are."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 
 from storage.record import Payload
 from storage.relational.blocks.payloads import NOWHERE, Unpacker
@@ -17,10 +19,19 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
 async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]:
     """Do the same where their places are known (`BlockSession.places`)."""
     state = await session.state()
-    unpacker = Unpacker(await session.blocks(sorted({block for row in places for block in (row[1], row[4]) if block})))
+    unpacker = Unpacker(await _contents(session, {block for row in places for block in (row[1], row[4]) if block}))
     found = {}
     for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
         heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
         has_bodies = bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
         found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
     return {seq: payload for seq, payload in found.items() if payload is not None}
+
+
+async def _contents(session: BlockSession, numbers: AbstractSet[int]) -> dict[int, bytes]:
+    recent = session.recent_blocks
+    lacking = recent.lacking(numbers)
+    if not lacking:
+        return recent.inflated(numbers, ())
+    frames = await session.blocks(lacking)
+    return await session.aside(partial(recent.inflated, numbers, frames))

@@ -30,7 +30,7 @@ from storage.query import Filter
 from storage.record import Record, Stream
 from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Pace, Range, slices
 from storage.relational.sql import MAX_INT, Where
 from storage.relational.usage import token_sum
 
@@ -66,7 +66,7 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
     rows = await session.rows_by_seq(filter)
     if rows is None:
         return walk.page(complete=True)
-    for part in slices(whole, "desc", rows.first_rows):
+    for part in slices(whole, "desc", Pace(rows.first_rows)):
         rest = part
         while not rest.is_empty:
             where = await rows.within(rest)

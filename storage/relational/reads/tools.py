@@ -15,7 +15,7 @@ from storage.query import Scope
 from storage.record import ToolCall
 from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Parameters, Rows, Session
-from storage.relational.slices import FIRST_SLICE, Range, slices
+from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
 from storage.relational.tools.rows import (
     COLUMNS,
@@ -95,7 +95,7 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     within = f"{where.text} AND id BETWEEN {mark(number)} AND {mark(number + 1)}"
     whole = Range(1, 0) if least is None else Range(least, most)
     first_ids = max(FIRST_SLICE, session.dialect.scan_rows) * session.dialect.call_ids
-    for part in slices(whole, "desc", first_ids):
+    for part in slices(whole, "desc", Pace(first_ids)):
         latency_us = session.dialect.floating.format("CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END")
         sql = f"{_STATS.format(latency_us=latency_us)} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))

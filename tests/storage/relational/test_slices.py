@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.query import Order
 from storage.relational import slices as module
-from storage.relational.slices import Range, Spread, joint_slices, slices, windows
+from storage.relational.slices import Pace, Range, Spread, joint_slices, slices, windows
 
 FIRST = module.FIRST_SLICE
 
@@ -17,7 +17,7 @@ def widths(seconds: list[float], whole: Range) -> list[int]:
     """Walk a range with slices that take so long, and answer how wide each was."""
     # The clock is read before and after each slice.
     times = iter(list(chain.from_iterable((0.0, took_s) for took_s in seconds)) + [0.0] * 1000)
-    return [part.last - part.first + 1 for part in slices(whole, "asc", clock=lambda: next(times))]
+    return [part.last - part.first + 1 for part in slices(whole, "asc", Pace(clock=lambda: next(times)))]
 
 
 def test_quick_slices_widen_and_slow_ones_narrow() -> None:
@@ -29,7 +29,7 @@ def test_quick_slices_widen_and_slow_ones_narrow() -> None:
 def test_a_patient_walk_widens_longer() -> None:
     """Where every slice costs much, one is slow that took so many times as long."""
     times = iter([0.0, 0.05, 0.05, 0.65, 0.65, 3.15, *[3.15] * 1000])
-    found = slices(Range(1, 100 * FIRST), "asc", clock=lambda: next(times), patience=5.0)
+    found = slices(Range(1, 100 * FIRST), "asc", Pace(clock=lambda: next(times), patience=5.0))
     assert [part.size // FIRST for part in found][:4] == [1, 8, 16, 8]
 
 
@@ -47,7 +47,7 @@ def test_slices_are_the_range(first: int, length: int, order: Order, took_s: flo
         now_s[0] += took_s
         return now_s[0]
 
-    parts = list(slices(whole, order, clock=clock))
+    parts = list(slices(whole, order, Pace(clock=clock)))
     if order == "desc":
         parts.reverse()
     assert sum(part.last - part.first + 1 for part in parts) == length
@@ -82,7 +82,7 @@ def test_slices_of_ranges_are_their_rows(
         return now_s[0]
 
     found: list[Range] = []
-    for part in joint_slices(ranges if order == "asc" else ranges[::-1], order, first_rows, clock):
+    for part in joint_slices(ranges if order == "asc" else ranges[::-1], order, Pace(first_rows, clock)):
         parts = parts_of(part)
         assert (part.first, part.last) == (parts[0].first, parts[-1].last)
         walked = parts if order == "asc" else parts[::-1]
@@ -96,22 +96,29 @@ def test_slices_of_ranges_are_their_rows(
 
 
 def test_short_ranges_share_a_slice_within_bounds() -> None:
-    """As many as the width has room for, more after a quick one, and never more than a first slice of rows."""
+    """As many as the width has room for, more after a quick one, and never more than some."""
     ranges = [Range(number * 1000, number * 1000 + 99) for number in range(2000)]
-    sizes = [sum(each.size for each in parts_of(part)) for part in joint_slices(ranges, "asc", 1000, lambda: 0.0)]
-    assert sizes[:3] == [1000, 8000, FIRST]
-    assert max(sizes) == FIRST
+    sizes = [sum(each.size for each in parts_of(part)) for part in joint_slices(ranges, "asc", Pace(1000, lambda: 0.0))]
+    assert sizes[:2] == [1000, module.MAX_JOINED]
+    assert max(sizes) == module.MAX_JOINED
+
+
+def test_walks_at_one_pace_go_on_as_wide() -> None:
+    """Who walks some ranges after others begins where those before have come to."""
+    pace = Pace(16, lambda: 0.0)
+    assert [part.size for part in slices(Range(1, 2000), "desc", pace)] == [16, 128, 1024, 832]
+    assert next(slices(Range(1, 100_000), "desc", pace)).size == 65_536
 
 
 def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
     """They begin narrow, and widen only by slices that were as wide as could be."""
     ranges = [Range(number * 1000, number * 1000 + 124) for number in range(20)]
-    found = list(joint_slices([*ranges, Range(50_000, 70_000)], "asc", 16, lambda: 0.0, joins=False))
+    found = list(joint_slices([*ranges, Range(50_000, 70_000)], "asc", Pace(16, lambda: 0.0), joins=False))
     assert found[:2] == [Range(0, 15), Range(16, 124)]
     assert found[2:21] == ranges[1:]
     assert found[21:23] == [Range(50_000, 50_127), Range(50_128, 51_151)]
     dear = iter(range(1000))
-    assert [part.size for part in joint_slices(ranges[:2], "asc", 100, lambda: next(dear), joins=False)] == [
+    assert [part.size for part in joint_slices(ranges[:2], "asc", Pace(100, lambda: next(dear)), joins=False)] == [
         100,
         25,
     ] * 2
@@ -131,7 +138,7 @@ def test_windows_tell_which_of_their_rows_are_in_ranges(
         told.append(Range(start, start + length - 1))
         start += length + gap
     whole = Range(first, first + 5000)
-    found = list(windows(whole, told, order, 100))
+    found = list(windows(whole, told, order, Pace(100)))
     assert {row for part in found for row in range(part.first, part.last + 1)} == set(range(first, first + 5001))
     assert sum(part.size for part in found) == whole.size
     rows = [row for part in found for each in part.told for row in range(each.first, each.last + 1)]

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar, cast
 
 import re2
 
-from storage.relational.blocks.payloads import inflate
 from storage.relational.blocks.searched import body_texts, head_texts, read_bodies, read_heads
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
@@ -56,15 +55,13 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
-    blocks: dict[int, bytes] = {}
+    recent = session.recent_blocks
     for groups in _portions(rows):
         if session.budget.ends_next:
             return None
         numbers = {block for group in groups for block in _blocks_of(group[0]) if block}
-        # Neighbours share blocks.
-        blocks = {number: block for number, block in blocks.items() if number in numbers}
-        frames = await session.blocks(sorted(numbers - blocks.keys()))
-        found += await session.aside(partial(_look, groups, blocks, frames, errors, clues))
+        inflated = partial(recent.inflated, numbers, await session.blocks(recent.lacking(numbers)))
+        found += await session.aside(partial(_look, groups, inflated, errors, clues))
     if key == "seq":
         return found
     keys = {row[_SEQ]: row[-1] for row in rows}
@@ -91,13 +88,12 @@ def _portions(rows: Rows) -> Iterator[list[Rows]]:
 
 def _look(
     groups: Iterable[Rows],
-    blocks: dict[int, bytes],
-    frames: Iterable[tuple[int, bytes]],
+    inflated: Callable[[], Mapping[int, bytes]],
     errors: Mapping[Any, str | None],
     clues: Sequence[Clue],
 ) -> list[int]:
-    """Find which of some rows can have a word of each clue; blocks that are inflated here are added to the others."""
-    blocks.update((number, inflate(frame)) for number, frame in frames)
+    """Find which of some rows can have a word of each clue."""
+    blocks = inflated()
     found: list[int] = []
     for group in groups:
         texts = _Texts(group, blocks, errors)

@@ -9,16 +9,19 @@ Invariant: every row that fulfils the filter is in a slice; slices come in the o
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, takewhile
 from typing import Final, Self
 
 from storage.query import Order
 from storage.relational.reads.text_index.tables import Cell, Segment, part_key, read_cells, read_parts, read_segments
 from storage.relational.session import Selection, Session
-from storage.relational.slices import Range, joint_slices, slices, windows
+from storage.relational.slices import Pace, Range, joint_slices, slices, windows
 from storage.search.index.needs import All, cells_of, terms_of
 from storage.search.index.segment import cells_with, has, part_of
 
 _SEGMENTS_AT_ONCE: Final = 32
+_CELLS_AT_ONCE: Final = 256
+"""Those that no segment has taken in yet, a millisecond."""
 
 Holder = Segment | Cell
 """What covers some rows."""
@@ -41,10 +44,10 @@ class Slices:
         self._has_windows = bool(wide)
         self._terms = sorted(terms_of(self._need)) if session.dialect.has_text_index else []
         self._order: Order = order
-        self._first_rows = rows.first_rows or session.dialect.scan_rows or None
+        self._pace = Pace(rows.first_rows or session.dialect.scan_rows or None, patience=session.dialect.patience)
         self._slices: Iterator[Range] = iter(())
         if not self._terms:
-            self._slices = slices(whole, order, self._first_rows, patience=session.dialect.patience)
+            self._slices = slices(whole, order, self._pace)
         self._rest = whole
         self._holders: list[Holder] | None = None
 
@@ -59,16 +62,17 @@ class Slices:
                 raise StopAsyncIteration
             here, ranges = await self._next_ranges()
             if self._has_windows:
-                self._slices = windows(here, ranges, self._order, self._first_rows)
+                self._slices = windows(here, ranges, self._order, self._pace)
             else:
                 joins, ordered = self._session.dialect.has_arrays, ranges if self._order == "asc" else ranges[::-1]
-                self._slices = joint_slices(ordered, self._order, self._first_rows, joins=joins)
+                self._slices = joint_slices(ordered, self._order, self._pace, joins=joins)
 
     async def _next_ranges(self) -> tuple[Range, list[Range]]:
         """Find the next part of the rest, and what in it can match: rising."""
         if self._holders is None:
             self._holders = await self._all_holders()
-        some, self._holders = self._holders[:_SEGMENTS_AT_ONCE], self._holders[_SEGMENTS_AT_ONCE:]
+        count = _how_many(self._holders)
+        some, self._holders = self._holders[:count], self._holders[count:]
         here, self._rest = self._cut_rest(some)
         found = await self._masks([holder for holder in some if isinstance(holder, Segment)])
         covered: list[Range] = []
@@ -113,6 +117,13 @@ class Slices:
 
         await self._session.aside(look)
         return found
+
+
+def _how_many(holders: Sequence[Holder]) -> int:
+    """Find how many are asked together."""
+    each = _CELLS_AT_ONCE // _SEGMENTS_AT_ONCE
+    asked = accumulate(each if isinstance(holder, Segment) else 1 for holder in holders)
+    return sum(1 for _ in takewhile(lambda total: total <= _CELLS_AT_ONCE, asked))
 
 
 def _told(segment: Segment, need: All, found: dict[int, int]) -> list[Range]:

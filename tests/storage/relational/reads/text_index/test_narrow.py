@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.record import Body, Payload
-from storage.relational.blocks.payloads import NOWHERE, Packer
+from storage.relational.blocks.payloads import NOWHERE, Packer, inflate
 from storage.relational.reads.text_index.narrow import _can_have, _look
 from storage.search.clues import Clue
 from storage.search.phrase import Phrase
@@ -71,11 +71,11 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
         texts = [path, ERRORS[error] or "", *([head, "HTTP/1.1 200"] if has_payload else [])]
         alone.append([text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]])
     packer.finish()
-    frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
+    blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
     clues: list[Clue] = [tuple(words) for words in wanted]
     for step in (1, 2):
         groups = [list(group) for _, group in groupby(rows[::step], itemgetter(4, 7))]
-        assert _look(groups, {}, frames, ERRORS, clues) == [
+        assert _look(groups, lambda: blocks, ERRORS, clues) == [
             seq for seq in range(0, len(rows), step) if _can_have(alone[seq], clues)
         ]
 
@@ -89,10 +89,10 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
         head = f"GET /{odd if seq == 13 else 'a'} HTTP/1.1".encode()
         rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE))
     packer.finish()
-    frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
-    assert _look([rows], {}, frames, ERRORS, [(b"z",)]) == [13]
-    assert _look([rows], {}, frames, ERRORS, [(b"z",), (b"get", b"put")]) == [13]
-    assert _look([rows], {}, frames, ERRORS, [(b"zz", b"zzz")]) == []
+    blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
+    assert _look([rows], lambda: blocks, ERRORS, [(b"z",)]) == [13]
+    assert _look([rows], lambda: blocks, ERRORS, [(b"z",), (b"get", b"put")]) == [13]
+    assert _look([rows], lambda: blocks, ERRORS, [(b"zz", b"zzz")]) == []
 
 
 @given(TEXTS, TEXTS)
