@@ -78,9 +78,14 @@ class EarlyConnection(ABC):
         """Close now: nothing was said to which a reason could be an answer."""
         self._close()
 
-    def close_if_idle(self) -> None:
+    def is_expected(self, since_ns: int) -> bool:
+        """Whether it is new since then: a request is likely to be on its way."""
+        return self.since_ns >= since_ns
+
+    def close_if_idle(self, since_ns: int) -> None:
         """Draining: nothing was asked yet."""
-        self._close()
+        if not self.is_expected(since_ns):
+            self._close()
 
     def abort_for_shutdown(self) -> None:
         self._close()

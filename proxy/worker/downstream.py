@@ -134,10 +134,16 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._engine.unregister(self, self._peer)
         self._transport.abort()
 
-    def close_if_idle(self) -> None:
-        """Draining: close now when nothing is under way; otherwise the running exchange is the last."""
+    def is_expected(self, since_ns: int) -> bool:
+        """Whether a request of it is likely to be on its way: it is new since then, or its head has begun."""
+        is_beginning = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.HEAD)
+        return is_beginning and self._since_ns >= since_ns
+
+    def close_if_idle(self, since_ns: int) -> None:
+        """Draining: close now when nothing is under way or expected; otherwise the next exchange is the last (P29)."""
         self._relay.is_keep_alive = False
-        if self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH):
+        is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH)
+        if is_idle and not self.is_expected(since_ns):
             self._close(linger=False)
 
     def abort_for_shutdown(self) -> None:

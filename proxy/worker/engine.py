@@ -63,8 +63,11 @@ class Connection(Waiting, Protocol):
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines."""
 
-    def close_if_idle(self) -> None:
-        """Close now when nothing is under way; otherwise the running exchange is the last."""
+    def is_expected(self, since_ns: int) -> bool:
+        """Whether a request of it is likely to be on its way: it is new since then, or its head has begun."""
+
+    def close_if_idle(self, since_ns: int) -> None:
+        """Close now when nothing is under way or expected; otherwise the next exchange is the last."""
 
     def abort_for_shutdown(self) -> None:
         """Record what runs as `shutdown`, and close."""
@@ -262,14 +265,15 @@ class Engine:
         connection.check(now_ns)
         self._giving_way.note(connection, now_ns)
 
-    async def drain(self) -> None:
-        """Finish: idle connections close now, a few in a turn of the loop, the others after their exchange.
+    async def drain(self, since_ns: int) -> None:
+        """Finish: idle connections close now, a few in a turn of the loop, the others after their exchange (P29).
 
-        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run.
+        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run. Connections that
+        began since a time keep their place.
         """
         self.is_draining = True
         self.keeps_alive = False
-        await self._look_at(self.connections, _close_if_idle, within_s=0)
+        await self._look_at(self.connections, lambda connection, now_ns: connection.close_if_idle(since_ns), within_s=0)
 
     def abort(self) -> None:
         """End what is left: every exchange is recorded as `shutdown`."""
@@ -300,7 +304,3 @@ def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
 
 def _check(connection: Connection, now_ns: int) -> None:
     connection.check(now_ns)
-
-
-def _close_if_idle(connection: Connection, now_ns: int) -> None:
-    connection.close_if_idle()

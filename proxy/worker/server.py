@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""
+EXPECTED_NS: Final = 1_000_000_000
+"""How long a stop waits for the request of a connection that is new, or has sent half a head (P29)."""
 _LULL_LOOKS: Final = 2
 """How often a retiring process has to find no client in a row."""
 
@@ -208,19 +211,30 @@ class ProtocolPlane(DataPlane):
         self.stop_listening()
         if self._beginning:
             await asyncio.wait(self._beginning)
-        await self.engine.drain()
         try:
             async with asyncio.timeout(self._drain_timeout_s):
-                while self._is_busy():  # noqa: ASYNC110 - an event would cost every request a check
-                    await asyncio.sleep(DRAIN_STEP_S)
+                await self._finish()
         except TimeoutError:
             log.warning("exchanges were cut off at the drain timeout", extra={"count": len(self.engine.in_flight)})
         self.engine.abort()
         if self._tick is not None:
             self._tick.cancel()
 
+    async def _finish(self) -> None:
+        began_ns = time.monotonic_ns()
+        await self.engine.drain(began_ns - EXPECTED_NS)
+        has_waited = False
+        while self._is_busy():  # an event would cost every request a check
+            await asyncio.sleep(DRAIN_STEP_S)
+            if not has_waited and time.monotonic_ns() - began_ns > EXPECTED_NS:
+                await self.engine.drain(time.monotonic_ns())
+                has_waited = True
+
     def _is_busy(self) -> bool:
-        return bool(self.engine.in_flight) or any(c.is_flushing for c in self.engine.connections)
+        since_ns, connections = time.monotonic_ns() - EXPECTED_NS, self.engine.connections
+        if self._beginning or self.engine.in_flight:
+            return True
+        return any(c.is_flushing or c.is_expected(since_ns) for c in connections)
 
 
 class ReferencePlane(DataPlane):

@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from proxy.worker import server
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
@@ -20,12 +23,11 @@ def test_a_connection_that_never_speaks_is_closed_without_a_word(start: Start) -
 def test_the_first_head_shares_the_time_since_accept(start: Start) -> None:
     """Waiting before the first byte does not buy a second deadline."""
     plane = start(Script(), timeout_headers_s=3.0, timeout_keep_alive_s=60)
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
     with plane.connect() as client:
         accepted_ns = eventually(lambda: waiting_since_ns(plane))
         time.sleep(0.1)
         client.send(b"GET / HT")
-        eventually(lambda: plane.run(lambda: [c._reader.buffer for c in connections]) == [b"GET / HT"])
+        eventually(lambda: has_buffered(plane, b"GET / HT"))
         assert waiting_since_ns(plane) == accepted_ns
         assert client.answer().status == 408
     exchange = plane.exchange()
@@ -50,11 +52,48 @@ def test_a_later_head_has_its_time_from_its_first_byte(start: Start) -> None:
     plane.exchanges(2)
 
 
-def test_draining_closes_connections_that_never_spoke(start: Start) -> None:
-    """They are idle."""
+def test_draining_closes_connections_that_never_spoke(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while they have been idle."""
+    monkeypatch.setattr(server, "EXPECTED_NS", 50_000_000)
     plane = start(Script(), drain_timeout_s=60)
     with plane.connect() as client:
         assert plane.call(GET) == b"ok"
+        time.sleep(0.1)
         plane.stop()
         assert client.is_ended()
     plane.exchange()
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:7]])
+def test_a_stop_waits_for_a_first_request(start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """It may be on its way where the connection is new, or half of its head is here: it is answered, as the last."""
+    monkeypatch.setattr(server, "EXPECTED_NS", 60_000_000_000)
+    plane = start(Script(), drain_timeout_s=60)
+    with plane.connect() as client:
+        client.send(sent)
+        eventually(lambda: waiting_since_ns(plane))
+        eventually(lambda: not sent or has_buffered(plane, sent))
+        plane.stop()
+        eventually(lambda: plane.run(lambda: plane.plane.engine.is_draining))  # type: ignore[attr-defined]
+        client.send(GET[len(sent) :])
+        answer = client.answer()
+        assert (answer.status, answer.field("connection")) == (200, "close")
+        assert client.is_ended()
+    assert outcome(plane.exchange()) == Outcome.OK
+
+
+def test_a_stop_waits_for_nothing_where_nothing_comes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New connections that say nothing are closed in the end, without a word."""
+    monkeypatch.setattr(server, "EXPECTED_NS", 300_000_000)
+    plane = start(Script(), drain_timeout_s=60)
+    with plane.connect() as client:
+        eventually(lambda: waiting_since_ns(plane))
+        plane.stop()
+        assert client.is_ended()
+    assert plane.unread == 0
+
+
+def has_buffered(plane: Plane, sent: bytes) -> bool:
+    """Whether its only connection has read so much of a head."""
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    return plane.run(lambda: [c._reader.buffer for c in connections]) == [sent]
