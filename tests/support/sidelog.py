@@ -21,8 +21,7 @@ from tests.support.ports import free_port
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
-
-
+_OPENING_S: Final = 60.0
 _ENVIRON: Final = {
     "SIDELOG_RING__BYTES": str(8 << 20),
     # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07 of 1.3 s of CPU.
@@ -191,10 +190,17 @@ class Sidelog:
         return sorted(found)
 
     def api(self, path: str) -> Any:
-        """GET from the admin port as JSON."""
+        """GET from the admin port as JSON; a store that is being opened is waited for, as the command line does."""
         request = urllib.request.Request(f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=60, context=self._tls) as response:
-            return json.load(response)
+        ends_s = time.monotonic() + _OPENING_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60, context=self._tls) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                if error.headers["Retry-After"] != "1" or time.monotonic() > ends_s:
+                    raise
+            time.sleep(0.1)
 
     def record(self, name: str) -> dict[str, Any]:
         """The detail of one record, by the id its answer carried, once it is stored."""
