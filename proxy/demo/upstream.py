@@ -51,15 +51,15 @@ def application(pace_s: float = DEFAULT_PACE_S, parts: tuple[ModuleType, ...] = 
     return app
 
 
-async def serve(port: int) -> None:
-    """Serve on loopback until SIGTERM or SIGINT; port 0 lets the kernel choose."""
+async def serve(host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; port 0 lets the kernel choose."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(application(), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
         sys.stdout.write(f"{runner.addresses[0][1]}\n")
         sys.stdout.flush()
         await stop.wait()
@@ -70,7 +70,9 @@ async def serve(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m proxy.demo.upstream", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as the first line")
-    asyncio.run(serve(parser.parse_args().port))
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; it asks nobody who they are")
+    options = parser.parse_args()
+    asyncio.run(serve(options.host, options.port))
 
 
 if __name__ == "__main__":

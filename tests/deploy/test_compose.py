@@ -67,10 +67,13 @@ def test_ports_are_those_of_the_settings() -> None:
 
 
 def test_the_sample_is_what_sidelog_forwards_to() -> None:
-    """On the loopback that both share."""
-    port = SERVICES["demo"]["command"][1]
-    assert settings("sidelog").routes[0].upstream == f"http://127.0.0.1:{port}"
-    assert {SERVICES[name]["network_mode"] for name in ("demo", "traffic")} == {"service:sidelog"}
+    """By the names of the services: a container that shares the network of another is cut off when that restarts."""
+    *_, port = SERVICES["demo"]["command"]
+    assert SERVICES["demo"]["command"] == ["--host", "0.0.0.0", "--port", port]
+    found = settings("sidelog")
+    assert found.routes[0].upstream == f"http://demo:{port}"
+    assert f"http://sidelog:{parse_address(found.proxy.listen)[1]}" in SERVICES["traffic"]["command"][0]
+    assert [name for name, service in SERVICES.items() if "network_mode" in service] == []
     compile(SERVICES["traffic"]["command"][0], "traffic", "exec")
 
 
