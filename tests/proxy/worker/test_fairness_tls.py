@@ -166,7 +166,7 @@ def test_a_connection_that_its_loop_has_closed_can_be_drained(start_tls: Callabl
             for connection in found:
                 assert isinstance(connection, Downstream)
                 connection._transport.close()  # as the loop does when the client leaves
-                connection.close_if_idle()
+                connection.close_if_idle(1 << 62)
             return [connection.is_flushing for connection in found]
 
         assert plane.run(drain) == [False]
