@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from proxy.collector.sources import Source
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.stages import stage
+from proxy.enrich.stages import stage, without_frames
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
@@ -125,7 +125,7 @@ class SliceReader:
             captured = CapturedExchange(raw[1], raw[2])
             return await asyncio.to_thread(self._builder.build, captured, source.descriptor)
         except Exception as error:
-            return error
+            return without_frames(error)
 
     def _message(self, descriptor: Descriptor, raw: RingEntry) -> Entry:
         kind, header, sections, _ = raw

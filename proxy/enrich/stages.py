@@ -5,7 +5,10 @@ its place, so that one bad record costs no other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from traceback import format_tb
 from typing import TypeVar
+
+from proxy.enrich.http.bodies import TooLong
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -21,7 +24,7 @@ def stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> Iterator[U 
             try:
                 result = step(item)
             except Exception as error:  # whatever it is, its place is here
-                result = error
+                result = without_frames(error)
         yield result
 
 
@@ -35,5 +38,15 @@ def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[
         try:
             results.append(step(item))
         except Exception as error:  # whatever it is, its place is here
-            results.append(error)
+            results.append(without_frames(error))
     return results
+
+
+def without_frames(error: Exception) -> Exception:
+    """Return an exception that holds none of the frames it went through, and names them in a note.
+
+    They hold the items, and the list it goes into: only a collection of cycles would free them, and those are rare.
+    """
+    if not isinstance(error, TooLong):  # which is no fault
+        error.add_note("".join(format_tb(error.__traceback__)))
+    return error.with_traceback(None)

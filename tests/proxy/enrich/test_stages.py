@@ -1,7 +1,9 @@
 """Records are made in stages, and are what they would be if each were made alone."""
 
+import gc
 import gzip
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -94,3 +96,30 @@ def test_steps_are_taken_as_they_are_asked_for() -> None:
     assert taken == []
     next(steps)
     assert taken == [1]
+
+
+class Item:
+    """Something that can be watched."""
+
+
+@pytest.mark.parametrize("error", [TooLong, ValueError("no such thing")])
+@pytest.mark.parametrize("run", [whole_stage, lambda step, items: list(stage(step, items))])
+def test_a_step_that_fails_holds_nothing(
+    run: Callable[[Callable[[Item], None], list[Item]], list[object]], error: type[Exception] | Exception
+) -> None:
+    """Its item is free when nobody else has it, without a collection of cycles; a fault says where it was."""
+
+    def step(item: Item) -> None:
+        raise error
+
+    item = Item()
+    watched = weakref.ref(item)
+    gc.disable()
+    try:
+        (result,) = run(step, [item])
+        del item
+        assert watched() is None
+    finally:
+        gc.enable()
+    notes = getattr(result, "__notes__", [])
+    assert any("in step" in note for note in notes) == isinstance(error, ValueError)
