@@ -24,12 +24,12 @@ from typing import Final
 import msgspec
 
 from bench.generate import make_payload, make_record
-from storage.backends import open_storage
+from storage.backends import commit_limit_s, open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import Filter
 from storage.record import Batch, Entry, Position, new_id, now_us
-from storage.writer.attempts import CommitTimeout
+from storage.writer.attempts import TIMEOUT_S, CommitTimeout
 
 TEMPLATES: Final = 1000
 RETRY_S: Final = 0.5
@@ -44,14 +44,14 @@ class Sidecar:
 
     number: int
     store: Storage
+    timeout: CommitTimeout
+    """As a collector's."""
     made: int = 0
     stored: int = 0
     lag_s: float = 0.0
     unavailable: int = 0
     commits_s: list[float] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
-    timeout: CommitTimeout = field(default_factory=CommitTimeout)
-    """As a collector's."""
 
     @property
     def instance(self) -> str:
@@ -140,7 +140,7 @@ async def simulate(options: argparse.Namespace) -> dict[str, object]:
 
 async def _opened(url: str, directory: Path, number: int) -> Sidecar:
     store = await open_storage(url, directory, instance=f"sidecar-{number}", holder=f"holder-{number}")
-    sidecar = Sidecar(number, store)
+    sidecar = Sidecar(number, store, CommitTimeout(commit_limit_s(url) or TIMEOUT_S))
     # As a collector does before anything else.
     await store.positions(sidecar.instance)
     return sidecar

@@ -26,6 +26,8 @@ DAMAGED: Final = ".damaged-"
 _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
+_TURNS_S: Final = 75.0
+"""In a crowd a commit waits for turns of others; a server that is silent ends each statement of it much earlier."""
 _KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
 """Schemes of stores that can have API keys for another one."""
 
@@ -222,6 +224,11 @@ def check_keys_url(keys_url: str, url: str) -> None:
 def is_postgres(url: str) -> bool:
     """Whether a URL names a store on Postgres."""
     return url.partition(":")[0] in ("postgresql", "postgres")
+
+
+def commit_limit_s(url: str) -> float | None:
+    """Seconds after which a commit to the store of a URL is given up; None for as long as usual."""
+    return _TURNS_S if url.partition(":")[0] in ("clickhouse", "clickhouses") else None
 
 
 def is_shared(url: str) -> bool:

@@ -31,7 +31,8 @@ from storage.relational.by_id import id_ms
 from storage.relational.writes.doubts import Doubts
 from storage.tools import ended_calls
 
-WRITE_LIMIT_S: Final = 60.0
+WRITE_LIMIT_S: Final = 15.0
+"""Of an insert of records: a commit as a whole may take longer (`storage.backends.commit_limit_s`)."""
 _LOOP_ENTRIES: Final = 100
 """A batch with more is written as columns on a thread."""
 _STORED: Final = (  # noqa: S608 -- identifiers come from here
