@@ -8,6 +8,7 @@ from bench.fleet import Sidecar, simulate
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.record import Batch
+from storage.writer.attempts import CommitTimeout
 from tests.support.memory_store import MemoryStorage
 
 
@@ -37,7 +38,7 @@ async def run(store: Storage) -> dict[str, object]:
     """Simulate over one store."""
 
     async def opened(url: str, directory: Path, number: int) -> Sidecar:
-        return Sidecar(number, store)
+        return Sidecar(number, store, CommitTimeout())
 
     patched, fleet._opened = fleet._opened, opened
     try:
