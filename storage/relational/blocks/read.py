@@ -19,7 +19,7 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
 async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]:
     """Do the same where their places are known (`BlockSession.places`)."""
     state = await session.state()
-    unpacker = Unpacker(await _contents(session, {block for row in places for block in (row[1], row[4]) if block}))
+    unpacker = Unpacker(await contents(session, {block for row in places for block in (row[1], row[4]) if block}))
     found = {}
     for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
         heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
@@ -28,7 +28,8 @@ async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]
     return {seq: payload for seq, payload in found.items() if payload is not None}
 
 
-async def _contents(session: BlockSession, numbers: AbstractSet[int]) -> dict[int, bytes]:
+async def contents(session: BlockSession, numbers: AbstractSet[int]) -> dict[int, bytes]:
+    """Read and inflate some blocks, but those of which this read has done so already; without those that are gone."""
     recent = session.recent_blocks
     lacking = recent.lacking(numbers)
     if not lacking:

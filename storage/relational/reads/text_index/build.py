@@ -1,4 +1,4 @@
-"""Making the index of words: one cell after the other, behind the commits, and of enough cells a segment.
+"""Making the index of words: cell after cell, behind the commits, and of enough cells a segment.
 
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
@@ -12,7 +12,7 @@ counts it; nothing is written that was read before an erasure.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -30,8 +30,10 @@ T = TypeVar("T")
 
 CELL_BYTES: Final = 512 * 1024
 """Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look through (1 ms)."""
-_SMALL_CELL_BYTES: Final = CELL_BYTES // 2
-"""The same where records have few words that others lack: 2 bytes of index more a record, half the time to look."""
+_SMALL_CELL_BYTES: Final = CELL_BYTES // 4
+"""The same where records have few words that others lack: 10 bytes of index more a record, a third of the time."""
+_SMALL_AT_ONCE: Final = 2
+"""Of small ones a step makes so many: neighbours share blocks, and a step has two transactions."""
 _REPETITIVE: Final = 40
 """So many bytes of text for one of the signature, and more: bodies of JSON with some values have 80, prose has 19."""
 CELL_ROWS: Final = 1024
@@ -49,11 +51,15 @@ class Transactions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A cell, and of which state of the store it was made."""
+    """Cells, neighbours, and of which state of the store they were made."""
 
-    cell: Cell
+    cells: Sequence[Cell]
     records: int
     erasures: int
+
+    @property
+    def rows(self) -> Range:
+        return Range(self.cells[0].rows.first, self.cells[-1].rows.last)
 
 
 class TextIndexer:
@@ -76,17 +82,17 @@ class TextIndexer:
         return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
     async def step(self) -> TextStep:
-        """Make one cell, or one segment."""
+        """Make a cell or some, or one segment."""
         if self._untidied >= MAX_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
-        made = await self._read(self._make_cell)
+        made = await self._read(self._make_cells)
         if made is None:
             return TextStep(0, is_done=not await self._tidy())
-        if not await self._write(partial(_keep_cell, made=made)):
+        if not await self._write(partial(_keep_cells, made=made)):
             self._from_seq = 0
             return TextStep(0, is_done=False, is_lost=True)
-        self._from_seq = made.cell.rows.last + 1
-        self._untidied += 1
+        self._from_seq = made.rows.last + 1
+        self._untidied += len(made.cells)
         return TextStep(made.records, is_done=False)
 
     async def _tidy(self) -> bool:
@@ -102,7 +108,7 @@ class TextIndexer:
         self._untidied = 0
         return False
 
-    async def _make_cell(self, session: BlockSession) -> _Made | None:
+    async def _make_cells(self, session: BlockSession) -> _Made | None:
         made = await self._make_behind(session)
         if made is None and self._from_seq:
             self._from_seq = 0
@@ -111,18 +117,25 @@ class TextIndexer:
 
     async def _make_behind(self, session: BlockSession) -> _Made | None:
         gap, is_last = await _first_gap(session, self._from_seq)
-        if gap.is_empty:
-            return None
-        texts = await self._choose(session, gap)
-        is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4
-        if is_last and texts.rows.last == gap.last and not is_full:
-            return None  # It still grows.
-        if texts.count:
-            cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
-            self._is_repetitive = len(cell.signature) * _REPETITIVE < texts.size_bytes
-        else:
-            cell = Cell(await _without_rows(session, gap, texts.rows), b"", 0)
-        return _Made(cell, texts.count, (await session.state()).erasures)
+        cells: list[Cell] = []
+        records = 0
+        while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
+            texts = await self._choose(session, gap)
+            is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4
+            if is_last and texts.rows.last == gap.last and not is_full:
+                break  # It still grows.
+            cell = await self._make_cell(session, gap, texts)
+            cells.append(cell)
+            records += texts.count
+            gap = Range(cell.rows.last + 1, gap.last)
+        return _Made(cells, records, (await session.state()).erasures) if cells else None
+
+    async def _make_cell(self, session: BlockSession, gap: Range, texts: Texts) -> Cell:
+        if not texts.count:
+            return Cell(await _without_rows(session, gap, texts.rows), b"", 0)
+        cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
+        self._is_repetitive = len(cell.signature) * _REPETITIVE < texts.size_bytes
+        return cell
 
     async def _choose(self, session: Session, gap: Range) -> Texts:
         """Find how many rows of a gap have about as much text as a cell should, or less where one more has much."""
@@ -153,10 +166,11 @@ class TextIndexer:
         await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
 
 
-async def _keep_cell(session: Session, made: _Made) -> bool:
-    if await lock_erasures(session) != made.erasures or await covered(session, made.cell.rows):
+async def _keep_cells(session: Session, made: _Made) -> bool:
+    if await lock_erasures(session) != made.erasures or await covered(session, made.rows):
         return False
-    await add_cell(session, made.cell)
+    for cell in made.cells:
+        await add_cell(session, cell)
     return True
 
 

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from storage.query import Filter
-from storage.relational.blocks.payloads import Place, inflate
+from storage.relational.blocks.payloads import Place
+from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import Bodies, Heads, body_texts, head_texts, read_bodies, read_heads
 from storage.relational.session import BlockSession, Session, State
 from storage.relational.slices import Range
@@ -96,7 +97,7 @@ async def find_texts(session: Session, rows: Range) -> Texts:
 async def read_terms(session: BlockSession, texts: Texts) -> bytes:
     """Read the texts, and return the hashes of the words in them."""
     errors = await session.text_of(texts.errors)
-    frames = dict(await session.blocks(sorted({*texts.heads, *texts.bodies})))
+    blocks = await contents(session, texts.heads.keys() | texts.bodies.keys())
 
     def gathered(heads: Iterable[list[Heads]], bodies: Iterable[list[Bodies]]) -> bytes:
         terms = Terms()
@@ -109,23 +110,23 @@ async def read_terms(session: BlockSession, texts: Texts) -> bytes:
 
     try:
         return await session.aside(
-            lambda: gathered(_whole(frames, texts.heads, read_heads), _whole(frames, texts.bodies, read_bodies))
+            lambda: gathered(_whole(blocks, texts.heads, read_heads), _whole(blocks, texts.bodies, read_bodies))
         )
     except msgspec.DecodeError:
         # Rows between the others are purged: the pieces hold more than what is counted.
         heads_at, bodies_at = [await _places(session, texts, name) for name in ("heads", "bodies")]
         return await session.aside(
-            lambda: gathered(_single(frames, heads_at, read_heads), _single(frames, bodies_at, read_bodies))
+            lambda: gathered(_single(blocks, heads_at, read_heads), _single(blocks, bodies_at, read_bodies))
         )
 
 
 def _whole(
-    frames: Mapping[int, bytes], pieces: Mapping[int, _Piece], read: Callable[[bytes, int], list[T]]
+    blocks: Mapping[int, bytes], pieces: Mapping[int, _Piece], read: Callable[[bytes, int], list[T]]
 ) -> Iterator[list[T]]:
     """Decode pieces of blocks, one after the other."""
     for number, piece in pieces.items():
-        if number in frames:
-            yield read(inflate(frames[number])[piece.start : piece.end], piece.count)
+        if number in blocks:
+            yield read(blocks[number][piece.start : piece.end], piece.count)
 
 
 async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
@@ -140,11 +141,11 @@ async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
 
 
 def _single(
-    frames: Mapping[int, bytes], places: Iterable[Place], read: Callable[[bytes, int], list[T]]
+    blocks: Mapping[int, bytes], places: Iterable[Place], read: Callable[[bytes, int], list[T]]
 ) -> Iterator[list[T]]:
     """Decode single values of blocks, block by block."""
     for number, some in groupby(places, itemgetter(0)):
-        if number in frames:
-            block = inflate(frames[number])
+        if number in blocks:
+            block = blocks[number]
             values = [block[offset : offset + length] for _, offset, length in some]
             yield read(b"".join(values), len(values))
