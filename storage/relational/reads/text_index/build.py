@@ -31,7 +31,7 @@ T = TypeVar("T")
 CELL_BYTES: Final = 512 * 1024
 """Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look through (1 ms)."""
 _SMALL_CELL_BYTES: Final = CELL_BYTES // 4
-"""The same where records have few words that others lack: 10 bytes of index more a record, a third of the time."""
+"""The same where records have few words that others lack: 6 bytes of index more a record, a third of the time."""
 _SMALL_AT_ONCE: Final = 2
 """Of small ones a step makes so many: neighbours share blocks, and a step has two transactions."""
 _REPETITIVE: Final = 40

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar, cast
 
 import re2
 
+from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import body_texts, head_texts, read_bodies, read_heads
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
@@ -55,13 +56,11 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
-    recent = session.recent_blocks
     for groups in _portions(rows):
         if session.budget.ends_next:
             return None
         numbers = {block for group in groups for block in _blocks_of(group[0]) if block}
-        inflated = partial(recent.inflated, numbers, await session.blocks(recent.lacking(numbers)))
-        found += await session.aside(partial(_look, groups, inflated, errors, clues))
+        found += await session.aside(partial(_look, groups, await contents(session, numbers), errors, clues))
     if key == "seq":
         return found
     keys = {row[_SEQ]: row[-1] for row in rows}
@@ -88,12 +87,11 @@ def _portions(rows: Rows) -> Iterator[list[Rows]]:
 
 def _look(
     groups: Iterable[Rows],
-    inflated: Callable[[], Mapping[int, bytes]],
+    blocks: Mapping[int, bytes],
     errors: Mapping[Any, str | None],
     clues: Sequence[Clue],
 ) -> list[int]:
     """Find which of some rows can have a word of each clue."""
-    blocks = inflated()
     found: list[int] = []
     for group in groups:
         texts = _Texts(group, blocks, errors)

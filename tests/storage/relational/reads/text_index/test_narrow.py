@@ -75,7 +75,7 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
     clues: list[Clue] = [tuple(words) for words in wanted]
     for step in (1, 2):
         groups = [list(group) for _, group in groupby(rows[::step], itemgetter(4, 7))]
-        assert _look(groups, lambda: blocks, ERRORS, clues) == [
+        assert _look(groups, blocks, ERRORS, clues) == [
             seq for seq in range(0, len(rows), step) if _can_have(alone[seq], clues)
         ]
 
@@ -90,9 +90,9 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
         rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE))
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
-    assert _look([rows], lambda: blocks, ERRORS, [(b"z",)]) == [13]
-    assert _look([rows], lambda: blocks, ERRORS, [(b"z",), (b"get", b"put")]) == [13]
-    assert _look([rows], lambda: blocks, ERRORS, [(b"zz", b"zzz")]) == []
+    assert _look([rows], blocks, ERRORS, [(b"z",)]) == [13]
+    assert _look([rows], blocks, ERRORS, [(b"z",), (b"get", b"put")]) == [13]
+    assert _look([rows], blocks, ERRORS, [(b"zz", b"zzz")]) == []
 
 
 @given(TEXTS, TEXTS)
