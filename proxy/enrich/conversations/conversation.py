@@ -7,15 +7,15 @@ such evidence begins a conversation, known by the call's own id.
 Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
 client, key), so that nothing a client sends joins a conversation of another's. Histories, responses and names of
 sessions that somebody else may have chosen as well also count by the credentials of the upstream. Of what is known the
-least recently used goes first: a call that continues it then begins a conversation anew.
+marks that were not used for long go first: a call that continues one of them begins a conversation anew.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from proxy.enrich.conversations.history import HASH_BYTES, History, messages_of, read_history
+from proxy.enrich.conversations.marks import MAX_MARKS, Known, Marks
 from proxy.enrich.conversations.session import caller_of, session_of, short
 from proxy.enrich.formats.cut_json import elements_at_start
 from proxy.enrich.formats.json_parts import Member, decode_text
@@ -24,10 +24,6 @@ from proxy.enrich.http.head_facts import parse_head
 from storage.conversations import has_failed
 from storage.record import Record
 
-MAX_KNOWN: Final = 32_768
-"""Marks that are known: those of the last 16 000 calls, with about 350 bytes each 12 MB."""
-MAX_ALIKE: Final = 8
-"""Conversations that a mark leads to: runs that began with the same messages."""
 _SURE_CHARACTERS: Final = 16
 """A session's name of so many is nobody else's by accident."""
 
@@ -40,22 +36,16 @@ class Place(NamedTuple):
     """What a call that continues it states."""
 
 
-class _Known(NamedTuple):
-    conversation: bytes
-    has_failed: bool
-    """Whether the call that left the mark failed: the same request again is another try."""
-    is_continued: bool = False
-    """Whether a call has continued it: another run that began alike is more likely to be meant next."""
-
-
 class Conversations:
     """The conversations of one sidecar. Not thread-safe."""
 
-    def __init__(self, max_known: int = MAX_KNOWN) -> None:
-        self._max_known = max_known
-        self._known: OrderedDict[bytes, tuple[_Known, ...]] = OrderedDict()
-        self.evictions = 0
+    def __init__(self, max_marks: int = MAX_MARKS) -> None:
+        self._marks = Marks(max_marks)
+
+    @property
+    def evictions(self) -> int:
         """Marks that were forgotten to make room."""
+        return self._marks.evictions
 
     def place(
         self, record: Record, exchange: DecodedExchange, members: Mapping[str, Member], response_id: str | None
@@ -79,7 +69,7 @@ class Conversations:
         marks = history.hashes[-1:]
         if response_id is not None:
             marks.append(_response_mark(caller, response_id))
-        self._learn(marks, _Known(conversation, has_failed(record)))
+        self._learn(marks, Known(conversation, has_failed(record)))
         return Place(conversation, b"".join(marks))
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
@@ -96,7 +86,7 @@ class Conversations:
                 marks = [record.marks[at : at + HASH_BYTES] for at in range(0, len(record.marks), HASH_BYTES)]
                 for mark in newest.get(record.conversation, ()):
                     self._continue(mark, record.conversation)
-                self._learn(marks, _Known(record.conversation, has_failed(record)))
+                self._learn(marks, Known(record.conversation, has_failed(record)))
                 newest[record.conversation] = marks
 
     def _continued(self, history: History) -> bytes | None:
@@ -109,8 +99,8 @@ class Conversations:
         again = None
         for length in range(len(hashes), 0, -1):
             mark = hashes[length - 1]
-            known = self._known.get(mark)
-            if known is None:
+            known = self._marks.get(mark)
+            if not known:
                 continue
             has_spoken = spoken_at is not None and spoken_at <= length
             if length == len(hashes) and not known[-1].has_failed:
@@ -125,25 +115,20 @@ class Conversations:
 
     def _continue(self, mark: bytes, conversation: bytes) -> None:
         """Note that a conversation has gone on from a mark."""
-        if (known := self._known.get(mark)) is not None:
-            self._known[mark] = tuple(
-                each._replace(is_continued=True) if each.conversation == conversation else each for each in known
+        if known := self._marks.get(mark):
+            self._marks.put(
+                mark, [one._replace(is_continued=True) if one.conversation == conversation else one for one in known]
             )
-            self._known.move_to_end(mark)
 
     def _get(self, mark: bytes) -> bytes | None:
-        known = self._known.get(mark)
-        return None if known is None else known[-1].conversation
+        known = self._marks.get(mark)
+        return known[-1].conversation if known else None
 
-    def _learn(self, marks: Iterable[bytes], new: _Known) -> None:
+    def _learn(self, marks: Iterable[bytes], new: Known) -> None:
         for mark in marks:
-            known = self._known.get(mark, ())
+            known = self._marks.get(mark)
             others = (each for each in known if not each.is_continued and each.conversation != new.conversation)
-            self._known[mark] = (*others, new)[-MAX_ALIKE:]
-            self._known.move_to_end(mark)
-        while len(self._known) > self._max_known:
-            self._known.popitem(last=False)
-            self.evictions += 1
+            self._marks.put(mark, [*others, new])
 
 
 def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, Member]) -> list[bytes]:

@@ -274,14 +274,14 @@ def test_texts_that_are_not_kept_leave_no_hashes(client: Client) -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """The least recently used goes first, and is counted."""
-    conversations = Conversations(max_known=3)
+    """What was not used for long goes first, and is counted."""
+    conversations = Conversations(max_marks=2)
     client = Client()
     client.builder._calls.conversations = conversations
     first = client.chat(user("0"))
     for number in range(1, 4):
         client.chat(user(str(number)))
-    assert conversations.evictions == client.builder.conversation_evictions == 1
+    assert conversations.evictions == client.builder.conversation_evictions == 2
     assert client.chat(user("0"), model("b"), user("c")) != first
 
 
