@@ -62,4 +62,5 @@ def test_lines_that_were_lost_are_counted(tmp_path: Path, upstream: str) -> None
             )
 
         eventually(lost)
+        assert sidelog.stop() == 0
     os.close(write_fd)

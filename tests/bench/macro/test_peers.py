@@ -71,3 +71,4 @@ def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:
     except PeerUnavailable as error:
         pytest.skip(str(error))
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tmp_path / "certificate.pem")
+    assert (tmp_path / "certificate.pem").read_text().count("-----BEGIN") == 2

@@ -155,3 +155,4 @@ async def test_news_is_followed_without_waiting_for_the_next_look(
                     await asyncio.sleep(0.005)
             following.cancel()
         tail.leave(subscriber)
+        assert tail.head_id == 2 * await ours.last_seq()

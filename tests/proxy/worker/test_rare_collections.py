@@ -37,11 +37,13 @@ async def test_what_is_in_a_cycle_goes_in_the_end(monkeypatch: pytest.MonkeyPatc
     try:
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(garbage.collect_rarely(), name="collect")
+            before = gc.get_stats()[2]["collections"]
             for _ in range(2):
                 found = cycle()
                 while found() is not None:  # noqa: ASYNC110 - nobody says that it is gone
                     await asyncio.sleep(0.01)
             collecting.cancel()
+        assert gc.get_stats()[2]["collections"] >= before + 2
     finally:
         gc.enable()
 

@@ -59,8 +59,9 @@ async def test_the_name_is_free_when_its_holder_has_closed(opened: Open) -> None
     """At once: a replacement does not wait."""
     async with await opened("a"):
         pass
-    async with await opened("b"):
-        pass
+    async with await opened("b") as second:
+        await second.commit(Batch("one", [Entry(make_record())]))
+        assert await second.last_seq() == 1
 
 
 async def test_who_was_silent_for_long_has_lost_its_name(opened: Open, url: str) -> None:

@@ -143,6 +143,7 @@ async def test_a_silent_connection_is_asked_whether_it_lives(url: str, monkeypat
     async with hearing(url) as heard:
         await asked.wait()
         await heard.more_than(1)
+    assert count >= 3
 
 
 def test_the_notice_is_part_of_the_first_round_trip() -> None:

@@ -116,6 +116,7 @@ async def test_commits_through_a_pooler_are_heard_at_the_server(pooled: str, url
         heard.clear()
         async with await open_storage(pooled, tmp_path, notify_as="other") as store:
             await store.commit(make_batch(make_record()))
+            assert await store.last_seq() == 1
         await heard.wait()
         task.cancel()
 
@@ -126,4 +127,5 @@ async def test_listening_behind_a_pooler_is_refused(pooled: str, caplog: pytest.
         task = tasks.create_task(hear_commits(pooled, "own", lambda: None))
         while "[storage] listen_url leads to a pooler" not in caplog.text:  # noqa: ASYNC110 - a log sends no event
             await asyncio.sleep(0.005)
+        assert not task.done()  # it asks again, for who mends the pooler
         task.cancel()

@@ -199,6 +199,7 @@ async def test_a_flip_in_the_first_page_never_ends_the_start(tmp_path: Path, pla
     _, store = await opened_anyway(tmp_path)
     async with store:
         await store.commit(Batch("sidecar-1", [Entry(make_record())], {RING: Position(2, 2, 2)}))
+        assert (await store.positions("sidecar-1"))[RING] == Position(2, 2, 2)
 
 
 async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

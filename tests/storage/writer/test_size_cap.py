@@ -122,6 +122,7 @@ async def test_the_task_wakes_when_a_batch_left_something(monkeypatch: pytest.Mo
                 while await store.used_bytes() > HIGH * CAP:  # noqa: ASYNC110 - nothing tells
                     await asyncio.sleep(0.001)
             running.cancel()
+        assert 0 < (await store.info()).rows < 1500
 
 
 def test_batches_are_small_against_the_cap() -> None:

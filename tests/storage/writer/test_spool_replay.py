@@ -75,6 +75,7 @@ async def test_the_spool_takes_all_that_comes_while_the_store_is_left_alone(tmp_
                 rig.drain()
                 await asyncio.sleep(0.001)
             await rig.until(lambda: writer.spooled_records >= 80)
+        assert await store.stored_ids() == []
 
 
 class SlowReplay(FickleStore):

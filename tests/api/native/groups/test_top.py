@@ -126,24 +126,24 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "named"),
     [
-        "/api/top?by=moon",
-        "/api/top?by=header.",
-        f"/api/top?{RANGE}&buckets=121",
-        f"/api/top?{RANGE}&buckets=-1",
-        "/api/top?buckets=4",
-        f"/api/top?{RANGE}&before=maybe",
-        "/api/endpoints?by=path",
-        "/api/endpoints?limit=0",
-        "/api/top?limit=1001",
-        "/api/top?sort=moon",
-        "/api/top?x=1",
+        ("/api/top?by=moon", "by"),
+        ("/api/top?by=header.", "by"),
+        (f"/api/top?{RANGE}&buckets=121", "buckets"),
+        (f"/api/top?{RANGE}&buckets=-1", "buckets"),
+        ("/api/top?buckets=4", "buckets"),
+        (f"/api/top?{RANGE}&before=maybe", "before"),
+        ("/api/endpoints?by=path", "by"),
+        ("/api/endpoints?limit=0", "limit"),
+        ("/api/top?limit=1001", "limit"),
+        ("/api/top?sort=moon", "sort"),
+        ("/api/top?x=1", "x"),
     ],
 )
-async def test_what_is_no_parameter_is_refused(client: Client, path: str) -> None:
-    """Unknown fields, parameters and limits are errors of the caller."""
-    await ask(client, path, 400)
+async def test_what_is_no_parameter_is_refused(client: Client, path: str, named: str) -> None:
+    """Unknown fields, parameters and limits are errors of the caller, which name the parameter."""
+    assert named in (await ask(client, path, 400))["detail"]
 
 
 async def test_endpoints_of_today_have_the_sums_of_before(

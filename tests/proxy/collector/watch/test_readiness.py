@@ -136,3 +136,4 @@ async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             world.now_s += GRACE_S
             await asyncio.sleep(0.001)
         looking.cancel()
+    assert not world.readiness.answer()[0]
