@@ -16,9 +16,9 @@ import msgspec
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
 from proxy.collector.watch.workers import WorkerShown
-from proxy.process import malloc
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
+from proxy.process.memory import malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings

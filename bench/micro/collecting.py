@@ -19,8 +19,8 @@ import msgspec
 from proxy.collector.__main__ import tune_garbage_collection
 from proxy.collector.control_plane import ControlPlane, control_plane
 from proxy.http1.websocket_frames import Message, Opcode
-from proxy.process import malloc
 from proxy.process.data_dir import DataDir
+from proxy.process.memory import malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor

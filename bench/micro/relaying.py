@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from proxy.process.memory import garbage
 from proxy.ring.segment_layout import HEAD, PUSHED, RELEASED
 from proxy.settings.model import RouteSettings, Settings
-from proxy.worker import garbage
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.routes import compile_routes

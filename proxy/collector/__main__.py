@@ -17,11 +17,11 @@ from typing import Final
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
 from proxy.collector.supervisor_commands import SupervisorCommands
-from proxy.process import malloc
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
+from proxy.process.memory import malloc
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
 from storage.errors import StorageMisconfigured

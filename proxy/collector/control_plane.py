@@ -43,8 +43,8 @@ from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.otel.export import Export
 from proxy.otel.exporter import Exporter, Progress
-from proxy.process import malloc
 from proxy.process.data_dir import DataDir
+from proxy.process.memory import garbage, malloc
 from proxy.process.version import BUILD, VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
@@ -146,6 +146,7 @@ async def control_plane(
             "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(),
             "replicas": plane.replicas.run(),
+            "garbage": garbage.collect_rarely(garbage.COLLECTOR_REST),
             "memory": malloc.trim_regularly(plane.held_bytes, HIGH_BYTES),
         }
         exporting = tasks.create_task(plane.export.run(), name="export")

@@ -21,11 +21,11 @@ from pathlib import Path
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
+from proxy.process.memory import garbage
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
-from proxy.worker import garbage
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, data_plane, make_segment
 
@@ -48,7 +48,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             control.send("ready")
             wakeup.notify()  # there is a new ring
             garbage.tune()
-            collecting = tasks.create_task(garbage.collect_rarely(), name="collect garbage")
+            collecting = tasks.create_task(garbage.collect_rarely(garbage.WORKER_REST), name="collect garbage")
 
             def stop() -> None:
                 stopping.set()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process import malloc
-from proxy.process.malloc import HighWaterMark
+from proxy.process.memory import malloc
+from proxy.process.memory.malloc import HighWaterMark
 
 ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import threading
 from pathlib import Path
-from proxy.process import malloc
+from proxy.process.memory import malloc
 
 def own_mib():
     lines = Path("/proc/self/status").read_text().splitlines()

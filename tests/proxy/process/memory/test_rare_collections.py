@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from proxy.worker import garbage
+from proxy.process.memory import garbage
 
 
 class Node:
@@ -24,19 +24,19 @@ def cycle() -> "weakref.ref[Node]":
 
 
 def test_the_more_lives_the_rarer_it_is_looked_at() -> None:
-    """A collection may take one part in 20 000 of the time, and none comes within half a minute of another."""
-    assert garbage.pause_s(0.0) == garbage.pause_s(0.001) == 30.0
-    assert garbage.pause_s(0.05) == pytest.approx(1000)
+    """Of a worker one part in 20 000 of the time, of a collector one in 1000; none within half a minute of another."""
+    assert garbage.pause_s(0.0, garbage.WORKER_REST) == garbage.pause_s(0.001, garbage.WORKER_REST) == 30.0
+    assert garbage.pause_s(0.05, garbage.WORKER_REST) == pytest.approx(1000)
+    assert garbage.pause_s(0.05, garbage.COLLECTOR_REST) == pytest.approx(50)
 
 
 async def test_what_is_in_a_cycle_goes_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full collection comes, again and again."""
     monkeypatch.setattr(garbage, "LEAST_PAUSE_S", 0.0)
-    monkeypatch.setattr(garbage, "REST", 0)
     gc.disable()
     try:
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            collecting = tasks.create_task(garbage.collect_rarely(), name="collect")
+            collecting = tasks.create_task(garbage.collect_rarely(0), name="collect")
             before = gc.get_stats()[2]["collections"]
             for _ in range(2):
                 found = cycle()
@@ -52,7 +52,7 @@ def test_a_tuned_interpreter_makes_no_full_collection_by_itself() -> None:
     """However much comes to live; the young are looked at all the same, also where nothing was during the start."""
     program = """
 import gc
-from proxy.worker import garbage
+from proxy.process.memory import garbage
 class Node: pass
 gc.disable()
 garbage.tune()
