@@ -2,6 +2,7 @@
 
     python -m bench.text_search --records 200000
     python -m bench.text_search --records 200000 --texts repeats --own-postgres
+    python -m bench.text_search --records 1000000 --texts repeats --own-clickhouse debian
     python -m bench.text_search --records 10000000 --texts repeats --directory DIR --only-ours    # of what is made
 
 Records are POSTs of 1 KB each way, with ids that never come again: `prose` is JSON with sentences of Python's own
@@ -31,13 +32,14 @@ from bench.macro.machine import machine
 from bench.macro.scenarios import json_text
 from bench.micro.postgres_write import make_database, running
 from bench.queries import Measured, measure
-from proxy.process.malloc import tune
+from proxy.process.memory.malloc import tune
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position
 from storage.search.expression import And, Expression, Text
 from storage.search.phrase import Phrase
+from tests.support.clickhouse import own_server
 
 BATCH: Final = 3000
 SOURCE: Final = bytes(15) + b"\x0a"
@@ -208,12 +210,15 @@ def _shown(size: float, cost_us: float | None, searches: dict[str, Measured]) ->
 
 
 @contextlib.asynccontextmanager
-async def _server(options: argparse.Namespace) -> AsyncIterator[tuple[str, str] | None]:
-    if not options.own_postgres:
+async def _server(options: argparse.Namespace) -> AsyncIterator[tuple[str, str | None] | None]:
+    if options.own_clickhouse:
+        with own_server(options.own_clickhouse, place=options.directory) as own:
+            yield own.url(own.database()), None
+    elif options.own_postgres:
+        with running(str(options.directory)) as server:
+            yield await make_database(server, "ours"), await make_database(server, "gin")
+    else:
         yield None
-        return
-    with running(str(options.directory)) as server:
-        yield await make_database(server, "ours"), await make_database(server, "gin")
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -228,9 +233,10 @@ async def _run(options: argparse.Namespace) -> None:
                 results["fts5"] = await measure_fts5(options.directory, total, texts)
         else:
             results["ours"] = await measure_ours(urls[0], options.directory, total, texts)
-            if not options.only_ours:
+            if urls[1] is not None and not options.only_ours:
                 results["gin"] = await measure_gin(urls[1], total, texts)
-    backend = "postgres" if options.own_postgres else "sqlite"
+    clickhouse = f"clickhouse-{options.own_clickhouse}" if options.own_clickhouse else ""
+    backend = clickhouse or ("postgres" if options.own_postgres else "sqlite")
     document = {"machine": machine(), "records": total, "texts": texts, "results": results}
     alone = "-only-ours" if options.only_ours else ""
     path = Path("bench/results") / f"text-search-{backend}-{texts}-{total}{alone}.json"
@@ -243,6 +249,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--texts", choices=("prose", "repeats"), default="prose")
     parser.add_argument("--own-postgres", action="store_true", help="in a Postgres of its own instead of SQLite")
+    parser.add_argument("--own-clickhouse", choices=("debian", "chdb"), help="in a ClickHouse of its own; only ours")
     parser.add_argument("--only-ours", action="store_true", help="no other index beside it")
     parser.add_argument("--directory", type=Path, default=Path("/tmp/text-search"), help="where stores are made")
     asyncio.run(_run(parser.parse_args()))

@@ -44,7 +44,11 @@ async def _with_trace_hash(link: Link) -> None:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-STEPS: Final[tuple[Step, ...]] = (_with_sums, _with_trace_hash)
+async def _with_segments(link: Link) -> None:
+    """Tables of the index of words, likewise: a program that does not know them must not erase."""
+
+
+STEPS: Final[tuple[Step, ...]] = (_with_sums, _with_trace_hash, _with_segments)
 """From layout 1 to 2, from 2 to 3, and so on."""
 _HAS_TRACE_HASH: Final = (
     "SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = 'records' "

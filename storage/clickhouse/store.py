@@ -1,8 +1,8 @@
 """The ClickHouse store: batches behind the journal, one after the other, and reads of what it says is committed.
 
 Strategy: a read asks for the newest commits and then reads only rows of theirs, so every answer sees one state of the
-store. Four reads run at a time; what workers wait for does not wait behind them. Rollups are made behind the commits,
-and rows that have none yet are counted. There is no index of words: the server looks into text by itself.
+store. Four reads run at a time; what workers wait for does not wait behind them. Rollups and the index of words are
+made behind the commits; rows that have none yet are counted, and the server looks into their text by itself.
 """
 
 import asyncio
@@ -23,12 +23,14 @@ from storage.clickhouse.layout import check_layout, migrate
 from storage.clickhouse.link import Link
 from storage.clickhouse.reads import jobs
 from storage.clickhouse.reads.calls import waiting_calls
+from storage.clickhouse.reads.segments import KnownOffsets
 from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.register import keys, meta, views
 from storage.clickhouse.register.register import Register
-from storage.clickhouse.upkeep import erasures, floors, measure, trim
+from storage.clickhouse.upkeep import erasures, floors, measure, segments, trim
 from storage.clickhouse.upkeep.grids import GRID_ROWS, avoid_all
+from storage.clickhouse.upkeep.indexing import Indexing
 from storage.clickhouse.upkeep.purge import Purge
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.upkeep.sums import Summing, sweep
@@ -39,6 +41,7 @@ from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIn
 from storage.query import Filter, Replica
 from storage.record import Batch, Job, Position, ToolCall
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.slices import Range
 from storage.relational.store import RelationalStorage
 from storage.search.view import PutView, View
 
@@ -64,8 +67,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._commits = Commits()
         self._names = Names()
         self._known_counts = KnownCounts()
+        self._known_offsets = KnownOffsets()
         self._grid_rows = grid_rows
         self._summing = Summing(link, features, grid_rows)
+        self._indexing = Indexing()
         self._purge = Purge(link, self._change)
 
     @classmethod
@@ -145,17 +150,27 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         server, known = await readable(self._link, self._commits)
         step = await self._summing.step(known, server)
         if not step.is_done:
-            self._commits.forget_sums()
+            self._commits.forget_made()
         return step
 
     async def index_text(self) -> TextStep:
-        return TextStep(0, is_done=True)
+        if not self._indexing.is_due:
+            return TextStep(0, is_done=True)
+        step = await self._indexing.step(await self._session())
+        if step.records:
+            self._commits.forget_made()
+        return step
 
     async def drop_text_index(self) -> TextStep:
-        return TextStep(0, is_done=True)
+        if await segments.read_noted(self._link):
+            await segments.forget_all(self._link)
+        return TextStep(0, is_done=True)  # the server does it by itself
 
     async def text_index(self) -> TextIndex:
-        return TextIndex(waiting=0, size_bytes=0)
+        _, known = await readable(self._link, self._commits)
+        shown = Range(known.upkeep.purged_through_seq + 1, known.last_seq)
+        indexed = sum(Range(max(one.first_seq, shown.first), one.last_seq).size for one in known.segments)
+        return TextIndex(waiting=max(0, shown.size - indexed), size_bytes=sum(one.size_bytes for one in known.segments))
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
         return await self._read_soon(lambda session: waiting_calls(session, instance))
@@ -218,6 +233,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         upkeep = known.upkeep
         copies = self._link.copies if isinstance(self._link, ClusterLink) else None
         await sweep(server, upkeep.purge_floor_us, upkeep.purged_through_seq, copies)
+        await segments.sweep(server, upkeep)
 
     async def vacuum(self) -> None:
         pass  # the server merges parts by itself
@@ -260,5 +276,5 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def _session(self) -> ClickhouseSession:
         return await ClickhouseSession.begin(
-            self._link, self._commits, self._names, self._known_counts, self._read_budget_s
+            self._link, self._commits, self._names, self._known_counts, self._known_offsets, self._read_budget_s
         )

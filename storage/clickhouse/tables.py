@@ -20,6 +20,7 @@ from storage.clickhouse.reads.derived import DERIVED
 from storage.clickhouse.upkeep.erasures import ERASED
 from storage.clickhouse.upkeep.grids import GRIDS, SUMMED
 from storage.clickhouse.upkeep.parts import await_quiet, delete
+from storage.clickhouse.upkeep.segments import PARTS, SEGMENTS
 from storage.clickhouse.upkeep.sums import CUBES, tables_of_sums
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
 from storage.clickhouse.writes.jobs import JOB_TYPES
@@ -71,6 +72,8 @@ async def create(link: Link) -> Features:
         ERASED,
         _SPANS,
         *tables_of_sums(),
+        SEGMENTS,
+        PARTS,
     ):
         # A start waits a second for its store, and to look at each table takes longer than to look at all.
         if statement.partition(_MADE)[2].split(maxsplit=1)[0] not in existing:

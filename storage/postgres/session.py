@@ -33,6 +33,8 @@ from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
+from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
+from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range, Spread
@@ -76,6 +78,7 @@ DIALECT: Final = Dialect(
     by_seq=by_seq,
     has_grouping_sets=True,
     has_arrays=True,
+    joins_ranges=True,
     row_lock=" FOR UPDATE",
     joined="string_agg({}, chr(10))",
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
@@ -192,6 +195,15 @@ class PostgresSession:
         ids = sorted(UUID(bytes=record.id) for record in records)
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
         return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))
+
+    async def text_segments(self, within: Range) -> list[Segment]:
+        return await read_segments(self, within)
+
+    async def text_cells(self, within: Range) -> list[Cell]:
+        return await read_cells(self, within)
+
+    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
+        return await read_parts(self, keys)
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

@@ -15,6 +15,7 @@ from storage.query import Filter, Order
 from storage.record import Payload, Record
 from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.search.holders import Cell, Segment
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
@@ -202,6 +203,18 @@ class Session(Protocol):
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         """Do the same for records that were read in this transaction."""
+        ...
+
+    async def text_segments(self, within: Range) -> list[Segment]:
+        """Read which segments of the index of words reach into a range, in order."""
+        ...
+
+    async def text_cells(self, within: Range) -> list[Cell]:
+        """Read which of its cells that are in no segment do."""
+        ...
+
+    async def text_parts(self, keys: Sequence[int]) -> Mapping[int, bytes]:
+        """Read parts of segments by their keys (`part_key`); those that are not there are left out."""
         ...
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:

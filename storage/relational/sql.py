@@ -108,8 +108,8 @@ class Dialect:
     """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
     call_ids: int = 1
     """How far apart the ids of tool calls of two records may be that follow each other."""
-    has_text_index: bool = True
-    """Whether rows are looked up in an index of words of ours."""
+    joins_ranges: bool = False
+    """Whether the conditions on a slice may name several ranges of rows."""
     committed: str = ""
     """Condition on rows of batches, without parameters, that leaves out what is not committed; empty: all rows are."""
     floating: str = "CAST({} AS DOUBLE PRECISION)"

@@ -14,6 +14,8 @@ from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have
+from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
+from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
@@ -186,6 +188,15 @@ class SqliteSession:
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         return await unpacked(self, [record.seq for record in records])
+
+    async def text_segments(self, within: Range) -> list[Segment]:
+        return await read_segments(self, within)
+
+    async def text_cells(self, within: Range) -> list[Cell]:
+        return await read_cells(self, within)
+
+    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
+        return await read_parts(self, keys)
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

@@ -9,7 +9,6 @@ import pytest
 
 from storage.base import Storage
 from storage.clickhouse.address import Address as ClickhouseAddress
-from storage.clickhouse.store import ClickhouseStorage
 from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
@@ -37,7 +36,9 @@ class Backend:
     is_durable: bool
     """Whether it is still there when it is opened again."""
     has_text_index: bool = True
-    """Whether it makes an index of words of its own."""
+    """Whether it makes an index of words."""
+    has_cells: bool = True
+    """Whether cells are in that before there are enough for a segment."""
 
     @property
     def kind(self) -> str:
@@ -69,22 +70,22 @@ async def _clickhouse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> 
 
 async def _chdb(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("chdb", directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s)
+    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
 
 
 async def _cluster(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s)
+    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
 
 
 BACKENDS = (
-    Backend("model", _model, is_durable=False, has_text_index=False),
+    Backend("model", _model, is_durable=False, has_text_index=False, has_cells=False),
     Backend("memory", _memory, is_durable=False),
     Backend("sqlite", _sqlite, is_durable=True),
     Backend("postgres", _postgres, is_durable=True),
-    Backend("clickhouse", _clickhouse, is_durable=True, has_text_index=False),
-    Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False),
-    Backend("clickhouse-cluster", _cluster, is_durable=True, has_text_index=False),
+    Backend("clickhouse", _clickhouse, is_durable=True, has_cells=False),
+    Backend("clickhouse-chdb", _chdb, is_durable=True, has_cells=False),
+    Backend("clickhouse-cluster", _cluster, is_durable=True, has_cells=False),
 )
 
 USUAL = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS)

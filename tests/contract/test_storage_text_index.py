@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +11,9 @@ import pytest
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
-from storage.relational.reads.text_index import build, merge, tables
-from storage.relational.reads.text_index.tables import Cell, Segment
+from storage.relational.reads.text_index import build, merge
 from storage.relational.search import rows, sieve
+from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
@@ -25,6 +24,7 @@ from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import make_body, make_record
+from tests.support.clickhouse_sums import SEGMENT_ROWS
 
 ROWS: Final = 240
 WORDS: Final = ("alpha", "beta_2", "grüße", "東京", "reset", "timeout", "x9")
@@ -41,10 +41,21 @@ def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=[backend for backend in BACKENDS if backend.has_text_index], ids=lambda backend: backend.name)
 async def indexed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store that has an index of words."""
-    backend: Backend = request.param
-    async with await backend.open(tmp_path) as opened:
-        assert isinstance(opened, RelationalStorage)
+    async with await _opened(request.param, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture(params=[backend for backend in BACKENDS if backend.has_cells], ids=lambda backend: backend.name)
+async def celled(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    """One whose index has cells of few records."""
+    async with await _opened(request.param, tmp_path) as opened:
+        yield opened
+
+
+async def _opened(backend: Backend, directory: Path) -> RelationalStorage[Any]:
+    store = await backend.open(directory)
+    assert isinstance(store, RelationalStorage)
+    return store
 
 
 def entry_of(number: int) -> Entry:
@@ -164,9 +175,7 @@ SEARCHES: Final = (
 )
 
 
-async def test_records_that_repeat_their_words_have_smaller_cells(
-    indexed: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_records_that_repeat_their_words_have_smaller_cells(celled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """About half as many of them, from the second cell on, until there come others."""
     monkeypatch.setattr(build, "CELL_ROWS", 1000)
     monkeypatch.setattr(build, "CELL_BYTES", 20_000)
@@ -179,9 +188,9 @@ async def test_records_that_repeat_their_words_have_smaller_cells(
         [chosen.randbytes(300).hex(" ", 4).encode() for _ in range(200)],
     ):
         entries = [Entry(make_record(), Payload(b"", b"", make_body(body), None)) for body in bodies]
-        await indexed.commit(Batch("side-1", entries))
-    await index(indexed)
-    _, cells = await holders(indexed)
+        await celled.commit(Batch("side-1", entries))
+    await index(celled)
+    _, cells = await holders(celled)
     widths = [cell.rows.last - cell.rows.first + 1 for cell in cells if not cell.rows.first <= 200 <= cell.rows.last]
     repeating = len([cell for cell in cells if cell.rows.last < 200])
     assert 25 <= widths[0] <= 45
@@ -214,7 +223,7 @@ async def holders(store: Any) -> tuple[list[Segment], list[Cell]]:
 
     async def read(session: Session) -> tuple[list[Segment], list[Cell]]:
         whole = await session.seq_ends()
-        return await tables.read_segments(session, whole), await tables.read_cells(session, whole)
+        return await session.text_segments(whole), await session.text_cells(whole)
 
     both: tuple[list[Segment], list[Cell]] = await store._read(read)
     return both
@@ -235,10 +244,9 @@ async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> N
     await index(indexed)
     await check(indexed, entries)
     await check_words(indexed, entries)
-    segments, cells = await holders(indexed)
+    segments, _ = await holders(indexed)
     assert segments
-    assert cells
-    assert (await indexed.text_index()).waiting < 7
+    assert (await indexed.text_index()).waiting < SEGMENT_ROWS
 
 
 async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
@@ -249,14 +257,14 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
     for segment in segments:
         for number in (17, 99, 150):
             wanted = term(f"own{number}end")
-            key = tables.part_key(segment.rows.first, part_of(wanted))
-            parts = await indexed._read(partial(tables.read_parts, keys=[key]))
+            key = part_key(segment.rows.first, part_of(wanted))
+            parts = await indexed._read(lambda session, key=key: session.text_parts([key]))
             told = segment.cells(cells_with(parts[key], wanted))
             assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
 
 
 async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
-    indexed: Any, monkeypatch: pytest.MonkeyPatch
+    celled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only records in the cells of the word are looked into; a condition finds the others."""
     judged: list[int] = []
@@ -266,11 +274,11 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
         return fulfils(subject, search)
 
     monkeypatch.setattr(sieve, "fulfils", judge)
-    entries = await fill(indexed, 1, ROWS)
-    await index(indexed)
+    entries = await fill(celled, 1, ROWS)
+    await index(celled)
     for number in (17, 99, 150):
         search = Or((Text(Phrase((f"own{number}end",))), Is("project", ("a",))))
-        page = await indexed.select(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
+        page = await celled.select(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
         assert page.complete
         assert [record.seq for record in page.records] == having(entries, search)
         # Behind the last cell are some that none covers yet.
@@ -305,48 +313,48 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
         assert counted.exchanges + counted.events == len(found)
 
 
-async def test_nothing_is_left_of_what_is_erased(indexed: Any) -> None:
+async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     """What covers an erased record goes with it, and is made anew of those that are left."""
-    entries = await fill(indexed, 1, ROWS)
-    await index(indexed)
-    await indexed.erase(Filter(kind="all", projects=("a",)))
+    entries = await fill(celled, 1, ROWS)
+    await index(celled)
+    await celled.erase(Filter(kind="all", projects=("a",)))
     left = {number: entry for number, entry in entries.items() if entry.record.project == "b"}
-    assert await holders(indexed) == ([], [])
-    assert await indexed._read(_part_count) == 0
-    await check(indexed, left)
-    await index(indexed)
-    await check(indexed, left)
-    _, cells = await holders(indexed)
+    assert await holders(celled) == ([], [])
+    assert await celled._read(_part_count) == 0
+    await check(celled, left)
+    await index(celled)
+    await check(celled, left)
+    _, cells = await holders(celled)
     assert not any(has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18))
 
 
-async def test_an_erasure_beside_a_step_wins(indexed: Any) -> None:
+async def test_an_erasure_beside_a_step_wins(celled: Any) -> None:
     """A cell that was read before an erasure is not written after it."""
-    await fill(indexed, 1, 20)
-    write = indexed._indexer._write
+    await fill(celled, 1, 20)
+    write = celled._indexer._write
 
     async def erase_first(work: Any) -> Any:
-        indexed._indexer._write = write
-        await indexed.erase(Filter(kind="all", projects=("a",)))
+        celled._indexer._write = write
+        await celled.erase(Filter(kind="all", projects=("a",)))
         return await write(work)
 
-    indexed._indexer._write = erase_first
-    step = await indexed.index_text()
+    celled._indexer._write = erase_first
+    step = await celled.index_text()
     assert step.is_lost
-    assert await holders(indexed) == ([], [])
+    assert await holders(celled) == ([], [])
 
 
-async def test_a_segment_that_was_not_finished_is_erased_too(indexed: Any) -> None:
+async def test_a_segment_that_was_not_finished_is_erased_too(celled: Any) -> None:
     """Parts that a killed process has left go with the records of any of its cells."""
-    await fill(indexed, 1, 40)
+    await fill(celled, 1, 40)
     for _ in range(4):
-        await indexed.index_text()
-    run = await indexed._read(merge.mergeable)
+        await celled.index_text()
+    run = await celled._read(merge.mergeable)
     assert run is not None
-    assert await indexed._write(lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")]))
-    assert await indexed._read(_part_count) == 2
-    await indexed.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
-    assert await indexed._read(_part_count) == 0
+    assert await celled._write(lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")]))
+    assert await celled._read(_part_count) == 2
+    await celled.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
+    assert await celled._read(_part_count) == 0
 
 
 async def test_the_index_goes_with_the_records(indexed: Any) -> None:

@@ -65,7 +65,7 @@ def dialect(committed: str = "", sums: Callable[[], Covered] = Covered) -> Diale
         scan_rows=_SCAN_ROWS,
         patience=_PATIENCE,
         call_ids=1 << PLACE_BITS,
-        has_text_index=False,
+        joins_ranges=True,
         to_bytes=lambda text: text.encode("utf-8", "surrogateescape"),
         histograms=HISTOGRAM_SUM,
         to_counts=to_counts,

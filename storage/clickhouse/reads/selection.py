@@ -15,7 +15,7 @@ from storage.query import Filter, Order
 from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.search.rows import Found
 from storage.relational.session import Session, State
-from storage.relational.slices import FIRST_SLICE, Range
+from storage.relational.slices import FIRST_SLICE, Range, Spread
 from storage.relational.sql import Where
 from storage.search.index.needs import All
 from storage.search.patterns import lower_ascii
@@ -54,6 +54,11 @@ def started_among(seqs: Range) -> str:
     return f"started_at_us BETWEEN {least} AND {most}"
 
 
+def _among(seqs: Range) -> str:
+    parts = seqs.parts if isinstance(seqs, Spread) else (seqs,)
+    return f"({' OR '.join(f'seq BETWEEN {part.first} AND {part.last}' for part in parts)})"
+
+
 class Selection:
     """Rows in slices of `seq`."""
 
@@ -89,7 +94,7 @@ class Selection:
         return await self._found.within(self._session, seqs, bound)
 
     def _bounded(self, where: Where, first_parameter: int, seqs: Range, also: str, state: State) -> Where:
-        bounds = f"seq BETWEEN {seqs.first} AND {seqs.last}{also} AND {started_among(seqs)}"
+        bounds = f"{_among(seqs)}{also} AND {started_among(seqs)}"
         filter, conditions, parameters = self._filter, [where.text, bounds], list(where.parameters)
 
         def add(value: str) -> str:

@@ -17,6 +17,7 @@ from storage.clickhouse.dictionary import Names, text_id
 from storage.clickhouse.link import Link
 from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.payloads import read_payloads
+from storage.clickhouse.reads.segments import KnownOffsets, read_parts
 from storage.clickhouse.reads.selection import Selection, SelectionById, seqs_of_ids
 from storage.clickhouse.reads.texts import can_have
 from storage.clickhouse.reads.visible import Commits, Committed
@@ -25,6 +26,7 @@ from storage.record import Payload, Record
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.scan import seq_range
+from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, ReadBudget, Rows, State
 from storage.relational.slices import Range
@@ -61,8 +63,19 @@ class Budget(ReadBudget):
 class ClickhouseSession:
     """`storage.relational.session.Session` over a link, of one state of the store. Made by `begin`."""
 
-    def __init__(self, link: Link, known: Committed, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
+    def __init__(
+        self,
+        link: Link,
+        known: Committed,
+        names: Names,
+        known_counts: KnownCounts,
+        known_offsets: KnownOffsets,
+        budget: Budget,
+    ) -> None:
         self.link = link
+        self.upkeep = known.upkeep
+        self._known_segments = known.segments
+        self._known_offsets = known_offsets
         self._sums = cache(known.sums)  # chosen once for all statements
         self.dialect: Dialect = dialect(known.condition(), self._sums)
         self.known_counts = known_counts
@@ -72,11 +85,17 @@ class ClickhouseSession:
 
     @classmethod
     async def begin(
-        cls, link: Link, commits: Commits, names: Names, known_counts: KnownCounts, budget_s: float
+        cls,
+        link: Link,
+        commits: Commits,
+        names: Names,
+        known_counts: KnownCounts,
+        known_offsets: KnownOffsets,
+        budget_s: float,
     ) -> Self:
         """Begin a read of what is committed now."""
         server, known = await readable(link, commits)
-        return cls(server, known, names, known_counts, Budget(budget_s))
+        return cls(server, known, names, known_counts, known_offsets, Budget(budget_s))
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)
@@ -142,6 +161,15 @@ class ClickhouseSession:
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         return await read_payloads(self, [record.seq for record in records])
+
+    async def text_segments(self, within: Range) -> list[Segment]:
+        return await self._known_offsets.segments(self.link, self._known_segments, within)
+
+    async def text_cells(self, within: Range) -> list[Cell]:
+        return []
+
+    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
+        return await read_parts(self.link, self._known_segments, keys)
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

@@ -17,6 +17,7 @@ from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.grids import NOTHING_COVERED, Covered, covered, read_grids
+from storage.clickhouse.upkeep.segments import Noted, counting, read_noted
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
 from storage.errors import StorageUnavailable
 from storage.record import now_us
@@ -51,6 +52,8 @@ class Committed:
     """Attempts whose commits were put together into one row."""
     all_sums: Covered = NOTHING_COVERED
     """Sums of rows, of this state or of a newer one."""
+    segments: tuple[Noted, ...] = ()
+    """Those of the index of words that count, likewise."""
 
     @property
     def state(self) -> State:
@@ -84,13 +87,14 @@ class Commits:
         self._clock = clock
         self._known = Committed()
         self._covered = NOTHING_COVERED
+        self._segments: tuple[Noted, ...] = ()
         self._covered_erasures = -1
         """Of the store, before `_covered` was read."""
         self._covered_until = 0.0
         self._covered_replica = ""
 
-    def forget_sums(self) -> None:
-        """Look for new sums at the next read."""
+    def forget_made(self) -> None:
+        """Look for new sums and segments at the next read."""
         self._covered_until = 0.0
 
     async def read(self, link: Link, replica: str = "") -> Committed:
@@ -100,10 +104,12 @@ class Commits:
         # Whoever erases says so in the table of grids before it commits.
         is_same = self._covered_erasures == upkeep.erasures and self._covered_replica == replica
         if not is_same or self._clock() >= self._covered_until:
-            self._covered = covered(await read_grids(link, replica))
+            grids = await read_grids(link, replica)
+            self._covered = covered(grids)
+            self._segments = tuple(counting(await read_noted(link), grids, upkeep))
             self._covered_replica = replica
             self._covered_erasures, self._covered_until = upkeep.erasures, self._clock() + _SUMS_S
-        return replace(known, all_sums=self._covered)
+        return replace(known, all_sums=self._covered, segments=self._segments)
 
     async def _read_newer(self, link: Link, known: Committed, replica: str) -> Committed:
         rows = await link.fetch(_NEWER, (known.attempt,), limit_s=LIMIT_S)

@@ -15,6 +15,7 @@ from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.grids import avoid
 from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
+from storage.clickhouse.upkeep.segments import delete_voided, read_voided
 from storage.errors import StorageUnavailable
 from storage.purge import Slice
 from storage.query import Filter
@@ -59,7 +60,8 @@ async def hide(link: Link, seqs: Sequence[int], erasure: int, grid_rows: int) ->
 
 
 async def take_out(link: Link) -> None:
-    """Have the server take the rows of hidden records out of all tables."""
+    """Have the server take the rows of hidden records out of all tables, and what tells of words in them."""
+    await delete_voided(link)
     for table, seq in SEQ.items():
         await delete(link, table, _AMONG.format(seq))
 
@@ -94,4 +96,5 @@ async def _is_left(server: Link, slices: Collection[int]) -> bool | None:
     if (await server.fetch(sql, (list(slices),), limit_s=LIMIT_S))[0][0] < len(slices):
         return None
     counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
-    return any(count for (count,) in await server.fetch(counts, limit_s=LIMIT_S))
+    counted = await server.fetch(counts, limit_s=LIMIT_S)
+    return any(count for (count,) in counted) or bool(await read_voided(server))

@@ -134,4 +134,4 @@ def _parts(part: Range, need: All, dialect: Dialect) -> tuple[Range, ...]:
     """List what of a slice is looked into for a need."""
     if not isinstance(part, Window) or need == NOTHING:
         return (part,)
-    return (spread(part.told),) if dialect.has_arrays and part.told else part.told
+    return (spread(part.told),) if dialect.joins_ranges and part.told else part.told

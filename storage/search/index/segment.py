@@ -61,6 +61,19 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
             start = stop
 
 
+def joined(parts: Sequence[bytes], counts: Sequence[int]) -> bytes:
+    """Make the part of a segment of the same parts of smaller ones, which follow each other.
+
+    Args:
+        parts: All of one number.
+        counts: How many cells each of the segments has, `MAX_CELLS` at most together.
+    """
+    numbers: list[int] = []
+    for part, first_cell in zip(parts, accumulate(counts, initial=0), strict=False):
+        numbers += map(first_cell.__add__, _places(part))
+    return _written(sorted(numbers), 0)
+
+
 def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
     wanted = (term & ((1 << _PART_BITS) - 1)) & ~_CELL_MASK

@@ -20,8 +20,9 @@ from typing import Any, Final, Protocol, TypeVar
 from storage.purge import TextStep
 from storage.query import Filter
 from storage.relational.reads.text_index.merge import Run, keep_parts, keep_segment, mergeable, read_run
-from storage.relational.reads.text_index.tables import Cell, add_cell, covered, drop, expired, lock_erasures
+from storage.relational.reads.text_index.tables import add_cell, covered, drop, expired, lock_erasures
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
+from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS, merged

@@ -9,14 +9,8 @@ which is written last and takes the place of its cells. Parts that a killed proc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.relational.reads.text_index.tables import (
-    Segment,
-    add_parts,
-    add_segment,
-    covered,
-    lock_erasures,
-    read_cells,
-)
+from storage.relational.reads.text_index.tables import add_parts, add_segment, covered, lock_erasures, read_cells
+from storage.relational.search.holders import Segment
 from storage.relational.session import Session
 from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS

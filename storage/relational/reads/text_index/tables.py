@@ -11,10 +11,10 @@ Invariant: no two of them cover the same record. Records that none covers are lo
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from storage.purge import TextIndex
+from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT
@@ -24,36 +24,6 @@ _ROWS_AT_ONCE: Final = 500
 """Fewer than a database takes parameters of one statement."""
 _DROPPED_AT_ONCE: Final = 2
 """Segments that go in one transaction of retention: 5 ms of the writer each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    rows: Range
-    signature: bytes
-    newest_body_us: int
-    """Start of the newest record with bodies in it; 0 without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    rows: Range
-    offsets: Sequence[int]
-    """Of the first row of each cell from that of the segment: a search reads those of all, and asks for few."""
-
-    def cell(self, number: int) -> Range:
-        """Return the rows of a cell."""
-        first, end = self.rows.first, number + 1
-        last = first + self.offsets[end] - 1 if end < len(self.offsets) else self.rows.last
-        return Range(first + self.offsets[number], last)
-
-    def cells(self, mask: int) -> list[Range]:
-        """Return the rows of the cells whose bits are set, in order."""
-        found = []
-        while mask:
-            lowest = mask & -mask
-            found.append(self.cell(lowest.bit_length() - 1))
-            mask ^= lowest
-        return found
 
 
 async def covered(session: Session, within: Range) -> list[Range]:
@@ -182,11 +152,6 @@ async def describe(session: Session) -> TextIndex:
     )
     [(size_bytes,)] = await session.fetch(sql)
     return TextIndex(waiting=max(0, whole.last - whole.first + 1 - known), size_bytes=int(size_bytes))
-
-
-def part_key(first_seq: int, part: int) -> int:
-    """Number a part of the segment that begins with a row."""
-    return first_seq * PARTS + part
 
 
 def _table(session: Session, name: str) -> str:

@@ -13,18 +13,16 @@ from itertools import accumulate, takewhile
 from typing import Final, Self
 
 from storage.query import Order
-from storage.relational.reads.text_index.tables import Cell, Segment, part_key, read_cells, read_parts, read_segments
+from storage.relational.search.holders import Holder, Segment, part_key
 from storage.relational.session import Selection, Session
 from storage.relational.slices import Pace, Range, joint_slices, slices, windows
 from storage.search.index.needs import All, cells_of, terms_of
-from storage.search.index.segment import cells_with, has, part_of
+from storage.search.index.segment import MAX_CELLS, cells_with, has, part_of
 
 _SEGMENTS_AT_ONCE: Final = 32
 _CELLS_AT_ONCE: Final = 256
 """Those that no segment has taken in yet, a millisecond."""
-
-Holder = Segment | Cell
-"""What covers some rows."""
+_ALL_CELLS: Final = (1 << MAX_CELLS) - 1
 
 
 class Slices:
@@ -42,7 +40,7 @@ class Slices:
         self._session = session
         *wide, self._need = rows.needs
         self._has_windows = bool(wide)
-        self._terms = sorted(terms_of(self._need)) if session.dialect.has_text_index else []
+        self._terms = sorted(terms_of(self._need))
         self._order: Order = order
         self._pace = Pace(rows.first_rows or session.dialect.scan_rows or None, patience=session.dialect.patience)
         self._slices: Iterator[Range] = iter(())
@@ -64,7 +62,7 @@ class Slices:
             if self._has_windows:
                 self._slices = windows(here, ranges, self._order, self._pace)
             else:
-                joins, ordered = self._session.dialect.has_arrays, ranges if self._order == "asc" else ranges[::-1]
+                joins, ordered = self._session.dialect.joins_ranges, ranges if self._order == "asc" else ranges[::-1]
                 self._slices = joint_slices(ordered, self._order, self._pace, joins=joins)
 
     async def _next_ranges(self) -> tuple[Range, list[Range]]:
@@ -86,8 +84,8 @@ class Slices:
         return here, _joined(sorted([*told, *_between(covered, here)], key=lambda rows: rows.first), here)
 
     async def _all_holders(self) -> list[Holder]:
-        holders: list[Holder] = list(await read_segments(self._session, self._rest))
-        holders += await read_cells(self._session, self._rest)
+        holders: list[Holder] = list(await self._session.text_segments(self._rest))
+        holders += await self._session.text_cells(self._rest)
         return sorted(holders, key=lambda each: each.rows.first, reverse=self._order == "desc")
 
     def _cut_rest(self, some: Sequence[Holder]) -> tuple[Range, Range]:
@@ -108,12 +106,13 @@ class Slices:
             for segment in segments
             for term in self._terms
         }
-        parts = await read_parts(self._session, sorted(set(keys.values())))
+        parts = await self._session.text_parts(sorted(set(keys.values())))
         found: dict[int, dict[int, int]] = {segment.rows.first: {} for segment in segments}
 
         def look() -> None:
             for (first, term), key in keys.items():
-                found[first][term] = cells_with(parts[key], term)
+                # A replica may not have a part yet: then every cell may have the word.
+                found[first][term] = cells_with(parts[key], term) if key in parts else _ALL_CELLS
 
         await self._session.aside(look)
         return found

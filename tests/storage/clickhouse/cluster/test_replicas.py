@@ -11,6 +11,7 @@ from storage.clickhouse.address import Address
 from storage.clickhouse.cluster import terms
 from storage.clickhouse.cluster.catching_up import has_caught_up
 from storage.clickhouse.cluster.replicas import ClusterLink
+from storage.clickhouse.layout import newest
 from storage.clickhouse.store import ClickhouseStorage
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.query import Count, Filter
@@ -52,13 +53,13 @@ async def test_the_layout_is_brought_up_to_date() -> None:
     hashed = f"SELECT count() FROM system.columns WHERE database = '{database}' AND name = 'trace_hash'"
     eventually(lambda: all(server.ask(hashed) == "0\n" for server in running.servers))
     for server in running.servers:
-        server.ask(f"DROP TABLE {database}.layout_3")
+        server.ask(f"DROP TABLE {database}.layout_{newest()}")
         server.ask(f"CREATE TABLE {database}.layout_2 (done UInt8) ENGINE = TinyLog")
     async with opened(running.url(database)) as store:
         assert await store.count(Filter(trace_id="two")) == Count(1, 0)
     for server in running.servers:
         hashes = server.ask(f"SELECT uniqExact(trace_hash) FROM {database}.records")
-        assert (hashes, server.ask(f"EXISTS TABLE {database}.layout_3")) == ("2\n", "1\n")
+        assert (hashes, server.ask(f"EXISTS TABLE {database}.layout_{newest()}")) == ("2\n", "1\n")
 
 
 async def test_a_commit_is_on_every_replica() -> None:

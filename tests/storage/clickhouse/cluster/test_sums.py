@@ -54,7 +54,7 @@ def batch(count: int, project: str = "p") -> Batch:
 
 async def covered(store: ClickhouseStorage) -> list[Range]:
     """The rows whose sums are read where it asks now."""
-    store._commits.forget_sums()
+    store._commits.forget_made()
     _, known = await readable(store._link, store._commits)
     return known.sums().runs
 

@@ -55,13 +55,13 @@ async def test_rows_of_the_layout_before(link: Link) -> None:
     async with await ClickhouseStorage.open(link.address) as store:
         await fill(store)
     await link.execute("ALTER TABLE records DROP COLUMN trace_hash", limit_s=30)
-    await link.execute("DROP TABLE layout_3", limit_s=30)
+    await link.execute(f"DROP TABLE layout_{layout.newest()}", limit_s=30)
     await link.execute("CREATE TABLE layout_2 (done UInt8) ENGINE = TinyLog", limit_s=30)
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
             group.create_task(layout.migrate(link))
     async with await ClickhouseStorage.open(link.address) as store:
-        assert await layout.read_layout(link) == 3
+        assert await layout.read_layout(link) == layout.newest()
         assert await found(store, _IDS[0] or "") == [1, 1 + len(_IDS)]
         await fill(store)
         assert len(await found(store, _IDS[0] or "")) == 4

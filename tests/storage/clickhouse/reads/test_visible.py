@@ -5,6 +5,7 @@ from storage.clickhouse.native import Column
 from storage.clickhouse.reads.visible import MAX_RANGES, Commits
 from storage.clickhouse.tables import create
 from storage.clickhouse.upkeep.grids import GRIDS
+from storage.clickhouse.upkeep.segments import SEGMENTS
 from storage.clickhouse.writes.journal import COMMITS
 
 
@@ -31,6 +32,7 @@ async def make(link: Link) -> None:
     """Make the journal, the table of sums, and one of rows."""
     await link.execute(COMMITS, limit_s=30)
     await link.execute(GRIDS, limit_s=30)
+    await link.execute(SEGMENTS, limit_s=30)
     await link.execute("CREATE TABLE some (seq Int64, attempt UInt64) ENGINE = MergeTree ORDER BY seq", limit_s=30)
 
 

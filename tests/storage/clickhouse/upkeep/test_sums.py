@@ -79,7 +79,7 @@ async def test_who_dies_leaves_nothing(link: Link, store: SummingStorage) -> Non
     assert await store.count(Filter()) == Count(4, 0)
     assert (await store.add_sums()).is_done
     await note(link, seqs, 77, 0, "done")
-    store._commits.forget_sums()
+    store._commits.forget_made()
     assert await store.count(Filter()) == Count(5, 0), "the sums were not read, so the test shows nothing"
 
 
@@ -94,7 +94,7 @@ async def test_two_add_up_the_same_rows(link: Link, store: SummingStorage) -> No
         async with asyncio.TaskGroup() as group:
             for each in both:
                 group.create_task(each.step(known))
-        store._commits.forget_sums()
+        store._commits.forget_made()
         assert await store.count(Filter()) == await other.count(Filter()) == Count(4, 0)
 
 
@@ -136,7 +136,7 @@ async def test_an_erasure_that_came_to_nothing(link: Link, store: SummingStorage
     await fill(store, *range(DAY, DAY + 8))
     await add_all(store)
     await erasures.hide(link, [3], erasure=1, grid_rows=ROWS)
-    store._commits.forget_sums()
+    store._commits.forget_made()
     assert await store.count(Filter()) == Count(8, 0)
     await add_all(store)
     assert (await store._commits.read(link)).sums().runs == [Range(5, 8)]
@@ -185,7 +185,7 @@ async def test_sums_that_nobody_reads_go(link: Link, store: SummingStorage, monk
     assert await await_quiet(link, LIMIT_S)
     assert await rows(link, "endpoint_rollups") == 2
     assert {(grid.first_seq, grid.what) for grid in await read_grids(link)} == {(5, "void"), (9, "begun"), (9, "done")}
-    store._commits.forget_sums()
+    store._commits.forget_made()
     assert await store.count(Filter()) == Count(12, 0)
 
 

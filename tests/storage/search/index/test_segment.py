@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.search.index.segment import MAX_CELLS, PARTS, cells_with, has, merged, part_of
+from storage.search.index.segment import MAX_CELLS, PARTS, cells_with, has, joined, merged, part_of
 from storage.search.index.terms import packed
 
 TERMS = st.integers(0, 0xFFFFFFFF)
@@ -20,6 +20,22 @@ def test_no_cell_is_missing(cells: list[set[int]], others: list[int]) -> None:
     for wanted in {*others, *(each for terms in cells for each in terms)}:
         told = cells_with(parts[part_of(wanted)], wanted)
         assert all(told >> number & 1 for number, terms in enumerate(cells) if wanted in terms)
+
+
+@given(st.lists(st.lists(st.sets(TERMS, max_size=9), min_size=1, max_size=5), min_size=1, max_size=5))
+@settings(max_examples=30)
+def test_segments_that_are_joined_tell_the_same(several: list[list[set[int]]]) -> None:
+    """Of each term the cells that had it, numbered on; where there are few terms, of some others as well."""
+    parts = [list(merged([packed(sorted(terms)) for terms in cells])) for cells in several]
+    counts = [len(cells) for cells in several]
+    for wanted in {each for cells in several for terms in cells for each in terms}:
+        number = part_of(wanted)
+        told = cells_with(joined([each[number] for each in parts], counts), wanted)
+        shift, expected = 0, 0
+        for each, count in zip(parts, counts, strict=True):
+            expected |= cells_with(each[number], wanted) << shift
+            shift += count
+        assert told & expected == expected
 
 
 def test_few_cells_are_told_that_have_not() -> None:

@@ -1,6 +1,6 @@
 """Which rows the cells of a segment are."""
 
-from storage.relational.reads.text_index.tables import Segment
+from storage.relational.search.holders import Segment
 from storage.relational.slices import Range
 
 
