@@ -71,6 +71,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._grid_rows = grid_rows
         self._summing = Summing(link, features, grid_rows)
         self._indexing = Indexing()
+        self._text_index: TextIndex | None = None
+        """As of the last step."""
         self._purge = Purge(link, self._change)
 
     @classmethod
@@ -105,7 +107,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def commit(self, batch: Batch) -> int:
         async with self._writing:
-            return await self._batches.store(batch)
+            last_seq = await self._batches.store(batch)
+        self._indexing.add_stored(len(batch.entries))
+        return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         async with self._writing:
@@ -159,14 +163,23 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         step = await self._indexing.step(await self._session())
         if step.records:
             self._commits.forget_made()
+        self._text_index = None
         return step
 
     async def drop_text_index(self) -> TextStep:
-        if await segments.read_noted(self._link):
-            await segments.forget_all(self._link)
+        if self._indexing.is_due:
+            self._indexing.rest()
+            if await segments.read_noted(self._link):
+                await segments.forget_all(self._link)
         return TextStep(0, is_done=True)  # the server does it by itself
 
     async def text_index(self) -> TextIndex:
+        # Asked every second, by each sidecar of a fleet.
+        if self._text_index is None:
+            self._text_index = await self._read_text_index()
+        return self._text_index
+
+    async def _read_text_index(self) -> TextIndex:
         _, known = await readable(self._link, self._commits)
         shown = Range(known.upkeep.purged_through_seq + 1, known.last_seq)
         indexed = sum(Range(max(one.first_seq, shown.first), one.last_seq).size for one in known.segments)

@@ -17,7 +17,8 @@ from storage.query import Order
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
 MAX_JOINED: Final = 2_500
-"""Rows of ranges that share a slice: of more than a page has room for, less is looked into for nothing."""
+"""Rows of ranges that share a slice: of more than a page has room for, less is looked into for nothing. As many times
+more as a slice may take longer."""
 SLICE_S: Final = 0.25
 """What a slice should take, for the next one to be as wide."""
 _MOST_WIDER: Final = 8
@@ -86,6 +87,7 @@ class Pace:
         """
         self._least = self.width = FIRST_SLICE if least is None else least
         self._clock = clock
+        self.max_joined = int(MAX_JOINED * patience)
         self._slice_s = SLICE_S * patience
         self._began_s = 0.0
 
@@ -123,21 +125,21 @@ def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bo
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
-        part = _next(rest, pace.width, order, joins=joins)
+        part = _next(rest, pace.width, order, pace.max_joined if joins else 0)
         # Whether it had the whole width: a narrow one is quick for being narrow.
         may_widen = joins or part.size == pace.width
         yield part
         pace.finish(may_widen=may_widen)
 
 
-def _next(rest: list[Range], width: int, order: Order, *, joins: bool) -> Range:
-    """Take the next slice off some ranges, the last of which comes first."""
+def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:
+    """Take the next slice off some ranges, the last of which comes first; 0: they are not joined."""
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)
-    if not joins or not left.is_empty:
+    if not max_joined or not left.is_empty:
         return part
-    parts, room = [part], min(width, MAX_JOINED) - part.size
+    parts, room = [part], min(width, max_joined) - part.size
     while rest and rest[-1].size <= room:
         parts.append(rest.pop())
         room -= parts[-1].size

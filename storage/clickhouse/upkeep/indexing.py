@@ -2,7 +2,7 @@
 
 Strategy: behind the commits, by whichever sidecar finds rows that nobody has begun; to say so decides nothing, and
 saves work. One does it alone while it can, and more where rows wait. Texts are read in chunks, whose size the server
-tells before, and cut into cells; their signatures wait here, 16 MB as a rule, until they make a segment. So that few of
+tells before, and cut into cells; their signatures wait here, 32 MB at most, until they make a segment. So that few of
 the newest rows have none, which searches have to look into, a segment may be small, and some small ones are made one
 later.
 
@@ -44,15 +44,16 @@ SEGMENT_ROWS: Final = 4096
 _SEGMENT_BYTES: Final = 16 << 20
 _MOST_ROWS: Final = 65_536
 """Of a segment: others go on behind them."""
+_MOST_BYTES: Final = 32 << 20
+"""Of its signatures, where each word is another."""
 _CHUNK_ROWS: Final = 4096
 _CHUNK_BYTES: Final = 8 << 20
 _STEP_ROWS: Final = 16
 """Cells begin at every so manieth row of a chunk."""
-LOOK_S: Final = 5.0
-"""How often it is looked whether there are rows for a segment."""
+LOOK_S: Final = 60.0
+"""How often it is looked whether there are rows for a segment, if this sidecar has not stored enough itself: of some
+hundred sidecars one looks every second."""
 _NOTE_AGAIN_S: Final = BEGUN_S / 4
-_OTHERS: Final = 12
-"""How many times as long it is not looked where somebody else makes the index."""
 _OFFSETS: Final = "SELECT made, offsets FROM text_segments WHERE what = 'done' AND made IN $1"
 _PARTS: Final = "SELECT made, part, data FROM text_parts WHERE made IN $1"
 
@@ -73,7 +74,9 @@ class _Work:
 
     @property
     def is_whole(self) -> bool:
-        return len(self.cells) >= MAX_CELLS or self.next_seq > self.gap.last
+        if len(self.cells) >= MAX_CELLS or self.next_seq > self.gap.last:
+            return True
+        return sum(len(cell.signature) for cell in self.cells) >= _MOST_BYTES
 
     def noted(self, what: str) -> Noted:
         newest_us = max((cell.newest_body_us for cell in self.cells), default=0)
@@ -98,6 +101,8 @@ class Indexing:
         self._look_s = look_s
         self._clock = clock
         self._next_look = 0.0
+        self._stored_rows = 0
+        """Rows that were stored here since the last look."""
         self._work: _Work | None = None
         self._own: set[int] = set()
         """Numbers of segments that were noted here."""
@@ -105,7 +110,16 @@ class Indexing:
     @property
     def is_due(self) -> bool:
         """Whether there is something to go on with, or to look for."""
-        return self._work is not None or self._clock() >= self._next_look
+        return self._work is not None or self._stored_rows >= self._segment_rows or self._clock() >= self._next_look
+
+    def add_stored(self, rows: int) -> None:
+        """Count rows that this sidecar has stored."""
+        self._stored_rows += rows
+
+    def rest(self) -> None:
+        """Look again in a while."""
+        self._stored_rows = 0
+        self._next_look = self._clock() + self._look_s
 
     async def step(self, session: ClickhouseSession) -> TextStep:
         """Read some rows, or make a segment; see `storage.base.Storage.index_text`."""
@@ -136,7 +150,7 @@ class Indexing:
         if self._work is None:
             if not others and await self._join(session, joinable(counted, self._max_cells)):
                 return TextStep(0, is_done=False)
-            self._next_look = self._clock() + self._look_s * (_OTHERS if others else 1)
+            self.rest()
         return TextStep(0, is_done=self._work is None)
 
     async def _begun(self, session: ClickhouseSession, taken: Sequence[Noted], grids: Sequence[Grid]) -> _Work | None:

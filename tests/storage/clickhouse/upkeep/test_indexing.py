@@ -272,3 +272,36 @@ async def test_others_go_on_where_rows_wait(link: Link, store: SummingStorage, m
     await index(store)
     assert [rows.first for rows in await covered(store)] == [1, ROWS + 1, 2 * ROWS + 1]
     assert len([noted for noted in await read_noted(link) if noted.what == "done"]) == 3
+
+
+async def test_a_segment_ends_where_it_would_hold_much(store: SummingStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of memory, while it is made; the next one goes on."""
+    monkeypatch.setattr(indexing, "_MOST_BYTES", 1)
+    monkeypatch.setattr(indexing, "_CHUNK_ROWS", 16)
+    await fill(store, 1, ROWS)
+    await index(store)
+    assert await covered(store) == [Range(1, 16)]
+    await fill(store, ROWS + 1, 2 * ROWS)
+    await index(store)
+    assert (await covered(store))[:2] == [Range(1, 16), Range(17, 32)]
+    assert await found(store, 20) == [20]
+
+
+async def test_a_fleet_does_not_ask_all_the_time(store: SummingStorage) -> None:
+    """Each sidecar looks once a minute, or when it has stored enough for a segment itself."""
+    now_s = 1000.0
+    store._indexing = Indexing(segment_rows=ROWS, clock=lambda: now_s)
+    assert (await store.index_text()).is_done
+    assert (await store.text_index()).waiting == 0
+    await fill(store, 1, ROWS - 1)
+    assert not store._indexing.is_due
+    assert (await store.text_index()).waiting == 0
+    await fill(store, ROWS, ROWS)
+    assert await index(store) == 3
+    assert (await store.text_index()).waiting == 0
+    await fill(store, ROWS + 1, ROWS + 9)
+    assert not store._indexing.is_due
+    now_s += indexing.LOOK_S
+    assert store._indexing.is_due
+    assert (await store.index_text()).is_done
+    assert (await store.text_index()).waiting == 9
