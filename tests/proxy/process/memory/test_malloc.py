@@ -11,7 +11,7 @@ import pytest
 from proxy.process.memory import malloc
 from proxy.process.memory.malloc import HighWaterMark
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PRELUDE = """
 import threading
 from pathlib import Path
