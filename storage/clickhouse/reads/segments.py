@@ -23,14 +23,15 @@ class KnownOffsets:
     async def segments(self, link: Link, counting: Sequence[Noted], within: Range) -> list[Segment]:
         """Return the segments that reach into a range, in order; others than those that count are forgotten."""
         made = {one.made for one in counting}
-        self._known = {number: offsets for number, offsets in self._known.items() if number in made}
-        lacking = sorted(made - self._known.keys())
+        known = {number: offsets for number, offsets in self._known.items() if number in made}
+        lacking = sorted(made - known.keys())
         for start in range(0, len(lacking), _AT_ONCE):
-            self._known.update(await link.fetch(_OFFSETS, (lacking[start : start + _AT_ONCE],), limit_s=LIMIT_S))
+            known.update(await link.fetch(_OFFSETS, (lacking[start : start + _AT_ONCE],), limit_s=LIMIT_S))
+        self._known = known  # of reads at once the last one's, which has all of them
         return [
-            Segment(one.rows, self._known[one.made])
+            Segment(one.rows, known[one.made])
             for one in counting
-            if one.first_seq <= within.last and one.last_seq >= within.first and one.made in self._known
+            if one.first_seq <= within.last and one.last_seq >= within.first and one.made in known
         ]
 
 
