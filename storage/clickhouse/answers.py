@@ -25,6 +25,8 @@ _OUT_OF_TIME: Final = 159
 _IS_THERE: Final = frozenset({57, 122, 253})
 """A table is there already; of a replicated one: another than that to be made, or with the same name of a replica."""
 _IS_NOT_THERE: Final = 60
+_CANNOT_OPEN: Final = 76
+_HALF_MADE: Final = re.compile(r"\.sql\.tmp, errno: 17\b")
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, required password, not enough privileges, authentication failed."""
 _MAX_TEXT: Final = 500
@@ -37,6 +39,10 @@ class OutOfTime(StorageUnavailable):
 
 class AlreadyThere(StorageUnavailable):
     """The table to be made is there already: somebody else made it."""
+
+
+class NameLost(StorageUnavailable):
+    """A file is in the place of a table to be made: the server wrote half of one, on a full disk, and left it there."""
 
 
 class NotThere(StorageUnavailable):
@@ -52,6 +58,8 @@ def error_of(body: bytes, status: int) -> StorageError:
         return AlreadyThere(f"clickhouse: {text}")
     if code == _IS_NOT_THERE:
         return NotThere(f"clickhouse: {text}")
+    if code == _CANNOT_OPEN and _HALF_MADE.search(text):
+        return NameLost(f"clickhouse: {text}")
     if code in _ABOUT_A_VALUE:
         return StorageRejected(f"clickhouse refused a value: {text}")
     if code in _DENIED:

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from typing import Any, Final
 from uuid import uuid4
 
-from storage.clickhouse.answers import AlreadyThere
+from storage.clickhouse.answers import AlreadyThere, NameLost
 from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.group import EPOCH_SHIFT, HandedIn
@@ -93,17 +93,21 @@ class Epochs:
         """
         since = self._clock()
         waiting = Waiting(since, 0 if hand is None else hand.crowd)
+        lost = 0
         try:
             while True:
                 numbers = await self._await_turn(waiting, hand, since)
                 if hand is not None and await hand.taken() is not None:
                     return False
-                own = max(numbers, default=0) + 1
+                own = max([lost, *numbers]) + 1
                 try:
                     await self._create(table_of(own), COLUMNS)
                     break
                 except AlreadyThere:
                     continue
+                except NameLost:
+                    # Nobody can have it until the server is started again; numbers need not follow each other.
+                    lost = own
         finally:
             if waiting.ticket:
                 with suppress(StorageUnavailable):  # it grows stale by itself

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.clickhouse.answers import AlreadyThere, OutOfTime, error_of
+from storage.clickhouse.answers import AlreadyThere, NameLost, OutOfTime, error_of
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
 
 
@@ -13,6 +13,13 @@ from storage.errors import StorageError, StorageRejected, StorageUnavailable
         (b"Code: 57. DB::Exception: Table a exists. (TABLE_ALREADY_EXISTS) (version 26.9)", AlreadyThere, "Table a"),
         (b"Code: 72. DB::Exception: no number", StorageRejected, "no number"),
         (b"Code: 516. DB::Exception: default: Authentication failed", StorageUnavailable, "not let this user in"),
+        (
+            b"Code: 76, e.displayText() = DB::ErrnoException: Cannot open file /d/epoch_7.sql.tmp, errno: 17, "
+            b"strerror: File exists",
+            NameLost,
+            "epoch_7",
+        ),
+        (b"Code: 76. DB::ErrnoException: Cannot open file /d/x.bin, errno: 24", StorageUnavailable, "x.bin"),
         (b"Code: 243. DB::Exception: Cannot reserve 1.00 MiB", StorageUnavailable, "Cannot reserve"),
         (b"Code: 99999. never heard of", StorageUnavailable, "never heard of"),
         (b"<html>bad gateway</html>", StorageUnavailable, "bad gateway"),
