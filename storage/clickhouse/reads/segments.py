@@ -1,17 +1,12 @@
 """What searches read of the index of words: the segments that count, and the parts of them that words are in."""
 
 from collections.abc import Sequence
-from typing import Final
 
-from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.upkeep.segments import Noted
+from storage.clickhouse.link import Link
+from storage.clickhouse.upkeep import segments
+from storage.clickhouse.upkeep.segments import Noted, read_offsets
 from storage.relational.search.holders import Segment, first_and_part, part_key
 from storage.relational.slices import Range
-
-_AT_ONCE: Final = 1000
-"""Segments that are asked for in one statement."""
-_OFFSETS: Final = "SELECT made, offsets FROM text_segments WHERE what = 'done' AND made IN $1"
-_PARTS: Final = "SELECT made, part, data FROM text_parts WHERE part IN $1 AND made IN $2"
 
 
 class KnownOffsets:
@@ -24,9 +19,7 @@ class KnownOffsets:
         """Return the segments that reach into a range, in order; others than those that count are forgotten."""
         made = {one.made for one in counting}
         known = {number: offsets for number, offsets in self._known.items() if number in made}
-        lacking = sorted(made - known.keys())
-        for start in range(0, len(lacking), _AT_ONCE):
-            known.update(await link.fetch(_OFFSETS, (lacking[start : start + _AT_ONCE],), limit_s=LIMIT_S))
+        known.update(await read_offsets(link, sorted(made - known.keys())))
         self._known = known  # of reads at once the last one's, which has all of them
         return [
             Segment(one.rows, known[one.made])
@@ -40,9 +33,6 @@ async def read_parts(link: Link, counting: Sequence[Noted], keys: Sequence[int])
     made_of = {one.first_seq: one.made for one in counting}
     wanted = [(made_of[first], part) for first, part in map(first_and_part, keys) if first in made_of]
     firsts = {made: first for first, made in made_of.items()}
-    parts, made = sorted({part for _, part in wanted}), sorted({number for number, _ in wanted})
-    found: dict[int, bytes] = {}
-    for start in range(0, len(made), _AT_ONCE):
-        rows = await link.fetch(_PARTS, (parts, made[start : start + _AT_ONCE]), limit_s=LIMIT_S)
-        found.update({part_key(firsts[number], part): bytes(data) for number, part, data in rows})
-    return found
+    made, parts = sorted({number for number, _ in wanted}), sorted({part for _, part in wanted})
+    found = await segments.read_parts(link, made, parts)
+    return {part_key(firsts[number], part): data for (number, part), data in found.items()}

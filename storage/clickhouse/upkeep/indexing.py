@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from storage.clickhouse.link import LIMIT_S
 from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.upkeep.grids import Grid, read_grids
 from storage.clickhouse.upkeep.segments import (
@@ -28,6 +27,8 @@ from storage.clickhouse.upkeep.segments import (
     keep_parts,
     note,
     read_noted,
+    read_offsets,
+    read_parts,
     read_voided,
 )
 from storage.clickhouse.upkeep.texts import read_sizes, read_texts
@@ -54,8 +55,6 @@ LOOK_S: Final = 60.0
 """How often it is looked whether there are rows for a segment, if this sidecar has not stored enough itself: of some
 hundred sidecars one looks every second."""
 _NOTE_AGAIN_S: Final = BEGUN_S / 4
-_OFFSETS: Final = "SELECT made, offsets FROM text_segments WHERE what = 'done' AND made IN $1"
-_PARTS: Final = "SELECT made, part, data FROM text_parts WHERE made IN $1"
 
 
 @dataclass(slots=True)
@@ -182,10 +181,7 @@ class Indexing:
             max(one.newest_body_us for one in run),
         )  # fmt: skip
         await note(link, whole)
-        offsets: dict[int, Sequence[int]] = dict(await link.fetch(_OFFSETS, (made,), limit_s=LIMIT_S))
-        parts = {
-            (number, part): bytes(data) for number, part, data in await link.fetch(_PARTS, (made,), limit_s=LIMIT_S)
-        }
+        offsets, parts = await read_offsets(link, made), await read_parts(link, made)
         if len(offsets) < len(run) or len(parts) < len(run) * PARTS:
             return False
         counts = [len(offsets[number]) for number in made]

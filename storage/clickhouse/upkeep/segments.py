@@ -51,6 +51,11 @@ _READ: Final = (
     "SELECT first_seq, last_seq, made, erasures, what, newest_body_us, size_bytes, length(offsets), "
     "toInt64(toUnixTimestamp(now())) - noted_s FROM text_segments"
 )
+_OFFSETS: Final = "SELECT made, offsets FROM text_segments WHERE what = 'done' AND made IN $1"
+_WHOLE: Final = "SELECT made, part, data FROM text_parts WHERE made IN $1"
+_SOME: Final = f"{_WHOLE} AND part IN $2"
+_AT_ONCE: Final = 1000
+"""Segments that are asked for in one statement."""
 
 
 class Noted(NamedTuple):
@@ -75,6 +80,27 @@ class Noted(NamedTuple):
 async def read_noted(link: Link) -> list[Noted]:
     """Read the whole table."""
     return [Noted(*row) for row in await link.fetch(_READ, limit_s=LIMIT_S)]
+
+
+async def read_offsets(link: Link, made: Sequence[int]) -> dict[int, Sequence[int]]:
+    """Read by the number of each segment where its cells begin; segments that are not done are left out."""
+    found: dict[int, Sequence[int]] = {}
+    for start in range(0, len(made), _AT_ONCE):
+        found.update(await link.fetch(_OFFSETS, (made[start : start + _AT_ONCE],), limit_s=LIMIT_S))
+    return found
+
+
+async def read_parts(
+    link: Link, made: Sequence[int], parts: Sequence[int] | None = None
+) -> dict[tuple[int, int], bytes]:
+    """Read parts of some segments, or all, by the number of each segment and part; what is not there is left out."""
+    found: dict[tuple[int, int], bytes] = {}
+    for start in range(0, len(made), _AT_ONCE):
+        some = made[start : start + _AT_ONCE]
+        sql, parameters = (_WHOLE, (some,)) if parts is None else (_SOME, (some, parts))
+        rows = await link.fetch(sql, parameters, limit_s=LIMIT_S)
+        found.update({(number, part): bytes(data) for number, part, data in rows})
+    return found
 
 
 async def note(link: Link, noted: Noted, offsets: Sequence[int] = ()) -> None:
