@@ -16,11 +16,10 @@ from typing import Final
 
 import msgspec
 
-from proxy.collector.__main__ import tune_garbage_collection
 from proxy.collector.control_plane import ControlPlane, control_plane
 from proxy.http1.websocket_frames import Message, Opcode
 from proxy.process.data_dir import DataDir
-from proxy.process.memory import malloc
+from proxy.process.memory import garbage, malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
@@ -158,7 +157,7 @@ async def serve(directory: Path) -> None:
     async with control_plane(
         settings, data, wakeup, None, lambda sources, *_: sources.attach_fd(filled.segment.fd)
     ) as plane:
-        tune_garbage_collection()
+        garbage.tune(garbage.COLLECTOR)
         while scenario := (await asyncio.to_thread(sys.stdin.readline)).strip():
             end = filled.fill(scenario, RECORDS)
             begin_ns = time.process_time_ns()

@@ -174,7 +174,7 @@ async def serve() -> None:
     async with asyncio.TaskGroup() as tasks:
         plane: Any = data_plane(settings, compile_routes(settings), segment, lambda: None, tasks, "bench")
         worker = Worker(plane.engine, segment.cells)
-        garbage.tune()
+        garbage.tune(garbage.WORKER)
         while scenario := (await asyncio.to_thread(sys.stdin.readline)).strip():
             print(worker.turn_ns(scenario), flush=True)
 

@@ -21,7 +21,7 @@ from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
-from proxy.process.memory import malloc
+from proxy.process.memory import garbage, malloc
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
 from storage.errors import StorageMisconfigured
@@ -46,7 +46,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         admin_port(settings, data, plane, listener, metrics),
     ):
         control.send("ready")
-        tune_garbage_collection()
+        garbage.tune(garbage.COLLECTOR)
         with stop_signals(lambda: None):  # the supervisor decides; a second signal still ends us at once
             await commands.stopping.wait()
         if commands.is_handing_over:
@@ -54,17 +54,6 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             return
         plane.status.start_draining()
         await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
-
-
-def tune_garbage_collection() -> None:
-    """Collect cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
-
-    A GET costs 21.5 us of CPU in the collector without collections, 23.9 with the default thresholds (bench/micro).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:

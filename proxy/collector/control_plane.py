@@ -146,7 +146,7 @@ async def control_plane(
             "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(),
             "replicas": plane.replicas.run(),
-            "garbage": garbage.collect_rarely(garbage.COLLECTOR_REST),
+            "garbage": garbage.collect_rarely(garbage.COLLECTOR.rest),
             "memory": malloc.trim_regularly(plane.held_bytes, HIGH_BYTES),
         }
         exporting = tasks.create_task(plane.export.run(), name="export")

@@ -47,8 +47,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             _obey(control, plane, sockets, tasks, stopping, leaving)
             control.send("ready")
             wakeup.notify()  # there is a new ring
-            garbage.tune()
-            collecting = tasks.create_task(garbage.collect_rarely(garbage.WORKER_REST), name="collect garbage")
+            garbage.tune(garbage.WORKER)
+            collecting = tasks.create_task(garbage.collect_rarely(garbage.WORKER.rest), name="collect garbage")
 
             def stop() -> None:
                 stopping.set()

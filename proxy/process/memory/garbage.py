@@ -2,7 +2,7 @@
 
 A full collection walks every object that lives, 5 µs for each open connection, and nobody is served meanwhile: 10 000
 of them took 20 to 60 ms, every few seconds while they came (`bench.hostile`). What connections and exchanges leave
-behind is in no cycle (tests/proxy/worker/test_garbage.py), so little waits. Strategy: the interpreter collects what is
+behind is in no cycle, so little waits. Strategy: the interpreter collects what is
 young, and a full collection comes no sooner than some thousand times what the last one took: the more lives, the rarer
 it is, and one in so many requests meets it at most. The invariant: it does come. Left to the interpreter, what the
 admin port of a collector leaves in cycles was 90 000 objects after an hour, 12 MiB.
@@ -11,26 +11,40 @@ admin port of a collector leaves in cycles was 90 000 objects after an hour, 12 
 import asyncio
 import gc
 import time
+from dataclasses import dataclass
 from typing import Final
 
-WORKER_REST: Final = 20_000
-"""2 ms once in 40 s, 50 ms once in 17 minutes."""
-COLLECTOR_REST: Final = 1000
-"""50 ms once in 50 s: nobody but readers of the admin port waits."""
 LEAST_PAUSE_S: Final = 30.0
-_YOUNG: Final = 700
-"""Objects more than before, at which the young ones are looked at: the interpreter's default."""
-_YOUNG_ROUNDS: Final = 4
-"""How many of these until those that stayed are looked at once more; with the default of 10 it takes 2 ms."""
 _NEVER: Final = 2**31 - 1
 
 
-def tune() -> None:
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How often a process looks."""
+
+    young: int
+    """Objects more than before, at which the young ones are looked at."""
+    young_rounds: int
+    """How many of these until those that stayed are looked at once more."""
+    rest: int
+    """How many times as long as a full collection took none follows."""
+
+
+WORKER: Final = Habit(young=700, young_rounds=4, rest=20_000)
+"""The interpreter's own number of young ones; with its 10 rounds the next look takes 2 ms. A full collection of 2 ms
+comes once in 40 s, one of 50 ms once in 17 minutes."""
+COLLECTOR: Final = Habit(young=50_000, young_rounds=20, rest=1000)
+"""A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs of CPU without
+collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50 ms comes once in 50 s, and nobody
+but readers of the admin port waits for it."""
+
+
+def tune(habit: Habit) -> None:
     """Leave out what lives as long as the process, and full collections to `collect_rarely`."""
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(_YOUNG, _YOUNG_ROUNDS, _NEVER)
+    gc.set_threshold(habit.young, habit.young_rounds, _NEVER)
 
 
 def pause_s(took_s: float, rest: int) -> float:
@@ -39,7 +53,7 @@ def pause_s(took_s: float, rest: int) -> float:
 
 
 async def collect_rarely(rest: int) -> None:
-    """Collect everything from time to time, until cancelled; see `pause_s`."""
+    """Collect everything from time to time, until cancelled; see `pause_s` and `Habit.rest`."""
     took_s = 0.0
     while True:
         await asyncio.sleep(pause_s(took_s, rest))
