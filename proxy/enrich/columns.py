@@ -22,7 +22,7 @@ from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
 NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
-_NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"],))
+_NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
 """Codes of clients that only asked what this port speaks: no reason for anybody to act."""
 
 Numbers = tuple[int, int, int, int, int, int, int, int]

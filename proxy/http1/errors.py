@@ -35,6 +35,7 @@ STATUS_OF: Final = {
     "upstream_untrusted": 502,
     "client_stalled": 408,
     "http2_unsupported": 400,
+    "tls_on_plain_port": 400,
 }
 """Error code → status of the response. Rings store a code as its position in this table: only ever append."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"

@@ -23,6 +23,8 @@ from proxy.http1.request_line import FAST_REQUEST_LINE, parse_request_line
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
 _FIRST_BYTES: Final = b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Of a method, or of an empty line before it."""
+_TLS_HANDSHAKE: Final = b"\x16"
+"""How every TLS connection begins (RFC 8446 §5.1)."""
 
 
 class RequestReader:
@@ -88,6 +90,7 @@ class RequestReader:
             return self._skip_empty_lines(data)
         else:
             self.method = b""
+            self._check_first_byte(data)
             line_end = data.index(b"\r\n") + 2
             self.method, self.target, self.authority, self.is_http10 = parse_request_line(
                 data[: line_end - 2], max_bytes=self._max_line_bytes, is_tls=self._is_tls
@@ -114,12 +117,19 @@ class RequestReader:
         self.buffer = b""
         return self.read_head(data[skipped.end() :])
 
+    def _check_first_byte(self, data: bytes) -> None:
+        """Refuse what is no request at once: the end of its head might never come."""
+        if data[:1] in _FIRST_BYTES:
+            return
+        if data[:1] == _TLS_HANDSHAKE and not self._is_tls:
+            raise Refused("tls_on_plain_port", "TLS was spoken to a port without it: use http://")
+        raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
+
     def _check_incomplete(self, data: bytes) -> None:
         self.buffer = data
         self.raw = data[: self._max_line_bytes]
         self.method = b""
-        if data[:1] not in _FIRST_BYTES:  # a TLS hello, for one: its end would never come
-            raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
+        self._check_first_byte(data)
         limit = self._max_line_bytes
         if len(data) > limit and b"\r\n" not in data[: limit + 2]:
             raise Refused("uri_too_long", f"request line over {limit} bytes")

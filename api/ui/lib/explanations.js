@@ -87,6 +87,10 @@ const OURS = {
     "The client spoke HTTP/2, as gRPC does; this port speaks HTTP/1.1.",
     "Let the client use HTTP/1.1, or send its traffic past sidelog.",
   ],
+  tls_on_plain_port: () => [
+    "The client spoke TLS; this port has none.",
+    "Let it use http://. Clients of container registries try https first, and then do so by themselves.",
+  ],
   client_stalled: () => [
     "The client stopped reading the response, so its connection was closed.",
     "See timeout_write_stall_s in [proxy.limits].",

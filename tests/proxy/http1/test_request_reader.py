@@ -74,7 +74,9 @@ def test_what_comes_with_the_head_is_given_with_it() -> None:
 @pytest.mark.parametrize(
     ("raw", "code", "method"),
     [
-        (b"\x16\x03\x01", "bad_request", b""),
+        (b"\x16\x03\x01", "tls_on_plain_port", b""),
+        (b"\x16\x03\x01\x02\x00 / HTTP/1.1\r\n\r\n", "tls_on_plain_port", b""),
+        (b"\x05\x01\x00", "bad_request", b""),
         (b"GET /" + b"a" * 9000, "uri_too_long", b""),
         (b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000, "header_too_large", b""),
         (b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000 + b"\r\n\r\n", "header_too_large", b""),

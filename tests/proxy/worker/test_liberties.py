@@ -14,6 +14,7 @@ from tests.support.plane import Loop
 from tests.support.script import Script
 from tests.support.upstream import read_head
 
+TLS_HELLO = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(range(154))
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 
@@ -106,6 +107,17 @@ def test_http2_is_refused_by_its_name(start: Start) -> None:
         assert (answer.status, answer.field("X-Sidelog-Error")) == (400, "http2_unsupported")
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "http2_unsupported")
+
+
+def test_tls_is_refused_by_its_name(start: Start) -> None:
+    """Clients of container registries try it first; they are told, and so is who reads the record."""
+    plane = start(Script())
+    with plane.connect() as client:
+        client.send(TLS_HELLO)
+        answer = client.answer()
+        assert (answer.status, answer.field("X-Sidelog-Error")) == (400, "tls_on_plain_port")
+    exchange = plane.exchange()
+    assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "tls_on_plain_port")
 
 
 def test_an_offer_of_http2_is_answered_over_http11(start: Start) -> None:
