@@ -39,11 +39,12 @@ class Proxied:
 
         return eventually(finished)
 
-    def check_record(self, *refused: tuple[str, str, int]) -> list[dict[str, Any]]:
+    def check_record(self, *refused: tuple[str | None, str | None, int]) -> list[dict[str, Any]]:
         """Compare the record with what the witness saw; nothing is dropped. Return the record.
 
         Args:
-            refused: method, path and status of the requests that sidelog answers itself; no others.
+            refused: method, path and status of the requests that sidelog answers itself, without the first two where
+                it could read none; no others.
         """
         everything = self.records()
         rejected = [record for record in everything if record["outcome"] == "rejected"]
