@@ -23,6 +23,9 @@ _PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 8192
 _READ_CACHE_KIB: Final = 2048
 """Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
+_PROCESS_BYTES: Final = 16 * 1024 * 1024
+"""What all connections of the process take together, in a store of every day: from there on a cache gives up a page of
+its own for each that it takes. Statements that are kept prepared come first; they are bounded in number only."""
 _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 
@@ -75,6 +78,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         f"wal_autocheckpoint = {pages}",
         f"journal_size_limit = {(1 if max_bytes else 8) * _PAGE_BYTES * pages}",
         "temp_store = memory",
+        f"soft_heap_limit = {_PROCESS_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
     version = _migrate(connection, scripts)

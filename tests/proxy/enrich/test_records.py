@@ -341,9 +341,7 @@ def test_a_head_that_was_cut_shows_no_half_line(source: Source) -> None:
 @pytest.mark.parametrize("code", ["http2_unsupported", "tls_on_plain_port"])
 def test_an_attempt_at_another_protocol_is_no_fault(code: str) -> None:
     """It has a reason of its own, and alarms nobody."""
-    made = exchange(
-        error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE
-    )
+    made = exchange(error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE)
     header, sections = made.encode(0)
     captured = CapturedExchange(header, b"".join(sections))
     record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
