@@ -42,13 +42,15 @@ def machine() -> dict[str, str]:
 
 
 def python_build() -> str:
-    """Name what about the interpreter's build decides its speed, as its configuration says."""
+    """Name what about the interpreter's build decides its speed, as far as it says."""
     arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
     optimised = [
         "PGO" if "--enable-optimizations" in arguments else "no PGO",
         "LTO" if "--with-lto" in arguments else "no LTO",
     ]
-    library = "shared library" if sysconfig.get_config_var("Py_ENABLE_SHARED") else "static"
+    if sys.base_prefix == "/usr":  # Debian's has both, and tells the configuration of its library
+        optimised = ["the distribution's"]
+    library = "shared library" if "libpython" in Path("/proc/self/maps").read_text() else "static"
     return ", ".join([*optimised, library])
 
 
