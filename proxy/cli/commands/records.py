@@ -129,23 +129,23 @@ def _print_summary(record: Mapping[str, Any]) -> None:
 
 def _error_text(record: Mapping[str, Any]) -> str:
     outcome = record.get("outcome")
-    said = (record.get("data") or {}).get("error_message")
-    if said is None and record.get("level") in ("warn", "error"):
+    said: tuple[str | None, ...] = ((record.get("data") or {}).get("error_message"),)
+    if said == (None,) and (record.get("error_type") or record.get("level") in ("warn", "error")):
         said = _said_by((record.get("response") or {}).get("body"))
-    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, said)
+    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, *said)
 
 
-def _said_by(body: Mapping[str, Any] | None) -> str | None:
-    """Return code and message in the body of an error; None where it is not whole, no JSON, or has none."""
+def _said_by(body: Mapping[str, Any] | None) -> tuple[str | None, ...]:
+    """Return code and message in the body of an error; nothing where it is not whole, no JSON, or has none."""
     if body is None or body["omitted"] or body["truncated"] or body["encoding"] != "utf-8":
-        return None
+        return ()
     try:
         document = json.loads(body["head"])
     except ValueError:
-        return None
+        return ()
     error = document.get("error") if isinstance(document, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
-    return _joined(code if isinstance(code, str) else None, message_in(document))
+    return code if isinstance(code, str) else None, message_in(document)
 
 
 def _model_text(record: Mapping[str, Any]) -> str:

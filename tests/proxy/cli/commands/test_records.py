@@ -75,6 +75,17 @@ def test_get_says_what_an_error_says(
     assert [line for line in lines if line.startswith("error ")] == ([] if said is None else [f"error {said}"])
 
 
+def test_get_says_of_a_refusal_what_it_said_once(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code is in record and answer; also where the level alarms nobody."""
+    record = make_record(1, status=400, level="info", error_type="tls_on_plain_port", outcome="rejected")
+    content = b'{"error": {"code": "tls_on_plain_port", "message": "TLS was spoken to a port without it: use http://"}}'
+    payload = Payload(b"\x16\x03\x01", b"HTTP/1.1 400 Bad Request", None, make_body(content))
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
+    assert app.main(["get", format_id(record.id)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "error tls_on_plain_port, rejected, TLS was spoken to a port without it: use http://" in lines
+
+
 def test_get_keeps_the_answer_in_sight_of_a_long_question(
     admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:
