@@ -204,7 +204,7 @@ def _readiness(sidelog: Sidelog) -> dict[str, object]:
 
 
 MALFORMED = {
-    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "no request": b"\x05\x01\x00\x03\x0bexample.org\r\n\r\n",
     "no version": b"GET /\r\nHost: a\r\n\r\n",
     "space in target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
     "control character in target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
