@@ -33,6 +33,31 @@ async def test_filters_round_trip_through_the_address(site: Site) -> None:
     await page.wait_for("#filter-error", "whole milliseconds")
 
 
+async def test_facets_are_chosen_quickly_and_by_keyboard(site: Site) -> None:
+    """The second before the first is shown; the focus stays; a press that began before counts are new is a click."""
+    page = site.page
+    failed, get = (f"document.querySelector('[data-facet=\"{facet}\"]')" for facet in ("status:5xx", "method:GET"))
+    await site.open("/requests?period=15m&facets=1")
+    await page.until(f"{failed} && {get}")
+    await page.evaluate(f"{failed}.click(); {get}.click()")
+    await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx method:GET'")
+    await page.until(f"{COUNT} && {failed}.checked && {get}.checked && !document.querySelector('.facets.loading')")
+    await page.evaluate(f"{failed}.focus(); {failed}.isOld = true")
+    await page.press(" ")
+    await page.until(f"!{failed}.isOld && !{failed}.checked")
+    assert await page.evaluate(f"document.activeElement === {failed}")
+    x, y = await page.evaluate(f"(({{ x, y }}) => [x + 5, y + 5])({failed}.getBoundingClientRect())")
+    await page.evaluate(f"{failed}.isOld = true")
+    await page.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+    await page.evaluate(f"{get}.click()")
+    await page.until(f"!new URLSearchParams(location.search).has('filter') && {COUNT} > 1")
+    await page.quiet()
+    assert await page.evaluate(f"{failed}.isOld")
+    await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1)
+    await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx'")
+    await page.until(f"!{failed}.isOld && {failed}.checked")
+
+
 async def test_the_box_takes_a_search(site: Site) -> None:
     """Anything the language says: brackets, negation, patterns; a facet adds to it; an error says where."""
     page = site.page

@@ -82,8 +82,8 @@ function missingCount(name, found) {
 const gradeOf = (name, value) => GRADES[name === "status" ? `${value[0]}xx` : value] ?? "";
 
 export class Facets {
-  /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
-  constructor(host, choose, close) {
+  /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away; `signal` ends it. */
+  constructor(host, choose, close, signal) {
     this.host = host;
     this.choose = choose;
     this.close = close;
@@ -91,6 +91,17 @@ export class Facets {
     this.open = new Set();
     this.names = new Map();
     this.text = "";
+    this.isPressed = false;
+    this.isDue = false;
+    host.addEventListener("pointerdown", () => (this.isPressed = true));
+    // Behind the click, which comes next.
+    for (const end of ["pointerup", "pointercancel"])
+      host.ownerDocument.addEventListener(end, () => setTimeout(() => this.release()), { signal });
+  }
+
+  release() {
+    this.isPressed = false;
+    if (this.isDue) this.draw();
   }
 
   /** Values seen of a filter, for suggestions. */
@@ -122,7 +133,13 @@ export class Facets {
     for (const key of keys) this.names.set(key.id, `${key.name} ····${key.last4}`);
   }
 
+  /** Show everything anew, but not under a finger: the click would be lost with what it began on. */
   draw() {
+    this.isDue = this.isPressed;
+    if (this.isDue) return;
+    const focused = this.host.contains(document.activeElement)
+      ? /** @type {HTMLElement} */ (document.activeElement).dataset.facet
+      : undefined;
     const sections = [...GROUPS, ...NAMED]
       .map(([name, label]) => this.group(name, label))
       .filter(Boolean);
@@ -131,11 +148,21 @@ export class Facets {
         "div",
         { class: "facets-head" },
         el("h2", {}, "Filters"),
-        this.text && button("Clear", () => this.choose(""), { class: "link" }),
+        this.text && button("Clear", () => this.set(""), { class: "link" }),
         button("Done", () => this.close(), { class: "link narrow-only" }),
       ),
       ...(sections.length ? sections : [el("p", { class: "unit" }, "No values yet")]),
     );
+    if (focused !== undefined)
+      /** @type {HTMLElement | null} */ (
+        this.host.querySelector(`[data-facet="${CSS.escape(focused)}"]`)
+      )?.focus({ preventScroll: true });
+  }
+
+  /** Choose what is in the box; what is chosen next goes on from there, whether or not it is shown yet. */
+  set(text) {
+    this.text = text;
+    this.choose(text);
   }
 
   group(name, label) {
@@ -189,7 +216,7 @@ export class Facets {
         type: "checkbox",
         checked: isTicked,
         "data-facet": `${name}:${value}`,
-        onchange: () => this.choose(toggled(this.text, name, value)),
+        onchange: () => this.set(toggled(this.text, name, value)),
       }),
       mark,
       el("span", { class: "value" }, shown),
