@@ -15,6 +15,7 @@ import pytest
 
 from proxy.demo.run import CannotStart, Plan, check_free, main, make_plan, url_of, welcome
 from proxy.settings.model import SettingsError
+from tests.support.ports import free_port
 
 FAKE_SIDELOG = """
 import http.server, pathlib, sys
@@ -46,8 +47,7 @@ sys.exit(run.main(listen, admin_listen, data_dir))
 
 def free_address() -> str:
     """Return a loopback address nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def start_demo(tmp_path: Path, fake: str) -> subprocess.Popen[str]:

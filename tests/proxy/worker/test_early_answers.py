@@ -18,6 +18,7 @@ from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.certificate import self_signed
 from tests.support.plane import Loop, Plane
+from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
 
@@ -39,8 +40,7 @@ def refuse(connection: socket.socket, number: int) -> None:
 @pytest.fixture
 def refusing() -> str:
     """An address where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        return f"http://127.0.0.1:{gone.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.mark.parametrize("loop", LOOPS)

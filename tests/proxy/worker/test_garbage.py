@@ -20,6 +20,7 @@ from tests.proxy.worker.test_fairness import HANDSHAKE, MASKED_CLOSE, entries
 from tests.support.certificate import self_signed
 from tests.support.client import Client
 from tests.support.plane import Plane, eventually
+from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head
 
@@ -164,8 +165,6 @@ def test_so_is_one_over_tls(start: Start, tmp_path: Path, act: Callable[[Client]
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_so_is_one_whose_upstream_is_not_there(start: Start, host: str) -> None:
     """A failure knows where it happened, and is forgotten with the exchange."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    plane = start(f"http://{host}:{port}")
+    plane = start(f"http://{host}:{free_port()}")
     assert left_behind(plane, plane.connect, ACTS["a request"]) == Counter()
     entries(plane, 0)

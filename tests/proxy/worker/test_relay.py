@@ -12,6 +12,7 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.plane import Loop, eventually
+from tests.support.ports import free_port
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head
 
@@ -204,9 +205,7 @@ def test_no_response_from_the_upstream_is_502(start: Start, answer: bytes, code:
 
 def test_nobody_listening_is_502_and_the_client_may_go_on(start: Start) -> None:
     """A refused upstream connection is answered, large upload or not, and the client's connection is not stuck."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    plane = start(url)
+    plane = start(f"http://127.0.0.1:{free_port()}")
     with plane.connect() as client:
         for size in (0, 3, 200_000):
             client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)

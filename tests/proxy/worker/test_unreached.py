@@ -1,7 +1,6 @@
 """Why an upstream was not reached, as client, record and metrics are told, by both engines."""
 
 import asyncio
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from proxy.ring.exchange import ERROR_CODES
 from storage.record import OUTCOMES, Outcome
 from tests.support.certificate import self_signed
 from tests.support.plane import running_plane, settings_for
+from tests.support.ports import free_port
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -44,8 +44,7 @@ def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def refusing() -> str:
     """An address where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        return f"http://127.0.0.1:{gone.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])

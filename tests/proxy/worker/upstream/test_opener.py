@@ -1,13 +1,13 @@
 """Opening connections: who waits for a place, and who is woken."""
 
 import asyncio
-import socket
 import time
 
 import pytest
 
 from proxy.http1.errors import UpstreamError
 from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, serve
+from tests.support.ports import free_port
 
 
 async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
@@ -35,9 +35,7 @@ async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
 
 async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
     """Whoever waits for a place is woken when the connection in it could not be opened."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
+    pool = new_pool(f"http://127.0.0.1:{free_port()}", [], upstream_max_connections=1, timeout_connect_s=30)
 
     async def fail() -> str:
         with pytest.raises(UpstreamError) as caught:
