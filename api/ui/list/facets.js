@@ -82,8 +82,8 @@ function missingCount(name, found) {
 const gradeOf = (name, value) => GRADES[name === "status" ? `${value[0]}xx` : value] ?? "";
 
 export class Facets {
-  /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away; `signal` ends it. */
-  constructor(host, choose, close, signal) {
+  /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
+  constructor(host, choose, close) {
     this.host = host;
     this.choose = choose;
     this.close = close;
@@ -93,15 +93,20 @@ export class Facets {
     this.text = "";
     this.isPressed = false;
     this.isDue = false;
-    host.addEventListener("pointerdown", () => (this.isPressed = true));
-    // Behind the click, which comes next.
-    for (const end of ["pointerup", "pointercancel"])
-      host.ownerDocument.addEventListener(end, () => setTimeout(() => this.release()), { signal });
+    host.addEventListener("pointerdown", () => this.press());
   }
 
-  release() {
-    this.isPressed = false;
-    if (this.isDue) this.draw();
+  /** Draw nothing until the click that a press becomes is over, wherever it ends. */
+  press() {
+    this.isPressed = true;
+    const over = new AbortController();
+    const release = () => {
+      over.abort();
+      this.isPressed = false;
+      if (this.isDue) this.draw();
+    };
+    for (const end of ["pointerup", "pointercancel"])
+      document.addEventListener(end, () => setTimeout(release), { signal: over.signal });
   }
 
   /** Values seen of a filter, for suggestions. */

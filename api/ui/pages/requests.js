@@ -83,7 +83,6 @@ export class Page {
       this.panel,
       (text) => this.setFilter(text),
       () => this.toggleFacets(),
-      this.signal,
     );
     this.chartHost = el("div", { class: "mini-chart" });
     this.bar = el("div", { id: "live-bar", role: "status" });
