@@ -34,9 +34,12 @@ class Proxied:
 
         def finished() -> list[dict[str, Any]] | None:
             found = [record for record in self.sidelog.records("order=asc") if record["kind"] == "exchange"]
-            is_whole = len(found) >= len(self.exchanges) and not any(record["in_flight"] for record in found)
+            passed = [record for record in found if record["outcome"] != "rejected"]
+            is_whole = len(passed) >= len(self.exchanges) and not any(record["in_flight"] for record in found)
             return found if is_whole else None
 
+        eventually(finished)
+        self.sidelog.settled_ledger()  # what the witness did not see, too
         return eventually(finished)
 
     def check_record(self, *refused: tuple[str | None, str | None, int]) -> list[dict[str, Any]]:
