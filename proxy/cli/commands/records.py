@@ -129,10 +129,11 @@ def _print_summary(record: Mapping[str, Any]) -> None:
 
 def _error_text(record: Mapping[str, Any]) -> str:
     outcome = record.get("outcome")
-    said: tuple[str | None, ...] = ((record.get("data") or {}).get("error_message"),)
-    if said == (None,) and (record.get("error_type") or record.get("level") in ("warn", "error")):
+    code, message = record.get("error_type"), (record.get("data") or {}).get("error_message")
+    said: tuple[str | None, ...] = (message,)
+    if message is None and (code or record.get("level") in ("warn", "error")):
         said = _said_by((record.get("response") or {}).get("body"))
-    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, *said)
+    return _joined(code, None if outcome == "ok" else outcome, *said)
 
 
 def _said_by(body: Mapping[str, Any] | None) -> tuple[str | None, ...]:

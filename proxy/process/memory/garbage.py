@@ -2,7 +2,7 @@
 
 A full collection walks every object that lives, 5 µs for each open connection, and nobody is served meanwhile: 10 000
 of them took 20 to 60 ms, every few seconds while they came (`bench.hostile`). What connections and exchanges leave
-behind is in no cycle, so little waits. Strategy: the interpreter collects what is
+behind is in no cycle (tests/proxy/worker/test_garbage.py), so little waits. Strategy: the interpreter collects what is
 young, and a full collection comes no sooner than some thousand times what the last one took: the more lives, the rarer
 it is, and one in so many requests meets it at most. The invariant: it does come. Left to the interpreter, what the
 admin port of a collector leaves in cycles was 90 000 objects after an hour, 12 MiB.

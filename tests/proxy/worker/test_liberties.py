@@ -98,26 +98,16 @@ def test_a_response_with_bare_line_ends_is_judged_at_once(start: Start) -> None:
     assert (error(exchange), exchange.notes[NOTE_REFUSED_HEAD]) == ("upstream_bad_response", head)
 
 
-def test_http2_is_refused_by_its_name(start: Start) -> None:
-    """A gRPC client that speaks HTTP/2 without asking."""
+@pytest.mark.parametrize(("raw", "code"), [(PREFACE, "http2_unsupported"), (TLS_HELLO, "tls_on_plain_port")])
+def test_another_protocol_is_refused_by_its_name(start: Start, raw: bytes, code: str) -> None:
+    """A gRPC client speaks HTTP/2 without asking; those of container registries try TLS first."""
     plane = start(Script())
     with plane.connect() as client:
-        client.send(PREFACE)
+        client.send(raw)
         answer = client.answer()
-        assert (answer.status, answer.field("X-Sidelog-Error")) == (400, "http2_unsupported")
+        assert (answer.status, answer.field("X-Sidelog-Error")) == (400, code)
     exchange = plane.exchange()
-    assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "http2_unsupported")
-
-
-def test_tls_is_refused_by_its_name(start: Start) -> None:
-    """Clients of container registries try it first; they are told, and so is who reads the record."""
-    plane = start(Script())
-    with plane.connect() as client:
-        client.send(TLS_HELLO)
-        answer = client.answer()
-        assert (answer.status, answer.field("X-Sidelog-Error")) == (400, "tls_on_plain_port")
-    exchange = plane.exchange()
-    assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "tls_on_plain_port")
+    assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, code)
 
 
 def test_an_offer_of_http2_is_answered_over_http11(start: Start) -> None:
