@@ -92,6 +92,11 @@ def most_frequent(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _ended_at_us(record: Record) -> int:
+    """Return when a call ended; over a WebSocket it is the message that ends it, whose time is the end."""
+    return record.started_at_us + (0 if record.kind == "event" else record.duration_us)
+
+
 def conversation_of(records: Sequence[Record]) -> Conversation:
     """Add up the calls of a conversation, given in the order of `seq`."""
     assert records[0].conversation is not None, "bug: a record of no conversation"
@@ -103,7 +108,7 @@ def conversation_of(records: Sequence[Record]) -> Conversation:
         failure=failures[-1] if failures else None,
         turns=len(records),
         failed=len(failures),
-        ended_at_us=max(record.started_at_us + record.duration_us for record in records),
+        ended_at_us=max(map(_ended_at_us, records)),
         duration_us=sum(record.duration_us for record in records),
         counted=sum(record.input_tokens is not None for record in records),
         priced=sum(record.cost_usd is not None for record in records),

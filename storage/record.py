@@ -119,7 +119,7 @@ class Record(msgspec.Struct, gc=False):
     http_version: str | None = None
     """`1.0` or `1.1`."""
     duration_us: int = 0
-    """From start to end, monotonic."""
+    """From start to end, monotonic; of a message that ends an LLM call, from the request to this message."""
     connect_us: int | None = None
     """Time spent opening an upstream connection; null when one was reused or none was reached."""
     first_byte_us: int | None = None

@@ -14,6 +14,7 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
+from proxy.enrich.live.session import PendingCall
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
@@ -25,7 +26,7 @@ from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import SSE_TRANSPORT
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import CapturedMessage
-from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
+from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
 
 TOO_MANY_REQUESTS = 429
 LATER = "later"
@@ -107,16 +108,33 @@ class CallReader:
         """Whether a message can be read without loading the price list first."""
         return self._prices.is_prepared
 
-    def read_message(self, record: Record, message: CapturedMessage, content: bytes | None, *, is_whole: bool) -> None:
-        """Fill the LLM columns of a message that ends a call of its session, a WebSocket with a model."""
+    def read_message(
+        self, record: Record, message: CapturedMessage, content: bytes | None, size: int | None
+    ) -> PendingCall | None:
+        """Fill the LLM columns of a message that ends a call of its session, a WebSocket with a model.
+
+        Args:
+            record: of the message.
+            message: as captured.
+            content: inflated, as far as it could be.
+            size: of all of it; None where that is not known.
+
+        Returns:
+            How that call began; None where the message ends none.
+        """
         self._prices.prepare()
-        found = self.sessions.read(message, content, is_whole=is_whole)
-        if found is not None:
-            session, usage = found
-            if usage.is_lost:
-                usage.forget_counts()
-            self._fill(record, Call(session.provider, usage, None), (usage,))
-            session.add(usage, record.cost_usd)
+        found = self.sessions.read(message, content, size)
+        if found is None:
+            return None
+        session, usage, begun = found
+        if usage.is_lost:
+            usage.forget_counts()
+        self._fill(record, Call(session.provider, usage, None if begun is None else _stream_of(usage, begun)), (usage,))
+        session.add(usage, record.cost_usd)
+        record.conversation = self.conversations.of_session(record, session.name, message.exchange_id)
+        begun = begun or PendingCall(record.started_at_us)
+        record.duration_us = max(0, record.ended_at_us - begun.started_at_us)
+        return begun
 
     def end_session(self, record: Record) -> None:
         """Sum up, on the record of its handshake, what the calls of a session were."""
@@ -125,6 +143,9 @@ class CallReader:
         if found is None:
             return
         session, is_whole = found
+        if session.calls and session.pending is None and record.outcome == Outcome.CLIENT_CLOSED:
+            record.outcome = Outcome.OK.value  # It had every response, and left without a close frame, as agents do.
+            record.level = level_of(record.status, record.outcome)
         record.model = self._redactor.redact_text(session.model)
         summary = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(session.summary(is_whole=is_whole))))
         record.data = msgspec.json.encode(data | {"llm": summary})
@@ -211,6 +232,11 @@ class CallReader:
             stream.service_tier = facts.service_tier
             return stream
         return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None
+
+
+def _stream_of(usage: CallUsage, begun: PendingCall) -> Stream:
+    end: StreamEnd | None = "error" if usage.has_failed else "complete" if usage.is_finished else None
+    return Stream(begun.first_content_us, begun.frames, None, end == "complete", end=end)
 
 
 def _note_limit(record: Record, call: Call, exchange: DecodedExchange) -> None:

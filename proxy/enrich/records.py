@@ -284,15 +284,17 @@ class RecordBuilder:
         record = Record(
             0, captured.id, self._instance, "event", at_us, at_us, "debug",
             trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
-            name=MESSAGE_EVENT,
-            data=msgspec.json.encode(shown),
+            name=MESSAGE_EVENT, data=msgspec.json.encode(shown),
             **label_columns(descriptor, labels),
         )  # fmt: skip
-        if captured.session:
-            self._calls.read_message(record, captured, content.data, is_whole=content.is_whole)
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
-        return Entry(record)
+        if not captured.session:
+            return Entry(record)
+        begun = self._calls.read_message(record, captured, content.data, content.size)
+        if begun is None or not captured.keeps_text:
+            return Entry(record)
+        return Entry(record, self._messages.call(begun, content, self._max_body_bytes, self._max_tail_bytes))
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Build the records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""

@@ -3,12 +3,15 @@
 import base64
 from typing import Final, NamedTuple
 
-from proxy.enrich.formats.message_deflate import MAX_KEPT_BYTES, MessageInflaters
+from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
+from proxy.enrich.http.bodies import redacted_body
+from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.live.session import PendingCall
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
 from proxy.ring.websocket_message import IN, CapturedMessage
-from storage.record import format_id
+from storage.record import Payload, format_id
 
 _NAMES: Final[dict[int, str]] = {
     Opcode.TEXT: "text",
@@ -26,9 +29,12 @@ class Content(NamedTuple):
     """None: nothing of it can be read."""
     omitted: str
     """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is not to be kept."""
-    is_whole: bool = False
-    inflated_size: int | None = None
-    """Of a compressed one, where it is known."""
+    size: int | None = None
+    """Of all of it, inflated; None where that is not known."""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.data is not None and len(self.data) == self.size
 
 
 class MessageReader:
@@ -40,19 +46,20 @@ class MessageReader:
 
     def read(self, message: CapturedMessage) -> Content:
         """Inflate a message as far as it was captured. In order: one may refer back to those before it."""
-        is_copied = message.size == len(message.data)
         if not message.is_compressed:
-            return Content(None, "shed") if message.size and not message.data else Content(message.data, "", is_copied)
+            is_shed = message.size > 0 and not message.data
+            return Content(None, "shed") if is_shed else Content(message.data, "", message.size)
         direction = (message.exchange_id, message.direction)
         if message.follows_gap:
             self._inflaters.forget(direction)
         if not message.data and message.size:
             self._inflaters.forget(direction)
             return Content(None, "shed")
-        inflated = self._inflaters.inflate(direction, message.data, is_whole=is_copied)
-        if inflated is None:
-            return Content(None, "context")
-        return Content(inflated.data, "", inflated.size == len(inflated.data), inflated.size)
+        is_copied = message.size == len(message.data)
+        inflated = self._inflaters.inflate(
+            direction, message.data, CALL if message.session else PLAIN, is_whole=is_copied
+        )
+        return Content(None, "context") if inflated is None else Content(inflated.data, "", inflated.size)
 
     def describe(
         self,
@@ -60,7 +67,7 @@ class MessageReader:
         content: Content,
         *,
         names_exchange: bool = False,
-        max_bytes: int = MAX_KEPT_BYTES,
+        max_bytes: int = PLAIN.kept_bytes,
     ) -> dict[str, object]:
         """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
 
@@ -82,7 +89,7 @@ class MessageReader:
         if message.follows_gap:
             fields["follows_gap"] = True
         if message.is_compressed:
-            fields["compressed"], fields["inflated_size"] = True, content.inflated_size
+            fields["compressed"], fields["inflated_size"] = True, content.size
         if message.session and content.data is not None and len(content.data) > max_bytes:
             content = Content(content.data[:max_bytes], "")  # more was copied, for its counts
         if not message.keeps_text:
@@ -90,10 +97,21 @@ class MessageReader:
         self._describe_content(message, fields, content)
         return fields
 
+    def call(self, begun: PendingCall, content: Content, max_bytes: int, tail_bytes: int) -> Payload:
+        """Return what was asked for and the message that ends the response, as bodies; there are no heads."""
+        request, response = (
+            redacted_body(
+                DecodedBody.beginning(data, size), b"application/json", self._redactor, max_bytes, tail_bytes
+            ) if data else None
+            for data, size in ((begun.request, begun.request_size), (content.data, content.size))
+        )  # fmt: skip
+        return Payload(b"", b"", request, response, [])
+
     def _describe_content(self, message: CapturedMessage, fields: dict[str, object], content: Content) -> None:
         if message.opcode == Opcode.CLOSE:
             fields["code"] = close_code(Frame(message.opcode, message.size, message.data, is_compressed=False))
-            content = content._replace(data=message.data[2:]) if message.keeps_text else content
+            if message.keeps_text:
+                content = content._replace(data=message.data[2:], size=max(0, message.size - 2))
             self._inflaters.forget((message.exchange_id, message.direction))
         if content.data is None:
             fields["text"], fields["omitted"] = None, content.omitted

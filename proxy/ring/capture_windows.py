@@ -30,7 +30,7 @@ _RESULT: Final = re.compile(
 _SESSION: Final = re.compile(rb"GET [^ ?]*(?:/realtime|/responses|[/.]BidiGenerateContent\w*)[? ]")
 """A WebSocket session with a model: OpenAI's Realtime and Responses, and whoever copies them, and Gemini's Live."""
 SESSION_MESSAGE_BYTES: Final = 1 << 18
-"""Of a message of the model: counts stand at its end, and a compressed one is only of use when it is whole."""
+"""Of a message: counts stand at the end of one, and none that is compressed is read unless all before it are whole."""
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
@@ -74,7 +74,7 @@ class CaptureWindows:
         return _CALL.match(request_head) is not None
 
     def session_bytes(self, request_head: bytes) -> int:
-        """Return how much is copied of a message of the model; 0 when the session is none with a model."""
+        """Return how much is copied of each message; 0 when the session is none with a model."""
         return 0 if _SESSION.match(request_head) is None else self._session_bytes
 
     def of(self, request_head: bytes) -> Windows:

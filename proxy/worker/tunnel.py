@@ -62,8 +62,8 @@ class Tunnel:
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
 
-        Of each message `max_bytes` are copied, 0 records none; in a session with a model `session_bytes` of what it
-        says. What is said is body: below that level no message is recorded, of such a session those with counts.
+        Of each message `max_bytes` are copied, 0 records none; in a session with a model `session_bytes`. What is said
+        is body: below that level no message is recorded, of such a session those with counts.
         """
         self._exchange = exchange
         self._recorder = recorder
@@ -74,8 +74,8 @@ class Tunnel:
         self._is_recorded = exchange.is_recorded and max_bytes > 0 and (keeps_text or has_calls)
         self._counts_only = has_calls and not keeps_text
         self._rate = Rate(max_messages_per_s if self._is_recorded else 0, time.monotonic_ns())
-        said_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
-        self._scanners = (MessageScanner(max_bytes), MessageScanner(said_bytes))
+        copied_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
+        self._scanners = (MessageScanner(copied_bytes), MessageScanner(copied_bytes))
         self._session = _session_of(exchange) if has_calls else b""
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""

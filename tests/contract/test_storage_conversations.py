@@ -50,15 +50,16 @@ async def test_the_calls_of_a_conversation_are_added_up(store: Storage) -> None:
         make_record(),
         call(A, started_at_us=START_US + 5, duration_us=7000, error_type="overloaded_error", reasoning_tokens=3),
         call(A, input_tokens=MAX_TOKENS * 5, cost_usd=1e9),
+        call(A, kind="event", name="websocket_message", duration_us=90_000, input_tokens=1),
     ]
     await store.commit(make_batch(*records))
-    found = {each.id: each for each in (await page_of(store)).conversations}
+    found = {each.id: each for each in (await page_of(store, kind="all")).conversations}
     assert list(found) == [A, B]
     for number in (A, B):
         calls = [record for record in records if record.conversation == number]
         assert found[number] == conversation_of(calls)
-    assert (found[A].turns, found[A].failed, found[A].counted, found[A].priced) == (4, 2, 3, 3)
-    assert found[A].models == {"gpt": 3, "mini": 1}
+    assert (found[A].turns, found[A].failed, found[A].counted, found[A].priced) == (5, 2, 4, 3)
+    assert found[A].models == {"gpt": 4, "mini": 1}
     assert found[A].tools == {"read": 2, "write": 1}
     failure = found[A].failure
     assert failure is not None

@@ -58,7 +58,7 @@ class Conversations:
         session = session_of(fields, members)
         previous = decode_text(short(members.get("previous_response_id")))
         if session is not None:
-            conversation = _hash(tenant if len(session) >= _SURE_CHARACTERS else caller, b"session", session)
+            conversation = _session_id(tenant if len(session) >= _SURE_CHARACTERS else caller, session)
         elif previous is not None:
             mark = _response_mark(caller, previous)
             conversation = self._get(mark) or mark
@@ -71,6 +71,15 @@ class Conversations:
             marks.append(_response_mark(caller, response_id))
         self._learn(marks, Known(conversation, has_failed(record)))
         return Place(conversation, b"".join(marks))
+
+    def of_session(self, record: Record, name: bytes | None, connection: bytes) -> bytes:
+        """Find the conversation of a call over a WebSocket: the session that it names, else all that is said there.
+
+        Credentials stand in the handshake's head, which messages do not carry, so a name must be sure by itself.
+        """
+        if name is None or len(name) < _SURE_CHARACTERS:
+            return connection
+        return _session_id(_tenant_of(record), name)
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
         """Find the conversation of a job that is a response which was to be fetched later; None for others."""
@@ -143,6 +152,10 @@ def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, M
 def _tenant_of(record: Record) -> bytes:
     named = (record.project, record.container, record.client, record.key_id)
     return _hash(*(b"-" if name is None else b"+" + name.encode("utf-8", "replace") for name in named))
+
+
+def _session_id(owner: bytes, name: bytes) -> bytes:
+    return _hash(owner, b"session", name)
 
 
 def _response_mark(caller: bytes, response_id: str) -> bytes:

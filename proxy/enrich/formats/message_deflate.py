@@ -12,10 +12,6 @@ from typing import Any, Final, NamedTuple
 
 MAX_INFLATERS: Final = 512
 """One per direction, about 40 KiB each; the least recently used is evicted first."""
-MAX_KEPT_BYTES: Final = 65536
-"""Kept of an inflated message."""
-MAX_INFLATED_BYTES: Final = 262_144
-"""Inflated of one message, most of it only to be counted: 4 KiB may hold 4 MiB, and a bomb must stay cheap (0.5 ms)."""
 _TAIL: Final = b"\x00\x00\xff\xff"
 """Removed by the sender from the end of each message (RFC 7692 §7.2.1)."""
 
@@ -23,13 +19,28 @@ Direction = tuple[bytes, int]
 """The exchange of a connection, and which way a message went."""
 
 
+class Bounds(NamedTuple):
+    """Of one message."""
+
+    kept_bytes: int
+    """Of its beginning."""
+    inflated_bytes: int
+    """Most of it only to be counted, and for the messages behind it."""
+
+
+PLAIN: Final = Bounds(65_536, 262_144)
+"""4 KiB may hold 4 MiB, and a bomb must stay cheap (0.5 ms)."""
+CALL: Final = Bounds(262_144, 1_048_576)
+"""In a session with a model: an agent sends its whole history when it connects anew."""
+
+
 class Inflated(NamedTuple):
     """What came out of a message."""
 
     data: bytes
-    """The first bytes, at most `MAX_KEPT_BYTES`."""
+    """The first bytes, within the bounds."""
     size: int | None
-    """Of the whole message; None where it was captured in part, or is longer than `MAX_INFLATED_BYTES`."""
+    """Of the whole message; None where it was captured in part, or is longer than the bounds."""
 
 
 class MessageInflaters:
@@ -39,19 +50,19 @@ class MessageInflaters:
         self._max_inflaters = max_inflaters
         self._inflaters: OrderedDict[Direction, Any] = OrderedDict()
 
-    def inflate(self, direction: Direction, data: bytes, *, is_whole: bool) -> Inflated | None:
+    def inflate(self, direction: Direction, data: bytes, bounds: Bounds = PLAIN, *, is_whole: bool) -> Inflated | None:
         """Inflate the next message of a direction; None where it refers to what is not known, or is damaged."""
         inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, MAX_KEPT_BYTES)
+            kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, bounds.kept_bytes)
             size, last = len(kept), len(kept)
             # A full buffer may mean that there is more, even where no input is left.
-            while last == MAX_KEPT_BYTES and size < MAX_INFLATED_BYTES:
-                last = len(inflater.decompress(inflater.unconsumed_tail, MAX_KEPT_BYTES))
+            while last == bounds.kept_bytes and size < bounds.inflated_bytes:
+                last = len(inflater.decompress(inflater.unconsumed_tail, bounds.kept_bytes))
                 size += last
         except zlib.error:
             return None
-        if not is_whole or last == MAX_KEPT_BYTES:
+        if not is_whole or last == bounds.kept_bytes:
             return Inflated(kept, None)
         if not inflater.eof:  # an inflater that has seen a final block takes no more
             self._keep(direction, inflater)

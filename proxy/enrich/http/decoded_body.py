@@ -26,6 +26,13 @@ class DecodedBody(msgspec.Struct, gc=False):
     marks: tuple[int, ...] = ()
     """Places in the text that were asked for as places on the wire."""
 
+    @classmethod
+    def beginning(cls, data: bytes, size: int | None) -> "DecodedBody":
+        """Return a body of which its beginning is known, and its size or not even that."""
+        is_whole = size == len(data)
+        size = len(data) if size is None else size
+        return cls(data, b"", size, not is_whole, None, size, is_whole)
+
     def frames(self, splitter: type[SseSplitter] | type[LineSplitter] = SseSplitter) -> Iterator[Frame]:
         """Split an event stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
         current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))

@@ -1,26 +1,33 @@
 """What a message of a session says: of which model it is, and what a response has used.
 
 Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
-Responses over a WebSocket: the events of a stream, each response with its end. Live: a message of the server has
-`usageMetadata`, for the turn that it belongs to.
+Responses over a WebSocket: `response.create` is a request as it is posted, and the events of a stream answer it, each
+response with its end. Live: a message of the server has `usageMetadata`, for the turn that it belongs to.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.formats.cut_json import members_at_start
-from proxy.enrich.formats.json_parts import decode, decode_text, is_object, text_of
+from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of
 from proxy.enrich.live.session import LiveSession
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = re.compile(rb'"usage|"model"|"setup"|"response\.(?:done|completed|incomplete|failed)"')
+_WANTED: Final = re.compile(rb'"usage|"model"|"setup"|"response\.(?:create|created|done|completed|incomplete|failed)"')
 """In every message that anything is read of."""
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+_ASKS: Final = "response.create"
+_REQUEST: Final = frozenset(
+    (b"type", b"model", b"metadata", b"conversation", b"prompt_cache_key", b"session_id", b"litellm_session_id")
+)
+"""Members of a request that are looked for where the rest of it is missing."""
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -78,25 +85,44 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 _EVENT: Final = msgspec.json.Decoder(_Event)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SETUP: Final = msgspec.json.Decoder(_Setup)
 _RESPONSE: Final = msgspec.json.Decoder(_Response)
 _TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
 
 
-def read_message(session: LiveSession, data: bytes, *, is_from_model: bool, is_whole: bool) -> CallUsage | None:
-    """Note what a message says of its session; return the call that it ends, if any."""
+def read_message(
+    session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
+) -> CallUsage | None:
+    """Note what a message says of its session; return the call that it ends, if any.
+
+    Args:
+        session: so far.
+        data: the message, inflated, or its beginning.
+        size: of all of it; None where that is not known.
+        at_us: when it passed.
+        is_from_model: which way.
+    """
+    if is_from_model:
+        session.note_content(data, at_us)
     if _WANTED.search(data) is None:
         return None
-    if not is_whole:
+    if not is_from_model and b'"response.create"' in data:
+        _read_request(session, data, size, at_us)
+    if size != len(data):
         return _read_cut(session, data) if is_from_model else None
     event = decode(_EVENT, data)
     if event is None:
         return None
     _read_setup(session, event)
-    if not is_from_model:
-        return None
+    return _read_answer(session, event, data, at_us) if is_from_model else None
+
+
+def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -> CallUsage | None:
     if session.api == "live":
         return _read_live(session, event, data)
+    if event.type == "response.created" and session.pending is None:
+        session.begin_call(at_us)  # of itself: somebody has stopped speaking
     if event.type == "response.done" and is_object(event.response):
         return _read_done(session, event, data)
     if event.type == _TRANSCRIBED and is_object(event.usage):
@@ -106,6 +132,19 @@ def read_message(session: LiveSession, data: bytes, *, is_from_model: bool, is_w
         openai.read(usage, data)
         return usage
     return None
+
+
+def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: int) -> None:
+    whole = decode(_MEMBERS, data) if size == len(data) else None
+    members: Mapping[str, Member] = whole or {}
+    if whole is None and (found := members_at_start(data, _REQUEST)):
+        members = {name.decode(): value for name, value in found[0].items()}
+    if decode_text(short(members.get("type"))) != _ASKS:
+        return
+    if session.api == "responses":
+        session.model = text_of(decode_text(short(members.get("model")))) or session.model
+    session.name = session_of((), members) or session.name
+    session.begin_call(at_us, data, size)
 
 
 def _read_setup(session: LiveSession, event: _Event) -> None:

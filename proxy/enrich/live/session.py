@@ -10,7 +10,25 @@ from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.reader import provider_name
 
 Api = Literal["realtime", "responses", "live"]
+_PROVIDERS: Final[dict[Api, Provider]] = {
+    "realtime": openai.PROVIDER, "responses": openai.PROVIDER, "live": gemini.PROVIDER
+}  # fmt: skip
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens")
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """A response that was asked for, or has begun, and has not ended."""
+
+    started_at_us: int
+    request: bytes = b""
+    """The message that asks for it, inflated, from its beginning; empty where there was none, or it was let go."""
+    request_size: int | None = None
+    """Of all of that message; None where it is not known."""
+    first_content_us: int | None = None
+    """From its start, µs."""
+    frames: int = 0
+    """Messages of the model since."""
 
 
 @dataclass(slots=True)
@@ -22,12 +40,42 @@ class LiveSession:
     model: str | None = None
     """As asked for."""
     transcription_model: str | None = None
+    name: bytes | None = None
+    """Of the session that its calls belong to, as the client states it."""
+    pending: PendingCall | None = None
     calls: int = 0
     unread: int = 0
     """Messages of the model that may have had counts, and could not be read."""
     priced: int = 0
     cost_usd: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
+
+    def note_content(self, data: bytes, at_us: int) -> None:
+        """Note when the first output of a response comes."""
+        pending = self.pending
+        if pending is not None and pending.first_content_us is None and _PROVIDERS[self.api].content.search(data):
+            pending.first_content_us = max(0, at_us - pending.started_at_us)
+
+    def begin_call(self, started_at_us: int, request: bytes = b"", request_size: int | None = None) -> None:
+        """Begin a response, which another one that has not ended gives way to."""
+        self.pending = PendingCall(started_at_us, request, request_size)
+
+    def end_call(self) -> PendingCall | None:
+        """Return what is known of the beginning of a response that has ended."""
+        pending, self.pending = self.pending, None
+        return pending
+
+    @property
+    def request_bytes(self) -> int:
+        """What the request of a pending call takes."""
+        return 0 if self.pending is None else len(self.pending.request)
+
+    def let_request_go(self) -> int:
+        """Return how many bytes are free."""
+        freed = self.request_bytes
+        if self.pending is not None:
+            self.pending.request = b""
+        return freed
 
     def add(self, usage: CallUsage, cost_usd: float | None) -> None:
         self.calls += 1
@@ -55,8 +103,7 @@ def begin_session(handshake: bytes) -> LiveSession:
     upstream, _, target = handshake.decode("utf-8", "replace").partition(" ")
     path, _, query = target.partition("?")
     api: Api = "live" if "BidiGenerateContent" in path else "responses" if path.endswith("/responses") else "realtime"
-    provider: Provider = gemini.PROVIDER if api == "live" else openai.PROVIDER
-    session = LiveSession(api, provider_name(provider, path, upstream))
+    session = LiveSession(api, provider_name(_PROVIDERS[api], path, upstream))
     try:
         asked = parse_qs(query, max_num_fields=64)
     except ValueError:

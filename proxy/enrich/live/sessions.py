@@ -1,10 +1,14 @@
-"""The sessions with models that run, by the exchange of their handshake: bounded, the least recently heard evicted."""
+"""The sessions with models that run, by the exchange of their handshake: bounded, the least recently heard evicted.
+
+What a client asked for is kept until the response ends, also within a bound: of the sessions least recently heard it
+is let go first, and what their responses used is still counted.
+"""
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.enrich.live.messages import read_message
-from proxy.enrich.live.session import LiveSession, begin_session
+from proxy.enrich.live.session import LiveSession, PendingCall, begin_session
 from proxy.enrich.llm.call import CallUsage
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import OUT, CapturedMessage
@@ -12,27 +16,44 @@ from storage.record import now_us
 
 MAX_SESSIONS: Final = 4096
 """About 500 bytes each, 2 MB."""
+MAX_REQUEST_BYTES: Final = 16 << 20
+"""Of requests whose responses have not ended; one has 256 KiB at most."""
 _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
+
+
+class EndedCall(NamedTuple):
+    """A response that a message ends."""
+
+    session: LiveSession
+    usage: CallUsage
+    begun: PendingCall | None
+    """None where nothing is known of its beginning."""
 
 
 class LiveSessions:
     """The sessions of one sidecar. Not thread-safe."""
 
-    def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
+    def __init__(self, max_sessions: int = MAX_SESSIONS, max_request_bytes: int = MAX_REQUEST_BYTES) -> None:
         self._max_sessions = max_sessions
+        self._max_request_bytes = max_request_bytes
+        self._request_bytes = 0
         self._sessions: OrderedDict[bytes, LiveSession] = OrderedDict()
         self._unknown_until_us = now_us()
         """Of sessions that began before, something may be missing."""
 
-    def read(
-        self, message: CapturedMessage, content: bytes | None, *, is_whole: bool
-    ) -> tuple[LiveSession, CallUsage] | None:
-        """Read a message of a session with a model, inflated; return the session and the call that it ends, if any."""
+    def read(self, message: CapturedMessage, content: bytes | None, size: int | None) -> EndedCall | None:
+        """Read a message of a session with a model, inflated; return the call that it ends, if any.
+
+        Args:
+            message: as captured.
+            content: its beginning; None where nothing of it can be read.
+            size: of all of it, inflated; None where that is not known.
+        """
         session = self._sessions.get(message.exchange_id)
         if session is None:
             session = begin_session(message.session)
             if len(self._sessions) >= self._max_sessions:
-                self._sessions.popitem(last=False)
+                self._request_bytes -= self._sessions.popitem(last=False)[1].request_bytes
                 self._unknown_until_us = now_us()
         self._sessions[message.exchange_id] = session
         self._sessions.move_to_end(message.exchange_id)
@@ -41,14 +62,30 @@ class LiveSessions:
         is_from_model = message.direction == OUT
         if content is None or message.follows_gap:
             session.unread += is_from_model
-        usage = None
-        if content is not None:
-            usage = read_message(session, content, is_from_model=is_from_model, is_whole=is_whole)
-        return None if usage is None else (session, usage)
+        if is_from_model and session.pending is not None:
+            session.pending.frames += 1
+        if content is None:
+            return None
+        held_bytes = session.request_bytes
+        usage = read_message(session, content, size, message.at_ns // 1000, is_from_model=is_from_model)
+        begun = None if usage is None else session.end_call()
+        self._hold(session.request_bytes - held_bytes)
+        return None if usage is None else EndedCall(session, usage, begun)
+
+    def _hold(self, more_bytes: int) -> None:
+        """Count what requests take, and let the oldest half go where it is too much: seldom enough to look at all."""
+        self._request_bytes += more_bytes
+        if self._request_bytes <= self._max_request_bytes:
+            return
+        for session in self._sessions.values():
+            self._request_bytes -= session.let_request_go()
+            if self._request_bytes <= self._max_request_bytes // 2:
+                return
 
     def end(self, exchange_id: bytes, started_at_us: int, messages_dropped: int) -> tuple[LiveSession, bool] | None:
         """Forget a session that has ended; return it, and whether nothing of it is missing."""
         session = self._sessions.pop(exchange_id, None)
         if session is None:
             return None
+        self._request_bytes -= session.request_bytes
         return session, started_at_us > self._unknown_until_us and not messages_dropped

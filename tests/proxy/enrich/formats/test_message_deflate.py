@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from proxy.enrich.formats.message_deflate import MAX_INFLATED_BYTES, MAX_KEPT_BYTES, Inflated, MessageInflaters
+from proxy.enrich.formats.message_deflate import CALL, PLAIN, Bounds, Inflated, MessageInflaters
 
 HERE = (b"exchange", 0)
 
@@ -47,22 +47,25 @@ def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -
     assert inflaters.inflate(HERE, Sender().send(b"alone"), is_whole=True) == Inflated(b"alone", 5)
 
 
-@pytest.mark.parametrize("size", [0, 1, MAX_KEPT_BYTES - 1, MAX_KEPT_BYTES, MAX_KEPT_BYTES + 1, MAX_INFLATED_BYTES - 1])
-def test_sizes_are_exact_up_to_the_bound(size: int) -> None:
+@pytest.mark.parametrize("bounds", [PLAIN, CALL])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_sizes_are_exact_up_to_the_bound(bounds: Bounds, more: int) -> None:
     """Also where the buffer is full to the byte; a long one is kept in part, and the context goes on behind it."""
-    inflaters, sender = MessageInflaters(), Sender()
-    inflated = inflaters.inflate(HERE, sender.send(b"a" * size), is_whole=True)
-    assert inflated == Inflated(b"a" * min(size, MAX_KEPT_BYTES), size)
-    assert inflaters.inflate(HERE, sender.send(b"a" * 300), is_whole=True) == Inflated(b"a" * 300, 300)
+    for size in (1 + more, bounds.kept_bytes + more, bounds.inflated_bytes - 2 + more):
+        inflaters, sender = MessageInflaters(), Sender()
+        inflated = inflaters.inflate(HERE, sender.send(b"a" * size), bounds, is_whole=True)
+        assert inflated == Inflated(b"a" * min(size, bounds.kept_bytes), size)
+        assert inflaters.inflate(HERE, sender.send(b"a" * 300), bounds, is_whole=True) == Inflated(b"a" * 300, 300)
 
 
-def test_a_bomb_is_not_inflated_to_its_end() -> None:
+@pytest.mark.parametrize("bounds", [PLAIN, CALL])
+def test_a_bomb_is_not_inflated_to_its_end(bounds: Bounds) -> None:
     """Its size stays unknown, and its context is given up."""
     inflaters, sender = MessageInflaters(), Sender()
     bomb = sender.send(bytes(4_000_000))
     assert len(bomb) < 4096
-    assert inflaters.inflate(HERE, bomb, is_whole=True) == Inflated(bytes(MAX_KEPT_BYTES), None)
-    assert inflaters.inflate(HERE, sender.send(bytes(100)), is_whole=True) is None
+    assert inflaters.inflate(HERE, bomb, bounds, is_whole=True) == Inflated(bytes(bounds.kept_bytes), None)
+    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) is None
 
 
 def test_damage_is_unknown_and_forgotten() -> None:
