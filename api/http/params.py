@@ -6,7 +6,7 @@ because a filter that is misspelt and ignored shows, or erases, more than was me
 """
 
 import re
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from multidict import MultiMapping
 
@@ -165,15 +165,17 @@ def _latency_us(query: Query, name: str) -> int | None:
     return read_int(query, name, 0, maximum=MAX_INT64 // 1000) * 1000
 
 
-def read_filter(query: Query, now_us: int) -> Filter:
+def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] = "exchange") -> Filter:
     """Read the native filters; parameters that are none of them are left alone.
+
+    `kind` is what a query is about that does not say it, and is for no conversation.
 
     Raises:
         BadParameter: a value that cannot be read.
     """
     statuses, status_classes = read_statuses(query, "status")
     filter = Filter(
-        kind=read_choice(query, "kind", ("exchange", "event", "all"), "exchange"),
+        kind=read_choice(query, "kind", ("exchange", "event", "all"), "all" if query.get("conversation") else kind),
         since_us=_moment_us(query, "since", now_us),
         until_us=_moment_us(query, "until", now_us),
         statuses=statuses,

@@ -3,6 +3,8 @@
 Everything is read from records the caller may see. The title is in a body, so it goes when bodies go.
 """
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -12,20 +14,23 @@ from api.http.errors import BadParameter, Refused
 from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, Query, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
-from api.native.first_text import first_text
+from api.native.first_text import Opening, chosen, opening_of
 from api.native.projection import record_json
 from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
 from api.services import Services, services_of
+from storage.base import Storage
 from storage.conversations import Conversation, ConversationQuery, ConversationStorage
 from storage.query import Filter, Order, RecordQuery
-from storage.record import Payload, format_id, parse_id
+from storage.record import Payload, Record, format_id, parse_id
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
 """Conversations of a page: of each the sums of all its calls are read."""
 DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
+EARLY_CALLS: Final = 4
+"""Of a conversation whose first call may be an aside: what an agent asks beside its work, it asks at its beginning."""
 
 
 class FailureShown(ApiObject):
@@ -89,14 +94,14 @@ async def list_conversations(request: web.Request) -> web.Response:
     services, query = services_of(request), request.query
     refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "limit", "cursor"})
     wanted = ConversationQuery(
-        filter=read_filter(query, services.now_us()),
+        filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
         limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
         before=_read_cursor(query, "desc"),
     )
     page = await _storage(services).conversations(wanted)
-    payloads = await services.storage.payloads([found.first.seq for found in page.conversations])
-    shown = [project(found, payloads.get(found.first.seq)) for found in page.conversations]
+    titles = await _titles(services.storage, page.conversations)
+    shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
     cursor = None if page.next_before is None else encode_cursor("desc", page.next_before)
     return json_response(ConversationPage(shown, cursor, page.complete))
 
@@ -113,20 +118,41 @@ async def get_conversation(request: web.Request) -> web.Response:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
     [found] = page.conversations
     calls = await services.storage.select(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
-    payloads = await services.storage.payloads([found.first.seq])
-    shown = project(found, payloads.get(found.first.seq))
+    [title] = await _titles(services.storage, [found])
+    shown = project(found, title)
     cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
     members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
     rows = await encode_rows(calls.records, record_json)
     return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
 
 
-def project(found: Conversation, payload: Payload | None) -> ConversationShown:
-    """Return a conversation as it is shown; `payload` is that of its first call."""
+async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:
+    """Read what conversations are about, of which the first call alone does not always tell."""
+    firsts = await storage.payloads([each.first.seq for each in found])
+    titles = []
+    for each in found:
+        openings = [_opening(firsts, each.first)]
+        if each.turns > 1 and (openings[0].is_aside or openings[0].text is None):
+            filter = Filter(conversations=(each.id,), kind="all")
+            early = (await storage.select(RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS))).records[1:]
+            payloads = await storage.payloads([record.seq for record in early])
+            openings += [_opening(payloads, record) for record in early]
+        titles.append(chosen(openings))
+        await asyncio.sleep(0)  # a cut body takes up to a millisecond
+    return titles
+
+
+def _opening(payloads: Mapping[int, Payload], record: Record) -> Opening:
+    payload = payloads.get(record.seq)
+    return opening_of(None if payload is None else payload.request_body)
+
+
+def project(found: Conversation, title: str | None) -> ConversationShown:
+    """Return a conversation as it is shown."""
     first, failure = found.first, found.failure
     return ConversationShown(
         id=format_id(found.id),
-        title=None if payload is None else first_text(payload.request_body),
+        title=title,
         started_at=format_time(first.started_at_us),
         ended_at=format_time(found.ended_at_us),
         duration_ms=(found.ended_at_us - first.started_at_us) / US_PER_MS,

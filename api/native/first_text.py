@@ -1,11 +1,13 @@
-"""What a conversation is about: the first words of its user, out of the stored body of its first call. Pure.
+"""What a conversation is about: the first words of its user, out of the stored body of one of its first calls. Pure.
 
-Stored bodies may be cut, and hold what anybody sent: what cannot be read is None. Coding agents put their own reminders
-before the words of the user, as blocks of the same message, so the last text of that message counts.
+Stored bodies may be cut, and hold what anybody sent: what cannot be read is None. Coding agents put texts of their own
+before the words of the user, as elements (`<environment_context>…`) of the same text, of others of the same message, or
+as messages of their own; and they ask for a title, or which model to take, before they begin.
 """
 
 import re
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,52 +17,115 @@ MAX_CHARACTERS: Final = 200
 _MESSAGES: Final = ("messages", "contents", "input")
 _ROLES: Final = ("user", None)
 """Some messages have no role: Gemini's, and texts of the Responses API."""
-_CUT_TEXT: Final = re.compile(
-    rb'"role"\s*:\s*"user"\s*,\s*"(?:content|parts)"\s*:\s*(?:\[\s*\{[^{}\[\]]{0,100}?"text"\s*:\s*)?("(?:[^"\\]|\\.)*+")'
-)
+_ELEMENT: Final = re.compile(r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL)
+"""One that a program has put in, under a heading or without."""
 _SPACES: Final = re.compile(r"\s+")
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
+_CUT_ESCAPE: Final = re.compile(rb"\\u[0-9a-fA-F]{0,3}\Z")
+_BLANK: Final = b" \t\r\n"
+_MAX_DEPTH: Final = 100
 
 
-def first_text(body: Body | None) -> str | None:
-    """Return the beginning of the first thing that a user said in a request; None where it cannot be told."""
-    if body is None or not body.head:
-        return None
-    text = _in_cut(body.head) if body.truncated else _in_document(body.head)
-    return _SPACES.sub(" ", text).strip()[:MAX_CHARACTERS] or None if text else None
+class Opening(NamedTuple):
+    """How a call begins."""
+
+    text: str | None
+    """The first thing that its user said."""
+    is_aside: bool
+    """Whether it offers no tools: where other calls do, a program asks it something beside its work."""
 
 
-def _in_document(head: bytes) -> str | None:
+def opening_of(body: Body | None) -> Opening:
+    """Read the body of a request."""
+    document = None if body is None or not body.head else _read(body.head, is_cut=body.truncated)
+    if not isinstance(document, dict):
+        return Opening(None, is_aside=False)
+    for name in ("request", "response"):  # Gemini CLI; the realtime API
+        if isinstance(document.get(name), dict):
+            document = document[name]
+    messages = next((document[name] for name in _MESSAGES if name in document), None)
+    is_cut = body is not None and body.truncated
+    return Opening(_first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages))
+
+
+def chosen(openings: Sequence[Opening]) -> str | None:
+    """Return what the user said in the first call that offers tools; without one, in the first that says anything."""
+    spoken = [opening for opening in openings if opening.text is not None]
+    return next((opening.text for opening in spoken if not opening.is_aside), spoken[0].text if spoken else None)
+
+
+def _read(head: bytes, *, is_cut: bool) -> Any:
     try:
-        document = msgspec.json.decode(head)
+        return msgspec.json.decode(closed(head) if is_cut else head)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
-    if isinstance(document, dict) and isinstance(document.get("request"), dict):
-        document = document["request"]
-    if not isinstance(document, dict):
-        return None
-    messages = next((document[name] for name in _MESSAGES if name in document), None)
+
+
+def closed(head: bytes) -> bytes:
+    """Return a JSON document that was cut off up to its last value, cut as that may be, with what is open closed."""
+    head = head.decode(errors="ignore").encode()
+    open_: list[bytes] = []
+    end, depth, quote = 0, 0, b""
+    for found in _TOKEN.finditer(head):
+        token = found.group()
+        if token in (b"{", b"["):
+            open_.append(b"}" if token == b"{" else b"]")
+            if len(open_) > _MAX_DEPTH:
+                return b""
+        elif token in (b"}", b"]"):
+            if not open_:
+                return b""
+            open_.pop()
+            end, depth = found.end(), len(open_)
+        elif open_ and _is_value(head, found.start(), open_[-1]):
+            end, depth, quote = found.end(), len(open_), b"" if found[1] else b'"'
+    last = head[:end] if not quote else _CUT_ESCAPE.sub(b"", head[:end])
+    return last + quote + b"".join(reversed(open_[:depth]))
+
+
+def _is_value(head: bytes, start: int, closer: bytes) -> bool:
+    """Whether a string is a value, and no name."""
+    if closer == b"]":
+        return True
+    before = start - 1
+    while head[before] in _BLANK:
+        before -= 1
+    return head[before] == ord(":")
+
+
+def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
+    if document.get("tools") or document.get("toolConfig"):
+        return True
+    given = messages if isinstance(messages, list) else []
+    return any(isinstance(item, dict) and item.get("type") == "additional_tools" for item in given)  # Codex
+
+
+def _first_text(messages: Any) -> str | None:
     if isinstance(messages, str):
-        return messages
-    return next(filter(None, map(_said, messages)), None) if isinstance(messages, list) else None
+        return _shortened(messages)
+    said = [text for message in messages if (text := _said(message))] if isinstance(messages, list) else []
+    return _shortened(next(filter(None, map(_spoken, said)), said[0] if said else ""))
 
 
-def _said(message: Any) -> str | None:
-    """Return the last text of a message of the user's."""
+def _said(message: Any) -> str:
+    """Return the last text of a message of the user's in which somebody speaks, if any does."""
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        return None
+        return ""
     content = message.get("content", message.get("parts"))
     if isinstance(content, str):
         return content
     blocks = content if isinstance(content, list) else []
     texts = [block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)]
-    return texts[-1] if texts else None
+    return next(filter(_spoken, reversed(texts)), texts[-1] if texts else "")
 
 
-def _in_cut(head: bytes) -> str | None:
-    found = _CUT_TEXT.search(head)
-    if found is None:
-        return None
-    try:
-        return msgspec.json.decode(found[1], type=str)
-    except (msgspec.MsgspecError, ValueError):
-        return None
+def _spoken(text: str) -> str:
+    """Return a text without the elements before it."""
+    at = 0
+    while (element := _ELEMENT.match(text, at)) is not None:
+        at = element.end()
+    return text[at:].strip()
+
+
+def _shortened(text: str) -> str | None:
+    return _SPACES.sub(" ", _spoken(text) or text).strip()[:MAX_CHARACTERS] or None

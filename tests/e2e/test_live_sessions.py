@@ -133,7 +133,13 @@ def test_each_response_is_a_call(sidelog: Sidelog, talk: Any, path: str, whose: 
     after = sidelog.api("/api/summary")["usage"]
     assert after["calls"] - before["calls"] == len(truth)
     assert after["input_tokens"] - before["input_tokens"] == summed["input_tokens"]
-    if sidelog.api("/api/status")["configuration"]["capture"]["level"] != "body":
+    keeps_text = sidelog.api("/api/status")["configuration"]["capture"]["level"] == "body"
+    conversation = sidelog.api(f"/api/conversations/{calls[0]['conversation']}")
+    assert [call["id"] for call in conversation["calls"]] == [call["id"] for call in calls]
+    if talk is talk_responses:
+        assert all(call["duration_us"] > 0 for call in calls)
+        assert conversation["title"] == (QUESTIONS[0] if keeps_text else None)
+    if not keeps_text:
         shown = sidelog.api("/api/records?kind=event&limit=1000")["records"]
         assert SECRET not in str(shown)
         assert all(record["data"]["omitted"] == "level" for record in shown if record["name"] == "websocket_message")

@@ -35,6 +35,7 @@ _BOUNDS: Final = {
     "started_at_us": ("since_us", "until_us", 1),
 }
 """Field → its bounds in a filter, and what an inclusive upper one lacks of that."""
+_KIND_FIELDS: Final = ("kind", "conversation")
 
 
 def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filter:
@@ -43,10 +44,11 @@ def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filt
     Args:
         filter: What parameters say.
         search: What else must hold.
-        has_kind: Whether a parameter has said which kinds of records; else a search that says it decides.
+        has_kind: Whether a parameter has said which kinds of records; else a search that says it decides, and one for
+            a conversation is about all of its calls: over a WebSocket they are events.
     """
     left: list[Expression] = []
-    says_kind = any(field_of(leaf) == "kind" for leaf in leaves(search))
+    says_kind = any(field_of(leaf) in _KIND_FIELDS for leaf in leaves(search))
     if says_kind and not has_kind:
         filter = replace(filter, kind="all")
     for part in conjuncts(search):

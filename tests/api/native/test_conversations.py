@@ -71,6 +71,43 @@ async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> Non
     assert "marks" not in opened["calls"][0]
 
 
+def asked(**request: Any) -> Payload:
+    """What is stored of a call that asked this."""
+    return Payload(b"", b"", make_body(json.dumps(request).encode()), None)
+
+
+@pytest.mark.parametrize("has_said", [True, False])
+async def test_what_an_agent_asks_beside_its_work_is_not_what_it_is_about(
+    world: World, client: Client, has_said: bool
+) -> None:
+    """A title it wants, or a call without any words, comes before the call that offers tools."""
+    before = [{"role": "user", "content": "Write a title"}] if has_said else []
+    work = [{"role": "user", "content": "<env>here</env>"}, {"role": "user", "content": "Mend it"}]
+    entries = [
+        Entry(call(1, A), asked(messages=before)),
+        Entry(call(2, A), asked(messages=work, tools=[{"name": "bash"}])),
+        Entry(call(3, B), asked(messages=before)),
+        Entry(call(4, B), asked(messages=before)),
+    ]
+    await world.storage.commit(Batch("sidecar-1", entries))
+    titles = {shown["id"]: shown["title"] for shown in (await ask(client))["conversations"]}
+    assert titles == {format_id(A): "Mend it", format_id(B): "Write a title" if has_said else None}
+    assert (await ask(client, f"/{format_id(A)}"))["title"] == "Mend it"
+
+
+async def test_calls_over_a_websocket_are_calls(world: World, client: Client) -> None:
+    """They are events, and no kind need be asked for; one that is asked for holds."""
+    await stored(world, call(1, A, kind="event", name="websocket_message", level="debug"), call(2, B))
+    shown = {found["id"]: found["title"] for found in (await ask(client))["conversations"]}
+    assert shown == {format_id(A): "words of 0", format_id(B): "words of 0"}
+    assert [found["id"] for found in (await ask(client, kind="exchange"))["conversations"]] == [format_id(B)]
+    assert [found["id"] for found in (await ask(client, query="kind:event"))["conversations"]] == [format_id(A)]
+    assert len((await ask(client, f"/{format_id(A)}"))["calls"]) == 1
+    for asked in ({"conversation": format_id(A)}, {"query": f"conversation:{format_id(A)}"}):
+        response = await client.get("/api/records", params=asked, headers=BEARER)
+        assert len((await response.json())["records"]) == 1
+
+
 async def test_pages_and_filters(world: World, client: Client) -> None:
     """Cursors lead on, in both lists; filters are those of records, with the number of calls beside them."""
     await stored(world, *(call(number, bytes([number % 3 + 1]) * 16, model=f"m{number}") for number in range(1, 10)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.native.first_text import MAX_CHARACTERS, first_text
+from api.native.first_text import MAX_CHARACTERS, Opening, chosen, closed, opening_of
 from storage.record import Body
 
 
@@ -30,6 +30,7 @@ def user(content: Any) -> dict[str, Any]:
         ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "q"}]}]}, "q"),
         ({"contents": [{"parts": [{"text": "g"}]}]}, "g"),
         ({"request": {"contents": [{"role": "user", "parts": [{"text": "cli"}]}]}}, "cli"),
+        ({"response": {"input": [user([{"type": "input_text", "text": "spoken"}])]}}, "spoken"),
         ({"messages": [user("x" * 999)]}, "x" * MAX_CHARACTERS),
         ({"messages": [7, None, user(7), user([7]), {"role": ["user"]}]}, None),
         ({"messages": "text"}, "text"),
@@ -43,17 +44,81 @@ def user(content: Any) -> dict[str, Any]:
 )
 def test_what_the_user_said_first(document: Any, expected: str | None) -> None:
     """In every API; what is none is nothing."""
-    assert first_text(body_of(document)) == expected
+    assert opening_of(body_of(document)).text == expected
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [user("<context>\n<cwd>/</cwd>\n</context>\n\nMend it")],
+        [user("<a-b x='1'>one</a-b><c.d>two</c.d> Mend it")],
+        [user([{"type": "text", "text": "Mend it"}, {"type": "text", "text": "<reminder>now</reminder>"}])],
+        [user("# Rules of this place\n\n<RULES>\nverse\n</RULES>"), user("<env>x</env>"), user("Mend it")],
+        [user("<open>no end"), user("Mend it")][1:],
+    ],
+)
+def test_what_a_program_put_before_it_is_left_out(messages: list[Any]) -> None:
+    """As elements, under a heading or without, in a text, beside it, or in messages before it."""
+    assert opening_of(body_of({"messages": messages})).text == "Mend it"
+
+
+def test_where_nobody_speaks_the_element_is_shown() -> None:
+    """Rather than nothing; so is one that has no end."""
+    assert opening_of(body_of({"input": [user("<env>x</env>")]})).text == "<env>x</env>"
+    assert opening_of(body_of({"messages": [user("<open>no end")]})).text == "<open>no end"
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        {"tools": [{"name": "bash"}]},
+        {"toolConfig": {"tools": [{}]}},
+        {"input": [{"type": "additional_tools", "role": "developer", "tools": [{}]}, user("q")]},
+        {"request": {"contents": [user("q")], "tools": [{"functionDeclarations": []}]}},
+    ],
+)
+def test_a_call_that_offers_tools_is_no_aside(offer: dict[str, Any]) -> None:
+    """In every API; an empty list offers none, and of a cut body nobody knows."""
+    assert opening_of(body_of(offer if "input" in offer else {"messages": [user("q")]} | offer)).is_aside is False
+    assert opening_of(body_of({"messages": [user("q")], "tools": []})).is_aside is True
+    assert opening_of(body_of({"messages": [user("q")], "x": "long text"}, cut=True)).is_aside is False
+
+
+def test_the_first_call_at_work_says_what_it_is_about() -> None:
+    """Else the first that says anything."""
+    title, work, silent = Opening("Write a title", True), Opening("Mend it", False), Opening(None, False)
+    assert chosen([title, silent, work, Opening("more", False)]) == "Mend it"
+    assert chosen([silent, title]) == "Write a title"
+    assert chosen([silent]) is None
+    assert chosen([]) is None
 
 
 def test_a_cut_body_still_has_its_beginning() -> None:
-    """The message is found where its end is not."""
-    for content in ("do it", [{"type": "text", "text": "do it"}]):
+    """The message is found where its end is not, also where it is itself cut."""
+    for content in ("do it", [{"type": "text", "text": "<a>b</a>"}, {"type": "text", "text": "do it"}]):
         messages = [{"role": "system", "content": "s"}, user(content), {"role": "assistant", "content": "long"}]
-        assert first_text(body_of({"messages": messages}, cut=True)) == "do it"
-    assert first_text(body_of(b'{"messages":[{"role":"user","content":"do i     ', cut=True)) is None
+        assert opening_of(body_of({"messages": messages}, cut=True)).text == "do it"
+    assert opening_of(body_of(b'{"messages":[{"role":"user","content":"do i     ', cut=True)).text == "do i"
+    assert opening_of(body_of(b'{"messages":[{"role":"us', cut=True)).text is None
+
+
+def test_every_beginning_of_a_document_can_be_closed() -> None:
+    """To a document that has what was whole, wherever the cut is: in a name, a number, an escape, a character."""
+    document = {"a": [1, 'é\\"\u0001', {"b": None, "c": [[], {}, True]}], "d": {"e": "x", "f": -1.5e3}}
+    for text in (json.dumps(document), json.dumps(document, ensure_ascii=False, indent=1)):
+        raw = text.encode()
+        for end in range(1, len(raw) + 1):
+            read = json.loads(closed(raw[:end]) or b"{}")
+            assert set(read) <= set(document)
+        assert json.loads(closed(raw)) == document
+
+
+@pytest.mark.parametrize("raw", [b"", b"]", b"{}}", b'"text', b"[" * 500, b"7", b'{"a" "b"'])
+def test_what_is_no_document_is_not_closed(raw: bytes) -> None:
+    """It says nothing, and costs nothing."""
+    assert opening_of(body_of(raw + b"     ", cut=True)) == Opening(None, is_aside=False)
 
 
 def test_nothing_stored_says_nothing() -> None:
     """Without a body there is no title."""
-    assert first_text(None) is None
+    assert opening_of(None) == Opening(None, is_aside=False)

@@ -46,6 +46,10 @@ RECORDS = [
         ("kind:event", Filter(kind="event")),
         ("level:>=warn tool:t", Filter(levels=("warn", "error"), tools=("t",))),
         ("provider:*", Filter(is_llm=True)),
+        (
+            "conversation:01a205e0-eb3a-73df-9d6f-5dc1fad00004",
+            Filter(kind="all", conversations=(bytes.fromhex("01a205e0eb3a73df9d6f5dc1fad00004"),)),
+        ),
         ("model:gpt finish_reason:stop", Filter(models=("gpt",), finish_reasons=("stop",))),
     ],
 )
