@@ -41,7 +41,7 @@ _LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
 _WHOLE_ID_COLUMNS: Final = 76
 """Narrower terminals show the first half of an id: its millisecond and twelve bits more."""
-_GAP: Final = 2
+GAP: Final = 2
 _WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
 """What stands for a field without a value, as in a CSV file."""
 
@@ -107,17 +107,23 @@ def print_records(rows: Sequence[Row], view: View) -> None:
             row[-1].truncate(_id_characters(out), overflow="crop")
     heads = titles if view.has_header else [""] * len(names)
     widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
-    needed = sum(widths) + _GAP * (len(widths) - 1)
+    needed = sum(widths) + GAP * (len(widths) - 1)
     if out.is_terminal and not view.is_wide and not view.fields:
         widths[names.index("target" if names is WIDE else "request")] -= max(0, needed - out.width)
     else:
         out.width = max(out.width, needed)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=view.has_header)
-    for name, title, width in zip(names, titles, widths, strict=True):
-        table.add_column(title, justify="right" if name in _NUMBERS else "left", width=max(1, width), no_wrap=True)
+    table = make_table(titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header)
     for row in cells:
         table.add_row(*row)
     out.print(table, soft_wrap=False, crop=not (view.is_wide or view.fields))
+
+
+def make_table(titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool) -> Table:
+    """Make a table without lines, of columns that are as wide as is said."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=has_header)
+    for title, width, is_figure in zip(titles, widths, are_figures, strict=True):
+        table.add_column(title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True)
+    return table
 
 
 def line_of(row: Row, view: View, out: "Console") -> str:
@@ -131,7 +137,7 @@ def line_of(row: Row, view: View, out: "Console") -> str:
             cell.align("right" if name in _NUMBERS else "left", widths[name])
     if is_short:
         cells[4].truncate(_id_characters(out), overflow="crop")
-        left = out.width - sum(widths[name] for name in NARROW[:3]) - _id_characters(out) - _GAP * (len(cells) - 1)
+        left = out.width - sum(widths[name] for name in NARROW[:3]) - _id_characters(out) - GAP * (len(cells) - 1)
         cells[3].truncate(max(1, left), overflow="ellipsis", pad=True)
     with out.capture() as captured:
         out.print(Text("  ").join(cells), end="", soft_wrap=True)

@@ -119,9 +119,11 @@ def _print_summary(record: Mapping[str, Any]) -> None:
         {
             "error": _error_text(record),
             "model": _model_text(record),
+            "called": ", ".join(record.get("called_tools") or []),
             "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
             "started": f"{time} {zone_name(None)}",
             "client": _joined(record.get("client_ip"), record.get("user_agent")),
+            "conversation": record.get("conversation"),
             "id": record["id"],
         }
     )
@@ -150,12 +152,14 @@ def _said_by(body: Mapping[str, Any] | None) -> tuple[str | None, ...]:
 
 
 def _model_text(record: Mapping[str, Any]) -> str:
-    """Name the model and what it used, as far as that is known."""
+    """Name the model and what it used, as far as that is known; of a session over a WebSocket, all of its calls."""
+    session = (record.get("data") or {}).get("llm") or {}
     tokens_in, tokens_out, cost_usd, reason = (
-        record.get(name) for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
+        session.get(name, record.get(name)) for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
     )
     return _joined(
         record.get("model"),
+        f"{session['calls']:,} calls" if session else None,
         None if tokens_in is None else f"{tokens_in:,} tokens in",
         None if tokens_out is None else f"{tokens_out:,} out",
         None if cost_usd is None else "$" + f"{cost_usd:.8f}".rstrip("0").rstrip("."),
@@ -225,7 +229,8 @@ def download(client: Client, record_id: str, part: str) -> int:
 
 
 def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | None) -> None:
-    say(f"  {visible_line(message['start_line'] or '')}")
+    if message["start_line"] is not None:  # a call over a WebSocket has no head
+        say(f"  {visible_line(message['start_line'])}")
     for name, value in message["headers"]:
         say(f"  {visible_line(name)}: {visible_line(value)}")
     if message["body"] is not None:

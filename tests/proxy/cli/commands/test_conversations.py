@@ -1,12 +1,15 @@
 """`sidelog conversations` over a store that no sidelog runs on."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from proxy.cli.app import app
+from proxy.cli.commands import conversations
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
 from tests.storage.samples import make_body, make_record
@@ -46,6 +49,22 @@ def test_a_line_each(data_dir: Path) -> None:
     assert "alone" in told(data_dir)
     assert "alone" not in told(data_dir, "--min-turns", "2")
     assert "Make" not in told(data_dir, "--model", "alone")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 240])
+def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Columns go on a narrow one, then words of what each is about; an id can always be copied, and still opens."""
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    monkeypatch.setattr(conversations, "console", lambda: out)
+    CliRunner().invoke(app, ["conversations", "--data-dir", str(data_dir)])
+    assert isinstance(out.file, io.StringIO)
+    head, *lines = out.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    line = next(line for line in lines if ID.hex() in line.replace("-", ""))
+    [shown] = [part for part in line.split() if part.replace("-", "") == ID.hex()]
+    assert "turns     3" in told(data_dir, shown)
+    assert "Make" in line
+    assert ("cost" in head, "model" in head, "input" in head) == (width >= 80, width >= 100, width >= 160)
 
 
 def test_one_that_opens(data_dir: Path) -> None:
