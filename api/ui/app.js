@@ -2,7 +2,7 @@
 
 import { $, button, el } from "./lib/dom.js";
 import { getJson, onConnectionChange, ApiError, sendJson } from "./lib/api.js";
-import { listenToKeys } from "./keyboard.js";
+import { listenToKeys } from "./pages/keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
 import { listen, recover, show } from "./router.js";
 import { restoreTheme } from "./lib/theme.js";

@@ -3,7 +3,7 @@
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, unit } from "../lib/dom.js";
 import { asCurl } from "./curl.js";
-import { chatTab } from "./chat.js";
+import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
 import { endpointText } from "../endpoints/name.js";
 import { term } from "../lib/filter.js";

@@ -1,10 +1,11 @@
 // An LLM call as a conversation: what was sent, then the answer of this call, parted by rules. Roles in a gutter.
 
 import { button, el, unit } from "../lib/dom.js";
-import { answerOf, sentIn } from "./conversation.js";
-import { cutMark } from "./cut.js";
+import { answerOf } from "./answer.js";
+import { cutMark } from "../record/cut.js";
 import { count, countOf, durationText, jsonText } from "../lib/format.js";
-import { marked } from "./redaction.js";
+import { marked } from "../record/redaction.js";
+import { sentIn } from "./sent.js";
 
 const ROLES = {
   __proto__: null,

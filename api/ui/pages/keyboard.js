@@ -1,10 +1,10 @@
 // Shortcuts: those of every page, then the page's own. None while typing, none with Ctrl, Alt or Meta.
 
-import { $, button, el } from "./lib/dom.js";
-import { openDialog } from "./lib/dialog.js";
-import { go } from "./lib/address.js";
-import { pageKeys } from "./router.js";
-import { toggleTheme } from "./lib/theme.js";
+import { $, button, el } from "../lib/dom.js";
+import { openDialog } from "../lib/dialog.js";
+import { go } from "../lib/address.js";
+import { pageKeys } from "../router.js";
+import { toggleTheme } from "../lib/theme.js";
 
 const PLACES = {
   o: "/",
