@@ -14,23 +14,51 @@ const ROLES = {
   assistant: "Assistant",
   tool: "Tool result",
 };
+const MAX_TOOLS = 6; // that are named
 const SHORT = 600; // characters of an earlier message; the rest is a click away
 
 /** The tab of a call; null when the record is none. */
 export function chatTab(record) {
-  if (!record.provider || record.provider === "mcp" || !record.request) return null;
+  if (!record.provider || record.provider === "mcp") return null;
   const sent = sentIn(record),
     answer = answerOf(record);
   if (sent === null && answer === null) return null;
-  return ["chat", "Chat", () => [...(sent ? sentPart(sent) : []), ...answerPart(record, answer)]];
+  return [
+    "chat",
+    "Chat",
+    () => [...(sent ? sentPart(record, sent) : []), ...answerPart(record, answer)],
+  ];
 }
 
-function sentPart({ messages, tools }) {
-  const note = `${countOf(messages.length, "message")}${tools.length ? `, ${tools.length} tools offered: ${tools.slice(0, 6).join(", ")}${tools.length > 6 ? " …" : ""}` : ""}`;
+function sentPart(record, sent) {
+  const { messages, later, isCut } = sent;
+  const turns = (list) => list.map((message) => turn(message.role, message.parts, SHORT));
   return [
-    el("h3", { class: "part" }, "Sent ", unit(note)),
-    ...messages.map((message) => turn(message.role, message.parts, SHORT)),
+    el("h3", { class: "part" }, "Sent ", unit(sentNote(sent))),
+    ...turns(messages),
+    ...(isCut ? [gapMark(record.request.body, later.length > 0)] : []),
+    ...turns(later),
   ];
+}
+
+/** How much was sent, at least. */
+function sentNote({ messages, later, tools, follows, isCut, isOpen }) {
+  const number = countOf(messages.length + later.length, "message");
+  const names = tools.slice(0, MAX_TOOLS).join(", ") + (tools.length > MAX_TOOLS ? " …" : "");
+  return [
+    (isOpen ? "at least " : "") + number + (follows === null ? "" : ` after ${follows}`),
+    tools.length > 0 &&
+      `${isCut ? "at least " : ""}${countOf(tools.length, "tool")} offered: ${names}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** Where the request was cut; what is stored behind that and is no message stands elsewhere. */
+function gapMark(body, isContinued) {
+  const mark = cutMark(body, " of the request");
+  if (body.tail && !isContinued) mark.append("; its end is under Request");
+  return mark;
 }
 
 function answerPart(record, answer) {
@@ -67,7 +95,12 @@ function turn(role, parts, limit, end = null) {
     el(
       "div",
       { class: "said" },
-      parts.length ? parts.map((part) => partNode(part, limit)) : unit("nothing"),
+      parts.length
+        ? parts.map((part) => [
+            partNode(part, limit),
+            part.isCut && unit("… the rest of this was not kept"),
+          ])
+        : unit("nothing"),
       end,
     ),
   );
@@ -75,12 +108,11 @@ function turn(role, parts, limit, end = null) {
 
 function partNode(part, limit) {
   if (part.kind === "text") return el("div", { class: "prose" }, shortened(part.text, limit));
-  if (part.kind === "thinking")
-    return el(
-      "details",
-      { class: "thinking" },
-      el("summary", {}, "Thinking"),
-      el("div", { class: "prose" }, marked(part.text)),
+  if (part.kind === "thinking") return folded("Thinking", part.text);
+  if (part.kind === "block")
+    return folded(
+      [el("code", {}, part.name), " ", unit(countOf(part.text.length, "character"))],
+      part.text,
     );
   if (part.kind === "other") return el("p", { class: "unit" }, part.text);
   const text = jsonText(part.text);
@@ -94,9 +126,17 @@ function partNode(part, limit) {
       el("code", {}, el("strong", {}, part.name ?? "")),
       part.id && el("span", { class: "unit mono" }, ` ${part.id}`),
     ),
-    el("pre", { tabindex: 0 }, marked(text)),
+    text !== "" && el("pre", { tabindex: 0 }, marked(text)),
   );
 }
+
+const folded = (title, text) =>
+  el(
+    "details",
+    { class: "thinking" },
+    el("summary", {}, title),
+    el("div", { class: "prose" }, marked(text)),
+  );
 
 function shortened(text, limit) {
   if (text.length <= limit) return marked(text);

@@ -15,12 +15,14 @@ export function keptNote(body) {
 }
 
 /** The mark where bytes are missing; how many is known where the body had no coding on the wire. */
-export function cutMark(body) {
+export function cutMark(body, ofWhat = "") {
   const missing = body.size - body.head_bytes - body.tail_bytes;
   const isKnown = !body.coding && missing > 0;
   return el(
     "p",
     { class: "cut" },
-    isKnown ? `about ${sizeText(missing)} were not kept` : "the rest was not kept",
+    isKnown
+      ? `about ${sizeText(missing)}${ofWhat} were not kept`
+      : `the rest${ofWhat} was not kept`,
   );
 }

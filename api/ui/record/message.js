@@ -17,6 +17,7 @@ export function messageTab(record, side) {
           : "Headers and bodies are not kept: capture level of this route, or retention",
       ),
     ];
+  if (part.start_line === null && part.headers.length === 0) return withoutHead(record, side);
   const redacted = part.headers.filter(([, value]) => REDACTED.test(value)).length;
   const note =
     part.headers.length === 0
@@ -31,6 +32,13 @@ export function messageTab(record, side) {
     ...bodyView(record, side),
     ...trailers(record, side),
   ];
+}
+
+/** A message of a WebSocket session has no head, and one whose exchange failed may have none. */
+function withoutHead(record, side) {
+  if (record.kind === "event" && record[side].body === null)
+    return [el("p", { class: "unit" }, "This message was not kept")];
+  return bodyView(record, side);
 }
 
 /** Fields behind a chunked body; some have a meaning in a head only and were not passed on. */

@@ -138,11 +138,7 @@ export class Sheet {
 
   headline(record) {
     const start = moment(record.started_at_us);
-    const tag = kindTag(record);
-    const title =
-      record.kind === "event"
-        ? `event ${record.name}`
-        : `${record.method ?? ""} ${record.path ?? "invalid request"}`;
+    const tag = isCallOfSession(record) ? "LLM" : kindTag(record);
     return [
       el(
         "header",
@@ -157,7 +153,7 @@ export class Sheet {
             record.in_flight ? "open" : record.kind === "event" ? "" : String(record.status ?? "–"),
           ),
           " ",
-          title,
+          titleOf(record),
           record.query !== null && unit("?" + record.query),
           tag && [" ", el("span", { class: "tag" }, tag)],
           record.model && el("span", { class: "model" }, ` ${record.model}`),
@@ -189,6 +185,8 @@ export class Sheet {
         { class: "actions" },
         copyButton("Copy link", () => location.href, { "data-copy": "link" }),
         el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
+        record.conversation &&
+          el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       );
     return el(
       "div",
@@ -234,6 +232,7 @@ export class Sheet {
   // --- tabs --------------------------------------------------------------------------------------------------
 
   tabsOf(record) {
+    const hasMessages = record.kind !== "event" || record.request !== null;
     this.tabs = [
       chatTab(record),
       record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
@@ -243,8 +242,8 @@ export class Sheet {
         "Event",
         () => [el("pre", { tabindex: 0 }, JSON.stringify(record.data, null, 2))],
       ],
-      record.kind !== "event" && ["request", "Request", () => messageTab(record, "request")],
-      record.kind !== "event" && ["response", "Response", () => messageTab(record, "response")],
+      hasMessages && ["request", "Request", () => messageTab(record, "request")],
+      hasMessages && ["response", "Response", () => messageTab(record, "response")],
       record.timeline?.length > 0 && ["frames", "Frames", () => framesTab(record)],
       ["facts", "Facts", () => facts(record)],
     ].filter(Boolean);
@@ -295,6 +294,15 @@ export class Sheet {
     this.turnTo(name);
     this.list.querySelector("[aria-selected=true]").focus();
   }
+}
+
+/** Whether it is the message that ends an LLM call, of a WebSocket session with a model. */
+const isCallOfSession = (record) => record.kind === "event" && Boolean(record.provider);
+
+function titleOf(record) {
+  if (isCallOfSession(record)) return "call over a WebSocket";
+  if (record.kind === "event") return `event ${record.name}`;
+  return `${record.method ?? ""} ${record.path ?? "invalid request"}`;
 }
 
 const AROUND_US = 60_000_000;
