@@ -1,6 +1,6 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
-from storage.record import Batch, Entry, Payload, format_id
+from storage.record import Batch, Entry, Payload, Stream, format_id
 from tests.ui.conftest import Site
 from tests.ui.world import HEAD, record_of, tool_call
 
@@ -25,6 +25,15 @@ async def test_an_llm_stream_is_a_conversation_with_its_frames_and_cost(site: Si
     await page.click("#tab-request")
     await page.wait_for(".redacted", "[REDACTED]")
     await page.wait_for(".tree", '"How are you"')
+
+
+async def test_one_frame_is_one(empty_site: Site) -> None:
+    """A stream of a single frame is counted as such among the phases."""
+    stream = Stream(first_content_us=1_000, frames=1, longest_gap_us=None, finished=True)
+    record = record_of(1, path="/events", stream=stream)
+    await empty_site.store(record)
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    assert "1 frames" not in await empty_site.page.wait_for("#sheet .waterfall", "1 frame")
 
 
 async def test_large_numbers_stay_as_sent_and_words_are_found(site: Site) -> None:

@@ -1,7 +1,7 @@
 // The phases of an exchange on a line of time: one row each; a phase that was not reached is marked.
 
 import { el, unit } from "../lib/dom.js";
-import { durationText } from "../lib/format.js";
+import { countOf, durationText } from "../lib/format.js";
 
 /** Cut the exchange into phases: [name, from, until, kind] in µs; null ends were not reached. */
 function phasesOf(record) {
@@ -69,6 +69,6 @@ const line = (name, middle, figure, kind = "") =>
 function streamNote(stream) {
   const gap =
     stream.longest_gap_us === null ? "" : `, longest gap ${durationText(stream.longest_gap_us)}`;
-  const frames = stream.frames === null ? "a stream" : `${stream.frames} frames`;
+  const frames = stream.frames === null ? "a stream" : countOf(stream.frames, "frame");
   return `${frames}${gap}${ENDS[stream.end] ?? ""}`;
 }
