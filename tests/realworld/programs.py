@@ -47,7 +47,12 @@ def python_program(name: str = "python") -> str:
 
 def npm_program(name: str) -> str:
     """Return the path of a program that `make realworld` installed with npm."""
-    path = HOME / "npm/node_modules/.bin" / name
+    return npm_file(f".bin/{name}")
+
+
+def npm_file(name: str) -> str:
+    """Return the path of a file below `node_modules` that `make realworld` installed with npm."""
+    path = HOME / "npm/node_modules" / name
     if not path.exists():
         _missing(f"{name} is not in {HOME.name}/npm: install npm, then make realworld")
     return str(path)
