@@ -131,6 +131,8 @@ class CallReader:
             usage.forget_counts()
         self._fill(record, Call(session.provider, usage, None if begun is None else _stream_of(usage, begun)), (usage,))
         session.add(usage, record.cost_usd)
+        if record.error_type is not None:
+            record.level = "error"  # messages are for debugging; who looks for failures finds this one
         record.conversation = self.conversations.of_session(record, session.name, message.exchange_id)
         begun = begun or PendingCall(record.started_at_us)
         record.duration_us = max(0, record.ended_at_us - begun.started_at_us)

@@ -2,7 +2,8 @@
 
 Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
 Responses over a WebSocket: `response.create` is a request as it is posted, and the events of a stream answer it, each
-response with its end. Live: a message of the server has `usageMetadata`, for the turn that it belongs to.
+response with its end, or an error that stands for one. Live: a message of the server has `usageMetadata`, for the turn
+that it belongs to.
 """
 
 import re
@@ -19,7 +20,9 @@ from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = re.compile(rb'"usage|"model"|"setup"|"response\.(?:create|created|done|completed|incomplete|failed)"')
+_WANTED: Final = re.compile(
+    rb'"usage|"model"|"setup"|"error"|"response\.(?:create|created|done|completed|incomplete|failed)"'
+)
 """In every message that anything is read of."""
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
@@ -127,7 +130,8 @@ def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -
         return _read_done(session, event, data)
     if event.type == _TRANSCRIBED and is_object(event.usage):
         return _read_transcription(session, data)
-    if event.type in _ENDS and is_object(event.response):
+    is_refusal = session.api == "responses" and event.type == "error" and session.pending is not None
+    if is_refusal or (event.type in _ENDS and is_object(event.response)):
         usage = CallUsage(model=session.model)
         openai.read(usage, data)
         return usage

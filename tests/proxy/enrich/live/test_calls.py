@@ -98,6 +98,20 @@ def test_a_request_that_was_cut_still_begins_a_call() -> None:
     assert (body.size, body.truncated, body.head[:40]) == (len(raw), True, raw[:40])
 
 
+def test_a_request_that_is_refused_is_a_call_that_failed() -> None:
+    """The error stands for its response; one that comes by itself is no call."""
+    world = World(RESPONSES)
+    error = {"type": "error", "status": 429, "error": {"type": "requests", "code": "rate_limit_exceeded"}}
+    assert world.say(error).error_type is None
+    world.say(asked(), IN)
+    failed = world.say(error)
+    assert (failed.error_type, failed.level, failed.usage_state) == ("requests", "error", "absent")
+    assert (failed.conversation, failed.model) == (world.id, "gpt-5.1")
+    assert failed.stream is not None
+    assert failed.stream.end == "error"
+    assert world.end()["calls"] == 1
+
+
 def test_a_turn_that_nobody_asked_for_begins_by_itself() -> None:
     """Realtime answers when somebody stops speaking; what the client asks there has its session's own form."""
     world = World()
