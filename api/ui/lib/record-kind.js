@@ -1,7 +1,11 @@
 // The kind of a record, for its outlined tag. Pure.
 
+/** Whether it is the message that ends an LLM call, of a WebSocket session with a model. */
+export const isSessionCall = (record) => record.kind === "event" && Boolean(record.provider);
+
 /** The kind tag of a record; plain HTTP has none. */
 export function kindTag(record) {
+  if (isSessionCall(record)) return "LLM";
   if (record.kind === "event") return record.name === "websocket_message" ? "WS" : "EVENT";
   if (record.provider === "mcp" || /(^|\/)mcp\/?$/.test(record.path ?? "")) return "MCP";
   if (record.provider) return "LLM";

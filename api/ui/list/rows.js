@@ -2,7 +2,7 @@
 
 import { endpointText } from "../endpoints/name.js";
 import { outcomeText, reasonOf } from "../lib/explanations.js";
-import { kindTag } from "../lib/record-kind.js";
+import { isSessionCall, kindTag } from "../lib/record-kind.js";
 import { quantity, el, gradeMark, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, size } from "../lib/format.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
@@ -37,6 +37,7 @@ function phases(record) {
 
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
 function detailsOf(record) {
+  if (isSessionCall(record)) return record.error_type ?? usageOf(record);
   if (record.kind === "event") return eventDetails(record);
   const code = reasonOf(record);
   const isBad = record.level === "error" || record.level === "warn";
@@ -46,14 +47,14 @@ function detailsOf(record) {
       : [code, outcomeText(record.outcome)].filter(Boolean).join(" · ");
   if (reason) return reason;
   if (isBad && code) return code;
-  if (record.model) {
-    const tokens =
-      record.input_tokens === null
-        ? ""
-        : ` · ${count(record.input_tokens)} in · ${count(record.output_tokens ?? 0)} out`;
-    return record.model + tokens;
-  }
+  if (record.model) return usageOf(record);
   return record.shed !== "none" ? `overload: ${record.shed} not kept` : "";
+}
+
+function usageOf({ model, input_tokens: input, output_tokens: output }) {
+  return (
+    (model ?? "") + (input === null ? "" : ` · ${count(input)} in · ${count(output ?? 0)} out`)
+  );
 }
 
 function eventDetails(record) {
@@ -87,14 +88,14 @@ function methodCell(record) {
   return el("td", { class: "method" }, record.data?.direction === "in" ? "↑ in" : "↓ out");
 }
 
+function eventName(record) {
+  if (isSessionCall(record)) return "call over a WebSocket";
+  return isWebSocketMessage(record) ? (record.route_id ?? "message") : record.name;
+}
+
 function pathCell(record) {
   const tag = kindTag(record);
-  const name =
-    record.kind === "event"
-      ? tag === "WS"
-        ? (record.route_id ?? "message")
-        : record.name
-      : (record.path ?? "invalid request");
+  const name = record.kind === "event" ? eventName(record) : (record.path ?? "invalid request");
   return el(
     "td",
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },

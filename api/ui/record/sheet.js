@@ -13,7 +13,7 @@ import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
 import { explain, outcomeText, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
-import { kindTag } from "../lib/record-kind.js";
+import { isSessionCall, kindTag } from "../lib/record-kind.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
@@ -138,7 +138,7 @@ export class Sheet {
 
   headline(record) {
     const start = moment(record.started_at_us);
-    const tag = isCallOfSession(record) ? "LLM" : kindTag(record);
+    const tag = kindTag(record);
     return [
       el(
         "header",
@@ -296,11 +296,8 @@ export class Sheet {
   }
 }
 
-/** Whether it is the message that ends an LLM call, of a WebSocket session with a model. */
-const isCallOfSession = (record) => record.kind === "event" && Boolean(record.provider);
-
 function titleOf(record) {
-  if (isCallOfSession(record)) return "call over a WebSocket";
+  if (isSessionCall(record)) return "call over a WebSocket";
   if (record.kind === "event") return `event ${record.name}`;
   return `${record.method ?? ""} ${record.path ?? "invalid request"}`;
 }

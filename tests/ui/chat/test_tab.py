@@ -97,6 +97,9 @@ async def test_a_call_over_a_web_socket_is_a_call(empty_site: Site) -> None:
         await page.click(f"#tab-{name}")
         await page.wait_for("#tab-panel .tree", text)
         assert await page.evaluate("document.querySelectorAll('#tab-panel :is(.start-line, dl)').length") == 0
+    await empty_site.open(f"/requests?period=15m&filter=conversation:{CALL['conversation'].hex()}")
+    await page.wait_for("tbody tr", "LLMcall over a WebSocket")
+    await page.wait_for("tbody tr", "gpt-x · 12 in · 3 out")
 
 
 async def test_a_request_over_a_web_socket_may_not_be_kept(empty_site: Site) -> None:
