@@ -53,9 +53,10 @@ def ask(case: Case, model: Model, directory: Path, url: str) -> tuple[str, Count
 
 def recorded_calls(way: Proxied, case: Case) -> list[dict[str, Any]]:
     """Return the calls of the record, oldest first: exchanges, or the messages that ended a response."""
+    records = way.check_record()
     if not case.is_socket:
-        return [record for record in way.check_record() if record["provider"]]
-    (handshake,) = [record for record in way.records() if record["status"] == 101]
+        return [record for record in records if record["provider"]]
+    (handshake,) = [record for record in records if record["status"] == 101]
     assert handshake["path"] == "/v1/responses"
     events = way.sidelog.records("kind=event&order=asc")
     return [event for event in events if event["provider"]]
@@ -89,6 +90,7 @@ def test_an_agent_works_and_is_recorded(tmp_path: Path, case: Case) -> None:
     assert len({call["conversation"] for call in calls}) == len(conversations) == case.conversations
     assert {call["conversation"] for call in calls} == {each["id"] for each in conversations}
     assert sum(each["turns"] for each in conversations) == len(calls)
+    assert all(agents.QUESTION in each["title"] for each in conversations)
     others = [record for record in records if record["provider"] is None and record["status"] != 101]
     assert Counter((record["method"], record["path"]) for record in others) == Counter(model.others)
     assert agents.KEY not in json.dumps(details)
