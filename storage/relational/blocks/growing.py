@@ -26,11 +26,11 @@ MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Of content: reading one body of it inflates all, in about 2 ms."""
 MAX_SPAN_US: Final = 3_600_000_000
 """Bodies of an older hour are kept no longer than the hour's own: retention goes by hours."""
-MAX_REMEMBERED_BYTES: Final = 16 * 1024 * 1024
-"""Blocks that may still grow, objects included: a hundred of long conversations, thousands of short ones. The least
+MAX_REMEMBERED_BYTES: Final = 8 * 1024 * 1024
+"""Blocks that may still grow, objects included: fifty of long conversations, thousands of short ones. The least
 recently used are left as they are."""
-MAX_SEEN: Final = 8192
-"""Conversations that are known to have begun: about 200 bytes each, 2 MB."""
+MAX_SEEN: Final = 4096
+"""Conversations that are known to have begun: about 200 bytes each, 1 MB."""
 MIN_END_BYTES: Final = 16 * 1024
 """Frames of fewer bytes are written again for whatever body comes."""
 _OBJECT_BYTES: Final = 350
