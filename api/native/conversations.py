@@ -132,14 +132,23 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
     titles = []
     for each in found:
         openings = [_opening(firsts, each.first)]
-        if each.turns > 1 and (openings[0].is_aside or openings[0].text is None):
-            filter = Filter(conversations=(each.id,), kind="all")
-            early = (await storage.select(RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS))).records[1:]
-            payloads = await storage.payloads([record.seq for record in early])
-            openings += [_opening(payloads, record) for record in early]
+        if each.turns > 1 and not openings[0].is_work:
+            openings += await _early(storage, each)
         titles.append(chosen(openings))
         await asyncio.sleep(0)  # a cut body takes up to a millisecond
     return titles
+
+
+async def _early(storage: Storage, found: Conversation) -> list[Opening]:
+    """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies are large."""
+    filter = Filter(conversations=(found.id,), kind="all")
+    early = await storage.select(RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS))
+    openings: list[Opening] = []
+    for record in early.records[1:]:
+        openings.append(_opening(await storage.payloads([record.seq]), record))
+        if openings[-1].is_work:
+            break
+    return openings
 
 
 def _opening(payloads: Mapping[int, Payload], record: Record) -> Opening:

@@ -34,6 +34,10 @@ class Opening(NamedTuple):
     is_aside: bool
     """Whether it offers no tools: where other calls do, a program asks it something beside its work."""
 
+    @property
+    def is_work(self) -> bool:
+        return self.text is not None and not self.is_aside
+
 
 def opening_of(body: Body | None) -> Opening:
     """Read the body of a request."""
@@ -51,7 +55,7 @@ def opening_of(body: Body | None) -> Opening:
 def chosen(openings: Sequence[Opening]) -> str | None:
     """Return what the user said in the first call that offers tools; without one, in the first that says anything."""
     spoken = [opening for opening in openings if opening.text is not None]
-    return next((opening.text for opening in spoken if not opening.is_aside), spoken[0].text if spoken else None)
+    return next((opening.text for opening in spoken if opening.is_work), spoken[0].text if spoken else None)
 
 
 def _read(head: bytes, *, is_cut: bool) -> Any:

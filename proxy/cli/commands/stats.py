@@ -46,7 +46,8 @@ def run(client: Client, filters: Mapping[str, str | list[str]], zone: tzinfo | N
 def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
     rate = "" if summary["rate_per_s"] is None else f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
     say(f"exchanges   {summary['exchanges']:>12,}{rate}")
-    say(f"events      {summary['events']:>12,}")
+    if summary["events"]:  # which are counted only where they are asked for
+        say(f"events      {summary['events']:>12,}")
     say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
     for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
         say(f"{title:12}" + "   ".join(f"{key} {_percentile(summary[name], key)}" for key in ("p50", "p95", "p99")))
