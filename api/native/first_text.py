@@ -19,6 +19,10 @@ _ROLES: Final = ("user", None)
 """Some messages have no role: Gemini's, and texts of the Responses API."""
 _ELEMENT: Final = re.compile(r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL)
 """One that a program has put in, under a heading or without."""
+_SAID: Final = re.compile(
+    r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
+)
+"""Tags around what the person said, in some agents."""
 _SPACES: Final = re.compile(r"\s+")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
 _CUT_ESCAPE: Final = re.compile(rb"\\u[0-9a-fA-F]{0,3}\Z")
@@ -125,7 +129,7 @@ def _said(message: Any) -> str:
 
 def _spoken(text: str) -> str:
     """Return a text without the elements before it."""
-    at = 0
+    text, at = _SAID.sub(" ", text), 0
     while (element := _ELEMENT.match(text, at)) is not None:
         at = element.end()
     return text[at:].strip()

@@ -51,6 +51,7 @@ def test_what_the_user_said_first(document: Any, expected: str | None) -> None:
     "messages",
     [
         [user("<context>\n<cwd>/</cwd>\n</context>\n\nMend it")],
+        [user("<env>x</env>\n<user_query>\nMend it\n</user_query>")],
         [user("<a-b x='1'>one</a-b><c.d>two</c.d> Mend it")],
         [user([{"type": "text", "text": "Mend it"}, {"type": "text", "text": "<reminder>now</reminder>"}])],
         [user("# Rules of this place\n\n<RULES>\nverse\n</RULES>"), user("<env>x</env>"), user("Mend it")],
