@@ -74,10 +74,12 @@ class CallMetrics:
         return key
 
 
-def conversation_families(evictions: int) -> Iterator[Metric]:
-    """Return what became of the calls that later ones may continue."""
+def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
+    """Return what was forgotten of calls to make room."""
     text = "Calls and responses that later calls are not known any more to continue."
-    yield _family("conversation_marks_evicted", text, (), {(): evictions})
+    yield _family("conversation_marks_evicted", text, (), {(): marks})
+    text = "Requests over WebSockets that are not kept, for too many waited for their response."
+    yield _family("websocket_requests_evicted", text, (), {(): requests})
 
 
 def _family(

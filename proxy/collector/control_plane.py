@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.metrics.call_metrics import conversation_families
+from api.metrics.call_metrics import eviction_families
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.metrics import DURATIONS, Metrics, StoreStatus
 from api.metrics.otel_metrics import ExportStatus, otel_families
@@ -262,7 +262,7 @@ def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
     metrics.watch(lambda: replica_families(plane.replicas.seen))
     metrics.watch(lambda: otel_families({each.signal: _export_status(each) for each in plane.export.exporters}))
     metrics.watch(lambda: usage_families(process_ids(plane.workers)))
-    metrics.watch(lambda: conversation_families(plane.builder.conversation_evictions))
+    metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
     if plane.access_log is not None:
         metrics.watch_access_log(plane.access_log)
 

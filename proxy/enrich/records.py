@@ -363,9 +363,9 @@ class RecordBuilder:
         self._calls.conversations.recall(records)
 
     @property
-    def conversation_evictions(self) -> int:
-        """Calls, and responses, that later calls are not known any more to continue."""
-        return self._calls.conversations.evictions
+    def call_evictions(self) -> tuple[int, int]:
+        """Calls that later ones are not known any more to continue; requests over WebSockets, before their response."""
+        return self._calls.conversations.evictions, self._calls.sessions.evictions
 
     def waiting_tools(self) -> list[ToolCall]:
         """Return the tool calls whose response is awaited on another stream."""

@@ -37,6 +37,8 @@ class LiveSessions:
         self._max_sessions = max_sessions
         self._max_request_bytes = max_request_bytes
         self._request_bytes = 0
+        self.evictions = 0
+        """Requests that were let go before their response had ended."""
         self._sessions: OrderedDict[bytes, LiveSession] = OrderedDict()
         self._unknown_until_us = now_us()
         """Of sessions that began before, something may be missing."""
@@ -53,7 +55,9 @@ class LiveSessions:
         if session is None:
             session = begin_session(message.session)
             if len(self._sessions) >= self._max_sessions:
-                self._request_bytes -= self._sessions.popitem(last=False)[1].request_bytes
+                freed = self._sessions.popitem(last=False)[1].request_bytes
+                self.evictions += freed > 0
+                self._request_bytes -= freed
                 self._unknown_until_us = now_us()
         self._sessions[message.exchange_id] = session
         self._sessions.move_to_end(message.exchange_id)
@@ -78,7 +82,9 @@ class LiveSessions:
         if self._request_bytes <= self._max_request_bytes:
             return
         for session in self._sessions.values():
-            self._request_bytes -= session.let_request_go()
+            freed = session.let_request_go()
+            self.evictions += freed > 0
+            self._request_bytes -= freed
             if self._request_bytes <= self._max_request_bytes // 2:
                 return
 

@@ -151,6 +151,7 @@ def test_requests_that_wait_are_bounded() -> None:
         assert ended.begun is not None
         kept.append(bool(ended.begun.request))
     assert kept == [False, False, False, False, True], "half of them at a time"
+    assert sessions.evictions == 4
     for world in worlds:
         sessions.read(message_of(world, request, IN), request, len(request))
         assert sessions.end(world, 0, 0) is not None
