@@ -15,7 +15,7 @@ import msgspec
 from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.formats.cut_json import members_at_start
 from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of
-from proxy.enrich.live.session import LiveSession
+from proxy.enrich.live.session import EndedCall, LiveSession
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
 
@@ -96,7 +96,7 @@ _TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
 
 def read_message(
     session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
-) -> CallUsage | None:
+) -> EndedCall | None:
     """Note what a message says of its session; return the call that it ends, if any.
 
     Args:
@@ -112,13 +112,18 @@ def read_message(
         return None
     if not is_from_model and b'"response.create"' in data:
         _read_request(session, data, size, at_us)
-    if size != len(data):
-        return _read_cut(session, data) if is_from_model else None
-    event = decode(_EVENT, data)
-    if event is None:
+    event = decode(_EVENT, data) if size == len(data) else None
+    if event is not None:
+        _read_setup(session, event)
+    if not is_from_model:
         return None
-    _read_setup(session, event)
-    return _read_answer(session, event, data, at_us) if is_from_model else None
+    if event is not None and event.type == _TRANSCRIBED and is_object(event.usage):
+        return EndedCall(session, _read_transcription(session, data), None)  # beside a response that may go on
+    if event is None:
+        usage = _read_cut(session, data) if size != len(data) else None
+    else:
+        usage = _read_answer(session, event, data, at_us)
+    return None if usage is None else session.end_call(usage)
 
 
 def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -> CallUsage | None:
@@ -128,8 +133,6 @@ def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -
         session.begin_call(at_us)  # of itself: somebody has stopped speaking
     if event.type == "response.done" and is_object(event.response):
         return _read_done(session, event, data)
-    if event.type == _TRANSCRIBED and is_object(event.usage):
-        return _read_transcription(session, data)
     is_refusal = session.api == "responses" and event.type == "error" and session.pending is not None
     if is_refusal or (event.type in _ENDS and is_object(event.response)):
         usage = CallUsage(model=session.model)

@@ -1,7 +1,7 @@
 """One session with a model: which it is, as the handshake and the messages say, and what its calls sum up to."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 from proxy.enrich.formats.json_parts import text_of
@@ -60,10 +60,10 @@ class LiveSession:
         """Begin a response, which another one that has not ended gives way to."""
         self.pending = PendingCall(started_at_us, request, request_size)
 
-    def end_call(self) -> PendingCall | None:
-        """Return what is known of the beginning of a response that has ended."""
+    def end_call(self, usage: CallUsage) -> "EndedCall":
+        """End the response that was asked for, or has begun."""
         pending, self.pending = self.pending, None
-        return pending
+        return EndedCall(self, usage, pending)
 
     @property
     def request_bytes(self) -> int:
@@ -96,6 +96,15 @@ class LiveSession:
             "provider": self.provider, "model": self.model, "calls": self.calls, **counts, "cost_usd": cost_usd,
             "complete": is_whole and not self.unread,
         }  # fmt: skip
+
+
+class EndedCall(NamedTuple):
+    """A call that a message ends."""
+
+    session: LiveSession
+    usage: CallUsage
+    begun: PendingCall | None
+    """None where nothing is known of its beginning."""
 
 
 def begin_session(handshake: bytes) -> LiveSession:

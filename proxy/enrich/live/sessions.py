@@ -5,11 +5,10 @@ is let go first, and what their responses used is still counted.
 """
 
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 from proxy.enrich.live.messages import read_message
-from proxy.enrich.live.session import LiveSession, PendingCall, begin_session
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.live.session import EndedCall, LiveSession, begin_session
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import OUT, CapturedMessage
 from storage.record import now_us
@@ -19,15 +18,6 @@ MAX_SESSIONS: Final = 4096
 MAX_REQUEST_BYTES: Final = 16 << 20
 """Of requests whose responses have not ended; one has 256 KiB at most."""
 _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
-
-
-class EndedCall(NamedTuple):
-    """A response that a message ends."""
-
-    session: LiveSession
-    usage: CallUsage
-    begun: PendingCall | None
-    """None where nothing is known of its beginning."""
 
 
 class LiveSessions:
@@ -55,9 +45,7 @@ class LiveSessions:
         if session is None:
             session = begin_session(message.session)
             if len(self._sessions) >= self._max_sessions:
-                freed = self._sessions.popitem(last=False)[1].request_bytes
-                self.evictions += freed > 0
-                self._request_bytes -= freed
+                self._free(self._sessions.popitem(last=False)[1])
                 self._unknown_until_us = now_us()
         self._sessions[message.exchange_id] = session
         self._sessions.move_to_end(message.exchange_id)
@@ -71,10 +59,9 @@ class LiveSessions:
         if content is None:
             return None
         held_bytes = session.request_bytes
-        usage = read_message(session, content, size, message.at_ns // 1000, is_from_model=is_from_model)
-        begun = None if usage is None else session.end_call()
+        ended = read_message(session, content, size, message.at_ns // 1000, is_from_model=is_from_model)
         self._hold(session.request_bytes - held_bytes)
-        return None if usage is None else EndedCall(session, usage, begun)
+        return ended
 
     def _hold(self, more_bytes: int) -> None:
         """Count what requests take, and let the oldest half go where it is too much: seldom enough to look at all."""
@@ -82,11 +69,14 @@ class LiveSessions:
         if self._request_bytes <= self._max_request_bytes:
             return
         for session in self._sessions.values():
-            freed = session.let_request_go()
-            self.evictions += freed > 0
-            self._request_bytes -= freed
+            self._free(session)
             if self._request_bytes <= self._max_request_bytes // 2:
                 return
+
+    def _free(self, session: LiveSession) -> None:
+        freed_bytes = session.let_request_go()
+        self.evictions += freed_bytes > 0
+        self._request_bytes -= freed_bytes
 
     def end(self, exchange_id: bytes, started_at_us: int, messages_dropped: int) -> tuple[LiveSession, bool] | None:
         """Forget a session that has ended; return it, and whether nothing of it is missing."""

@@ -128,6 +128,16 @@ def test_a_turn_that_nobody_asked_for_begins_by_itself() -> None:
     assert b"be kind" in entry.payload.request_body.head
 
 
+def test_a_transcription_ends_no_response() -> None:
+    """It is a call beside one that goes on."""
+    world = World()
+    at_ns = time.time_ns()
+    world.say({"type": "response.create"}, IN, at_ns=at_ns)
+    heard = {"type": "conversation.item.input_audio_transcription.completed", "usage": {"input_tokens": 5}}
+    assert world.say(heard, at_ns=at_ns + 2_000_000).duration_us == 0
+    assert world.say(done(), at_ns=at_ns + 9_000_000).duration_us == 9000
+
+
 def test_nothing_of_a_call_is_kept_where_only_counts_are_wanted() -> None:
     """Neither what was asked nor what was answered."""
     world = World(RESPONSES)
