@@ -11,7 +11,7 @@ from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import GAP, View, make_table, print_records
 from proxy.cli.commands.output import complain, console, say, say_json
 from proxy.cli.commands.zone import zone_name
-from proxy.process.terminal import visible
+from proxy.process.terminal import visible, visible_line
 
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
@@ -115,7 +115,7 @@ def _title(name: str, view: View) -> str:
 
 def _models(each: Mapping[str, Any]) -> str:
     first, *others = each["models"] or ("–",)
-    return visible(first) + (f" +{len(others)}" if others else "")
+    return visible_line(first) + (f" +{len(others)}" if others else "")
 
 
 def _started(each: Mapping[str, Any], view: View, form: str = "%Y-%m-%d %H:%M:%S") -> str:
@@ -134,7 +134,7 @@ _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "cost": lambda each, _: _cost(each),
     "time": lambda each, _: f"{_seconds(each):,.1f} s",
     "model": lambda each, _: _models(each),
-    "about": lambda each, _: visible(each["title"] or "–"),
+    "about": lambda each, _: visible_line(each["title"] or "–"),
 }
 _LAYOUTS: Final = (
     ("started", "id", "turns", "failed", "input", "output", "cost", "time", "model", "about"),
