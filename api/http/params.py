@@ -168,14 +168,14 @@ def _latency_us(query: Query, name: str) -> int | None:
 def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] = "exchange") -> Filter:
     """Read the native filters; parameters that are none of them are left alone.
 
-    `kind` is what a query is about that does not say it, and is for no conversation.
+    `kind` is what a query is about that does not say it.
 
     Raises:
         BadParameter: a value that cannot be read.
     """
     statuses, status_classes = read_statuses(query, "status")
     filter = Filter(
-        kind=read_choice(query, "kind", ("exchange", "event", "all"), "all" if query.get("conversation") else kind),
+        kind=read_choice(query, "kind", ("exchange", "event", "all"), kind),
         since_us=_moment_us(query, "since", now_us),
         until_us=_moment_us(query, "until", now_us),
         statuses=statuses,

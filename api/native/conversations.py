@@ -29,8 +29,8 @@ MAX_LIMIT: Final = 100
 """Conversations of a page: of each the sums of all its calls are read."""
 DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
-EARLY_CALLS: Final = 4
-"""Of a conversation whose first call may be an aside: what an agent asks beside its work, it asks at its beginning."""
+EARLY_CALLS: Final = 3
+"""Behind a first one that may be an aside: what an agent asks beside its work, it asks at its beginning."""
 
 
 class FailureShown(ApiObject):
@@ -141,10 +141,11 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
 
 async def _early(storage: Storage, found: Conversation) -> list[Opening]:
     """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies are large."""
-    filter = Filter(conversations=(found.id,), kind="all")
-    early = await storage.select(RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS))
+    behind = RecordQuery(
+        filter=Filter(conversations=(found.id,), kind="all"), order="asc", limit=EARLY_CALLS, after=found.first.seq
+    )
     openings: list[Opening] = []
-    for record in early.records[1:]:
+    for record in (await storage.select(behind)).records:
         openings.append(_opening(await storage.payloads([record.seq]), record))
         if openings[-1].is_work:
             break

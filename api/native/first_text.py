@@ -22,7 +22,7 @@ _ELEMENT: Final = re.compile(r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*
 _SAID: Final = re.compile(
     r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
 )
-"""Tags around what the person said, in some agents."""
+"""Tags around what the person said, in some agents; the chat leaves them as they are (api/ui/chat/blocks.js)."""
 _SPACES: Final = re.compile(r"\s+")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
 _CUT_ESCAPE: Final = re.compile(rb"\\u[0-9a-fA-F]{0,3}\Z")
@@ -109,10 +109,16 @@ def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
 
 
 def _first_text(messages: Any) -> str | None:
+    """Return what is said first, or where nobody speaks the first text of a program's."""
     if isinstance(messages, str):
         return _shortened(messages)
-    said = [text for message in messages if (text := _said(message))] if isinstance(messages, list) else []
-    return _shortened(next(filter(None, map(_spoken, said)), said[0] if said else ""))
+    first = ""
+    for message in messages if isinstance(messages, list) else ():
+        said = _said(message)
+        if _spoken(said):
+            return _shortened(said)
+        first = first or said
+    return _shortened(first)
 
 
 def _said(message: Any) -> str:

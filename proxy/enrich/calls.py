@@ -129,7 +129,7 @@ class CallReader:
         session, usage, begun = found
         if usage.is_lost:
             usage.forget_counts()
-        self._fill(record, Call(session.provider, usage, None if begun is None else _stream_of(usage, begun)), (usage,))
+        self._fill(record, Call(session.provider, usage, None if begun is None else _pace_of(usage, begun)), (usage,))
         session.add(usage, record.cost_usd)
         if record.error_type is not None:
             record.level = "error"  # messages are for debugging; who looks for failures finds this one
@@ -236,7 +236,7 @@ class CallReader:
         return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None
 
 
-def _stream_of(usage: CallUsage, begun: PendingCall) -> Stream:
+def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:
     end: StreamEnd | None = "error" if usage.has_failed else "complete" if usage.is_finished else None
     return Stream(begun.first_content_us, begun.frames, None, end == "complete", end=end)
 

@@ -44,11 +44,11 @@ def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filt
     Args:
         filter: What parameters say.
         search: What else must hold.
-        has_kind: Whether a parameter has said which kinds of records; else a search that says it decides, and one for
-            a conversation is about all of its calls: over a WebSocket they are events.
+        has_kind: Whether a parameter has said which kinds of records; else a search that says it decides, and who asks
+            for a conversation asks for all of its calls: over a WebSocket they are events.
     """
     left: list[Expression] = []
-    says_kind = any(field_of(leaf) in _KIND_FIELDS for leaf in leaves(search))
+    says_kind = bool(filter.conversations) or any(field_of(leaf) in _KIND_FIELDS for leaf in leaves(search))
     if says_kind and not has_kind:
         filter = replace(filter, kind="all")
     for part in conjuncts(search):

@@ -15,7 +15,6 @@ from proxy.process.terminal import visible, visible_line
 
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
-_GAP: Final = 2
 _MIN_ABOUT: Final = 16
 """Characters of what a conversation is about; where fewer would be left, columns go."""
 _SHOWN: Final = (

@@ -110,8 +110,8 @@ def read_message(
         session.note_content(data, at_us)
     if _WANTED.search(data) is None:
         return None
-    if not is_from_model and b'"response.create"' in data:
-        _read_request(session, data, size, at_us)
+    if not is_from_model and b'"response.create"' in data and _read_request(session, data, size, at_us):
+        return None
     event = decode(_EVENT, data) if size == len(data) else None
     if event is not None:
         _read_setup(session, event)
@@ -141,17 +141,19 @@ def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -
     return None
 
 
-def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: int) -> None:
+def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: int) -> bool:
+    """Begin the call that a message asks for; return whether it asks for one."""
     whole = decode(_MEMBERS, data) if size == len(data) else None
     members: Mapping[str, Member] = whole or {}
     if whole is None and (found := members_at_start(data, _REQUEST)):
         members = {name.decode(): value for name, value in found[0].items()}
     if decode_text(short(members.get("type"))) != _ASKS:
-        return
+        return False
     if session.api == "responses":
         session.model = text_of(decode_text(short(members.get("model")))) or session.model
     session.name = session_of((), members) or session.name
     session.begin_call(at_us, data, size)
+    return True
 
 
 def _read_setup(session: LiveSession, event: _Event) -> None:
