@@ -23,9 +23,10 @@ _PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 8192
 _READ_CACHE_KIB: Final = 2048
 """Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
-_PROCESS_BYTES: Final = 16 * 1024 * 1024
+_PROCESS_BYTES: Final = 12 * 1024 * 1024
 """What all connections of the process take together, in a store of every day: from there on a cache gives up a page of
-its own for each that it takes. Statements that are kept prepared come first; they are bounded in number only."""
+its own for each that it takes. Statements that are kept prepared come first; they are bounded in number only. Full
+after minutes, where 16 MiB take hours of looks to fill, and no more CPU at 450 exchanges/s (bench/soak.py)."""
 _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 

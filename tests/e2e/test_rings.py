@@ -155,12 +155,21 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
         assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
 
 
+def all_at_work(sidelog: Sidelog) -> list[int]:
+    """Return the workers, or none while there is one whose ring is not read yet."""
+    pids = sidelog.pids("proxy.worker")
+    read = {worker["pid"] for worker in sidelog.api("/api/status")["workers"] if worker["read"]}
+    return pids if set(pids) <= read else []
+
+
 @pytest.mark.parametrize("stoppable", [wide("1"), "2"], indirect=True)
 def test_without_a_worker_it_is_not_ready(stoppable: Sidelog) -> None:
     """None can be started for a while; when one can again, all is well."""
     stop = stoppable.data_dir.with_name("stop")
+    # One that only begins ends by itself.
+    workers = eventually(lambda: all_at_work(stoppable))
     stop.touch()
-    for pid in stoppable.pids("proxy.worker"):
+    for pid in workers:
         assert stoppable.ready_answer()["ready"]
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not stoppable.ready_answer()["ready"])

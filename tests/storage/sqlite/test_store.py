@@ -54,7 +54,7 @@ async def test_files_are_private(store: SqliteStorage, path: Path) -> None:
 async def test_what_all_connections_take_is_bounded(store: SqliteStorage) -> None:
     """Caches and statements of writer and readers together, in bytes."""
     for each in (store._writer, *store._readers):
-        assert await each.run(lambda own: own.execute("PRAGMA soft_heap_limit").fetchone()) == (16 << 20,)
+        assert await each.run(lambda own: own.execute("PRAGMA soft_heap_limit").fetchone()) == (12 << 20,)
 
 
 async def test_a_locked_file_is_unavailable(store: SqliteStorage, path: Path) -> None:

@@ -289,6 +289,7 @@ async def test_many_writers_that_are_interrupted(fleet: Fleet, monkeypatch: pyte
 async def test_a_batch_is_found_while_others_follow_each_other(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest epoch is always somebody's: who has handed in learns that it was committed all the same."""
     monkeypatch.setattr("storage.clickhouse.writes.waiting._CROWDED_S", 2.0)
+    monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 60.0)
     other, store = await fleet.heir(), await fleet.writer("b")
     busy = Epochs(fleet.link)
     await busy.begin()
@@ -299,7 +300,8 @@ async def test_a_batch_is_found_while_others_follow_each_other(fleet: Fleet, mon
         await other.store(batch("a", make_record()))
         # Before it looks again, which is 1 to 3 s later.
         await busy.begin()
-        async with asyncio.timeout(4.5):
+        # Less than the patience with an epoch in which nothing happens.
+        async with asyncio.timeout(40):
             await asyncio.wait([task])
     assert len(await fleet.stored()) == 3
 
