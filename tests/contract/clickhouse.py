@@ -29,7 +29,7 @@ TALKATIVE: Final = frozenset({
     "test_a_search_finds_what_it_means", "test_not_finds_all_others", "test_fields_restrict_together",
     "test_cursors_lead_through_everything", "test_a_scope_has_so_many",
 })  # fmt: skip
-"""Tests of hundreds of statements, which the front of the current engine answers one after the other."""
+"""Tests of hundreds of statements, each a round trip; the front of the current engine answers one after the other."""
 
 
 def mark(items: list[pytest.Item]) -> None:

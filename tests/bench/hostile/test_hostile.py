@@ -10,6 +10,7 @@ from bench.hostile.kinds import FRAMES, MASKED, kinds
 from proxy.http1.websocket_frames import MessageScanner
 
 
+@pytest.mark.wide
 def test_it_measures_a_kind_and_a_crowd(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

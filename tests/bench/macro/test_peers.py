@@ -12,6 +12,7 @@ from bench.macro.peers import Peer, started
 from bench.macro.place import PeerUnavailable, Place, make_certificate, program
 from bench.macro.scenarios import HUGE_BYTES, JSON_BYTES, LARGE_BYTES
 from tests.support.ports import free_port
+from tests.support.wide import wide
 
 SYSTEMS = ["haproxy", *(name for name in PEERS if name not in ("upstream", "aiohttp"))]
 
@@ -42,7 +43,7 @@ def size_of(url: str) -> int:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-@pytest.mark.parametrize("way", ["plain", "tls", "unix"])
+@pytest.mark.parametrize("way", ["plain", wide("tls"), wide("unix")])
 def test_a_peer_forwards_and_logs(name: str, way: str, upstream: Peer, tmp_path: Path) -> None:
     """Bodies of all sizes come through unchanged in length, and the log knows of them once the peer has stopped."""
     upstream_port = int(upstream.url.rpartition(":")[2])

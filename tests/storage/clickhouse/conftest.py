@@ -1,4 +1,4 @@
-"""Every engine in turn, with an empty database; the current one with `make test-clickhouse`."""
+"""Every engine in turn, with an empty database: what `make test-clickhouse` asks, where a server is."""
 
 from collections.abc import AsyncIterator
 
@@ -9,7 +9,7 @@ from tests.storage.clickhouse.links import WaywardLink
 from tests.support.clickhouse import Server, server
 
 
-@pytest.fixture(params=["debian", pytest.param("chdb", marks=pytest.mark.clickhouse)])
+@pytest.fixture(params=[pytest.param(each, marks=pytest.mark.clickhouse) for each in ("debian", "chdb")])
 def engine(request: pytest.FixtureRequest) -> Server:
     """A running server of every engine in turn, shared by all tests."""
     return server(request.param)
