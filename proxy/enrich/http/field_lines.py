@@ -51,6 +51,8 @@ _TRACE: Final = rb"([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})
 """The form of a valid traceparent (W3C, level 1), in its parts."""
 _SPLIT: Final = {b"traceparent": (_TRACE, b"%b-%b-%b-%b")}
 """Names of fields of whose values a pattern needs parts: their form, and how they are put together."""
+_READ_EACH: Final = (b"setcookie", b"secwebsocketprotocol")
+"""Names of lines that hold secrets, and what is none."""
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_VALUE: Final = re.compile(rb"=[^;]*")
 _ANY_COOKIE_VALUE: Final = rb"=[^;\"\r\n]*+"
@@ -124,7 +126,7 @@ class FieldLineReader(LineReader):
                 self._by_name[raw_name] = _PlainLines(raw_name, name)
             elif normalise(raw_name) == b"cookie":
                 self._by_name[raw_name] = _CookieLines(self, raw_name)
-            elif normalise(raw_name) != b"setcookie":
+            elif normalise(raw_name) not in _READ_EACH:
                 self._by_name[raw_name] = _SecretLines(self, raw_name)
         return not is_secret
 

@@ -32,6 +32,9 @@ MARK: Final = b"[REDACTED]"
 MAX_HITS: Final = 500
 """Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
 
+BLANKS: Final = rb"(?:[ \t\r\n]|\\+[nrt])*"
+"""Inside strings they are written as escapes."""
+
 _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
@@ -97,7 +100,7 @@ class JsonRedactor:
             hits += 1
             if hits > MAX_HITS:
                 return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
-            stop, replacement, end = _measure(text, start, _run_in(found.group()))
+            stop, replacement, end = measure(text, start, _run_in(found.group()))
             if replacement:
                 pieces += (text[kept:start], replacement)
                 kept = stop
@@ -108,11 +111,31 @@ class JsonRedactor:
 
 
 def key_pattern(names: Iterable[bytes]) -> bytes:
-    """Build the pattern of keys: a quoted name, a colon, and blanks, which inside strings are written as escapes."""
+    """Build the pattern of keys: a quoted name, a colon, and blanks."""
+    return b"".join((rb'(?i)"', spelled(names), rb'\\*"', BLANKS, b":", BLANKS))
+
+
+def named_pattern(names: Iterable[bytes]) -> bytes:
+    """Build a pattern of whatever names a value, quoted or not, in letters that are not escaped: for a pre-filter."""
+    separator = rb"[-_]*"
+    plain = _any_of(frozenset(names), separator, lambda byte: re.escape(bytes((byte,))))
+    return b"".join((b"(?i)", plain, separator, rb'\\*"?', BLANKS, b":"))
+
+
+def spelled(names: Iterable[bytes]) -> bytes:
+    """Build the pattern of any of some names, in every spelling."""
     separator = rb"(?:[-_]|\\+u00(?:2d|5f))*"
-    blanks = rb"(?:[ \t\r\n]|\\+[nrt])*"
-    spelled = (separator.join(_spellings(byte) for byte in name) for name in sorted(names))
-    return b"".join((rb'(?i)"', separator, b"(?:", b"|".join(spelled), b")", separator, rb'\\*"', blanks, b":", blanks))
+    return b"".join((separator, _any_of(frozenset(names), separator, _spellings), separator))
+
+
+def _any_of(names: frozenset[bytes], separator: bytes, spell: Callable[[int], bytes]) -> bytes:
+    """Build the pattern of names, of which most end alike: what they share is written once, for a small automaton."""
+    each = []
+    for last in sorted({name[-1] for name in names if name}):
+        heads = frozenset(name[:-1] for name in names if name and name[-1] == last)
+        before = b"" if heads == {b""} else _any_of(heads, separator, spell) + separator
+        each.append((b"(?:%b)?" % before if before and b"" in heads else before) + spell(last))
+    return each[0] if len(each) == 1 else b"(?:%b)" % b"|".join(each)
 
 
 def _spellings(byte: int) -> bytes:
@@ -135,7 +158,7 @@ def _run_before(text: bytes, index: int, lowest: int) -> int:
     return index - start
 
 
-def _measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
+def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
     """Measure the value at `start`, whose key's closing quote had `run` backslashes.
 
     Returns:

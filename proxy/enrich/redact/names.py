@@ -30,9 +30,32 @@ BUILT_IN: Final = (
     "access_token",
     "refresh_token",
     "id_token",
+    "auth_token",
+    "api_token",
+    "bearer_token",
+    "private_token",
+    "session_token",
+    "connection_token",
+    "x-access-token",
+    "x-auth-token",
+    "x-vault-token",
+    "jwt",
+    "client_assertion",
     "client_secret",
+    "api_secret",
+    "app_secret",
     "secret",
+    "secret_key",
+    "secret_access_key",
     "password",
+    "password1",
+    "password2",
+    "new_password",
+    "old_password",
+    "current_password",
+    "confirm_password",
+    "password_confirmation",
+    "passphrase",
     "passwd",
     "pwd",
     "private_key",
@@ -40,12 +63,25 @@ BUILT_IN: Final = (
     "sessionid",
     "session_id",
     "csrf",
+    "csrf_token",
     "x-csrf-token",
+    "xsrf",
+    "xsrf_token",
+    "x-xsrf-token",
+    "authenticity_token",
+    "csrfmiddlewaretoken",
+    "request_verification_token",
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
 QUERY_ONLY: Final = ("key",)
 """Google's API key; as a JSON key or form field the word means too much else."""
+
+PARAMETERS_ONLY: Final = ("pass",)
+"""A password in a query or form; in JSON the word mostly counts what did not fail."""
+
+HEADERS_ONLY: Final = ("sec-websocket-protocol",)
+"""Tokens stand among the names of subprotocols (`subprotocols.py`)."""
 
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64

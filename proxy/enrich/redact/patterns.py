@@ -39,6 +39,16 @@ _TOKENS: Final = (
     rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram
     rb"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}",
 )
+_BLANKS: Final = rb"(?:[\s+]|%20|\\[nrt])+"
+_SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
+    words.replace(b" ", _BLANKS)
+    for words in (
+        rb"with (?:encrypted )?password",
+        rb"set password for [^\s'+]+(?:[\s+]|\\[nrt])*=",
+        rb"(?:user|role) (?:if not exists )?[^\s+]+ (?:encrypted password|identified (?:with \w+ )?by)",
+    )
+)
+"""Before the password that a statement gives a user: InfluxDB, Postgres, MySQL, ClickHouse."""
 _NOT_END: Final = rb"""(?:[^"'-]|-[^-"'])*"""
 _KINDS: Final = (
     rb"(?:\b|\\[nrtbf]|%%[0-9A-Fa-f]{2})(?:%b)" % b"|".join(_TOKENS),
@@ -51,6 +61,7 @@ _KINDS: Final = (
     rb"""|client[-_]?secret|token|secret|password|passwd|sig|signature|sessionid|session[-_]id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
+    rb"%b'[^']*'?" % _SQL_WORDS,
 )
 PATTERN: Final = b"|".join(_KINDS)
 """All kinds, for a pre-filter together with others."""
@@ -63,7 +74,7 @@ _ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
     rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&][A-Za-z_-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
-    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/services/)"""
+    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/services/)|""" + _SQL_WORDS
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _OPEN: Final = re.compile(
@@ -159,11 +170,11 @@ def _is_secret(word: bytes, token: bytes) -> bool:
     if word.startswith(b"bearer"):
         return len(token) >= 30 or any(byte in b"0123456789" for byte in token)
     if token.startswith(b"sk-"):
-        return _is_random(token)
+        return is_random(token)
     return True
 
 
-def _is_random(token: bytes) -> bool:
+def is_random(token: bytes) -> bool:
     """Tell a key from words with hyphens: a long run with a digit in it, or letters of both cases and digits mixed."""
     if any(len(run) >= 16 and not run.isalpha() for run in _RUN.findall(token)):
         return True

@@ -15,10 +15,20 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
-from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, key_pattern
+from proxy.enrich.redact.graphql import GraphqlRedactor
+from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, named_pattern
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
-from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, normalise, parameter_parts
+from proxy.enrich.redact.names import (
+    BUILT_IN,
+    HEADERS_ONLY,
+    PARAMETERS_ONLY,
+    QUERY_ONLY,
+    SecretNames,
+    normalise,
+    parameter_parts,
+)
 from proxy.enrich.redact.octets import AMPERSAND, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, SEMICOLON
+from proxy.enrich.redact.parameters import SHORT_PASSWORD, redact_parameters
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
@@ -29,6 +39,7 @@ from proxy.enrich.redact.patterns import (
     redact_patterns,
 )
 from proxy.enrich.redact.streamed import is_streamed, redact_split
+from proxy.enrich.redact.subprotocols import redact_subprotocols
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
@@ -36,7 +47,6 @@ EDGE_BYTES: Final = 256
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
-_SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
 _JSON_OPENS: Final = (b"{", b"[")
@@ -46,7 +56,12 @@ _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
-_COOKIE_FIELDS: Final = {b"cookie": redact_cookies, b"setcookie": redact_set_cookie}
+_FIELDS: Final = {
+    b"cookie": redact_cookies,
+    b"setcookie": redact_set_cookie,
+    b"secwebsocketprotocol": redact_subprotocols,
+}
+"""Fields of whose values something stays."""
 
 Kind = Literal["form", "multipart", "other"]
 
@@ -54,7 +69,7 @@ Kind = Literal["form", "multipart", "other"]
 class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
-    __slots__ = ("_form", "_has_patterns", "_headers", "_json", "_may_hold_any", "_query")
+    __slots__ = ("_form", "_graphql", "_has_patterns", "_headers", "_json", "_may_hold_any", "_query")
 
     def __init__(
         self,
@@ -66,13 +81,13 @@ class Redactor:
     ) -> None:
         """Add names, in any spelling, to the built-in ones; without `patterns`, only names count."""
         query, json_keys = tuple(query), tuple(json_keys)
-        self._headers = SecretNames(BUILT_IN, headers)
-        self._query = SecretNames(BUILT_IN, QUERY_ONLY, query, parts_of=parameter_parts)
-        self._form = SecretNames(BUILT_IN, query, json_keys, parts_of=parameter_parts)
+        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers)
+        self._query = SecretNames(BUILT_IN, QUERY_ONLY, PARAMETERS_ONLY, query, parts_of=parameter_parts)
+        self._form = SecretNames(BUILT_IN, PARAMETERS_ONLY, query, json_keys, parts_of=parameter_parts)
         names = SecretNames(BUILT_IN, json_keys)
-        self._json = JsonRedactor(names)
+        self._json, self._graphql = JsonRedactor(names), GraphqlRedactor(names)
         self._has_patterns = patterns
-        anything = (key_pattern(names), PATTERN, ESCAPED) if patterns else (key_pattern(names),)
+        anything = (named_pattern(names), ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
 
     def redact_head(self, head: bytes) -> bytes:
@@ -129,11 +144,11 @@ class Redactor:
             is_secret = self._query.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
-                if equals and is_secret(name):
+                if equals and (name == SHORT_PASSWORD or is_secret(name)):
                     break
             else:  # nearly all: 0.5 us less
                 return query
-        return _redact_parameters(query, self._query)
+        return redact_parameters(query, self._query)
 
     def redact_query(self, query: bytes) -> bytes:
         return self._redact_parameters(query, self._query)
@@ -202,17 +217,24 @@ class Redactor:
         elif kind == "form":
             text, end = self._json.redact(self._redact_parameters(text, self._form))
         elif self._may_hold_any(text):
-            text, end = self._json.redact(text)
+            text, end = self._redact_named(text)
         else:
             return text, end
         return (redact_patterns(text), end) if self._has_patterns else (text, end)
 
+    def _redact_named(self, text: bytes) -> tuple[bytes, End]:
+        text, end = self._json.redact(text)
+        text, end_of_argument = self._graphql.redact(text)
+        return text, end if end_of_argument is End.OUTSIDE else end_of_argument
+
     def _redact_json(self, text: bytes) -> bytes:
-        return self._json.redact(text)[0]
+        return self._redact_named(text)[0]
 
     def _redact_parameters(self, text: bytes, names: SecretNames) -> bytes:
         """Redact parameters by name, then by what their values look like, percent-decoded too."""
-        text = _redact_parameters(text, names)
+        text = redact_parameters(text, names)
+        if text.find(b"query=") >= 0:
+            text = self._redact_documents(text)
         if not self._has_patterns or len(text) < MIN_BYTES:
             return text
         text = redact_patterns(text)
@@ -223,6 +245,14 @@ class Redactor:
             if has_encoded_secret(part):
                 name, equals, _ = part.partition(b"=")
                 parts[index] = name + equals + MARK if equals and not has_encoded_secret(name) else MARK
+        return b"&".join(parts)
+
+    def _redact_documents(self, text: bytes) -> bytes:
+        """Redact the documents of GraphQL requests."""
+        parts = text.split(b"&")
+        for index, part in enumerate(parts):
+            if part.startswith(b"query="):
+                parts[index] = b"query=" + self._graphql.redact_parameter(part[6:])
         return b"&".join(parts)
 
     def _redact_start_line(self, line: bytes) -> bytes:
@@ -281,35 +311,10 @@ class Redactor:
 
 
 def _redact_secret_field(line: bytes, colon: int) -> bytes:
-    """Redact a field whose value is secret; of cookies their names and attributes stay."""
+    """Redact a field whose value is secret; names and attributes of cookies stay, and those of subprotocols."""
     name = line[:colon]
-    redact_cookie = _COOKIE_FIELDS.get(normalise(name))
-    return name + b": " + (MARK if redact_cookie is None else redact_cookie(line[colon + 1 :]))
-
-
-def _redact_parameters(text: bytes, names: SecretNames) -> bytes:
-    """Redact `a=b&c=d`. A semicolon separates for some servers: a secret behind one is redacted up to the ampersand."""
-    if EQUALS not in text:
-        return text
-    parts = text.split(b"&")
-    for index, part in enumerate(parts):
-        name, equals, _ = part.partition(b"=")
-        if not equals:
-            continue
-        if names.has(name):
-            parts[index] = name + b"=" + MARK
-        elif SEMICOLON in part or QUESTION in part or HASH in part:
-            parts[index] = _redact_subparts(part, names)
-    return b"&".join(parts)
-
-
-def _redact_subparts(part: bytes, names: SecretNames) -> bytes:
-    pieces = _SUBDELIMITER.split(part)
-    for index in range(0, len(pieces), 2):
-        name, equals, _ = pieces[index].partition(b"=")
-        if equals and names.has(name):
-            return b"".join((*pieces[:index], name, b"=", MARK))
-    return part
+    redact = _FIELDS.get(normalise(name))
+    return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))
 
 
 def to_utf8(text: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ import string
 import sysconfig
 import uuid
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -189,3 +189,27 @@ def test_a_text_full_of_secrets_is_cut(piece: str) -> None:
     assert redacted.endswith(b"[REDACTED]")
     assert b"hunter" not in redacted
     assert b"0000" not in redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CREATE USER \"bob\" WITH PASSWORD 'p w 1' WITH ALL", 'CREATE USER "bob" WITH PASSWORD [REDACTED] WITH ALL'),
+        ("SET PASSWORD FOR bob = 'p'; x", "SET PASSWORD FOR bob = [REDACTED]; x"),
+        ("alter role bob  encrypted password\n 'p'", "alter role bob  encrypted password\n [REDACTED]"),
+        ("CREATE USER b IDENTIFIED WITH plain BY 'p'", "CREATE USER b IDENTIFIED WITH plain BY [REDACTED]"),
+        ("create role if not exists b identified by 'open", "create role if not exists b identified by [REDACTED]"),
+    ],
+)  # fmt: skip
+def test_passwords_of_statements_go(text: str, expected: str) -> None:
+    """Also as a parameter of a query, where the statement goes with them."""
+    assert redact_patterns(text.encode()).decode() == expected
+    assert redact_patterns(expected.encode()).decode() == expected
+    assert Redactor().redact_query(f"q={quote(text)}".encode()) == b"q=[REDACTED]"
+    assert Redactor().redact_query(f"q={quote_plus(text)}&db=a".encode()) == b"q=[REDACTED]&db=a"
+
+
+def test_statements_without_a_password_stay() -> None:
+    """Columns have names like it."""
+    for text in ("select password from user where id = 'a'", "identified by 'id'", "with password: no"):
+        assert redact_patterns(text.encode()).decode() == text

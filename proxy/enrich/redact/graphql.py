@@ -1,0 +1,82 @@
+r"""Redact arguments of GraphQL documents by name: `login(password: "…")`, which no JSON key stands before.
+
+Strategy: lexical, as with JSON: a secret name, a colon and a string. A document is mostly itself a string of JSON, so
+its quotes may have backslashes before them; in a query it is percent-encoded. Values of variables are JSON, and a
+variable (`password: $password`) is none.
+
+Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); GraphQL over HTTP §5.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote_plus, unquote_to_bytes
+
+from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, End, compile_bytes, measure, spelled
+
+_DOCUMENT: Final = compile_bytes(
+    rb'"query\\*"'
+    + BLANKS
+    + b":"
+    + BLANKS
+    + rb'\\*"|\A\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])'
+)
+"""A member of JSON that has one, or the beginning of one."""
+_MAX_PARAMETER_BYTES: Final = 65_536
+
+
+def argument_pattern(names: Iterable[bytes]) -> bytes:
+    """Build the pattern of arguments and of fields of input objects, up to the quote that opens their string."""
+    return b"".join((rb"(?i)(?:\b|\\[nrt])", spelled(names), BLANKS, b":", BLANKS, rb'\\*"'))
+
+
+class GraphqlRedactor:
+    """Redacts the arguments of a set of names. Pure and reusable; compiled once."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        """Compile the pattern for names in the compared form (lower case, without hyphens and underscores)."""
+        self._pattern = compile_bytes(argument_pattern(names))
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace secret strings; the same object comes back when there are none, or no document.
+
+        Returns:
+            The text, and whether it ended within a secret string.
+        """
+        if (found := self._pattern.search(text)) is None or _DOCUMENT.search(text) is None:
+            return text, End.OUTSIDE
+        pieces: list[bytes] = []
+        kept = hits = 0
+        end = End.OUTSIDE
+        while found is not None:
+            hits += 1
+            if hits > MAX_HITS:
+                return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_STRING
+            before = found.group()[:-1]
+            escape = before[len(before.rstrip(b"\\")) :]
+            start = found.end() - 1 - len(escape)
+            stop, end = _string_end(text, start, escape)
+            pieces += (text[kept:start], escape, b'"', MARK, escape, b'"')
+            kept = stop
+            found = self._pattern.search(text, stop)
+        pieces.append(text[kept:])
+        return b"".join(pieces), end
+
+    def redact_parameter(self, value: bytes) -> bytes:
+        """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret."""
+        if len(value) > _MAX_PARAMETER_BYTES:
+            return value
+        document = b"query " + unquote_to_bytes(value.replace(b"+", b" "))
+        redacted, _ = self.redact(document)
+        return value if redacted is document else quote_plus(redacted[6:], safe="[]").encode()
+
+
+def _string_end(text: bytes, start: int, escape: bytes) -> tuple[int, End]:
+    """Return where the string ends that begins at `start`, and where the text ends with respect to it."""
+    fence = (escape + b'"') * 3
+    if text.startswith(fence, start):
+        stop = text.find(fence, start + len(fence))
+        return (len(text), End.IN_STRING) if stop < 0 else (stop + len(fence), End.OUTSIDE)
+    stop, _, end = measure(text, start, len(escape))
+    return stop, end

@@ -1,0 +1,85 @@
+"""GraphQL documents: strings of arguments that name a secret go, wherever the document stands."""
+
+import json
+from urllib.parse import quote, quote_plus, unquote_plus
+
+import pytest
+
+from proxy.enrich.redact.graphql import GraphqlRedactor
+from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.names import BUILT_IN, SecretNames
+from proxy.enrich.redact.redactor import Redactor
+
+_SECRET = 'hunter2 \\" ü {}'
+_DOCUMENTS = [
+    f'mutation {{ login(name: "bob", password: "{_SECRET}") {{ id }} }}',
+    f'mutation M {{\n  login(input: {{name: "bob",\n\tapi_token :\n "{_SECRET}", more: 1}})\n}}',
+    f'{{ viewer(accessToken:"{_SECRET}") {{ id }} }}',
+    f'query {{ a(token: """{_SECRET.replace(chr(92), "")}""") b(secret: "{_SECRET}") }}',
+    f'subscription{{s(password:"{_SECRET}")}}',
+]
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS)
+def test_in_a_body(document: str) -> None:
+    """As JSON, in an array, in a WebSocket message, as a string in JSON in a string, as a part of a form, and plain."""
+    body = {"query": document, "variables": {"name": "bob"}}
+    form = f"--b\r\nContent-Disposition: form-data; name=operations\r\n\r\n{json.dumps(body)}\r\n--b--\r\n"
+    bodies = [
+        (json.dumps(body), b"application/json"),
+        (json.dumps([body, body]), b"application/json"),
+        (json.dumps({"id": "1", "type": "subscribe", "payload": body}), b""),
+        (json.dumps({"id": "1", "payload": {"data": json.dumps(body)}}), b""),
+        (form, b"multipart/form-data; boundary=b"),
+        (document, b"application/graphql"),
+    ]
+    for text, content_type in bodies:
+        redacted, _ = Redactor().redact_body(text.encode(), b"", content_type, is_truncated=False)
+        assert b"hunter2" not in redacted, text
+        assert b"[REDACTED]" in redacted
+        assert Redactor().redact_body(redacted, b"", content_type, is_truncated=False)[0] == redacted
+        if content_type == b"application/json":
+            json.loads(redacted)
+
+
+@pytest.mark.parametrize("encode", [quote, quote_plus])
+def test_in_a_query(encode: type[str]) -> None:
+    """The rest of the document can still be read."""
+    query = "a=1&query=" + encode('{ viewer(token: "hunter2") { id } }') + "&operationName=V"
+    redacted = Redactor().redact_query(query.encode()).decode()
+    assert unquote_plus(redacted) == 'a=1&query={ viewer(token: "[REDACTED]") { id } }&operationName=V'
+    assert Redactor().redact_query(redacted.encode()).decode() == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"query": "mutation L($password: String!) { login(password: $password) { token } }"}',
+        '{"query": "{ user(name: \\"token\\") { password: hash } }"}',
+        "query=%7Buser%28id%3A1%29%7Bname%7D%7D",
+        '{"text": "set password: \\"abc\\" in the file"}',
+        '{"text": "the query needs token: \\"abc\\""}',
+    ],
+)
+def test_what_is_none_stays(text: str) -> None:
+    """Variables, aliases, documents without arguments, and what is no document."""
+    redactor = Redactor()
+    assert redactor.redact_body(text.encode(), b"", b"application/json", is_truncated=False)[0].decode() == text
+    assert redactor.redact_query(text.encode()).decode() == text
+
+
+def test_cut_off() -> None:
+    """A string that the window cuts off is gone, and its rest known to be one."""
+    redactor = GraphqlRedactor(SecretNames(BUILT_IN))
+    for fence in ('"', '"""'):
+        text, end = redactor.redact(f"mutation {{ login(password: {fence}hunter2".encode())
+        assert text == b'mutation { login(password: "[REDACTED]"'
+        assert end is End.IN_STRING
+
+
+def test_documents_full_of_secrets_end() -> None:
+    """What follows a number of them goes as a whole."""
+    redactor = GraphqlRedactor(SecretNames(BUILT_IN))
+    text, _ = redactor.redact(b"query {" + b' a(token: "hunter2")' * 600)
+    assert b"hunter2" not in text
+    assert text.endswith(b"[REDACTED]")
