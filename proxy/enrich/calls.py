@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
+from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, Failure, failure_of, message_failure
 from proxy.enrich.endpoints.operation import is_graphql
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
@@ -25,7 +26,7 @@ from proxy.enrich.mcp.errors import CALLER_ERRORS
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import SSE_TRANSPORT
 from proxy.enrich.redact.redactor import Redactor
-from proxy.ring.websocket_message import CapturedMessage
+from proxy.ring.websocket_message import IN, CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
 
 TOO_MANY_REQUESTS = 429
@@ -47,10 +48,11 @@ def may_be_call(method: str | None, path: str, answer: bytes) -> bool:
 
     Of MCP, headers of a session and the status 202 say so too, whatever the path is.
     """
+    if may_be_job(method, path) or is_graphql(method, path):
+        return True
     if method == "POST":
-        is_model = path.endswith(MCP_PATHS) or candidate_of("auto", method, path) is not None
-        return is_model or may_be_job(method, path) or is_graphql(method, path)
-    return may_be_job(method, path) or answer.startswith(SSE_TRANSPORT)
+        return path.endswith(MCP_PATHS) or candidate_of("auto", method, path) is not None
+    return answer.startswith(SSE_TRANSPORT)
 
 
 class CallReader:
@@ -92,10 +94,21 @@ class CallReader:
         elif report is not None and record.provider is not None:
             record.conversation = self.conversations.of_response(record, exchange, report.name)
         tools = self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else []
+        failure = failure_of(exchange.response_body) if is_graphql(record.method, record.path or "") else None
+        if failure is not None:
+            self._note_failure(record, failure, keeps_text=exchange.keeps_text)
         if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
             # Neither status nor end tells of it, so nobody who looks for failures would find it.
-            record.level = "warn" if record.error_type in CALLER_ERRORS else "error"
+            is_callers = record.error_type in CALLER_ERRORS or (failure is not None and failure.is_callers)
+            record.level = "warn" if is_callers else "error"
         return Calls(tools, jobs)
+
+    def _note_failure(self, record: Record, failure: Failure, *, keeps_text: bool) -> None:
+        """Note why a GraphQL operation failed."""
+        record.error_type = record.error_type or GRAPHQL_ERROR
+        if keeps_text:
+            said = {"error_message": self._redactor.redact_value(failure.message.encode()).decode(errors="replace")}
+            record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
         """Fill what the request alone says of an LLM call: its response is not there, or never will be."""
@@ -107,6 +120,14 @@ class CallReader:
     def is_prepared(self) -> bool:
         """Whether a message can be read without loading the price list first."""
         return self._prices.is_prepared
+
+    def noted(self, record: Record, message: CapturedMessage, content: bytes | None) -> Record:
+        """Note on a message of no session whether it ends a GraphQL operation with an error."""
+        failure = None if content is None or message.direction == IN else message_failure(content)
+        if failure is not None:
+            record.error_type = GRAPHQL_ERROR
+            record.level = "warn" if failure.is_callers else "error"
+        return record
 
     def read_message(
         self, record: Record, message: CapturedMessage, content: bytes | None, size: int | None

@@ -16,7 +16,7 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader
 from proxy.enrich.columns import Common, label_columns, labels_of, trace_of
 from proxy.enrich.endpoints.endpoints import Endpoints
-from proxy.enrich.endpoints.operation import is_graphql, operation_of
+from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -290,7 +290,7 @@ class RecordBuilder:
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
         if not captured.session:
-            return Entry(record)
+            return Entry(self._calls.noted(record, captured, content.data))
         begun = self._calls.read_message(record, captured, content.data, content.size)
         if begun is None or not captured.keeps_text:
             return Entry(record)
@@ -391,9 +391,9 @@ class RecordBuilder:
 def _operation_of(exchange: DecodedExchange) -> str | None:
     """Return the name of the GraphQL operation that was asked for, as far as it may be kept."""
     line, body = exchange.line, exchange.request_body
-    if body is None or not exchange.keeps_text or line.path is None or not is_graphql(line.method, line.path):
+    if not exchange.keeps_text or line.path is None or not is_graphql(line.method, line.path):
         return None
-    return operation_of(body.head)
+    return operation_in_query(line.query) if body is None else operation_of(body.head)
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

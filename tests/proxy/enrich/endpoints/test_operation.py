@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.endpoints.operation import is_graphql, operation_of
+from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,26 @@ def test_operations_are_read(body: bytes, name: str | None) -> None:
     assert operation_of(body) == name
 
 
-def test_only_posts_to_graphql_are_looked_at() -> None:
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("query=query+Z%7Bfast%7D&operationName=Other", "Other"),
+        ("a=1&query=%0A%20query%20Z%7Bfast%7D", "Z"),
+        ("query=%7Bfast%7D", None),
+        ("operationName=..%2Fx", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_operations_of_a_query_are_read(query: str | None, name: str | None) -> None:
+    """As of a body."""
+    assert operation_in_query(query) == name
+
+
+def test_only_requests_to_graphql_are_looked_at() -> None:
     """Told by method and path."""
     assert is_graphql("POST", "/api/graphql")
     assert is_graphql("POST", "/v1/GraphQL/")
-    assert not is_graphql("GET", "/graphql")
+    assert is_graphql("GET", "/graphql")
+    assert not is_graphql("PUT", "/graphql")
     assert not is_graphql("POST", "/mysql")
