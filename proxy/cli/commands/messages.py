@@ -1,5 +1,6 @@
 """The WebSocket messages of a record, as `sidelog get` shows them: a line each, both directions, in order."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from proxy.process.terminal import visible_line
 MAX_SHOWN: Final = 1000
 """The API's largest page; what is behind it is said."""
 SWITCHING_PROTOCOLS: Final = 101
+_MAX_BINARY_BYTES: Final = 200
+"""Shown of a binary message; the web UI and --json have all that is kept."""
 
 
 def read_messages(client: Client, record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -48,5 +51,12 @@ def _content(message: Mapping[str, Any]) -> str:
     if message["count"] > 1:
         return f"[{message['count']:,} of these, one after the other]"
     code = "" if message["code"] is None else f"{message['code']} "
-    text = "[binary]" if message["base64"] is not None else visible_line(message["text"] or "")
+    text = visible_line(message["text"] or "") if message["base64"] is None else _binary_text(message["base64"])
     return f"{code}{text}" + (f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else "")
+
+
+def _binary_text(encoded: str) -> str:
+    """Show the beginning of binary content as a hex dump's right column does: what is no printable ASCII is a dot."""
+    data = base64.b64decode(encoded)
+    shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data[:_MAX_BINARY_BYTES])
+    return f"[binary] {shown}{'…' if len(data) > _MAX_BINARY_BYTES else ''}"
