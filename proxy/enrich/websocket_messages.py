@@ -7,6 +7,7 @@ from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
 from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.live.session import PendingCall
+from proxy.enrich.redact.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
@@ -43,6 +44,7 @@ class MessageReader:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._inflaters = MessageInflaters()
+        self._logins = MqttLogins()
 
     def read(self, message: CapturedMessage) -> Content:
         """Inflate a message as far as it was captured. In order: one may refer back to those before it."""
@@ -113,6 +115,7 @@ class MessageReader:
             if message.keeps_text:
                 content = content._replace(data=message.data[2:], size=max(0, message.size - 2))
             self._inflaters.forget((message.exchange_id, message.direction))
+            self._logins.forget(message.exchange_id)
         if content.data is None:
             fields["text"], fields["omitted"] = None, content.omitted
             return
@@ -120,8 +123,18 @@ class MessageReader:
         if content.data:  # pings, mostly, have none
             redacted, _ = self._redactor.redact_body(content.data, b"", b"", is_truncated=not content.is_whole)
         if message.opcode == Opcode.BINARY:
+            if message.direction == IN and content.data:
+                redacted = self._without_login(message, content, redacted)
             fields["base64"] = base64.b64encode(redacted).decode()
         else:
             fields["text"] = redacted.decode("utf-8", "replace")
         if not content.is_whole:
             fields["truncated"], fields["kept"] = True, len(content.data)
+
+    def _without_login(self, message: CapturedMessage, content: Content, redacted: bytes) -> bytes:
+        """Return binary content without a password of MQTT; it has no other that could be told by a name."""
+        if message.follows_gap:
+            self._logins.forget(message.exchange_id)
+        data = content.data or b""
+        without = self._logins.redact(message.exchange_id, data, content.size)
+        return redacted if without is data else self._redactor.redact_by_pattern(without)

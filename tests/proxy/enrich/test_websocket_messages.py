@@ -8,6 +8,7 @@ from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from tests.proxy.enrich.redact.test_mqtt import connect
 
 EXCHANGE = bytes(range(16))
 
@@ -133,3 +134,17 @@ def test_the_exchange_is_named_where_the_trace_does_not_tell_it() -> None:
     """A trace may have many exchanges."""
     shown = describe(reader(), captured(b"x"), names_exchange=True)
     assert shown["exchange_id"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+
+def test_a_password_of_mqtt_goes_from_what_the_client_sends() -> None:
+    """Over several messages, and with what follows a gap anew."""
+    packet, of = connect(), reader()
+    first, rest = captured(packet[:30], opcode=Opcode.BINARY), captured(packet[30:], opcode=Opcode.BINARY)
+    assert describe(of, first)["base64"] == base64.b64encode(packet[:30]).decode()
+    assert (
+        base64.b64decode(str(describe(of, rest)["base64"]))
+        == packet[30:].removesuffix(b"s3cr3t-Passw0rd") + b"[REDACTED]"
+    )
+    describe(of, first)
+    gap = captured(packet[30:], opcode=Opcode.BINARY, follows_gap=True)
+    assert describe(of, gap)["base64"] == base64.b64encode(packet[30:]).decode()

@@ -1,0 +1,173 @@
+"""Passwords of MQTT over WebSockets: the first packet of a client, CONNECT, has one, and its name is its place.
+
+Messages are pieces of one stream of bytes (MQTT 5.0 §6): some clients send a packet as one, others each field of it. So
+what a connection sent is put together from the first byte of a CONNECT on, until that has ended, and of each message
+goes what lies within the password. A user without one is a token (ThingsBoard), and so is what an authentication
+exchange begins with. Invariant: where a packet cannot be followed, all of the rest of it goes.
+
+Standard: MQTT 3.1.1 §3.1 and 5.0 §3.1, with MQTT 3.1, which only has another name.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK
+
+MAX_CONNECTIONS: Final = 256
+MAX_PACKET_BYTES: Final = 8192
+"""Together with the connections at most 2 MiB. Longer ones, of a long will, are not followed to their end."""
+_CONNECT: Final = 0x10
+_NAMES: Final = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
+_FIXED_BYTES: Final = 4
+"""Behind the name: level, flags, and two of the keep-alive."""
+_WITH_PROPERTIES: Final = 5
+_WILL, _PASSWORD, _USER = 0x04, 0x40, 0x80
+_AUTHENTICATION: Final = (0x15, 0x16)
+"""Properties: method and data."""
+_MAX_LENGTH_BYTES: Final = 4
+
+Span = tuple[int, int]
+
+
+class _Incomplete(Exception):
+    """What was sent so far ends within a field that is needed."""
+
+
+class _NoLogin(Exception):
+    """This is no CONNECT."""
+
+
+class MqttLogins:
+    """Follows the connections that are within their first packet. Not thread-safe."""
+
+    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+        self._max_connections = max_connections
+        self._begun: OrderedDict[bytes, bytearray | int] = OrderedDict()
+        """What was sent of a packet; or how much of it is to come, where it cannot be followed."""
+
+    def redact(self, connection: bytes, data: bytes, size: int | None) -> bytes:
+        """Redact the next message of a client: the same object comes back when it has nothing of a password.
+
+        Args:
+            connection: the id of its exchange.
+            data: its beginning, or all of it.
+            size: of all of it; None where that is not known.
+        """
+        packet = self._begun.pop(connection, None)
+        if isinstance(packet, int):
+            self._keep(connection, packet - (size or len(data)))
+            return _without(data, [(0, packet)])
+        if packet is None:
+            if data[:1] != b"\x10":
+                return data
+            packet = bytearray()
+        start = len(packet)
+        packet += data
+        try:
+            spans, end = _secrets(bytes(packet))
+        except _NoLogin:
+            return data
+        to_come = MAX_PACKET_BYTES if end is None else end - start - (size or len(data))
+        is_followed = size == len(data) and len(packet) <= MAX_PACKET_BYTES
+        self._keep(connection, packet if is_followed and to_come > 0 else to_come)
+        return _without(data, [(low - start, high - start) for low, high in spans])
+
+    def forget(self, connection: bytes) -> None:
+        """Drop what was sent: messages are missing, or the connection has ended."""
+        self._begun.pop(connection, None)
+
+    def _keep(self, connection: bytes, packet: bytearray | int) -> None:
+        if isinstance(packet, int) and packet <= 0:
+            return
+        self._begun[connection] = packet
+        if len(self._begun) > self._max_connections:
+            self._begun.popitem(last=False)
+
+
+def _without(data: bytes, spans: list[Span]) -> bytes:
+    for low, high in reversed(spans):
+        low, high = max(low, 0), min(high, len(data))
+        if low < high:
+            data = data[:low] + MARK + data[high:]
+    return data
+
+
+def _secrets(packet: bytes) -> tuple[list[Span], int | None]:
+    """Return where secrets stand in the beginning of a packet, and where it ends, as far as that is known."""
+    fields = _Fields(packet)
+    end = None
+    try:
+        end = fields.packet_end()
+        flags, has_properties = fields.header()
+        fields.properties(has_properties=has_properties)
+        fields.text()
+        if flags & _WILL:
+            fields.properties(has_properties=has_properties)
+            fields.text()
+            fields.text()
+        if flags & _USER:
+            fields.text(is_secret=not flags & _PASSWORD)
+        if flags & _PASSWORD:
+            fields.text(is_secret=True)
+    except _Incomplete:
+        pass
+    return fields.spans, end
+
+
+class _Fields:
+    """Reads the fields of a CONNECT in their order."""
+
+    def __init__(self, packet: bytes) -> None:
+        self._packet = packet
+        self._at = 0
+        self.spans: list[Span] = []
+
+    def packet_end(self) -> int:
+        if self._packet[0] != _CONNECT:
+            raise _NoLogin
+        self._at = 1
+        length = self._length()
+        return self._at + length
+
+    def header(self) -> tuple[int, bool]:
+        """Return the flags, and whether properties follow."""
+        rest = self._packet[self._at : self._at + len(_NAMES[1])]
+        name = next((name for name in _NAMES if rest.startswith(name)), None)
+        if name is None:
+            if any(name.startswith(rest) for name in _NAMES):
+                raise _Incomplete
+            raise _NoLogin
+        level, flags = self._take(len(name) + _FIXED_BYTES)[len(name) : len(name) + 2]
+        return flags, level == _WITH_PROPERTIES
+
+    def properties(self, *, has_properties: bool) -> None:
+        if not has_properties:
+            return
+        length = self._length()
+        start = self._at
+        if any(byte in _AUTHENTICATION for byte in self._packet[start : start + length]):
+            self.spans.append((start, start + length))
+        self._take(length)
+
+    def text(self, *, is_secret: bool = False) -> None:
+        length = int.from_bytes(self._take(2), "big")
+        if is_secret:
+            self.spans.append((self._at, self._at + length))
+        self._take(length)
+
+    def _length(self) -> int:
+        """Read a number of up to four bytes, of seven bits each (§1.5.5)."""
+        value = 0
+        for place in range(_MAX_LENGTH_BYTES):
+            (byte,) = self._take(1)
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                return value
+        raise _NoLogin
+
+    def _take(self, size: int) -> bytes:
+        taken = self._packet[self._at : self._at + size]
+        if len(taken) < size:
+            raise _Incomplete
+        self._at += size
+        return taken
