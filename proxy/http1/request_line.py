@@ -27,6 +27,7 @@ FAST_REQUEST_LINE: Final = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP/1\.([01])\r\n"
 )
 
+NO_PROXY_PROTOCOL: Final = "a PROXY header was sent to a port without it: set proxy_protocol"
 _REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
@@ -68,6 +69,8 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
     if len(line) > max_bytes:
         raise Refused("uri_too_long", f"request line of {len(line)} bytes, the limit is {max_bytes}")
     match = _REQUEST_LINE.fullmatch(line)
+    if match is None and line.startswith(b"PROXY "):
+        raise Refused("bad_request", NO_PROXY_PROTOCOL)
     if match is None:
         raise Refused("bad_request", f"malformed request line {_show(line)}")
     method, target, version = match.groups()

@@ -18,9 +18,11 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.memo.request_heads import Reading
 from proxy.http1.request_head import RequestHead
-from proxy.http1.request_line import FAST_REQUEST_LINE, parse_request_line
+from proxy.http1.request_line import FAST_REQUEST_LINE, NO_PROXY_PROTOCOL, parse_request_line
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
+_PROXY_V2: Final = b"\x00\r\nQUIT\n"
+"""How a header of the PROXY protocol's version 2 goes on behind two empty lines."""
 _FIRST_BYTES: Final = b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Of a method, or of an empty line before it."""
 _TLS_HANDSHAKE: Final = b"\x16"
@@ -123,6 +125,8 @@ class RequestReader:
             return
         if data[:1] == _TLS_HANDSHAKE and not self._is_tls:
             raise Refused("tls_on_plain_port", "TLS was spoken to a port without it: use http://")
+        if _PROXY_V2.startswith(data[: len(_PROXY_V2)]):
+            raise Refused("bad_request", NO_PROXY_PROTOCOL)
         raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
 
     def _check_incomplete(self, data: bytes) -> None:

@@ -100,6 +100,22 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str
     assert found.raw
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"PROXY TCP4 10.0.0.1 10.0.0.2 1234 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PROXY UNKNOWN\r\n" + GET,
+        b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12) + GET,
+    ],
+)
+@pytest.mark.parametrize("step", [1, 100_000])
+def test_a_proxy_header_that_nobody_expects_is_called_so(raw: bytes, step: int) -> None:
+    """The load balancer speaks the protocol and the port does not: whoever set them up reads what to change."""
+    with pytest.raises(Refused, match="set proxy_protocol") as refusal:
+        read(reader(), [raw[at : at + step] for at in range(0, len(raw), step)])
+    assert refusal.value.code == "bad_request"
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 1000])
 def test_empty_lines_before_a_request_are_skipped(step: int) -> None:
     """Some clients end a body with one (RFC 9112 §2.2); alone they begin nothing."""
