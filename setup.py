@@ -34,6 +34,7 @@ COMPILED = (
     "proxy/enrich/records.py",
     "proxy/enrich/redact/compact.py",
     "proxy/enrich/redact/names.py",
+    "proxy/enrich/redact/parameters.py",
     "proxy/enrich/redact/redactor.py",
     "proxy/enrich/stages.py",
     "proxy/http1/body_framing.py",
