@@ -88,7 +88,7 @@ class CallReader:
         elif call is not None:
             self._fill(record, call, (call.usage,))
             if record.status == TOO_MANY_REQUESTS:
-                _note_limit(record, call, exchange)
+                _note_limit(record, exchange)
         if call is not None:
             self._place(record, exchange, call)
         elif report is not None and record.provider is not None:
@@ -262,9 +262,9 @@ def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:
     return Stream(begun.first_content_us, begun.frames, None, end == "complete", end=end)
 
 
-def _note_limit(record: Record, call: Call, exchange: DecodedExchange) -> None:
+def _note_limit(record: Record, exchange: DecodedExchange) -> None:
     """Note on a refused call which limit it was above, where the response tells."""
     body = exchange.response_body
-    limit = exceeded_limit(call.usage.error_type, exchange.response.redacted, b"" if body is None else body.head)
+    limit = exceeded_limit(exchange.response.redacted, b"" if body is None else body.head)
     if limit is not None:
         record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"rate_limit": limit})

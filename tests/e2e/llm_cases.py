@@ -203,12 +203,12 @@ CASES: Final[dict[str, Case]] = {
     "chat tool result": Case(lambda c: chat(c, tools=TOOLS, messages=TOOL_TURNS), chat_facts),
     "completion": Case(lambda c: c.openai.completions.create(model="gpt-4o", prompt="once upon a time"), chat_facts),
     "chat 400": Case(
-        lambda c: chat(c, messages=[]), failed("openai", "gpt-4o", 400, "invalid_request_error"),
+        lambda c: chat(c, messages=[]), failed("openai", "gpt-4o", 400, "missing_required_parameter"),
     ),
-    "chat 404": Case(lambda c: chat(c, model="x-1"), failed("openai", "x-1", 404, "invalid_request_error")),
-    "chat 429": Case(lambda c: chat(c, model="gpt-busy"), failed("openai", "gpt-busy", 429, "requests")),
+    "chat 404": Case(lambda c: chat(c, model="x-1"), failed("openai", "x-1", 404, "model_not_found")),
+    "chat 429": Case(lambda c: chat(c, model="gpt-busy"), failed("openai", "gpt-busy", 429, "rate_limit_exceeded")),
     "chat stream 429": Case(
-        lambda c: chat(c, model="gpt-busy", stream=True), failed("openai", "gpt-busy", 429, "requests"),
+        lambda c: chat(c, model="gpt-busy", stream=True), failed("openai", "gpt-busy", 429, "rate_limit_exceeded"),
     ),
     "chat 500": Case(lambda c: chat(c, model="gpt-broken"), failed("openai", "gpt-broken", 500, "server_error")),
     "chat error in a 200": Case(
@@ -225,7 +225,9 @@ CASES: Final[dict[str, Case]] = {
     "response error in a 200": Case(
         lambda c: response(c, model="gpt-faulty", stream=True), broken("openai", "gpt-faulty", "server_error"),
     ),
-    "response 429": Case(lambda c: response(c, model="gpt-busy"), failed("openai", "gpt-busy", 429, "requests")),
+    "response 429": Case(
+        lambda c: response(c, model="gpt-busy"), failed("openai", "gpt-busy", 429, "rate_limit_exceeded"),
+    ),
     "embeddings": Case(
         lambda c: c.openai.embeddings.create(model="text-embedding-3-small", input=["one two", "three"]),
         embedding_facts,

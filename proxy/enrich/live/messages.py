@@ -178,7 +178,7 @@ def _read_done(session: LiveSession, event: _Event, data: bytes) -> CallUsage:
     usage.finish_reason = text_of(details.reason) or text_of(response.status)
     if response.status == "failed":
         error = details.error or _Error()
-        usage.fail(error.type, error.code)
+        usage.fail(*openai.error_names(error.type, error.code))
     usage.is_finished = True
     usage.is_settled = usage.has_usage
     return usage

@@ -15,6 +15,8 @@ from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
+_NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
+"""A code that names what went wrong; others write a number there, or a sentence."""
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
      "image_generation.completed", "image_edit.completed")
@@ -147,7 +149,7 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
     usage.service_tier = text_of(document.service_tier) or usage.service_tier
     if is_object(document.error):
         error = decode(_PART, document.error) or _Part()
-        usage.fail(error.type, error.code)
+        usage.fail(*error_names(error.type, error.code))
     elif bytes(document.error)[:1] == b'"':
         usage.fail(document.code)
     usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
@@ -156,6 +158,15 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
     _read_counts(usage, document.usage)
     if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
         _read_counts(usage, inner.usage)
+
+
+def error_names(kind: object, code: object) -> tuple[object, ...]:
+    """Return what an error may be called, the most telling first.
+
+    A context that is too long, a wrong key and a model that is not there are all of the type `invalid_request_error`,
+    and a refusal for its rate is of the type `tokens`: the code tells them apart.
+    """
+    return (code, kind) if isinstance(code, str) and _NAME.fullmatch(code) else (kind, code)
 
 
 def _finish_reason(usage: CallUsage, document: _Document) -> str | None:

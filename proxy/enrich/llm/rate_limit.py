@@ -10,7 +10,7 @@ from typing import Final
 
 MAX_TEXT_BYTES: Final = 4096
 """Of an error's body that is looked into."""
-_TYPES: Final = frozenset({"requests", "tokens"})
+_TYPE: Final = re.compile(rb'"type"\s*:\s*"(requests|tokens)"')
 _WORDS: Final = re.compile(
     rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)", re.ASCII | re.IGNORECASE
 )
@@ -20,14 +20,15 @@ _SPENT: Final = re.compile(
 )
 
 
-def exceeded_limit(error_type: str | None, fields: bytes, body: bytes) -> str | None:
+def exceeded_limit(fields: bytes, body: bytes) -> str | None:
     """Name the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None where nothing says which.
 
     `fields` are the lines of the response's head.
     """
-    if error_type in _TYPES:
-        return error_type
-    if found := _WORDS.search(body[:MAX_TEXT_BYTES]):
+    text = body[:MAX_TEXT_BYTES]
+    if found := _TYPE.search(text):
+        return found[1].decode()
+    if found := _WORDS.search(text):
         side = "" if found[1] is None else f"{found[1].decode().lower()} "
         return f"{side}tokens" if found[2] else "requests"
     spent = {name.decode().lower().replace("-", " ") for name in _SPENT.findall(fields)}

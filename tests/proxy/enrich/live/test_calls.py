@@ -105,7 +105,7 @@ def test_a_request_that_is_refused_is_a_call_that_failed() -> None:
     assert world.say(error).error_type is None
     world.say(asked(), IN)
     failed = world.say(error)
-    assert (failed.error_type, failed.level, failed.usage_state) == ("requests", "error", "absent")
+    assert (failed.error_type, failed.level, failed.usage_state) == ("rate_limit_exceeded", "error", "absent")
     assert (failed.conversation, failed.model) == (world.id, "gpt-5.1")
     assert failed.stream is not None
     assert failed.stream.end == "error"

@@ -80,7 +80,11 @@ def test_a_response_that_was_cancelled_or_failed() -> None:
     assert (turned.stream.finish_reason, turned.usage_state) == ("turn_detected", "exact")
     error = {"type": "failed", "error": {"type": "invalid_request_error", "code": "inference_rate_limit_exceeded"}}
     failed = world.say(done("failed", status_details=error, usage=None))
-    assert (failed.error_type, failed.usage_state, failed.input_tokens) == ("invalid_request_error", "absent", None)
+    assert (failed.error_type, failed.usage_state, failed.input_tokens) == (
+        "inference_rate_limit_exceeded",
+        "absent",
+        None,
+    )
 
 
 def test_a_transcription_is_a_call_of_its_own_model() -> None:

@@ -181,7 +181,11 @@ def test_responses_answer_and_embeddings_and_completions() -> None:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        ({"type": "requests", "code": "rate_limit_exceeded"}, "requests"),
+        ({"type": "requests", "code": "rate_limit_exceeded"}, "rate_limit_exceeded"),
+        ({"type": "invalid_request_error", "code": "context_length_exceeded"}, "context_length_exceeded"),
+        ({"type": "invalid_request_error", "code": "3230"}, "invalid_request_error"),
+        ({"type": "invalid_request_error", "code": "No such model: x"}, "invalid_request_error"),
+        ({"type": "requests", "code": None}, "requests"),
         ({"type": None, "code": "content_filter"}, "content_filter"),
         ({"code": 502, "message": "provider returned error"}, "502"),
         ({"message": "x"}, None),
@@ -189,7 +193,7 @@ def test_responses_answer_and_embeddings_and_completions() -> None:
     ],
 )
 def test_openai_errors(error: object, expected: str | None) -> None:
-    """The type, else the code, also a numeric one, else the status; in an answer and inside a stream."""
+    """A code that is a name, else the type, else any code, else the status; in an answer and inside a stream."""
     record = record_of("/v1/chat/completions", CHAT, {"error": error}, status=429)
     assert (record.error_type, record.model, record.usage_state) == (expected or "http_429", "gpt-4o", "absent")
     answer = b": OPENROUTER PROCESSING\n\n" + sse(chunk("a"), {"error": error})

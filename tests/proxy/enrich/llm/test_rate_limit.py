@@ -32,7 +32,7 @@ ANTHROPIC_HEAD = (
 )
 def test_the_words_of_an_error_say_it(text: str, limit: str | None) -> None:
     """Those of OpenAI and Groq, Anthropic, Azure, Mistral, and a quota of Gemini's; others say nothing."""
-    assert exceeded_limit("rate_limit_error", b"", json.dumps({"error": {"message": text}}).encode()) == limit
+    assert exceeded_limit(b"", json.dumps({"error": {"message": text}}).encode()) == limit
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,19 @@ def test_the_words_of_an_error_say_it(text: str, limit: str | None) -> None:
 )
 def test_a_counter_at_zero_says_it(fields: bytes, limit: str | None) -> None:
     """If it is the only one, and of something that is counted apart."""
-    assert exceeded_limit(None, fields, b"{}") == limit
+    assert exceeded_limit(fields, b"{}") == limit
 
 
 def test_what_is_said_of_the_call_comes_before_counters() -> None:
     """The error's type, then its words: a counter may have been spent by the call before."""
-    body = json.dumps({"error": {"message": MINUTE}}).encode()
-    assert exceeded_limit("requests", ANTHROPIC_HEAD, body) == "requests"
-    assert exceeded_limit("rate_limit_exceeded", ANTHROPIC_HEAD, body) == "tokens"
+    error = {"message": MINUTE, "type": "requests", "code": "rate_limit_exceeded"}
+    assert exceeded_limit(ANTHROPIC_HEAD, json.dumps({"error": error}).encode()) == "requests"
+    error["type"] = "rate_limit_error"
+    assert exceeded_limit(ANTHROPIC_HEAD, json.dumps({"error": error}).encode()) == "tokens"
 
 
 def test_a_record_has_the_limit_of_a_refused_call() -> None:
-    """Beside the error's type, which stays as the provider named it; a call that was not refused for it has none."""
+    """Beside the error, which stays as the provider named it; a call that was not refused for it has none."""
     error = {"error": {"type": "rate_limit_error", "message": MINUTE}}
     refused = record_of("/v1/chat/completions", CHAT, error, status=429)
     assert refused.data is not None
