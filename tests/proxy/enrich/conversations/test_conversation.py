@@ -175,6 +175,26 @@ def test_a_response_that_is_continued(client: Client) -> None:
     assert [respond(client, 7, "resp_5"), respond(client, 8, "resp_6")] == [unknown] * 2
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"type": "item_reference", "id": "rs_1"},
+        {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "tools", "tools": []},
+    ],
+)
+def test_a_history_that_refers_to_what_the_model_made(client: Client, made: Message) -> None:
+    """As Vercel's AI SDK writes the history of a run whose reasoning stays with the provider."""
+    call = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
+    asked = [user("how is it?")]
+    answer = {"id": "resp_1", "object": "response", "status": "completed", "model": "m"}
+    calls = [
+        client.call({"model": "m", "input": each}, path="/v1/responses", answer=answer)
+        for each in (asked, [*asked, made, call, output])
+    ]
+    assert calls[1].conversation == calls[0].conversation is not None
+
+
 def test_a_streamed_response_that_is_continued(client: Client) -> None:
     """The id is read from the stream."""
     response = {"id": "resp_s", "object": "response", "status": "completed", "model": "m"}

@@ -79,6 +79,9 @@ def test_the_model_has_spoken() -> None:
     assert of(USER, {"type": "function_call", "call_id": "1"}).spoken_at == 1
     assert of(USER, {"type": "function_call_output", "call_id": "1"}).spoken_at is None
     assert is_spoken(None, "reasoning")
+    assert is_spoken(None, "item_reference")
+    assert is_spoken(None, "mcp_list_tools")
+    assert not is_spoken(None, "function_call_output")
     assert not is_spoken(["assistant"], 7)
 
 
