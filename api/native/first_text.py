@@ -23,6 +23,8 @@ _SAID: Final = re.compile(
     r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
 )
 """Tags around what the person said, in some agents; the chat leaves them as they are (api/ui/chat/blocks.js)."""
+_HEADING: Final = re.compile(r"\A\s*New task:\s*\n")
+"""What smolagents writes before its task."""
 _SPACES: Final = re.compile(r"\s+")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
 _CUT_ESCAPE: Final = re.compile(rb"\\u[0-9a-fA-F]{0,3}\Z")
@@ -135,7 +137,7 @@ def _said(message: Any) -> str:
 
 def _spoken(text: str) -> str:
     """Return a text without the elements before it."""
-    text, at = _SAID.sub(" ", text), 0
+    text, at = _SAID.sub(" ", _HEADING.sub("", text)), 0
     while (element := _ELEMENT.match(text, at)) is not None:
         at = element.end()
     return text[at:].strip()

@@ -26,6 +26,7 @@ def user(content: Any) -> dict[str, Any]:
         ({"messages": [{"role": "system", "content": "you are"}, user("do\n  it "), user("no")]}, "do it"),
         ({"messages": [user([{"type": "text", "text": "<reminder>"}, {"type": "text", "text": "do it"}])]}, "do it"),
         ({"messages": [user([{"type": "image"}]), user("then this")]}, "then this"),
+        ({"messages": [user([{"type": "text", "text": "New task:\ncount sheep"}])]}, "count sheep"),
         ({"input": "a question"}, "a question"),
         ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "q"}]}]}, "q"),
         ({"contents": [{"parts": [{"text": "g"}]}]}, "g"),
