@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
 from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, Failure, failure_of, message_failure
-from proxy.enrich.endpoints.operation import is_graphql
+from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
@@ -23,6 +23,7 @@ from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.mcp.errors import CALLER_ERRORS
+from proxy.enrich.mcp.operation import read_operation
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import SSE_TRANSPORT
 from proxy.enrich.redact.redactor import Redactor
@@ -109,6 +110,23 @@ class CallReader:
         if keeps_text:
             said = {"error_message": self._redactor.redact_value(failure.message.encode()).decode(errors="replace")}
             record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
+
+    def operation_of(self, record: Record, exchange: DecodedExchange) -> str | None:
+        """Return what a request asks for where its path does not tell; what it is of MCP is noted on the record."""
+        line, body, text = exchange.line, exchange.request_body, self._redactor.redact_text
+        if line.path is None:
+            return None
+        if is_graphql(line.method, line.path):
+            found = operation_in_query(line.query) if body is None else operation_of(body.head)
+            return text(found) if exchange.keeps_text else None
+        if body is None or line.method != "POST" or not is_mcp(exchange.labels.provider or "auto", record, exchange):
+            return None
+        operation = read_operation(body)
+        if operation is None:
+            return None
+        named = {"method": operation.method} | ({} if operation.name is None else {"name": text(operation.name)})
+        record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"mcp": named})
+        return text(str(operation))
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
         """Fill what the request alone says of an LLM call: its response is not there, or never will be."""

@@ -16,7 +16,6 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader
 from proxy.enrich.columns import Common, label_columns, labels_of, trace_of
 from proxy.enrich.endpoints.endpoints import Endpoints
-from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -173,7 +172,7 @@ class RecordBuilder:
         record = self._record(captured, descriptor, exchange)
         if captured.access or exchange.labels.auth:
             attribute_exchange(record, captured.access, captured.request_head, exchange.labels, self._keys)
-        record.endpoint = self._endpoints.name(record, self._redactor.redact_text(_operation_of(exchange)))
+        record.endpoint = self._endpoints.name(record, self._calls.operation_of(record, exchange))
         return captured, exchange, record
 
     def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
@@ -386,14 +385,6 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
-
-
-def _operation_of(exchange: DecodedExchange) -> str | None:
-    """Return the name of the GraphQL operation that was asked for, as far as it may be kept."""
-    line, body = exchange.line, exchange.request_body
-    if not exchange.keeps_text or line.path is None or not is_graphql(line.method, line.path):
-        return None
-    return operation_in_query(line.query) if body is None else operation_of(body.head)
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

@@ -146,10 +146,11 @@ async def test_a_failed_tool_call_is_found_and_says_what_the_tool_said(empty_sit
     page = empty_site.page
     failed = tool_call(1, "error")
     failed.record.level, failed.record.error_type = "error", "tool_error"
+    failed.record.data = b'{"mcp": {"method": "tools/call", "name": "search_tickets"}}'
     failed.tool_calls[0].error_details = b'{"error": {"type": "tool_error", "message": "no such ticket"}}'
     await empty_site.services.storage.commit(Batch("side-1", [tool_call(2), failed]))
     await empty_site.open("/requests?period=15m&filter=error:tool_error")
-    await page.wait_for("#rows .what", "tool_error")
+    await page.wait_for("#rows .what", "tools/call search_tickets · tool_error")
     assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
     await page.click("#rows tr", "tool_error")
     await page.wait_for(".complaint", "The tool search_tickets failed: no such ticket")

@@ -39,6 +39,14 @@ function phases(record) {
 function detailsOf(record) {
   if (isSessionCall(record)) return record.error_type ?? usageOf(record);
   if (record.kind === "event") return eventDetails(record);
+  return [operationOf(record), resultOf(record)].filter(Boolean).join(" · ");
+}
+
+/** What was asked for where the path does not tell: a method of MCP, and the tool that it names. */
+const operationOf = ({ data }) =>
+  data?.mcp && [data.mcp.method, data.mcp.name].filter(Boolean).join(" ");
+
+function resultOf(record) {
   const code = reasonOf(record);
   const isBad = record.level === "error" || record.level === "warn";
   const reason =

@@ -197,8 +197,10 @@ def _is_event(row: Row) -> bool:
 
 
 def _path(row: Row) -> str:
-    query = row.get("query")
-    return (row.get("path") or "") + ("" if query is None else f"?{query}")
+    """Write a path with its query, and, as an endpoint is named, what was asked for where it is one of MCP."""
+    query, asked = row.get("query"), (row.get("data") or {}).get("mcp") or {}
+    operation = "/".join(filter(None, (asked.get("method"), asked.get("name"))))
+    return (row.get("path") or "") + ("" if query is None else f"?{query}") + (operation and f"#{operation}")
 
 
 def plain(value: object) -> str:

@@ -82,7 +82,7 @@ class Endpoints:
     def _name(self, record: Record, path: str, operation: str | None) -> str:
         service = self._services.get((record.route_id, record.project))
         if record.status in NO_LESSON:
-            node = None if service is None else service.tree.find(path, operation)
+            node = None if service is None else _known(service.tree, path, operation)
             return UNKNOWN if node is None else node.template or "/"
         if service is None:
             if len(self._services) >= MAX_TREES:
@@ -162,3 +162,7 @@ class Endpoints:
                 if (not projects or project in projects) and (routes is None or route in routes):
                     names |= {old: None for old, now in service.tree.former.items() if now == name}
         return tuple(names)
+
+
+def _known(learned: Tree, path: str, operation: str | None) -> Node | None:
+    return learned.find(path) if operation is None else learned.find_refused(path, operation)

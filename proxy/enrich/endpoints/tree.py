@@ -21,7 +21,7 @@ MAX_ENDPOINTS: Final = 500
 MAX_FORMER: Final = 1000
 """Beyond, the oldest are forgotten: what is stored under them keeps its old name."""
 MAX_OPERATIONS: Final = 100
-"""Names of GraphQL operations of one path; further ones share an endpoint."""
+"""Names of operations, GraphQL's and MCP's, of one path; further ones share an endpoint."""
 MAX_SHARES: Final = 8
 """Trees of WebDAV, by their first segment; with more of them everything is one."""
 _OPERATION: Final = "#{operation}"
@@ -75,6 +75,19 @@ class Tree:
 
     def find(self, path: str, operation: str | None = None) -> Node | None:
         """Return the endpoint of a path; None when none like it was learned."""
+        node = self._find(path, operation)
+        return node if node is not None and (node.is_end or node.is_rest) else None
+
+    def find_refused(self, path: str, operation: str) -> Node | None:
+        """Return the endpoint of an operation that was refused, else that of its path, if it is known for others."""
+        found = self.find(path, operation)
+        if found is not None:
+            return found
+        node = self._find(path, None)
+        is_known = node is not None and (node.is_end or any(key[0] == "#" for key in node.children))
+        return node if is_known else None
+
+    def _find(self, path: str, operation: str | None) -> Node | None:
         # As `_walk` does it, but what is known is looked up before it is looked at: 1.3 instead of 4 us.
         node = self.root
         is_plain = operation is None and ";" not in path and "." not in path and path.count("/") <= MAX_SEGMENTS
@@ -90,7 +103,7 @@ class Tree:
                 if child.is_rest:
                     return child
                 node = child
-        return node if node.is_end else None
+        return node
 
     def learn(self, path: str, method: str | None = None, operation: str | None = None) -> Node | None:
         """Return the endpoint of a path that was answered, a new one if need be; None when there are too many."""
@@ -262,7 +275,8 @@ def _key(node: Node, segment: str) -> str:
 
 
 def _parts(template: str) -> list[str]:
-    return [part for part in template.replace("#", "/#").split("/") if part]
+    path, mark, operation = template.partition("#")
+    return [*(part for part in path.split("/") if part), *([mark + operation] if mark else [])]
 
 
 def _bounded(node: Node, key: str) -> Node:

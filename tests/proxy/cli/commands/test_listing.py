@@ -107,6 +107,18 @@ def test_a_request_has_its_query(terminal: Console, row: dict[str, Any]) -> None
     )
 
 
+def test_a_request_of_mcp_says_what_for(terminal: Console) -> None:
+    """All of a server have one path."""
+    view = View(fields=("target", "request"))
+    called = record(path="/mcp", data={"mcp": {"method": "tools/call", "name": "add"}})
+    assert (
+        Text.from_ansi(line_of(called, view, terminal)).plain
+        == "app.example/mcp#tools/call/add  POST /mcp#tools/call/add"
+    )
+    listed = record(path="/mcp", data={"mcp": {"method": "tools/list"}})
+    assert Text.from_ansi(line_of(listed, view, terminal)).plain.endswith("POST /mcp#tools/list")
+
+
 def test_fields_are_columns_in_their_order(terminal: Console) -> None:
     """Columns and members of a record alike; without its titles a table is for other programs."""
     view = View(fields=("id", "status", "time", "duration_us", "data"), has_header=False, zone=UTC)

@@ -123,3 +123,19 @@ def test_what_two_learned_is_put_together() -> None:
     assert other.former["/people/zoe"] == "/people/{name}"
     other.merge(one.learned())
     assert endpoints(other) == {"/people/{name}", "/x"}
+
+
+def test_operations_with_slashes_are_learned_again() -> None:
+    """What MCP's methods are called; a restart finds them as they were."""
+    tree, again = Tree(), Tree()
+    for operation in ("tools/list", "tools/call/add", "tools/call/sub"):
+        tree.learn("/mcp", "POST", operation)
+    again.merge(tree.learned())
+    assert again.learned() == tree.learned()
+    assert again.endpoints == tree.endpoints == 3
+    assert again.find("/mcp", "tools/call/add") is not None
+    assert again.find("/mcp") is None
+    refused = again.find_refused("/mcp", "tools/call/other")
+    assert refused is not None
+    assert refused.template == "/mcp"
+    assert again.find_refused("/other", "tools/list") is None
