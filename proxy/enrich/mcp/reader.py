@@ -93,6 +93,7 @@ class McpReader:
         responses = [] if response is None else list(read_responses(response, exchange.response.content_type))
         by_id = {found.id: found for found in responses}
         calls: list[ToolCall] = []
+        lost: list[ToolCall] = []
         position = 0
         for message in requests:
             found = by_id.pop(message.id, None)
@@ -118,8 +119,10 @@ class McpReader:
             calls += self._end_pending(record, exchange, by_id, session)
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
             if is_deleted or (response is not None and opens_sse_transport(response)):
-                calls += self._end_session(exchange.labels, session)
-        correct_outcome(record, requests, responses)
+                lost = self._end_session(exchange, session)
+        is_idle = session is not None and not lost and not self._sessions.has_pending(session)
+        correct_outcome(record, requests, responses, is_idle=is_idle)
+        calls += lost
         record.error_type = record.error_type or reported_failure(record, calls, responses)
         return calls
 
@@ -307,13 +310,15 @@ class McpReader:
             ended.append(self._end(call, response, latency_us, "other_stream", 200, exchange.labels))
         return ended
 
-    def _end_session(self, labels: RouteLabels, session: str) -> list[ToolCall]:
+    def _end_session(self, exchange: DecodedExchange, session: str) -> list[ToolCall]:
         """End the pending calls of a session whose one stream has ended: no other response will come."""
         known = self._sessions.get(session)
         calls = self._sessions.take_all_pending(session)
         for call in calls:
-            _apply_session(call, labels, known)
-        return [without_response(call) for call in calls]
+            _apply_session(call, exchange.labels, known)
+        stream = exchange.response_body
+        is_seen = stream is None or not stream.is_truncated
+        return [without_response(call, is_seen=is_seen) for call in calls]
 
     def _end(
         self,

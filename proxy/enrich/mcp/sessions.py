@@ -102,6 +102,9 @@ class Sessions:
     def get_pending(self, key: Key) -> ToolCall | None:
         return self._pending.get(key)
 
+    def has_pending(self, name: str | None) -> bool:
+        return any(key[0] == name for key in self._pending)
+
     def take_all_pending(self, name: str) -> list[ToolCall]:
         """Return all pending calls of a session; they are pending no longer."""
         keys = [key for key in self._pending if key[0] == name]

@@ -26,18 +26,26 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
     return RESUME_US if b"event-stream" in kind and has_ids else 0
 
 
-def without_response(call: ToolCall) -> ToolCall:
+def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
+    """End a call whose response has not come, or may have come in a part of its stream that was not captured."""
     call.status = "error"
     call.latency_us = max(0, now_us() - call.started_at_us)
-    call.error_details = msgspec.json.encode(
-        {"is_bifrost_error": False, "error": {"type": "no_answer", "message": "no answer was seen on any stream"}}
-    )
+    error = {"type": "no_answer", "message": "no answer was seen on any stream"}
+    if not is_seen:
+        error = {"type": "not_captured", "message": "the stream was not captured whole, the answer may be in its gap"}
+    call.error_details = msgspec.json.encode({"is_bifrost_error": False, "error": error})
     call.search = search_text(call.arguments)
     return call
 
 
-def correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse]) -> None:
-    """A client that leaves when it has all responses was not interrupted."""
-    if record.outcome == Outcome.CLIENT_CLOSED and requests and {r.id for r in requests} <= {r.id for r in responses}:
+def correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool) -> None:
+    """A client that leaves when it has all responses was not interrupted.
+
+    Neither is one that stops listening to what a server says unasked, which is how such a stream ends, where the
+    session `is_idle`: none of its calls waits, or was lost with the stream.
+    """
+    if record.outcome != Outcome.CLIENT_CLOSED:
+        return
+    if is_idle if record.method == "GET" else requests and {r.id for r in requests} <= {r.id for r in responses}:
         record.outcome = Outcome.OK.value
         record.level = level_of(record.status, record.outcome)

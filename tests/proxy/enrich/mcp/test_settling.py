@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.enrich.mcp import sessions as mcp_sessions
-from storage.record import Entry
+from storage.record import Entry, Outcome
 from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, details, events, only
 
 PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
@@ -122,3 +122,48 @@ def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = [call for call in world.pass_on(ask(2), b"", status=202).tool_calls if call.status == "error"]
     assert [call.rpc_id for call in ended] == ["1"]
     assert ended[0].latency_us is not None
+
+
+def test_a_client_that_stops_listening_was_not_interrupted() -> None:
+    """The stream of a session has no other end; what was waited for on it is missing all the same."""
+    world = World()
+    listening: dict[str, Any] = {"method": "GET", "content_type": SSE, "outcome": Outcome.CLIENT_CLOSED}
+    idle = world.pass_on(b"", events(PROGRESS), **listening).record
+    assert (idle.outcome, idle.level) == ("ok", "info")
+    assert only(world.pass_on(ask(), b"id: 7\r\n" + events(PROGRESS), content_type=SSE)).status == "processing"
+    waited = world.pass_on(b"", events(PROGRESS), **listening).record
+    assert (waited.outcome, waited.level) == ("client_closed", "warn")
+    assert only(world.pass_on(b"", events(answer()), **listening)).status == "success"
+    elsewhere = world.pass_on(b"", b"data: 1\n\n", "/prices", request_headers="", **listening).record
+    assert elsewhere.outcome == "client_closed"
+
+
+def test_the_stream_of_the_oldest_transport_ends_when_its_client_leaves() -> None:
+    """All answers came on it; one that did not is lost with it."""
+    world = World()
+    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
+    listening: dict[str, Any] = {"method": "GET", "content_type": SSE, "outcome": Outcome.CLIENT_CLOSED}
+    listening |= {"path": "/sse", "request_headers": ""}
+    asked: dict[str, Any] = {"path": "/messages/?session_id=s-1", "request_headers": "", "status": 202}
+    world.pass_on(ask(1), b"", **asked)
+    assert world.pass_on(b"", opening + events(answer(1)), **listening).record.outcome == "ok"
+    world.pass_on(ask(2), b"", **asked)
+    failed = world.pass_on(b"", opening + events(answer(2, isError=True)), **listening).record
+    assert (failed.outcome, failed.level, failed.error_type) == ("ok", "error", "tool_error")
+    world.pass_on(ask(3), b"", **asked)
+    assert world.pass_on(b"", opening, **listening).record.outcome == "client_closed"
+
+
+def test_an_answer_that_was_not_captured_is_not_missing() -> None:
+    """Of a long stream the middle is not kept: what came there nobody knows."""
+    world = World()
+    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
+    asked: dict[str, Any] = {"path": "/messages/?session_id=s-1", "request_headers": "", "status": 202}
+    stream = opening + events(answer(1, "x" * 9000), answer(2))
+    for number in (1, 2, 3):
+        world.pass_on(ask(number), b"", **asked)
+    ended = world.pass_on(
+        b"", stream, "/sse", method="GET", content_type=SSE, request_headers="", windows=(2000, 1000)
+    ).tool_calls
+    kinds = {call.rpc_id: None if call.error_details is None else details(call)["error"]["type"] for call in ended}
+    assert kinds == {"1": "not_captured", "2": None, "3": "not_captured"}
