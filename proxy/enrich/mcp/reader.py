@@ -40,6 +40,8 @@ TEXT: Final = "text"
 MAX_VALUE_BYTES: Final = 64 * 1024
 """Of arguments, and of a result, after compaction; a longer one is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
+_ASKS_BACK: Final = "input_required"
+"""A result that is none yet: the client is asked for something, and calls the tool again with it."""
 _TASK_KEY: Final = "task "
 """Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a letter."""
 MCP_PATHS: Final = ("/mcp", "/mcp/")
@@ -347,7 +349,7 @@ class McpReader:
         call.metadata = msgspec.json.encode(metadata)
         if failure is not None:
             call.error_details = msgspec.json.encode(failure)
-        elif labels.tool_cost_usd:
+        elif labels.tool_cost_usd and metadata.get("result_type") != _ASKS_BACK:
             call.cost_usd = labels.tool_cost_usd.get(call.tool_name, 0.0)
         call.search = search_text(call.arguments, call.result)
         return call

@@ -167,3 +167,11 @@ def test_an_answer_that_was_not_captured_is_not_missing() -> None:
     ).tool_calls
     kinds = {call.rpc_id: None if call.error_details is None else details(call)["error"]["type"] for call in ended}
     assert kinds == {"1": "not_captured", "2": None, "3": "not_captured"}
+
+
+def test_a_tool_that_asks_back_costs_nothing_yet() -> None:
+    """It is called again with what it asked for, and that call has the price."""
+    world = World(tool_cost_usd={"add": 0.002})
+    asking = only(world.pass_on(ask(), answer(resultType="input_required", inputRequests={})))
+    done = only(world.pass_on(ask(2), answer(2, resultType="complete")))
+    assert (asking.status, asking.cost_usd, done.cost_usd) == ("success", 0.0, 0.002)
