@@ -37,6 +37,7 @@ const hidden = (what) => `${what}, not shown here`;
 const typeOf = (part) => (typeof part.type === "string" ? part.type : "");
 const isCall = (type) => /(_call|tool_use)$/.test(type);
 const isResult = (type) => /(_output|tool_result)$/.test(type);
+const isMade = (type) => /^(reasoning|item_reference|compaction|mcp_[a-z_]+)$/.test(type);
 
 const call = (name, id, text) => ({
   kind: "call",
@@ -75,7 +76,7 @@ export function readMessage(message) {
       parts: [result(message.name, message.tool_call_id, message.content)],
     };
   if (isResult(type)) return { role: "tool", parts: partsOf(message) };
-  if (isCall(type) || type === "reasoning") return { role: "assistant", parts: partsOf(message) };
+  if (isCall(type) || isMade(type)) return { role: "assistant", parts: partsOf(message) };
   const calls = listOf(message.tool_calls)
     .filter(isObject)
     .map((one) =>
@@ -113,8 +114,16 @@ export const messageOf = (role, content) => ({
 export const partsOf = (content) =>
   (Array.isArray(content) ? content : [content])
     .filter((part) => part !== null && part !== undefined && part !== "")
-    .map(partOf)
+    .flatMap(partsIn)
     .filter((part) => part.text !== "" || part.kind === "call" || part.kind === "result");
+
+const partsIn = (part) => [partOf(part), ...resultsIn(part)];
+
+/** What a tool gave that the provider called itself: it stands in the item of the call. */
+export function resultsIn({ type, name, id, error, output }) {
+  const given = type === "mcp_call" ? (error ?? output) : null;
+  return (given ?? null) === null ? [] : [result(name, id, given)];
+}
 
 export function partOf(part) {
   if (!isObject(part)) return textPart(part);

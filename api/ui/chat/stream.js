@@ -1,6 +1,6 @@
 // The pieces of a streamed answer, put together in the order in which its parts began. Pure.
 
-import { isObject, json, listOf, partOf, partsOf, readMessage } from "./parts.js";
+import { isObject, json, listOf, partOf, partsOf, readMessage, resultsIn } from "./parts.js";
 
 /** The parts that the events of a stream make; what is empty is left out, but for calls. */
 export function streamParts(events) {
@@ -90,6 +90,8 @@ function takeItem(key, item, isDone, answer) {
   const part = partOf(item);
   if (part.kind !== "call") return;
   answer.add(key, "call", isDone && !answer.has(key) ? part.text : "", nameOf(part));
+  for (const { text, ...given } of isDone ? resultsIn(item) : [])
+    answer.add(`result of ${key}`, "result", text, nameOf(given));
 }
 
 function takeChoice(choice, answer) {

@@ -40,6 +40,21 @@ async def test_items_of_an_output(ask: Ask, kind: str) -> None:
     assert [part.get("id") for part in answer["parts"]][1:3] == ["c1", "c2"]
 
 
+async def test_a_remote_tool_is_shown_with_what_it_gave(ask: Ask) -> None:
+    """Its result stands in the item of its call, also where the answer is a stream."""
+    call = {"type": "mcp_call", "id": "mcp_1", "name": "add", "arguments": "{}", "output": "2", "error": None}
+    told = [("call", "{}", "add"), ("result", "2", "add")]
+    whole = {"id": "resp_1", "object": "response", "output": [call]}
+    assert parts(await ask("answer.js", "answerOf", record_with(None, whole))) == told
+    begun = call | {"arguments": "", "output": None}
+    events = (
+        {"type": "response.output_item.added", "output_index": 0, "item": begun},
+        {"type": "response.mcp_call_arguments.delta", "output_index": 0, "delta": "{}"},
+        {"type": "response.output_item.done", "output_index": 0, "item": call},
+    )
+    assert parts(await ask("answer.js", "answerOf", stream(*events))) == told
+
+
 async def test_a_realtime_answer(ask: Ask) -> None:
     """What was said aloud is its transcript; what failed says why."""
     content = [{"type": "output_audio", "transcript": "Milk"}]

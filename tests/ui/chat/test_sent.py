@@ -65,6 +65,26 @@ async def test_the_items_of_codex(ask: Ask) -> None:
     assert not sent["isCut"]
 
 
+async def test_what_the_provider_keeps_was_said_by_the_model(ask: Ask) -> None:
+    """The AI SDK refers to reasoning; remote tools are listed, and their calls have their results with them."""
+    items = [
+        {"role": "user", "content": "Add"},
+        {"type": "item_reference", "id": "rs_1"},
+        {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "sums", "tools": []},
+        {"type": "mcp_call", "id": "mcp_1", "name": "add", "arguments": "{}", "output": "2", "error": None},
+        {"type": "mcp_call", "id": "mcp_2", "name": "add", "arguments": "{}", "output": None, "error": "too large"},
+    ]
+    assert said(await ask("sent.js", "sentIn", record_with({"model": "m", "input": items}))) == [
+        ("user", "text", "Add"),
+        ("assistant", "other", "item_reference, not shown here"),
+        ("assistant", "other", "mcp_list_tools, not shown here"),
+        ("assistant", "call", "{}", "add"),
+        ("assistant", "result", "2", "add"),
+        ("assistant", "call", "{}", "add"),
+        ("assistant", "result", "too large", "add"),
+    ]
+
+
 async def test_a_request_over_a_web_socket(ask: Ask) -> None:
     """As it is posted, or inside `response`; what it goes on from is named."""
     posted = {
