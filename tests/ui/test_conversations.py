@@ -176,3 +176,11 @@ async def test_no_figure_of_a_line_is_cut(site: Site) -> None:
         await page.wait_for("tr.conversation td.duration", "54.78")
         assert await page.evaluate(f"{cut}.map((e) => e.innerText)") == []
         assert await page.evaluate("document.querySelector('td.about').clientWidth") > 100
+
+
+async def test_a_call_that_was_cut_says_so(empty_site: Site) -> None:
+    """Its status is 200, which is no reason."""
+    cut = call(10, TALK, "Tell me more", status=200, outcome="client_closed", level="warn", usage_state="partial")
+    await empty_site.world.storage.commit(Batch(instance="side-1", entries=[cut]))
+    await empty_site.open("/conversations")
+    await empty_site.page.wait_for(".failed-turns", "client disconnected")

@@ -1,6 +1,7 @@
 // A line of the list: what a conversation is about, with which models and tools, and what its calls add up to.
 
 import { el, gradeMark, quantity, unit } from "../lib/dom.js";
+import { outcomeText } from "../lib/explanations.js";
 import { count, countOf, duration, moment, money } from "../lib/format.js";
 
 const US_PER_MS = 1000;
@@ -56,9 +57,14 @@ function toolsCell({ tools }) {
   );
 }
 
+/** A call that was cut has a status like any other, which says nothing of it. */
+function whyOf({ error_type: error, status, outcome }) {
+  return error ?? (outcome === "ok" ? status : outcomeText(outcome));
+}
+
 function failedCell({ failed, failure }) {
   if (failed === 0) return el("td", { class: "failed-turns" }, unit("–"));
-  const newest = failure && (failure.error_type ?? failure.status ?? failure.outcome);
+  const newest = failure && whyOf(failure);
   return el(
     "td",
     { class: "failed-turns error", title: newest && `the newest: ${newest}` },
