@@ -82,6 +82,7 @@ _ARGUMENTS: Final[Mapping[str, Callable[[str], Any]]] = {
     "bash": lambda line: {"command": line, "description": "read"},
     "run_shell_command": lambda line: {"command": line},
     "exec_command": lambda line: {"cmd": line},
+    "echo": lambda line: {"message": line},
     "exec": lambda line: f"text(await tools.exec_command({{cmd: {json.dumps(line)}}}));",
 }
 
@@ -150,6 +151,11 @@ def anthropic_events(asked: Asked) -> list[Json]:
     ]
 
 
+_REASONING: Final = {"type": "reasoning", "id": "rs_1", "summary": []}
+_THINKS: Final = frozenset(("echo",))
+"""Tools before whose call stands an item of reasoning, which the provider keeps; agents would want it encrypted."""
+
+
 def read_responses(body: Json) -> Asked:
     """Read a request of the Responses API: Codex' newest models are told their tools in the input, by namespace."""
     items = [item for item in body["input"] if isinstance(item, dict)]
@@ -187,13 +193,22 @@ def responses_events(asked: Asked, response_id: str) -> list[Json]:
         "output_tokens_details": {"reasoning_tokens": used.reasoning},
         "total_tokens": used.input + used.output,
     }
-    place = {"output_index": 0}
+    thought = [_REASONING] if command is not None and command[0] in _THINKS else []
+    place = {"output_index": len(thought)}
     events: list[Json] = [
         {"type": "response.created", "response": base},
+        *(
+            {"type": f"response.output_item.{kind}", "output_index": 0, "item": each}
+            for each in thought
+            for kind in ("added", "done")
+        ),
         {"type": "response.output_item.added", "item": item | opened | {"status": "in_progress"}} | place,
         {"type": f"response.{kind}.delta", "item_id": item["id"]} | place | text,
         {"type": "response.output_item.done", "item": item} | place,
-        {"type": "response.completed", "response": base | {"status": "completed", "output": [item], "usage": usage}},
+        {
+            "type": "response.completed",
+            "response": base | {"status": "completed", "output": [*thought, item], "usage": usage},
+        },
     ]
     return [event | {"sequence_number": number} for number, event in enumerate(events)]
 
