@@ -32,6 +32,20 @@ async def test_the_answer_of_a_call_leads_to_what_began_it(site: Site) -> None:
     await site.page.wait_for("#sheet .usage", "not known yet")
 
 
+async def test_a_stream_without_tokens_says_how_to_have_them(site: Site) -> None:
+    """Chat Completions counts in a stream only where the client wants it."""
+    ended = Stream(None, None, None, True, "stop", end="complete")
+    silent = record_of(
+        27, method="POST", path="/v1/chat/completions", provider="openai", model="gpt-x", usage_state="absent",
+        stream=ended,
+    )  # fmt: skip
+    await site.store(silent)
+    await open_sheet(site, silent.id)
+    await site.page.wait_for(
+        "#sheet .usage", "no usage reported: a stream has it where stream_options.include_usage is set"
+    )
+
+
 async def test_a_session_with_a_model_shows_its_calls(site: Site) -> None:
     """The sum above, and each response with what it used."""
     summed = {

@@ -12,6 +12,14 @@ const STATES = {
   later: "not known yet: counted with the exchange that shows the result",
 };
 
+/** How far the counts can be trusted; many clients do not ask for them where a stream has them only then. */
+function stateText({ usage_state: state, stream, path, status }) {
+  const text = STATES[state] ?? state;
+  if (state !== "absent" || status >= 400) return text;
+  const isSilent = stream?.end === "complete" && path?.endsWith("/completions");
+  return isSilent ? `${text}: a stream has it where stream_options.include_usage is set` : text;
+}
+
 /** Where the cost comes from, and what it does not include. */
 function costNote(record) {
   const lacks = record.usage?.cost_lacks;
@@ -77,7 +85,7 @@ export function usage(record) {
   if (!record.usage_state && !record.begun_by) return [];
   const state = record.usage_state;
   const title = state
-    ? el("h3", {}, "Usage ", unit(STATES[state] ?? state))
+    ? el("h3", {}, "Usage ", unit(stateText(record)))
     : el("h3", {}, "Answer ", unit("shown again, or not of a model: nothing is counted here"));
   if (!record.provider || (record.input_tokens === null && record.output_tokens === null))
     return [el("section", { class: "usage" }, title, origin(record))];

@@ -128,8 +128,8 @@ _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "plain_id": lambda each, _: each["id"].replace("-", ""),
     "turns": lambda each, _: f"{each['turns']:,}",
     "failed": lambda each, _: f"{each['failed']:,}",
-    "input": lambda each, _: f"{each['input_tokens']:,}",
-    "output": lambda each, _: f"{each['output_tokens']:,}",
+    "input": lambda each, _: _tokens(each, "input_tokens"),
+    "output": lambda each, _: _tokens(each, "output_tokens"),
     "cost": lambda each, _: _cost(each),
     "time": lambda each, _: f"{_seconds(each):,.1f} s",
     "model": lambda each, _: _models(each),
@@ -153,7 +153,8 @@ def _print_sums(each: Mapping[str, Any]) -> None:
     say(f"models    {_counts(each['models'])}")
     say(f"tools     {_counts(each['tools'])}")
     read, thought = (f"{each[name]:,}" for name in ("cache_read_tokens", "reasoning_tokens"))
-    say(f"tokens    {each['input_tokens']:,} in ({read} cached), {each['output_tokens']:,} out ({thought} reasoning)")
+    used = f"{each['input_tokens']:,} in ({read} cached), {each['output_tokens']:,} out ({thought} reasoning)"
+    say(f"tokens    {used if each['counted'] else '–'}")
     say(f"cost      {_cost(each)}")
     say(f"time      {_seconds(each):,.1f} s, of which calls took {each['calls_ms'] / _MS_PER_S:,.1f} s")
     if (failure := each["failure"]) is not None:
@@ -164,6 +165,11 @@ def _print_sums(each: Mapping[str, Any]) -> None:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{visible(name)} {count:,}" for name, count in counts.items()) or "–"
+
+
+def _tokens(each: Mapping[str, Any], name: str) -> str:
+    """Write a sum; of calls none of which has reported anything there is none."""
+    return f"{each[name]:,}" if each["counted"] else "–"
 
 
 def _seconds(each: Mapping[str, Any]) -> float:

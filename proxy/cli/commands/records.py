@@ -22,6 +22,7 @@ from proxy.process.terminal import visible, visible_line
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
 
+_REFUSED: Final = 400
 AROUND: Final = timedelta(minutes=1)
 MAX_AROUND: Final = 500
 """Records that are listed before one, and from it on: the nearest."""
@@ -160,11 +161,22 @@ def _model_text(record: Mapping[str, Any]) -> str:
     return _joined(
         record.get("model"),
         f"{session['calls']:,} calls" if session else None,
+        _silence(record) if tokens_in is None and tokens_out is None and not session else None,
         None if tokens_in is None else f"{tokens_in:,} tokens in",
         None if tokens_out is None else f"{tokens_out:,} out",
         None if cost_usd is None else "$" + f"{cost_usd:.8f}".rstrip("0").rstrip("."),
         reason and f"ended by {reason}",
     )
+
+
+def _silence(record: Mapping[str, Any]) -> str | None:
+    """Say of an answered call that it has no tokens, and why, where that is usual: many clients do not ask for them."""
+    if record.get("usage_state") != "absent" or (record.get("status") or _REFUSED) >= _REFUSED:
+        return None
+    is_whole = (record.get("stream") or {}).get("end") == "complete"
+    if is_whole and (record.get("path") or "").endswith("/completions"):
+        return "no tokens reported: a stream has them where stream_options.include_usage is set"
+    return "no tokens reported"
 
 
 def _tool_text(call: Mapping[str, Any]) -> str:

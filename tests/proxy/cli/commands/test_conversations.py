@@ -67,6 +67,13 @@ def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPa
     assert ("cost" in head, "model" in head, "input" in head) == (width >= 80, width >= 100, width >= 160)
 
 
+def test_what_is_not_known_is_no_nought(data_dir: Path) -> None:
+    """A call that reported no tokens may have used some."""
+    line = next(line for line in told(data_dir).splitlines() if "alone" in line)
+    assert line.split()[3:8] == ["1", "0", "–", "–", "–"]
+    assert "tokens    –\n" in told(data_dir, format_id(bytes(16)))
+
+
 def test_one_that_opens(data_dir: Path) -> None:
     """Its sums, where it failed, and its calls in order."""
     shown = told(data_dir, format_id(ID))

@@ -50,6 +50,26 @@ def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.Cap
     assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
 
 
+def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream of chat has them only where they are asked for; a refused call has none to report."""
+    asked = {"method": "POST", "path": "/v1/chat/completions", "provider": "openai", "model": "gpt-x"}
+    ended = Stream(None, None, None, finished=True, finish_reason="stop", end="complete")
+    silent = make_record(1, status=200, usage_state="absent", stream=ended, **asked)
+    other = make_record(2, status=200, usage_state="absent", **(asked | {"path": "/v1/responses"}))
+    refused = make_record(3, status=429, usage_state="absent", **asked)
+    asyncio.run(admin.commit(Batch("side-1", [Entry(silent), Entry(other), Entry(refused)])))
+    said = []
+    for record in (silent, other, refused):
+        assert app.main(["get", format_id(record.id)]) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("model "))
+        said.append(" ".join(line.split()[1:]))
+    assert said == [
+        "gpt-x, no tokens reported: a stream has them where stream_options.include_usage is set, ended by stop",
+        "gpt-x, no tokens reported",
+        "gpt-x",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
