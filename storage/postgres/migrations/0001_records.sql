@@ -84,7 +84,7 @@ CREATE TABLE sidelog.records_default PARTITION OF sidelog.records DEFAULT;
 
 -- Keys are coarse, so that many rows share one and an entry is little more than the row's place: 7 to 12 bytes a row
 -- where (project, seq) takes 32. Within a key rows are sorted when they are read (storage/postgres/index_keys.py).
-CREATE INDEX records_seq ON sidelog.records ((seq >> 10));
+CREATE INDEX records_seq ON sidelog.records ((seq >> 10), (seq >> 5));
 CREATE INDEX records_project ON sidelog.records (project, (seq >> 10));
 CREATE INDEX records_status ON sidelog.records ((status / 100), (seq >> 10)) WHERE status >= 400;
 CREATE INDEX records_level ON sidelog.records (level, (seq >> 10)) WHERE level >= 2;

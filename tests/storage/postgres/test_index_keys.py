@@ -1,20 +1,24 @@
 """Index keys are coarse, lists are not: order, cursors and bounds are exact across buckets, and rows stay small."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.generate import make_record as make_mixed_record
-from storage.postgres.index_keys import id_bucket
+from storage.postgres.index_keys import id_bucket, keys_of, seq_in_parts
 from storage.postgres.store import PostgresStorage
 from storage.query import Filter, Order, OrderBy, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Record, new_id, now_us
 from storage.relational.by_id import id_ms
+from storage.relational.slices import Range
 from tests.storage.samples import make_record
 
 ROWS = 3000
@@ -90,6 +94,30 @@ async def test_what_is_erased_across_buckets_is_gone(store: PostgresStorage, mix
     assert erased.exchanges == sum(record.project == "p1" for record in mixed)
     left = await collected(store, RecordQuery(limit=1000))
     assert sorted(left) == sorted(record.id for record in mixed if record.project != "p1")
+
+
+async def test_rows_of_some_ranges_are_read_without_those_beside_them(
+    store: PostgresStorage, mixed: list[Record], other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Of ranges of some dozens of rows, as cells of the index of words are, at most thirty-two at each end too many."""
+    ranges = [Range(first, first + 39) for first in (100, 1000, 1500, 2300, 2900)]
+    condition = seq_in_parts("$1", "$2", "$3")
+    values = keys_of(ranges), [rows.first for rows in ranges], [rows.last for rows in ranges]
+    found = await other.fetch(f"SELECT seq FROM sidelog.records WHERE {condition}", *values)
+    assert sorted(seq for (seq,) in found) == [seq for rows in ranges for seq in range(rows.first, rows.last + 1)]
+    for step in ("seqscan", "hashjoin", "mergejoin"):  # Of so few rows it would read all.
+        await other.execute(f"SET enable_{step} = off")
+    for filtered in (condition, f"project IS NOT NULL AND {condition}"):
+        sql = f"EXPLAIN (ANALYZE, FORMAT json) SELECT * FROM sidelog.records WHERE {filtered}"
+        [(plan,)] = await other.fetch(sql, *values)
+        assert sum(removed(orjson.loads(plan)[0]["Plan"])) <= 2 * 32 * len(ranges)
+
+
+def removed(plan: dict[str, Any]) -> Iterator[float]:
+    """List how many rows each step of a plan reads for nothing."""
+    yield plan.get("Rows Removed by Filter", 0) * plan["Actual Loops"]
+    for step in plan.get("Plans", ()):
+        yield from removed(step)
 
 
 async def test_a_row_with_its_indexes_stays_small(
