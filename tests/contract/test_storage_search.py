@@ -102,8 +102,8 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     chance = random.Random(11)
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
         patched.setattr(build, "CELL_ROWS", 7)
-        for module in (build, merge):
-            patched.setattr(module, "MAX_CELLS", 4)
+        patched.setattr(build, "LEAST_CELLS", 4)
+        patched.setattr(merge, "MAX_CELLS", 4)
         store: Storage = runner.run(request.param.open(directory))
         entries = [make_entry(chance) for _ in range(RECORDS)]
         for start in range(0, RECORDS, PER_BATCH):

@@ -34,7 +34,7 @@ WORDS: Final = ("alpha", "beta_2", "grüße", "東京", "reset", "timeout", "x9"
 def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of seven records, and segments of four cells."""
     monkeypatch.setattr(build, "CELL_ROWS", 7)
-    monkeypatch.setattr(build, "MAX_CELLS", 4)
+    monkeypatch.setattr(build, "LEAST_CELLS", 4)
     monkeypatch.setattr(merge, "MAX_CELLS", 4)
 
 
@@ -180,7 +180,7 @@ async def test_records_that_repeat_their_words_have_smaller_cells(celled: Any, m
     monkeypatch.setattr(build, "CELL_ROWS", 1000)
     monkeypatch.setattr(build, "CELL_BYTES", 20_000)
     monkeypatch.setattr(build, "_SMALL_CELL_BYTES", 10_000)
-    monkeypatch.setattr(build, "MAX_CELLS", 256)
+    monkeypatch.setattr(build, "LEAST_CELLS", 256)
     monkeypatch.setattr(merge, "MAX_CELLS", 256)
     chosen = random.Random(1)
     for bodies in (

@@ -20,7 +20,7 @@ import asyncio, sys
 from pathlib import Path
 from storage.backends import open_storage
 from storage.relational.reads.text_index import build, merge
-build.CELL_ROWS, build.MAX_CELLS, merge.MAX_CELLS = 7, 4, 4
+build.CELL_ROWS, build.LEAST_CELLS, merge.MAX_CELLS = 7, 4, 4
 async def index():
     async with await open_storage("sqlite:///killed.db", Path(sys.argv[1])) as store:
         while True:

@@ -7,19 +7,21 @@ from storage.clickhouse.upkeep import segments
 from storage.clickhouse.upkeep.segments import Noted, read_offsets
 from storage.relational.search.holders import Segment, first_and_part, part_key
 from storage.relational.slices import Range
+from storage.search.index.segment import packed_offsets
 
 
 class KnownOffsets:
-    """Where the cells of segments begin: it never changes, and is read once, 2 KB a segment."""
+    """Where the cells of segments begin: it never changes, and is read once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Sequence[int]] = {}
+        self._known: dict[int, bytes] = {}
 
     async def segments(self, link: Link, counting: Sequence[Noted], within: Range) -> list[Segment]:
         """Return the segments that reach into a range, in order; others than those that count are forgotten."""
         made = {one.made for one in counting}
         known = {number: offsets for number, offsets in self._known.items() if number in made}
-        known.update(await read_offsets(link, sorted(made - known.keys())))
+        read = await read_offsets(link, sorted(made - known.keys()))
+        known.update((number, packed_offsets(offsets)) for number, offsets in read.items())
         self._known = known  # of reads at once the last one's, which has all of them
         return [
             Segment(one.rows, known[one.made])

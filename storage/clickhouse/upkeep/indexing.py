@@ -35,13 +35,15 @@ from storage.clickhouse.upkeep.texts import read_sizes, read_texts
 from storage.purge import TextStep
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
-from storage.search.index.segment import MAX_CELLS, PARTS, joined, merged
+from storage.search.index.segment import PARTS, joined, merged
 
 CELL_BYTES: Final = 512 * 1024
 """Text of a cell, about; the server looks through it in a millisecond."""
 CELL_ROWS: Final = 1024
 SEGMENT_ROWS: Final = 4096
 """Fewer of the newest rows are looked into by searches, unless they have much text."""
+MAX_CELLS: Final = 256
+"""Of a segment."""
 _SEGMENT_BYTES: Final = 16 << 20
 _MOST_ROWS: Final = 65_536
 """Of a segment: others go on behind them."""

@@ -30,7 +30,7 @@ CREATE TABLE sidelog.text_segments (
     last_seq bigint NOT NULL,
     newest_body_us bigint NOT NULL,
     size_bytes bigint NOT NULL,
-    starts bytea NOT NULL
+    starts bytea NOT NULL  -- Packed offsets of its cells (storage/search/index/segment.py).
 );
 
 CREATE TABLE sidelog.text_parts (

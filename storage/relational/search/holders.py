@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from storage.relational.slices import Range
-from storage.search.index.segment import PARTS
+from storage.search.index.segment import PARTS, offsets_of, packed_offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +23,27 @@ class Segment:
     """Cells that follow each other, whose parts say of each hash which of them have it."""
 
     rows: Range
-    offsets: Sequence[int]
-    """Of the first row of each cell from that of the segment: a search reads those of all, and asks for few."""
+    starts: bytes
+    """Offsets of the first row of each cell from that of the segment (`packed_offsets`): a search reads those of all,
+    and asks for few."""
 
-    def cell(self, number: int) -> Range:
-        """Return the rows of a cell."""
-        first, end = self.rows.first, number + 1
-        last = first + self.offsets[end] - 1 if end < len(self.offsets) else self.rows.last
-        return Range(first + self.offsets[number], last)
+    @classmethod
+    def of(cls, rows: Range, offsets: Sequence[int]) -> Self:
+        """Make one of cells that begin at some offsets."""
+        return cls(rows, packed_offsets(offsets))
 
     def cells(self, mask: int) -> list[Range]:
-        """Return the rows of the cells whose bits are set, in order."""
+        """Return the rows of the cells whose bits are set, in order; there may be more bits than cells."""
+        if not mask:
+            return []
+        first, offsets = self.rows.first, offsets_of(self.starts)
+        mask &= (1 << len(offsets)) - 1
+        offsets.append(self.rows.size)
         found = []
         while mask:
             lowest = mask & -mask
-            found.append(self.cell(lowest.bit_length() - 1))
+            cell = lowest.bit_length() - 1
+            found.append(Range(first + offsets[cell], first + offsets[cell + 1] - 1))
             mask ^= lowest
         return found
 

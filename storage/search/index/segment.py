@@ -1,13 +1,13 @@
 """The cells of a segment together: for each hash of a word the cells that have it. Pure.
 
-Strategy: hash (24 bits) and number of the cell (8 bits) are one number, and the numbers of all cells are sorted. They
-are cut into parts by their first bits, and a part holds the differences between neighbours: those of 200 records of
-prose each are 12 bits wide where a Bloom filter of equal certainty takes 18, and a word that is in every cell next to
-nothing. A reader opens the one part that its word's hash is in.
+Strategy: hash (24 bits) and number of the cell (8 bits, or more where there are more cells) are one number, and the
+numbers of all cells are sorted. They are cut into parts by their first bits, and a part holds the differences between
+neighbours: those of 200 records of prose each are 12 bits wide where a Bloom filter of equal certainty takes 18, and a
+word that is in every cell next to nothing. A reader opens the one part that its word's hash is in.
 
-Format of a part: count of differences (32 bits), their low bytes, then their high bytes as a zstd frame, all
-little-endian. A difference beyond 16 bits is made of several: the places between tell of words that no cell has, which
-costs as much as any other word that has the same hash.
+Format of a part: count of differences (24 bits), bits of a cell's number beyond 8 (8 bits), low bytes of the
+differences, then their high bytes as a zstd frame, all little-endian. A difference beyond 16 bits is made of several:
+the places between tell of words that no cell has, which costs as much as any other word that has the same hash.
 
 Invariant: a cell that has a word is always told; one in some thousand that are told does not have it.
 """
@@ -25,12 +25,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAX_CELLS: Final = 256
+MAX_CELLS: Final = 1024
 PARTS: Final = 512
 """So many that a part has about 3 000 numbers: 60 µs to open."""
 _PART_BITS: Final = 32 - (PARTS.bit_length() - 1)
-_CELL_BITS: Final = MAX_CELLS.bit_length() - 1
-_CELL_MASK: Final = MAX_CELLS - 1
+_CELL_BITS: Final = 8
+_CELL_MASK: Final = (1 << _CELL_BITS) - 1
+_COUNT_BYTES: Final = 3
+_HEADER_BYTES: Final = 4
 _MOST: Final = 0xFFFF
 _GROUPS: Final = 64
 """Parts are made some at a time: what is sorted at once takes 3 ms."""
@@ -47,7 +49,8 @@ def part_of(term: int) -> int:
 
 def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
     """Make the parts of the cells with these signatures, `MAX_CELLS` at most, one after the other."""
-    cells = [_numbered(signature, cell) for cell, signature in enumerate(signatures)]
+    more = _more_bits(len(signatures))
+    cells = [_numbered(signature, cell, more) for cell, signature in enumerate(signatures)]
     ends = [_ends(unpacked(signature)) for signature in signatures]
     for group in range(_GROUPS):
         # Sorted already in as many runs as there are cells, which a sort finds and merges.
@@ -55,9 +58,9 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
         numbers = sorted(array("I", together))
         start = 0
         for part in range(_GROUP_PARTS):
-            base = part << _PART_BITS
-            stop = bisect_left(numbers, base + (1 << _PART_BITS), start)
-            yield _written(numbers[start:stop], base)
+            base = part << _PART_BITS + more
+            stop = bisect_left(numbers, base + (1 << _PART_BITS + more), start)
+            yield _written(numbers[start:stop], base, more)
             start = stop
 
 
@@ -68,23 +71,37 @@ def joined(parts: Sequence[bytes], counts: Sequence[int]) -> bytes:
         parts: All of one number.
         counts: How many cells each of the segments has, `MAX_CELLS` at most together.
     """
-    numbers: list[int] = []
+    more = _more_bits(sum(counts))
+    bits, numbers = _CELL_BITS + more, list[int]()
     for part, first_cell in zip(parts, accumulate(counts, initial=0), strict=False):
-        numbers += map(first_cell.__add__, _places(part))
-    return _written(sorted(numbers), 0)
+        own_bits, places = _places(part)
+        mask = (1 << own_bits) - 1
+        numbers += [((place >> own_bits) << bits) + (place & mask) + first_cell for place in places]
+    return _written(sorted(numbers), 0, more)
 
 
 def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
-    wanted = (term & ((1 << _PART_BITS) - 1)) & ~_CELL_MASK
-    places = _places(part)
+    bits, places = _places(part)
+    wanted = (term & ((1 << _PART_BITS) - 1)) >> _CELL_BITS << bits
+    most = 1 << bits
     mask = 0
     for place in range(bisect_left(places, wanted), len(places)):
         cell = places[place] - wanted
-        if cell >= MAX_CELLS:
+        if cell >= most:
             break
         mask |= 1 << cell
     return mask
+
+
+def packed_offsets(offsets: Sequence[int]) -> bytes:
+    """Write the offsets of cells, which rise: most are as far apart as those before."""
+    return zstd.compress(array("Q", map(sub, offsets, [0, *offsets])).tobytes(), _LEVEL)
+
+
+def offsets_of(packed: bytes) -> list[int]:
+    """Read them."""
+    return list(accumulate(array("Q", zstd.decompress(packed))))
 
 
 def has(signature: bytes, term: int) -> bool:
@@ -98,27 +115,33 @@ def unpacked(signature: bytes) -> "array[int]":
     return array("I", signature)
 
 
-def _numbered(signature: bytes, cell: int) -> bytes:
-    """Put the number of a cell into the last bits of all its hashes, all at once, and leave out those of the group.
+def _more_bits(cells: int) -> int:
+    """Return how many bits the number of a cell has beyond 8."""
+    return max(0, (cells - 1).bit_length() - _CELL_BITS)
+
+
+def _numbered(signature: bytes, cell: int, more: int) -> bytes:
+    """Put the number of a cell behind all its hashes, all at once, and leave out the bits of the group.
 
     What is left are numbers that Python compares, and subtracts, in half the time.
     """
     count = len(signature) // 4
     ones = int.from_bytes(b"\x01\x00\x00\x00" * count, "little")
-    number = int.from_bytes(signature, "little") & (ones * (_GROUP_MASK ^ _CELL_MASK)) | (ones * cell)
-    return number.to_bytes(4 * count, "little")
+    hashes = int.from_bytes(signature, "little") & (ones * (_GROUP_MASK ^ _CELL_MASK))
+    return (hashes << more | (ones * cell)).to_bytes(4 * count, "little")
 
 
 def _ends(numbers: "array[int]") -> list[int]:
     return [0, *(bisect_left(numbers, end) for end in _GROUP_ENDS), len(numbers)]
 
 
-def _written(numbers: list[int], base: int) -> bytes:
+def _written(numbers: list[int], base: int, more: int) -> bytes:
     differences = list(map(sub, numbers, [base, *numbers]))
     if max(differences, default=0) > _MOST:
         differences = _in_steps(differences)
     planes = array("H", differences).tobytes()
-    return len(differences).to_bytes(4, "little") + planes[::2] + zstd.compress(planes[1::2], _LEVEL)
+    header = len(differences).to_bytes(_COUNT_BYTES, "little") + more.to_bytes(1, "little")
+    return header + planes[::2] + zstd.compress(planes[1::2], _LEVEL)
 
 
 def _in_steps(differences: list[int]) -> list[int]:
@@ -132,9 +155,11 @@ def _in_steps(differences: list[int]) -> list[int]:
     return found + differences[start:]
 
 
-def _places(part: bytes) -> list[int]:
-    count = int.from_bytes(part[:4], "little")
+def _places(part: bytes) -> tuple[int, list[int]]:
+    """Read the numbers of a part; returns how many bits of each are those of the cell, too."""
+    count = int.from_bytes(part[:_COUNT_BYTES], "little")
+    low_end = _HEADER_BYTES + count
     planes = bytearray(2 * count)
-    planes[::2] = part[4 : 4 + count]
-    planes[1::2] = zstd.decompress(part[4 + count :])
-    return list(accumulate(array("H", bytes(planes))))
+    planes[::2] = part[_HEADER_BYTES:low_end]
+    planes[1::2] = zstd.decompress(part[low_end:])
+    return _CELL_BITS + part[_COUNT_BYTES], list(accumulate(array("H", bytes(planes))))

@@ -25,7 +25,7 @@ CREATE TABLE text_segments (
     last_seq INTEGER NOT NULL,
     newest_body_us INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
-    starts BLOB NOT NULL
+    starts BLOB NOT NULL  -- Packed offsets of its cells (storage/search/index/segment.py).
 );
 
 CREATE TABLE text_parts (

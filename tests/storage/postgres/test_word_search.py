@@ -50,8 +50,8 @@ async def test_cells_are_looked_into_together(
     """For a word in seventy cells, all found, as few statements as for three slices of rows."""
     monkeypatch.setattr(slices, "SLICE_S", 60.0)  # However slow the machine is, none was slow.
     monkeypatch.setattr(build, "CELL_ROWS", CELL_ROWS)
-    for module in (build, merge):
-        monkeypatch.setattr(module, "MAX_CELLS", SEGMENT_CELLS)
+    monkeypatch.setattr(build, "LEAST_CELLS", SEGMENT_CELLS)
+    monkeypatch.setattr(merge, "MAX_CELLS", SEGMENT_CELLS)
     async with await open_storage(url, tmp_path, durability="fast") as store:
         await store.commit(Batch("sidecar-1", [entry_of(number) for number in range(ROWS)]))
         while not (await store.index_text()).is_done:

@@ -19,13 +19,13 @@ from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
 from storage.query import Filter
-from storage.relational.reads.text_index.merge import Run, keep_parts, keep_segment, mergeable, read_run
+from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import add_cell, covered, drop, expired, lock_erasures
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
-from storage.search.index.segment import MAX_CELLS, merged
+from storage.search.index.segment import merged
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class TextIndexer:
         """Whether the cell before was of records that have few words others lack."""
         self._from_seq = 0
         """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
-        self._untidied = MAX_CELLS
+        self._untidied = LEAST_CELLS
         """Cells made since it was looked for some that make a segment, and for what has to go."""
 
     @property
@@ -84,7 +84,7 @@ class TextIndexer:
 
     async def step(self) -> TextStep:
         """Make a cell or some, or one segment."""
-        if self._untidied >= MAX_CELLS and await self._tidy():
+        if self._untidied >= LEAST_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
         made = await self._read(self._make_cells)
         if made is None:

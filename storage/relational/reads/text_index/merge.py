@@ -1,19 +1,27 @@
 """Cells become a segment: which, and how that is written without anybody waiting for it long.
 
 Strategy: the parts of a segment are written some at a time, and nobody reads them until the segment itself is there,
-which is written last and takes the place of its cells. Parts that a killed process has left are written over.
+which is written last and takes the place of its cells. Parts that a killed process has left are written over. A search
+opens a part of each segment, however little is in it: so where records repeat their words, and cells have few hashes,
+a segment has more cells. Those that wait for others are read whole.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from storage.relational.reads.text_index.tables import add_parts, add_segment, covered, lock_erasures, read_cells
 from storage.relational.search.holders import Segment
 from storage.relational.session import Session
 from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS
+
+LEAST_CELLS: Final = 256
+"""Of a segment that others may follow."""
+_ENOUGH_BYTES: Final = 1 << 20
+"""Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an erasure drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +39,20 @@ class Run:
 
 async def mergeable(session: Session) -> Run | None:
     """Find cells enough for a segment, or fewer that no others can follow: a segment is behind them."""
-    sql = f"SELECT first_seq, last_seq, newest_body_us FROM {session.dialect.schema}text_cells ORDER BY first_seq"
+    sql = (
+        "SELECT first_seq, last_seq, newest_body_us, length(signature) "
+        f"FROM {session.dialect.schema}text_cells ORDER BY first_seq"
+    )
     run: list[tuple[Range, int]] = []
-    for first, last, newest_us in await session.fetch(sql):
+    size_bytes = 0
+    for first, last, newest_us, length in await session.fetch(sql):
         if run and first != run[-1][0].last + 1:
             if len(run) > 1 and await _begins_segment(session, run[-1][0].last + 1):
                 break
-            run = []
+            run, size_bytes = [], 0
         run.append((Range(first, last), newest_us))
-        if len(run) == MAX_CELLS:
+        size_bytes += length
+        if len(run) >= MAX_CELLS or (len(run) >= LEAST_CELLS and size_bytes >= _ENOUGH_BYTES):
             break
     else:
         if len(run) < 2 or not await _begins_segment(session, run[-1][0].last + 1):
@@ -66,7 +79,7 @@ async def keep_segment(session: Session, run: Run, size_bytes: int) -> bool:
     if not await _is_there(session, run):
         return False
     offsets = [rows.first - run.whole.first for rows in run.cells]
-    await add_segment(session, Segment(run.whole, offsets), run.newest_body_us, size_bytes)
+    await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
     return True
 
 

@@ -8,7 +8,6 @@ Invariant: no two of them cover the same record. Records that none covers are lo
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
@@ -40,7 +39,7 @@ async def read_segments(session: Session, within: Range) -> list[Segment]:
     """Read what of the segments is read at once, in order."""
     sql = f"SELECT first_seq, last_seq, starts {_overlapping(session, 'text_segments')} ORDER BY first_seq"
     rows = await session.fetch(sql, _ends(within))
-    return [Segment(Range(first, last), array("Q", bytes(offsets))) for first, last, offsets in rows]
+    return [Segment(Range(first, last), bytes(starts)) for first, last, starts in rows]
 
 
 async def read_cells(session: Session, within: Range) -> list[Cell]:
@@ -83,12 +82,12 @@ async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int,
 
 async def add_segment(session: Session, segment: Segment, newest_body_us: int, size_bytes: int) -> None:
     """Put a segment, whose parts are there, in the place of its cells."""
-    rows, offsets = segment.rows, array("Q", segment.offsets).tobytes()
+    rows = segment.rows
     sql = f"DELETE FROM {_table(session, 'text_cells')} WHERE first_seq >= {{}} AND last_seq <= {{}}"
     mark = session.dialect.placeholder
     await session.execute_many(sql.format(mark(1), mark(2)), [(rows.first, rows.last)])
     sql = f"INSERT INTO {_table(session, 'text_segments')} VALUES ({_marks(session, 5)})"
-    await session.execute_many(sql, [(rows.first, rows.last, newest_body_us, size_bytes, offsets)])
+    await session.execute_many(sql, [(rows.first, rows.last, newest_body_us, size_bytes, segment.starts)])
 
 
 async def drop(session: Session, gone: Sequence[Range]) -> None:

@@ -1,7 +1,8 @@
 """The slices that a search walks: all rows, or only those that can have the words it needs.
 
 Strategy: segments are asked some at a time, in the order of the walk, and what cells they tell of are walked before the
-next are asked; so a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a segment and word.
+next are asked, twice as many; so a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a
+segment and word, and few times.
 Rows that nothing covers yet are walked as they are. Where not all rows that are searched have one of the words, all are
 walked, in slices that know which of their rows can have one.
 
@@ -16,12 +17,14 @@ from storage.query import Order
 from storage.relational.search.holders import Holder, Segment, part_key
 from storage.relational.session import Selection, Session
 from storage.relational.slices import Pace, Range, joint_slices, slices, windows
-from storage.search.index.needs import All, cells_of, terms_of
+from storage.search.index.needs import cells_of, terms_of
 from storage.search.index.segment import MAX_CELLS, cells_with, has, part_of
 
 _SEGMENTS_AT_ONCE: Final = 32
 _CELLS_AT_ONCE: Final = 256
 """Those that no segment has taken in yet, a millisecond."""
+_MOST_AT_ONCE: Final = 8 * _CELLS_AT_ONCE
+"""256 segments: a megabyte of parts for each word, of prose."""
 _ALL_CELLS: Final = (1 << MAX_CELLS) - 1
 
 
@@ -48,6 +51,7 @@ class Slices:
             self._slices = slices(whole, order, self._pace)
         self._rest = whole
         self._holders: list[Holder] | None = None
+        self._at_once = _CELLS_AT_ONCE
 
     def __aiter__(self) -> Self:
         return self
@@ -69,7 +73,8 @@ class Slices:
         """Find the next part of the rest, and what in it can match: rising."""
         if self._holders is None:
             self._holders = await self._all_holders()
-        count = _how_many(self._holders)
+        count = _how_many(self._holders, self._at_once)
+        self._at_once = min(2 * self._at_once, _MOST_AT_ONCE)
         some, self._holders = self._holders[:count], self._holders[count:]
         here, self._rest = self._cut_rest(some)
         found = await self._masks([holder for holder in some if isinstance(holder, Segment)])
@@ -78,7 +83,7 @@ class Slices:
         for holder in sorted(some, key=lambda each: each.rows.first):
             covered.append(holder.rows)
             if isinstance(holder, Segment):
-                told += _told(holder, self._need, found[holder.rows.first])
+                told += holder.cells(cells_of(self._need, found[holder.rows.first], _ALL_CELLS))
             elif cells_of(self._need, {term: int(has(holder.signature, term)) for term in self._terms}, 1):
                 told.append(holder.rows)
         return here, _joined(sorted([*told, *_between(covered, here)], key=lambda rows: rows.first), here)
@@ -118,15 +123,11 @@ class Slices:
         return found
 
 
-def _how_many(holders: Sequence[Holder]) -> int:
-    """Find how many are asked together."""
+def _how_many(holders: Sequence[Holder], at_once: int) -> int:
+    """Find how many are asked together, where a segment counts as some cells."""
     each = _CELLS_AT_ONCE // _SEGMENTS_AT_ONCE
     asked = accumulate(each if isinstance(holder, Segment) else 1 for holder in holders)
-    return sum(1 for _ in takewhile(lambda total: total <= _CELLS_AT_ONCE, asked))
-
-
-def _told(segment: Segment, need: All, found: dict[int, int]) -> list[Range]:
-    return segment.cells(cells_of(need, found, (1 << len(segment.offsets)) - 1))
+    return sum(1 for _ in takewhile(lambda total: total <= at_once, asked))
 
 
 def _between(covered: Sequence[Range], whole: Range) -> list[Range]:
