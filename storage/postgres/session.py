@@ -28,7 +28,7 @@ from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
 from storage.record import Payload, Record
-from storage.relational.blocks.read import unpacked, unpacked_at
+from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
 from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
@@ -36,7 +36,7 @@ from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
-from storage.relational.session import Parameters, Rows, State
+from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
@@ -133,6 +133,7 @@ class PostgresSession:
         self.budget = budget
         self._names = names
         self.recent_blocks = RecentBlocks()
+        self.recent_places: Places = {}
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
@@ -192,6 +193,8 @@ class PostgresSession:
         return await unpacked(self, seqs)
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
+        if (found := await unpacked_of(self, records)) is not None:
+            return found
         ids = sorted(UUID(bytes=record.id) for record in records)
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
         return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))

@@ -27,6 +27,8 @@ T = TypeVar("T")
 Parameters = Sequence[Any]
 Rows = Sequence[Any]
 """Each a sequence of the values of its columns."""
+Places = Mapping[int, tuple[Any, ...]]
+"""By `seq`: block, offset and length of a row's heads and of its bodies."""
 
 
 class State(NamedTuple):
@@ -232,6 +234,9 @@ class BlockSession(Session, Protocol):
     def recent_blocks(self) -> RecentBlocks:
         """What this read has inflated."""
         ...
+
+    recent_places: Places
+    """Of the rows that were looked into last and can have what is searched: they are often read whole next."""
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""

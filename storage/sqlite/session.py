@@ -9,7 +9,7 @@ from typing import Final, Self, TypeVar
 
 from storage.query import Filter, Order
 from storage.record import Payload, Record
-from storage.relational.blocks.read import unpacked
+from storage.relational.blocks.read import unpacked, unpacked_of
 from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
@@ -17,7 +17,7 @@ from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found, filter_texts
-from storage.relational.session import Parameters, Rows, State
+from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
@@ -125,6 +125,7 @@ class SqliteSession:
         self._names = names
         self.budget = budget
         self.recent_blocks = RecentBlocks()
+        self.recent_places: Places = {}
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
@@ -187,7 +188,8 @@ class SqliteSession:
         return await unpacked(self, seqs)
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        return await unpacked(self, [record.seq for record in records])
+        found = await unpacked_of(self, records)
+        return await unpacked(self, [record.seq for record in records]) if found is None else found
 
     async def text_segments(self, within: Range) -> list[Segment]:
         return await read_segments(self, within)

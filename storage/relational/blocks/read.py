@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from storage.record import Payload
+from storage.record import Payload, Record
 from storage.relational.blocks.payloads import NOWHERE, Unpacker
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import MAX_INT
@@ -14,6 +14,16 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
     """Read and unpack heads and bodies of some rows; see `Session.payloads`."""
     state = await session.state()
     return await unpacked_at(session, await session.places(seqs, state.purge_floor_us or -MAX_INT - 1))
+
+
+async def unpacked_of(session: BlockSession, records: Sequence[Record]) -> dict[int, Payload] | None:
+    """Do the same with records of this transaction; None where their places were not read a moment ago."""
+    known = session.recent_places
+    if any(record.seq not in known for record in records):
+        return None
+    floor_us = (await session.state()).purge_floor_us
+    kept = [record for record in records if not floor_us or record.started_at_us >= floor_us]
+    return await unpacked_at(session, [(record.seq, *known[record.seq], record.started_at_us) for record in kept])
 
 
 async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]:
