@@ -16,7 +16,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from operator import sub
 from typing import Final
 
@@ -34,6 +34,8 @@ _CELL_MASK: Final = (1 << _CELL_BITS) - 1
 _COUNT_BYTES: Final = 3
 _HEADER_BYTES: Final = 4
 _MOST: Final = 0xFFFF
+_STRETCH: Final = 128
+"""Differences that are added up at once."""
 _GROUPS: Final = 64
 """Parts are made some at a time: what is sorted at once takes 3 ms."""
 _GROUP_PARTS: Final = PARTS // _GROUPS
@@ -74,23 +76,23 @@ def joined(parts: Sequence[bytes], counts: Sequence[int]) -> bytes:
     more = _more_bits(sum(counts))
     bits, numbers = _CELL_BITS + more, list[int]()
     for part, first_cell in zip(parts, accumulate(counts, initial=0), strict=False):
-        own_bits, places = _places(part)
+        own_bits, differences = _differences(part)
         mask = (1 << own_bits) - 1
-        numbers += [((place >> own_bits) << bits) + (place & mask) + first_cell for place in places]
+        numbers += [((place >> own_bits) << bits) + (place & mask) + first_cell for place in accumulate(differences)]
     return _written(sorted(numbers), 0, more)
 
 
 def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
-    bits, places = _places(part)
+    bits, differences = _differences(part)
     wanted = (term & ((1 << _PART_BITS) - 1)) >> _CELL_BITS << bits
-    most = 1 << bits
-    mask = 0
-    for place in range(bisect_left(places, wanted), len(places)):
-        cell = places[place] - wanted
-        if cell >= most:
+    most, mask = 1 << bits, 0
+    start, before = _start(differences, wanted)
+    for place in islice(accumulate(differences[start:], initial=before), 1, None):
+        if place >= wanted + most:
             break
-        mask |= 1 << cell
+        if place >= wanted:
+            mask |= 1 << place - wanted
     return mask
 
 
@@ -155,11 +157,25 @@ def _in_steps(differences: list[int]) -> list[int]:
     return found + differences[start:]
 
 
-def _places(part: bytes) -> tuple[int, list[int]]:
-    """Read the numbers of a part; returns how many bits of each are those of the cell, too."""
+def _differences(part: bytes) -> tuple[int, "array[int]"]:
+    """Read the differences of a part; returns how many bits of each number are those of the cell, too."""
     count = int.from_bytes(part[:_COUNT_BYTES], "little")
     low_end = _HEADER_BYTES + count
     planes = bytearray(2 * count)
     planes[::2] = part[_HEADER_BYTES:low_end]
     planes[1::2] = zstd.decompress(part[low_end:])
-    return _CELL_BITS + part[_COUNT_BYTES], list(accumulate(array("H", bytes(planes))))
+    return _CELL_BITS + part[_COUNT_BYTES], array("H", bytes(planes))
+
+
+def _start(differences: "array[int]", wanted: int) -> tuple[int, int]:
+    """Find where numbers may begin that are at least a wanted one, and the number before.
+
+    To add up a stretch takes a third of the time of listing its numbers.
+    """
+    before = 0
+    for start in range(0, len(differences), _STRETCH):
+        following = before + sum(differences[start : start + _STRETCH])
+        if following >= wanted:
+            return start, before
+        before = following
+    return len(differences), before

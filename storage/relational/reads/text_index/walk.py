@@ -20,11 +20,11 @@ from storage.relational.slices import Pace, Range, joint_slices, slices, windows
 from storage.search.index.needs import cells_of, terms_of
 from storage.search.index.segment import MAX_CELLS, cells_with, has, part_of
 
-_SEGMENTS_AT_ONCE: Final = 32
+_SEGMENTS_AT_ONCE: Final = 8
 _CELLS_AT_ONCE: Final = 256
 """Those that no segment has taken in yet, a millisecond."""
-_MOST_AT_ONCE: Final = 8 * _CELLS_AT_ONCE
-"""256 segments: a megabyte of parts for each word, of prose."""
+_MOST_AT_ONCE: Final = 16 * _CELLS_AT_ONCE
+"""128 segments: half a megabyte of parts for each word, of prose."""
 _ALL_CELLS: Final = (1 << MAX_CELLS) - 1
 
 

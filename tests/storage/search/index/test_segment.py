@@ -76,6 +76,12 @@ def test_segments_that_are_joined_tell_the_same(several: list[list[set[int]]]) -
         assert all(told >> cell & 1 for cell, terms in enumerate(together) if wanted in terms)
 
 
+def test_a_term_that_no_cell_has_is_told_of_none() -> None:
+    """Neither before the first number of a part, nor between two, nor behind the last."""
+    part = next(merged([packed([1 << 12]), packed([1 << 12, 1 << 13])]))
+    assert [cells_with(part, wanted) for wanted in (0, 1 << 11, 1 << 12, 1 << 13, 1 << 14)] == [0, 0, 0b11, 0b10, 0]
+
+
 def test_few_cells_are_told_that_have_not() -> None:
     """Of cells of 4 000 terms less than one in a thousand is told of a term that it has not."""
     chosen = random.Random(5)
