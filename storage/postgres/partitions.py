@@ -56,6 +56,15 @@ def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
     return UUID(int=max(first_ms, 0) << 80), UUID(int=(min(last_ms, _MAX_MS) << 80) | ((1 << 80) - 1))
 
 
+def of_whole_days(ids: tuple[UUID, UUID]) -> tuple[UUID, UUID]:
+    """Widen a range of ids to all of its days, so that it tells of partitions, and of nothing else.
+
+    The newest ids are beyond the server's statistics: it takes a short range of them for one row, and reads all of it.
+    """
+    first_ms, last_ms = (each.int >> 80 for each in ids)
+    return id_bounds(first_ms // _DAY_MS * _DAY_MS, last_ms // _DAY_MS * _DAY_MS + _DAY_MS - 1)
+
+
 async def listed(connection: Connection) -> list[Partition]:
     """List the partitions there are, without the default ones, in order of time, a day's records before its blocks."""
     rows = await connection.fetch(

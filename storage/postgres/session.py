@@ -22,7 +22,7 @@ from storage.postgres.index_keys import (
     seq_between,
     seq_in_parts,
 )
-from storage.postgres.partitions import EVERY_ID, id_bounds
+from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
@@ -274,7 +274,7 @@ def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where
     marks = [f"${number + place}" for place in range(5)]
     text = f"{where.text} AND {seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND {marks[4]}"
     firsts, lasts = [rows.first for rows in part.parts], [rows.last for rows in part.parts]
-    return Where(text, (*where.parameters, keys_of(part.parts), firsts, lasts, *ids))
+    return Where(text, (*where.parameters, keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
 
 
 class SelectionById(Selection):

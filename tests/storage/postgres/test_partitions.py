@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -133,6 +134,17 @@ async def test_sidecars_purge_one_at_a_time(store: PostgresStorage, url: str, tm
 def test_partitions_are_named_by_their_day(day: int, name: str) -> None:
     """An operator reads the date, in UTC."""
     assert Partition("records", day).name == name
+
+
+def test_ids_of_whole_days_are_those_between() -> None:
+    """From the first of the first day to the last of the last, whether they are one day or all time."""
+    days = [partitions.id_bounds(day * 86_400_000, day * 86_400_000) for day in range(20_000, 20_003)]
+    (first, last), (second, _), (third, _) = days
+    before_third = UUID(int=third.int - 1)
+    assert partitions.of_whole_days((first, last)) == (first, UUID(int=second.int - 1))
+    assert partitions.of_whole_days((last, second)) == (first, before_third)
+    assert partitions.of_whole_days((first, before_third)) == (first, before_third)
+    assert partitions.of_whole_days(partitions.EVERY_ID) == partitions.EVERY_ID
 
 
 def test_bounds_hold_the_ids_between() -> None:
