@@ -199,6 +199,21 @@ async def test_records_that_repeat_their_words_have_smaller_cells(celled: Any, m
     assert len(widths) > repeating + 4
 
 
+async def test_segments_have_more_cells_where_these_have_few_words(
+    celled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there may be, where their signatures are not enough together; all is found in either."""
+    entries: dict[int, Entry] = {}
+    for enough_bytes, first in ((1 << 30, 1), (1, ROWS // 2 + 1)):
+        for name, value in (("LEAST_CELLS", 4), ("MAX_CELLS", 8), ("_ENOUGH_BYTES", enough_bytes)):
+            monkeypatch.setattr(merge, name, value)
+        entries |= await fill(celled, first, first + ROWS // 2 - 1)
+        await index(celled)
+    await check_words(celled, entries)
+    counts = [len(segment.cells((1 << 20) - 1)) for segment in (await holders(celled))[0]]
+    assert [counts[0], *sorted(set(counts))] == [8, 4, 8]
+
+
 async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
     """Searches of words find what looking into each record finds."""
     for search in SEARCHES:

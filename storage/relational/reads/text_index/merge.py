@@ -20,7 +20,7 @@ from storage.search.index.segment import MAX_CELLS
 
 LEAST_CELLS: Final = 256
 """Of a segment that others may follow."""
-_ENOUGH_BYTES: Final = 1 << 20
+_ENOUGH_BYTES: Final = 3 << 19
 """Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an erasure drops."""
 
 
