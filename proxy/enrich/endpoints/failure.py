@@ -2,7 +2,7 @@
 
 An answer has `errors`, a list of objects with a `message`, mostly beside a code in `extensions`: as one document, in
 each of a batch, or in a part of what is sent piece by piece, as multipart or as an event stream. Of what was cut only
-whole documents are read, and one that begins with its errors.
+whole documents are read, and one that begins with its errors, as far as the first goes.
 
 Standard: GraphQL §7.1; GraphQL over HTTP §6; incremental delivery; subscriptions as Apollo and graphql-sse send them.
 """
@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from proxy.enrich.formats.cut_json import members_at_start
 from proxy.enrich.formats.frames import LineSplitter
-from proxy.enrich.formats.json_parts import decode, text_of
+from proxy.enrich.formats.json_parts import decode, decode_text, text_of
 from proxy.enrich.http.decoded_body import DecodedBody
 
 GRAPHQL_ERROR: Final = "graphql_error"
@@ -27,6 +28,8 @@ _CALLER_CODES: Final = frozenset(
 )
 """What Apollo and those that follow it say of requests that are wrong themselves."""
 _MAX_DOCUMENTS: Final = 256
+_MAX_CUT_BYTES: Final = 16_384
+_MEMBERS: Final = (b"message", b"extensions")
 _MARK: Final = b'"errors"'
 _CUT: Final = re.compile(rb'\s*\{\s*"errors"\s*:\s*\[\s*(?=\{)')
 
@@ -37,11 +40,6 @@ class Failure(NamedTuple):
     message: str
     """With its code before it, where it has one."""
     is_callers: bool
-
-
-class _Error(msgspec.Struct, gc=False):
-    message: Any = None
-    extensions: Any = None
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -56,7 +54,7 @@ class _Message(msgspec.Struct, gc=False):
     payload: Any = None
 
 
-_ERROR: Final = msgspec.json.Decoder(_Error)
+_ANY: Final = msgspec.json.Decoder()
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _BATCH: Final = msgspec.json.Decoder(list[_Answer])
@@ -121,12 +119,9 @@ def _first_of(part: object) -> object:
 
 
 def _read_cut(data: bytes) -> object:
-    """Read the object that a text begins with, if it is whole."""
-    for end in re.finditer(rb"\}", data[:16_384]):
-        error = decode(_ERROR, data[: end.end()])
-        if error is not None:
-            return {"message": error.message, "extensions": error.extensions}
-    return None
+    """Read the object that a text begins with, as far as it is there."""
+    error = next(iter(members_at_start(data[:_MAX_CUT_BYTES], _MEMBERS)), {})
+    return {"message": decode_text(error.get(b"message")), "extensions": decode(_ANY, error.get(b"extensions", b""))}
 
 
 def _failure(error: object) -> Failure | None:

@@ -52,7 +52,10 @@ def test_an_answer_that_was_cut() -> None:
     """Its error is read where it begins with it."""
     beginning = b'{"errors": [' + json.dumps(_INVALID).encode() + b'], "data": {"a": "' + b"x" * 100
     assert failure_of(DecodedBody.beginning(beginning, 1 << 20)) == Failure("GRAPHQL_VALIDATION_FAILED: no field", True)
-    assert failure_of(DecodedBody.beginning(b'{"errors": [{"message": "a', 1 << 20)) is None
+    within = b'{"errors": [{"message": "a", "path": ["b"'
+    assert failure_of(DecodedBody.beginning(within, 1 << 20)) == Failure("a", False)
+    for lost in (b'{"errors": [{"message": "a', b'{"errors": [{"a": "' + b"}" * 16_000):
+        assert failure_of(DecodedBody.beginning(lost, 1 << 20)) == Failure("no message", False)
     assert failure_of(DecodedBody.beginning(b'{"data": {"errors": [{"message": "a"}]', 1 << 20)) is None
     assert failure_of(None) is None
 
