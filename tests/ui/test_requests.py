@@ -1,5 +1,7 @@
 """The requests page: filters and the open record are the address, live mode pauses and resumes, details show all."""
 
+import json
+
 import pytest
 
 from storage.relational import slices
@@ -223,3 +225,25 @@ async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
         await page.press("g")
         await page.press(key)
         await page.until(f"location.pathname === '{path}' && document.querySelector('main h1')")
+
+
+async def test_a_row_says_what_was_asked_where_the_path_does_not(site: Site) -> None:
+    """Of MCP and GraphQL, which post all to one path; and why it failed behind a status of 200."""
+    await site.open("/requests")
+    await site.page.wait_for("#filter")
+    rows: list[dict[str, object]] = [
+        {"data": {"mcp": {"method": "tools/call", "name": "add"}}},
+        {"endpoint": "/graphql#GetUser"},
+        {
+            "endpoint": "/graphql#{operation}",
+            "level": "warn",
+            "error_type": "graphql_error",
+            "data": {"error_message": "no"},
+        },
+    ]
+    usual: dict[str, object] = {"kind": "exchange", "level": "info", "outcome": "ok", "shed": "none"}
+    details = await site.page.evaluate(
+        f"""import("/ui/newest/list/rows.js").then(({{ COLUMNS }}) =>
+          {json.dumps([usual | row for row in rows])}.map((row) => COLUMNS.what[1](row).textContent))"""
+    )
+    assert details == ["tools/call add", "GetUser", "graphql_error: no"]

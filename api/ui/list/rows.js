@@ -42,9 +42,12 @@ function detailsOf(record) {
   return [operationOf(record), resultOf(record)].filter(Boolean).join(" · ");
 }
 
-/** What was asked for where the path does not tell: a method of MCP, and the tool that it names. */
-const operationOf = ({ data }) =>
-  data?.mcp && [data.mcp.method, data.mcp.name].filter(Boolean).join(" ");
+/** What was asked for where the path does not tell: a method of MCP and what it names, an operation of GraphQL. */
+function operationOf({ data, endpoint }) {
+  if (data?.mcp) return [data.mcp.method, data.mcp.name].filter(Boolean).join(" ");
+  const operation = endpoint?.split("#")[1];
+  return operation?.startsWith("{") ? null : operation;
+}
 
 function resultOf(record) {
   const code = reasonOf(record);
@@ -54,7 +57,7 @@ function resultOf(record) {
       ? null
       : [code, outcomeText(record.outcome)].filter(Boolean).join(" · ");
   if (reason) return reason;
-  if (isBad && code) return code;
+  if (isBad && code) return [code, record.data?.error_message].filter(Boolean).join(": ");
   if (record.model) return usageOf(record);
   return record.shed !== "none" ? `overload: ${record.shed} not kept` : "";
 }

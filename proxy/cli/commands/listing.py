@@ -197,10 +197,16 @@ def _is_event(row: Row) -> bool:
 
 
 def _path(row: Row) -> str:
-    """Write a path with its query, and, as an endpoint is named, what was asked for where it is one of MCP."""
+    """Write a path with its query, and, as an endpoint is named, what was asked for where the path does not tell."""
     query, asked = row.get("query"), (row.get("data") or {}).get("mcp") or {}
-    operation = "/".join(filter(None, (asked.get("method"), asked.get("name"))))
+    operation = "/".join(filter(None, (asked.get("method"), asked.get("name")))) or _operation(row)
     return (row.get("path") or "") + ("" if query is None else f"?{query}") + (operation and f"#{operation}")
+
+
+def _operation(row: Row) -> str:
+    """Return the operation that an endpoint names, of GraphQL; none of those that share one."""
+    name = str((row.get("endpoint") or "").partition("#")[2])
+    return "" if name.startswith("{") else name
 
 
 def plain(value: object) -> str:

@@ -107,7 +107,7 @@ def test_a_request_has_its_query(terminal: Console, row: dict[str, Any]) -> None
     )
 
 
-def test_a_request_of_mcp_says_what_for(terminal: Console) -> None:
+def test_a_request_of_mcp_or_graphql_says_what_for(terminal: Console) -> None:
     """All of a server have one path."""
     view = View(fields=("target", "request"))
     called = record(path="/mcp", data={"mcp": {"method": "tools/call", "name": "add"}})
@@ -117,6 +117,10 @@ def test_a_request_of_mcp_says_what_for(terminal: Console) -> None:
     )
     listed = record(path="/mcp", data={"mcp": {"method": "tools/list"}})
     assert Text.from_ansi(line_of(listed, view, terminal)).plain.endswith("POST /mcp#tools/list")
+    asked = record(path="/graphql", endpoint="/graphql#GetUser")
+    assert Text.from_ansi(line_of(asked, view, terminal)).plain.endswith("POST /graphql#GetUser")
+    one_of_many = record(path="/graphql", endpoint="/graphql#{operation}")
+    assert Text.from_ansi(line_of(one_of_many, view, terminal)).plain.endswith("POST /graphql")
 
 
 def test_fields_are_columns_in_their_order(terminal: Console) -> None:
