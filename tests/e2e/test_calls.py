@@ -74,9 +74,9 @@ def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
     assert sidelog.record(headers["X-Sidelog-Id"])["usage"]["state"] == "absent"
     status, _, headers = post(url, {"model": "gpt-busy", "messages": MESSAGES})
     record = sidelog.record(headers["X-Sidelog-Id"])
-    assert (status, record["error_type"], record["input_tokens"]) == (429, "requests", None)
+    assert (status, record["error_type"], record["input_tokens"]) == (429, "rate_limit_exceeded", None)
     rows = {row["id"]: row for row in sidelog.api("/v1/requests?limit=500")["data"]}
-    assert {row["error"] for row in rows.values() if row["model"] == "gpt-busy"} == {"requests"}
+    assert {row["error"] for row in rows.values() if row["model"] == "gpt-busy"} == {"rate_limit_exceeded"}
 
 
 def test_messages_plain_and_streamed(sidelog: Sidelog) -> None:
