@@ -4,7 +4,7 @@ Whether there is any call is asked, cheaply, of every exchange; everything else 
 body is redacted like any other before it stands in a column.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -125,7 +125,7 @@ class CallReader:
         if operation is None:
             return None
         named = {"method": operation.method} | ({} if operation.name is None else {"name": text(operation.name)})
-        record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"mcp": named})
+        _note(record, {"mcp": named})
         return text(str(operation))
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
@@ -211,7 +211,7 @@ class CallReader:
             self._fill(record, report.call, report.parts or (report.call.usage,))
             if report.batch is not None:
                 batch = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(report.batch)))
-                record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"batch": batch})
+                _note(record, {"batch": batch})
         elif report.is_begun or not is_counted:
             record.model = self._redactor.redact_text(report.model)
             is_lost = is_unsure or (report.call is not None and report.call.usage.usage_state == "lost")
@@ -280,9 +280,14 @@ def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:
     return Stream(begun.first_content_us, begun.frames, None, end == "complete", end=end)
 
 
+def _note(record: Record, members: dict[str, Any]) -> None:
+    """Put members beside what else is told of a record."""
+    record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | members)
+
+
 def _note_limit(record: Record, exchange: DecodedExchange) -> None:
     """Note on a refused call which limit it was above, where the response tells."""
     body = exchange.response_body
     limit = exceeded_limit(exchange.response.redacted, b"" if body is None else body.head)
     if limit is not None:
-        record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"rate_limit": limit})
+        _note(record, {"rate_limit": limit})

@@ -11,16 +11,14 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, End, compile_bytes, measure, spelled
+from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, End, compile_bytes, held_by, measure, spelled
 
-_DOCUMENT: Final = compile_bytes(
-    rb'"query\\*"'
-    + BLANKS
-    + b":"
-    + BLANKS
-    + rb'\\*"|\A\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])'
-)
-"""A member of JSON that has one, or the beginning of one."""
+DOCUMENT: Final = b"".join((
+    rb'"query\\*"', BLANKS, b":", BLANKS, rb'\\*"',
+    rb"|\A\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])",
+))  # fmt: skip
+"""A member of JSON that has one, or the beginning of one; also for a pre-filter."""
+_HAS_DOCUMENT: Final = held_by(compile_bytes(DOCUMENT))
 _MAX_PARAMETER_BYTES: Final = 65_536
 
 
@@ -44,7 +42,7 @@ class GraphqlRedactor:
         Returns:
             The text, and whether it ended within a secret string.
         """
-        if (found := self._pattern.search(text)) is None or _DOCUMENT.search(text) is None:
+        if (found := self._pattern.search(text)) is None or not _HAS_DOCUMENT(text):
             return text, End.OUTSIDE
         pieces: list[bytes] = []
         kept = hits = 0

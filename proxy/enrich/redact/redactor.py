@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
-from proxy.enrich.redact.graphql import GraphqlRedactor
-from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, named_pattern
+from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
+from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, plain_key_pattern
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
@@ -87,7 +87,7 @@ class Redactor:
         names = SecretNames(BUILT_IN, json_keys)
         self._json, self._graphql = JsonRedactor(names), GraphqlRedactor(names)
         self._has_patterns = patterns
-        anything = (named_pattern(names), ESCAPED, *((PATTERN,) if patterns else ()))
+        anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
 
     def redact_head(self, head: bytes) -> bytes:
