@@ -1,32 +1,19 @@
 """A multipart upload of 60 MB to FastAPI under uvicorn."""
 
-import contextlib
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.realworld.programs import SERVERS, python_program, serving
+from tests.realworld.programs import uvicorn_app
 from tests.realworld.proxied import proxied
-from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 
 FILE_BYTES = 60 << 20
-
-
-@contextlib.contextmanager
-def upload_server(home: Path) -> Iterator[str]:
-    """Serve the application."""
-    home.mkdir()
-    port = free_port()
-    command = [python_program("uvicorn"), "upload_app:app", "--app-dir", str(SERVERS), "--port", str(port)]
-    with serving(command, port, home, ready_path="/openapi.json") as url:
-        yield url
 
 
 async def upload(url: str, file: Path, *, is_chunked: bool) -> tuple[int, Any]:
@@ -46,7 +33,7 @@ async def test_large_multipart_upload(tmp_path: Path, is_chunked: bool) -> None:
     """The application gets the same 60 MB, and the record has their number and the beginning of the form."""
     file = tmp_path / "large.bin"
     file.write_bytes(random.Random(2).randbytes(FILE_BYTES))
-    with upload_server(tmp_path / "app") as url:
+    with uvicorn_app("upload_app", tmp_path / "app", "/openapi.json") as url:
         direct = await upload(url, file, is_chunked=is_chunked)
         assert (direct[0], direct[1]["bytes"]) == (200, FILE_BYTES)
         with proxied(tmp_path, url) as way:
@@ -59,7 +46,7 @@ async def test_large_multipart_upload(tmp_path: Path, is_chunked: bool) -> None:
 
 async def test_refused_form(tmp_path: Path) -> None:
     """A form without its file is refused with the same 422."""
-    with upload_server(tmp_path / "app") as url, proxied(tmp_path, url) as way:
+    with uvicorn_app("upload_app", tmp_path / "app", "/openapi.json") as url, proxied(tmp_path, url) as way:
         answers = []
         for place in (url, way.url):
             async with (

@@ -1,29 +1,16 @@
 """Strawberry, a GraphQL server, and gql, a client: queries, errors, an upload, subscriptions over WebSocket."""
 
-import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.realworld.programs import SERVERS, python_program, run, serving
+from tests.realworld.programs import SERVERS, python_program, run, uvicorn_app
 from tests.realworld.proxied import proxied
-from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
-
-
-@contextlib.contextmanager
-def strawberry_server(home: Path) -> Iterator[str]:
-    """Serve the API."""
-    home.mkdir()
-    port = free_port()
-    command = [python_program("uvicorn"), "graphql_app:app", "--app-dir", str(SERVERS), "--port", str(port)]
-    with serving(command, port, home) as url:
-        yield url
 
 
 def talk(url: str, cwd: Path) -> Any:
@@ -33,7 +20,7 @@ def talk(url: str, cwd: Path) -> Any:
 
 def test_operations(tmp_path: Path) -> None:
     """The client gets the same; the record names operations and failures, and has no secret."""
-    with strawberry_server(tmp_path / "app") as url:
+    with uvicorn_app("graphql_app", tmp_path / "app") as url:
         direct = talk(url, tmp_path)
         assert direct[4] == {"size": 256_000}
         with proxied(tmp_path, url) as way:

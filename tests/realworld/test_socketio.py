@@ -1,29 +1,16 @@
 """python-socketio, server and client: long polling, an upgrade to a WebSocket, and a WebSocket at once."""
 
-import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.realworld.programs import SERVERS, python_program, run, serving
+from tests.realworld.programs import SERVERS, python_program, run, uvicorn_app
 from tests.realworld.proxied import proxied
-from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
-
-
-@contextlib.contextmanager
-def socketio_server(home: Path) -> Iterator[str]:
-    """Serve the application."""
-    home.mkdir()
-    port = free_port()
-    command = [python_program("uvicorn"), "socketio_app:app", "--app-dir", str(SERVERS), "--port", str(port)]
-    with serving(command, port, home) as url:
-        yield url
 
 
 def talk(url: str, cwd: Path, *transports: str) -> Any:
@@ -42,7 +29,7 @@ def talk(url: str, cwd: Path, *transports: str) -> Any:
 )
 def test_transports(tmp_path: Path, transports: list[str], ends_as: str, has_polled: bool) -> None:
     """The client gets the same events, texts and bytes, over the transport it gets without sidelog."""
-    with socketio_server(tmp_path / "app") as url:
+    with uvicorn_app("socketio_app", tmp_path / "app") as url:
         direct = talk(url, tmp_path, *transports)
         assert direct["transport"] == ends_as
         with proxied(tmp_path, url) as way:
