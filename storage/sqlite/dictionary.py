@@ -8,20 +8,19 @@ them, so after a transaction that failed, or may have failed, everything is forg
 that uses a value started on a later day than the value's.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
-
-T = TypeVar("T")
+from storage.sqlite.connection import AMONG, number_list
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
+_SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
+_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE id {AMONG}"  # noqa: S608 - one parameter
 _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 
 
@@ -52,8 +51,7 @@ class Dictionary:
 
     def _insert(self, connection: sqlite3.Connection, column: str, value: str) -> int:
         kind, text = _KINDS[column], str(value)
-        sql = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
-        row = connection.execute(sql, (kind, text)).fetchone()
+        row = connection.execute(_SELECT_ID, (kind, text)).fetchone()
         if row is None:
             sql = "INSERT INTO dictionary (kind, value, used_day) VALUES (?, ?, ?) RETURNING id"
             row = connection.execute(sql, (kind, text, self._day)).fetchone()
@@ -75,9 +73,9 @@ class Names:
         """Find the text of ids; 0 is null."""
         wanted = set(ids) - {0}
         known = self._names
-        for part in in_parts(sorted(number for number in wanted if number not in known)):
-            sql = f"SELECT id, value FROM dictionary WHERE id IN ({marks(part)})"
-            known.update(connection.execute(sql, part).fetchall())
+        unknown = [number for number in wanted if number not in known]
+        if unknown:
+            known.update(connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall())
         # None where retention was quicker than this reader: the row is gone too.
         answer: dict[int, str | None] = {number: known.get(number) for number in wanted}
         answer[0] = None
@@ -97,17 +95,8 @@ def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, i
     found: dict[str, dict[str, int]] = {}
     for column, values in wanted.items():
         known = found.setdefault(column, {})
-        for part in in_parts(sorted(set(values))):
-            sql = f"SELECT value, id FROM dictionary WHERE kind = {_KINDS[column]} AND value IN ({marks(part)})"
-            known.update(connection.execute(sql, part).fetchall())
+        for value in values:
+            row = connection.execute(_SELECT_ID, (_KINDS[column], value)).fetchone()
+            if row is not None:
+                known[value] = row[0]
     return found
-
-
-def marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut a list into parts short enough for the parameters of one statement."""
-    for start in range(0, len(values), 1000):
-        yield values[start : start + 1000]

@@ -4,7 +4,7 @@ Invariant: inside a transaction; after it all sums are those of the records that
 record by triggers; blocks are the caller's business.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.session import run_sync
@@ -13,11 +13,12 @@ from storage.relational.usage import UsageSums, is_call
 from storage.relational.writes.packing import COLUMNS
 from storage.sqlite import rollups
 from storage.sqlite.codec import PLACES, Row
-from storage.sqlite.dictionary import in_parts, marks
+from storage.sqlite.connection import AMONG, number_list
 from storage.sqlite.session import SqliteSession
 
 SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"  # noqa: S608 - closed tables
 """What `remove_rows` needs of a row."""
+_DELETE: Final = f"DELETE FROM records WHERE seq {AMONG}"  # noqa: S608 - one parameter
 HEADS_BLOCK: Final = len(COLUMNS)
 BODIES_BLOCK: Final = HEADS_BLOCK + 3
 STARTED: Final = COLUMNS.index("started_at_us")
@@ -37,6 +38,4 @@ def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_l
         counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
     rollups.merge(connection, counts, limits, sign=-1)
     rollups.merge_usage(connection, used, usage_limits, sign=-1)
-    seqs: list[Any] = [row[0] for row in rows]
-    for part in in_parts(seqs):
-        connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)  # noqa: S608 - marks only
+    connection.execute(_DELETE, (number_list([row[0] for row in rows]),))

@@ -2,7 +2,6 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
@@ -25,8 +24,8 @@ from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
 from storage.search.index.needs import All
 from storage.sqlite.codec import PLACES, Row, decode_rows
-from storage.sqlite.connection import Budget
-from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.connection import AMONG, Budget, number_list
+from storage.sqlite.dictionary import Names, find
 from storage.sqlite.histograms import SUM, bucket_of, unpack_histogram
 from storage.sqlite.search_functions import ID_TEXT, like
 
@@ -57,7 +56,7 @@ DIALECT: Final = Dialect(
     to_counts=unpack_histogram,
     has_text="{} <> 0",
     among="{} IN (SELECT value FROM json_each({}))",
-    number_list=lambda numbers: json.dumps(numbers),
+    number_list=number_list,
     of_keys="seq IN (SELECT value FROM json_each({}))",
     record_columns=", ".join(COLUMNS),
     joined="group_concat({}, char(10))",
@@ -204,17 +203,12 @@ class SqliteSession:
         return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
-        places: list[Row] = []
-        for part in in_parts(seqs):
-            sql = f"{_PLACES} WHERE seq IN ({marks(part)}) AND started_at_us >= ?"
-            places += self.connection.execute(sql, (*part, purge_floor_us)).fetchall()
-        return places
+        sql = f"{_PLACES} WHERE seq {AMONG} AND started_at_us >= ?"
+        return self.connection.execute(sql, (number_list(seqs), purge_floor_us)).fetchall()
 
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        blocks: list[tuple[int, bytes]] = []
-        for part in in_parts(ids):
-            blocks += self.connection.execute(f"SELECT id, data FROM blocks WHERE id IN ({marks(part)})", part)
-        return blocks
+        sql = f"SELECT id, data FROM blocks WHERE id {AMONG}"
+        return self.connection.execute(sql, (number_list(ids),)).fetchall()
 
     def _found(self, filter: Filter) -> Found | None:
         return Found.of(filter, find(self.connection, filter_texts(filter)), DIALECT)

@@ -19,8 +19,8 @@ from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
-from storage.sqlite.connection import counter, transaction
-from storage.sqlite.dictionary import Dictionary, in_parts, marks
+from storage.sqlite.connection import AMONG, counter, number_list, transaction
+from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
 
@@ -163,9 +163,9 @@ def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes,
 
 def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]) -> None:
     numbers = growing.continued(entries)
-    for part in in_parts(numbers):
-        sql = f"SELECT id, raw_bytes FROM blocks WHERE id IN ({marks(part)})"  # noqa: S608 - marks only
-        growing.check(part, dict(connection.execute(sql, part).fetchall()))
+    if numbers:
+        sql = f"SELECT id, raw_bytes FROM blocks WHERE id {AMONG}"  # noqa: S608 - one parameter
+        growing.check(numbers, dict(connection.execute(sql, (number_list(numbers),)).fetchall()))
 
 
 def _write_blocks(connection: sqlite3.Connection, packer: GrowingPacker) -> None:

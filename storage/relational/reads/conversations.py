@@ -206,13 +206,8 @@ async def _tools(session: Session, table: Where) -> dict[bytes, Counter[str]]:
 
 
 async def _records(session: Session, table: Where, seqs: Iterable[int]) -> dict[int, Record]:
-    wanted = sorted(seqs)
-    found: dict[int, Record] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
-        first = len(table.parameters) + 1
-        marks = ", ".join(session.dialect.mark(first + place) for place in range(len(chunk)))
-        sql = f"SELECT {session.dialect.record_columns} FROM {table.text} AND seq IN ({marks})"
-        for record in await session.records(await session.fetch(sql, (*table.parameters, *chunk))):
-            found[record.seq] = record
-    return found
+    dialect = session.dialect
+    among = dialect.among.format("seq", dialect.placeholder(len(table.parameters) + 1))
+    sql = f"SELECT {dialect.record_columns} FROM {table.text} AND {among}"
+    rows = await session.fetch(sql, (*table.parameters, dialect.number_list(sorted(seqs))))
+    return {record.seq: record for record in await session.records(rows)}

@@ -19,8 +19,6 @@ from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT
 from storage.search.index.segment import PARTS
 
-_ROWS_AT_ONCE: Final = 500
-"""Fewer than a database takes parameters of one statement."""
 _DROPPED_AT_ONCE: Final = 2
 """Segments that go in one transaction of retention: 5 ms of the writer each."""
 
@@ -54,13 +52,10 @@ async def read_cells(session: Session, within: Range) -> list[Cell]:
 
 async def read_parts(session: Session, keys: Sequence[int]) -> dict[int, bytes]:
     """Read parts of segments by their keys (`part_key`)."""
-    found: dict[int, bytes] = {}
-    for start in range(0, len(keys), _ROWS_AT_ONCE):
-        some = keys[start : start + _ROWS_AT_ONCE]
-        marks = ", ".join(session.dialect.mark(place + 1) for place in range(len(some)))
-        sql = f"SELECT id, data FROM {_table(session, 'text_parts')} WHERE id IN ({marks})"
-        found.update({key: bytes(data) for key, data in await session.fetch(sql, some)})
-    return found
+    dialect = session.dialect
+    among = dialect.among.format("id", dialect.placeholder(1))
+    sql = f"SELECT id, data FROM {_table(session, 'text_parts')} WHERE {among}"
+    return {key: bytes(data) for key, data in await session.fetch(sql, [dialect.number_list(list(keys))])}
 
 
 async def add_cell(session: Session, cell: Cell) -> None:
