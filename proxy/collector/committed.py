@@ -31,9 +31,7 @@ class CommittedPositions:
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
 
     def on_commit(self, batch: Batch, _last_seq: int) -> None:
-        self.positions.update(batch.positions)
-        for source_id in batch.retired:
-            self.positions.pop(source_id, None)
+        self._move(batch)
         for source_id, position in batch.positions.items():
             if source_id in _PSEUDO_SOURCES:
                 continue
@@ -47,16 +45,19 @@ class CommittedPositions:
 
     def on_spooled(self, batch: Batch) -> None:
         """Release what was spooled; rings that are closed stay until the store has their positions."""
-        for source_id, position in batch.positions.items():
-            # The store may have become available meanwhile, and be further.
-            if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
-                self.positions[source_id] = position
-        for source_id in batch.retired:
-            self.positions.pop(source_id, None)
+        self._move(batch)
         for source_id, position in batch.positions.items():
             source = self._sources.attached.get(source_id)
             if source is not None:
                 source.reader.release(position.offset)
+
+    def _move(self, batch: Batch) -> None:
+        """Move positions, never back: one may be behind what the store, or what follows it in the spool, has."""
+        for source_id, position in batch.positions.items():
+            if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
+                self.positions[source_id] = position
+        for source_id in batch.retired:
+            self.positions.pop(source_id, None)
 
     def on_dropped(self, reason: str, records: int) -> None:
         self._events.add_gap(reason, records)

@@ -12,6 +12,7 @@ from proxy.ring.segment_layout import PAGE
 from storage.errors import StorageUnavailable
 from storage.record import Batch
 from tests.proxy.collector.test_drain import eventful_worker, events, told
+from tests.support.listeners import Listener
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker, collecting, rows
 
@@ -64,6 +65,24 @@ async def test_a_dead_worker_s_ring_stays_until_the_spool_is_empty(tmp_path: Pat
         ledger = await plane.until_empty()
     assert (ledger.stored, ledger.received, ledger.spooled) == (20, 20, 0)
     assert sorted(record.id for record in await rows(store)) == sorted(ids)
+
+
+async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_path: Path) -> None:
+    """The ring was taken further than the frames that are replayed: the ledger counts what the store has by then."""
+    worker, store = RingWorker(tmp_path), FickleStore()
+    store.is_away = True
+    worker.record(24)
+    async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
+        await plane.until(lambda: plane.writer.spooled_records >= 18)
+        await plane.writer.close(1)
+    store.is_away = False
+    ledgers = []
+    async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
+        plane.writer.subscribe(Listener(on_commit=lambda batch, last_seq: ledgers.append(plane.ledger())))
+        await plane.until(lambda: plane.ledger().stored == 24)
+    assert [(ledger.stored + ledger.spooled, ledger.waiting) for ledger in ledgers] == [(24, 0)] * len(ledgers)
+    assert len(ledgers) > 2
+    worker.die()
 
 
 async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: Path) -> None:
