@@ -264,9 +264,9 @@ class Writer:
                 if len(part.entries) > 1:
                     raise
                 part.entries = [without_bodies(part.entries[0])]  # Stored so, now or with the next attempt.
-        await spool.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
         if is_sent:
-            self._committer.note_spooled(batch)
+            self._committer.note_spooled(batch)  # At once: until then it is in the spool, and at its source, too.
+        await spool.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
         return is_sent
 
     async def _replay(self) -> None:

@@ -45,6 +45,34 @@ async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
         assert writer.counters.batches["spooled"] > 10
 
 
+async def test_what_is_spooled_is_in_no_other_account_while_it_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may take its time: meanwhile nothing less is stored than before, which would look like a counter's reset.
+
+    What the spool has is not waiting any more.
+    """
+    monkeypatch.setattr("storage.writer.writer.SYNC_EVERY_S", 0.0)
+    ledgers: list[Ledger] = []
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(20)
+            await rig.until(rig.is_settled)
+            synchronize = rig.spool.synchronize
+
+            def note_and_synchronize() -> None:
+                ledgers.append(rig.ledger())
+                synchronize()
+
+            monkeypatch.setattr(rig.spool, "synchronize", note_and_synchronize)
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 50)
+    assert {ledger.stored for ledger in ledgers} == {20}
+    assert max(ledger.spooled for ledger in ledgers) >= 50
+
+
 async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
     """While the spool is replayed, new records are stored too, neither all after nor all before."""
     async with FickleStore() as store:
