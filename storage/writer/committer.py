@@ -129,8 +129,8 @@ class Committer:
             part.discard_stored(self._stored)
         return part.batch(self._instance, self.poison)
 
-    async def commit(self, part: PendingBatch, *, is_full: bool, is_doubtful: bool = False) -> None:
-        """Commit a part once, unless it is `is_doubtful` and an attempt before has done so.
+    async def commit(self, part: PendingBatch, *, is_full: bool) -> None:
+        """Commit a part once, unless it is doubtful and an attempt before has done so.
 
         Raises:
             StorageUnavailable: it may have been committed or not.
@@ -140,13 +140,17 @@ class Committer:
         started_s = self._clock()
         try:
             async with self._timeout.bounded(is_full=is_full):
-                if is_doubtful and await is_committed(self._storage, batch):
+                if part.is_doubtful and await is_committed(self._storage, batch):
                     last_seq = await self._storage.last_seq()
                 else:
                     await self._make_room(len(batch.entries), part.size_bytes)
                     last_seq = await self._storage.commit(batch)
         except StorageUnavailable as error:
+            part.is_doubtful = True
             self.note_unavailable(error, len(batch.entries), self._clock() - started_s)
+            raise
+        except StorageRejected:
+            part.is_doubtful = False
             raise
         self.counters.records_stored += len(batch.entries)
         self.counters.last_flush_s = self._clock() - started_s

@@ -75,6 +75,8 @@ class PendingBatch:
     retired: list[tuple[int, bytes]] = field(default_factory=list)
     """Sources to be deleted, each with how many entries must be settled first: in the part that adds its counts."""
     size_bytes: int = 0
+    is_doubtful: bool = False
+    """Whether a commit of it was tried and got no answer, so that the store may have it."""
 
     def move(self, source: bytes, position: Position) -> None:
         """Move a source's position without an entry: what was passed over is counted in it."""
@@ -98,6 +100,7 @@ class PendingBatch:
             before,
             [update for update in self.updates if update.settled <= middle],
             [(settled, source) for settled, source in self.retired if settled <= middle],
+            is_doubtful=self.is_doubtful,
         )
         second = PendingBatch(
             self.opened_at_s,
@@ -105,6 +108,7 @@ class PendingBatch:
             after,
             [update._replace(settled=update.settled - middle) for update in self.updates if update.settled > middle],
             [(settled - middle, source) for settled, source in self.retired if settled > middle],
+            is_doubtful=self.is_doubtful,
         )
         return first, second
 

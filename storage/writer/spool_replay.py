@@ -115,14 +115,14 @@ class SpoolReplay:
         self.spool.settle(position)
         return moved
 
-    async def send(self, part: PendingBatch, batch: Batch, *, is_doubtful: bool) -> bool:
+    async def send(self, part: PendingBatch, batch: Batch) -> bool:
         """Write the batch made of `part`; False when there is no room at present.
 
         Raises:
             FrameTooLarge: It must be split.
         """
         opened_at_us = now_us() - round((self._clock() - part.opened_at_s) * 1_000_000)
-        origins = None
+        origins, is_doubtful = None, part.is_doubtful
         if self._offline_since is not None:
             sources = [run.source for run in part.runs for _ in run.positions]
             origins, is_doubtful = Origins.of(self._offline_since, sources), False

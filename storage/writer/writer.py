@@ -236,22 +236,20 @@ class Writer:
 
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
         """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
-        is_doubtful = False
         while not self._is_stopped:
             if self._clock() < self.availability.retry_at_s:
-                if await self._try_spool(part, is_doubtful=is_doubtful):
+                if await self._try_spool(part):
                     return True
                 await self._wait_until(self.availability.retry_at_s)
                 continue
             try:
-                await self._committer.commit(part, is_full=self.is_full, is_doubtful=is_doubtful)
+                await self._committer.commit(part, is_full=self.is_full)
             except StorageUnavailable:
-                is_doubtful = True
                 continue
             return True
         return False
 
-    async def _try_spool(self, part: PendingBatch, *, is_doubtful: bool) -> bool:
+    async def _try_spool(self, part: PendingBatch) -> bool:
         """Write a part to the spool, if there is one, when the queue should spill or the writer closes."""
         spool, batch = self._spool, self._committer.batch(part)
         if spool is None:
@@ -259,7 +257,7 @@ class Writer:
         is_sent = False
         if (self._backlog.should_spill() or self._is_closing) and spool.is_writable:
             try:
-                is_sent = await spool.send(part, batch, is_doubtful=is_doubtful)
+                is_sent = await spool.send(part, batch)
             except FrameTooLarge:
                 if len(part.entries) > 1:
                     raise

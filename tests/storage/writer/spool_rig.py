@@ -1,6 +1,7 @@
 """A writer with a spool over a store that misbehaves on purpose, played by hand."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
-from tests.storage.samples import make_payload, make_record
+from tests.storage.samples import make_body, make_payload, make_record
 from tests.support.listeners import Listener
 from tests.support.memory_store import MemoryStorage
 
@@ -75,6 +76,8 @@ class Rig:
         self.ring: list[Record] = []
         self.effective: dict[bytes, Position] = {}
         self.position = Position()
+        self.body_bytes = 20
+        """Of each record, what cannot be compressed; the queue does not know."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Writer]:
@@ -113,9 +116,10 @@ class Rig:
     def drain(self) -> None:
         """Move from the ring what the writer takes."""
         while self.position.taken < len(self.ring) and not self.writer.is_full:
-            record, old = self.ring[self.position.taken], self.position
+            record, old, payload = self.ring[self.position.taken], self.position, make_payload()
+            payload.response_body = make_body(random.Random(old.taken).randbytes(self.body_bytes))
             self.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
-            self.writer.add(Entry(record, make_payload()), ENTRY_BYTES, RING, self.position)
+            self.writer.add(Entry(record, payload), ENTRY_BYTES, RING, self.position)
 
     def ledger(self) -> Ledger:
         """Read the accounting."""

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
-from storage.record import Batch, Entry, Position
+from storage.record import Batch, Position
 from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
-from tests.storage.samples import make_body, make_payload
-from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
 
 
 async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
@@ -147,20 +146,10 @@ async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
     """When the spool is full the writer takes no more and nothing is lost; it goes on when the store is back."""
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
-        chance = random.Random(5)
+        rig.body_bytes = 50_000
         async with rig.running() as writer:
             store.is_away = True
             rig.push(300)
-
-            def drain_large() -> None:
-                while rig.position.taken < len(rig.ring) and not writer.is_full:
-                    payload = make_payload()
-                    payload.response_body = make_body(chance.randbytes(50_000))
-                    old = rig.position
-                    rig.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
-                    writer.add(Entry(rig.ring[old.taken], payload), ENTRY_BYTES, RING, rig.position)
-
-            rig.drain = drain_large  # type: ignore[method-assign]
             await rig.until(lambda: rig.spool.size_bytes == SPOOL_BYTES and writer.is_full)
             taken = rig.position.taken
             assert taken < 300
@@ -186,6 +175,25 @@ async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
             assert rig.ledger().stored == 107
         ids = await store.stored_ids()
         assert len(ids) == len(set(ids)) == 107
+        assert writer.counters.records_quarantined == 0
+
+
+async def test_a_commit_nobody_heard_of_is_not_doubled_where_no_frame_takes_all_of_it(tmp_path: Path) -> None:
+    """A batch that is cut to fit into the spool is in doubt in all of its parts."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        rig.body_bytes = 200_000
+        async with rig.running() as writer:
+            store.loses_answers = True
+            rig.push(7)
+            await rig.until(lambda: writer.counters.batches["retried"] == 1)
+            store.is_away = True
+            rig.push(30)
+            await rig.until(lambda: writer.spooled_records >= 7)
+            store.is_away = store.loses_answers = False
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=37, stored=37, spooled=0, waiting=0)
+        assert len(set(await store.stored_ids())) == 37
         assert writer.counters.records_quarantined == 0
 
 
