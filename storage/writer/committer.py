@@ -110,18 +110,27 @@ class Committer:
         try:
             is_settled = await commit(part)
         except StorageRejected as second:
-            await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], second)
-            source = part.runs[0].source
-            self.poison[source] = self.poison.get(source, 0) + 1
-            self.counters.records_quarantined += 1
-            part.entries = []
-            is_settled = await commit(part)
-            if is_settled:
-                self._notify_dropped("poison", 1)
-            return is_settled
+            return await self._drop_refused(part, second, commit)
         if is_settled:
             self.counters.records_escaped += 1
             log.warning("a record was stored escaped: %s", error)
+        return is_settled
+
+    async def _drop_refused(
+        self, part: PendingBatch, error: StorageRejected, commit: Callable[[PendingBatch], Awaitable[bool]]
+    ) -> bool:
+        """Keep the one record of a part in a file, and commit its positions, which count it as dropped."""
+        await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], error)
+        source, part.entries = part.runs[0].source, []
+        self.poison[source] = self.poison.get(source, 0) + 1
+        try:
+            is_settled = await commit(part)
+        except StorageUnavailable:
+            self.poison[source] -= 1  # A frame of the spool: it is read again, and its record refused again.
+            raise
+        if is_settled:
+            self.counters.records_quarantined += 1
+            self._notify_dropped("poison", 1)
         return is_settled
 
     def batch(self, part: PendingBatch) -> Batch:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.errors import StorageUnavailable
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Position
 from storage.sqlite.store import SqliteStorage
@@ -243,6 +244,44 @@ async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -
             assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
         async with rig.running():
             assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+
+
+class FalteringStore(FickleStore):
+    """A store that is away for a moment whenever a record was refused, before or after it stores what counts it."""
+
+    falters = 3
+    has_stored_it = False
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, or be away for positions alone."""
+        is_faltering = not batch.entries and self.falters > 0
+        if is_faltering:
+            self.falters -= 1
+            if not self.has_stored_it:
+                raise StorageUnavailable("away for the test")
+        last_seq = await super().commit(batch)
+        if is_faltering:
+            raise StorageUnavailable("committed, but nobody will hear of it")
+        return last_seq
+
+
+@pytest.mark.parametrize("has_stored_it", [False, True])
+async def test_a_record_in_the_spool_that_is_refused_again_is_dropped_once(tmp_path: Path, has_stored_it: bool) -> None:
+    """The store goes away before it is counted: the frame is read again, and what is refused is counted as one."""
+    async with FalteringStore() as store:
+        store.has_stored_it = has_stored_it
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            store.refused_ids = {rig.ring[3].id, rig.ring[50].id}
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.is_away = False
+            await rig.until(rig.is_settled)
+            expected = Ledger(received=100, stored=98, spooled=0, waiting=0, dropped={"poison": 2})
+            assert rig.ledger() == expected
+        async with rig.running():
+            assert rig.ledger() == expected
 
 
 @pytest.mark.parametrize("which", [0, 3, -1])
