@@ -94,6 +94,7 @@ class Spool:
 
         self._files = threading.RLock()
         self._is_closed = False
+        self._is_end_failing = False
         self._segment: _Segment | None = None
         self._paths: list[Path] = []
         self._pending: deque[FrameLocation] = deque()
@@ -307,12 +308,24 @@ class Spool:
         segment.is_dirty = True
         frame = decode_head(memoryview(head + packed))
         assert frame is not None
+        self._note_end(frame)
+        return FrameLocation(frame, segment.path, offset)
+
+    def _note_end(self, frame: Frame) -> None:
+        """Keep where the spool ends. A frame is written without that, too: only damage behind it would not be told."""
         retired = self.retired | set(frame.retired)
         positions = {
             source: position for source, position in (self.positions | frame.positions).items() if source not in retired
         }
-        self._end_file.write(SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at))
-        return FrameLocation(frame, segment.path, offset)
+        end = SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
+        try:
+            self._end_file.write(end)
+            self._is_end_failing = False
+        except OSError as error:
+            if not self._is_end_failing:
+                self.errors += 1
+                log.warning("where the spool ends cannot be written beside it: %s", error)
+            self._is_end_failing = True
 
     def _advance(self, frame: Frame) -> None:
         self.positions |= frame.positions

@@ -250,6 +250,20 @@ def test_a_full_disk_is_full_until_there_is_room(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_an_end_that_cannot_be_noted_costs_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A frame is there once, and counts, though the file beside it cannot be written; that is said once."""
+    (tmp_path / END_FILE).mkdir()
+    spool = opened(tmp_path)
+    for number in (1, 2, 3):
+        put(spool, make_batch(number))
+    assert (spool.pending_records, len(list(tmp_path.glob("*.spool"))), spool.errors) == (9, 1, 1)
+    assert caplog.text.count("where the spool ends cannot be written") == 1
+    spool.close()
+    again = opened(tmp_path, Position(offset=1, taken=3))
+    assert (again.pending_records, len(contents(again))) == (6, 2)
+    again.close()
+
+
 def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
     """The task that awaited it may have been cancelled: no descriptor is closed under it, and none twice."""
     begun, may_end = threading.Event(), threading.Event()
