@@ -16,7 +16,10 @@ from typing import Final
 
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
+from proxy.collector.sources import Sources, counters_file
 from proxy.collector.supervisor_commands import SupervisorCommands
+from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.workers import Workers
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
@@ -41,8 +44,13 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     wakeup = Wakeup(*options.wake_fds)
     commands = SupervisorCommands(control)
     await commands.rings_known()
+
+    def follow(sources: Sources, status: StatusView, workers: Workers) -> None:
+        sources.keep_counters(counters_file(options.counters_fd))
+        commands.follow(sources, status, workers)
+
     async with (
-        control_plane(settings, data, wakeup, options.ring_directory, commands.follow) as plane,
+        control_plane(settings, data, wakeup, options.ring_directory, follow) as plane,
         admin_port(settings, data, plane, listener, metrics),
     ):
         control.send("ready")
@@ -74,6 +82,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--admin-fd", type=int, required=True)
     parser.add_argument("--metrics-fd", type=int)
     parser.add_argument("--ring-directory", type=Path)
+    parser.add_argument("--counters-fd", type=int, required=True)
     parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--lock-fd", type=int, required=True)

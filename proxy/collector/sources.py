@@ -29,8 +29,18 @@ from proxy.ring.segment_layout import SegmentError
 from storage.ledger import DropReason, ProducerCounts
 from storage.record import Position
 from storage.writer.pending_batch import LazyPositions, SourceRun
+from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
+
+
+def counters_file(fd: int) -> StateFile[CounterSnapshot]:
+    """Return the file behind a descriptor of the supervisor, which outlives the collectors that write it.
+
+    What workers counted would otherwise be less after each reload, by those of the generation before the last, and who
+    scrapes it would take that for a reset to zero.
+    """
+    return StateFile(Path(f"/proc/self/fd/{fd}"), msgspec.msgpack.Decoder(CounterSnapshot))
 
 
 class Source:
@@ -194,6 +204,7 @@ class Sources:
     """Their sources, and how many records in them were not taken, at least."""
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
+    _kept: StateFile[CounterSnapshot] | None = None
     removed: set[bytes] = field(default_factory=set)
     """Their sources: one may be offered once more before its holder knows."""
     _on_found: list[Callable[[Source], object]] = field(default_factory=list)
@@ -207,6 +218,12 @@ class Sources:
             self._on_found.append(on_found)
         if on_removed is not None:
             self._on_removed.append(on_removed)
+
+    def keep_counters(self, file: StateFile[CounterSnapshot]) -> None:
+        """Go on from what collectors before us counted of rings that are gone, and keep it for those behind us."""
+        self._kept = file
+        if file.value is not None:
+            self.retired_counters = file.value
 
     def find(self) -> None:
         """Attach the rings whose files are new, and mend those that were cut."""
@@ -291,8 +308,17 @@ class Sources:
         counters = source.counters()
         if counters is not None:
             self.retired_counters = add_counts(self.retired_counters, counters)
+            self._keep_retired()
         source.close(unlink=True)
         self._notify_removed(source.id)
+
+    def _keep_retired(self) -> None:
+        if self._kept is None:
+            return
+        try:
+            self._kept.write(self.retired_counters)
+        except OSError as error:
+            log.warning("counters of workers that ended are forgotten with this process: %s", error)
 
     def _notify_removed(self, source_id: bytes) -> None:
         self.removed.add(source_id)

@@ -38,6 +38,8 @@ class Shared:
     listeners: Listeners
     rings: RingHome
     wakeup: Wakeup
+    counters_fd: int
+    """A file in memory, where collectors keep for each other what workers that are gone have counted."""
 
     @property
     def workers(self) -> int:
@@ -240,10 +242,11 @@ class Collector(Child):
             *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd), "--admin-fd", str(admin)),
             *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
             # Whoever still writes the store holds the lock, also when we are gone before it.
-            *("--lock-fd", str(shared.data.lock_fd)),
+            *("--lock-fd", str(shared.data.lock_fd), "--counters-fd", str(shared.counters_fd)),
             *shared.ring_options,
         ]
-        descriptors = [shared.settings_fd, admin, *wake, shared.data.lock_fd, *shared.rings.descriptors]
+        own = [shared.settings_fd, admin, shared.data.lock_fd, shared.counters_fd]
+        descriptors = [*own, *wake, *shared.rings.descriptors]
         if shared.listeners.metrics is not None:
             descriptors.append(shared.listeners.metrics.fileno())
             arguments += ["--metrics-fd", str(descriptors[-1])]

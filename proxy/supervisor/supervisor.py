@@ -19,6 +19,7 @@ from typing import Final
 
 from proxy.process.control_channel import EXIT_CONFIG
 from proxy.process.logs import lines_dropped, set_up_log
+from proxy.process.memfd import anonymous_file
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
 from proxy.supervisor.group_signals import take
@@ -51,7 +52,10 @@ class Supervisor:
         settings, listeners = context.settings, context.listeners
         self._limits = settings["proxy"]["limits"]
         self._listeners = listeners
-        shared = Shared(settings, context.settings_fd, context.data, listeners, context.rings, Wakeup.create())
+        shared = Shared(
+            settings, context.settings_fd, context.data, listeners, context.rings, Wakeup.create(),
+            anonymous_file("sidelog-counters"),
+        )  # fmt: skip
         shared.check_ring_directory()
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(shared.workers)]

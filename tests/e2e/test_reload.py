@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,30 @@ def test_new_settings_reach_every_process(configured: tuple[Sidelog, Path], upst
     admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
     assert admin.getresponse().status == 200
     admin.close()
+
+
+def test_counters_of_the_data_plane_go_on(configured: tuple[Sidelog, Path]) -> None:
+    """Over reloads, and when a collector is killed, `/metrics` counts the requests of workers that are gone."""
+    sidelog, _ = configured
+
+    def requests() -> int:
+        text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+        return sum(int(float(count)) for count in re.findall(r"^sidelog_requests_total{.*} (\S+)", text, re.MULTILINE))
+
+    def request_and_reload(counted: int) -> None:
+        assert answered(sidelog) == 200
+        eventually(lambda: requests() == counted)
+        reload(sidelog)
+        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 1, 60)
+        assert requests() == counted
+
+    before = requests()
+    for number in range(1, 4):
+        request_and_reload(before + number)
+    (collector,) = sidelog.pids("proxy.collector")
+    os.kill(collector, signal.SIGKILL)
+    eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 60)
+    assert requests() == before + 3
 
 
 def test_wrong_settings_are_one_line_and_change_nothing(configured: tuple[Sidelog, Path]) -> None:

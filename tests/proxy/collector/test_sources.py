@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.sources import Source, Sources
+from proxy.collector.sources import Source, Sources, counters_file
+from proxy.process.memfd import anonymous_file
 from proxy.ring.counters import CounterLayout
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
@@ -194,6 +195,24 @@ def test_counters_of_the_gone_are_kept_and_gauges_are_not(tmp_path: Path) -> Non
     assert (counters.requests, counters.requests_in_flight) == ({("shop", "GET", "2xx"): 4}, 5)
     sources.close()
     workers[1].die()
+
+
+def test_counters_of_the_gone_outlive_the_collector(tmp_path: Path) -> None:
+    """The next one goes on from them, so that nothing counts backwards."""
+    workers = [RingWorker(tmp_path) for _ in range(2)]
+    counters_fd = anonymous_file("counters")
+    for worker in workers:
+        worker.record(2)
+    for worker in workers:
+        sources = Sources(tmp_path, {})
+        sources.keep_counters(counters_file(counters_fd))
+        sources.find()
+        assert sources.counters().requests == {("shop", "GET", "2xx"): 4}
+        worker.die()
+        sources.remove(sources.attached[worker.source])
+        assert sources.counters().requests == {("shop", "GET", "2xx"): 4}
+        sources.close()
+    os.close(counters_fd)
 
 
 def test_a_damaged_description_costs_names_and_counters(tmp_path: Path) -> None:

@@ -49,17 +49,18 @@ def shared(tmp_path: Path) -> Iterator[Shared]:
     settings["proxy"].update(listen="127.0.0.1:0", workers=2)
     settings["admin"]["listen"] = "127.0.0.1:0"
     settings["ring"].update(bytes=1 << 20, directory=str(tmp_path / "rings"))
-    settings_fd, lock_fd = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
+    settings_fd, lock_fd, counters_fd = (os.open(os.devnull, os.O_RDONLY) for _ in range(3))
     listeners = open_listeners(settings, {})
     wakeup = Wakeup.create()
     home = claim_ring_home(str(tmp_path / "rings"), tmp_path)
-    yield Shared(settings, settings_fd, DataDir(tmp_path, "sl-1", "token", lock_fd), listeners, home, wakeup)
+    data = DataDir(tmp_path, "sl-1", "token", lock_fd)
+    yield Shared(settings, settings_fd, data, listeners, home, wakeup, counters_fd)
     home.release()
     wakeup.close()
     for listener in (*listeners.data, listeners.admin):
         listener.close()
-    os.close(settings_fd)
-    os.close(lock_fd)
+    for fd in (settings_fd, lock_fd, counters_fd):
+        os.close(fd)
 
 
 @pytest.fixture
@@ -185,7 +186,8 @@ def test_the_command_of_a_collector(shared: Shared) -> None:
     assert option(arguments, "--admin-fd") == [admin]
     assert option(arguments, "--lock-fd") == [shared.data.lock_fd]
     assert arguments[arguments.index("--ring-directory") + 1] == str(shared.rings.path)
-    assert {admin, shared.data.lock_fd, shared.settings_fd, shared.rings.lock_fd} <= set(descriptors)
+    own = {shared.data.lock_fd, shared.settings_fd, shared.counters_fd, shared.rings.lock_fd}
+    assert {admin, *own} <= set(descriptors)
     assert not {listener.fileno() for listener in shared.listeners.data} & set(descriptors)
 
 
