@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from api.access.snapshot_cursor import SnapshotCursors
 from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
@@ -253,9 +255,21 @@ async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
     stored = await storage.positions(data.instance)
     known = positions_file(data.path / SPOOL_DIRECTORY).value
     if stored or not known or await storage.last_seq() or not any(data.path.glob(f"**/*{DAMAGED}*")):
-        return stored
+        return _behind_spool(stored, known or {})
     await storage.commit(Batch(data.instance, [], known))
     return known
+
+
+def _behind_spool(stored: dict[bytes, Position], known: Mapping[bytes, Position]) -> dict[bytes, Position]:
+    """Go on with the spool where it is, with a store that knows less of it: a backup, another one, or an empty one.
+
+    What was replayed since is not in such a store, but it is not damaged, and it never was in this store's accounts.
+    """
+    noted, position = known.get(SOURCE_SPOOL), stored.get(SOURCE_SPOOL, Position(closed=True))
+    if noted is None or (noted.taken, noted.offset) <= (position.taken, position.offset):
+        return stored
+    log.warning("the store is behind what was replayed from the spool: it was restored, or is another one")
+    return {**stored, SOURCE_SPOOL: msgspec.structs.replace(position, offset=noted.offset, taken=noted.taken)}
 
 
 async def reconcile(

@@ -25,7 +25,7 @@ from storage.writer.spool import Spool
 from tests.contract.test_storage_keys import make_key
 from tests.storage.samples import make_record
 from tests.support.collecting import Place, settled, taken, until
-from tests.support.rings import INSTANCE, SETTINGS
+from tests.support.rings import INSTANCE, SETTINGS, RingWorker
 
 
 @pytest.fixture
@@ -122,6 +122,34 @@ async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store
         place.bring_back()
         await settled(plane, 23)
     assert [record.id for record in await place.stored()] == ids
+    place.worker.die()
+
+
+@pytest.mark.parametrize("starts_away", [False, True])
+async def test_a_store_that_begins_anew_has_nothing_to_do_with_what_was_spooled_before(
+    place: Place, starts_away: bool
+) -> None:
+    """Its file was removed, or is a backup: what the spool has replayed since is not missing in it, and not damaged."""
+    place.take_away()
+    place.worker.record(20)
+    async with place.collecting() as plane:
+        await taken(plane, place, 20)
+    place.bring_back()
+    async with place.collecting() as plane:
+        await settled(plane, 20)
+        place.worker.die()
+        await until(lambda: not plane.sources.attached)
+    for file in (place.path / "here").iterdir():
+        file.unlink()
+    place.worker = RingWorker(place.path / "rings")
+    for start in (1, 2):
+        if starts_away:
+            place.take_away()
+        place.worker.record(3)
+        async with place.collecting() as plane:
+            await taken(plane, place, 3 * start)
+            place.bring_back()
+            await settled(plane, 3 * start)
     place.worker.die()
 
 
