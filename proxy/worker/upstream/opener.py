@@ -33,13 +33,15 @@ class Opener:
         try:
             async with asyncio.timeout(limits.timeout_connect_s or None):
                 while pool.is_full:
+                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
+                    if idle is not None:
+                        return idle
+                    if pool.make_room():
+                        break
                     is_full = True
                     waiter = asyncio.get_running_loop().create_future()
                     pool.await_place(waiter)
                     await self._wait_turn(waiter)
-                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
-                    if idle is not None:
-                        return idle
                 is_full = False
                 return await self._connect()
         except TimeoutError as error:

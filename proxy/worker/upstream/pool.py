@@ -119,6 +119,14 @@ class Pool:
         """Whether as many connections are open, or being opened, as the limit allows."""
         return len(self._connections) + self._opening >= self.max_connections
 
+    def make_room(self) -> bool:
+        """Close the connection that is idle longest, for a request that may use none of them (P13); False: none is."""
+        oldest = next(iter(self._idle), None)
+        if oldest is None:
+            return False
+        oldest.close()
+        return True
+
     def await_place(self, waiter: "asyncio.Future[None]") -> None:
         """Let a future be resolved when a connection or a place for one becomes free; first come, first served."""
         self._waiting.append(waiter)

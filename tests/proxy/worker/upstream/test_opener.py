@@ -6,6 +6,7 @@ import time
 import pytest
 
 from proxy.http1.errors import UpstreamError
+from proxy.worker.upstream.pool import POST_IDLE_NS
 from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, serve
 from tests.support.ports import free_port
 
@@ -45,3 +46,24 @@ async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = [tasks.create_task(fail(), name=f"open {number}") for number in range(3)]
     assert [task.result() for task in codes] == ["upstream_refused"] * 3
+
+
+async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
+    """Where all places are taken by idle connections that a request must not use, it gets the place of one (P13)."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    opened: list[int] = []
+    pool = new_pool(url, opened, upstream_max_connections=2, timeout_connect_s=0.5, upstream_keep_alive_s=60)
+    async with server:
+        idle = [await opener_of(pool).open(is_idempotent=True) for _ in range(2)]
+        for connection in idle:
+            pool.release(connection, time.monotonic_ns() - POST_IDLE_NS)
+        assert pool.acquire(time.monotonic_ns(), is_idempotent=False) is None
+        connection = await opener_of(pool).open(is_idempotent=False)
+        assert connection not in idle
+        assert [idle[0].transport.is_closing(), idle[1].transport.is_closing()] == [True, False]
+        assert sum(opened) == 2
+        assert await opener_of(pool).open(is_idempotent=True) is idle[1]
+        pool.close()
+        for writer in writers:
+            writer.close()
