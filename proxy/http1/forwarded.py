@@ -50,13 +50,10 @@ class TrustedProxies:
         """Return what a request looked like to the proxies behind `peer`; nothing of it counts if that is no proxy."""
         if not self.has(peer.decode()):
             return Original(peer, b"", b"")
-        client, proto, host = peer, head.forwarded_proto, head.forwarded_host
-        if head.forwarded_for:
-            client = self.client(peer.decode(), head.forwarded_for).encode()
-        if head.forwarded and not (head.forwarded_for and proto and host):
-            said = self._forwarded(peer, head.forwarded)
-            client = client if head.forwarded_for else said.client
-            proto, host = proto or said.proto, host or said.host
+        proto, host = head.forwarded_proto, head.forwarded_host
+        if head.forwarded and not (head.forwarded_for or proto or host):
+            return self._forwarded(peer, head.forwarded)
+        client = self.client(peer.decode(), head.forwarded_for).encode() if head.forwarded_for else peer
         return Original(client, proto, host)
 
     def _forwarded(self, peer: bytes, value: bytes) -> Original:

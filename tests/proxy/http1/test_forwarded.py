@@ -2,7 +2,12 @@
 
 import pytest
 
-from proxy.http1.forwarded import Original, TrustedProxies, forwarded_elements, forwarded_lines
+from proxy.http1.forwarded import (
+    Original,
+    TrustedProxies,
+    forwarded_elements,
+    forwarded_lines,
+)
 from proxy.http1.request_head import RequestHead
 
 NETWORKS = ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
@@ -108,15 +113,27 @@ def test_without_earlier_entries_the_peer_is_the_chain(peer: bytes) -> None:
         (b'for="1.2.3.4', Original(TRUSTED, b"", b"")),
     ],
 )
-def test_forwarded_of_a_trusted_proxy_says_what_the_other_fields_leave_open(
-    forwarded: bytes, expected: Original
-) -> None:
+def test_forwarded_of_a_trusted_proxy_counts_without_the_other_fields(forwarded: bytes, expected: Original) -> None:
     """The element of the client counts, a malformed field not at all; nobody else is believed; X-Forwarded-* win."""
     trusted = TrustedProxies(NETWORKS)
     assert trusted.original(TRUSTED, head_with(forwarded=forwarded)) == expected
     assert trusted.original(FOREIGN, head_with(forwarded=forwarded)) == Original(FOREIGN, b"", b"")
     older = head_with(forwarded=forwarded, forwarded_for=b"7.7.7.7", forwarded_proto=b"wss", forwarded_host=b"b")
     assert trusted.original(TRUSTED, older) == Original(b"7.7.7.7", b"wss", b"b")
+
+
+@pytest.mark.parametrize(
+    ("older", "expected"),
+    [
+        ({"forwarded_for": b"7.7.7.7"}, Original(b"7.7.7.7", b"", b"")),
+        ({"forwarded_proto": b"http"}, Original(TRUSTED, b"http", b"")),
+        ({"forwarded_host": b"b"}, Original(TRUSTED, b"", b"b")),
+    ],
+)
+def test_forwarded_is_not_read_beside_one_of_the_others(older: dict[str, bytes], expected: Original) -> None:
+    """A proxy that writes those passes this one as its client wrote it: nginx does."""
+    head = head_with(forwarded=b"for=6.6.6.6;proto=https;host=evil.example", **older)
+    assert TrustedProxies(NETWORKS).original(TRUSTED, head) == expected
 
 
 def test_elements_of_forwarded() -> None:
