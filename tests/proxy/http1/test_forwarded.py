@@ -3,6 +3,8 @@
 import pytest
 
 from proxy.http1.forwarded import (
+    MAX_FORWARDED_BYTES,
+    MAX_PROXIES,
     Original,
     TrustedProxies,
     forwarded_elements,
@@ -134,6 +136,18 @@ def test_forwarded_is_not_read_beside_one_of_the_others(older: dict[str, bytes],
     """A proxy that writes those passes this one as its client wrote it: nginx does."""
     head = head_with(forwarded=b"for=6.6.6.6;proto=https;host=evil.example", **older)
     assert TrustedProxies(NETWORKS).original(TRUSTED, head) == expected
+
+
+def test_a_chain_of_proxies_has_an_end() -> None:
+    """Who writes thousands of them into a field does not have each looked up."""
+    trusted = TrustedProxies(NETWORKS)
+    chain = [b"10.1.0.%d" % number for number in range(MAX_PROXIES + 1)]
+    assert trusted.client("10.0.0.1", b"1.2.3.4, " + b", ".join(chain[1:])) == "1.2.3.4"
+    assert trusted.client("10.0.0.1", b"1.2.3.4, " + b", ".join(chain)) == "10.1.0.1"
+    elements = b", ".join(b"for=%b;host=h" % entry for entry in chain)
+    original = trusted.original(TRUSTED, head_with(forwarded=b"for=1.2.3.4, " + elements))
+    assert original == Original(b"10.1.0.0", b"", b"h")
+    assert forwarded_elements(b"for=1.2.3.4;by=_" + b"a" * MAX_FORWARDED_BYTES) == []
 
 
 def test_elements_of_forwarded() -> None:
