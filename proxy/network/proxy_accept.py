@@ -46,14 +46,15 @@ class ProxyPort:
 
 
 class ProxyAccept(EarlyConnection):
-    """A connection of a load balancer that has not said whose it is."""
+    """A connection of a load balancer that has not said whose it is: until then it is nobody's."""
 
-    __slots__ = ("_header", "_port")
+    __slots__ = ("_balancer", "_header", "_port")
 
-    def __init__(self, port: ProxyPort, connection: socket.socket, peer: bytes) -> None:
+    def __init__(self, port: ProxyPort, connection: socket.socket, balancer: bytes) -> None:
         door = port.door
-        super().__init__(connection, peer, door, count_failure=door.count_proxy_failure, max_s=port.max_header_s)
+        super().__init__(connection, b"", door, count_failure=door.count_proxy_failure, max_s=port.max_header_s)
         self._port = port
+        self._balancer = balancer
         self._header = b""
 
     def hand_over(self) -> None:
@@ -80,7 +81,7 @@ class ProxyAccept(EarlyConnection):
 
     def _begin(self, source: bytes) -> None:
         self.hand_over()
-        self._port.serve(self._connection, source or self.peer)
+        self._port.serve(self._connection, source or self._balancer)
 
     def _drop(self) -> None:
         self._connection.close()

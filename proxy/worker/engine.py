@@ -155,11 +155,14 @@ class Engine:
         self.recorder.count_connection("upstream", change)
 
     def register(self, connection: Connection, peer: bytes) -> str:
-        """Count a new connection in, or return which limit it would exceed: then it is counted as refused."""
+        """Count a new connection in, or return which limit it would exceed: then it is counted as refused.
+
+        One without a `peer` is nobody's yet, and exceeds no client's limit.
+        """
         refusal = ""
         if len(self.connections) >= self.max_connections and not self._make_room():
             refusal = f"{self.max_connections} connections are open, the limit"
-        elif 0 < self._max_per_client <= self._open_of.get(peer, 0):
+        elif peer and 0 < self._max_per_client <= self._open_of.get(peer, 0):
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
         if refusal:
             self.recorder.count_refused_connection()

@@ -106,13 +106,26 @@ def test_a_silent_balancer_is_timed_and_one_that_leaves_is_told_apart(start: Sta
 
 
 def test_waiting_connections_are_capped(start: Start) -> None:
-    """Those that have not said whose they are count against the limit of their address."""
-    plane = start(Script(), max_connections_per_client=1, **BEHIND)
+    """Those that have not said whose they are count, too."""
+    plane = start(Script(), max_connections=1, **BEHIND)
     with opened(plane) as first, opened(plane) as second:
         assert second.recv(1) == b""
         assert plane.counters().refused_connections == 1
         first.sendall(V1 + GET)
         assert first.recv(4) == b"HTTP"
+
+
+def test_a_balancer_is_not_its_clients(start: Start) -> None:
+    """What it opens at once for several of them is not too much for any of them."""
+    plane = start(Script(), max_connections_per_client=1, **BEHIND)
+    with opened(plane) as first, opened(plane) as second, opened(plane) as third:
+        for number, connection in enumerate((first, second)):
+            connection.sendall(b"PROXY TCP4 192.0.2.%d 127.0.0.1 4711 80\r\n" % number + GET)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        third.sendall(b"PROXY TCP4 192.0.2.0 127.0.0.1 4711 80\r\n" + GET)
+        assert third.recv(12) == b"HTTP/1.1 503"
+    assert plane.counters().refused_connections == 1
+    plane.exchanges(2)
 
 
 def test_a_stranger_is_not_believed(start: Start) -> None:
