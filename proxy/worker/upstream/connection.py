@@ -6,7 +6,7 @@ where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus byt
 
 import asyncio
 import time
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
@@ -20,6 +20,9 @@ from proxy.network.socket_queues import last_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
+
+MAX_INTERIM: Final = 16
+"""Interim responses that are passed on in one turn (P23): each is a write, and a read has room for thousands."""
 
 
 class ResponseHandler(Protocol):
@@ -90,8 +93,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_pool", "_read_response", "_state", "address_text",
-        "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_has_heads", "_is_lost", "_max_head_bytes", "_pool", "_read_response", "_state",
+        "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -115,6 +118,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.keep_alive_ns = pool.keep_alive_ns
         self._state = _HEAD
         self._buffer = b""
+        self._has_heads = False
+        """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
 
     @property
     def is_waiting(self) -> bool:
@@ -152,15 +157,18 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if (end if end >= 4 else len(data)) > self._max_head_bytes:
-                self._fail(UpstreamError("upstream_bad_response", f"head over {self._max_head_bytes} bytes", data))
+            self._has_heads = False
+        at = interim = 0
+        while interim < MAX_INTERIM:
+            end = data.find(b"\r\n\r\n", at) + 4
+            if (end if end >= 4 else len(data)) - at > self._max_head_bytes:
+                message = f"head over {self._max_head_bytes} bytes"
+                self._fail(UpstreamError("upstream_bad_response", message, data[at:]))
                 return
             if end < 4:
-                self._await_head(data)
+                self._await_head(data[at:])
                 return
-            raw = data[:end]
+            raw = data[at:end]
             try:
                 head = self._read_response(raw)
             except UpstreamError as error:
@@ -171,17 +179,23 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self._begin_body(handler, head, raw, data[end:])
                 return
             if head.status == 101:
-                if head.is_websocket and handler.wants_websocket:
-                    self._state = _TUNNEL
-                    handler.open_tunnel(head, raw, data[end:])
-                    return
-                self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
+                self._switch(handler, head, raw, data[end:])
                 return
             self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
             handler.send_informational(head)
-            data = data[end:]
-            if not data:
+            at, interim = end, interim + 1
+            if at == len(data):
                 return
+        self._buffer = data[at:]
+        self._has_heads = True
+        self._await_turn(len(self._buffer))
+
+    def _switch(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
+        if head.is_websocket and handler.wants_websocket:
+            self._state = _TUNNEL
+            handler.open_tunnel(head, raw, rest)
+        else:
+            self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
 
     def _await_head(self, data: bytes) -> None:
         """Wait for the rest of a head, unless its sender takes it for complete (P3)."""
@@ -229,11 +243,18 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     @property
     def _has_more(self) -> bool:
-        return self.handler is not None and self._state == _BODY and self._framer.has_more
+        if self.handler is None:
+            return False
+        return self._framer.has_more if self._state == _BODY else self._has_heads
 
     def _read_in_hand(self) -> None:
-        if self.handler is not None and self._has_more:
-            self._read_body(self.handler, b"")
+        handler = self.handler
+        if handler is None or not self._has_more:
+            return
+        if self._state == _BODY:
+            self._read_body(handler, b"")
+        else:
+            self._read_head(handler, b"")
 
     def _stop_reading(self) -> None:
         if not self.transport.is_closing():

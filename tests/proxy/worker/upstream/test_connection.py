@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.worker.server import ProtocolPlane
+from proxy.worker.upstream.connection import MAX_INTERIM
 from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
@@ -322,3 +323,28 @@ def test_an_answer_to_half_a_body_ends_the_connection(unsent_bytes: int) -> None
     client.deliver(GET)
     world.pump()
     assert (client.is_closed, len(world.upstreams)) == (False, 1 + (unsent_bytes > 0))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_interim_responses_are_read_some_in_each_turn(ends: bool) -> None:
+    """An upstream that sends thousands at once holds up nobody, and its response is read behind all of them."""
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    world = World()
+    client = world.client()
+    client.deliver(GET)
+    world.pump()
+    (upstream,) = world.upstreams
+    upstream.deliver(interim * 1000 + OK[:9])
+    assert client.written == interim * MAX_INTERIM
+    if not ends:
+        world.pump()
+        assert client.written == interim * 1000
+    upstream.deliver(OK[9:])
+    if ends:
+        upstream.end()
+    world.pump()
+    assert client.written.startswith(interim * 1000 + b"HTTP/1.1 200 OK\r\n")
+    assert client.written.endswith(b"\r\n\r\nok")
+    client.deliver(GET)
+    world.pump()
+    assert len(world.upstreams) == 1 + ends
