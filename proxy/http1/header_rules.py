@@ -34,8 +34,8 @@ class HeaderRules:
         return replace(self, without=self.without | {name.lower().encode()}) if name else self
 
     def apply(self, head: ResponseHead) -> None:
-        """Change the head of a final response; informational ones are between the connections."""
-        if head.status < 200 or not (self.lines or self._may_remove(head.prefix)):
+        """Change the head of a final response, as 101 is; informational ones are between the connections."""
+        if (head.status < 200 and head.status != 101) or not (self.lines or self._may_remove(head.prefix)):
             return
         kept = [line for line in head.fields.splitlines(keepends=True) if name_of(line) not in self.without]
         head.prefix = head.status_line + b"".join(kept) + self.lines + head.framing

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.http1.field_lines import UPGRADE_LINES
 from proxy.http1.header_rules import HeaderRules, Rules, compile_rules
 from proxy.http1.response_head import parse_response_head
 
@@ -48,6 +49,15 @@ def test_informational_responses_stay(status: bytes) -> None:
     head, same = (parse_response_head(raw, max_headers=9) for _ in range(2))
     compile_rules(rules({"A": "z"})).apply(head)
     assert (head.fields, head.prefix) == (same.fields, same.prefix)
+
+
+def test_the_answer_that_opens_a_websocket_is_final() -> None:
+    """It is the last one on its connection, and has a record (RFC 9110 §15.2.2)."""
+    raw = b"HTTP/1.1 101 Switching Protocols\r\nServer: x\r\nX-Sidelog-Id: forged\r\n" + UPGRADE_LINES + b"\r\n"
+    head = parse_response_head(raw, max_headers=9)
+    compile_rules(rules({"A": "z"}, remove=("Server",))).and_without("X-Sidelog-Id").apply(head)
+    assert head.prefix == b"HTTP/1.1 101 Switching Protocols\r\nA: z\r\n" + UPGRADE_LINES
+    assert head.fields == b"A: z\r\n"
 
 
 @pytest.mark.parametrize("name", ["X-Sidelog-Id", "x-sidelog-ID"])
