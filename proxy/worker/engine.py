@@ -108,7 +108,7 @@ class Engine:
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
         self.instance: Final = instance.encode()
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
-        name = settings.proxy.record_id_header
+        name = settings.proxy.record_id_header.replace("%", "%%")
         self.record_id_format: Final = f"{name}: %b\r\n".encode() if name else b""
         self.head_end_format: Final = b"%b" + self.record_id_format + b"\r\n" if name else b"%b%.0b\r\n"
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""

@@ -179,3 +179,13 @@ def test_the_record_id_is_ours(start: Start) -> None:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             head = client.answer().head
             assert (b"forged" in head, head.lower().count(b"x-sidelog-id:")) == (False, 1)
+
+
+def test_the_field_of_the_record_id_may_have_any_name(start: Start) -> None:
+    """A percent sign may be in a name of a field (RFC 9110 §5.6.2), and means nothing."""
+    plane = start(Script(), record_id_header="X-100%-Id")
+    with plane.connect() as client:
+        for request in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"):
+            client.send(request)
+            assert client.answer().field("X-100%-Id")
+    plane.exchanges(2)
