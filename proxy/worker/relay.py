@@ -625,6 +625,7 @@ class Relay:
             exchange.note(NOTE_MESSAGE, message.encode())
         exchange.flags |= FLAG_OWN_RESPONSE
         exchange.response_head = head
+        exchange.response_whole = b""  # of a response that was put off (P24) and that nobody got
         window = exchange.response_body = Window(len(body), 0)
         window.add(body)
         now_ns = time.monotonic_ns()

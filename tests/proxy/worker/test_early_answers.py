@@ -14,6 +14,7 @@ import pytest
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.settings.model import CaptureSettings
 from storage.record import Outcome
+from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.certificate import self_signed
@@ -262,3 +263,18 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
             client.send(b"body")
             assert client.answer().status == 200
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
+
+
+def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
+    """What comes of the body is malformed: the record has the response that the client got, not a part of the other."""
+    world = World()
+    client = world.client()
+    client.deliver(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    world.pump()
+    (upstream,) = world.upstreams
+    upstream.deliver(OK)
+    client.deliver(b"zz\r\n")
+    world.pump()
+    (record,) = world.records()
+    assert (record.status, record.response_head + record.response_window) == (400, client.written)
+    assert record.response_bytes == len(record.response_window)
