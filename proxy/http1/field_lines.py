@@ -5,7 +5,7 @@ pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most lin
 the bytes they came as, so they are remembered as such.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 import httptools
@@ -101,8 +101,13 @@ def name_of(line: bytes) -> bytes:
     return line.partition(b":")[0].lower()
 
 
+def hyphenated(names: Iterable[bytes]) -> frozenset[bytes]:
+    """Return names with hyphens in the place of underscores, so that `is_named` takes both spellings for them."""
+    return frozenset(name.replace(b"_", b"-") for name in names)
+
+
 def is_named(line: bytes, names: Set[bytes]) -> bool:
-    """Whether a line has one of some lower-case names, in either spelling.
+    """Whether a line has one of some lower-case names, those with hyphens in either spelling.
 
     CGI-style servers take names with underscores for those with hyphens (P18).
     """

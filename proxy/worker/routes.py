@@ -8,13 +8,14 @@ must lead to the same one: a path that two readers could route differently is re
 import logging
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from proxy.http1.errors import Refused
-from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES
+from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import Rules, compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
@@ -91,13 +92,14 @@ class Route:
             self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
         self.server_name = self.address.host if self.tls else None
         self._host_line = self._fixed_host(route)
-        self._rules = compile_rules(*_request_rules(route, settings))
+        rules = compile_rules(*_request_rules(route, settings))
+        self._rules = replace(rules, without=hyphenated(rules.without))
         layers = [_response_rules(owner.headers) for owner in (settings.proxy, route)]
         self.response_rules = compile_rules(*layers).and_without(settings.proxy.record_id_header)
         self.access = compile_access(route)
         self.request_names = self._rules.without | self._key_fields()
         """Lower-case names of fields that it reads, removes or sets in requests."""
-        self.request_trailers_without = self.request_names | OUR_FIELDS
+        self.request_trailers_without = hyphenated(self.request_names) | OUR_FIELDS
         """Lower-case names that do not go on in trailers either."""
         self.response_trailers_without = self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import name_of
 from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.http1.trailers import forwarded_trailers
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.model import CaptureSettings, ProxySettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
@@ -218,6 +219,19 @@ def test_header_rules_of_all_and_of_a_route_meet_on_a_request() -> None:
     assert b"X-Kept: 1\r\nX_b: 1\r\nVia-Us: 1\r\nx-a: 2\r\nX-Kept: more\r\n" in rendered
     assert b"client" not in rendered
     assert b"X-Gone" not in rendered
+
+
+def test_a_rule_with_underscores_means_both_spellings() -> None:
+    """CGI-style servers take them for the same, so a client must not write the one beside ours."""
+    headers = HeaderSettings(set_request={"X_User": "service"}, remove_request=("X_Gone",))
+    settings = Settings(proxy=ProxySettings(headers=headers))
+    route = Route(0, RouteSettings(id="r", upstream="http://u", auth="required", key_header="x_key"), settings)
+    block = b"HTTP/1.1\r\nHost: a\r\nX-User: admin\r\nX_user: admin\r\nx-gone: 1\r\n\r\n"
+    head = parse_request_head(block, max_headers=9, max_line_bytes=99)
+    rendered = route.render(head, b"here", b"")
+    assert (rendered.count(b"admin"), rendered.count(b"X_User: service\r\n"), b"gone" in rendered) == (0, 1, False)
+    section = b"X-User: admin\r\nX-Gone: 1\r\nX-Key: sk_1\r\n"
+    assert forwarded_trailers(section, b"", route.request_trailers_without)[0] == b""
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
