@@ -47,6 +47,7 @@ from proxy.ring.exchange import (
     FLAG_HTTP10,
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
     OUTCOME_INDEX,
     Exchange,
 )
@@ -128,6 +129,7 @@ class ReferenceEngine:
             max_line_bytes=self._limits.max_header_line_bytes or 1 << 24,
         )
         exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
+        exchange.flags |= FLAG_TLS if request.secure else 0
         head.is_websocket = head.accepts_trailers = False  # aiohttp reads trailers and drops them
         if authority is not None:
             head.host = authority
@@ -137,9 +139,9 @@ class ReferenceEngine:
             head.opt_out = self._opt_out.level_of(block)
         if self._makes_traces:
             head.lacks_trace = drop_invalid_context(head)
-        route = self._find_route(exchange, head, target)
+        route = self._find_route(exchange, head, target, peer)
         lines = route.render(head, self._instance, self._via)
-        lines += forwarded_lines(head, peer, b"http", head.host, original)
+        lines += forwarded_lines(head, peer, request.scheme.encode(), head.host, original)
         if not head.request_id:
             lines += b"X-Request-Id: %b\r\n" % exchange.id_text
         if head.lacks_trace:
@@ -150,21 +152,21 @@ class ReferenceEngine:
         finally:
             upstream.release()
 
-    def _find_route(self, exchange: Exchange, head: RequestHead, target: bytes) -> Route:
+    def _find_route(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
         """Admit the request, and record it at most at the level it asks for, refused or not."""
         opt_out, level = self._opt_out, head.opt_out
         if opt_out is None or level is None:
-            return self._admit(exchange, head, target, head.host)
+            return self._admit(exchange, head, target, peer)
         try:
-            route = self._admit(exchange, head, target, head.host)
+            route = self._admit(exchange, head, target, peer)
         finally:
             lower(exchange, level)
         return route.at_level(level)
 
-    def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, host: bytes) -> Route:
-        route = self._routes.match(host, target)
+    def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
+        route = self._routes.match(head.host, target)
         if route is None:
-            raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
+            raise Refused("no_route", f"no route for host {head.host[:80]!r} and path {target[:80]!r}")
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
@@ -177,7 +179,7 @@ class ReferenceEngine:
             raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {limit}")
         if route.access is not None:
             self._gate.refresh()  # there is no tick here
-            self._gate.admit(exchange, route.access, head, exchange.client)
+            self._gate.admit(exchange, route.access, head, peer)
         return route
 
     async def _send(

@@ -9,15 +9,27 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.ring.exchange import ERROR_CODES, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, CapturedExchange
+from proxy.ring.exchange import (
+    ERROR_CODES,
+    FLAG_HTTP10,
+    FLAG_OWN_RESPONSE,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    CapturedExchange,
+)
 from proxy.worker.server import ReferencePlane
 from storage.record import OUTCOMES
+from tests.proxy.conftest import Start
+from tests.proxy.network.test_tls_accept import secured
+from tests.proxy.worker.test_downstream import GET
+from tests.support.certificate import self_signed
 from tests.support.plane import Plane, eventually, running_plane, settings_for
-from tests.support.script import read_body, unchunked
+from tests.support.script import Script, read_body, unchunked
 from tests.support.upstream import read_head, scripted
 
 BIG = bytes(range(256)) * 1000
@@ -293,3 +305,16 @@ def test_every_explained_difference_names_a_case() -> None:
     """The list of differences holds nothing else."""
     assert KNOWN_DIFFERENCES.keys() <= CASES.keys()
     assert len(CASES) >= 40
+
+
+@pytest.mark.parametrize("engine", ["protocol", "reference"])
+def test_both_know_tls(start: Start, tmp_path: Path, engine: str) -> None:
+    """The upstream and the record are told how a client came."""
+    cert, key = self_signed(tmp_path)
+    script = Script()
+    plane = start(script, engine=engine, tls_cert_file=str(cert), tls_key_file=str(key))
+    with secured(plane.connect().socket) as secure:
+        secure.send(GET)
+        assert secure.answer().status == 200
+    assert b"\r\nX-Forwarded-Proto: https\r\n" in script.requests[0]
+    assert plane.exchange().flags & FLAG_TLS

@@ -228,11 +228,12 @@ def test_a_route_without_keys_forwards_everything(start: Start, engine: str) -> 
     assert plane.exchange().access == b""
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("trusted", "word"), [(("127.0.0.1",), 1), (("10.0.0.0/8",), 0), ((), 0)])
-def test_a_trusted_proxys_word_is_marked(start: Start, trusted: tuple[str, ...], word: int) -> None:
+def test_a_trusted_proxys_word_is_marked(start: Start, trusted: tuple[str, ...], word: int, engine: str) -> None:
     """The record is told whether the connection came from one, where a route believes headers."""
-    plane = start("protocol", None, auth="off", user_header="x-user", trusted_proxies=trusted)
-    assert ask(plane, "x-user: ann")[0] == 200
+    plane = start(engine, None, auth="off", user_header="x-user", trusted_proxies=trusted)
+    assert ask(plane, "x-user: ann", "X-Forwarded-For: 192.0.2.9")[0] == 200
     assert ACCESS.unpack(plane.exchange().access) == (word, NO_KEY)
 
 
