@@ -65,6 +65,10 @@ class Admission:
             target = route.target(target)
         return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)
 
+    def client_of(self, head: RequestHead) -> bytes:
+        """Return whose request a head is, for one that is refused."""
+        return self._engine.trusted.original(self._peer, head).client
+
     def _render(
         self, head: RequestHead, route: Route, authority: bytes | None, *, has_gaps: bool
     ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:

@@ -220,10 +220,8 @@ class Gate:
             key, code = evaluate(access, presented, self._keys, exchange.started_at_ns // 1000)
             if key is not None:
                 key_id = key.id
-        is_trusted = (access.believes_headers or code != "") and self._trusted.has(peer.decode())
+        is_trusted = access.believes_headers and self._trusted.has(peer.decode())
         exchange.access = ACCESS.pack(is_trusted, key_id)
         if code:
-            if is_trusted:
-                exchange.client = self._trusted.original(peer, head).client
             self._recorder.count_auth_failure(code)
             raise Refused(code, explain(access, code))

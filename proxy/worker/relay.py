@@ -182,6 +182,7 @@ class Relay:
         try:
             route, outgoing = self._admission.admit(exchange, request, head)
         except Refused as refusal:
+            exchange.client = self._admission.client_of(head)
             self.refuse(refusal)
             return
         self._route = route

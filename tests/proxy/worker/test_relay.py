@@ -352,3 +352,24 @@ def test_a_route_that_records_nothing_is_counted_only(start: Start) -> None:
         assert client.answer().status == 200
     assert plane.counters().requests == {("0", "GET", "2xx"): 1}
     assert plane.reader.pushed == 0
+
+
+REFUSED = (
+    b"GET /out HTTP/1.1\r\nHost: a\r\n",
+    b"GET /in/../out HTTP/1.1\r\nHost: a\r\n",
+    b"POST /in/ HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n",
+    b"GET /in/ HTTP/1.1\r\nHost: a\r\nX-Sidelog-Hop: Side-1\r\n",
+)
+
+
+@pytest.mark.parametrize("request_bytes", REFUSED)
+@pytest.mark.parametrize(("trusted", "client"), [(("127.0.0.1",), b"192.0.2.9"), ((), b"127.0.0.1")])
+def test_a_refusal_is_recorded_with_its_client(
+    start: Start, request_bytes: bytes, trusted: tuple[str, ...], client: bytes
+) -> None:
+    """Behind a trusted proxy it is the client's request that was refused, not the proxy's."""
+    plane = start(Script(), trusted_proxies=trusted, max_body_bytes=5, route={"path": "/in/"})
+    plane.call(request_bytes + b"X-Forwarded-For: 192.0.2.9\r\n\r\n")
+    exchange = plane.exchange()
+    assert exchange.status in (400, 404, 413, 508)
+    assert exchange.client == client
