@@ -128,8 +128,11 @@ def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
 
 
 def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original) -> bytes:
-    """Return the X-Forwarded-* field lines for the upstream, each with its CRLF."""
+    """Return the X-Forwarded-* field lines for the upstream, each with its CRLF.
+
+    A host that nobody named is left out: services take an empty one for the name of theirs, and refuse it.
+    """
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
-        chain, original.proto or scheme, original.host or host,
-    )  # fmt: skip
+    host = original.host or host
+    host_line = b"X-Forwarded-Host: %b\r\n" % host if host else b""
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (chain, original.proto or scheme, host_line)

@@ -100,6 +100,12 @@ def test_without_earlier_entries_the_peer_is_the_chain(peer: bytes) -> None:
     assert forwarded_lines(head, peer, b"http", b"h", original) == expected
 
 
+def test_a_host_that_nobody_named_is_left_out() -> None:
+    """HTTP/1.0 needs none; Django, which believes the field, refuses an empty one."""
+    expected = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\n"
+    assert forwarded_lines(head_with(), FOREIGN, b"http", b"", Original(FOREIGN, b"", b"")) == expected
+
+
 @pytest.mark.parametrize(
     ("forwarded", "expected"),
     [
