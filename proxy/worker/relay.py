@@ -268,6 +268,7 @@ class Relay:
         self._unsent_bytes += len(data)
         if self._unsent_bytes > MAX_READ_AHEAD_BYTES:
             self._client.pause(BY_UNSENT)
+            self._phase = Phase.CONNECTING
 
     def _connect(self, outgoing: bytes) -> None:
         self._unsent, self._unsent_bytes = [], 0
@@ -298,8 +299,8 @@ class Relay:
         exchange.sent_ns = now_ns - exchange.started_ns
         exchange.upstream = upstream.address_text
         self._upstream = upstream
-        if self.is_request_complete:
-            self._phase = Phase.WAITING
+        if self._phase == Phase.CONNECTING:
+            self._phase = Phase.WAITING if self.is_request_complete else Phase.BODY
             self._since_ns = now_ns
         unsent, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
         upstream.begin(self, unsent)

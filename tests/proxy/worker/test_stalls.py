@@ -13,7 +13,7 @@ from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
 from tests.support.client import Client
 from tests.support.plane import Loop, eventually
-from tests.support.script import OK
+from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
 
 
@@ -108,3 +108,28 @@ def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, lo
         assert time.monotonic() - left < 20  # any deadline is later
     may_end.set()
     assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
+
+
+def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
+    """While it waits for an upstream connection nobody reads on: its client has no time to keep."""
+    go_on = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            read_body(connection, head)
+            go_on.wait(60)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=0.5)
+    with plane.connect() as first, plane.connect() as second:
+        first.send(GET)
+        eventually(lambda: plane.counters().connections_upstream)
+        upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000)
+        sending = threading.Thread(target=second.send, args=(upload,))
+        sending.start()
+        time.sleep(1.2)
+        assert not plane.unread
+        go_on.set()
+        assert [client.answer().status for client in (first, second)] == [200, 200]
+        sending.join()
+    assert [exchange.status for exchange in plane.exchanges(2)] == [200, 200]
