@@ -67,7 +67,7 @@ def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, u
             inherited.close()
         return []
     count = max(1, proxy["workers"])
-    return [inherited] * count if inherited else _reuse_port(proxy["listen"], count, undo)
+    return _share(inherited, count, undo) if inherited else _reuse_port(proxy["listen"], count, undo)
 
 
 def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket.socket | None:
@@ -91,6 +91,16 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
         for index, name in zip(range(count), names, strict=False)
         if name in ("data", "admin")
     }
+
+
+def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:
+    """Return a descriptor of one socket for each worker: they are told apart, adopted and closed by descriptor."""
+    undo.callback(listener.close)
+    sockets = [listener]
+    for _ in range(count - 1):
+        sockets.append(listener.dup())
+        undo.callback(sockets[-1].close)
+    return sockets
 
 
 def _reuse_port(address: str, count: int, undo: ExitStack) -> list[socket.socket]:

@@ -39,10 +39,13 @@ def activated(sidelog: Sidelog) -> Iterator[Sidelog]:
             yield sidelog
 
 
-@pytest.mark.parametrize("restarts", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
-def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, restarts: int) -> None:
+LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
+
+
+@pytest.mark.parametrize(("workers", "restarts"), [("1", 1), ("2", 1), pytest.param("2", 20, marks=LONG)])
+def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, workers: str, restarts: int) -> None:
     """Whoever comes while nobody is there is answered by the next; every exchange is stored once."""
-    with activated(Sidelog(tmp_path / "data", upstream)) as sidelog:
+    with activated(Sidelog(tmp_path / "data", upstream, "--workers", workers)) as sidelog:
         with NewConnections(sidelog.port, 4, pause_s=PAUSE_S) as clients:
             for _ in range(restarts):
                 await_more(clients.completed, 40)
@@ -50,6 +53,7 @@ def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, restarts:
                 sidelog.start()
             await_more(clients.completed, 40)
         assert clients.errors == []
+        assert "Traceback" not in sidelog.log
         ledger = stored(sidelog, clients.completed)
         assert ledger["dropped"] == {}
         assert ledger["stored"] == len(clients.completed)

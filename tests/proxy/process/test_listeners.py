@@ -131,6 +131,7 @@ from proxy.process.listeners import open_listeners
 os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"].replace("self", str(os.getpid()))
 settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2, "data_port": True}, "admin": {"listen": "127.0.0.1:0"}}
 listeners = open_listeners(settings)
+assert len({l.fileno() for l in listeners.data}) == 2, "each worker closes its own"
 print([l.getsockname()[1] for l in listeners.data], listeners.admin.getsockname()[1])
 """
 
