@@ -23,7 +23,7 @@ from storage.backends import check_keys_url, check_listen_url, check_url
 
 Problem = tuple[str, str]
 
-_HOST_VALUE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?\Z")
+_HOST_VALUE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?\Z")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # visible ASCII without # and ?
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 
@@ -215,10 +215,7 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
 def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
     if not _PATH.match(route.path):
         yield f"{name}.path", f"expected a raw path that begins with /, without query, got {route.path!r}"
-    for key in ("host", "upstream_host"):
-        text = getattr(route, key)
-        if text and not _HOST_VALUE.match(text):
-            yield f"{name}.{key}", f"expected a host, or host:port, got {text!r}"
+    yield from _check_hosts(name, route)
     rules = HeaderSettings(set_request=route.set_request_headers)
     for _, reason in check_header_rules(name, rules):
         yield f"{name}.set_request_headers", reason
@@ -231,6 +228,14 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
             yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
     if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
         yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
+
+
+def _check_hosts(name: str, route: RouteSettings) -> Iterator[Problem]:
+    found = _HOST_VALUE.match(route.host)
+    if route.host and (found is None or found[1]):
+        yield f"{name}.host", f"expected a host without a port: it takes requests for any, got {route.host!r}"
+    if route.upstream_host and not _HOST_VALUE.match(route.upstream_host):
+        yield f"{name}.upstream_host", f"expected a host, or host:port, got {route.upstream_host!r}"
 
 
 def _check_access(name: str, route: RouteSettings) -> Iterator[Problem]:

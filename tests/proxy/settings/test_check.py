@@ -71,6 +71,7 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"path": "v1"', "routes[0].path: expected a raw path"),
         ('"path": "/a?b"', "routes[0].path: expected a raw path"),
         ('"host": "a/b"', "routes[0].host: expected a host"),
+        ('"host": "a.example:8080"', "routes[0].host: expected a host without a port"),
         ('"upstream_host": "a b"', "routes[0].upstream_host: expected a host"),
         ('"set_request_headers": {"a b": "x"}', "expected header names, got 'a b'"),
         ('"set_request_headers": {"a": "x\\u0000"}', "the value of 'a' must not hold CR, LF or NUL"),
