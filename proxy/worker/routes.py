@@ -82,7 +82,7 @@ class Route:
         self.index = index
         self.id = route.id
         self.path = route.path.encode()
-        self.host = route.host.lower().encode()
+        self.host = _host_name(route.host.encode())
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
@@ -275,6 +275,7 @@ def _address_text(address: UpstreamAddress) -> bytes:
 
 
 def _host_name(host: bytes) -> bytes:
+    """Return a host as routes compare it: without port, and without the dot that only says that a name is whole."""
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
-    return host.partition(b":")[0].lower()
+    return host.partition(b":")[0].lower().removesuffix(b".")

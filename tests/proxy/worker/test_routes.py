@@ -41,6 +41,9 @@ TABLE = table({"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": 
         (b"a", b"/V1/x", 3),
         (b"api.local", b"/v1/x", 0),
         (b"API.Local:8080", b"/v1/x", 0),
+        (b"api.local.", b"/v1/x", 0),
+        (b"api.local.:8080", b"/v1/x", 0),
+        (b"api.local..", b"/v1/x", 1),
         (b"api.local", b"/other", 3),
         (b"a", b"/exactly", 2),
         (b"a", b"/", 3),
@@ -57,6 +60,15 @@ def test_the_first_route_whose_host_and_path_match_is_taken(host: bytes, target:
     found = TABLE.match(host, target)
     assert found is not None
     assert found.index == index
+
+
+@pytest.mark.parametrize("name", ["a.example", "A.example."])
+@pytest.mark.parametrize("host", [b"a.example", b"a.example.", b"A.Example.:80"])
+def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> None:
+    """It names the same host (RFC 3986 §3.2.2), so it must not lead past a route that asks for a key."""
+    found = table({"host": name}, {}).match(host, b"/")
+    assert found is not None
+    assert found.index == 0
 
 
 @pytest.mark.parametrize(
