@@ -107,6 +107,8 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         text = getattr(settings.proxy, name)
         if text and not TOKEN.match(text):
             yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
+    if settings.proxy.record_id_header.lower() in OWN_HEADERS:
+        yield "proxy.record_id_header", f"{settings.proxy.record_id_header} has another meaning to the proxy"
     yield from check_header_rules("proxy", settings.proxy.headers, settings.proxy.record_id_header)
     if not _INSTANCE.match(settings.proxy.instance):
         yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"

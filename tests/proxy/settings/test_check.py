@@ -32,6 +32,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address, a CIDR"),
         ("PROXY__VIA", "a b", "proxy.via: expected a token"),
         ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a token"),
+        ("PROXY__RECORD_ID_HEADER", "Content-Length", "proxy.record_id_header: Content-Length has another meaning"),
         ("PROXY__INSTANCE", "a b", "proxy.instance: expected letters"),
         ("PROXY__STAGE", "a\nb", "proxy.stage: must not hold CR"),
         ("PROXY__LIMITS__MAX_HEADER_BYTES", "10", "expected 0 or at least 256 bytes, got 10"),
