@@ -118,6 +118,7 @@ class Engine:
         self.max_messages_per_s: Final = settings.capture.websocket_messages_per_s
         self.makes_traces: Final = settings.proxy.trace_context
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
+        self.level: Final = settings.capture.level
         self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
         self._giving_way = GivingWay(self.max_connections)
         self._max_per_client = limits.max_connections_per_client

@@ -10,7 +10,8 @@ import re
 from typing import Final, get_args
 
 from proxy.http1.request_head import OptOutLevel
-from proxy.ring.exchange import Exchange
+from proxy.ring.exchange import NO_ROUTE, Exchange
+from proxy.settings.section import CaptureLevel
 from proxy.worker.routes import CAPTURE_FLAGS
 
 _LEVELS: Final[tuple[OptOutLevel, ...]] = get_args(OptOutLevel)
@@ -30,10 +31,16 @@ class OptOut:
         return next((level for level in _LEVELS if level.encode() in asked), None)
 
 
-def lower(exchange: Exchange, level: OptOutLevel) -> None:
+def lower(exchange: Exchange, level: CaptureLevel) -> None:
     """Record an exchange at most at a level; the windows of its bodies are its route's affair."""
     exchange.flags |= CAPTURE_FLAGS[level]
     exchange.is_recorded = exchange.is_recorded and level != "none"
+
+
+def lower_outside(exchange: Exchange, level: CaptureLevel) -> None:
+    """Record at most at a level what reached no route, none of which says how much is to be kept of it."""
+    if exchange.route == NO_ROUTE:
+        lower(exchange, level)
 
 
 def make_opt_out(name: str) -> OptOut | None:

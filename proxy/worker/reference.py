@@ -53,7 +53,7 @@ from proxy.ring.exchange import (
 )
 from proxy.settings.model import Settings
 from proxy.worker.key_auth import Gate
-from proxy.worker.opt_out import lower, make_opt_out
+from proxy.worker.opt_out import lower, lower_outside, make_opt_out
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
 from storage.record import Outcome
@@ -73,6 +73,7 @@ class ReferenceEngine:
         self._limits = settings.proxy.limits
         self._routes = routes
         self._opt_out = make_opt_out(settings.capture.opt_out_header)
+        self._level = settings.capture.level
         self._makes_traces = settings.proxy.trace_context
         self.recorder = recorder
         self._gate = gate
@@ -104,6 +105,7 @@ class ReferenceEngine:
         try:
             return await self._exchange(request, exchange, peer)
         except Refused as refusal:
+            lower_outside(exchange, self._level)
             return await self._answer_error(request, exchange, refusal.code, refusal.message, Outcome.REJECTED)
         except UpstreamError as error:
             outcome = Outcome.UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else Outcome.UPSTREAM_ERROR

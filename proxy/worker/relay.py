@@ -49,6 +49,7 @@ from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission import Admission, TracingAdmission
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
+from proxy.worker.opt_out import lower_outside
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -183,6 +184,7 @@ class Relay:
             route, outgoing = self._admission.admit(exchange, request, head)
         except Refused as refusal:
             exchange.client = self._admission.client_of(head)
+            lower_outside(exchange, engine.level)
             self.refuse(refusal)
             return
         self._route = route
@@ -599,6 +601,8 @@ class Relay:
         self.exchange = exchange = self._engine.recorder.begin(now_ns, self._peer)
         exchange.request_head = request.raw
         exchange.method = request.method
+        exchange.flags = self._flags
+        lower_outside(exchange, self._engine.level)
         self._is_responding = False
 
     def _send_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:

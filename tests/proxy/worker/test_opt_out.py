@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import pytest
 
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS
 from proxy.settings.model import CaptureSettings
 from proxy.worker.opt_out import OptOut, make_opt_out
 from proxy.worker.routes import RouteTable, compile_routes
 from proxy.worker.server import ProtocolPlane
+from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.http1.test_websocket_frames import frame
 from tests.support.plane import eventually, settings_for
@@ -162,3 +163,36 @@ def test_an_exchange_in_flight_shows_no_more(start: Start) -> None:
         assert (quiet.answer().status, client.answer().status) == (200, 200)
     assert heads == [b"GET /meta HTTP/1.1\r\n\r\n"]
     plane.exchange()
+
+
+NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+MALFORMED = b"GET / HTTP/1.1\r\nHost: a\r\nno field\r\n\r\n"
+OUTSIDE = [("protocol", NOWHERE), ("reference", NOWHERE), ("protocol", MALFORMED), ("protocol", NOWHERE[:20])]
+
+
+@pytest.mark.parametrize(("engine", "sent"), OUTSIDE)
+@pytest.mark.parametrize("level", ["none", "meta", "headers", "body"])
+def test_what_reaches_no_route_is_recorded_at_the_general_level(
+    start: Start, engine: str, sent: bytes, level: Any
+) -> None:
+    """A path that is none of ours, a head that cannot be read, half a head: no route says how much is kept of it."""
+    capture = CaptureSettings(level=level)
+    plane = start(Script(OK), engine=engine, capture=capture, route={"path": "/in/", "capture": "body"})
+    with plane.connect() as client:
+        client.send(sent)
+        if sent.endswith(b"\r\n\r\n"):
+            assert client.answer().status in (400, 404)
+    if level == "none":
+        eventually(lambda: sum(plane.counters().requests.values()) == 1)
+        assert plane.unread == 0
+    else:
+        assert plane.exchange().flags & NO_HEADS == WIRE_FLAGS[level.encode()]
+
+
+def test_such_a_record_says_how_its_client_came() -> None:
+    """Over TLS, too."""
+    world = World(is_tls=True)
+    world.client().deliver(MALFORMED)
+    world.pump()
+    (record,) = world.records()
+    assert record.flags & FLAG_TLS
