@@ -57,7 +57,6 @@ class Route:
         "deadlines",
         "flags",
         "host",
-        "id",
         "index",
         "is_recorded",
         "limits",
@@ -71,7 +70,6 @@ class Route:
         "response_window_bytes",
         "server_name",
         "strip_bytes",
-        "tail_bytes",
         "tls",
         "windows",
     )
@@ -80,7 +78,6 @@ class Route:
         """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes long to make."""
         self._origin = (route, settings)
         self.index = index
-        self.id = route.id
         self.path = route.path.encode()
         self.host = _host_name(route.host.encode())
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
@@ -109,8 +106,11 @@ class Route:
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = CAPTURE_FLAGS[level]
-        self.windows = CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
-        self.request_window_bytes, self.response_window_bytes, self.tail_bytes = self.windows.plain
+        self._keep(CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider))
+
+    def _keep(self, windows: CaptureWindows) -> None:
+        self.windows = windows
+        self.request_window_bytes, self.response_window_bytes, _ = windows.plain
 
     def _key_fields(self) -> frozenset[bytes]:
         access = self.access
@@ -125,8 +125,7 @@ class Route:
             route.is_recorded = self.is_recorded and level != "none"
             own, settings = self._origin
             windows = CaptureWindows(settings.capture, settings.ring.bytes, level, own.provider)
-            route.windows = windows if self.windows.call.request_bytes else self.windows
-            route.request_window_bytes, route.response_window_bytes, route.tail_bytes = route.windows.plain
+            route._keep(windows if self.windows.call.request_bytes else self.windows)
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:

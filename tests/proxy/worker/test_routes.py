@@ -216,7 +216,8 @@ def test_the_capture_level_of_a_route(level: str, flags: int, is_recorded: bool,
     )
     found = Route(0, RouteSettings(id="r", upstream=UPSTREAM, capture=level), settings)  # type: ignore[arg-type]
     assert (found.flags, found.is_recorded) == (flags, is_recorded)
-    assert (found.request_window_bytes, found.response_window_bytes, found.tail_bytes) == (window,) * 3
+    assert found.windows.plain == (window,) * 3
+    assert (found.request_window_bytes, found.response_window_bytes) == (window, window)
     assert Route(0, RouteSettings(id="r", upstream=UPSTREAM), settings).flags == FLAG_BODIES_OFF
 
 
