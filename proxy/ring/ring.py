@@ -29,8 +29,6 @@ from proxy.ring.segment_layout import (
     SegmentError,
 )
 
-__all__ = ["PREFIX", "WRAP", "RingEntry", "RingReader", "RingWriter", "Section"]
-
 Section = bytes | bytearray | memoryview
 
 RingEntry = tuple[int, bytes, memoryview, int]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.process.wakeup import Wakeup
-from proxy.ring.ring import PREFIX
+from proxy.ring.entry import PREFIX
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
