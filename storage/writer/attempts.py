@@ -60,9 +60,8 @@ class WriterCounters:
 
     batches: dict[BatchOutcome, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     """Attempts to commit a batch, by outcome."""
-    records_stored: int = 0
     records_escaped: int = 0
-    """Of those stored, how many had to be escaped."""
+    """Records that had to be escaped to be stored."""
     records_quarantined: int = 0
     last_flush_s: float = 0.0
     """How long the newest successful commit took."""

@@ -161,7 +161,6 @@ class Committer:
         except StorageRejected:
             part.is_doubtful = False
             raise
-        self.counters.records_stored += len(batch.entries)
         self.counters.last_flush_s = self._clock() - started_s
         self._note("stored", len(batch.entries), self.counters.last_flush_s)
         self._availability.note_up()

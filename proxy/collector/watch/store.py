@@ -28,8 +28,6 @@ class StoreNotices:
     def __init__(self) -> None:
         self._events: Events | None = None
         self._waiting: list[Callable[[Events], None]] = []
-        self.set_aside: list[str] = []
-        """Names of damaged files, since the start."""
 
     def attach(self, events: Events) -> None:
         """Add what waits, and from now on everything."""
@@ -44,7 +42,6 @@ class StoreNotices:
             "what is in it",
             extra={"place": place, "reason": reason},
         )
-        self.set_aside.append(place)
         data: dict[str, object] = {"place": place, "reason": reason, "count": None}
         self._tell(lambda events: events.add_event("store_set_aside", data))
 

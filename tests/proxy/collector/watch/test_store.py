@@ -34,4 +34,3 @@ def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -
         ("gap", "store_removed", 7),
         ("gap", "store_removed", 8),
     ]
-    assert notices.set_aside == ["records.db.damaged-1"]
