@@ -60,7 +60,6 @@ from storage.record import Outcome
 
 log = logging.getLogger(__name__)
 
-_OWN_FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
 _AUTO_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """What aiohttp's client would add by itself."""
 

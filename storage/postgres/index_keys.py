@@ -44,11 +44,6 @@ def seq_between(first: str, last: str) -> str:
     return f"{_pair(first, '>=')} AND {_pair(last, '<=')}"
 
 
-def seq_beyond(mark: str, sign: str) -> str:
-    """Write the condition that `seq` is `<` or `>` a mark."""
-    return _pair(mark, sign)
-
-
 def id_between(ids: int, buckets: int) -> str:
     """Write the condition that an id lies between two; the numbers are those of the first marks of ids and buckets."""
     return f"(id_bucket, id) >= (${buckets}, ${ids}) AND (id_bucket, id) <= (${buckets + 1}, ${ids + 1})"

@@ -23,7 +23,7 @@ export const shadeOf = (number, most) =>
   most <= 1 ? SHADES : 1 + Math.round(((SHADES - 1) * Math.log(number)) / Math.log(most));
 
 /** How many requests an area has. */
-export function sumOf({ columns }, area) {
+function sumOf({ columns }, area) {
   let total = 0;
   for (const column of columns.slice(area.columns[0], area.columns[1] + 1))
     for (const number of column.slice(area.rows[0], area.rows[1] + 1)) total += number;

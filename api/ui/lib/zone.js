@@ -2,7 +2,7 @@
 
 const KEY = "zone";
 
-export const isUtc = () => localStorage.getItem(KEY) === "utc";
+const isUtc = () => localStorage.getItem(KEY) === "utc";
 
 /** The parts of a time in the zone that is shown. */
 export function partsOf(time) {

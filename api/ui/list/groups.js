@@ -91,7 +91,7 @@ function askField(choose) {
 }
 
 /** The words of a search for the records of a group; null where none can say it. */
-export function wordsOf(row, by) {
+function wordsOf(row, by) {
   if (row.value === null || row.value === "" || row.is_cut || row.value.endsWith("…")) return null;
   const isPlain = !/[\s"(),*\\]/.test(row.value) && !/^[<>=]|\.\./.test(row.value);
   const value = isPlain ? row.value : `"${row.value.replaceAll(/["\\]/g, "\\$&")}"`;

@@ -23,7 +23,7 @@ const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_00
 const LENGTHS = [...PRESETS.map(([name]) => name), "30d"];
 
 /** The view that the state of the page is. */
-export function viewOf(state) {
+function viewOf(state) {
   const isFixed = state.since && state.until;
   return {
     query: state.filter ?? "",
@@ -35,7 +35,7 @@ export function viewOf(state) {
 }
 
 /** The state of the page that shows a view. */
-export function stateOf(view, now = Date.now()) {
+function stateOf(view, now = Date.now()) {
   const columns = view.columns
     .map((name) => NAMES[name] ?? name)
     .filter((name) => name in COLUMNS || isField(name));
