@@ -79,7 +79,6 @@ TESTED_ELSEWHERE: Final = {
 
 _DOCUMENT: Final = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|js|css|sql))(?![\w/-])")
 _RULE: Final = re.compile(r"\bP(\d{1,2})\b")
-_ELSEWHERE: Final = frozenset({"http-parser", "llhttp"})
 
 
 @cache

@@ -23,7 +23,6 @@ from tests.support.upstream import running, service
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 
-MIB: Final = 1 << 20
 FEW_PARTS: Final = """<merge_tree>
 <parts_to_delay_insert>39</parts_to_delay_insert><parts_to_throw_insert>40</parts_to_throw_insert>
 </merge_tree>"""

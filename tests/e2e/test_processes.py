@@ -273,11 +273,6 @@ def without_shared_memory(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def has_anonymous_ring(sidelog: Sidelog) -> bool:
-    """Whether the worker's ring lies in a file without a name."""
-    return "memfd:sidelog-ring" in Path(f"/proc/{sidelog.pids('proxy.worker')[0]}/maps").read_text()
-
-
 @pytest.mark.wide
 def test_anonymous_rings_survive_worker_and_collector(
     tmp_path: Path, upstream: str, without_shared_memory: dict[str, str]

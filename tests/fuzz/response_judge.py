@@ -29,7 +29,6 @@ class _Run:
         self.case = case
         self._world = world
         self._random = Random(case.order)
-        self._delivered: list[bytes] = []
         self.reused = False
         self.second = b""
         self.was_open = self.was_ended = self.was_reset = False

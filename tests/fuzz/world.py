@@ -43,7 +43,6 @@ class Wire(asyncio.Transport):
         super().__init__()
         self._world = world
         self._protocol = protocol
-        self._extra_socket = self
         self.written = bytearray()
         self.on_write: Callable[[], None] = lambda: None
         self.is_tls = False
@@ -54,8 +53,8 @@ class Wire(asyncio.Transport):
         self.is_closed = False
         self.has_sent_eof = False
         self.was_reset = False
-        self.unsent_bytes = 0
         """A close with SO_LINGER 0: the peer sees an error and not an end."""
+        self.unsent_bytes = 0
         self._waiting: list[bytes] = []
         self._ends: list[Exception | None] = []
         self._is_full = False

@@ -6,7 +6,6 @@ from storage.search.view import View
 from tests.ui.conftest import Site
 
 COUNT = "document.querySelectorAll('#rows tr[data-id]').length"
-PRESS = "[...document.querySelectorAll('#views button')].find((b) => b.textContent === '{}').click()"
 QUERY = "new URLSearchParams(location.search)"
 
 

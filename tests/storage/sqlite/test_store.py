@@ -20,8 +20,6 @@ from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
 
-ALL = Filter(kind="all")
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
