@@ -186,7 +186,7 @@ class ScopedStorage:
         """Return a page of conversations: of each what is in scope; none where the store finds none."""
         if not isinstance(self._storage, ConversationStorage):
             return ConversationPage([], complete=True, next_before=None)
-        query = replace(query, filter=narrow(query.filter, self.scope))
+        query = replace(query, filter=self._narrow(query.filter))
         page = await self._read(self._storage.conversations, query)
         self._show([conversation.first for conversation in page.conversations])
         return page

@@ -3,6 +3,7 @@
 from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal
 from api.access.scoped import QueryGate, ScopedStorage
+from storage.conversations import ConversationQuery
 from storage.query import Filter, RecordQuery, Scope
 from tests.storage.samples import make_batch, make_record
 from tests.support.memory_store import MemoryStorage
@@ -24,6 +25,16 @@ async def test_rows_are_found_under_all_names() -> None:
     assert [record.endpoint for record in page.records] == ["/people/{name}"] * 2
     assert (await view.count(Filter(endpoints=("/people/{name}",)))).exchanges == 2
     assert (await view.count(Filter(endpoints=("/people/ann", "/x")))).exchanges == 2
+
+
+async def test_conversations_are_found_under_all_names() -> None:
+    """A call that was stored under a name of before is one of the endpoint of today."""
+    storage = MemoryStorage()
+    call = make_record(endpoint="/people/ann", project="a", provider="openai", conversation=bytes(16))
+    await storage.commit(make_batch(call))
+    view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
+    page = await view.conversations(ConversationQuery(filter=Filter(endpoints=("/people/{name}",))))
+    assert [conversation.first.endpoint for conversation in page.conversations] == ["/people/{name}"]
 
 
 async def test_nothing_is_learned_at_first() -> None:
