@@ -72,8 +72,8 @@ class Storage(Protocol):
 
         At most 200 per facet; null is no value. Counts are exact where the filter has rollup dimensions and whole hours
         only and the facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup
-        dimensions, whole hours), or of the newest 10 000 records where rollups do not know the facet. The scope always
-        holds.
+        dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the facet.
+        The scope always holds.
 
         Raises:
             ValueError: There is no such facet.

@@ -1,11 +1,11 @@
-"""Storage errors, told apart by what the caller does next: wait and retry, or isolate the value.
+"""Storage errors, told apart by what the caller does next: wait and retry, isolate the value, or give up.
 
 Every backend translates its library's exceptions into these at its edge, `from exc`.
 """
 
 
 class StorageError(Exception):
-    """Base of both kinds; never raised itself."""
+    """Base of all kinds; never raised itself."""
 
 
 class StorageUnavailable(StorageError):

@@ -97,7 +97,7 @@ class CounterLayout:
         self.response_bytes = self.request_bytes + rows
         """Add the route index."""
         self.upstream_errors = self.response_bytes + rows
-        """Add four times the route index, and the reason's."""
+        """Add the route index times the number of reasons, and the index of the reason."""
         self.refused_connections = self.upstream_errors + rows * len(UPSTREAM_ERRORS)
         self.upstream_retries = self.refused_connections + 1
         self.connections_downstream = self.refused_connections + 2

@@ -76,7 +76,7 @@ class Segment:
     descriptor: bytes
     """What the producer wrote at creation; opaque here."""
     cells: "memoryview[int]"
-    """Header page as native u64; index it with the constants of this module only."""
+    """Header page as native u64; indexed with the constants of `segment_layout.py` only."""
     counters: "memoryview[int]"
     """Counters as native u64."""
     inflight: memoryview

@@ -23,11 +23,11 @@ With the period of the deadlines' tick it stays below the second in which an ups
 LINGER_NS: Final = 1_000_000_000
 """How long unread input is drained after an answer that ends the connection (P16)."""
 
-LATE_BODY_NS: Final = 1_000_000_000
-"""How long the end of an exchange is put off for the body of its request (P24)."""
-
 MAX_LINGER_BYTES: Final = 65536
 """How much of it."""
+
+LATE_BODY_NS: Final = 1_000_000_000
+"""How long the end of an exchange is put off for the body of its request (P24)."""
 
 MAX_READ_AHEAD_BYTES: Final = 65536
 """Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).

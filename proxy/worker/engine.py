@@ -1,7 +1,7 @@
 """What all connections of one worker share in the default engine: settings, routes, pools, the memo of heads, the tick.
 
-Wiring stays here, behaviour in `downstream.py`, `relay.py` and `upstream.py`. One tick serves every deadline of the
-worker: a timer object per request would cost more than parsing it.
+Wiring stays here, behaviour in `downstream.py`, `relay.py` and `upstream/connection.py`. One tick serves every deadline
+of the worker: a timer object per request would cost more than parsing it.
 """
 
 import asyncio

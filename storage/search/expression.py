@@ -1,6 +1,6 @@
 """A search as a tree of values: leaves that ask one thing of a record, joined by and, or and not. No I/O.
 
-A leaf names a field by its place in a record (`status`, `duration_us`), or by what `storage.search.fields` makes of it
+A leaf names a field by its place in a record (`status`, `duration_us`), or by what `storage.search.subject` makes of it
 (`header.x-tenant`, `body.user.id`). What a leaf means is said once, in `storage.search.meaning`; a leaf never fulfils
 itself by a value that is not there.
 """
