@@ -6,7 +6,7 @@ the page when it is asked for metrics. One more route, `no_route`, takes request
 Invariant: counters only grow and outlive their worker (`add_counts`); gauges say what is now and die with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -187,35 +187,25 @@ def _add(into: dict[Key, int], key: Key, count: int) -> None:
 
 def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
     """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is alive."""
-    total = CounterSnapshot(
-        dict(base.requests),
-        dict(base.request_bytes),
-        dict(base.response_bytes),
-        dict(base.upstream_errors),
-        base.refused_connections + snapshot.refused_connections,
-        base.upstream_retries + snapshot.upstream_retries,
-        base.connections_downstream + (snapshot.connections_downstream if is_alive else 0),
-        base.connections_upstream + (snapshot.connections_upstream if is_alive else 0),
-        base.requests_in_flight + (snapshot.requests_in_flight if is_alive else 0),
-        dict(base.auth_failures),
-        dict(base.tls_failures),
-        dict(base.proxy_failures),
-        base.dropped_messages + snapshot.dropped_messages,
-        base.log_lines_dropped + snapshot.log_lines_dropped,
-        base.displaced_connections + snapshot.displaced_connections,
+    now = snapshot if is_alive else CounterSnapshot()
+    return CounterSnapshot(
+        requests=_sum(base.requests, snapshot.requests),
+        request_bytes=_sum(base.request_bytes, snapshot.request_bytes),
+        response_bytes=_sum(base.response_bytes, snapshot.response_bytes),
+        upstream_errors=_sum(base.upstream_errors, snapshot.upstream_errors),
+        refused_connections=base.refused_connections + snapshot.refused_connections,
+        upstream_retries=base.upstream_retries + snapshot.upstream_retries,
+        connections_downstream=base.connections_downstream + now.connections_downstream,
+        connections_upstream=base.connections_upstream + now.connections_upstream,
+        requests_in_flight=base.requests_in_flight + now.requests_in_flight,
+        auth_failures=_sum(base.auth_failures, snapshot.auth_failures),
+        tls_failures=_sum(base.tls_failures, snapshot.tls_failures),
+        proxy_failures=_sum(base.proxy_failures, snapshot.proxy_failures),
+        dropped_messages=base.dropped_messages + snapshot.dropped_messages,
+        log_lines_dropped=base.log_lines_dropped + snapshot.log_lines_dropped,
+        displaced_connections=base.displaced_connections + snapshot.displaced_connections,
     )
-    for code, count in snapshot.auth_failures.items():
-        _add(total.auth_failures, code, count)
-    for reason, count in snapshot.tls_failures.items():
-        _add(total.tls_failures, reason, count)
-    for reason, count in snapshot.proxy_failures.items():
-        _add(total.proxy_failures, reason, count)
-    for cell, count in snapshot.requests.items():
-        _add(total.requests, cell, count)
-    for route, count in snapshot.request_bytes.items():
-        _add(total.request_bytes, route, count)
-    for route, count in snapshot.response_bytes.items():
-        _add(total.response_bytes, route, count)
-    for error, count in snapshot.upstream_errors.items():
-        _add(total.upstream_errors, error, count)
-    return total
+
+
+def _sum(base: Mapping[Key, int], more: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: base.get(key, 0) + more.get(key, 0) for key in (*base, *more)}
