@@ -31,7 +31,6 @@ from aiohttp import (
     UnixConnector,
     web,
 )
-from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -105,10 +104,10 @@ class ReferenceEngine:
             return await self._exchange(request, exchange, peer)
         except Refused as refusal:
             lower_outside(exchange, self._level)
-            return await self._answer_error(request, exchange, refusal.code, refusal.message, Outcome.REJECTED)
+            return self._own_response(exchange, refusal.code, refusal.message, Outcome.REJECTED)
         except UpstreamError as error:
             outcome = Outcome.UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else Outcome.UPSTREAM_ERROR
-            return await self._answer_error(request, exchange, error.code, error.message, outcome)
+            return self._own_response(exchange, error.code, error.message, outcome)
         except (asyncio.CancelledError, ConnectionResetError):
             self._finish(exchange, Outcome.CLIENT_CLOSED, exchange.status or 499)
             raise
@@ -187,19 +186,16 @@ class ReferenceEngine:
         self, request: web.BaseRequest, exchange: Exchange, route: Route, target: bytes, lines: bytes
     ) -> ClientResponse:
         headers = _multidict(lines)
-        length = headers.pop("Content-Length", None)
         headers.pop("Transfer-Encoding", None)
-        has_body = request.body_exists
-        if length is not None:
-            headers["Content-Length"] = length
-        if has_body:
+        body = None
+        if request.body_exists:
             windows = route.windows.of(exchange.request_head)
-            exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
+            exchange.request_body = window = Window(windows.request_bytes, windows.tail_bytes)
+            body = self._request_body(request, exchange, window)
         exchange.upstream = route.address_text
         exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
         scheme = "https" if route.tls else "http"
         url = URL(f"{scheme}://{route.address.authority}{target.decode('ascii')}", encoded=True)
-        body = self._request_body(request, exchange) if has_body else None
         try:
             return await self._sessions[route.index].request(
                 exchange.method.decode(), url, headers=headers, data=body, allow_redirects=False, ssl=route.tls or True
@@ -214,9 +210,7 @@ class ReferenceEngine:
             self.recorder.count_upstream_error(route.index, code)
             raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
 
-    async def _request_body(self, request: web.BaseRequest, exchange: Exchange) -> AsyncIterator[bytes]:
-        window = exchange.request_body
-        assert window is not None
+    async def _request_body(self, request: web.BaseRequest, exchange: Exchange, window: Window) -> AsyncIterator[bytes]:
         async for data in request.content.iter_any():
             window.add(data)
             yield data
@@ -236,19 +230,18 @@ class ReferenceEngine:
         window = exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
         if head.body_length(exchange.method) == 0:
             exchange.response_body = None
-            exchange.done_ns = time.monotonic_ns() - exchange.started_ns
-            self._finish(exchange, Outcome.OK, head.status)
+            self._complete(exchange)
             await response.prepare(request)
             await response.write_eof()
             return response
-        writer = await response.prepare(request)
+        await response.prepare(request)
         try:
             await self._copy(upstream, response, window, exchange, head.content_length)
         except (ClientError, TimeoutError) as error:
             exchange.error = ERROR_INDEX["upstream_timeout" if isinstance(error, TimeoutError) else "upstream_reset"]
             self._finish(exchange, Outcome.TRUNCATED, head.status)
             log.debug("the upstream broke off", extra={"error": str(error)})
-            _reset(request, writer)
+            _reset(request)
             return response
         await response.write_eof()
         return response
@@ -257,17 +250,12 @@ class ReferenceEngine:
         self, upstream: ClientResponse, response: web.StreamResponse, window: Window, exchange: Exchange, length: int
     ) -> None:
         """Pass the body on chunk by chunk; the record goes before the chunk that completes it."""
-        is_recorded = False
         async for data in upstream.content.iter_any():
             window.add(data)
-            if 0 <= length <= window.size and not is_recorded:
-                is_recorded = True
-                exchange.done_ns = time.monotonic_ns() - exchange.started_ns
-                self._finish(exchange, Outcome.OK, exchange.status)
+            if 0 <= length <= window.size:
+                self._complete(exchange)
             await response.write(data)
-        if not is_recorded:
-            exchange.done_ns = time.monotonic_ns() - exchange.started_ns
-            self._finish(exchange, Outcome.OK, exchange.status)
+        self._complete(exchange)
 
     def _response(self, exchange: Exchange, head: ResponseHead, reason: str) -> web.StreamResponse:
         response = web.StreamResponse(status=head.status, reason=reason, headers=_multidict(head.fields))
@@ -279,15 +267,19 @@ class ReferenceEngine:
             response.headers[self._id_header] = exchange.id_text.decode()
         return response
 
+    def _complete(self, exchange: Exchange) -> None:
+        """Record an exchange whose response is all here; once."""
+        if exchange.done_ns < 0:
+            exchange.done_ns = time.monotonic_ns() - exchange.started_ns
+            self._finish(exchange, Outcome.OK, exchange.status)
+
     def _finish(self, exchange: Exchange, outcome: Outcome, status: int) -> None:
         if exchange.ended_ns < 0:
             exchange.outcome = OUTCOME_INDEX[outcome]
             exchange.status = status
             self.recorder.finish(exchange, time.monotonic_ns())
 
-    async def _answer_error(
-        self, request: web.BaseRequest, exchange: Exchange, code: str, message: str, outcome: Outcome
-    ) -> web.StreamResponse:
+    def _own_response(self, exchange: Exchange, code: str, message: str, outcome: Outcome) -> web.Response:
         head, body = error_response(code, message, close=False)
         exchange.error = ERROR_INDEX[code]
         exchange.flags |= FLAG_OWN_RESPONSE
@@ -349,7 +341,7 @@ def _raw_fields(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
 
 
-def _reset(request: web.BaseRequest, writer: AbstractStreamWriter | None) -> None:
+def _reset(request: web.BaseRequest) -> None:
     """End the connection so that the client cannot take the truncated answer for a finished one (P14)."""
     transport = request.transport
     if transport is not None:
