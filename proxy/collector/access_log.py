@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from proxy.process.files import write_all
 from proxy.process.terminal import UNSAFE, json_escaped
 from storage.record import Entry, Record, format_id
 
@@ -245,7 +246,11 @@ class AccessLog:
                 lines = self._take()
                 if not lines:
                     return
-            error = self._write(b"".join(lines))
+            error = ""
+            try:
+                write_all(self._fd, b"".join(lines))
+            except OSError as failure:
+                error = (failure.strerror or str(failure)).lower()
             with self._changed:
                 self._waiting_bytes -= sum(map(len, lines))
                 if error:
@@ -264,18 +269,6 @@ class AccessLog:
             count += 1
         taken, self._lines = self._lines[:count], self._lines[count:]
         return taken
-
-    def _write(self, data: bytes) -> str:
-        """Write all of it, however long that takes; answer why not."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._fd, view) :]
-            except BlockingIOError:  # another process made it so
-                select.select([], [self._fd], [])
-            except OSError as error:
-                return (error.strerror or str(error)).lower()
-        return ""
 
     def _drop(self, count: int, reason: str) -> None:
         self.dropped += count

@@ -12,7 +12,6 @@ import atexit
 import json
 import logging
 import os
-import select
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from collections import deque
 from io import TextIOBase
 from typing import Any, Final, TextIO
 
+from proxy.process.files import write_all
 from proxy.process.terminal import visible
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -146,23 +146,15 @@ class LogStream(TextIOBase):
                 while not self._lines:
                     self._changed.wait()
                 data = self._lines.popleft()
-            is_written = self._write_one(data)
+            lost = 0
+            try:
+                write_all(self._fd, data)
+            except OSError:
+                lost = max(1, data.count(b"\n"))
             with self._changed:
                 self._waiting_bytes -= len(data)
-                if not is_written:
-                    self.dropped += max(1, data.count(b"\n"))
+                self.dropped += lost
                 self._changed.notify_all()
-
-    def _write_one(self, data: bytes) -> bool:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._fd, view) :]
-            except BlockingIOError:  # whoever started us made it non-blocking
-                select.select([], [self._fd], [])
-            except OSError:
-                return False
-        return True
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
