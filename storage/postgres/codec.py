@@ -17,23 +17,25 @@ from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
-from storage.record import LEVELS, Record, Stream
+from storage.record import Record, Stream
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
-from storage.relational.sql import CALL_KINDS, KINDS
-from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.relational.sql import CALL_KINDS
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
+from storage.relational.writes.columns import (
+    CODED,
+    CODED_PLACES,
+    COMBINED,
+    MAX_COMBINATIONS,
+    METHOD,
+    PLACES,
+    REPEATED_PLACES,
+    code_of,
+)
 from storage.relational.writes.packing import COLUMNS
 
-_COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
-"""Columns of which few combinations occur, with those of the origin."""
-_METHOD: Final = DIMENSIONS.index("method")
-_CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
-PLACES: Final = (
-    "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
-)  # fmt: skip
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
@@ -42,7 +44,7 @@ _ALONE: Final = (
 """Columns of dictionary ids that are looked up one by one."""
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
-    *_COMBINED, "origin",
+    *COMBINED, "origin",
     *_ALONE, *CALL_KINDS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
@@ -52,16 +54,10 @@ ROW_COLUMNS: Final = (
     "stream", "keyed", "conversation", "marks",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
-_MAX_COMBINATIONS: Final = 10_000
-"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
 _NO_PLACE: Final = (None, None, None)
 _NO_OUTPUT: Final = (("finish_reason", None), ("called_tools", None))
 
-_REPEATED_PLACES: Final = tuple(
-    COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS
-)
 _TEXT_PLACES: Final = tuple(COLUMNS.index(column) for column in _TEXT)
-_CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in _CODED.items())
 _ID: Final = COLUMNS.index("id")
 _STREAM: Final = COLUMNS.index("stream")
 _CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
@@ -104,7 +100,7 @@ class RowEncoder:
 
         `day`, since the epoch, is the latest that its newest row starts on; `more` are other values it needs ids of.
         """
-        if self._dictionary.begin(day) or len(self._combinations) > _MAX_COMBINATIONS:
+        if self._dictionary.begin(day) or len(self._combinations) > MAX_COMBINATIONS:
             self._combinations.clear()
         keys = [_key(record) for record in records]
         new = {key for key in keys if key not in self._combinations}
@@ -182,8 +178,8 @@ class RowEncoder:
     def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
         ids = self._dictionary.ids
         for key in keys:
-            for column, text in zip(_COMBINED, key, strict=False):
-                if column not in _CODED and text is not None and text not in ids[column]:
+            for column, text in zip(COMBINED, key, strict=False):
+                if column not in CODED and text is not None and text not in ids[column]:
                     yield column, text
             packed = _origin(key)
             if packed not in ids["origin"]:
@@ -191,12 +187,12 @@ class RowEncoder:
 
     def _combine(self, key: Key) -> Combination:
         ids = tuple(
-            _code(column, text) if column in _CODED else self._dictionary.ids[column][text]
-            for column, text in zip(_COMBINED, key, strict=False)
+            code_of(column, text) if column in CODED else self._dictionary.ids[column][text]
+            for column, text in zip(COMBINED, key, strict=False)
         )
-        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[_METHOD])
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[METHOD])
         packed = self._dictionary.ids["origin"][_origin(key)]
-        return Combination((*ids, packed), rollup, ids[_COMBINED.index("error_type")] or 0)
+        return Combination((*ids, packed), rollup, ids[COMBINED.index("error_type")] or 0)
 
 
 def _key(record: Record) -> Key:
@@ -223,19 +219,19 @@ def _request_id(record: Record) -> str | None:
 
 
 def _origin(key: Key) -> str:
-    return packing.pack_origin(key[len(_COMBINED) :])
+    return packing.pack_origin(key[len(COMBINED) :])
 
 
 async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
-    ids = {row[place] for row in rows for place in _REPEATED_PLACES}
+    ids = {row[place] for row in rows for place in REPEATED_PLACES}
     text = await names.load(connection, ids)
     return [_record(row, text) for row in rows]
 
 
 def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record:
     values = list(row)
-    for place in _REPEATED_PLACES:
+    for place in REPEATED_PLACES:
         values[place] = text[values[place]]
     if values[_CLIENT_IP] is not None:
         values[_CLIENT_IP] = unescape(packing.unpack_address(values[_CLIENT_IP]))
@@ -244,7 +240,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     for place in _TEXT_PLACES:
         if values[place] is not None:
             values[place] = unescape(values[place])
-    for place, words in _CODED_PLACES:
+    for place, words in CODED_PLACES:
         values[place] = words[values[place]]
     values[_ID] = values[_ID].bytes
     values[_KEYED] = values[_KEYED] == 1
@@ -252,10 +248,3 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
     return packing.unpacked(values)
-
-
-def _code(column: str, value: str | None) -> int:
-    words = _CODED[column]
-    if value not in words:
-        raise ValueError(f"{column} {value!r} is not one of {', '.join(words)}")
-    return words.index(value)

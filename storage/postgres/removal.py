@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.postgres import rollups
-from storage.postgres.codec import PLACES
 from storage.postgres.index_keys import seq_among
 from storage.postgres.jobs import erase_jobs
 from storage.postgres.session import PostgresSession
@@ -18,6 +17,7 @@ from storage.postgres.tools import erase_calls
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
 
 SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"

@@ -8,7 +8,7 @@ from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from storage.postgres.body_search import BodySearch
-from storage.postgres.codec import PLACES, decode_rows
+from storage.postgres.codec import decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
 from storage.postgres.index_keys import (
@@ -40,6 +40,7 @@ from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
+from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
 from storage.search.index.needs import All

@@ -16,29 +16,30 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from storage.record import LEVELS, Record, Stream, format_id
+from storage.record import Record, Stream, format_id
 from storage.relational.blocks.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
-from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
-from storage.relational.sql import KINDS
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
+from storage.relational.writes.columns import (
+    CODED,
+    CODED_PLACES,
+    COMBINED,
+    MAX_COMBINATIONS,
+    METHOD,
+    PLACES,
+    REPEATED_PLACES,
+    code_of,
+)
 from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.dictionary import Dictionary, Names
 
-_COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
-"""Columns of which few combinations occur, with those of the origin."""
-_METHOD: Final = DIMENSIONS.index("method")
-_CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
-PLACES: Final = (
-    "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
-)  # fmt: skip
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
 """Columns of texts that clients choose, of which one client repeats the same."""
 _NULLABLE_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _PLAIN: Final = (
     "seq", "id", "started_at_us", "status", "duration_us",
-    *_COMBINED, "origin",
+    *COMBINED, "origin",
     *_TEXTS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
@@ -50,16 +51,10 @@ _RARE: Final = (
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
     "keyed", "finish_reason", "called_tools", "conversation", "marks",
 )  # fmt: skip
-_MAX_COMBINATIONS: Final = 10_000
-"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
 _MAX_TEXTS: Final = 4096
 """Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
 
-_REPEATED_PLACES: Final = tuple(
-    COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS
-)
 _NULLABLE_PLACES: Final = tuple(COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
-_CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in _CODED.items())
 _STATUS: Final = COLUMNS.index("status")
 _COMPLETE: Final = COLUMNS.index("request_complete")
 _STREAM: Final = COLUMNS.index("stream")
@@ -151,12 +146,12 @@ class RowEncoder:
     def _learn(self, connection: sqlite3.Connection, key: tuple[str | None, ...]) -> Combination:
         id_of = self._dictionary.id_of
         ids = tuple(
-            _code(column, value) if column in _CODED else id_of(connection, column, value)
-            for column, value in zip(_COMBINED, key, strict=False)
+            code_of(column, value) if column in CODED else id_of(connection, column, value)
+            for column, value in zip(COMBINED, key, strict=False)
         )
-        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[_METHOD])
-        origin = id_of(connection, "origin", packing.pack_origin(key[len(_COMBINED) :]))
-        if len(self._combinations) >= _MAX_COMBINATIONS:
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[METHOD])
+        origin = id_of(connection, "origin", packing.pack_origin(key[len(COMBINED) :]))
+        if len(self._combinations) >= MAX_COMBINATIONS:
             self._combinations.clear()
         found = self._combinations[key] = Combination((*ids, origin), rollup, ids[-1])
         return found
@@ -255,7 +250,7 @@ def is_plain(record: Record) -> bool:
 
 def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
-    ids = {row[place] for row in rows for place in _REPEATED_PLACES}
+    ids = {row[place] for row in rows for place in REPEATED_PLACES}
     text = names.load(connection, ids)
     return [_record(row, text) for row in rows]
 
@@ -263,7 +258,7 @@ def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], n
 def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
     # By place, not by name: 7 instead of 11 µs a row, reading it included.
     values = list(row)
-    for place in _REPEATED_PLACES:
+    for place in REPEATED_PLACES:
         values[place] = text[values[place]]
     for place in _NULLABLE_PLACES:
         if values[place] == 0:
@@ -277,15 +272,8 @@ def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
     values[_STATUS] = values[_STATUS] or None
     values[_COMPLETE] = values[_COMPLETE] == 1
     values[_KEYED] = values[_KEYED] == 1
-    for place, words in _CODED_PLACES:
+    for place, words in CODED_PLACES:
         values[place] = words[values[place]]
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
     return packing.unpacked(values)
-
-
-def _code(column: str, value: str | None) -> int:
-    words = _CODED[column]
-    if value not in words:
-        raise ValueError(f"{column} {value!r} is not one of {', '.join(words)}")
-    return words.index(value)

@@ -20,10 +20,11 @@ from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
+from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
 from storage.search.index.needs import All
-from storage.sqlite.codec import PLACES, Row, decode_rows
+from storage.sqlite.codec import Row, decode_rows
 from storage.sqlite.connection import AMONG, Budget, number_list
 from storage.sqlite.dictionary import Names, find
 from storage.sqlite.histograms import SUM, bucket_of, unpack_histogram
