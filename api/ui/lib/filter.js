@@ -59,28 +59,7 @@ export const NAMES = [
     "text",
   ],
 ];
-const LISTS = new Set([
-  "status",
-  "method",
-  "endpoint",
-  "route",
-  "host",
-  "level",
-  "service",
-  "project",
-  "container",
-  "client",
-  "key",
-  "outcome",
-  "source",
-  "error_type",
-  "provider",
-  "model",
-  "finish_reason",
-  "called_tool",
-  "conversation",
-  "tool",
-]);
+/** Parameter → the members of a record that tell it. */
 const FIELDS = {
   method: "method",
   route: "route_id",
@@ -101,6 +80,8 @@ const FIELDS = {
   conversation: "conversation",
   endpoint: "endpoint",
 };
+/** Parameters that take several values. */
+const LISTS = new Set(["status", "tool", ...Object.keys(FIELDS)]);
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
 const WORD = /(?<![\w.(-])([A-Za-z_]+):(?:"([^"]*)"|(\S+))/g;
