@@ -1,6 +1,6 @@
 // A line of the list: what a conversation is about, with which models and tools, and what its calls add up to.
 
-import { el, gradeMark, quantity, unit } from "../lib/dom.js";
+import { el, gradeMark, openableRow, quantity, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
 import { count, countOf, duration, moment, money } from "../lib/format.js";
 
@@ -105,21 +105,9 @@ function shortCost({ cost_usd: cost, counted, priced, turns }) {
 
 /** The row of a conversation; a click or Enter calls `toggle`. */
 export function conversationRow(conversation, toggle) {
-  const row = el(
-    "tr",
-    {
-      tabindex: 0,
-      class: "conversation",
-      "data-conversation": conversation.id,
-      "aria-expanded": "false",
-      onclick: toggle,
-    },
+  return openableRow(
+    { class: "conversation", "data-conversation": conversation.id, "aria-expanded": "false" },
+    toggle,
     Object.values(COLUMNS).map((cell) => cell(conversation)),
   );
-  row.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    toggle();
-  });
-  return row;
 }

@@ -10,11 +10,13 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(
-    ...children
-      .flat(Infinity)
-      .filter((child) => child !== null && child !== undefined && child !== false),
-  );
+  return put(element, children);
+}
+
+/** Append children, and those of lists among them; what is absent is left out. */
+export function put(element, children) {
+  const isThere = (child) => child !== null && child !== undefined && child !== false;
+  element.append(...children.flat(Infinity).filter(isThere));
   return element;
 }
 
@@ -40,6 +42,16 @@ export const gradeMark = () => el("span", { class: "grade", "aria-hidden": "true
 /** A button that submits nothing. */
 export const button = (label, onclick, attributes = {}) =>
   el("button", { type: "button", onclick, ...attributes }, label);
+
+/** A row of a table that a click or Enter opens. */
+export function openableRow(attributes, open, ...cells) {
+  const onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    open();
+  };
+  return el("tr", { tabindex: 0, ...attributes, onclick: () => open(), onkeydown }, cells);
+}
 
 /** A table from the names of its columns and its rows; cells of the columns in `figures` are numbers. */
 export function table(attributes, names, body, figures = []) {

@@ -1,6 +1,6 @@
 // Small SVG drawings: nodes, scales, time axes. Sizes are CSS pixels; a drawing is made anew when its width changes.
 
-import { el, table } from "./dom.js";
+import { el, put, table } from "./dom.js";
 import { dayText, clockText } from "./format.js";
 
 /** Make an SVG element from attributes and children; text becomes text nodes. */
@@ -10,12 +10,7 @@ export function svg(tag, attributes = {}, ...children) {
     if (value !== null && value !== undefined && value !== false)
       element.setAttribute(name, String(value));
   }
-  element.append(
-    ...children
-      .flat(Infinity)
-      .filter((child) => child !== null && child !== undefined && child !== false),
-  );
-  return element;
+  return put(element, children);
 }
 
 /** Call `draw(width)` now and whenever the width of `host` changes, until the signal ends it. */

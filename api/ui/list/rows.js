@@ -3,7 +3,7 @@
 import { endpointText } from "../endpoints/name.js";
 import { outcomeText, reasonOf } from "../lib/explanations.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
-import { quantity, el, gradeMark, unit } from "../lib/dom.js";
+import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, size } from "../lib/format.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
 
@@ -227,18 +227,11 @@ export const headRow = (columns) =>
 
 /** The row of a record; `open` is called with it on click or Enter. */
 export function recordRow(record, columns, open) {
-  const row = el(
-    "tr",
-    { tabindex: 0, "data-id": record.id, onclick: () => open(record) },
+  return openableRow(
+    { "data-id": record.id },
+    () => open(record),
     columns.map((name) => (isField(name) ? fieldCell(record, name) : COLUMNS[name][1](record))),
   );
-  row.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") {
-      event.preventDefault();
-      open(record);
-    }
-  });
-  return row;
 }
 
 /** The row of a record on a narrow screen: two lines. */
@@ -249,9 +242,9 @@ export function narrowRow(record, columns, open) {
     fields = fieldLine(record, columns.filter(isField)),
     what =
       [reason, fields].filter(Boolean).join(" · ") || size(record.response_bytes).join("\u00a0");
-  const row = el(
-    "tr",
-    { tabindex: 0, "data-id": record.id, class: "two-lines", onclick: () => open(record) },
+  return openableRow(
+    { "data-id": record.id, class: "two-lines" },
+    () => open(record),
     statusCell(record),
     el(
       "td",
@@ -281,13 +274,6 @@ export function narrowRow(record, columns, open) {
       el("span", { class: "line2", title: start.title }, start.clock),
     ),
   );
-  row.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") {
-      event.preventDefault();
-      open(record);
-    }
-  });
-  return row;
 }
 
 /** A row that is no record: a gap, a resumed connection, the end of the stream. */

@@ -3,7 +3,7 @@
 import { address, change } from "../lib/address.js";
 import { errorText, getJson } from "../lib/api.js";
 import { option, pager, searchField, select } from "../lib/controls.js";
-import { button, el, gradeMark, quantity, statistic, unit } from "../lib/dom.js";
+import { button, el, gradeMark, openableRow, quantity, statistic, unit } from "../lib/dom.js";
 import { count, countOf, duration, moment, money, UNKNOWN } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
@@ -211,13 +211,8 @@ function headCell(name, { sort_by: sortBy, order }) {
 function rows(log) {
   const toggle = () =>
     change({ open: address().open === log.id ? undefined : log.id }, { isStep: false });
-  const attributes = { tabindex: 0, class: "call", "data-call": log.id, "aria-expanded": "false" };
-  const row = el("tr", { ...attributes, onclick: toggle }, cells(log));
-  row.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    toggle();
-  });
+  const attributes = { class: "call", "data-call": log.id, "aria-expanded": "false" };
+  const row = openableRow(attributes, toggle, cells(log));
   const cell = el("td", { colspan: COLUMNS.length });
   const inside = el("tr", { class: "inside", "data-inside": log.id, hidden: true }, cell);
   inside.addEventListener("open", () => cell.append(callDetails(log)), { once: true });
