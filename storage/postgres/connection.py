@@ -97,21 +97,22 @@ async def transaction(connection: Connection, begin: str) -> AsyncIterator[Conne
 
 async def abandon(connection: Connection) -> None:
     """End whatever a connection is doing; when that fails the connection is closed."""
-    try:
-        async with asyncio.timeout(_ABANDON_S):
-            # After a cancellation the driver first waits until the server has heard of it.
-            await connection.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    async with _terminating(connection, _ABANDON_S):
+        # After a cancellation the driver first waits until the server has heard of it.
+        await connection.execute("ROLLBACK")
 
 
 async def close(connection: Connection) -> None:
+    async with _terminating(connection, _CLOSE_S):
+        await connection.close()
+
+
+@asynccontextmanager
+async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterator[None]:
+    """Terminate a connection on which something fails, or takes longer than that."""
     try:
-        async with asyncio.timeout(_CLOSE_S):
-            await connection.close()
+        async with asyncio.timeout(timeout_s):
+            yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         connection.terminate()
     except BaseException:
