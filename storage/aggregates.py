@@ -12,8 +12,6 @@ from math import sqrt
 from operator import add
 from typing import Final, Self
 
-from storage.record import Record
-
 FIRST_STEP: Final = -158
 """Step of the first bound: an eighth of a doubling each, 0 is one second."""
 BOUNDS_US: Final = tuple(int(1_000_000 * 2 ** (step / 8)) for step in range(FIRST_STEP, 97))
@@ -350,11 +348,6 @@ TOP_COUNTS: Final = (
 """What is counted in a `TopRow`, as its fields are called."""
 OTHERS: Final = "{other}"
 """How values are called that rollups do not count apart."""
-
-
-def names_of(record: Record, columns: Sequence[str]) -> Names:
-    values = (getattr(record, column) for column in columns)
-    return tuple(None if value is None else str(value) for value in values)
 
 
 def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names: names) -> list[TopRow]:

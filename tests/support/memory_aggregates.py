@@ -27,7 +27,6 @@ from storage.aggregates import (
     TopSeries,
     most,
     most_frequent,
-    names_of,
     status_class,
 )
 from storage.query import ROLLUP_METHODS, Filter, matches
@@ -197,7 +196,8 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
 
 def top_names(record: Record, by: str) -> Names:
     """Read the values of a field; methods that clients invented are none."""
-    names = names_of(record, TOP_FIELDS[by])
+    values = (getattr(record, column) for column in TOP_FIELDS[by])
+    names = tuple(None if value is None else str(value) for value in values)
     return (None, *names[1:]) if by == "endpoint" and record.method not in ROLLUP_METHODS else names
 
 

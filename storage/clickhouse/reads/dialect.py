@@ -74,6 +74,3 @@ def dialect(committed: str = "", sums: Callable[[], Covered] = Covered) -> Diale
         tool_rollups=tool_rollups(committed or "1 = 1"),
         newest_tool="max(id)",
     )
-
-
-DIALECT: Final = dialect()

@@ -7,7 +7,7 @@ import pytest
 from storage.clickhouse.codec import columns_of, decode, numbers_of
 from storage.clickhouse.dictionary import Dictionary, text_id
 from storage.clickhouse.link import Link
-from storage.clickhouse.reads.dialect import DIALECT
+from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.tables import create
 from storage.clickhouse.writes.batches import BatchStore
@@ -116,7 +116,7 @@ async def test_a_filter_finds_what_it_matches(link: Link) -> None:
     await store(link, records)
     for filter in _FILTERS:
         ids = {column: {text: text_id(column, text) for text in each} for column, each in texts(filter).items()}
-        where = conditions(filter, ids, DIALECT)
+        where = conditions(filter, ids, dialect())
         assert where is not None, filter
         assert await found(link, where.text, where.parameters) == [r for r in records if matches(filter, r)], filter
 
