@@ -45,19 +45,7 @@ class Readiness:
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
-        workers = self._workers
-        against = []
-        if self._status.is_draining:
-            against.append("it is stopping")
-        if workers.shown is not None and not workers.accepting and self._has_data_port:
-            against.append("no worker accepts connections")
-        against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
-        away = [] if self._writer.is_storage_up else ["store"]
-        if self._keys.reason and self._own_keys:
-            away.append("store of API keys")
-        elif self._keys.reason and not self._has_data_port:
-            away = ["store"]  # nothing is written that would tell
-        gone = self._places.gone
+        workers, against, away, gone = self._workers, self._objections(), self._away(), self._places.gone
         members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
         if not self._has_data_port:
             members["data_port"] = False
@@ -71,6 +59,25 @@ class Readiness:
         if reasons := against + degrading:
             members["reasons"] = reasons
         return not against, members
+
+    def _objections(self) -> list[str]:
+        """Return why no traffic may come."""
+        workers, found = self._workers, []
+        if self._status.is_draining:
+            found.append("it is stopping")
+        if workers.shown is not None and not workers.accepting and self._has_data_port:
+            found.append("no worker accepts connections")
+        found += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
+        return found
+
+    def _away(self) -> list[str]:
+        """Return what records, or keys, wait for."""
+        away = [] if self._writer.is_storage_up else ["store"]
+        if self._keys.reason and self._own_keys:
+            away.append("store of API keys")
+        elif self._keys.reason and not self._has_data_port:
+            away = ["store"]  # nothing is written that would tell
+        return away
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
