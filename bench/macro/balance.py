@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from bench.macro import measure
-from bench.macro.machine import machine
+from bench.macro.machine import write_figures
 from bench.macro.peers import Peer, started
 from bench.macro.place import PeerUnavailable, Place, program
 from bench.macro.scenarios import chosen
@@ -38,15 +38,6 @@ class Balance(msgspec.Struct, kw_only=True, frozen=True):
     """Of each worker, when all of the load's were open."""
     cpu_s: list[float]
     """Of each worker, over the load, in the same order."""
-
-
-class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """What is written."""
-
-    command: str
-    machine: dict[str, str]
-    load_average: tuple[float, float, float]
-    runs: list[Balance]
 
 
 def established(tcp_table: str, port: int) -> set[int]:
@@ -160,10 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(markdown(runs))
     if options.json:
         command = f"python -m bench.macro.balance --workers {options.workers} --connections {options.connections}"
-        report = Report(
-            command=f"{command} --seconds {options.seconds:g}", machine=machine(), load_average=load_average, runs=runs
-        )
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        write_figures(options.json, f"{command} --seconds {options.seconds:g}", load_average, runs=runs)
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from bench.macro import measure
-from bench.macro.machine import machine
+from bench.macro.machine import write_figures
 from bench.macro.peers import Peer, started
 from bench.macro.place import HERE, Place
 from bench.macro.run import CONNECTIONS, Bench, measured
@@ -41,15 +41,6 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     """Now / before, mean over the pairs of turns."""
     error: float
     """Its standard error; 0 for a single pair."""
-
-
-class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """What is written."""
-
-    command: str
-    machine: dict[str, str]
-    load_average: tuple[float, float, float]
-    comparisons: list[Comparison]
 
 
 def compared(scenario: str, role: str, pairs: Sequence[tuple[float, float]]) -> Comparison:
@@ -107,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
     comparisons: list[Comparison] = []
+    load_average = os.getloadavg()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
@@ -129,8 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"
         command += f" --turns {options.turns} --seconds {options.seconds:g}"
-        report = Report(command=command, machine=machine(), load_average=os.getloadavg(), comparisons=comparisons)
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        write_figures(options.json, command, load_average, comparisons=comparisons)
     return 0
 
 

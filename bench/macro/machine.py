@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from bench.macro.place import BUILT, HERE, PeerUnavailable, program
 
@@ -39,6 +41,14 @@ def machine() -> dict[str, str]:
         "kernel": platform.release(),
         "python": f"{platform.python_version()} ({python_build()})",
     }
+
+
+def write_figures(
+    path: Path, command: str, load_average: tuple[float, float, float], **found: Sequence[msgspec.Struct]
+) -> None:
+    """Write what a command found to a file, with the machine, and its load before."""
+    written = {"command": command, "machine": machine(), "load_average": load_average, **found}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=1))
 
 
 def python_build() -> str:

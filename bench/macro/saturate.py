@@ -18,7 +18,7 @@ import msgspec
 
 from bench.macro.ledger import wait_indexed
 from bench.macro.load import LoadFailed, LoadResult, run, run_at_rate
-from bench.macro.machine import machine, sidelog_build
+from bench.macro.machine import sidelog_build, write_figures
 from bench.macro.peers import Peer, started
 from bench.macro.place import HERE, PeerUnavailable, Place
 from bench.macro.run import CONNECTIONS, Run, observed
@@ -56,16 +56,6 @@ class Saturation(msgspec.Struct, kw_only=True, frozen=True):
     """Records that the index of words was behind, when all were stored and when it stood still."""
     indexed_s: float = 0.0
     """Between the two."""
-
-
-class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """What is written."""
-
-    command: str
-    machine: dict[str, str]
-    load_average: tuple[float, float, float]
-    """Before the load."""
-    runs: list[Saturation]
 
 
 def summed(run: Run, build: str, scenario: str, seconds: float) -> Saturation:
@@ -177,8 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         command = f"python -m bench.macro.saturate --scenario {scenario.name} --seconds {options.seconds:g}"
         command += f" --rate {options.rate}" if options.rate else ""
-        report = Report(command=command, machine=machine(), load_average=load_average, runs=runs)
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        write_figures(options.json, command, load_average, runs=runs)
     return 0
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from bench.macro import ledger, measure
 from bench.macro.load import LoadFailed, run
-from bench.macro.machine import machine, sidelog_build
+from bench.macro.machine import sidelog_build, write_figures
 from bench.macro.peers import started
 from bench.macro.place import HERE, PeerUnavailable, Place
 from bench.macro.scenarios import chosen
@@ -39,15 +39,6 @@ class Start(msgspec.Struct, kw_only=True, frozen=True):
     loaded_bytes: dict[str, int]
     """By role, after the load."""
     load_s: float
-
-
-class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """What is written."""
-
-    command: str
-    machine: dict[str, str]
-    load_average: tuple[float, float, float]
-    runs: list[Start]
 
 
 def starts(tree: Path, rounds: int, load_s: float) -> Start:
@@ -119,8 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(markdown(runs))
     if options.json:
         command = f"python -m bench.macro.start --rounds {options.rounds} --seconds {options.seconds:g}"
-        report = Report(command=command, machine=machine(), load_average=load_average, runs=runs)
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        write_figures(options.json, command, load_average, runs=runs)
     return 0
 
 
