@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
-from proxy.collector.slices import RecordBuilder, SliceReader
+from proxy.collector.slices import SliceBuilder, SliceReader
 from proxy.collector.sources import Source, Sources
 from proxy.process.wakeup import Wakeup
 from proxy.ring.descriptor import Descriptor
@@ -38,7 +38,7 @@ FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
 
 
-class DrainBuilder(RecordBuilder, Protocol):
+class DrainBuilder(SliceBuilder, Protocol):
     """Makes records, those of dead workers included."""
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:

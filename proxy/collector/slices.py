@@ -35,7 +35,7 @@ LOOP_BYTES: Final = 64 * 1024
 """An exchange with more of it is built in a thread, at 0.2 us a byte for the worst of bodies."""
 
 
-class RecordBuilder(Protocol):
+class SliceBuilder(Protocol):
     """Makes records; implemented by `proxy.enrich.records`."""
 
     def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
@@ -67,7 +67,7 @@ class RecordBuilder(Protocol):
 class SliceReader:
     """Hands the records of slices to the writer."""
 
-    def __init__(self, builder: RecordBuilder, writer: Writer, observe: Callable[[list[Entry]], None]) -> None:
+    def __init__(self, builder: SliceBuilder, writer: Writer, observe: Callable[[list[Entry]], None]) -> None:
         """`observe` is called with everything that becomes a record."""
         self._builder = builder
         self._writer = writer

@@ -33,7 +33,7 @@ BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES = 1, 2, 4, 8, 16
 yet; the socket had its turn; its WebSocket frames are not all read."""
 
 
-class Waiting(Protocol):
+class TurnTaker(Protocol):
     """What has work in hand."""
 
     def take_turn(self) -> None:
@@ -57,14 +57,14 @@ class Turns:
         """Call `soon` for a call in the loop's next turn."""
         self._soon = soon
         self._clock_ns = clock_ns
-        self._waiting: OrderedDict[Waiting, None] = OrderedDict()
+        self._waiting: OrderedDict[TurnTaker, None] = OrderedDict()
         self._is_due = False
 
     def apart(self) -> "Turns":
         """Return turns of the same loop, with an allowance of their own."""
         return Turns(self._soon, self._clock_ns)
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: TurnTaker) -> None:
         """Give it a turn later; idempotent."""
         self._waiting[waiting] = None
         if not self._is_due:
