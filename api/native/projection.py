@@ -12,6 +12,7 @@ import orjson
 
 from api.http.times import format_time_or_none
 from storage.record import Body, Payload, Record, format_id
+from storage.search.subject import readable
 
 _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
@@ -84,7 +85,7 @@ def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, o
 def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
     """Cut a stored head into its start line and [name, value] pairs; repeated headers stay apart."""
     lines = _lines_of(head)
-    return (_text(lines[0]), _fields(lines[1:])) if lines else (None, [])
+    return (readable(lines[0]), _fields(lines[1:])) if lines else (None, [])
 
 
 def split_fields(lines: bytes) -> list[list[str]]:
@@ -98,7 +99,7 @@ def _lines_of(stored: bytes) -> list[bytes]:
 
 def _fields(lines: list[bytes]) -> list[list[str]]:
     parts = (line.partition(b":") for line in lines)
-    return [[_text(name), _text(value.strip(b" \t"))] for name, _, value in parts]
+    return [[readable(name), readable(value.strip(b" \t"))] for name, _, value in parts]
 
 
 def body_json(body: Body) -> dict[str, object]:
@@ -153,12 +154,5 @@ def read_json(data: bytes | None) -> object:
     try:
         parsed: object = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _text(data)
+        return readable(data)
     return parsed
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")  # RFC 9110 §5.5: octets above ASCII are opaque; this keeps each of them
