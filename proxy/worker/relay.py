@@ -1,9 +1,9 @@
 """One exchange at a time, between a client connection and an upstream: the request up, the response down, the record.
 
 Strategy: the relay lives as long as its client connection and is begun anew for each request. An upstream connection
-calls it directly (`upstream.ResponseHandler`); it writes to the client's transport and asks its `Client` only where the
-two directions meet. The methods that run per request join bytes that were built before and keep no futures, tasks or
-timers; measured with bench/macro (bench/results).
+calls it directly (`connection.ResponseHandler`); it writes to the client's transport and asks its `Client` only where
+the two directions meet. The methods that run per request join bytes that were built before and keep no futures, tasks
+or timers; measured with bench/macro (bench/results).
 
 The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
 transport, so a response that a client has received completely is in the ring. From then on the relay is free for the
