@@ -51,7 +51,7 @@ from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.opt_out import lower_outside
 from proxy.worker.routes import Route
-from proxy.worker.tunnel import Tunnel
+from proxy.worker.tunnel import Side, Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 
@@ -68,22 +68,12 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset, so that a truncated response never looks like a finished one (P14)."""
 
 
-class Client(Protocol):
-    """What a relay asks of its client connection."""
+class Client(Side, Protocol):
+    """What a relay asks of its client connection, which is a side of a tunnel too."""
 
     @property
     def eof_ns(self) -> int:
         """When the client ended its side; 0: not yet."""
-
-    @property
-    def held_bytes(self) -> int:
-        """How much of it may be in hand before it is not read."""
-
-    def pause(self, reason: int) -> None:
-        """Read no more of the client for a reason."""
-
-    def resume(self, reason: int) -> None:
-        """Read on as far as this reason goes."""
 
     def take_read_ahead(self) -> bytes:
         """Return what was read behind the request; it is not read as requests any more."""
