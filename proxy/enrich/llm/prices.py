@@ -33,8 +33,15 @@ _UNITS: Final = {"grounded_prompts": "web_searches"}
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
 """Tiers that have the listed prices."""
 
-_PRICED_TIERS: Final = frozenset(("batch",))
-"""Tiers that the list has other prices of, where it says so."""
+_PRICED_TIERS: Final = {
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast", "speed": "fast"},
+    "on_demand_flex": {"service_tier": "flex"},
+    "on_demand_priority": {"service_tier": "priority"},
+}
+"""Tiers that the list has other prices of, where it says so, and how it names them."""
 
 
 class Price(NamedTuple):
@@ -162,7 +169,8 @@ class _List:
             found = self._library.calc_price(usage, **about).model_price
             of_tier = found
             if tier:
-                of_tier = self._library.calc_price(usage, **about, price_context={"processing": tier}).model_price
+                context = _PRICED_TIERS[tier]
+                of_tier = self._library.calc_price(usage, **about, price_context=context).model_price
             tariff = Tariff(of_tier, self._units, self._library.Usage)
             known = self._tariffs[key] = tariff, of_tier != found
         return known

@@ -84,6 +84,13 @@ def test_what_the_list_cannot_price_is_said() -> None:
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, meters={"web_searches": 2}), 0.0225, ()),
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="default"), 0.0025, ()),
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="flex"), 0.0025, ("service tier flex",)),
+        # Half of it at leisure, twice as much in a hurry, where the list says so.
+        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="flex"), 0.000625, ()),
+        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="priority"), 0.0025, ()),
+        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="batch"), 0.000625, ()),
+        ("anthropic", CallUsage(model="claude-opus-5", input_tokens=1000, service_tier="fast"), 0.01, ()),
+        ("anthropic", CallUsage(model="claude-opus-5", input_tokens=1000, service_tier="priority"), 0.005,
+         ("service tier priority",)),
         # 15 in, 18.75 written for five minutes, 30 for an hour
         (
             "anthropic",
@@ -107,3 +114,17 @@ def test_all_meters_are_priced_by_the_list(provider: str, usage: CallUsage, usd:
     assert cost is not None
     assert cost.usd == pytest.approx(usd)
     assert cost.lacks == lacks
+
+
+@pytest.mark.parametrize("tier", ["flex", "ON_DEMAND_FLEX"])
+def test_vertex_names_its_tiers_otherwise(tier: str) -> None:
+    """A call that may wait costs half of one that may not, whoever says so."""
+    pytest.importorskip("genai_prices")
+    usual, patient = (
+        Prices(load_list).cost_of(
+            "gemini", CallUsage(model="gemini-3.8-flash-tts", input_tokens=1000, service_tier=name)
+        )
+        for name in ("standard", tier)
+    )
+    assert usual is not None
+    assert patient == Cost(usual.usd / 2, LISTED)
