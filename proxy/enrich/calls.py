@@ -87,7 +87,7 @@ class CallReader:
         if report is not None:
             jobs = self._read_job(record, report)
         elif call is not None:
-            self._fill(record, call, (call.usage,))
+            self._fill(record, call, (call.usage, *call.usage.others))
             if record.status == TOO_MANY_REQUESTS:
                 _note_limit(record, exchange)
         if call is not None:

@@ -12,7 +12,7 @@ import msgspec
 from proxy.enrich.formats.json_parts import decode, is_array, is_object
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 
 BATCH_TIER: Final = "batch"
 """Of a provider's prices."""
@@ -74,12 +74,21 @@ class Results:
         if usage.has_failed and not usage.has_usage:
             self.failed += 1
             return
-        model = usage.resolved_model or ""
+        for meter in OTHER_MODELS:
+            usage.meters.pop(meter, None)  # they are counted as models of their own
+        model = self._count(usage.resolved_model or "", usage)
+        self.answers[model] = self.answers.get(model, 0) + 1
+        for other in usage.others:
+            self.answers.setdefault(self._count(other.model or "", other), 0)
+
+    def _count(self, model: str, usage: CallUsage) -> str:
+        """Add what one model used to what is known of it; return under which name."""
         if model not in self.models and len(self.models) >= MAX_MODELS:
             model = ""
         total = self.models.setdefault(model, CallUsage(resolved_model=model or None, service_tier=BATCH_TIER))
-        self.answers[model] = self.answers.get(model, 0) + 1
+        total.region = usage.region or total.region
         add_counts(total, usage)
+        return model
 
     def total(self) -> CallUsage:
         """Sum up all models; of more than one the call has no model."""

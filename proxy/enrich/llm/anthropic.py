@@ -3,15 +3,20 @@
 The counts of a stream are cumulative: `message_start` has the input's, each `message_delta` those so far, perhaps with
 the input's again. They replace, they are never added up. `input_tokens` counts only what was read from no cache; ours
 counts all of the input.
+
+Where the server sampled more than once for one message, `iterations` has the counts of each time and the others not all
+of them: what a compaction took and what an advisor was asked is only there. Each is billed at the price of its model,
+but for an attempt that declined before it said anything.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
@@ -37,9 +42,14 @@ class _Counts(msgspec.Struct, gc=False):
     cache_read_input_tokens: Any = None
     service_tier: Any = None
     speed: Any = None
+    inference_geo: Any = None
     output_tokens_details: msgspec.Raw = _RAW
     cache_creation: msgspec.Raw = _RAW
     server_tool_use: msgspec.Raw = _RAW
+    iterations: msgspec.Raw = _RAW
+    # Of one of the iterations
+    type: Any = None
+    model: Any = None
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -57,6 +67,7 @@ class _Block(msgspec.Struct, gc=False):
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
+_ITERATIONS: Final = msgspec.json.Decoder(list[_Counts])
 _DETAILS: Final = msgspec.json.Decoder(_Details)
 _BLOCK: Final = msgspec.json.Decoder(_Block)
 _BLOCKS: Final = msgspec.json.Decoder(list[_Block])
@@ -98,23 +109,56 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
     counts = decode(_COUNTS, message.usage) if is_object(message.usage) else None
     if counts is None:
         return
-    details, cached = _details(counts.output_tokens_details), _details(counts.cache_creation)
-    server = _details(counts.server_tool_use)
-    usage.update(
-        uncached_tokens=count_of(counts.input_tokens),
-        output_tokens=count_of(counts.output_tokens),
-        cache_write_tokens=count_of(counts.cache_creation_input_tokens),
-        cache_read_tokens=count_of(counts.cache_read_input_tokens),
-        reasoning_tokens=count_of(details.thinking_tokens),
-    )
-    usage.measure(
-        cache_write_1h_tokens=cached.ephemeral_1h_input_tokens,
-        web_searches=server.web_search_requests,
-    )
-    tier, speed = text_of(counts.service_tier), text_of(counts.speed)
+    details, server = _details(counts.output_tokens_details), _details(counts.server_tool_use)
+    usage.measure(web_searches=server.web_search_requests)
+    usage.update(reasoning_tokens=count_of(details.thinking_tokens))
+    tier, speed, place = text_of(counts.service_tier), text_of(counts.speed), text_of(counts.inference_geo)
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
+    usage.region = usage.region if place in (None, "global", "not_available") else place
+    iterations = decode(_ITERATIONS, counts.iterations) if is_array(counts.iterations) else None
+    if iterations:
+        _read_iterations(usage, iterations)
+    else:
+        _add_up(usage, [counts])
+
+
+def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
+    served = next((text_of(each.model) for each in iterations if each.type == "fallback_message"), None)
+    own: list[_Counts] = []
+    usage.others.clear()
+    for each in iterations:
+        model = text_of(each.model)
+        if each.type == "compaction" or (each.type != "advisor_message" and (served is None or served == model)):
+            own.append(each)
+        elif count_of(each.output_tokens):
+            other = CallUsage(model=model or usage.model, service_tier=usage.service_tier, region=usage.region)
+            _add_up(other, [each])
+            usage.others.append(other)
+    if own:
+        _add_up(usage, own)
+    given, output = OTHER_MODELS
+    usage.measure(
+        **{given: sum(other.input_tokens or 0 for other in usage.others)},
+        **{output: sum(other.output_tokens or 0 for other in usage.others)},
+    )
+
+
+def _add_up(usage: CallUsage, parts: list[_Counts]) -> None:
+    """Note the counts of the parts of one message together; what none of them has stays as it was."""
+    usage.update(
+        uncached_tokens=_sum(part.input_tokens for part in parts),
+        output_tokens=_sum(part.output_tokens for part in parts),
+        cache_write_tokens=_sum(part.cache_creation_input_tokens for part in parts),
+        cache_read_tokens=_sum(part.cache_read_input_tokens for part in parts),
+    )
+    usage.measure(cache_write_1h_tokens=_sum(_details(part.cache_creation).ephemeral_1h_input_tokens for part in parts))
     if usage.uncached_tokens is not None:
         usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
+
+
+def _sum(values: Iterable[object]) -> int | None:
+    counts = [count for value in values if (count := count_of(value)) is not None]
+    return sum(counts) if counts else None
 
 
 def _details(raw: msgspec.Raw) -> _Details:

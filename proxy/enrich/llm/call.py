@@ -11,6 +11,8 @@ UsageState = Literal["exact", "partial", "lost", "absent"]
 
 MAX_TOOLS: Final = 32
 """Names of tools that are kept of one call."""
+OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
+"""Meters of what `CallUsage.others` used."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,10 @@ class CallUsage:
     meters: dict[str, int] = field(default_factory=dict)
     """What else is paid by: see `storage.record.Stream.meters`."""
     service_tier: str | None = None
+    region: str | None = None
+    """Where the call was served, if that has a price of its own."""
+    others: list["CallUsage"] = field(default_factory=list)
+    """What is billed with the call beside these counts: what other models were asked, each at its own price."""
     cost_usd: float | None = None
     """As the provider reported it."""
     finish_reason: str | None = None
@@ -88,6 +94,7 @@ class CallUsage:
         self.uncached_tokens = self.input_tokens = self.output_tokens = self.reasoning_tokens = None
         self.cache_read_tokens = self.cache_write_tokens = self.cost_usd = None
         self.meters.clear()
+        self.others.clear()
 
     @property
     def has_usage(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from proxy.enrich.formats.json_parts import amount_of
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 from proxy.enrich.llm.tariff import Tariff
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _MAX_MODELS: Final = 256
 _PRICES_AGE_S: Final = 1800
 _UNITS: Final = {"grounded_prompts": "web_searches"}
 """Where the list has another name for a meter."""
+_NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
+"""Without a price, what is cached is paid as other input, which is not less; other models have a price of their own."""
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
 """Tiers that have the listed prices."""
 
@@ -152,10 +154,12 @@ class _List:
         for name, count in _meters_of(usage).items():
             if (unit := _UNITS.get(name, name)) in tariff.counts:
                 meters[unit] = count
-            elif count and name != "cache_read_tokens":
-                lacks.append(name)  # what is cached is else paid as other input, which is not less
+            elif count and name not in _NO_LACK:
+                lacks.append(name)
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
+        if usage.region:
+            lacks.append(f"inference in {usage.region}")
         return Price(tariff.total(meters), tuple(lacks))
 
     def _tariff(self, provider: str, model: str, tier: str) -> tuple[Tariff, bool]:

@@ -32,6 +32,19 @@ def test_models_are_bounded() -> None:
     assert found.total().resolved_model is None
 
 
+def test_an_advisor_is_a_model_of_its_own() -> None:
+    """It answered nothing, and has its tokens and its price."""
+    advisor = {"type": "advisor_message", "model": "b", "input_tokens": 5, "output_tokens": 7}
+    usage: dict[str, object] = {"input_tokens": 1, "output_tokens": 2}
+    usage |= {"iterations": [{"type": "message"} | usage, advisor]}
+    message = {"type": "message", "model": "a", "usage": usage}
+    found = read_anthropic(body_of({"custom_id": "x", "result": {"type": "succeeded", "message": message}}))
+    assert found.answers == {"a": 1, "b": 0}
+    assert [(each.input_tokens, each.output_tokens, each.meters) for each in found.models.values()] == [
+        (1, 2, {}), (5, 7, {}),
+    ]  # fmt: skip
+
+
 def test_what_is_no_file_of_results() -> None:
     """A file of requests has ids, too, but no response."""
     assert is_result_line(body_of({"custom_id": "a", "response": {}}))

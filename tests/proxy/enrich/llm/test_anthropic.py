@@ -1,5 +1,9 @@
 """Calls of Anthropic shape: messages, cumulative counts, errors."""
 
+from typing import Any
+
+import pytest
+
 from tests.proxy.enrich.calls import ANTHROPIC, ANTHROPIC_USAGE, facts_of, named, record_of
 
 
@@ -56,3 +60,71 @@ def test_model_between_the_windows() -> None:
     }
     answer = {"type": "message", "model": "claude-x", "usage": ANTHROPIC_USAGE}
     assert facts_of(record_of("/v1/messages", body, answer, windows=(1000, 500)))[1:3] == ("claude-x", "claude-x")
+
+
+def iteration(kind: str, given: int, output: int, *, cached: int = 0, **more: Any) -> dict[str, Any]:
+    """One time that the server sampled for a message."""
+    return {
+        "type": kind, "input_tokens": given, "output_tokens": output, "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": 0,
+    } | more  # fmt: skip
+
+
+def test_what_a_compaction_took_is_counted() -> None:
+    """The other counts of the message do not have it, and it is billed like them; a stream says it once more."""
+    iterations = [iteration("compaction", 180_000, 3500), iteration("message", 23_000, 1000)]
+    last = {"input_tokens": 23_000, "output_tokens": 1000, "iterations": iterations}
+    answer = named(
+        {"type": "message_start", "message": {"model": "claude-opus-5", "usage": {"input_tokens": 23_000}}},
+        {"type": "message_delta", "delta": {"stop_reason": None}, "usage": last},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": last},
+        {"type": "message_stop"},
+    )
+    record = record_of("/v1/messages", ANTHROPIC, answer, content_type="text/event-stream")
+    assert (record.input_tokens, record.output_tokens) == (203_000, 4500)
+    assert record.cost_usd == pytest.approx((203_000 * 5 + 4500 * 25) / 1e6)
+
+
+def test_an_advisor_is_another_model() -> None:
+    """Its tokens are none of the model that was asked, and are paid at its own price."""
+    usage = iteration("", 1760, 531, cached=412) | {
+        "iterations": [
+            iteration("message", 412, 89),
+            iteration("advisor_message", 823, 1612, model="claude-opus-5"),
+            iteration("message", 1348, 442, cached=412),
+        ],
+        "cache_creation": {"ephemeral_1h_input_tokens": 0},
+    }
+    answer = {"type": "message", "model": "claude-sonnet-4-6", "stop_reason": "end_turn", "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC, answer)
+    assert facts_of(record)[2:6] == ("claude-sonnet-4-6", 2172, 531, 412)
+    assert record.cost_usd == pytest.approx((1760 * 3 + 412 * 0.3 + 531 * 15 + 823 * 5 + 1612 * 25) / 1e6)
+    assert record.stream is not None
+    assert record.stream.meters == {"other_models_input_tokens": 823, "other_models_output_tokens": 1612}
+    assert record.stream.cost_lacks is None
+
+
+@pytest.mark.parametrize(("said", "more"), [(0, 0.0), (40, 412 * 10 + 40 * 50)])
+def test_who_declined_is_paid_for_what_it_said(said: int, more: float) -> None:
+    """Another model has answered; one that declined before it said anything costs nothing."""
+    usage = iteration("", 500, 60) | {
+        "iterations": [
+            iteration("message", 412, said, model="claude-fable-5"),
+            iteration("fallback_message", 500, 60, model="claude-opus-5"),
+        ]
+    }
+    answer = {"type": "message", "model": "claude-opus-5", "stop_reason": "end_turn", "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC | {"model": "claude-fable-5"}, answer)
+    assert (record.input_tokens, record.output_tokens) == (500, 60)
+    assert record.cost_usd == pytest.approx((500 * 5 + 60 * 25 + more) / 1e6)
+
+
+@pytest.mark.parametrize(("place", "lacks"), [("us", ["inference in us"]), ("global", None), ("not_available", None)])
+def test_a_region_has_a_price_of_its_own(place: str, lacks: list[str] | None) -> None:
+    """The list does not know it, so the cost is said to be another."""
+    usage = ANTHROPIC_USAGE | {"inference_geo": place, "iterations": []}
+    answer = {"type": "message", "model": "claude-opus-5", "stop_reason": "end_turn", "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC, answer)
+    assert record.input_tokens == 132
+    assert record.stream is not None
+    assert record.stream.cost_lacks == lacks
