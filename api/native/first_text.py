@@ -130,7 +130,7 @@ def _said(message: Any) -> str:
     content = message.get("content", message.get("parts"))
     if isinstance(content, str):
         return content
-    blocks = content if isinstance(content, list) else []
+    blocks = content if isinstance(content, list) else [message]  # Gemini's interactions take texts themselves
     texts = [block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)]
     return next(filter(_spoken, reversed(texts)), texts[-1] if texts else "")
 

@@ -36,8 +36,9 @@ const hidden = (what) => `${what}, not shown here`;
 
 const typeOf = (part) => (typeof part.type === "string" ? part.type : "");
 const isCall = (type) => /(_call|tool_use)$/.test(type);
-const isResult = (type) => /(_output|tool_result)$/.test(type);
-const isMade = (type) => /^(reasoning|item_reference|compaction|mcp_[a-z_]+)$/.test(type);
+const isResult = (type) =>
+  type !== "model_output" && /(_output|tool_result|function_result)$/.test(type);
+const isMade = (type) => /^(reasoning|thought|item_reference|compaction|mcp_[a-z_]+)$/.test(type);
 
 const call = (name, id, text) => ({
   kind: "call",
@@ -87,7 +88,7 @@ export function readMessage(message) {
       ),
     );
   const made = messageOf(
-    message.role === "model" ? "assistant" : (message.role ?? "user"),
+    message.role === "model" || type === "model_output" ? "assistant" : (message.role ?? "user"),
     message.content ?? message.parts ?? (isNamed(type) ? message : ""),
   );
   const isOfTool = made.parts.length > 0 && made.parts.every((part) => part.kind === "result");
@@ -97,7 +98,7 @@ export function readMessage(message) {
   };
 }
 
-const isNamed = (type) => type !== "" && type !== "message";
+const isNamed = (type) => !["", "message", "user_input", "model_output"].includes(type);
 
 /** What a model thought before it said this, where that stands beside it. */
 const thoughtsOf = ({ reasoning_content: content, reasoning, thinking }) =>
@@ -138,9 +139,9 @@ export function partOf(part) {
     return result(
       part.name,
       part.tool_use_id ?? part.call_id,
-      part.content ?? part.output ?? part.tools,
+      part.content ?? part.output ?? part.result ?? part.tools,
     );
-  if (type === "reasoning") return thinkingPart(summaryOf(part));
+  if (type === "reasoning" || type === "thought") return thinkingPart(summaryOf(part));
   if (type === "redacted_thinking") return other("thinking, encrypted by the provider");
   if (type === "thinking" || part.thought === true) return thinkingPart(part.thinking ?? part.text);
   return ofGemini(part) ?? textOrOther(part, type);

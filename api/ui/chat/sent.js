@@ -47,10 +47,16 @@ export function sentIn(record) {
     messages: [...told, ...said].filter(saysSomething).map(apart),
     later: isCut ? lastMessages(tail).filter(saysSomething).map(apart) : [],
     tools,
-    follows: typeof body.previous_response_id === "string" ? body.previous_response_id : null,
+    follows: followedBy(body),
     isCut,
     isOpen: isCut && (name === undefined || path[0] === name),
   };
+}
+
+/** What was said before is with the provider, under this name; null where it is not. */
+function followedBy({ previous_response_id: response, previous_interaction_id: interaction }) {
+  const name = response ?? interaction;
+  return typeof name === "string" ? name : null;
 }
 
 /** The request itself: a message over a WebSocket may have it inside. */
@@ -90,7 +96,9 @@ function lastMessages(text) {
 const isMessage = (item) =>
   isObject(item) &&
   (typeof item.role === "string" ||
-    /^(message|reasoning|.*_call|.*_call_output)$/.test(String(item.type)));
+    /^(message|reasoning|thought|user_input|model_output|function_result|.*_call|.*_call_output)$/.test(
+      String(item.type),
+    ));
 
 /** What a program put into a person's turn is apart from what the person said. */
 const apart = (message) =>

@@ -8,6 +8,7 @@ export function streamParts(events) {
   for (const event of events) {
     takeAnthropic(event, answer);
     takeResponses(event, answer);
+    takeInteraction(event, answer);
     for (const choice of listOf(event.choices).filter(isObject)) takeChoice(choice, answer);
     answer.take(partsOf(listOf(event.candidates?.[0]?.content?.parts)));
     if (isObject(event.message) && !event.type) answer.take(readMessage(event.message).parts);
@@ -93,6 +94,22 @@ function takeItem(key, item, isDone, answer) {
   for (const { text, ...given } of isDone ? resultsIn(item) : [])
     answer.add(`result of ${key}`, "result", text, nameOf(given));
 }
+
+/** Of Gemini's interactions: a step begins, and what it says comes in pieces. */
+function takeInteraction({ event_type: type, index, step, delta }, answer) {
+  if (type === "step.start" && isObject(step)) {
+    const { role, parts } = readMessage(step);
+    for (const part of role === "user" ? [] : parts)
+      answer.add(`step ${index}`, part.kind, part.text === "{}" ? "" : part.text, namesOf(part));
+  } else if (type === "step.delta" && isObject(delta)) {
+    const { type: kind, text, arguments: given, content } = delta;
+    if (kind === "text") answer.add(`step ${index}`, "text", text);
+    else if (kind === "thought_summary") answer.add(`step ${index}`, "thinking", content?.text);
+    else if (/arguments/.test(kind)) answer.add(`step ${index}`, "call", given);
+  }
+}
+
+const namesOf = (part) => (part.kind === "call" ? nameOf(part) : {});
 
 function takeChoice(choice, answer) {
   const { delta } = choice;

@@ -1,8 +1,8 @@
 """Which conversation a call belongs to, from what the wire states.
 
 Evidence, the first that there is counts: a session that a header or the body names; the response that this one
-continues (`previous_response_id`); a history that begins with all of an earlier call's. A call with messages and no
-such evidence begins a conversation, known by the call's own id.
+continues (`previous_response_id`, `previous_interaction_id`); a history that begins with all of an earlier call's. A
+call with messages and no such evidence begins a conversation, known by the call's own id.
 
 Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
 client, key), so that nothing a client sends joins a conversation of another's. Histories, responses and names of
@@ -24,6 +24,8 @@ from proxy.enrich.http.head_facts import parse_head
 from storage.conversations import has_failed
 from storage.record import Record
 
+_WITH_INPUT: Final = ("/responses", "/responses/compact", "/interactions")
+"""Ends of paths whose `input` is a history."""
 _SURE_CHARACTERS: Final = 16
 """A session's name of so many is nobody else's by accident."""
 
@@ -56,7 +58,7 @@ class Conversations:
         caller = _hash(tenant, caller_of(fields))
         history = read_history(_messages(record, exchange, members), _hash(caller, (record.provider or "").encode()))
         session = session_of(fields, members)
-        previous = decode_text(short(members.get("previous_response_id")))
+        previous = decode_text(short(members.get("previous_response_id") or members.get("previous_interaction_id")))
         if session is not None:
             conversation = _session_id(tenant if len(session) >= _SURE_CHARACTERS else caller, session)
         elif previous is not None:
@@ -85,7 +87,7 @@ class Conversations:
         """Find the conversation of a job that is a response which was to be fetched later; None for others."""
         kind, _, name = job.partition("/")
         caller = _hash(_tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
-        return self._get(_response_mark(caller, name)) if kind == "response" else None
+        return self._get(_response_mark(caller, name)) if kind in ("response", "interaction") else None
 
     def recall(self, records: Iterable[Record]) -> None:
         """Remember stored calls, oldest first."""
@@ -141,7 +143,7 @@ class Conversations:
 
 
 def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, Member]) -> list[bytes]:
-    has_input = (record.path or "").endswith(("/responses", "/responses/compact"))
+    has_input = (record.path or "").endswith(_WITH_INPUT)
     found = messages_of(members, has_input=has_input)
     body = exchange.request_body
     if found or body is None or not body.is_truncated:

@@ -25,8 +25,11 @@ _CACHE_MARK: Final = re.compile(
 """A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes would be escaped."""
 _RAW: Final = msgspec.Raw()
 _SPOKEN: Final = frozenset(("assistant", "model"))
-_MADE: Final = ("_call", "reasoning", "item_reference", "mcp_list_tools", "mcp_approval_request", "compaction")
-"""Ends of the types of items that a model or its provider made, in a history of the Responses API."""
+_MADE: Final = (
+    "_call", "reasoning", "item_reference", "mcp_list_tools", "mcp_approval_request", "compaction", "model_output",
+    "thought",
+)  # fmt: skip
+"""Ends of types of items that a model or its provider made, in histories of the Responses API and of interactions."""
 
 
 class _Message(msgspec.Struct, gc=False):

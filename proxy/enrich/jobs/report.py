@@ -16,7 +16,7 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
-from proxy.enrich.llm import anthropic, gemini, openai
+from proxy.enrich.llm import anthropic, gemini, interactions, openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.reader import Call, is_refusal, provider_name, read_answer
 from proxy.enrich.llm.recognise import PROVIDERS
@@ -26,13 +26,21 @@ _ASKED: Final = re.compile(
     r"/responses/(?P<response>[^/]{1,256})(?:/cancel)?$|/messages/batches/(?P<results>[^/]{1,256})/results$"
     r"|/(?P<batch>batches/[^/]{1,256})(?:/cancel)?$|/videos/(?P<video>[^/]{1,256})$"
     r"|(?P<file>/files/[^/]{1,256})/content$|/(?P<download>files/[^/]{1,256}):download$"
-    r"|/operations/(?P<operation>[^/:]{1,256})$|:(?P<fetched>fetchPredictOperation)$"
+    r"|/interactions/(?P<interaction>[^/]{1,256})(?:/cancel)?$|/operations/(?P<operation>[^/:]{1,256})$|:(?P<fetched>fetchPredictOperation)$"
 )
 _POSTED: Final = ("/cancel", ":fetchPredictOperation")
 """Of what is asked with a POST."""
-_POSTS: Final = ("/responses", "/batches", "/videos", ":batchGenerateContent", ":predictLongRunning", *_POSTED)
+_POSTS: Final = (
+    "/responses",
+    "/interactions",
+    "/batches",
+    "/videos",
+    ":batchGenerateContent",
+    ":predictLongRunning",
+    *_POSTED,
+)
 _BEGINS: Final = re.compile(
-    r"(?P<response>/responses)$|(?P<batch>/batches)$|(?P<video>/videos)$"
+    r"(?P<response>/responses)$|(?P<interaction>/interactions)$|(?P<batch>/batches)$|(?P<video>/videos)$"
     r"|(?P<gemini>/[^/:]+:batchGenerateContent)$|(?P<operation>/[^/:]+:predictLongRunning)$"
 )
 _BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true\b')
@@ -122,6 +130,7 @@ def may_be_job(method: str | None, path: str) -> bool:
         or "/files/" in path
         or "/videos/" in path
         or "/operations/" in path
+        or "/interactions/" in path
     )
 
 
@@ -155,6 +164,8 @@ def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Cal
 def _begun(record: Record, exchange: DecodedExchange, kind: str, body: DecodedBody, call: Call | None) -> Report | None:
     if kind == "response":
         return None if call is None else _response(record, exchange, None, body, call)
+    if kind == "interaction":
+        return None if call is None else _interaction(record, exchange, None, body, call)
     document = decode(_DOCUMENT, body.head)
     name = None if document is None else text_of(document.id) or text_of(document.name)
     if document is None or name is None:
@@ -201,6 +212,21 @@ def _response(
         is_begun=record.method == "POST" and (record.path or "").endswith("/responses"),
         is_ended=call.usage.finish_reason in _ENDED or call.usage.usage_state == "exact",
         call=call, model=call.usage.model, created_at_us=None if created is None else created * _MICROSECONDS,
+    )  # fmt: skip
+
+
+def _interaction(
+    record: Record, exchange: DecodedExchange, name: str | None, body: DecodedBody, call: Call | None = None
+) -> Report | None:
+    """Read an interaction that was to run in the background, which its request says; or that is asked for again."""
+    asked, is_begun = exchange.request_body, name is None
+    if is_begun and (asked is None or not (_BACKGROUND.search(asked.head) or _BACKGROUND.search(asked.tail))):
+        return None
+    call = call or read_answer(interactions.PROVIDER, None, record, exchange)
+    name = name or (call and call.usage.response_id)
+    return None if call is None or name is None else Report(
+        f"interaction/{name}", call.provider, is_begun=is_begun, is_ended=call.usage.finish_reason is not None,
+        call=call, model=call.usage.model, needs_known=not is_begun,
     )  # fmt: skip
 
 
@@ -329,6 +355,7 @@ def _named(provider: Provider, record: Record) -> str:
 
 _ASKS: Final = {
     "response": _response,
+    "interaction": _interaction,
     "batch": _batch,
     "video": _video,
     "operation": _operation,

@@ -16,6 +16,7 @@ from proxy.enrich.redact.json_keys import compile_bytes
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"')
 _MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$")
+_PAID_BY_PROMPT: Final = re.compile(r"gemini-(?:live-)?[12]\b")
 _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
 
@@ -59,6 +60,10 @@ class _Content(msgspec.Struct, gc=False):
     parts: list[_Output] | None = None
 
 
+class _Grounding(msgspec.Struct, gc=False):
+    queries: list[Any] | None = msgspec.field(default=None, name="webSearchQueries")
+
+
 class _Part(msgspec.Struct, gc=False, rename="camel"):
     """A candidate, a feedback or an error."""
 
@@ -76,6 +81,7 @@ _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _PART: Final = msgspec.json.Decoder(_Part)
 _PARTS: Final = msgspec.json.Decoder(list[_Part])
 _CONTENT: Final = msgspec.json.Decoder(_Content)
+_GROUNDING: Final = msgspec.json.Decoder(_Grounding)
 _MODALITIES: Final = msgspec.json.Decoder(list[_Modality])
 
 
@@ -115,10 +121,19 @@ def _read_reason(usage: CallUsage, document: _Document) -> None:
             for part in (content and content.parts) or ():
                 usage.add_tool(part.function_call and part.function_call.name)
         if b'"webSearchQueries"' in bytes(candidate.grounding_metadata):
-            usage.measure(grounded_prompts=1)
+            found = decode(_GROUNDING, candidate.grounding_metadata) or _Grounding()
+            measure_searches(usage, sum(bool(query) for query in found.queries or ()))
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
         usage.is_finished = True
+
+
+def measure_searches(usage: CallUsage, queries: int) -> None:
+    """Note searches of the web: up to Gemini 2.5 a prompt with any is paid for, from Gemini 3 on each of them."""
+    if _PAID_BY_PROMPT.match(usage.resolved_model or usage.model or ""):
+        usage.measure(grounded_prompts=min(queries, 1))
+    else:
+        usage.measure(web_searches=queries)
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:

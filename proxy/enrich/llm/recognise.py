@@ -15,7 +15,7 @@ from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, llama_server, ollama, openai
+from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, interactions, llama_server, ollama, openai
 from proxy.enrich.llm.call import Provider
 from storage.record import Record
 
@@ -39,7 +39,7 @@ _SUFFIXES: Final = (
     "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
     "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
     "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
-    "/rerank", "/completion", "/infill",
+    "/rerank", "/completion", "/infill", "/interactions",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
 _PATHS: Final = re.compile(
@@ -47,7 +47,7 @@ _PATHS: Final = re.compile(
     r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
     r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
-    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents))$"
+    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
     r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed))$"
     r"|(?P<cohere>/v2/(?:chat|embed|rerank))$"
@@ -73,18 +73,20 @@ _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "generate": (b"prompt",),
     "embed": (b"input", b"texts", b"inputs", b"images"),
     "rerank": (b"documents",),
+    "interactions": (b"input", b"previous_interaction_id"),
     "completion": (b"prompt",),
     "infill": (b"input_prefix", b"input_suffix"),
 }
 """Members of a request by the last segment of its path, one of which must be there; else one of `_INPUTS`."""
 _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
-    b"previous_response_id", b"image", b"inputText", b"texts", b"message",
+    b"previous_response_id", b"previous_interaction_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
 _ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
     "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
     "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
     "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
+    "interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"'),
     "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"'),
     "cohere": (b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"'),
     "llama.cpp": (b'"tokens_predicted"', b'"stop_type"'),
@@ -144,6 +146,8 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     is_set = exchange.labels.provider not in (None, "auto")
     if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
         provider = llama_server.PROVIDER
+    if provider is gemini.PROVIDER and path.endswith("/interactions"):
+        provider = interactions.PROVIDER
     is_sure = is_set or _SURE.search(path) is not None
     asked = _read_request(exchange, is_whole=record.request_complete)
     if is_sure:
@@ -189,7 +193,8 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
     look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
         return all(name in look for name in _ERRORS.get(provider.name, (b'"error"',)))
-    return any(name in look for name in _ANSWERS[provider.name])
+    kind = "interactions" if provider is interactions.PROVIDER else provider.name
+    return any(name in look for name in _ANSWERS[kind])
 
 
 def _is_llama(response: DecodedBody | None) -> bool:

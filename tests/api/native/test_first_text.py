@@ -29,6 +29,8 @@ def user(content: Any) -> dict[str, Any]:
         ({"messages": [user([{"type": "text", "text": "New task:\ncount sheep"}])]}, "count sheep"),
         ({"input": "a question"}, "a question"),
         ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "q"}]}]}, "q"),
+        ({"input": [{"type": "user_input", "content": [{"type": "text", "text": "q"}]}]}, "q"),
+        ({"input": [{"type": "image", "data": "AAAA"}, {"type": "text", "text": "what is it"}]}, "what is it"),
         ({"contents": [{"parts": [{"text": "g"}]}]}, "g"),
         ({"request": {"contents": [{"role": "user", "parts": [{"text": "cli"}]}]}}, "cli"),
         ({"response": {"input": [user([{"type": "input_text", "text": "spoken"}])]}}, "spoken"),

@@ -213,3 +213,33 @@ async def test_an_answer_of_no_form_breaks_nothing(ask: Ask, event: Any) -> None
         for part in [] if answer is None else answer["parts"]:
             assert all(isinstance(part.get(name, ""), str) for name in ("text", "name", "id"))
         assert answer is None or isinstance(answer["error"], str | None)
+
+
+STEPS = [
+    {"type": "user_input", "content": [{"type": "text", "text": "Read"}]},
+    {"type": "thought", "signature": "s", "summary": [{"type": "text", "text": "A file"}]},
+    {"type": "function_call", "id": "f1", "name": "read", "arguments": {"a": 1}},
+    {"type": "function_result", "call_id": "f1", "name": "read", "result": "milk"},
+    {"type": "model_output", "content": [{"type": "text", "text": "Milk"}]},
+]
+
+
+async def test_an_interaction_of_gemini(ask: Ask) -> None:
+    """Steps, whole and in pieces; what was asked is no answer."""
+    whole = record_with({"input": "Read"}, {"object": "interaction", "status": "completed", "steps": STEPS})
+    assert parts(await ask("answer.js", "answerOf", whole)) == [
+        ("thinking", "A file"), ("call", '{\n  "a": 1\n}', "read"), ("result", "milk", "read"), ("text", "Milk"),
+    ]  # fmt: skip
+    pieces: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": {"status": "in_progress"}},
+        {"event_type": "step.start", "index": 0, "step": {"type": "thought"}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "thought_summary", "content": {"text": "A file"}}},
+        {"event_type": "step.start", "index": 1, "step": {"type": "function_call", "id": "f", "name": "read"}},
+        {"event_type": "step.delta", "index": 1, "delta": {"type": "arguments_delta", "arguments": '{"a":1}'}},
+        {"event_type": "step.start", "index": 2, "step": {"type": "model_output"}},
+        {"event_type": "step.delta", "index": 2, "delta": {"type": "text", "text": "Mi"}},
+        {"event_type": "step.delta", "index": 2, "delta": {"type": "text", "text": "lk"}},
+        {"event_type": "interaction.completed", "interaction": {"status": "completed"}},
+    ]
+    streamed = await ask("answer.js", "answerOf", stream(*pieces))
+    assert parts(streamed) == [("thinking", "A file"), ("call", '{"a":1}', "read"), ("text", "Milk")]

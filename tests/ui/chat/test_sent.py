@@ -315,3 +315,21 @@ async def test_what_is_nested_too_deeply_breaks_nothing(ask: Ask) -> None:
     for keep in (None, 25_000):
         sent = await ask("sent.js", "sentIn", record_with(text, keep=keep))
         assert said(sent) == [("user", "call", "nested too deeply to be shown", "tool_use")]
+
+
+async def test_the_steps_of_an_interaction(ask: Ask) -> None:
+    """Who said each of them, and what it goes on from."""
+    steps = [
+        {"type": "user_input", "content": [{"type": "text", "text": "Read"}]},
+        {"type": "function_call", "id": "f1", "name": "read", "arguments": {"a": 1}},
+        {"type": "function_result", "call_id": "f1", "name": "read", "result": "milk"},
+        {"type": "model_output", "content": [{"type": "text", "text": "Milk"}]},
+        {"type": "text", "text": "And bread?"},
+    ]
+    body = {"input": steps, "system_instruction": "Be short", "previous_interaction_id": "v1_1"}
+    sent = await ask("sent.js", "sentIn", record_with(body))
+    assert said(sent) == [
+        ("system", "text", "Be short"), ("user", "text", "Read"), ("assistant", "call", '{\n  "a": 1\n}', "read"),
+        ("tool", "result", "milk", "read"), ("assistant", "text", "Milk"), ("user", "text", "And bread?"),
+    ]  # fmt: skip
+    assert sent["follows"] == "v1_1"

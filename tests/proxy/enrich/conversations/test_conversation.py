@@ -175,6 +175,28 @@ def test_a_response_that_is_continued(client: Client) -> None:
     assert [respond(client, 7, "resp_5"), respond(client, 8, "resp_6")] == [unknown] * 2
 
 
+def test_an_interaction_that_is_continued(client: Client) -> None:
+    """By the id of the one before, or by its steps."""
+
+    def interact(number: int, asked: object, **more: Any) -> bytes | None:
+        answer = {"id": f"v1_{number}", "object": "interaction", "status": "completed", "model": "g"}
+        body = {"model": "g", "input": asked} | more
+        return client.call(body, path="/v1beta/interactions", answer=answer).conversation
+
+    begun = interact(1, "question 1")
+    assert begun is not None
+    assert interact(2, "question 2", previous_interaction_id="v1_1") == begun
+    assert interact(3, "question 2") != begun
+    steps = [{"type": "user_input", "content": [{"type": "text", "text": "how is it?"}]}]
+    begun = interact(4, steps)
+    steps += [
+        {"type": "thought", "signature": "s"},
+        {"type": "model_output", "content": [{"type": "text", "text": "well"}]},
+        {"type": "user_input", "content": [{"type": "text", "text": "and now?"}]},
+    ]
+    assert interact(5, steps) == begun
+
+
 @pytest.mark.parametrize(
     "made",
     [

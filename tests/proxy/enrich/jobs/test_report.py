@@ -251,3 +251,31 @@ def test_videos_and_operations() -> None:
     done = sidelog.see("GET", f"/v1beta/{name}", ended)
     assert (done.provider, done.usage_state, begun_by(done)) == ("gemini", "absent", format_id(begun.id))
     assert used(sidelog.see("GET", f"/v1beta/{name}", ended)) == NOTHING
+
+
+# https://ai.google.dev/api/interactions-api
+INTERACTION = {"id": "v1_7", "object": "interaction", "status": "in_progress", "model": "gemini-3.8-flash"}
+ENDED = INTERACTION | {"status": "completed", "usage": {"total_input_tokens": 5, "total_output_tokens": 9}}
+
+
+def test_an_interaction_in_the_background_is_counted_once() -> None:
+    """With the exchange that first shows its end; the request alone says that it is one."""
+    sidelog = Sidelog()
+    asked = {"model": "gemini-3.8-flash", "input": "hi", "background": True}
+    begun = sidelog.see("POST", "/v1beta/interactions", INTERACTION, asked)
+    assert (begun.usage_state, begun.input_tokens) == ("later", None)
+    waits = sidelog.see("GET", "/v1beta/interactions/v1_7", INTERACTION)
+    assert (waits.usage_state, begun_by(waits)) == ("later", format_id(begun.id))
+    done = sidelog.see("GET", "/v1beta/interactions/v1_7", ENDED)
+    assert used(done) == ("gemini", "gemini-3.8-flash", 5, 9, "exact")
+    assert done.conversation == begun.conversation is not None
+    again = sidelog.see("GET", "/v1beta/interactions/v1_7", ENDED)
+    assert (again.input_tokens, begun_by(again)) == (None, format_id(begun.id))
+
+
+def test_an_interaction_that_is_looked_at_again_is_not_counted_again() -> None:
+    """The provider keeps each of them; who asked for it has its counts."""
+    sidelog = Sidelog()
+    assert sidelog.see("POST", "/v1beta/interactions", ENDED, {"model": "g", "input": "hi"}).input_tokens == 5
+    assert used(sidelog.see("GET", "/v1beta/interactions/v1_7", ENDED)) == NOTHING
+    assert sidelog.entries[-1].jobs == []

@@ -74,3 +74,16 @@ def test_gemini_embeddings(method: str) -> None:
     path = f"/v1beta/models/gemini-embedding-001:{method}"
     record = record_of(path, {"requests": []}, {"embeddings": [{"values": [0.5]}]})
     assert (record.provider, record.model, record.usage_state) == ("gemini", "gemini-embedding-001", "absent")
+
+
+@pytest.mark.parametrize(
+    ("model", "meters"),
+    [("gemini-2.5-flash", {"grounded_prompts": 1}), ("gemini-3-flash-preview", {"web_searches": 2})],
+)
+def test_searches_are_paid_for_by_the_model(model: str, meters: dict[str, int]) -> None:
+    """From Gemini 3 on each query, before each prompt with any; an empty query is none."""
+    answer = gemini_chunk("hi", "STOP", usageMetadata=GEMINI_USAGE) | {"modelVersion": model}
+    answer["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "", "b"]}
+    record = record_of(f"/v1beta/models/{model}:generateContent", {}, answer)
+    assert record.stream is not None
+    assert record.stream.meters == meters

@@ -1,0 +1,154 @@
+"""Gemini's interactions: a document of steps, or an event for the beginning, the pieces and the end of each.
+
+The last event, `interaction.completed`, has the counts and the status. Thoughts are counted beside what was said, and
+what a tool gave beside what was asked. One that runs in the background is a job: see `proxy.enrich.jobs`.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.llm import gemini
+from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
+
+_RAW: Final = msgspec.Raw()
+_UNDER_WAY: Final = ("in_progress", "queued")
+_TOOLS: Final = ("function_call", "mcp_server_tool_call")
+_FAILED: Final = "failed"
+
+
+class _Document(msgspec.Struct, gc=False):
+    """An event, or an interaction."""
+
+    id: Any = None
+    model: Any = None
+    agent: Any = None
+    status: Any = None
+    service_tier: Any = None
+    event_type: Any = None
+    usage: msgspec.Raw = _RAW
+    steps: msgspec.Raw = _RAW
+    step: msgspec.Raw = _RAW
+    error: msgspec.Raw = _RAW
+    errors: msgspec.Raw = _RAW
+    interaction: msgspec.Raw = _RAW
+
+
+class _Counts(msgspec.Struct, gc=False):
+    total_input_tokens: Any = None
+    total_tool_use_tokens: Any = None
+    total_output_tokens: Any = None
+    total_thought_tokens: Any = None
+    total_cached_tokens: Any = None
+    input_tokens_by_modality: msgspec.Raw = _RAW
+    output_tokens_by_modality: msgspec.Raw = _RAW
+    grounding_tool_count: msgspec.Raw = _RAW
+
+
+class _Part(msgspec.Struct, gc=False):
+    """A step, an error, the tokens of a modality, or how often a tool was used."""
+
+    type: Any = None
+    name: Any = None
+    code: Any = None
+    status: Any = None
+    modality: Any = None
+    tokens: Any = None
+    count: Any = None
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_COUNTS: Final = msgspec.json.Decoder(_Counts)
+_PART: Final = msgspec.json.Decoder(_Part)
+_PARTS: Final = msgspec.json.Decoder(list[_Part])
+
+
+def read(usage: CallUsage, data: bytes) -> None:
+    if data == b"[DONE]":
+        usage.is_finished = True
+        return
+    document = decode(_DOCUMENT, data)
+    if document is None:
+        return
+    inner = decode(_DOCUMENT, document.interaction) if is_object(document.interaction) else None
+    _read_interaction(usage, inner or document)
+    if is_object(document.step) and (step := decode(_PART, document.step)) is not None:
+        _read_steps(usage, [step])
+    if document.event_type == "interaction.completed":
+        usage.is_finished = True
+        usage.is_settled |= usage.has_usage
+
+
+def _read_interaction(usage: CallUsage, found: _Document) -> None:
+    usage.set_resolved_model(found.model or found.agent)
+    usage.response_id = text_of(found.id) or usage.response_id
+    usage.service_tier = text_of(found.service_tier) or usage.service_tier
+    if found.status not in _UNDER_WAY:
+        usage.finish_reason = text_of(found.status) or usage.finish_reason
+    error = decode(_PART, found.error) if is_object(found.error) else None
+    errors = _parts(found.errors) if error is None else [error]
+    if errors or found.status == _FAILED:
+        first = errors[0] if errors else _Part()
+        usage.fail(first.status, first.code, found.status)
+    _read_steps(usage, _parts(found.steps))
+    counts = decode(_COUNTS, found.usage) if is_object(found.usage) else None
+    if counts is not None:
+        _read_counts(usage, counts)
+
+
+def _read_steps(usage: CallUsage, steps: list[_Part]) -> None:
+    for step in steps:
+        if step.type in _TOOLS:
+            usage.add_tool(step.name)
+
+
+def _read_counts(usage: CallUsage, counts: _Counts) -> None:
+    thoughts = count_of(counts.total_thought_tokens)
+    usage.update(
+        input_tokens=_sum(count_of(counts.total_input_tokens), count_of(counts.total_tool_use_tokens)),
+        output_tokens=_sum(count_of(counts.total_output_tokens), thoughts),
+        reasoning_tokens=thoughts,
+        cache_read_tokens=count_of(counts.total_cached_tokens),
+    )
+    for side, raw in (("input", counts.input_tokens_by_modality), ("output", counts.output_tokens_by_modality)):
+        for part in _parts(raw):
+            if part.modality in ("audio", "image", "video"):
+                usage.measure(**{f"{side}_{part.modality}_tokens": part.tokens})
+    for tool in _parts(counts.grounding_tool_count):
+        if tool.type == "google_search":
+            gemini.measure_searches(usage, count_of(tool.count) or 0)
+
+
+def _parts(raw: msgspec.Raw) -> list[_Part]:
+    return (decode(_PARTS, raw) if is_array(raw) else None) or []
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is other is None else (one or 0) + (other or 0)
+
+
+PROVIDER: Final = Provider(
+    name=gemini.PROVIDER.name,
+    wanted=compile_bytes(rb'\[DONE\]|"interaction"|"usage"|"error"|"(?:function|mcp_server_tool)_call"'),
+    read=read,
+    content=re.compile(rb'"(?:text|arguments|data)"\s*:\s*"[^"]'),
+    members=frozenset(
+        (
+            b"id",
+            b"model",
+            b"agent",
+            b"status",
+            b"service_tier",
+            b"event_type",
+            b"usage",
+            b"error",
+            b"errors",
+            b"interaction",
+        )
+    ),
+    reason=b"status",
+    wrapper=b"interaction",
+)
