@@ -17,6 +17,7 @@ _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
     re.IGNORECASE,
 )
+_TIER: Final = re.compile(rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE)
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -83,7 +84,9 @@ def read_document(usage: CallUsage, data: bytes) -> None:
 
 
 def read_headers(usage: CallUsage, head: bytes) -> None:
-    """Read the counts of a response's head, where its body has none, or not all of it was seen."""
+    """Read the tier of a response's head, and its counts where its body has none, or not all of it was seen."""
+    if (tier := _TIER.search(head)) is not None:
+        usage.service_tier = tier[1].decode().lower()
     found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
     if not found or (usage.has_usage and not usage.is_lost):
         return

@@ -1,7 +1,7 @@
 """What is read of one LLM call, and how one provider's API is read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -11,6 +11,7 @@ UsageState = Literal["exact", "partial", "lost", "absent"]
 
 MAX_TOOLS: Final = 32
 """Names of tools that are kept of one call."""
+_KINDS: Final = ("audio", "image", "video")
 OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
 """Meters of what `CallUsage.others` used."""
 
@@ -70,6 +71,12 @@ class CallUsage:
         for name, value in meters.items():
             if value and (count := count_of(value)):
                 self.meters[name] = count
+
+    def measure_cached(self, cached: Mapping[str, object]) -> None:
+        """Note how much of each kind of input, other than text, came from the cache; also 0: else no price is known."""
+        for kind in _KINDS:
+            if f"input_{kind}_tokens" in self.meters and (count := count_of(cached.get(kind))) is not None:
+                self.meters[f"cache_{kind}_read_tokens"] = count
 
     def set_resolved_model(self, value: object) -> None:
         if model := text_of(value):

@@ -17,6 +17,9 @@ _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"')
 _MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$")
 _PAID_BY_PROMPT: Final = re.compile(r"gemini-(?:live-)?[12]\b")
+_TIER: Final = re.compile(rb"\r\nx-gemini-service-tier:[ \t]*(flex|priority)(?=[ \t\r]|$)", re.IGNORECASE)
+_USUAL_TIERS: Final = ("on_demand", "standard", "unspecified", "traffic_type_unspecified")
+_NOTHING: Final = {"audio": 0, "image": 0, "video": 0}
 _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
 
@@ -38,9 +41,11 @@ class _Counts(msgspec.Struct, gc=False, rename="camel"):
     cached_content_token_count: Any = None
     tool_use_prompt_token_count: Any = None
     traffic_type: Any = None
+    service_tier: Any = None
     prompt_tokens_details: msgspec.Raw = _RAW
     candidates_tokens_details: msgspec.Raw = _RAW
     response_tokens_details: msgspec.Raw = _RAW
+    cache_tokens_details: msgspec.Raw = _RAW
 
 
 class _Modality(msgspec.Struct, gc=False, rename="camel"):
@@ -146,14 +151,24 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         reasoning_tokens=thoughts,
         cache_read_tokens=count_of(counts.cached_content_token_count),
     )
-    if counts.traffic_type in ("PROVISIONED_THROUGHPUT", "ON_DEMAND_FLEX", "ON_DEMAND_PRIORITY"):
-        usage.service_tier = text_of(counts.traffic_type)
+    for tier in (text_of(counts.traffic_type), text_of(counts.service_tier)):
+        if tier is not None and tier.lower() not in _USUAL_TIERS:
+            usage.service_tier = tier
     outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
     for side, raw in (("input", counts.prompt_tokens_details), ("output", outputs)):
         parts = decode(_MODALITIES, raw) if is_array(raw) else None
         for part in parts or ():
             if part.modality in ("AUDIO", "IMAGE", "VIDEO"):
                 usage.measure(**{f"{side}_{part.modality.lower()}_tokens": part.token_count})
+    cached = decode(_MODALITIES, counts.cache_tokens_details) if is_array(counts.cache_tokens_details) else None
+    if cached is not None:
+        usage.measure_cached(_NOTHING | {str(part.modality).lower(): part.token_count for part in cached})
+
+
+def _read_tier(usage: CallUsage, head: bytes) -> None:
+    """Read the tier out of a response's head, where only that says it."""
+    if usage.service_tier is None and (found := _TIER.search(head)) is not None:
+        usage.service_tier = found[1].decode().lower()
 
 
 PROVIDER: Final = Provider(
@@ -165,4 +180,5 @@ PROVIDER: Final = Provider(
     reason=b"finishReason",
     choices=b"candidates",
     wrapper=b"response",
+    read_head=_read_tier,
 )

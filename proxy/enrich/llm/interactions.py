@@ -17,6 +17,7 @@ from proxy.enrich.redact.json_keys import compile_bytes
 _RAW: Final = msgspec.Raw()
 _UNDER_WAY: Final = ("in_progress", "queued")
 _TOOLS: Final = ("function_call", "mcp_server_tool_call")
+_KINDS: Final = ("audio", "image", "video")
 _FAILED: Final = "failed"
 
 
@@ -45,6 +46,7 @@ class _Counts(msgspec.Struct, gc=False):
     total_cached_tokens: Any = None
     input_tokens_by_modality: msgspec.Raw = _RAW
     output_tokens_by_modality: msgspec.Raw = _RAW
+    cached_tokens_by_modality: msgspec.Raw = _RAW
     grounding_tool_count: msgspec.Raw = _RAW
 
 
@@ -115,8 +117,11 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     )
     for side, raw in (("input", counts.input_tokens_by_modality), ("output", counts.output_tokens_by_modality)):
         for part in _parts(raw):
-            if part.modality in ("audio", "image", "video"):
+            if part.modality in _KINDS:
                 usage.measure(**{f"{side}_{part.modality}_tokens": part.tokens})
+    if is_array(counts.cached_tokens_by_modality):
+        cached = {str(part.modality): part.tokens for part in _parts(counts.cached_tokens_by_modality)}
+        usage.measure_cached({kind: cached.get(kind, 0) for kind in _KINDS})
     for tool in _parts(counts.grounding_tool_count):
         if tool.type == "google_search":
             gemini.measure_searches(usage, count_of(tool.count) or 0)

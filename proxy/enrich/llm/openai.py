@@ -218,9 +218,8 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         audio_seconds=_first(counts.seconds, counts.prompt_audio_seconds),
     )
     usage.service_tier = text_of(counts.service_tier) or usage.service_tier
-    cached_audio = count_of(_details(inputs.cached_tokens_details).audio_tokens)
-    if cached_audio is not None and "input_audio_tokens" in usage.meters:
-        usage.meters["cache_audio_read_tokens"] = cached_audio  # also 0: without it no price is known
+    cached = _details(inputs.cached_tokens_details)
+    usage.measure_cached({"audio": cached.audio_tokens, "image": cached.image_tokens})
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
 
 

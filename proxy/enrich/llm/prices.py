@@ -6,6 +6,7 @@ URL; never updated from the network. A price that cannot be found is null. Invar
 
 import importlib
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -32,6 +33,9 @@ _UNITS: Final = {"grounded_prompts": "web_searches"}
 """Where the list has another name for a meter."""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
 """Without a price, what is cached is paid as other input, which is not less; other models have a price of their own."""
+_GOOGLE: Final = "google"
+_OF_A_KIND: Final = re.compile(r"(?:input|output|cache)_(?:audio|image|video)(?:_read)?_tokens")
+"""Tokens that are no text. Google has one price for all kinds but where it lists another."""
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
 """Tiers that have the listed prices."""
 
@@ -154,7 +158,7 @@ class _List:
         for name, count in _meters_of(usage).items():
             if (unit := _UNITS.get(name, name)) in tariff.counts:
                 meters[unit] = count
-            elif count and name not in _NO_LACK:
+            elif count and name not in _NO_LACK and not (provider == _GOOGLE and _OF_A_KIND.fullmatch(name)):
                 lacks.append(name)
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")

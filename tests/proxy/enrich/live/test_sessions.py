@@ -60,6 +60,19 @@ def test_a_response_without_cached_audio_has_a_cost() -> None:
     assert call.stream.cost_lacks is None
 
 
+def test_pictures_that_were_cached_have_a_price() -> None:
+    """What is seen is input too, and cached with the rest."""
+    cached = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 20}
+    details = {"text_tokens": 60, "image_tokens": 40, "audio_tokens": 0, "cached_tokens": 20}
+    usage = {
+        "input_tokens": 100,
+        "output_tokens": 10,
+        "input_token_details": details | {"cached_tokens_details": cached},
+    }
+    call = World().say(done(usage=usage))
+    assert call.cost_usd == pytest.approx((60 * 4 + 20 * 5 + 20 * 0.5 + 10 * 16) / 1e6)
+
+
 def test_the_price_list_is_not_loaded_where_others_wait() -> None:
     """The first message of a session says so, before anything of it is read."""
     world = World()

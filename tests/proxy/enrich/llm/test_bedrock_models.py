@@ -129,3 +129,13 @@ def test_what_is_strange_counts_nothing(raw: bytes) -> None:
     usage = CallUsage()
     read_document(usage, raw)
     assert not usage.has_usage
+
+
+def test_the_tier_stands_in_the_head() -> None:
+    """Of a model that is asked in its own words nothing else tells it."""
+    answer = {"generation": "hi", "prompt_token_count": 5, "generation_token_count": 2, "stop_reason": "stop"}
+    head = "X-Amzn-Bedrock-Service-Tier: flex\r\n"
+    record = record_of("/model/meta.llama3-8b-instruct-v1:0/invoke", {"prompt": "hi"}, answer, response_headers=head)
+    assert record.stream is not None
+    assert (record.input_tokens, record.stream.service_tier) == (5, "flex")
+    assert record.stream.cost_lacks == ["service tier flex"]

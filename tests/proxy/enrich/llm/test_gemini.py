@@ -87,3 +87,41 @@ def test_searches_are_paid_for_by_the_model(model: str, meters: dict[str, int]) 
     record = record_of(f"/v1beta/models/{model}:generateContent", {}, answer)
     assert record.stream is not None
     assert record.stream.meters == meters
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "tier"),
+    [
+        ({"serviceTier": "flex"}, "", "flex"),
+        ({"serviceTier": "standard", "trafficType": "ON_DEMAND"}, "", None),
+        ({"trafficType": "ON_DEMAND_OFFPEAK"}, "", "ON_DEMAND_OFFPEAK"),
+        ({}, "X-Gemini-Service-Tier: priority\r\n", "priority"),
+        ({}, "X-Gemini-Service-Tier: standard\r\n", None),
+    ],
+)
+def test_the_tier_that_was_served(said: dict[str, str], header: str, tier: str | None) -> None:
+    """As the counts say, or the head alone; one that has the usual price says nothing."""
+    answer = gemini_chunk("hi", "STOP", usageMetadata=GEMINI_USAGE | said)
+    record = record_of("/v1beta/models/g:generateContent", {}, answer, response_headers=header)
+    assert record.stream is not None
+    assert record.stream.service_tier == tier
+
+
+@pytest.mark.parametrize(("cached", "audio"), [([("TEXT", 400)], 0), ([("TEXT", 300), ("AUDIO", 100)], 100)])
+def test_kinds_of_input_that_came_from_the_cache(cached: list[tuple[str, int]], audio: int) -> None:
+    """Audio has a price of its own, cached or not; a picture is paid as text where the list has none for it."""
+
+    def kinds(*counts: tuple[str, int]) -> list[dict[str, Any]]:
+        return [{"modality": kind, "tokenCount": count} for kind, count in counts]
+
+    usage = {
+        "promptTokenCount": 1000, "candidatesTokenCount": 10, "cachedContentTokenCount": 400,
+        "promptTokensDetails": kinds(("TEXT", 400), ("AUDIO", 500), ("IMAGE", 100)),
+        "cacheTokensDetails": kinds(*cached),
+    }  # fmt: skip
+    answer = gemini_chunk("hi", "STOP", usageMetadata=usage) | {"modelVersion": "gemini-2.5-flash"}
+    record = record_of("/v1beta/models/gemini-2.5-flash:generateContent", {}, answer)
+    fresh = (500 - audio) * 1 + (500 - 400 + audio) * 0.3
+    assert record.cost_usd == pytest.approx((fresh + audio * 0.1 + (400 - audio) * 0.03 + 10 * 2.5) / 1e6)
+    assert record.stream is not None
+    assert record.stream.cost_lacks is None
