@@ -5,12 +5,14 @@ Any object called `usage` replaces what was read before, wherever it comes: on t
 `x_groq` (Groq), under `response` (responses API).
 """
 
+import math
 import re
+from collections import Counter
 from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import amount_of, count_of, decode, decode_text, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -19,8 +21,16 @@ _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
 """A code that names what went wrong; others write a number there, or a sentence."""
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
-     "image_generation.completed", "image_edit.completed")
+     "image_generation.completed", "image_edit.completed", "transcription.done")
 )  # fmt: skip
+_METERS: Final = {
+    "web_search_call": "web_searches",
+    "file_search_call": "file_searches",
+    "image_generation_call": "image_generations",
+}
+"""What is paid by the item of a response's output."""
+_TICKS: Final = 10_000_000_000
+"""Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -33,6 +43,7 @@ class _Document(msgspec.Struct, gc=False):
     status: Any = None
     code: Any = None
     service_tier: Any = None
+    output_format: Any = None
     choices: msgspec.Raw = _RAW
     output: msgspec.Raw = _RAW
     item: msgspec.Raw = _RAW
@@ -50,7 +61,9 @@ class _Counts(msgspec.Struct, gc=False):
     input_tokens: Any = None
     output_tokens: Any = None
     cost: Any = None
+    cost_in_usd_ticks: Any = None  # xAI
     prompt_cache_hit_tokens: Any = None  # DeepSeek
+    cached_tokens: Any = None  # Moonshot
     num_search_queries: Any = None  # Perplexity
     num_sources_used: Any = None  # xAI
     seconds: Any = None  # transcriptions that are paid by time
@@ -91,6 +104,7 @@ class _ToolCall(msgspec.Struct, gc=False):
     type: Any = None
     name: Any = None
     function: _Function | None = None
+    action: msgspec.Raw = _RAW
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -115,7 +129,8 @@ _ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 
 _WANTED: Final = compile_bytes(
-    rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"|"(?:transcript|speech|image)[a-z_.]*"'
+    rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
+    rb'|"(?:transcript|speech|image)[a-z_.]*"|"(?:web|file)_search_call"'
 )
 
 
@@ -134,9 +149,13 @@ def read(usage: CallUsage, data: bytes) -> None:
             usage.is_finished |= document.type in _TERMINATORS or (document.type is None and is_object(inner.usage))
         return
     _read_object(usage, document)
-    usage.is_finished |= document.type in _TERMINATORS
+    # Of an image that is streamed the last event is cut before its data, which are longer than what is kept.
+    is_image = document.type is None and document.output_format is not None and document.object is None
+    usage.is_finished |= document.type in _TERMINATORS or (is_image and is_object(document.usage))
     if is_object(document.item) and (item := decode(_ITEM, document.item)) is not None:
-        _read_items(usage, [item])
+        _add_tools(usage, [item])
+        if document.type == "response.output_item.done":
+            usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
     if document.type == "error" or document.object == "error":
         # The responses API and Mistral send an error as the document itself.
         usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
@@ -154,10 +173,20 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
         usage.fail(document.code)
     usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
     if is_array(document.output):
-        _read_items(usage, decode(_ITEMS, document.output) or [])
+        items = decode(_ITEMS, document.output) or []
+        _add_tools(usage, items)
+        usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
+        usage.measure(**_paid_by(items))
     _read_counts(usage, document.usage)
     if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
         _read_counts(usage, inner.usage)
+        if bytes(inner.error)[:1] == b'"':  # why it stopped early
+            usage.fail(_code_in(inner.error))
+
+
+def _code_in(error: msgspec.Raw) -> str | None:
+    text = decode_text(bytes(error))
+    return text if text is not None and _NAME.fullmatch(text) else None
 
 
 def error_names(kind: object, code: object) -> tuple[object, ...]:
@@ -187,11 +216,21 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
     return reason
 
 
-def _read_items(usage: CallUsage, items: list[_ToolCall]) -> None:
+def _add_tools(usage: CallUsage, items: list[_ToolCall]) -> None:
     for item in items:
         if item.type in ("function_call", "custom_tool_call", "mcp_call"):
             usage.add_tool(item.name)
-    usage.measure(web_searches=sum(item.type == "web_search_call" for item in items))
+
+
+def _paid_by(items: list[_ToolCall]) -> Counter[str]:
+    """Count what is paid by the item; a page that is opened, or searched in, is no search."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        meter = _METERS.get(item.type) if isinstance(item.type, str) else None
+        action = decode(_PART, item.action) if is_object(item.action) else None
+        if meter is not None and (action is None or action.type in (None, "search") or meter != "web_searches"):
+            counts[meter] += 1
+    return counts
 
 
 def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
@@ -201,12 +240,12 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
     inputs = _details(counts.prompt_tokens_details, counts.input_tokens_details, counts.input_token_details)
     outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
     usage.update(
-        input_tokens=_first(counts.prompt_tokens, counts.input_tokens),
+        input_tokens=_input(counts),
         output_tokens=_output(counts, count_of(outputs.reasoning_tokens)),
-        cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens),
+        cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens, counts.cached_tokens),
         cache_write_tokens=count_of(inputs.cache_write_tokens),
         reasoning_tokens=count_of(outputs.reasoning_tokens),
-        cost_usd=_cost(counts.cost),
+        cost_usd=_cost(counts),
     )
     usage.measure(
         input_audio_tokens=inputs.audio_tokens,
@@ -215,12 +254,24 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         output_image_tokens=outputs.image_tokens,
         web_searches=counts.num_search_queries,
         search_sources=counts.num_sources_used,
-        audio_seconds=_first(counts.seconds, counts.prompt_audio_seconds),
+        audio_seconds=_first(_seconds(counts.seconds), counts.prompt_audio_seconds),
     )
     usage.service_tier = text_of(counts.service_tier) or usage.service_tier
     cached = _details(inputs.cached_tokens_details)
     usage.measure_cached({"audio": cached.audio_tokens, "image": cached.image_tokens})
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
+
+
+def _input(counts: _Counts) -> int | None:
+    """Where only a total is told, as of embeddings by Voyage, all of it is input."""
+    given = _first(counts.prompt_tokens, counts.input_tokens)
+    is_all = given is None and counts.completion_tokens is None and counts.output_tokens is None
+    return count_of(counts.total_tokens) if is_all else given
+
+
+def _seconds(value: object) -> object:
+    """A part of a second is paid as a whole one."""
+    return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _output(counts: _Counts, reasoning: int | None) -> int | None:
@@ -235,8 +286,11 @@ def _details(*members: msgspec.Raw) -> _Details:
     return next((found for raw in members if is_object(raw) and (found := decode(_DETAILS, raw))), _Details())
 
 
-def _cost(value: object) -> float | None:
-    """OpenRouter's amount, or Perplexity's object of amounts."""
+def _cost(counts: _Counts) -> float | None:
+    """xAI's ticks, OpenRouter's amount, or Perplexity's object of amounts."""
+    if (ticks := amount_of(counts.cost_in_usd_ticks)) is not None:
+        return ticks / _TICKS
+    value = counts.cost
     return amount_of(value.get("total_cost")) if isinstance(value, dict) else amount_of(value)
 
 
@@ -264,6 +318,7 @@ PROVIDER: Final = Provider(
             b"service_tier",
             b"choices",
             b"response",
+            b"output_format",
         )
     ),
     reason=b"finish_reason",

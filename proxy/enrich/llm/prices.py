@@ -29,7 +29,7 @@ _MAX_UNKNOWN: Final = 1024
 
 _MAX_MODELS: Final = 256
 _PRICES_AGE_S: Final = 1800
-_UNITS: Final = {"grounded_prompts": "web_searches"}
+_UNITS: Final = {"grounded_prompts": "web_searches", "file_searches": "storage_searches"}
 """Where the list has another name for a meter."""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
 """Without a price, what is cached is paid as other input, which is not less; other models have a price of their own."""

@@ -5,6 +5,7 @@ is read by structure. Invariant: a call that cannot be read costs these columns,
 old ones, because what followed them was not seen, are no counts. A frame has the time of the chunk that completed it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import Member
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm import openai
+from proxy.enrich.llm import bedrock, openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.recognise import candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
@@ -33,12 +34,27 @@ _HOSTS: Final = (
     ("api.cohere.ai", "cohere"),
     ("api.deepseek.com", "deepseek"),
     ("api.together.xyz", "together"),
+    ("api.together.ai", "together"),
     ("api.fireworks.ai", "fireworks"),
     ("api.x.ai", "x-ai"),
     ("api.perplexity.ai", "perplexity"),
     ("api.cerebras.ai", "cerebras"),
+    ("api.moonshot.ai", "moonshotai"),
+    ("api.moonshot.cn", "moonshotai"),
+    ("api.voyageai.com", "voyageai"),
+    ("api.z.ai", "zai"),
+    ("open.bigmodel.cn", "zhipuai"),
+    ("api.minimax.io", "minimax"),
+    ("api.minimaxi.com", "minimax"),
+    ("api.novita.ai", "novita"),
+    ("api.arcee.ai", "arcee"),
+    ("inference.baseten.co", "baseten"),
+    ("api.githubcopilot.com", "github-copilot"),
+    ("api.jina.ai", "jina"),
 )
 """Upstreams that copy another provider's API, by the end of their name."""
+_BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
+"""Has OpenAI's and Anthropic's own APIs, too."""
 _INTERRUPTED: Final = frozenset(
     (Outcome.CLIENT_CLOSED, Outcome.TRUNCATED, Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT)
 )
@@ -128,6 +144,8 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
     for end, name in _HOSTS:
         if host.endswith(end):
             return name
+    if _BEDROCK.fullmatch(host) is not None:
+        return bedrock.PROVIDER.name
     return "azure" if provider is openai.PROVIDER and "/openai/deployments/" in path else provider.name
 
 

@@ -213,3 +213,128 @@ def test_azure_and_openrouter() -> None:
     routed = CHAT_ANSWER | {"usage": CHAT_USAGE | {"cost": 0.00014}}
     record = record_of("/api/v1/chat/completions", CHAT, routed, upstream="openrouter.ai:443")
     assert (record.provider, record.cost_usd, record.price_source) == ("openrouter", 0.00014, "reported")
+
+
+def item(kind: str, action: str | None = None) -> dict[str, Any]:
+    """An item of a response's output that the provider's own tools made."""
+    return {"type": kind, "status": "completed"} | ({} if action is None else {"action": {"type": action}})
+
+
+OUTPUT = [
+    item("web_search_call", "search"), item("web_search_call", "open_page"), item("web_search_call", "find_in_page"),
+    item("web_search_call", "search"), item("file_search_call"), item("image_generation_call"),
+]  # fmt: skip
+PAID = {"web_searches": 2, "file_searches": 1, "image_generations": 1}
+
+
+@pytest.mark.parametrize("kind", ["document", "stream", "without its end"])
+def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
+    """A page that is opened is no search; of images the list has no price."""
+    asked = {"model": "gpt-5", "input": "hi"}
+    whole = {
+        "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5", "output": OUTPUT,
+        "usage": {"input_tokens": 1000, "output_tokens": 0, "total_tokens": 1000},
+    }  # fmt: skip
+    events = [
+        event
+        for made in OUTPUT
+        for event in (
+            {"type": "response.output_item.added", "item": item(made["type"])},
+            {"type": "response.output_item.done", "item": made},
+        )
+    ]
+    end = {"type": "response.completed", "response": whole}
+    if kind == "document":
+        record = record_of("/v1/responses", asked, whole)
+    else:
+        answer = named(*events, *([end] if kind == "stream" else []))
+        record = record_of("/v1/responses", asked, answer, content_type="text/event-stream")
+    assert record.stream is not None
+    assert record.stream.meters == PAID
+    if kind != "without its end":
+        assert record.cost_usd == pytest.approx(1000 * 1.25e-6 + 2 * 0.01 + 0.0025)
+        assert record.stream.cost_lacks == ["image_generations"]
+
+
+def test_a_search_that_was_none_after_all() -> None:
+    """What the last event says counts."""
+    opened = item("web_search_call", "open_page")
+    end = {"object": "response", "status": "completed", "output": [opened], "usage": {"input_tokens": 1}}
+    answer = named(
+        {"type": "response.output_item.done", "item": item("web_search_call")},
+        {"type": "response.completed", "response": end},
+    )
+    record = record_of("/v1/responses", {"model": "m", "input": "hi"}, answer, content_type="text/event-stream")
+    assert record.stream is not None
+    assert record.stream.meters is None
+
+
+def test_what_xai_charged() -> None:
+    """In ticks, of which a dollar has ten thousand million."""
+    answer = CHAT_ANSWER | {"usage": CHAT_USAGE | {"cost_in_usd_ticks": 37756000}}
+    record = record_of("/v1/chat/completions", CHAT, answer)
+    assert record.cost_usd == pytest.approx(0.0037756)
+    assert record.price_source == "reported"
+
+
+@pytest.mark.parametrize(("said", "expected"), [("over_capacity", "over_capacity"), ("It broke.", "error")])
+def test_groq_stops_early(said: str, expected: str) -> None:
+    """Why stands where its counts are, in a stream that ends like others."""
+    stopped = {"object": "chat.completion.chunk", "choices": [], "x_groq": {"id": "req_1", "error": said}}
+    answer = sse(chunk("a"), stopped, "[DONE]")
+    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    assert (record.error_type, record.level) == (expected, "error")
+
+
+FORM = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
+OF_FORM: dict[str, Any] = {"request_headers": "Content-Type: multipart/form-data; boundary=b\r\n"}
+
+
+def test_a_transcription_of_mistral_is_complete() -> None:
+    """Its stream ends with an event of its own."""
+    usage = {"prompt_tokens": 4, "completion_tokens": 35, "total_tokens": 635, "prompt_audio_seconds": 65}
+    answer = named(
+        {"type": "transcription.text.delta", "text": "hi"},
+        {"type": "transcription.done", "model": "voxtral-mini-2507", "text": "hi", "usage": usage},
+    )
+    record = record_of("/v1/audio/transcriptions", FORM, answer, content_type="text/event-stream", **OF_FORM)
+    assert (record.input_tokens, record.usage_state) == (4, "exact")
+    assert record.stream is not None
+    assert record.stream.end == "complete"
+
+
+def test_a_part_of_a_second_is_paid() -> None:
+    """As a whole one."""
+    answer = {"text": "hi", "usage": {"type": "duration", "seconds": 9.4}}
+    record = record_of("/v1/audio/transcriptions", FORM, answer, **OF_FORM)
+    assert record.stream is not None
+    assert record.stream.meters == {"audio_seconds": 10}
+
+
+def test_an_image_that_is_longer_than_what_is_kept() -> None:
+    """Its last event has the counts behind the data, and its name before them."""
+    usage = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50}
+    end = {"type": "image_generation.completed", "b64_json": "A" * 9000, "output_format": "png", "usage": usage}
+    answer = named({"type": "image_generation.partial_image", "b64_json": "A" * 9000, "output_format": "png"}, end)
+    asked = {"model": "gpt-image-1", "prompt": "a sheep", "stream": True}
+    more: dict[str, Any] = {"content_type": "text/event-stream", "windows": (2000, 1000)}
+    record = record_of("/v1/images/generations", asked, answer, **more)
+    assert (record.input_tokens, record.output_tokens, record.usage_state) == (50, 50, "exact")
+    assert record.stream is not None
+    assert record.stream.end == "complete"
+
+
+@pytest.mark.parametrize(
+    ("host", "provider"),
+    [
+        ("api.voyageai.com", "voyageai"), ("api.together.ai", "together"), ("api.moonshot.ai", "moonshotai"),
+        ("bedrock-mantle.us-east-1.api.aws", "bedrock"), ("bedrock-runtime.eu-west-1.amazonaws.com", "bedrock"),
+        ("bedrock-mantle.us-east-1.api.aws.evil.test", "openai"),
+    ],
+)  # fmt: skip
+def test_who_speaks_alike_has_a_name(host: str, provider: str) -> None:
+    """And where only a total is told, as of embeddings, it is the input."""
+    answer = {"object": "list", "data": [], "model": "voyage-3.5", "usage": {"total_tokens": 10}}
+    asked = {"model": "voyage-3.5", "input": ["hi"]}
+    record = record_of("/v1/embeddings", asked, answer, upstream=f"{host}:443")
+    assert (record.provider, record.input_tokens, record.output_tokens) == (provider, 10, None)
