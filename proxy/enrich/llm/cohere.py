@@ -1,7 +1,8 @@
-"""Cohere: chat, embed and rerank of its second version, which vLLM copies under a prefix.
+"""Cohere: chat, embed and rerank of its second version, and what copies them: vLLM; of rerank Voyage, Jina, others.
 
 Tokens are those that are billed: what the model saw besides, of its own making, is not paid for. A stream says them in
-its last event, `message-end`, with the reason. An error has a message and no type.
+its last event, `message-end`, with the reason. An error has a message and no type. Who copies a rerank has its model
+and a total of tokens, which all are input.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -20,6 +21,7 @@ class _Document(msgspec.Struct, gc=False):
     """An event, its delta, or a whole response."""
 
     type: Any = None
+    model: Any = None
     finish_reason: Any = None
     error: Any = None
     message: msgspec.Raw = _RAW
@@ -34,6 +36,9 @@ class _Counts(msgspec.Struct, gc=False):
     billed_units: msgspec.Raw = _RAW
     tokens: msgspec.Raw = _RAW
     cached_tokens: Any = None
+    total_tokens: Any = None
+    search_units: Any = None
+    cost: Any = None
 
 
 class _Units(msgspec.Struct, gc=False):
@@ -76,6 +81,7 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def _read_part(usage: CallUsage, part: _Document) -> None:
+    usage.set_resolved_model(part.model)
     reason = text_of(part.finish_reason)
     usage.finish_reason = reason or usage.finish_reason
     if part.error is not None or reason in ("ERROR", "TIMEOUT"):
@@ -89,12 +95,14 @@ def _read_part(usage: CallUsage, part: _Document) -> None:
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     units = next((found for raw in (counts.billed_units, counts.tokens) if (found := _units_of(raw))), _Units())
+    given = count_of(units.input_tokens)
     usage.update(
-        input_tokens=count_of(units.input_tokens),
+        input_tokens=count_of(counts.total_tokens) if given is None else given,
         output_tokens=count_of(units.output_tokens),
         cache_read_tokens=count_of(counts.cached_tokens),
+        cost_usd=amount_of(counts.cost),
     )
-    usage.measure(rerank_searches=units.search_units, images=units.images)
+    usage.measure(rerank_searches=units.search_units or counts.search_units, images=units.images)
 
 
 def _units_of(raw: msgspec.Raw) -> _Units | None:
@@ -114,7 +122,7 @@ PROVIDER: Final = Provider(
     wanted=compile_bytes(rb'"message-end"|"tool-call-start"|"error"'),
     read=read,
     content=re.compile(rb'"(?:content|tool-plan|tool-call)-delta"|"tool-call-start"'),
-    members=frozenset((b"usage", b"meta", b"type", b"delta", b"finish_reason", b"error")),
+    members=frozenset((b"usage", b"meta", b"type", b"model", b"delta", b"finish_reason", b"error")),
     reason=b"finish_reason",
     wrapper=b"delta",
 )

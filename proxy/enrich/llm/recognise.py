@@ -50,7 +50,7 @@ _PATHS: Final = re.compile(
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
     r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed))$"
-    r"|(?P<cohere>/v2/(?:chat|embed|rerank))$"
+    r"|(?P<cohere>/v2/(?:chat|embed)|/v1/embed|/rerank)$"
     r"|(?P<llama>/(?:completion|infill))$"
 )
 _SURE: Final = re.compile(

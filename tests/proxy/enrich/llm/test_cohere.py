@@ -67,6 +67,41 @@ def test_what_is_no_chat(
     assert (record.stream.meters if record.stream else None) == meters
 
 
+@pytest.mark.parametrize(
+    ("host", "answer", "provider", "usd"),
+    [
+        (  # https://docs.voyageai.com/docs/reranker
+            "api.voyageai.com",
+            {"object": "list", "data": [{"relevance_score": 0.4, "index": 0}], "model": "rerank-2.5",
+             "usage": {"total_tokens": 26}},
+            "voyageai", None,
+        ),
+        (  # https://openrouter.ai/docs/api/api-reference/rerank
+            "openrouter.ai",
+            {"results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 26, "cost": 0.001}},
+            "openrouter", 0.001,
+        ),
+        (
+            "vllm",
+            {"id": "x", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 26}},
+            "cohere", None,
+        ),
+    ],
+)  # fmt: skip
+def test_a_rerank_of_others(host: str, answer: dict[str, Any], provider: str, usd: float | None) -> None:
+    """They have one at their first version, tell a total, and some what it cost."""
+    asked = {"model": "rerank-2.5", "query": "a", "documents": ["b"]}
+    record = record_of("/v1/rerank", asked, answer, upstream=f"{host}:443")
+    assert (record.provider, record.model, record.input_tokens, record.usage_state) == (
+        provider,
+        "rerank-2.5",
+        26,
+        "exact",
+    )
+    assert record.cost_usd == (None if usd is None else pytest.approx(usd))
+    assert record_of("/v1/rerank", {"candidates": ["b"]}, answer).provider is None
+
+
 def test_errors_have_no_type() -> None:
     """Their message is not a type: https://docs.cohere.com/reference/errors"""
     refused = {"id": "x", "message": "invalid api token"}
