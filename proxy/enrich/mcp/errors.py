@@ -21,12 +21,20 @@ _CODES: Final = {
     -32602: "invalid_params",
     -32603: "internal_error",
     -32800: "cancelled",
+    -32002: "resource_not_found",
+    -32020: "header_mismatch",
+    -32021: "missing_client_capability",
+    -32022: "unsupported_protocol_version",
+    -32042: "url_elicitation_required",
 }
+"""Those of JSON-RPC, and those that revisions of MCP give a meaning."""
 CALLER_ERRORS: Final = frozenset(_CODES.values()) - {"internal_error"}
 """Failures that are the caller's own, as statuses from 400 to 499 are."""
 _TOOL_ERROR: Final = "tool_error"
 _NO_ANSWER: Final = "no_answer"
 _SERVER_ERROR: Final = "server_error"
+_REPORTED: Final = (frozenset(_CODES.values()) | {_TOOL_ERROR, _SERVER_ERROR}) - {"cancelled"}
+"""What a call that has ended says of the exchange that ended it: an error of a task stands in its state."""
 MAX_MESSAGE_CHARACTERS: Final = 1000
 
 Failure = dict[str, object]

@@ -90,10 +90,25 @@ def test_failure_behind_a_status_of_200_is_on_the_record(
     assert (record.error_type, record.level, record.outcome) == (kind, level, "ok")
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (-32002, "resource_not_found"), (-32020, "header_mismatch"), (-32021, "missing_client_capability"),
+        (-32022, "unsupported_protocol_version"), (-32042, "url_elicitation_required"),
+    ],
+)  # fmt: skip
+def test_codes_that_mcp_gives_a_meaning(code: int, kind: str) -> None:
+    """They are the client's, as of one that asks which revision a server speaks."""
+    discover = {"method": "server/discover", "id": 1, "jsonrpc": "2.0", "params": {}}
+    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "no"}}
+    record = World().pass_on(discover, error).record
+    assert (record.error_type, record.level) == (kind, "warn")
+
+
 def test_failure_of_another_request_is_on_the_record() -> None:
     """Not only tools are called; a status that says it, and an end that does, keep their grade."""
     listing = {"method": "resources/read", "id": 1, "jsonrpc": "2.0", "params": {"uri": "x:y"}}
-    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32002, "message": "not found"}}
+    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "sorry"}}
     record = World().pass_on(listing, error).record
     assert (record.error_type, record.level) == ("server_error", "error")
     refused = World().pass_on(listing, error, status=404).record
