@@ -105,7 +105,7 @@ def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Itera
     """Return the kind of a failure that an exchange's messages tell of, whatever its status; None without one."""
     for call in calls:
         kind = None if call.error_details is None else _KIND.decode(call.error_details).error.type
-        if kind == _TOOL_ERROR or (kind == _NO_ANSWER and call.record_id == record.id):
+        if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):
             return kind
     errors = (response.error for response in responses if response.error and response.error != b"null")
     return next((_kind_of(decode(_ERROR, error) or _Error()) for error in errors), None)

@@ -35,6 +35,7 @@ class _Cancellation(msgspec.Struct, gc=False):
 _INNER_NAMES: Final = frozenset((b"name", b"_meta", b"isError"))
 _REQUEST_NAMES: Final = _INNER_NAMES | {b"id", b"method", b"params"}
 _RESPONSE_NAMES: Final = _INNER_NAMES | {b"id", b"result", b"error"}
+_TASK_STATE: Final = "notifications/tasks"
 _CANCELLED: Final = "notifications/cancelled"
 _CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
 _CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
@@ -95,6 +96,16 @@ def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcRespon
         yield _read_truncated_response(body)
     else:
         yield from _responses(body.head, -1)
+
+
+def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
+    """Return the states of tasks that a stream tells unasked, each as the result of a response."""
+    if _TASK_STATE.encode() not in body.head and _TASK_STATE.encode() not in body.tail:
+        return
+    for frame in body.frames() if b"event-stream" in content_type.lower() else ():
+        for message in _messages(frame.data):
+            if message.method == _TASK_STATE:
+                yield RpcResponse("", bytes(message.params), b"", True, frame.end)
 
 
 def id_of(raw: msgspec.Raw) -> str:

@@ -17,7 +17,14 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import tasks
 from proxy.enrich.mcp.errors import failure_of, missing_response, reported_failure, transport_failure, without_message
-from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse, read_cancellations, read_requests, read_responses
+from proxy.enrich.mcp.jsonrpc import (
+    RpcRequest,
+    RpcResponse,
+    read_cancellations,
+    read_requests,
+    read_responses,
+    read_task_states,
+)
 from proxy.enrich.mcp.sessions import (
     INFO,
     EarlyResponse,
@@ -122,6 +129,7 @@ class McpReader:
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
             if is_deleted or (response is not None and opens_sse_transport(response)):
                 lost = self._end_session(exchange, session)
+        calls += self._read_told(record, exchange, session)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
         correct_outcome(record, requests, responses, is_idle=is_idle)
         calls += lost
@@ -280,7 +288,7 @@ class McpReader:
         self, record: Record, exchange: DecodedExchange, method: str, response: RpcResponse, key: tuple[str, str]
     ) -> list[ToolCall]:
         """End the call of a task with its result, or its cancellation; the record then names what began it."""
-        ending = response if method == "tasks/result" else tasks.cancelled(response)
+        ending = response if method == "tasks/result" else tasks.ending(response)
         key = (key[0], _TASK_KEY + key[1])
         call = self._sessions.take_pending(key) if ending is not None else self._sessions.get_pending(key)
         if call is None:
@@ -293,6 +301,17 @@ class McpReader:
         at_us = record.started_at_us + (record.duration_us if after_us is None else after_us)
         latency_us = max(0, at_us - call.started_at_us)
         return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
+
+    def _read_told(self, record: Record, exchange: DecodedExchange, session: str | None) -> list[ToolCall]:
+        """End the calls of tasks that a stream tells the end of unasked."""
+        body = exchange.response_body
+        states = [] if body is None else read_task_states(body, exchange.response.content_type)
+        return [
+            call
+            for state in states
+            if (task := tasks.told_of(state)) is not None
+            for call in self._read_task(record, exchange, "", state, (session or endpoint_of(record), task))
+        ]
 
     def _end_pending(
         self, record: Record, exchange: DecodedExchange, responses: dict[str, RpcResponse], session: str

@@ -1,7 +1,9 @@
-"""Tasks: tool calls that are accepted at once and whose result is asked for later (revision 2025-11-25, Tasks).
+"""Tasks: tool calls that are accepted at once and whose result is asked for later.
 
-A `tools/call` with a `task` is answered with the task's id instead of a result; `tasks/result` then has what the call
-would have had. `tasks/get` and `tasks/cancel` say how far it has come.
+Revision 2025-11-25: a `tools/call` with a `task` is answered with the task's id instead of a result; `tasks/result`
+then has what the call would have had. `tasks/get` and `tasks/cancel` say how far it has come. Beside revision
+2026-07-28, as an extension (io.modelcontextprotocol/tasks): the server decides, the result's type is `task`, and the
+state itself has the result or the error, in the answer to `tasks/get` or in a notification.
 """
 
 from typing import Any, Final
@@ -16,19 +18,23 @@ TASK: Final = "task"
 SCOPE: Final = "task_scope"
 """In the metadata of a call without a session: the endpoint that its task's id belongs to."""
 MAX_WAIT_US: Final = 7 * 24 * 3_600_000_000
-METHODS: Final = frozenset(("tasks/get", "tasks/result", "tasks/cancel"))
+METHODS: Final = frozenset(("tasks/get", "tasks/result", "tasks/update", "tasks/cancel"))
 _RAW: Final = msgspec.Raw()
 _MILLISECOND_US: Final = 1000
 
 
 class _State(msgspec.Struct, gc=False, rename="camel"):
-    """A task, in the result that creates it under `task`."""
+    """A task; the result that creates it is one, or has it under `task`."""
 
     task_id: Any = None
     status: Any = None
     status_message: Any = None
     ttl: Any = None
+    ttl_ms: Any = None
+    result_type: Any = None
     task: msgspec.Raw = _RAW
+    result: msgspec.Raw = _RAW
+    error: msgspec.Raw = _RAW
 
 
 _STATE: Final = msgspec.json.Decoder(_State)
@@ -39,11 +45,14 @@ def created(response: RpcResponse) -> tuple[str, int] | None:
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
     result = decode(_STATE, response.result)
-    task = decode(_STATE, result.task) if result is not None and is_object(result.task) else None
+    task = None if result is None or result.result_type != TASK else result
+    if result is not None and is_object(result.task):
+        task = decode(_STATE, result.task)
     task_id = None if task is None else text_of(task.task_id)
     if task is None or task_id is None:
         return None
-    return task_id, min((count_of(task.ttl) or 0) * _MILLISECOND_US, MAX_WAIT_US)
+    kept_ms = count_of(task.ttl) or count_of(task.ttl_ms) or 0
+    return task_id, min(kept_ms * _MILLISECOND_US, MAX_WAIT_US)
 
 
 def asked_for(request: RpcRequest) -> str | None:
@@ -52,10 +61,27 @@ def asked_for(request: RpcRequest) -> str | None:
     return None if params is None else text_of(params.task_id)
 
 
-def cancelled(response: RpcResponse) -> RpcResponse | None:
-    """Return the error that ends the call of a task which a response says is cancelled; None when it is not."""
-    state = decode(_STATE, response.result) if response.is_whole and response.result else None
-    if state is None or state.status != "cancelled":
+def told_of(notification: RpcResponse) -> str | None:
+    """Return the id of the task that a notification is about."""
+    state = decode(_STATE, notification.result)
+    return None if state is None else text_of(state.task_id)
+
+
+def ending(response: RpcResponse) -> RpcResponse | None:
+    """Return what ends the call of a task whose state a response tells; None when the task has not ended so.
+
+    A state that is too long to be kept whole has a result in it.
+    """
+    if not response.is_whole:
+        return response
+    state = decode(_STATE, response.result) if response.result else None
+    if state is None:
+        return None
+    if state.status == "completed" and is_object(state.result):
+        return response._replace(result=bytes(state.result))
+    if state.status == "failed" and is_object(state.error):
+        return response._replace(result=b"", error=bytes(state.error))
+    if state.status != "cancelled":
         return None
     message = text_of(state.status_message) or "the task was cancelled"
     return response._replace(result=b"", error=msgspec.json.encode({"code": -32800, "message": message}))

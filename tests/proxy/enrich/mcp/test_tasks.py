@@ -1,4 +1,4 @@
-"""Tasks (revision 2025-11-25): accepted at once, ended by their result, with the time between; once, over restarts.
+"""Tasks: accepted at once, ended by their result, with the time between; once, over restarts.
 
 Messages as in https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks.
 """
@@ -104,3 +104,61 @@ def test_strange_tasks_are_results() -> None:
     for result in ({"task": 5}, {"task": {"taskId": None}}, {"content": [], "task": {"taskId": {}}}):
         assert only(World().pass_on(ask(), reply(result, 1))).status == "success"
     assert World().pass_on({"id": 1, "method": "tasks/get", "params": 5}, reply({}, 1)).tool_calls == []
+
+
+NEW = "mcp-protocol-version: 2026-07-28\r\n"
+"""A revision that has no sessions, and tasks as an extension."""
+
+
+def state(status: str = "working", **more: Any) -> dict[str, Any]:
+    """State of a task of the extension: https://github.com/modelcontextprotocol/ext-tasks"""
+    return {"resultType": "task", "taskId": "786512e2", "status": status, "ttlMs": 60000, "pollIntervalMs": 1} | more
+
+
+RESULT = {"content": [{"type": "text", "text": "42"}]}
+
+
+@pytest.mark.parametrize("way", ["answer", "notification"])
+def test_a_task_of_the_extension_has_its_result_in_its_state(way: str) -> None:
+    """The server decides to answer later; the state that the client asks for, or is told, ends the call."""
+    world = World()
+    begun = world.pass_on(ask(), reply(state(), 1), request_headers=NEW)
+    assert only(begun).status == "processing"
+    waits = world.pass_on(request("tasks/get"), reply(state()), request_headers=NEW)
+    assert waits.tool_calls == []
+    done = state("completed", result=RESULT)
+    if way == "answer":
+        entry = world.pass_on(request("tasks/get", 3), reply(done | {"resultType": "complete"}, 3), request_headers=NEW)
+    else:
+        listen = {"jsonrpc": "2.0", "id": 3, "method": "subscriptions/listen", "params": {}}
+        told = {"jsonrpc": "2.0", "method": "notifications/tasks", "params": done}
+        entry = world.pass_on(listen, events(told), content_type="text/event-stream", request_headers=NEW)
+    call = only(entry)
+    assert (call.status, call.record_id, call.tool_name) == ("success", begun.record.id, "add")
+    assert json.loads(call.result or b"") == RESULT
+    assert entry.record.stream is not None
+    assert entry.record.stream.begun_by == format_id(begun.record.id)
+    assert world.builder.waiting_tools() == []
+
+
+def test_a_task_of_the_extension_that_fails() -> None:
+    """By JSON-RPC, in the state; or as a tool does, in the result."""
+    ways: list[tuple[dict[str, Any], str]] = [
+        (state("failed", error={"code": -32603, "message": "sorry"}), "internal_error"),
+        (state("completed", result=RESULT | {"isError": True}), "tool_error"),
+    ]
+    for told, kind in ways:
+        world = World()
+        world.pass_on(ask(), reply(state(), 1), request_headers=NEW)
+        entry = world.pass_on(request("tasks/get"), reply(told), request_headers=NEW)
+        assert details(only(entry))["error"]["type"] == kind
+        assert entry.record.level == "error"
+
+
+def test_a_result_that_is_longer_than_what_is_kept() -> None:
+    """Its task has ended, for a state alone is short."""
+    world = World()
+    world.pass_on(ask(), reply(state(), 1), request_headers=NEW)
+    done = reply(state("completed", result={"content": [{"type": "text", "text": "4" * 9000}]}))
+    entry = world.pass_on(request("tasks/get"), done, request_headers=NEW, windows=(1000, 500))
+    assert only(entry).status == "success"
