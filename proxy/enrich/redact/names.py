@@ -83,6 +83,9 @@ PARAMETERS_ONLY: Final = ("pass",)
 HEADERS_ONLY: Final = ("sec-websocket-protocol",)
 """Tokens stand among the names of subprotocols (`subprotocols.py`)."""
 
+MCP_ARGUMENT: Final = "mcp-param-"
+"""How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""
+
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
 _DECODE_ROUNDS: Final = 3

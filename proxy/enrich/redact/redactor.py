@@ -21,6 +21,7 @@ from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
     HEADERS_ONLY,
+    MCP_ARGUMENT,
     PARAMETERS_ONLY,
     QUERY_ONLY,
     SecretNames,
@@ -81,7 +82,8 @@ class Redactor:
     ) -> None:
         """Add names, in any spelling, to the built-in ones; without `patterns`, only names count."""
         query, json_keys = tuple(query), tuple(json_keys)
-        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers)
+        arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
+        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments)
         self._query = SecretNames(BUILT_IN, QUERY_ONLY, PARAMETERS_ONLY, query, parts_of=parameter_parts)
         self._form = SecretNames(BUILT_IN, PARAMETERS_ONLY, query, json_keys, parts_of=parameter_parts)
         names = SecretNames(BUILT_IN, json_keys)

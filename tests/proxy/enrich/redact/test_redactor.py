@@ -294,3 +294,15 @@ def test_any_bytes_are_taken(text: bytes) -> None:
     """Nothing raises, and what comes back is UTF-8 but for lone surrogates."""
     plain = to_utf8(text)
     assert plain is None or plain.decode("utf-8", "surrogatepass") is not None
+
+
+def test_an_argument_that_is_repeated_in_a_header() -> None:
+    """A client of MCP does so where the tool's schema says; it is as secret as in the body, whatever its value is."""
+    redactor = Redactor(json_keys=["ssn"])
+    head = head_of([
+        "POST /mcp HTTP/1.1", "Mcp-Name: login", "Mcp-Param-City: Bern", "Mcp-Param-Password: hunter2",
+        "mcp-param-api-key: k1", "Mcp-Param-Ssn: =?base64?MTIz?=", "Ssn: no argument",
+    ])  # fmt: skip
+    redacted = redactor.redact_head(head)
+    assert not any(secret in redacted for secret in (b"hunter2", b"k1", b"MTIz"))
+    assert all(line in redacted for line in (b"Mcp-Name: login", b"Mcp-Param-City: Bern", b"Ssn: no argument"))
