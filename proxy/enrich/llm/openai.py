@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
 """A code that names what went wrong; others write a number there, or a sentence."""
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
-     "image_generation.completed", "image_edit.completed", "transcription.done")
+     "image_generation.completed", "image_edit.completed", "transcription.done", "conversation.response.done")
 )  # fmt: skip
 _METERS: Final = {
     "web_search_call": "web_searches",
@@ -51,6 +51,9 @@ class _Document(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
     response: msgspec.Raw = _RAW
     x_groq: msgspec.Raw = _RAW
+    usage_info: msgspec.Raw = _RAW
+    outputs: msgspec.Raw = _RAW
+    name: Any = None
     incomplete_details: msgspec.Raw = _RAW
 
 
@@ -68,7 +71,10 @@ class _Counts(msgspec.Struct, gc=False):
     num_sources_used: Any = None  # xAI
     seconds: Any = None  # transcriptions that are paid by time
     prompt_audio_seconds: Any = None  # Mistral
+    connector_tokens: Any = None
+    pages_processed: Any = None
     service_tier: Any = None  # Mistral
+    connectors: msgspec.Raw = _RAW
     prompt_tokens_details: msgspec.Raw = _RAW
     completion_tokens_details: msgspec.Raw = _RAW
     input_tokens_details: msgspec.Raw = _RAW
@@ -124,13 +130,14 @@ _DETAILS: Final = msgspec.json.Decoder(_Details)
 _PART: Final = msgspec.json.Decoder(_Part)
 _CHOICES: Final = msgspec.json.Decoder(list[_Choice])
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
+_ANY_COUNTS: Final = msgspec.json.Decoder(dict[str, Any])
 _ITEM: Final = msgspec.json.Decoder(_ToolCall)
 _ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 
 _WANTED: Final = compile_bytes(
     rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
-    rb'|"(?:transcript|speech|image)[a-z_.]*"|"(?:web|file)_search_call"'
+    rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:web|file)_search_call"'
 )
 
 
@@ -156,7 +163,9 @@ def read(usage: CallUsage, data: bytes) -> None:
         _add_tools(usage, [item])
         if document.type == "response.output_item.done":
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
-    if document.type == "error" or document.object == "error":
+    if document.type in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
+        usage.add_tool(document.name)
+    if document.type in ("error", "conversation.response.error") or document.object == "error":
         # The responses API and Mistral send an error as the document itself.
         usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
 
@@ -177,7 +186,10 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
         _add_tools(usage, items)
         usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
         usage.measure(**_paid_by(items))
+    if is_array(document.outputs):
+        _add_tools(usage, decode(_ITEMS, document.outputs) or [])
     _read_counts(usage, document.usage)
+    _read_counts(usage, document.usage_info)
     if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
         _read_counts(usage, inner.usage)
         if bytes(inner.error)[:1] == b'"':  # why it stopped early
@@ -218,7 +230,7 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
 
 def _add_tools(usage: CallUsage, items: list[_ToolCall]) -> None:
     for item in items:
-        if item.type in ("function_call", "custom_tool_call", "mcp_call"):
+        if item.type in ("function_call", "custom_tool_call", "mcp_call", "function.call"):
             usage.add_tool(item.name)
 
 
@@ -239,6 +251,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         return
     inputs = _details(counts.prompt_tokens_details, counts.input_tokens_details, counts.input_token_details)
     outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
+    connectors = (decode(_ANY_COUNTS, counts.connectors) if is_object(counts.connectors) else None) or {}
     usage.update(
         input_tokens=_input(counts),
         output_tokens=_output(counts, count_of(outputs.reasoning_tokens)),
@@ -252,8 +265,9 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         output_audio_tokens=outputs.audio_tokens,
         input_image_tokens=inputs.image_tokens,
         output_image_tokens=outputs.image_tokens,
-        web_searches=counts.num_search_queries,
+        web_searches=_first(counts.num_search_queries, connectors.get("web_search")),
         search_sources=counts.num_sources_used,
+        document_pages=counts.pages_processed,
         audio_seconds=_first(_seconds(counts.seconds), counts.prompt_audio_seconds),
     )
     usage.service_tier = text_of(counts.service_tier) or usage.service_tier
@@ -265,6 +279,8 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
 def _input(counts: _Counts) -> int | None:
     """Where only a total is told, as of embeddings by Voyage, all of it is input."""
     given = _first(counts.prompt_tokens, counts.input_tokens)
+    if given is not None and (connected := count_of(counts.connector_tokens)):
+        return given + connected  # what Mistral's own tools found
     is_all = given is None and counts.completion_tokens is None and counts.output_tokens is None
     return count_of(counts.total_tokens) if is_all else given
 
@@ -319,6 +335,7 @@ PROVIDER: Final = Provider(
             b"choices",
             b"response",
             b"output_format",
+            b"usage_info",
         )
     ),
     reason=b"finish_reason",

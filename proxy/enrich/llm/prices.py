@@ -29,8 +29,14 @@ _MAX_UNKNOWN: Final = 1024
 
 _MAX_MODELS: Final = 256
 _PRICES_AGE_S: Final = 1800
-_UNITS: Final = {"grounded_prompts": "web_searches", "file_searches": "storage_searches"}
+_UNITS: Final = {
+    "grounded_prompts": "web_searches",
+    "file_searches": "storage_searches",
+    "document_pages": "input_document_pages",
+}
 """Where the list has another name for a meter."""
+_NOT_BILLED: Final = ("anthropic", "refusal", 0)
+"""Provider, reason and output of a call that costs nothing: it was refused before anything was said."""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
 """Without a price, what is cached is paid as other input, which is not less; other models have a price of their own."""
 _GOOGLE: Final = "google"
@@ -96,6 +102,8 @@ class Prices:
         self.prepare()
         if self._price_of is None:
             return None
+        if (provider, usage.finish_reason, usage.output_tokens) == _NOT_BILLED:
+            return Cost(0.0, LISTED)
         for model in dict.fromkeys((usage.resolved_model, usage.model)):
             price = None if model is None else self._look_up(_PROVIDER_IDS.get(provider, provider), model, usage)
             if price is not None:

@@ -39,12 +39,15 @@ _SUFFIXES: Final = (
     "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
     "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
     "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
-    "/rerank", "/completion", "/infill", "/interactions",
+    "/rerank", "/completion", "/infill", "/interactions", "/ocr", "/conversations", "/restart",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
+_CONTINUED: Final = "/conversations/"
+"""Of Mistral's: what comes behind it is an id."""
 _PATHS: Final = re.compile(
     r"(?P<openai>/(?:(?:chat/|fim/|agents/)?completions|responses(?:/compact)?|embeddings|moderations"
     r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
+    r"|ocr|conversations|conversations/[^/]+(?:/restart)?"
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
     r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
@@ -74,6 +77,8 @@ _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "embed": (b"input", b"texts", b"inputs", b"images"),
     "rerank": (b"documents",),
     "interactions": (b"input", b"previous_interaction_id"),
+    "ocr": (b"document",),
+    "conversations": (b"inputs",),
     "completion": (b"prompt",),
     "infill": (b"input_prefix", b"input_suffix"),
 }
@@ -86,13 +91,18 @@ _ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
     "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
     "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
     "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
-    "interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"'),
     "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"'),
     "cohere": (b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"'),
     "llama.cpp": (b'"tokens_predicted"', b'"stop_type"'),
     "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
 }
 """Members, one of which every response of the API has near its beginning or its end."""
+_ANSWERS_AT: Final = {
+    "conversations": (b'"conversation.response',),
+    "interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"'),
+    "ocr": (b'"usage_info"',),
+}
+"""The same of one path."""
 _ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b'"code"', b'"type"')}
 """Members that an error has, all of them, where it is not `error` alone."""
 _LOOK_BYTES: Final = 4096
@@ -132,7 +142,7 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
     if method != "POST":
         return None
     if setting == "auto":
-        if not path.endswith(_SUFFIXES):
+        if not path.endswith(_SUFFIXES) and _CONTINUED not in path:
             return None
         found = _PATHS.search(path)
         return None if found is None or found.lastgroup is None else _BY_GROUP[found.lastgroup]
@@ -154,11 +164,17 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
         is_asked = asked is None or asked.is_cut or not asked.names.isdisjoint(_INPUTS)
         is_call = is_asked or _answers(provider, record, exchange.response_body)
     else:
-        is_asked = asked is not None and not asked.names.isdisjoint(_ASKS.get(path.rpartition("/")[2], _INPUTS))
+        is_asked = asked is not None and not asked.names.isdisjoint(_ASKS.get(_kind_of(path), _INPUTS))
         is_call = is_asked and _answers(provider, record, exchange.response_body)
     if not is_call:
         return None
     return Recognised(provider, _model_of(provider, path, asked), {} if asked is None else asked.members)
+
+
+def _kind_of(path: str) -> str:
+    """Return the last segment of a path that tells what is asked: behind a conversation's may be its id."""
+    last = path.rpartition("/")[2]
+    return "conversations" if last not in _ASKS and _CONTINUED in path else last
 
 
 def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None:
@@ -193,8 +209,8 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
     look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
         return all(name in look for name in _ERRORS.get(provider.name, (b'"error"',)))
-    kind = "interactions" if provider is interactions.PROVIDER else provider.name
-    return any(name in look for name in _ANSWERS[kind])
+    names = _ANSWERS_AT.get(_kind_of(record.path or ""), _ANSWERS[provider.name])
+    return any(name in look for name in names)
 
 
 def _is_llama(response: DecodedBody | None) -> bool:

@@ -128,3 +128,13 @@ def test_a_region_has_a_price_of_its_own(place: str, lacks: list[str] | None) ->
     assert record.input_tokens == 132
     assert record.stream is not None
     assert record.stream.cost_lacks == lacks
+
+
+@pytest.mark.parametrize(("said", "usd"), [(0, 0.0), (3, (412 * 5 + 3 * 25) / 1e6)])
+def test_what_was_refused_at_once_costs_nothing(said: int, usd: float) -> None:
+    """Unlike a refusal that came later: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback"""
+    usage = {"input_tokens": 412, "output_tokens": said}
+    answer = {"type": "message", "model": "claude-opus-5", "stop_reason": "refusal", "content": [], "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC, answer)
+    assert record.cost_usd == pytest.approx(usd)
+    assert record.input_tokens == 412

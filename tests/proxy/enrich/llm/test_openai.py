@@ -338,3 +338,52 @@ def test_who_speaks_alike_has_a_name(host: str, provider: str) -> None:
     asked = {"model": "voyage-3.5", "input": ["hi"]}
     record = record_of("/v1/embeddings", asked, answer, upstream=f"{host}:443")
     assert (record.provider, record.input_tokens, record.output_tokens) == (provider, 10, None)
+
+
+def test_pages_that_mistral_has_read() -> None:
+    """They are paid by the page: https://docs.mistral.ai/api/endpoint/ocr"""
+    asked = {"model": "mistral-ocr-latest", "document": {"type": "document_url", "document_url": "https://a.test"}}
+    answer = {"pages": [], "model": "mistral-ocr-2512", "usage_info": {"pages_processed": 3, "doc_size_bytes": 7}}
+    record = record_of("/v1/ocr", asked, answer, upstream="api.mistral.ai:443")
+    assert (record.provider, record.resolved_model, record.input_tokens) == ("mistral", "mistral-ocr-2512", None)
+    assert record.stream is not None
+    assert record.stream.meters == {"document_pages": 3}
+    assert record.cost_usd == pytest.approx(3 * 0.002)
+    assert record_of("/v1/ocr", {"image": 1}, answer).provider is None
+
+
+@pytest.mark.parametrize("path", ["/v1/conversations", "/v1/conversations/conv_1", "/v1/conversations/conv_1/restart"])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_conversation_of_mistral(path: str, *, is_stream: bool) -> None:
+    """What its own tools found is input; a function that is called is a tool."""
+    usage = {
+        "prompt_tokens": 188, "completion_tokens": 55, "total_tokens": 7355, "connector_tokens": 7112,
+        "connectors": {"web_search": 2},
+    }  # fmt: skip
+    made = {"type": "function.call", "tool_call_id": "1", "name": "weather", "arguments": "{}"}
+    answer: object = {
+        "object": "conversation.response", "conversation_id": "conv_1", "outputs": [made], "usage": usage
+    }  # fmt: skip
+    kind = "application/json"
+    if is_stream:
+        begun = {"type": "conversation.response.started", "conversation_id": "conv_1"}
+        call = made | {"type": "function.call.delta"}
+        answer = named(begun, call, {"type": "conversation.response.done", "usage": usage})
+        kind = "text/event-stream"
+    asked = {"model": "mistral-medium-latest", "inputs": "hi", "stream": is_stream}
+    record = record_of(path, asked, answer, content_type=kind)
+    assert (record.model, record.input_tokens, record.output_tokens) == ("mistral-medium-latest", 7300, 55)
+    assert record.usage_state == "exact"
+    assert record.stream is not None
+    assert (record.stream.tools, record.stream.meters) == (["weather"], {"web_searches": 2})
+
+
+def test_conversations_that_are_no_calls() -> None:
+    """OpenAI's keep items, and others' are of people."""
+    made = {"id": "conv_1", "object": "conversation", "metadata": {}}
+    for path in ("/v1/conversations", "/v1/conversations/conv_1", "/v1/conversations/conv_1/items"):
+        assert record_of(path, {"items": [], "metadata": {}}, made).provider is None
+    assert record_of("/api/conversations/5", {"inputs": ["hi"]}, {"object": "x", "data": []}).provider is None
+    failed = named({"type": "conversation.response.error", "code": 3000, "message": "sorry"})
+    record = record_of("/v1/conversations", {"inputs": "hi", "model": "m"}, failed, content_type="text/event-stream")
+    assert (record.error_type, record.level) == ("3000", "error")
