@@ -35,12 +35,16 @@ _POSTS: Final = (
     "/interactions",
     "/batches",
     "/videos",
+    "/remix",
+    "/videos/edits",
+    "/videos/extensions",
     ":batchGenerateContent",
     ":predictLongRunning",
     *_POSTED,
 )
 _BEGINS: Final = re.compile(
-    r"(?P<response>/responses)$|(?P<interaction>/interactions)$|(?P<batch>/batches)$|(?P<video>/videos)$"
+    r"(?P<response>/responses)$|(?P<interaction>/interactions)$|(?P<batch>/batches)$"
+    r"|(?P<video>/videos(?:/[^/]+/remix|/edits|/extensions)?)$"
     r"|(?P<gemini>/[^/:]+:batchGenerateContent)$|(?P<operation>/[^/:]+:predictLongRunning)$"
 )
 _BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true\b')

@@ -279,3 +279,14 @@ def test_an_interaction_that_is_looked_at_again_is_not_counted_again() -> None:
     assert sidelog.see("POST", "/v1beta/interactions", ENDED, {"model": "g", "input": "hi"}).input_tokens == 5
     assert used(sidelog.see("GET", "/v1beta/interactions/v1_7", ENDED)) == NOTHING
     assert sidelog.entries[-1].jobs == []
+
+
+@pytest.mark.parametrize("path", ["/v1/videos/video_1/remix", "/v1/videos/edits", "/v1/videos/extensions"])
+def test_a_video_that_is_made_of_another(path: str) -> None:
+    """It is begun where it is asked for: https://platform.openai.com/docs/api-reference/videos"""
+    sidelog = Sidelog()
+    video = {"id": "video_2", "object": "video", "model": "sora-2", "status": "queued", "seconds": "8"}
+    begun = sidelog.see("POST", path, video, {"prompt": "x"})
+    assert (begun.model, begun.usage_state) == ("sora-2", "later")
+    done = sidelog.see("GET", "/v1/videos/video_2", video | {"status": "completed"})
+    assert (done.usage_state, begun_by(done)) == ("exact", format_id(begun.id))
