@@ -24,10 +24,19 @@ _METHODS: Final = frozenset(
 )
 """Methods that the conventions know; all others are `_OTHER`, so that names of spans stay few."""
 OTHER_METHOD: Final = "_OTHER"
-_PROVIDERS: Final = {"gemini": "gcp.gemini", "bedrock": "aws.bedrock", "mistral": "mistral_ai"}
+_PROVIDERS: Final = {
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+    "x-ai": "x_ai",
+}
 """Where the conventions have another name for a provider than we do."""
 _OPERATIONS: Final = (
     ("embed", "embeddings"),
+    ("rerank", "rerank"),
+    ("moderations", "moderation"),
+    ("/ocr", "ocr"),
     ("generatecontent", "generate_content"),
     ("images/", "generate_content"),
     ("audio/", "generate_content"),

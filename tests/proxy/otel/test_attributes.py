@@ -136,6 +136,10 @@ def test_a_document_has_no_first_chunk() -> None:
         ("/v1/images/generations", "generate_content"),
         ("/api/generate", "text_completion"),
         ("/api/chat", "chat"),
+        ("/v1/rerank", "rerank"),
+        ("/v1/chat/moderations", "moderation"),
+        ("/v1/ocr", "ocr"),
+        ("/v1beta/interactions", "chat"),
         (None, "chat"),
     ],
 )
@@ -144,7 +148,10 @@ def test_the_operation_is_that_of_the_path(path: str | None, operation: str) -> 
     assert operation_of(call(path=path)) == operation
 
 
-@pytest.mark.parametrize(("provider", "name"), [("gemini", "gcp.gemini"), ("bedrock", "aws.bedrock"), ("own", "own")])
+@pytest.mark.parametrize(("provider", "name"), [
+    ("gemini", "gcp.gemini"), ("bedrock", "aws.bedrock"), ("azure", "azure.ai.openai"), ("mistral", "mistral_ai"),
+    ("x-ai", "x_ai"), ("own", "own"),
+])  # fmt: skip
 def test_providers_have_the_names_of_the_conventions(provider: str, name: str) -> None:
     """One that has none there keeps ours."""
     assert exchange_attributes(call(provider=provider))["gen_ai.provider.name"] == name
