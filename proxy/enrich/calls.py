@@ -87,7 +87,7 @@ class CallReader:
         if report is not None:
             jobs = self._read_job(record, report)
         elif call is not None:
-            self._fill(record, call, (call.usage, *call.usage.others))
+            self._fill(record, call, call.usage.parts)
             if record.status == TOO_MANY_REQUESTS:
                 _note_limit(record, exchange)
         if call is not None:

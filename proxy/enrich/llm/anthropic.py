@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
-from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider
+from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
@@ -43,6 +43,9 @@ class _Counts(msgspec.Struct, gc=False):
     service_tier: Any = None
     speed: Any = None
     inference_geo: Any = None
+    cost: Any = None  # OpenRouter
+    cost_details: Any = None
+    is_byok: Any = None
     output_tokens_details: msgspec.Raw = _RAW
     cache_creation: msgspec.Raw = _RAW
     server_tool_use: msgspec.Raw = _RAW
@@ -111,7 +114,10 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
         return
     details, server = _details(counts.output_tokens_details), _details(counts.server_tool_use)
     usage.measure(web_searches=server.web_search_requests)
-    usage.update(reasoning_tokens=count_of(details.thinking_tokens))
+    usage.update(
+        reasoning_tokens=count_of(details.thinking_tokens),
+        cost_usd=charged(counts.cost, counts.cost_details, is_own_key=counts.is_byok is True),
+    )
     tier, speed, place = text_of(counts.service_tier), text_of(counts.speed), text_of(counts.inference_geo)
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
     usage.region = usage.region if place in (None, "global", "not_available") else place

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from proxy.enrich.formats.json_parts import count_of, text_of
+from proxy.enrich.formats.json_parts import amount_of, count_of, text_of
 
 UsageState = Literal["exact", "partial", "lost", "absent"]
 
@@ -104,6 +104,11 @@ class CallUsage:
         self.others.clear()
 
     @property
+    def parts(self) -> tuple["CallUsage", ...]:
+        """What has a price of its own; what the provider says is the price of all of it."""
+        return (self, *self.others) if self.cost_usd is None else (self,)
+
+    @property
     def has_usage(self) -> bool:
         return self.input_tokens is not None or self.output_tokens is not None or bool(self.meters)
 
@@ -117,6 +122,13 @@ class CallUsage:
         if self.is_settled or (self.is_finished and not self.has_failed and not self.is_cut):
             return "exact"
         return "partial"
+
+
+def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
+    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the provider will."""
+    amount = amount_of(cost)
+    upstream = amount_of(details.get("upstream_inference_cost")) if is_own_key and isinstance(details, dict) else None
+    return amount if amount is None or upstream is None else amount + upstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import amount_of, count_of, decode, decode_text, is_array, is_object, text_of
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.call import CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
@@ -64,6 +64,8 @@ class _Counts(msgspec.Struct, gc=False):
     input_tokens: Any = None
     output_tokens: Any = None
     cost: Any = None
+    cost_details: Any = None  # OpenRouter
+    is_byok: Any = None
     cost_in_usd_ticks: Any = None  # xAI
     prompt_cache_hit_tokens: Any = None  # DeepSeek
     cached_tokens: Any = None  # Moonshot
@@ -307,7 +309,9 @@ def _cost(counts: _Counts) -> float | None:
     if (ticks := amount_of(counts.cost_in_usd_ticks)) is not None:
         return ticks / _TICKS
     value = counts.cost
-    return amount_of(value.get("total_cost")) if isinstance(value, dict) else amount_of(value)
+    if isinstance(value, dict):
+        return amount_of(value.get("total_cost"))
+    return charged(value, counts.cost_details, is_own_key=counts.is_byok is True)
 
 
 def _first(*values: object) -> int | None:

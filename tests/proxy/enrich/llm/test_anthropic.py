@@ -138,3 +138,14 @@ def test_what_was_refused_at_once_costs_nothing(said: int, usd: float) -> None:
     record = record_of("/v1/messages", ANTHROPIC, answer)
     assert record.cost_usd == pytest.approx(usd)
     assert record.input_tokens == 412
+
+
+def test_what_openrouter_charged_is_the_price_of_all() -> None:
+    """It says so in Anthropic's words, too, and has paid for the advisor."""
+    usage = ANTHROPIC_USAGE | {
+        "cost": 0.25,
+        "iterations": [iteration("message", 5, 6), iteration("advisor_message", 7, 8, model="claude-opus-5")],
+    }
+    answer = {"type": "message", "model": "claude-sonnet-4-6", "stop_reason": "end_turn", "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC, answer)
+    assert (record.cost_usd, record.price_source) == (0.25, "reported")

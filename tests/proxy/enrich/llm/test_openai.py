@@ -387,3 +387,12 @@ def test_conversations_that_are_no_calls() -> None:
     failed = named({"type": "conversation.response.error", "code": 3000, "message": "sorry"})
     record = record_of("/v1/conversations", {"inputs": "hi", "model": "m"}, failed, content_type="text/event-stream")
     assert (record.error_type, record.level) == ("3000", "error")
+
+
+@pytest.mark.parametrize(("is_byok", "usd"), [(True, 0.00294), (False, 0.00014)])
+def test_what_openrouter_charged(*, is_byok: bool, usd: float) -> None:
+    """Of a caller's own key its fee alone, beside what the provider of the key will charge."""
+    cost = {"cost": 0.00014, "is_byok": is_byok, "cost_details": {"upstream_inference_cost": 0.0028}}
+    record = record_of("/api/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": CHAT_USAGE | cost})
+    assert record.cost_usd == pytest.approx(usd)
+    assert record.price_source == "reported"
