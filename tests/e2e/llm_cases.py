@@ -128,6 +128,18 @@ def gemini_facts(heard: Any) -> Facts:
     }  # fmt: skip
 
 
+def interaction_facts(heard: Any) -> Facts:
+    """Facts of an interaction, or of the last event of its stream; what was thought is output."""
+    found = heard[-1]["interaction"] if isinstance(heard, list) else heard
+    usage = found["usage"]
+    return USED | {
+        "provider": "gemini", "model": "gemini-3.8-flash", "resolved_model": found["model"],
+        "finish_reason": found["status"], "input_tokens": usage["total_input_tokens"],
+        "output_tokens": usage["total_output_tokens"] + usage["total_thought_tokens"],
+        "reasoning_tokens": usage["total_thought_tokens"],
+    }  # fmt: skip
+
+
 def ollama_facts(heard: Any) -> Facts:
     """Facts of a chat, a generation or an embedding, or of the last line."""
     last = heard[-1] if isinstance(heard, list) else heard
@@ -169,6 +181,11 @@ def content_stream(clients: Clients, **more: Any) -> Any:
     """Ask for content as a stream."""
     body: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": "tell me more"} | more
     return clients.gemini.models.generate_content_stream(**body)
+
+
+def interaction(clients: Clients, **more: Any) -> Any:
+    """Ask for an interaction."""
+    return clients.gemini.interactions.create(**{"model": "gemini-3.8-flash", "input": "tell me more"} | more)
 
 
 def line_chat(clients: Clients, **more: Any) -> Any:
@@ -258,6 +275,8 @@ CASES: Final[dict[str, Case]] = {
         lambda c: message(c, model="claude-faulty", stream=True),
         broken("anthropic", "claude-faulty", "overloaded_error", "usage"),
     ),
+    "interaction": Case(interaction, interaction_facts),
+    "interaction stream": Case(lambda c: interaction(c, stream=True), interaction_facts),
     "content": Case(content, gemini_facts),
     "content stream": Case(content_stream, gemini_facts),
     "content tool": Case(lambda c: content(c, config=GEMINI_TOOLS), gemini_facts),

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from proxy.demo import json_api, mcp, upstream
-from tests.support.providers import anthropic, gemini, ollama, openai, openai_chat
+from tests.support.providers import anthropic, gemini, interactions, ollama, openai, openai_chat
 
 
 def application(pace_s: float) -> web.Application:
     """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
-    return upstream.application(pace_s, (json_api, openai_chat, openai, anthropic, gemini, ollama, mcp))
+    return upstream.application(pace_s, (json_api, openai_chat, openai, anthropic, gemini, interactions, ollama, mcp))
