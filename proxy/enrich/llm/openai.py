@@ -29,6 +29,7 @@ _METERS: Final = {
     "image_generation_call": "image_generations",
 }
 """What is paid by the item of a response's output."""
+_GEMINI: Final = re.compile(r"(?:google/)?gemini-")
 _TICKS: Final = 10_000_000_000
 """Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
 
@@ -256,7 +257,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
     connectors = (decode(_ANY_COUNTS, counts.connectors) if is_object(counts.connectors) else None) or {}
     usage.update(
         input_tokens=_input(counts),
-        output_tokens=_output(counts, count_of(outputs.reasoning_tokens)),
+        output_tokens=_output(counts, count_of(outputs.reasoning_tokens), usage.resolved_model or usage.model or ""),
         cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens, counts.cached_tokens),
         cache_write_tokens=count_of(inputs.cache_write_tokens),
         reasoning_tokens=count_of(outputs.reasoning_tokens),
@@ -292,9 +293,11 @@ def _seconds(value: object) -> object:
     return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
-def _output(counts: _Counts, reasoning: int | None) -> int | None:
-    """Count reasoning in: xAI's chat counts it beside its output, which only the total shows."""
+def _output(counts: _Counts, reasoning: int | None, model: str) -> int | None:
+    """Count reasoning in: xAI's chat counts it beside its output, Google's nowhere, and only the total shows it."""
     output, given, total = map(count_of, (counts.completion_tokens, counts.prompt_tokens, counts.total_tokens))
+    if reasoning is None and _GEMINI.match(model) and given is not None and total is not None:
+        return max(total - given, output or 0)
     if output is None or given is None or not reasoning:
         return _first(counts.completion_tokens, counts.output_tokens)
     return output + reasoning if total == given + output + reasoning else output

@@ -125,6 +125,7 @@ class Prices:
         return not self._is_loaded and usage.cost_usd is None and usage.has_usage
 
     def _look_up(self, provider: str, model: str, usage: CallUsage) -> Price | None:
+        model = model.removeprefix("google/") if provider == _GOOGLE else model  # Vertex, in OpenAI's words
         if (provider, model) in self._unknown:
             return None
         assert self._price_of is not None

@@ -16,7 +16,7 @@ from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import Member
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm import bedrock, openai
+from proxy.enrich.llm import bedrock, gemini, openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.recognise import candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
@@ -144,6 +144,8 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
     for end, name in _HOSTS:
         if host.endswith(end):
             return name
+    if provider is openai.PROVIDER and host.endswith(".googleapis.com"):
+        return "mistral" if "/publishers/mistralai/" in path else gemini.PROVIDER.name
     if _BEDROCK.fullmatch(host) is not None:
         return bedrock.PROVIDER.name
     return "azure" if provider is openai.PROVIDER and "/openai/deployments/" in path else provider.name

@@ -396,3 +396,30 @@ def test_what_openrouter_charged(*, is_byok: bool, usd: float) -> None:
     record = record_of("/api/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": CHAT_USAGE | cost})
     assert record.cost_usd == pytest.approx(usd)
     assert record.price_source == "reported"
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "model"),
+    [
+        ("/v1beta/openai/chat/completions", "generativelanguage.googleapis.com", "gemini-2.5-flash"),
+        (
+            "/v1/projects/p/locations/l/endpoints/openapi/chat/completions", "us-east5-aiplatform.googleapis.com",
+            "google/gemini-2.5-flash",
+        ),
+    ],
+)  # fmt: skip
+def test_gemini_in_the_words_of_openai(path: str, host: str, model: str) -> None:
+    """It is Google's, has its price, and what it thought is output that only the total tells."""
+    usage = {"prompt_tokens": 20, "completion_tokens": 424, "total_tokens": 1016}
+    answer = CHAT_ANSWER | {"model": model, "usage": usage}
+    record = record_of(path, CHAT | {"model": model}, answer, upstream=f"{host}:443")
+    assert (record.provider, record.model) == ("gemini", model)
+    assert (record.input_tokens, record.output_tokens) == (20, 996)
+    assert record.cost_usd == pytest.approx((20 * 0.3 + 996 * 2.5) / 1e6)
+
+
+def test_mistral_at_vertex() -> None:
+    """It is Mistral's, at Google's."""
+    path = "/v1/projects/p/locations/l/publishers/mistralai/models/codestral-2:rawPredict"
+    record = record_of(path, CHAT, CHAT_ANSWER, upstream="us-central1-aiplatform.googleapis.com:443")
+    assert record.provider == "mistral"
