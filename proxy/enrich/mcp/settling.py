@@ -1,5 +1,7 @@
 """How a tool call ends without a response: how long one may come, and what is said when none did."""
 
+from typing import Final
+
 import msgspec
 
 from proxy.enrich.http.exchange import DecodedExchange
@@ -7,6 +9,9 @@ from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
 from storage.record import Outcome, Record, ToolCall, level_of, now_us
 from storage.tools import search_text
+
+_LISTEN: Final = "subscriptions/listen"
+"""Asks for such a stream (revision 2026-07-28); it is answered only where the server ends it."""
 
 
 def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
@@ -41,11 +46,12 @@ def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
 def correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool) -> None:
     """A client that leaves when it has all responses was not interrupted.
 
-    Neither is one that stops listening to what a server says unasked, which is how such a stream ends, where the
-    session `is_idle`: none of its calls waits, or was lost with the stream.
+    Neither is one that stops listening to what a server says unasked, which is how such a stream ends; of a session,
+    where that `is_idle`: none of its calls waits, or was lost with the stream.
     """
     if record.outcome != Outcome.CLIENT_CLOSED:
         return
-    if is_idle if record.method == "GET" else requests and {r.id for r in requests} <= {r.id for r in responses}:
+    asked = {request.id for request in requests if request.method != _LISTEN}
+    if is_idle if record.method == "GET" else requests and asked <= {response.id for response in responses}:
         record.outcome = Outcome.OK.value
         record.level = level_of(record.status, record.outcome)

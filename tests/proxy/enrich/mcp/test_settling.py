@@ -138,6 +138,19 @@ def test_a_client_that_stops_listening_was_not_interrupted() -> None:
     assert elsewhere.outcome == "client_closed"
 
 
+def test_who_ends_a_subscription_was_not_interrupted() -> None:
+    """Such a stream is asked for with a request, which is answered only when the server ends it."""
+    listen = {"jsonrpc": "2.0", "id": 3, "method": "subscriptions/listen", "params": {}}
+    told = events({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {}})
+    new = "mcp-protocol-version: 2026-07-28\r\n"
+    left: dict[str, Any] = {"content_type": SSE, "outcome": Outcome.CLIENT_CLOSED, "request_headers": new}
+    record = World().pass_on(listen, told, **left).record
+    assert (record.outcome, record.level) == ("ok", "info")
+    assert World().pass_on([listen, ask(4)], told, **left).record.outcome == "client_closed"
+    broken = World().pass_on(listen, told, **left | {"outcome": Outcome.TRUNCATED}).record
+    assert broken.outcome == "truncated"
+
+
 def test_the_stream_of_the_oldest_transport_ends_when_its_client_leaves() -> None:
     """All answers came on it; one that did not is lost with it."""
     world = World()
