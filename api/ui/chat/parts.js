@@ -31,6 +31,8 @@ export function json(value) {
 
 export const textPart = (text) => ({ kind: "text", text: json(text) });
 const thinkingPart = (text) => ({ kind: "thinking", text: json(text) });
+/** What a provider made of the messages before, which it read in their place. */
+export const summaryPart = (text) => ({ kind: "block", name: "compaction", text: json(text) });
 const other = (text) => ({ kind: "other", text });
 const hidden = (what) => `${what}, not shown here`;
 
@@ -142,6 +144,7 @@ export function partOf(part) {
       part.content ?? part.output ?? part.result ?? part.tools,
     );
   if (type === "reasoning" || type === "thought") return thinkingPart(summaryOf(part));
+  if (type === "compaction" && typeof part.content === "string") return summaryPart(part.content);
   if (type === "redacted_thinking") return other("thinking, encrypted by the provider");
   if (type === "thinking" || part.thought === true) return thinkingPart(part.thinking ?? part.text);
   return ofGemini(part) ?? textOrOther(part, type);

@@ -1,6 +1,15 @@
 // The pieces of a streamed answer, put together in the order in which its parts began. Pure.
 
-import { isObject, json, listOf, partOf, partsOf, readMessage, resultsIn } from "./parts.js";
+import {
+  isObject,
+  json,
+  listOf,
+  partOf,
+  partsOf,
+  readMessage,
+  resultsIn,
+  summaryPart,
+} from "./parts.js";
 
 /** The parts that the events of a stream make; what is empty is left out, but for calls. */
 export function streamParts(events) {
@@ -51,7 +60,7 @@ class Answer {
 
 function takeAnthropic({ type, index, content_block: block, delta }, answer) {
   if (type === "content_block_start" && isObject(block)) {
-    const part = partOf(block);
+    const part = block.type === "compaction" ? summaryPart(block.content) : partOf(block);
     const text = part.kind === "call" ? "" : part.text; // the input of a call follows in pieces
     if (part.kind === "call" || text)
       answer.add(index, part.kind, text, part.kind === "call" ? nameOf(part) : {});
@@ -59,6 +68,8 @@ function takeAnthropic({ type, index, content_block: block, delta }, answer) {
     if (delta.partial_json !== undefined) answer.add(index, "call", delta.partial_json);
     else if (delta.thinking !== undefined) answer.add(index, "thinking", delta.thinking);
     else if (delta.text !== undefined) answer.add(index, "text", delta.text);
+    else if (delta.type === "compaction_delta")
+      answer.add(index, "block", delta.content, { name: "compaction" });
   }
 }
 

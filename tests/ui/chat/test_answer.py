@@ -243,3 +243,21 @@ async def test_an_interaction_of_gemini(ask: Ask) -> None:
     ]
     streamed = await ask("answer.js", "answerOf", stream(*pieces))
     assert parts(streamed) == [("thinking", "A file"), ("call", '{"a":1}', "read"), ("text", "Milk")]
+
+
+async def test_what_a_compaction_made_of_the_messages_before(ask: Ask) -> None:
+    """Its summary is shown, whole and in pieces."""
+    content = [{"type": "compaction", "content": "We spoke of milk"}, {"type": "text", "text": "Bread"}]
+    expected = [("block", "We spoke of milk", "compaction"), ("text", "Bread")]
+    assert parts(await ask("answer.js", "answerOf", record_with(None, {"content": content}))) == expected
+    pieces: list[dict[str, Any]] = [
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "compaction", "content": None}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "compaction_delta", "content": "We spoke of milk"},
+        },
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Bread"}},
+    ]
+    assert parts(await ask("answer.js", "answerOf", stream(*pieces))) == expected
