@@ -93,11 +93,11 @@ class JsonRedactor:
         while found is not None:
             start = found.end()
             after = content_end(text, found.group(), start)
-            if after >= 0:
+            hits += after <= start + 1  # what is entered, not passed over, was searched for at length
+            if after >= 0 and hits <= MAX_HITS:
                 found = self._pattern.search(text, after)
                 end = End.OUTSIDE
                 continue
-            hits += 1
             if hits > MAX_HITS:
                 return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
             stop, replacement, end = measure(text, start, _run_in(found.group()))

@@ -21,19 +21,18 @@ def redact_parameters(text: bytes, names: SecretNames) -> bytes:
     if EQUALS not in text:
         return text
     parts = text.split(b"&")
+    has_user: bool | None = None
     for index, part in enumerate(parts):
         name, equals, _ = part.partition(b"=")
         if not equals:
             continue
-        if names.has(name) or (name == SHORT_PASSWORD and _is_password(part, parts)):
+        if name == SHORT_PASSWORD and has_user is None:  # asked once: thousands of parts may have this name
+            has_user = any(other.startswith(_USER) for other in parts)
+        if names.has(name) or (name == SHORT_PASSWORD and has_user and _PAGE.fullmatch(part) is None):
             parts[index] = name + b"=" + MARK
         elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names)
     return b"&".join(parts)
-
-
-def _is_password(part: bytes, parts: list[bytes]) -> bool:
-    return _PAGE.fullmatch(part) is None and any(other.startswith(_USER) for other in parts)
 
 
 def _redact_subparts(part: bytes, names: SecretNames) -> bytes:

@@ -84,3 +84,12 @@ def test_hostile_keys() -> None:
     assert content_end(b'{"token":"' + b"\\" * 100_000, b'"token":', 9) == -1
     assert content_end(b"", b'"session":', 0) == -1
     assert content_end(b"{" * 100_000, b'"session":', 0) == -1
+
+
+def test_sessions_beyond_number_are_not_looked_into() -> None:
+    """Each is searched for its members far ahead; what follows the last of so many goes as a whole."""
+    session = b'{"session": {"modalities": ["text"], "id": %d}}'
+    shown = redacted(b"".join(session % number for number in range(2000)))
+    assert shown.startswith(session % 0 + session % 1)
+    assert shown.endswith(b"[REDACTED]")
+    assert 490 < shown.count(b"modalities") < 510

@@ -34,3 +34,11 @@ def test_pass_is_a_password_but_in_json() -> None:
     form = b"application/x-www-form-urlencoded"
     assert redactor.redact_body(b"user=a&pass=b", b"", form, is_truncated=False)[0] == b"user=a&pass=[REDACTED]"
     assert redactor.redact_body(b'{"pass": 3}', b"", b"application/json", is_truncated=False)[0] == b'{"pass": 3}'
+
+
+@pytest.mark.parametrize("has_user", [False, True])
+def test_many_short_names_are_linear(has_user: bool) -> None:
+    """A target of 8 KiB took 0.15 s, a form of 256 KiB minutes: each `p` looked through all parts for its user."""
+    text = b"a=1&" + b"p=hunter2&" * 100_000 + b"u=a" * has_user
+    redacted = redact_parameters(text, SecretNames(BUILT_IN, parts_of=parameter_parts))
+    assert redacted.count(b"hunter2") == (0 if has_user else 100_000)
