@@ -20,7 +20,7 @@ from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, r
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
-from proxy.enrich.http.exchange_decoder import ExchangeDecoder
+from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.plain import CutExchange, PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
@@ -31,6 +31,7 @@ from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
+    MAX_REFUSED_HEAD_BYTES,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
@@ -210,9 +211,10 @@ class RecordBuilder:
         if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
             data["messages_dropped"] = int.from_bytes(dropped, "little")
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
-            data["error_message"] = self._redactor.redact_by_pattern(message).decode(errors="replace")
+            data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
         head = captured.notes.get(NOTE_REFUSED_HEAD)
         if head is not None and not captured.flags & FLAG_HEADS_OFF:
+            head = whole_lines(head) if len(head) == MAX_REFUSED_HEAD_BYTES else head
             data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
         if not captured.flags & FLAG_HEADS_OFF:
             for name, tags in _TRAILERS.items():

@@ -36,6 +36,9 @@ _SIZE_LINE: Final = re.compile(
 )
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
+_VALUE: Final = re.compile(rb"[:=\"]")
+_MAX_SHOWN_BYTES: Final = 40
+
 _SMALL_SIZES: Final = {form % size: size for size in range(1, 1024) for form in (b"%x", b"%X")}
 """Plain size lines of the chunks that come in runs."""
 
@@ -44,6 +47,11 @@ _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 
 class ChunkError(ValueError):
     """The body is not well-formed chunked coding; the connection's framing is lost."""
+
+
+def _beginning(line: bytes) -> bytes:
+    """Return of a line what a message may show: no value of a field, nor of what is text in the wrong place."""
+    return _VALUE.split(line[:_MAX_SHOWN_BYTES], maxsplit=1)[0]
 
 
 def _size_of(line: bytes) -> int:
@@ -167,7 +175,7 @@ class ChunkedDecoder:
             if len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
                 raise ChunkError(f"{self._line_name} over {MAX_LINE_BYTES} bytes")
             if data.find(b"\n", at) >= 0:
-                raise ChunkError(f"bare LF in {self._line_name} {data[at : at + 40]!r}")
+                raise ChunkError(f"bare LF in {self._line_name} {_beginning(data[at:])!r}")
         return line_end
 
     def _line(self, line: bytes) -> None:
@@ -176,7 +184,7 @@ class ChunkedDecoder:
         elif self._state == _SIZE:
             match = _SIZE_LINE.fullmatch(line)
             if match is None:
-                raise ChunkError(f"invalid chunk size line {line[:40]!r}")
+                raise ChunkError(f"invalid chunk size line {_beginning(line)!r}")
             self._remaining = int(match[1], 16)
             if self._remaining >= 1 << 63:
                 raise ChunkError(f"chunk size {match[1].decode()} is over 2^63")
@@ -192,7 +200,7 @@ class ChunkedDecoder:
 
     def _take_trailer(self, line: bytes) -> None:
         if not _TRAILER_LINE.fullmatch(line):
-            raise ChunkError(f"invalid trailer field {line[:40]!r}")
+            raise ChunkError(f"invalid trailer field {_beginning(line)!r}")
         self._trailer_fields += 1
         if self._trailer_fields > MAX_TRAILER_FIELDS:
             raise ChunkError(f"more than {MAX_TRAILER_FIELDS} trailer fields")

@@ -1,6 +1,7 @@
 """Why an exchange is answered by the proxy itself; the type says whose fault it was and what the client is told."""
 
 import json
+import re
 import socket
 import ssl
 from http import HTTPStatus
@@ -43,6 +44,8 @@ AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status i
 """Why a key does not open a route, in the order of evaluation."""
 KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
 """Refusals of a request that was read without doubt: the connection may go on."""
+_PARAMETERS: Final = re.compile(rb"[?;#]")
+_MAX_SHOWN_BYTES: Final = 80
 
 
 class Refused(Exception):
@@ -64,6 +67,14 @@ class UpstreamError(Exception):
         self.code = code
         self.message = message
         self.refused_head = refused_head
+
+
+def no_route(host: bytes, target: bytes) -> Refused:
+    """Say that no route has a host and path: not the query, nor parameters or half a segment, which may be secrets."""
+    path = _PARAMETERS.split(target, maxsplit=1)[0]
+    if len(path) > _MAX_SHOWN_BYTES:
+        path = path[:_MAX_SHOWN_BYTES].rpartition(b"/")[0] + b"/..."
+    return Refused("no_route", f"no route for host {host[:_MAX_SHOWN_BYTES]!r} and path {path!r}")
 
 
 def unreached(error: Exception) -> str:

@@ -4,7 +4,7 @@ Strategy: everything that depends on the head and the route alone is rendered on
 head. The invariant: whatever is refused here, nothing of it has been forwarded.
 """
 
-from proxy.http1.errors import Refused
+from proxy.http1.errors import Refused, no_route
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.memo.varying_fields import as_format
 from proxy.http1.request_head import RequestHead
@@ -42,7 +42,7 @@ class Admission:
         host = head.host if authority is None else authority
         route = engine.routes.catch_all or engine.routes.match(host, target)
         if route is None:
-            raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
+            raise no_route(host, target)
         if level is not None:
             route = route.at_level(level)
         exchange.route = route.index

@@ -34,7 +34,7 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
+from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, no_route, unreached
 from proxy.http1.forwarded import TrustedProxies, forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_line import parse_request_line
@@ -166,7 +166,7 @@ class ReferenceEngine:
     def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
         route = self._routes.match(head.host, target)
         if route is None:
-            raise Refused("no_route", f"no route for host {head.host[:80]!r} and path {target[:80]!r}")
+            raise no_route(head.host, target)
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded

@@ -8,7 +8,7 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange
 from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLineReader
-from proxy.enrich.redact.redactor import Redactor
+from proxy.enrich.redact.redactor import Redactor, cut_end
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange
 from proxy.ring.inflight import InflightExchange
@@ -72,8 +72,8 @@ class ExchangeDecoder:
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
         """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
         head = exchange.head
-        if exchange.head_truncated and b"\n" in head:
-            head = head[: head.rindex(b"\n")]  # half a line may be half a secret, which nothing would recognise
+        if exchange.head_truncated:
+            head = whole_lines(head)
         line, block = split_head(head)
         body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
         request = self.requests.read(block)
@@ -89,6 +89,15 @@ class ExchangeDecoder:
                     self._status_lines.clear()
                 self._status_lines[line] = known
         return known
+
+
+def whole_lines(head: bytes) -> bytes:
+    """Return of a head that was cut what is whole: half a line may be half a secret, which nothing would recognise.
+
+    Of half a first line stays what comes before its last word.
+    """
+    cut = head.rfind(b"\n")
+    return cut_end(head) if cut < 0 else head[:cut]
 
 
 def split_head(head: bytes) -> tuple[bytes, bytes]:

@@ -201,7 +201,7 @@ class Redactor:
             return redact_split(redacted) if streamed and self._has_patterns else redacted, b""
         redacted, end = self._redact_window(head, kind, boundary)
         if self._has_patterns:
-            redacted = _cut_end(redacted)
+            redacted = cut_end(redacted)
             if streamed:
                 redacted = redact_split(redacted, is_cut_at_end=True)
         if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
@@ -353,8 +353,8 @@ def _kind_of(content_type: bytes, head: bytes) -> Kind:
     return "other"
 
 
-def _cut_end(text: bytes) -> bytes:
-    """Cut what might be the beginning of a secret off the end of a head window, back to the last delimiter."""
+def cut_end(text: bytes) -> bytes:
+    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the last delimiter."""
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
     if run > EDGE_BYTES and not begins_secret(text[-run:]):
         run = EDGE_BYTES

@@ -24,6 +24,7 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    MAX_REFUSED_HEAD_BYTES,
     NO_ROUTE,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
@@ -325,6 +326,28 @@ def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]
     captured = CapturedExchange(header, b"".join(sections))
     record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
     assert json.loads(record.data or b"") == shown
+
+
+def test_what_is_quoted_in_the_reason_is_redacted() -> None:
+    """By name, too; and of a response head that was cut only whole lines are shown."""
+    made = exchange(flags=0)
+    made.note(NOTE_MESSAGE, b"""invalid status line b'{"password":"SECRET"}'""")
+    made.note(NOTE_REFUSED_HEAD, (b"A: b\r\n" + b"X: ghp_SECRET" * MAX_REFUSED_HEAD_BYTES)[:MAX_REFUSED_HEAD_BYTES])
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    data = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record.data or b""
+    assert b"SECRET" not in data
+    assert json.loads(data)["refused_response_head"] == "A: b\r"
+
+
+def test_a_request_line_that_was_cut_shows_no_half_word(source: Source) -> None:
+    """Its end may be the beginning of a secret, too."""
+    head = b"GET /a?b=" + b"c+" * (HEAD_BYTES // 2 - 20) + b"&d=ghp_" + b"A" * 36 + b" HTTP/1.1\r\n\r\n"
+    InflightWriter(source.segment).fill(ID, 1, 1, b"1.2.3.4", head, b"")
+    shown = RecordBuilder("me", SETTINGS).running(source.in_flight()[0], source.descriptor)
+    assert shown.payload is not None
+    assert shown.payload.request_head.startswith(b"GET /a?b=c+c+")
+    assert b"ghp_" not in shown.payload.request_head
 
 
 def test_a_head_that_was_cut_shows_no_half_line(source: Source) -> None:

@@ -233,3 +233,19 @@ def test_what_is_not_data_is_not_held() -> None:
         pieces, _ = decoder.feed(b"x" * 1000)
         assert pieces == [b"x" * 1000]
     assert decoder._buffer == b""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"password":"SECRET"}\r\n',
+        b"password=SECRET\r\n",
+        b"0\r\nX-Api-Key : SECRET\r\n\r\n",
+        b"0\r\nX-Api-Key: SECRET\n\r\n",
+    ],
+)
+def test_what_is_wrong_is_shown_without_values(raw: bytes) -> None:
+    """The message is recorded, and what stands in a wrong place may be anything."""
+    with pytest.raises(ChunkError) as refusal:
+        decode(raw)
+    assert "SECRET" not in str(refusal.value)

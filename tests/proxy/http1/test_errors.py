@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.http1.errors import STATUS_OF, error_response
+from proxy.http1.errors import STATUS_OF, error_response, no_route
 from proxy.http1.response_head import parse_response_head
 from proxy.ring.exchange import ERROR_CODES
 
@@ -24,3 +24,18 @@ def test_every_code_has_a_well_formed_answer(code: str) -> None:
         assert (b"Retry-After: 1\r\n" in head) is (STATUS_OF[code] == 503)
         assert (b"Allow: " in head) is (STATUS_OF[code] == 405)
         assert (b"WWW-Authenticate: " in head) is (STATUS_OF[code] == 401)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a/b?key=S", b"/a/b"),
+        (b"/a;jwt=S/b", b"/a"),
+        (b"/a#S", b"/a"),
+        (b"/a/" + b"b" * 70 + b"/ghp_" + b"S" * 36, b"/a/" + b"b" * 70 + b"/..."),
+        (b"/" + b"S" * 100, b"/..."),
+    ],
+)
+def test_no_route_shows_no_secret_of_a_target(target: bytes, path: bytes) -> None:
+    """Neither parameters, which nothing would recognise in a sentence, nor half a segment."""
+    assert no_route(b"a.example", target).message == f"no route for host b'a.example' and path {path!r}"
