@@ -88,8 +88,8 @@ MCP_ARGUMENT: Final = "mcp-param-"
 
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
-_DECODE_ROUNDS: Final = 3
-"""A name that is percent-encoded more often than this is not read by any server we know."""
+DECODE_ROUNDS: Final = 3
+"""What that is percent-encoded more often than this is not read by any server we know."""
 
 _PARTS: Final = re.compile(rb"[\[\].]+")
 
@@ -105,7 +105,7 @@ def plain_parts(name: bytes) -> Iterable[bytes]:
 
 def parameter_parts(name: bytes) -> Iterable[bytes]:
     """Return the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
-    for _ in range(_DECODE_ROUNDS):
+    for _ in range(DECODE_ROUNDS):
         if PERCENT not in name:
             break
         name = unquote_to_bytes(name)

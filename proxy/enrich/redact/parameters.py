@@ -1,4 +1,7 @@
-"""Redact parameters by name: `a=b&c=d`, of queries and of forms. Pure.
+"""Redact parameters: `a=b&c=d`, of queries and of forms.
+
+Strategy: by name; then what a value holds that is percent-encoded itself, as JSON in a form field, a URL in a query or
+a GraphQL document; then by looks. What a value holds is encoded again, and all else stays byte for byte.
 
 A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Of two names too short to
 mean one thing, `u` beside `p` is a user and the password (InfluxDB, Subsonic); `p` alone, or a short number, is a page.
@@ -6,15 +9,76 @@ mean one thing, `u` beside `p` is a user and the password (InfluxDB, Subsonic); 
 
 import re
 from typing import Final
+from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import MARK
-from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.octets import EQUALS, HASH, QUESTION, SEMICOLON
+from proxy.enrich.redact.graphql import GraphqlRedactor
+from proxy.enrich.redact.json_keys import MARK, JsonRedactor
+from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
+from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.patterns import MIN_BYTES, has_encoded_secret, redact_patterns
 
 SHORT_PASSWORD: Final = b"p"
 _USER: Final = b"u="
 _PAGE: Final = re.compile(rb"p=\d{0,3}")
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
+_ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
+"""A quote or an equals sign, percent-encoded any number of times: without one, no value holds names."""
+
+
+class ParameterRedactor:
+    """Redacts by a set of names."""
+
+    __slots__ = ("_graphql", "_has_patterns", "_json", "names")
+
+    def __init__(self, names: SecretNames, json: JsonRedactor, graphql: GraphqlRedactor, *, patterns: bool) -> None:
+        """Redact what values hold as `json` and `graphql` do; without `patterns`, only names count."""
+        self.names = names
+        self._json = json
+        self._graphql = graphql
+        self._has_patterns = patterns
+
+    def redact(self, text: bytes) -> bytes:
+        """Redact parameters by name, by what their values hold, and by their looks, percent-decoded too."""
+        text = redact_parameters(text, self.names)
+        if text.find(b"query=") >= 0 or _ENCODED.search(text) is not None:
+            text = self._redact_values(text)
+        if not self._has_patterns or len(text) < MIN_BYTES:
+            return text
+        text = redact_patterns(text)
+        if not has_encoded_secret(text):
+            return text
+        parts = text.split(b"&")
+        for index, part in enumerate(parts):
+            if has_encoded_secret(part):
+                name, equals, _ = part.partition(b"=")
+                parts[index] = name + equals + MARK if equals and not has_encoded_secret(name) else MARK
+        return b"&".join(parts)
+
+    def _redact_values(self, text: bytes) -> bytes:
+        parts = text.split(b"&")
+        for index, part in enumerate(parts):
+            name, equals, value = part.partition(b"=")
+            if name == b"query":
+                value = self._graphql.redact_parameter(value)
+            if equals and PERCENT in value:
+                value = self._redact_encoded(value)
+            parts[index] = name + equals + value
+        return b"&".join(parts)
+
+    def _redact_encoded(self, value: bytes) -> bytes:
+        """Redact by name what a value holds; the same object comes back when there are no names in it."""
+        plain = value
+        for rounds in range(1, DECODE_ROUNDS + 1):
+            if _ENCODED.search(plain) is None:
+                return value
+            plain = unquote_to_bytes(plain.replace(b"+", b" "))
+            redacted = self._json.redact(plain)[0] if QUOTE in plain else plain
+            redacted = redact_parameters(redacted, self.names)
+            if redacted != plain:
+                for _ in range(rounds):
+                    redacted = quote_plus(redacted, safe="[]").encode()
+                return redacted
+        return value
 
 
 def redact_parameters(text: bytes, names: SecretNames) -> bytes:

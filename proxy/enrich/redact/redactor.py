@@ -28,8 +28,8 @@ from proxy.enrich.redact.names import (
     normalise,
     parameter_parts,
 )
-from proxy.enrich.redact.octets import AMPERSAND, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, SEMICOLON
-from proxy.enrich.redact.parameters import SHORT_PASSWORD, redact_parameters
+from proxy.enrich.redact.octets import AMPERSAND, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.parameters import SHORT_PASSWORD, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
@@ -84,10 +84,12 @@ class Redactor:
         query, json_keys = tuple(query), tuple(json_keys)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
         self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments)
-        self._query = SecretNames(BUILT_IN, QUERY_ONLY, PARAMETERS_ONLY, query, parts_of=parameter_parts)
-        self._form = SecretNames(BUILT_IN, PARAMETERS_ONLY, query, json_keys, parts_of=parameter_parts)
+        in_query = SecretNames(BUILT_IN, QUERY_ONLY, PARAMETERS_ONLY, query, parts_of=parameter_parts)
+        in_form = SecretNames(BUILT_IN, PARAMETERS_ONLY, query, json_keys, parts_of=parameter_parts)
         names = SecretNames(BUILT_IN, json_keys)
         self._json, self._graphql = JsonRedactor(names), GraphqlRedactor(names)
+        self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
+        self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
         anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
@@ -131,7 +133,7 @@ class Redactor:
 
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
-        return self._has_patterns and len(text) >= MIN_BYTES and (PERCENT in text or self._may_hold_any(text))
+        return len(text) >= MIN_BYTES and (PERCENT in text or self._may_hold_any(text))
 
     def are_clean(self, texts: Iterable[bytes]) -> bool:
         """Whether none of several texts holds the name of a JSON key or a pattern: one search for all of them.
@@ -143,24 +145,24 @@ class Redactor:
     def redact_query_names(self, query: bytes) -> bytes:
         """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
         if SEMICOLON not in query and QUESTION not in query and HASH not in query:
-            is_secret = self._query.has
+            is_secret = self._query.names.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
                 if equals and (name == SHORT_PASSWORD or is_secret(name)):
                     break
             else:  # nearly all: 0.5 us less
                 return query
-        return redact_parameters(query, self._query)
+        return redact_parameters(query, self._query.names)
 
     def redact_query(self, query: bytes) -> bytes:
-        return self._redact_parameters(query, self._query)
+        return self._query.redact(self._json.redact(query)[0] if QUOTE in query else query)
 
     def redact_path(self, path: bytes) -> bytes:
         """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""
         if EQUALS in path and (SEMICOLON in path or HASH in path):
             path, mark, fragment = path.partition(b"#")
             path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
-            path += mark + self._redact_parameters(fragment, self._query)
+            path += mark + self._query.redact(fragment)
         if not self._has_patterns or len(path) < MIN_BYTES:
             return path
         path = redact_patterns(path)
@@ -214,10 +216,10 @@ class Redactor:
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
         if boundary is not None:
-            text, is_open = redact_multipart(text, boundary, self._form.has, self._redact_json)
+            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_json)
             end = End.IN_STRING if is_open else End.OUTSIDE
         elif kind == "form":
-            text, end = self._json.redact(self._redact_parameters(text, self._form))
+            text, end = self._json.redact(self._form.redact(text))
         elif self._may_hold_any(text):
             text, end = self._redact_named(text)
         else:
@@ -232,37 +234,12 @@ class Redactor:
     def _redact_json(self, text: bytes) -> bytes:
         return self._redact_named(text)[0]
 
-    def _redact_parameters(self, text: bytes, names: SecretNames) -> bytes:
-        """Redact parameters by name, then by what their values look like, percent-decoded too."""
-        text = redact_parameters(text, names)
-        if text.find(b"query=") >= 0:
-            text = self._redact_documents(text)
-        if not self._has_patterns or len(text) < MIN_BYTES:
-            return text
-        text = redact_patterns(text)
-        if not has_encoded_secret(text):
-            return text
-        parts = text.split(b"&")
-        for index, part in enumerate(parts):
-            if has_encoded_secret(part):
-                name, equals, _ = part.partition(b"=")
-                parts[index] = name + equals + MARK if equals and not has_encoded_secret(name) else MARK
-        return b"&".join(parts)
-
-    def _redact_documents(self, text: bytes) -> bytes:
-        """Redact the documents of GraphQL requests."""
-        parts = text.split(b"&")
-        for index, part in enumerate(parts):
-            if part.startswith(b"query="):
-                parts[index] = b"query=" + self._graphql.redact_parameter(part[6:])
-        return b"&".join(parts)
-
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
             target, space, version = line, b"", b""
         path, mark, query = target.partition(b"?")
-        query = self._redact_parameters(query, self._query)
+        query = self.redact_query(query)
         return b"".join((self.redact_path(path), mark, query, space, version))
 
     def _redact_block(self, block: bytes) -> bytes:
@@ -305,11 +282,11 @@ class Redactor:
         return _URL_QUERY.sub(self._redact_url_query, value)
 
     def _redact_path_parameter(self, found: re.Match[bytes]) -> bytes:
-        return found[1] + found[2] + b"=" + MARK if self._query.has(found[2]) else found[0]
+        return found[1] + found[2] + b"=" + MARK if self._query.names.has(found[2]) else found[0]
 
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]
-        return text[:1] + self._redact_parameters(text[1:], self._query)
+        return text[:1] + self.redact_query(text[1:])
 
 
 def _redact_secret_field(line: bytes, colon: int) -> bytes:
