@@ -28,18 +28,22 @@ class End(Enum):
     IN_CONTAINER = "in_container"
 
 
+Edit = tuple[int, int, bytes]
+"""Where something starts and stops, and what stands in for it."""
+
 MARK: Final = b"[REDACTED]"
 MAX_HITS: Final = 500
 """Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
 
-BLANKS: Final = rb"(?:[ \t\r\n]|\\+[nrt])*"
-"""Inside strings they are written as escapes."""
+BLANKS: Final = rb"(?:[ \t\r]|\n(?:data:)?|\\+[nrt])*"
+"""Inside strings they are written as escapes; an event of several lines has `data:` before each."""
 
 _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
 _OPENERS: Final = b"{["
 _STRUCTURE: Final = re.compile(rb'["{}\[\]]')
+_STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
 _KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
@@ -83,13 +87,23 @@ class JsonRedactor:
         Returns:
             The text, and whether it ended within a secret value, of which the rest would have to be removed too.
         """
-        found = self._pattern.search(text)
-        if found is None:
-            return text, End.OUTSIDE
+        edits, end = self.find(text)
+        if not edits:
+            return text, end
         pieces: list[bytes] = []
         kept = 0
-        end = End.OUTSIDE
+        for start, stop, replacement in edits:
+            pieces += (text[kept:start], replacement)
+            kept = stop
+        pieces.append(text[kept:])
+        return b"".join(pieces), end
+
+    def find(self, text: bytes) -> tuple[list[Edit], End]:
+        """Find secret values: where each starts and stops, and what stands in for it; and where the text ended."""
+        edits: list[Edit] = []
         hits = 0
+        end = End.OUTSIDE
+        found = self._pattern.search(text)
         while found is not None:
             start = found.end()
             after = content_end(text, found.group(), start)
@@ -99,15 +113,13 @@ class JsonRedactor:
                 end = End.OUTSIDE
                 continue
             if hits > MAX_HITS:
-                return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
+                return [*edits, (found.start(), len(text), MARK)], End.IN_CONTAINER
             stop, replacement, end = measure(text, start, _run_in(found.group()))
             if replacement:
-                pieces += (text[kept:start], replacement)
-                kept = stop
+                edits.append((start, stop, replacement))
             # A string that was cut off took the next key's first quote for its last: search from that quote again.
             found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
-        pieces.append(text[kept:])
-        return b"".join(pieces), end
+        return edits, end
 
 
 def key_pattern(names: Iterable[bytes]) -> bytes:
@@ -176,6 +188,8 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         return opening, mark, End.IN_STRING
     first = text[opening]
     if first == _QUOTE:
+        if opening - start < run and _STRING_ENDS.match(text, opening) is not None:
+            return start, b"", End.OUTSIDE  # of the string around the key, a piece of a stream: no value is here
         stop, is_open = _string_stop(text, opening + 1, depth)
         return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
     if first in _OPENERS:

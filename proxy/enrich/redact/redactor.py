@@ -39,7 +39,7 @@ from proxy.enrich.redact.patterns import (
     has_encoded_secret,
     redact_patterns,
 )
-from proxy.enrich.redact.streamed import is_streamed, redact_split
+from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.subprotocols import redact_subprotocols
 
 EDGE_BYTES: Final = 256
@@ -197,20 +197,36 @@ class Redactor:
             head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = _kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
-        streamed = is_streamed(content_type, head)
-        if not is_truncated:
-            redacted = self._redact_window(head + tail if tail else head, kind, boundary)[0]
-            return redact_split(redacted) if streamed and self._has_patterns else redacted, b""
+        if not is_truncated and tail:
+            head, tail = head + tail, b""
+        if is_streamed(content_type, head):
+            return self._redact_stream(head, tail, kind, boundary, is_truncated)
         redacted, end = self._redact_window(head, kind, boundary)
-        if self._has_patterns:
+        if is_truncated and self._has_patterns:
             redacted = cut_end(redacted)
-            if streamed:
-                redacted = redact_split(redacted, is_cut_at_end=True)
         if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
             return redacted, b""
-        tail = self._redact_window(_cut_start(tail, end, kind, boundary), kind, boundary)[0]
-        if self._has_patterns and streamed:
-            tail = redact_split(tail, is_cut_at_start=True)
+        return redacted, self._redact_window(_cut_start(tail, end, kind, boundary), kind, boundary)[0]
+
+    def _redact_stream(
+        self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
+    ) -> tuple[bytes, bytes]:
+        """Redact the windows of a stream: by names what spans its frames, then each frame, then the rest by looks."""
+        joined = joined_pieces(head)
+        whole, open_names = redact_split_names(head, joined, self._json)
+        redacted, end = self._redact_window(whole, kind, boundary)
+        if is_truncated and self._has_patterns:
+            redacted = cut_end(redacted)
+        if self._has_patterns:
+            joined = joined if redacted is head else joined_pieces(redacted)
+            redacted = redact_split(redacted, joined, is_cut_at_end=is_truncated)
+        if not tail or end is End.IN_CONTAINER:
+            return redacted, b""
+        tail = _cut_start(tail, end, kind, boundary)
+        tail, _ = redact_split_names(tail, joined_pieces(tail), self._json, open_names)
+        tail = self._redact_window(tail, kind, boundary)[0]
+        if self._has_patterns:
+            tail = redact_split(tail, joined_pieces(tail), is_cut_at_start=True)
         return redacted, tail
 
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:

@@ -1,48 +1,91 @@
 """Secrets that a stream splits over its frames: the text of the frames is joined and searched as one.
 
 Strategy: the pieces of output in event streams and lines of JSON are members with well-known names; those of one name
-are joined in order. Where a secret spans pieces, its part in each piece is taken out, and the mark stands in the first.
-At a window's edge, what begins like a known key, or may be the rest of one, goes too.
+are joined in order, and searched for JSON keys, as arguments of tools have them, and for patterns. Where a secret spans
+pieces, its part in each piece is taken out, and what stands in for it is in the first. At a window's edge, what begins
+like a known key, or may be the rest of a secret, goes too.
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from itertools import accumulate
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor
 from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secrets
 
 _PIECE: Final = re.compile(
-    rb'"(content|text|delta|partial_json|arguments|thinking|reasoning_content|reasoning|refusal|response)"\s*:\s*'
+    rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
+    rb'|response)"\s*:\s*'
     rb'"((?:[^"\\]|\\.)*+)"',
     re.DOTALL,
 )
+_CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
+"""The rest of a value inside a piece, up to the quote that closes it."""
 Span = tuple[int, int]
-Edit = tuple[int, int, bytes]
+Joined = dict[bytes, bytes]
 
 
 def is_streamed(content_type: bytes, head: bytes) -> bool:
     """Whether a body is a stream, by its type, or by its beginning where events are sent as text."""
     if head.startswith((b"data:", b"event:")):
         return True
-    return b"event-stream" in content_type or b"ndjson" in content_type or b"jsonl" in content_type
+    return any(kind in content_type for kind in (b"event-stream", b"eventstream", b"ndjson", b"jsonl"))
 
 
-def redact_split(text: bytes, *, is_cut_at_start: bool = False, is_cut_at_end: bool = False) -> bytes:
-    """Take out secrets that span frames; the same object comes back when there are none."""
+def joined_pieces(text: bytes) -> Joined:
+    """Join the pieces of a window, by the name of their member."""
     pieces: dict[bytes, list[bytes]] = {}
     for name, piece in _PIECE.findall(text):
         pieces.setdefault(name, []).append(piece)
+    return {name: b"".join(some) for name, some in pieces.items()}
+
+
+def redact_split_names(
+    text: bytes, joined: Joined, json: JsonRedactor, open_names: Collection[bytes] = ()
+) -> tuple[bytes, list[bytes]]:
+    """Take out values of secret keys that span frames; the same object comes back when there are none.
+
+    To be asked first: where a piece ends within a value, what follows in other frames cannot be told afterwards.
+
+    Args:
+        text: A window of a stream.
+        joined: Its pieces.
+        json: Which knows the names of the keys.
+        open_names: Of pieces within such a value where the window begins.
+
+    Returns:
+        The text, and the names of pieces that end within a value.
+    """
+    secrets: dict[bytes, list[Edit]] = {}
+    ended_open: list[bytes] = []
+    for name, pieces in joined.items():
+        secrets[name], end = json.find(pieces)
+        if end is not End.OUTSIDE:
+            ended_open.append(name)
+        if name in open_names and (rest := _CLOSING.match(pieces)) is not None:
+            secrets[name].append((0, rest.end(), MARK))
+    return _edited(text, secrets), ended_open
+
+
+def redact_split(text: bytes, joined: Joined, *, is_cut_at_start: bool = False, is_cut_at_end: bool = False) -> bytes:
+    """Take out secrets of known formats that span frames; the same object comes back when there are none."""
     secrets = {
-        name: _secrets(b"".join(some), is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
-        for name, some in pieces.items()
+        name: _by_pattern(pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
+        for name, pieces in joined.items()
     }
+    return _edited(text, secrets)
+
+
+def _edited(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
     if not any(secrets.values()):
         return text
     # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
     spans: dict[bytes, list[Span]] = {}
     for found in _PIECE.finditer(text):
         spans.setdefault(found[1], []).append(found.span(2))
-    edits = [edit for name, some in secrets.items() for secret in some for edit in _edits(spans[name], *secret)]
+    edits = [edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), _apart(some))]
     kept = 0
     parts: list[bytes] = []
     for start, stop, replacement in sorted(edits):
@@ -51,27 +94,37 @@ def redact_split(text: bytes, *, is_cut_at_start: bool = False, is_cut_at_end: b
     return b"".join((*parts, text[kept:]))
 
 
-def _secrets(joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Span]:
-    found = [(start, stop) for start, stop, _ in find_secrets(joined)]
+def _by_pattern(joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Edit]:
+    found = [(start, stop, MARK) for start, stop, _ in find_secrets(joined)]
     if is_cut_at_start:
         run = len(joined) - len(joined.lstrip(TOKEN_BYTES))
         if run and (not found or found[0][0] >= run):
-            found.insert(0, (0, run))
+            found.insert(0, (0, run, MARK))
     if is_cut_at_end:
         start = len(joined.rstrip(TOKEN_BYTES))
         if begins_secret(joined[start:]) and (not found or found[-1][1] <= start):
-            found.append((start, len(joined)))
+            found.append((start, len(joined), MARK))
     return found
 
 
-def _edits(spans: list[Span], start: int, stop: int) -> list[Edit]:
-    """Turn a span of the joined text into one edit per piece that it touches."""
-    edits: list[Edit] = []
-    at = 0
-    for begin, end in spans:
-        size = end - begin
-        first, last = max(start - at, 0), min(stop - at, size)
-        if first < last:
-            edits.append((begin + first, begin + last, b"" if edits else MARK))
-        at += size
-    return edits
+def _apart(edits: list[Edit]) -> list[Edit]:
+    """Leave out what lies within another edit, and what of it lies before the end of one."""
+    apart: list[Edit] = []
+    for start, stop, replacement in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+        start = max(start, apart[-1][1]) if apart else start
+        if start < stop:
+            apart.append((start, stop, replacement))
+    return apart
+
+
+def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
+    """Turn edits of the joined text into one for each piece that they touch."""
+    ends = list(accumulate(end - begin for begin, end in spans))
+    for start, stop, replacement in secrets:
+        for place in range(bisect_right(ends, start), len(spans)):
+            begin, end = spans[place]
+            at = ends[place] - (end - begin)
+            if at >= stop:
+                break
+            yield begin + max(start - at, 0), begin + min(stop - at, end - begin), replacement
+            replacement = b""

@@ -56,3 +56,54 @@ def test_streams_without_secrets_are_the_same_object() -> None:
     """Nothing is copied for nothing."""
     body = chat("hello ", "world")
     assert Redactor().redact_body(body, b"", b"text/event-stream", False)[0] is body
+
+
+ARGUMENTS = (
+    '{"user": "bob", "password": "hunter2-Zq7X", "token": 12345678, "session": {"id": "hunter2-Zq7X"}, "a": [1]}'
+)
+SHOWN = {"user": "bob", "password": "[REDACTED]", "token": "[REDACTED]", "session": "[REDACTED]", "a": [1]}
+
+
+def calls(name: str, pieces: list[str]) -> bytes:
+    """A stream of the arguments of a tool."""
+    return b"".join(f"data: {json.dumps({'i': 0, name: piece, 'o': 'x'})}\n\n".encode() for piece in pieces)
+
+
+def arguments_in(name: str, body: bytes) -> str:
+    return "".join(json.loads(line[6:])[name] for line in body.splitlines() if line)
+
+
+@pytest.mark.parametrize("name", ["arguments", "partial_json", "delta", "input"])
+@pytest.mark.parametrize("size", [1, 2, 5, 11, 30, 200])
+def test_keys_that_a_stream_splits_are_found(name: str, size: int) -> None:
+    """Arguments of tools come in pieces that know nothing of JSON; what is left is JSON, with the same frames."""
+    pieces = [ARGUMENTS[place : place + size] for place in range(0, len(ARGUMENTS), size)]
+    for redactor in (Redactor(), Redactor(patterns=False)):
+        body, _ = redactor.redact_body(calls(name, pieces), b"", b"text/event-stream", False)
+        assert json.loads(arguments_in(name, body)) == SHOWN
+        assert body.count(b"\n\n") == len(pieces)
+        assert redactor.redact_body(body, b"", b"text/event-stream", False)[0] == body
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_no_half_value_survives_between_windows(size: int) -> None:
+    """Of a value that begins in the head and ends in the tail, whose key only the head has."""
+    text = '{"user": "bob", "password": "hunter2 is a phrase, with blanks", "more": "words"}'
+    pieces = [text[place : place + size] for place in range(0, len(text), size)]
+    begin, end = text.index("hunter2"), text.index('", "more')
+    for head_pieces in range(-(-begin // size), end // size, 3):
+        for tail_pieces in range(head_pieces + 1, end // size + 1, 2):
+            head = calls("arguments", pieces[:head_pieces])
+            tail = b"cut\n\n" + calls("arguments", pieces[tail_pieces:])
+            first, second = Redactor().redact_body(head, tail, b"text/event-stream", True)
+            shown = arguments_in("arguments", first) + "|" + arguments_in("arguments", second.removeprefix(b"cut"))
+            assert not any(word in shown for word in ("hunt", "phra", "blan")), shown
+            assert "more" in shown
+
+
+def test_a_stream_full_of_secrets_is_linear() -> None:
+    """Where the pieces of each stand is looked up."""
+    frame = b'data: {"content":"%b"}\n\n'
+    body = frame % SECRETS["github"].encode() * 400 + frame % b"a" * 12_000
+    shown, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
+    assert shown.count(b"[REDACTED]") == 400
