@@ -8,12 +8,11 @@ Invariant: redacting twice changes nothing; a value whose name was seen is gone,
 the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of token characters follows).
 """
 
-import codecs
-import json
 import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, plain_key_pattern
@@ -54,8 +53,6 @@ _JSON_OPENS: Final = (b"{", b"[")
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
 """The rest of a private key whose beginning a window lacks."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
-
-_WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 _FIELDS: Final = {
     b"cookie": redact_cookies,
@@ -193,7 +190,7 @@ class Redactor:
             and (is_clean or not self._may_hold_any(head))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
-        if (plain := to_utf8(head if is_truncated else head + tail)) is not None:
+        if (plain := to_utf8(head if is_truncated else head + tail, content_type)) is not None:
             head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = _kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
@@ -310,27 +307,6 @@ def _redact_secret_field(line: bytes, colon: int) -> bytes:
     name = line[:colon]
     redact = _FIELDS.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))
-
-
-def to_utf8(text: bytes) -> bytes | None:
-    """Return text in a wide charset (UTF-16, UTF-32) as UTF-8; None for what evidently is none.
-
-    JSON is UTF-8 (RFC 8259 §8.1), but parsers accept wide text and some clients send it; NULs would hide every name in
-    it. Wide text begins with a byte order mark or as JSON does, and decodes; a character cut off at its end is dropped.
-    """
-    start = text[:4]
-    if NUL not in start and not start.startswith(_WIDE_MARKS):
-        return None
-    encoding = json.detect_encoding(start)
-    if not encoding.startswith(("utf-16", "utf-32")):
-        return None
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        plain = decoder.decode(text)
-    except UnicodeDecodeError:
-        return None
-    is_marked = start.startswith(_WIDE_MARKS)
-    return plain.encode("utf-8", "surrogatepass") if is_marked or plain.lstrip()[:1] in ("{", "[", '"') else None
 
 
 def _kind_of(content_type: bytes, head: bytes) -> Kind:
