@@ -23,14 +23,17 @@ def to_utf8(text: bytes, content_type: bytes = b"") -> bytes | None:
     """Return wide text as UTF-8; None for what evidently is none. A character that is cut off at its end is dropped."""
     start = text[:4]
     is_marked = start.startswith(_MARKS)
-    is_declared = b"\0" in text[:_LOOK_BYTES] and _DECLARED.search(content_type) is not None
-    if not is_marked and not is_declared and b"\0" not in start:
+    first_nul = text.find(b"\0", 0, _LOOK_BYTES)
+    if first_nul < 0 and not is_marked:
+        return None  # nearly all
+    is_declared = first_nul >= 0 and _DECLARED.search(content_type) is not None
+    if not is_marked and not is_declared and first_nul >= len(start):
         return None
     encoding = json.detect_encoding(start)
     if not encoding.startswith(("utf-16", "utf-32")):
         if not is_declared:
             return None
-        encoding = "utf-16-le" if text.find(b"\0") % 2 else "utf-16-be"
+        encoding = "utf-16-le" if first_nul % 2 else "utf-16-be"
     try:
         plain = codecs.getincrementaldecoder(encoding)("surrogatepass").decode(text)
     except UnicodeDecodeError:

@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, End, compile_bytes, held_by, measure, spelled
+from proxy.enrich.redact.json_keys import (
+    BLANKS,
+    MARK,
+    MAX_HITS,
+    End,
+    compile_bytes,
+    held_by,
+    measure,
+    or_ending,
+    spelled,
+)
 
 DOCUMENT: Final = b"".join((
     rb'"query\\*"', BLANKS, b":", BLANKS, rb'\\*"',
@@ -22,9 +32,10 @@ _HAS_DOCUMENT: Final = held_by(compile_bytes(DOCUMENT))
 _MAX_PARAMETER_BYTES: Final = 65_536
 
 
-def argument_pattern(names: Iterable[bytes]) -> bytes:
+def argument_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
     """Build the pattern of arguments and of fields of input objects, up to the quote that opens their string."""
-    return b"".join((rb"(?i)(?:\b|\\[nrt])", spelled(names), BLANKS, b":", BLANKS, rb'\\*"'))
+    name = or_ending(spelled(names), rb"\w*", spelled(endings))
+    return b"".join((rb"(?i)(?:\b|\\[nrt])", name, BLANKS, b":", BLANKS, rb'\\*"'))
 
 
 class GraphqlRedactor:
@@ -32,9 +43,9 @@ class GraphqlRedactor:
 
     __slots__ = ("_pattern",)
 
-    def __init__(self, names: Iterable[bytes]) -> None:
-        """Compile the pattern for names in the compared form (lower case, without hyphens and underscores)."""
-        self._pattern = compile_bytes(argument_pattern(names))
+    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
+        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
+        self._pattern = compile_bytes(argument_pattern(names, endings))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret strings; the same object comes back when there are none, or no document.

@@ -38,6 +38,8 @@ MAX_HITS: Final = 500
 BLANKS: Final = rb"(?:[ \t\r]|\n(?:data:)?|\\+[nrt])*"
 """Inside strings they are written as escapes; an event of several lines has `data:` before each."""
 
+_BEFORE_ENDING: Final = rb'[^"\s]*'
+"""Of a key: what has blanks is a sentence, in a file of translations."""
 _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
@@ -77,9 +79,9 @@ class JsonRedactor:
 
     __slots__ = ("_pattern",)
 
-    def __init__(self, names: Iterable[bytes]) -> None:
-        """Compile the pattern for names in the compared form (lower case, without hyphens and underscores)."""
-        self._pattern = compile_bytes(key_pattern(names))
+    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
+        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
+        self._pattern = compile_bytes(key_pattern(names, endings))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; the same object comes back when there are none.
@@ -122,22 +124,31 @@ class JsonRedactor:
         return edits, end
 
 
-def key_pattern(names: Iterable[bytes]) -> bytes:
+def key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
     """Build the pattern of keys: a quoted name, a colon, and blanks."""
-    return b"".join((rb'(?i)"', spelled(names), rb'\\*"', BLANKS, b":", BLANKS))
+    name = or_ending(spelled(names), _BEFORE_ENDING, spelled(endings))
+    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":", BLANKS))
 
 
-def plain_key_pattern(names: Iterable[bytes]) -> bytes:
+def plain_key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
     """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
-    separator = rb"[-_]*"
-    plain = _any_of(frozenset(names), separator, lambda byte: re.escape(bytes((byte,))))
-    return b"".join((rb'(?i)"', separator, plain, separator, rb'\\*"', BLANKS, b":"))
+    plain, ending = (_spelled(some, rb"[-_]*", lambda byte: re.escape(bytes((byte,)))) for some in (names, endings))
+    return b"".join((rb'(?i)"', or_ending(plain, _BEFORE_ENDING, ending), rb'\\*"', BLANKS, b":"))
 
 
 def spelled(names: Iterable[bytes]) -> bytes:
-    """Build the pattern of any of some names, in every spelling."""
-    separator = rb"(?:[-_]|\\+u00(?:2d|5f))*"
-    return b"".join((separator, _any_of(frozenset(names), separator, _spellings), separator))
+    """Build the pattern of any of some names, in every spelling; empty without names."""
+    return _spelled(names, rb"(?:[-_]|\\+u00(?:2d|5f))*", _spellings)
+
+
+def _spelled(names: Iterable[bytes], separator: bytes, spell: Callable[[int], bytes]) -> bytes:
+    known = frozenset(names)
+    return b"".join((separator, _any_of(known, separator, spell), separator)) if known else b""
+
+
+def or_ending(name: bytes, before: bytes, ending: bytes) -> bytes:
+    """Build the pattern of a name, or of one that has an ending behind anything of `before`."""
+    return b"(?:%b|%b%b)" % (name, before, ending) if ending else name
 
 
 def _any_of(names: frozenset[bytes], separator: bytes, spell: Callable[[int], bytes]) -> bytes:

@@ -1,7 +1,8 @@
 """Names whose values are secrets, and how a name is compared.
 
 A name is compared in lower case without hyphens and underscores, so `accessToken`, `access_token` and `Access-Token`
-are one. Parameters of queries and forms are percent-decoded first, and each part of `user[password]` counts.
+are one. Some words make a secret of whatever they end, such as `DB_PASSWORD` or `stripeSecretKey`. Parameters of
+queries and forms are percent-decoded first, and each part of `user[password]` counts.
 """
 
 import re
@@ -30,6 +31,14 @@ BUILT_IN: Final = (
     "access_token",
     "refresh_token",
     "id_token",
+    "id_token_hint",
+    "subject_token",
+    "actor_token",
+    "device_code",
+    "code_verifier",
+    "assertion",
+    "SAMLResponse",
+    "oauth_verifier",
     "auth_token",
     "api_token",
     "bearer_token",
@@ -58,7 +67,16 @@ BUILT_IN: Final = (
     "passphrase",
     "passwd",
     "pwd",
+    "otp",
+    "totp",
+    "recovery_codes",
+    "backup_codes",
+    "cvv",
+    "cvv2",
+    "cvc",
     "private_key",
+    "SecretString",
+    "SecretBinary",
     "session",
     "sessionid",
     "session_id",
@@ -74,14 +92,47 @@ BUILT_IN: Final = (
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
+ENDINGS: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "secret_key",
+    "secret_access_key",
+    "private_key",
+    "encryption_key",
+    "signing_key",
+    "master_key",
+    "subscription_key",
+    "api_key",
+    "api_token",
+    "access_token",
+    "refresh_token",
+    "auth_token",
+    "bearer_token",
+    "bot_token",
+    "identity_token",
+    "jwt_token",
+    "oauth_token",
+    "security_token",
+    "session_token",
+    "csrf_token",
+    "card_number",
+)
+"""Words that make a secret of whatever they end. `token` alone is none: it counts, separates, and turns pages."""
+
+HEADER_ENDINGS: Final = ("token", "auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key")
+"""The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure and ClickHouse have keys of their own."""
+
 QUERY_ONLY: Final = ("key",)
 """Google's API key; as a JSON key or form field the word means too much else."""
 
 PARAMETERS_ONLY: Final = ("pass",)
 """A password in a query or form; in JSON the word mostly counts what did not fail."""
 
-HEADERS_ONLY: Final = ("sec-websocket-protocol",)
-"""Tokens stand among the names of subprotocols (`subprotocols.py`)."""
+HEADERS_ONLY: Final = ("sec-websocket-protocol", "x-registry-auth", "x-registry-config")
+"""Tokens stand among the names of subprotocols (`subprotocols.py`); Docker's are logins in base64."""
 
 MCP_ARGUMENT: Final = "mcp-param-"
 """How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""
@@ -116,11 +167,17 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 class SecretNames:
     """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_memo", "_names", "_parts_of")
+    __slots__ = ("_memo", "_names", "_parts_of", "endings")
 
-    def __init__(self, *groups: Iterable[str], parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts) -> None:
-        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is in them."""
+    def __init__(
+        self,
+        *groups: Iterable[str],
+        endings: Iterable[str] = (),
+        parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts,
+    ) -> None:
+        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is, or ends so."""
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
+        self.endings = tuple(normalise(ending.encode()) for ending in endings)
         self._parts_of = parts_of
         self._memo: dict[bytes, bool] = {}
 
@@ -130,7 +187,7 @@ class SecretNames:
     def has(self, name: bytes) -> bool:
         is_secret = self._memo.get(name)
         if is_secret is None:
-            is_secret = not self._names.isdisjoint(self._parts_of(name))
+            is_secret = any(part in self._names or part.endswith(self.endings) for part in self._parts_of(name))
             if len(name) <= _MEMO_NAME_BYTES:
                 if len(self._memo) >= _MEMO_NAMES:
                     self._memo.clear()

@@ -90,9 +90,12 @@ def redact_parameters(text: bytes, names: SecretNames) -> bytes:
         name, equals, _ = part.partition(b"=")
         if not equals:
             continue
-        if name == SHORT_PASSWORD and has_user is None:  # asked once: thousands of parts may have this name
-            has_user = any(other.startswith(_USER) for other in parts)
-        if names.has(name) or (name == SHORT_PASSWORD and has_user and _PAGE.fullmatch(part) is None):
+        is_secret = names.has(name)
+        if name == SHORT_PASSWORD and not is_secret and _PAGE.fullmatch(part) is None:
+            if has_user is None:  # asked once: thousands of parts may have this name
+                has_user = any(other.startswith(_USER) for other in parts)
+            is_secret = has_user
+        if is_secret:
             parts[index] = name + b"=" + MARK
         elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names)

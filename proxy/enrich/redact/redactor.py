@@ -10,6 +10,7 @@ the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of t
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, Literal
 
 from proxy.enrich.formats.wide_text import to_utf8
@@ -19,6 +20,8 @@ from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
+    ENDINGS,
+    HEADER_ENDINGS,
     HEADERS_ONLY,
     MCP_ARGUMENT,
     PARAMETERS_ONLY,
@@ -80,15 +83,15 @@ class Redactor:
         """Add names, in any spelling, to the built-in ones; without `patterns`, only names count."""
         query, json_keys = tuple(query), tuple(json_keys)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
-        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments)
-        in_query = SecretNames(BUILT_IN, QUERY_ONLY, PARAMETERS_ONLY, query, parts_of=parameter_parts)
-        in_form = SecretNames(BUILT_IN, PARAMETERS_ONLY, query, json_keys, parts_of=parameter_parts)
-        names = SecretNames(BUILT_IN, json_keys)
-        self._json, self._graphql = JsonRedactor(names), GraphqlRedactor(names)
+        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments, endings=(*ENDINGS, *HEADER_ENDINGS))
+        parameters = partial(SecretNames, BUILT_IN, PARAMETERS_ONLY, query, endings=ENDINGS, parts_of=parameter_parts)
+        in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
+        names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
+        self._json, self._graphql = JsonRedactor(names, names.endings), GraphqlRedactor(names, names.endings)
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
-        anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
+        anything = (plain_key_pattern(names, names.endings), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
 
     def redact_head(self, head: bytes) -> bytes:

@@ -21,6 +21,7 @@ _PIECE: Final = re.compile(
     rb'"((?:[^"\\]|\\.)*+)"',
     re.DOTALL,
 )
+_STREAM: Final = re.compile(rb"event-?stream|ndjson|jsonl")
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
 """The rest of a value inside a piece, up to the quote that closes it."""
 Span = tuple[int, int]
@@ -31,7 +32,7 @@ def is_streamed(content_type: bytes, head: bytes) -> bool:
     """Whether a body is a stream, by its type, or by its beginning where events are sent as text."""
     if head.startswith((b"data:", b"event:")):
         return True
-    return any(kind in content_type for kind in (b"event-stream", b"eventstream", b"ndjson", b"jsonl"))
+    return _STREAM.search(content_type) is not None
 
 
 def joined_pieces(text: bytes) -> Joined:

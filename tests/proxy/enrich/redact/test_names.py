@@ -1,8 +1,19 @@
 """Secret names: spellings that are one name, and names that only look alike."""
 
+import json
+
 import pytest
 
-from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, normalise, parameter_parts
+from proxy.enrich.redact.names import (
+    BUILT_IN,
+    ENDINGS,
+    HEADER_ENDINGS,
+    QUERY_ONLY,
+    SecretNames,
+    normalise,
+    parameter_parts,
+)
+from proxy.enrich.redact.redactor import Redactor
 
 
 @pytest.mark.parametrize(
@@ -16,8 +27,69 @@ def test_spellings_are_one_name(name: bytes) -> None:
 
 @pytest.mark.parametrize("name", [b"max_tokens", b"tokens", b"passwords", b"content-type", b"", b"key", b"\xff\x00"])
 def test_other_names_are_not_secret(name: bytes) -> None:
-    """A name is compared whole, never by a part of it."""
+    """A name is compared whole; of its parts only the last word counts, where it is one of the endings."""
     assert not SecretNames(BUILT_IN).has(name)
+    assert not SecretNames(BUILT_IN, endings=(*ENDINGS, *HEADER_ENDINGS)).has(name)
+
+
+ENDED = (
+    *("DB_PASSWORD", "smtpPassword", "OPENAI_API_KEY", "stripe-secret-key", "webhook_secret", "totpSecret"),
+    *("aws_secret_access_key", "oauth_token_secret", "page_access_token", "nextAuthToken", "user_passphrase"),
+)
+COUNTED = (
+    *("max_tokens", "prompt_tokens", "completion_tokens_details", "token_type", "eos_token", "nextToken", "page_token"),
+    *("input_cost_per_token", "idempotency_key", "cache_key", "author", "authority", "password_hint_url", "secretary"),
+    *("secrets_count", "monkey", "x_secret_name", "passwordless", "tokenizer", "sessions", "signatures"),
+)
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_some_words_make_a_secret_of_what_they_end(name: str) -> None:
+    """Wherever a value has a name."""
+    redactor, graphql = Redactor(), name.replace("-", "_")
+    document = {name: "S3CRET", "a": json.dumps({name: "S3CRET"}), "query": f'mutation {{ a({graphql}: "S3CRET") }}'}
+    for body, kind in (
+        (json.dumps(document), "application/json"),
+        (
+            json.dumps({name.replace("s", chr(92) + "u0073"): "S3CRET"}).replace(chr(92) * 2, chr(92)),
+            "application/json",
+        ),
+        (f"a=1&user[{name}]=S3CRET&b=1", "application/x-www-form-urlencoded"),
+        (f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\nS3CRET\r\n--B--\r\n', "multipart/form-data"),
+    ):
+        shown, _ = redactor.redact_body(body.encode(), b"", kind.encode(), False)
+        assert b"S3CRET" not in shown
+        assert redactor.redact_body(shown, b"", kind.encode(), False)[0] == shown
+    head = f"GET /?{name}=S3CRET&a=1 HTTP/1.1\r\nX-{name}: S3CRET".encode()
+    assert redactor.redact_head(head) == head.replace(b" S3CRET", b" [REDACTED]").replace(b"S3CRET", b"[REDACTED]")
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_names_that_only_have_such_words_in_them_are_kept(name: str) -> None:
+    """Counts, kinds, cursors, and words that begin alike."""
+    redactor = Redactor()
+    body = json.dumps({name: "value"}).encode()
+    assert redactor.redact_body(body, b"", b"application/json", False)[0] is body
+    assert redactor.redact_query(f"{name}=value".encode()) == f"{name}=value".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        *((name, True) for name in ("X-Gitlab-Token", "X-Plex-Token", "X-Auth-Key", "X-ClickHouse-Key")),
+        *((name, True) for name in ("x-amz-server-side-encryption-customer-key", "X-Registry-Auth", "X-Functions-Key")),
+        *((name, False) for name in ("Idempotency-Key", "Sec-WebSocket-Key", "anthropic-ratelimit-tokens-limit")),
+    ],
+)
+def test_headers_have_endings_of_their_own(name: str, is_secret: bool) -> None:
+    """What is a cursor in a document is a credential in a header."""
+    assert Redactor().is_secret_header(name.encode()) is is_secret
+
+
+def test_a_sentence_is_no_name() -> None:
+    """In files of translations, texts are keys."""
+    body = b'{"Enter your password": "Bitte Passwort eingeben", "a \\" password": "b"}'
+    assert Redactor().redact_body(body, b"", b"application/json", False)[0] is body
 
 
 @pytest.mark.parametrize(
