@@ -22,23 +22,49 @@ MIN_BYTES: Final = 16
 _DECODE_ROUNDS: Final = 3
 
 _TOKENS: Final = (
-    rb"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek and others
-    rb"sk_[A-Za-z0-9]{40,}",  # keys of the proxied service
-    rb"(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}",  # Stripe
-    rb"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}|1//0[A-Za-z0-9_-]{40,}",  # Google
-    rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}",  # AWS
-    rb"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,}",
-    rb"gl(?:pat|ptt|dt|rt|cbt|ft|soat|agent|imt|oas)-[A-Za-z0-9_.-]{20,}",
-    rb"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}",  # Slack
-    rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*",  # JWT and JWE (RFC 7519)
-    rb"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",  # SendGrid
-    rb"npm_[A-Za-z0-9]{36,}|pypi-[A-Za-z0-9_-]{50,}|hf_[A-Za-z]{30,}|gsk_[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{40,}",
-    rb"pplx-[A-Za-z0-9]{40,}|r8_[A-Za-z0-9]{36,}|nvapi-[A-Za-z0-9_-]{40,}|tvly-[A-Za-z0-9-]{20,}",
-    rb"do[opr]_v1_[a-f0-9]{64}|dapi[a-f0-9]{32}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|hv[sb]\.[A-Za-z0-9_-]{24,}",
-    rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}|ntn_[A-Za-z0-9]{40,}|lin_api_[A-Za-z0-9]{32,}",
+    rb"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse and others
+    rb"sk_[A-Za-z0-9]{40,}",  # keys of the proxied service; ElevenLabs
+    rb"(?:sk|rk|pk)_(?:org_)?(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}",  # Stripe
+    rb"AIza[A-Za-z0-9_-]{35}|AQ\.[A-Za-z0-9_-]{40,}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"
+    rb"|1//0[A-Za-z0-9_-]{40,}",  # Google
+    rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}|(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/]{60,}=*"
+    rb"|(?:IQoJb3JpZ2lu|F[wQ]oGZXIvYXdz)[A-Za-z0-9+/]{60,}=*",  # AWS: keys, of Bedrock, sessions
+    rb"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}|[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{26,}"
+    rb"|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}",  # Azure: clients, services, DevOps
+    rb"gh[pour]_[A-Za-z0-9_]{30,}|ghs_[A-Za-z0-9_.-]{30,}|github_pat_[A-Za-z0-9_]{22,}",
+    rb"gl(?:pat|ptt|dt|rtr?|cbt|ft|ffct|wt|soat|agent|imt|oas)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20,}",
+    rb"xox[a-eoprs]-[A-Za-z0-9%-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}",  # Slack
+    rb"(?:sk\.)?eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*|sk\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}",
+    # JWT and JWE (RFC 7519), Mapbox
+    rb"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|SK[a-f0-9]{32}|x(?:key|smtp)sib-[a-f0-9]{64}-[A-Za-z0-9]{10,}|[a-f0-9]{32}-us[0-9]{1,2}"
+    rb"|re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}",  # SendGrid, Twilio, Brevo, Mailchimp, Resend
+    rb"(?:apify_api|api_org|aio|bkua|cfat|cfk|cfut|crsr|e2b|ek|fw|glsa|gsk|hf|KGAT|lin_(?:api|oauth)|napi|nfp|npm|ntn"
+    rb"|phx|pnu|r8|rdme|rnd|rpa|rubygems|sbp|secret|sgp_(?:local|[a-f0-9]{16})|shippo_(?:live|test)|sntryu|sq[apu]"
+    rb"|vc[aciprk])_[A-Za-z0-9]{24,}",
+    rb"(?:CCIPAT|dckr_[op]at|figd|f[mo][12]|jina|pcsk|pscale_(?:tkn|pw|oauth)|sb_secret|sntrys|tfp|tgp_v1|wandb_v1)"
+    rb"_[A-Za-z0-9_+/=.-]{27,}",
+    rb"pypi-[A-Za-z0-9_-]{50,}|xai-[A-Za-z0-9]{40,}|pplx-[A-Za-z0-9]{40,}|nvapi-[A-Za-z0-9_-]{40,}|tvly-[A-Za-z0-9-]{20,}",
+    rb"csk-[a-z0-9]{40,}|fc-[a-f0-9]{32}|sess-[A-Za-z0-9]{40,}|LLM\|[0-9]{10,}\|[A-Za-z0-9_-]{20,}",
+    rb"do[opr]_v1_[a-f0-9]{64}|dapi[a-f0-9]{32}|shp(?:at|ca|pa|ss|tka)_[a-fA-F0-9]{32}|hv[sbr]\.[A-Za-z0-9_-]{24,}",
+    rb"cio[A-Za-z0-9]{32}\b|oy2[a-z0-9]{43}\b|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}|pul-[a-f0-9]{40}"
+    rb"|dp\.[a-z]{2,5}\.[A-Za-z0-9.-]{40,}|HRKU-[A-Za-z0-9_-]{30,}|v1\.0-[a-f0-9]{24}-[a-f0-9]{100,}",
+    rb"AT[AC]TT3[A-Za-z0-9_=-]{60,}|ATBB[A-Za-z0-9_=.-]{20,}|AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{40,}",
+    rb"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}|pat-[a-z]{2}[0-9]-[a-f0-9-]{36}|PMAK-[a-f0-9]{24}-[a-f0-9]{34}"
+    rb"|NR(?:AK|II|SP|AL)-[A-Za-z0-9_-]{24,}|CFPAT-[A-Za-z0-9_-]{40,}|EZ[AT]K[A-Za-z0-9]{54}|dt0[a-z]01\.[A-Z0-9]{24}\."
+    rb"[A-Z0-9]{64}",  # Airtable, HubSpot, Postman, New Relic, Contentful, EasyPost, Dynatrace
+    rb"ops_eyJ[A-Za-z0-9+/_-]{40,}|glc_eyJ[A-Za-z0-9+/_-]{32,}=*|tskey-[a-z]+-[A-Za-z0-9-]{20,}|sha256~[A-Za-z0-9_-]{43}"
+    rb"|AstraCS:[A-Za-z0-9]{20,}:[a-f0-9]{64}|AQVN[A-Za-z0-9_-]{35,}|LTAI[A-Za-z0-9]{20}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}"
+    rb"|access-(?:sandbox|production)-[a-f0-9-]{36}|FLWSECK[_-][A-Za-z0-9_-]{20,}|EAA[A-Za-z0-9]{100,}",
+    rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}",
     rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram
-    rb"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}",
+    rb"[MNO][A-Za-z0-9]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",  # Discord
+    rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
+    rb"discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{40,}",
 )
+_MAY_BE_WORDS: Final = re.compile(
+    rb"sk-|CCIPAT_|dckr_|figd_|f[mo][12]_|jina_|pcsk_|pscale_|sb_|sntrys_|tfp_|tgp_|wandb_|[MNO].{23,27}\."
+)
+"""Tokens that may be words with hyphens, underscores or dots between them."""
 _BLANKS: Final = rb"(?:[\s+]|%20|\\[nrt])+"
 _SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
     words.replace(b" ", _BLANKS)
@@ -57,28 +83,49 @@ _KINDS: Final = (
     rb"(?i:\bbearer(?:\s|%20|\+)+)[A-Za-z0-9._~+/-]{16,}=*",
     rb"(?i:\bbasic\s+)[A-Za-z0-9+/]{8,}={0,2}",
     rb"""://[^/?#\s"'<>@\\\[]*:[^/?#\s"'<>@\\\[]+@""",
-    rb"""(?i:[?&](?:x-amz-(?:signature|security-token|credential)|(?:access|refresh|id|auth)[-_]?token|api[-_]?key"""
-    rb"""|client[-_]?secret|token|secret|password|passwd|sig|signature|sessionid|session[-_]id)=)[^&#\s"'<>\\\[]{6,}""",
+    rb"""(?i:[?&#](?:(?:[a-z0-9._-]*[_.-])?(?:security-token|credential|(?:access|refresh|id|auth)[-_]?token"""
+    rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
+    rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
     rb"%b'[^']*'?" % _SQL_WORDS,
 )
-PATTERN: Final = b"|".join(_KINDS)
-"""All kinds, for a pre-filter together with others."""
+_COUNT: Final = re.compile(rb"\{(\d+)(?:,\d*)?\}")
+_COARSE_COUNT: Final = 8
+
+
+def _coarse(pattern: bytes) -> bytes:
+    """Count no further than to eight: an automaton that counts further has too many states to keep.
+
+    Text that brings it into many of them would then be searched without one, at 1.2 ms a KiB.
+    """
+    return _COUNT.sub(lambda found: b"{8,}" if int(found[1]) > _COARSE_COUNT else found[0], pattern)
+
+
+PATTERN: Final = _coarse(b"|".join(_KINDS))
+"""All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
 ESCAPED: Final = rb"\\u00(?:2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])"
 """A letter, digit, hyphen or underscore that nobody needs to escape in JSON."""
 
+_EXACT: Final = re.compile(b"|".join(_KINDS))
 _FOUND: Final = compile_bytes(PATTERN)
+_MAX_CANDIDATES: Final = 20_000
+"""That only begin like secrets, 8 us each."""
 _may_hold: Final = held_by(_FOUND)
 _ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
-    rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&][A-Za-z_-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
-    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/services/)|""" + _SQL_WORDS
+    rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&#][a-z0-9._-]+=|;\s?(?:password|pwd)=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
+    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/)|""" + _SQL_WORDS
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
+_TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
+"""From a small letter to a large one or a digit, or back: hyphenated words have few."""
+_MIN_TURNS: Final = 4
+_UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OPEN: Final = re.compile(
-    rb"(?:sk-|sk_|rk_|AIza|ya29|AKIA|ASIA|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|xox|xapp-|eyJ|hf_|gsk_|npm_|pypi-|hv[sb]\.)"
+    rb"(?:sk-|sk_|rk_|AIza|AQ\.|ya29|AKIA|ASIA|ABSK|IQoJ|F[wQ]oG|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|glc_|xox|xapp-|eyJ"
+    rb"|hf_|gsk_|npm_|pypi-|hv[sbr]\.|ATATT|dckr_|sntrys_|ops_)"
 )
 TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=%-"
 """What tokens are made of; anything else ends one."""
@@ -105,19 +152,21 @@ def redact_patterns(text: bytes) -> bytes:
 def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield where secrets start and stop, and what stands in for each, in order.
 
-    After `MAX_HITS` candidates, the rest of the text counts as one.
+    After `MAX_HITS` of them, or so many candidates, the rest of the text counts as one.
     """
-    position = candidates = 0
-    while (found := _FOUND.search(text, position)) is not None:
+    position = candidates = hits = 0
+    while (candidate := _FOUND.search(text, position)) is not None:
         candidates += 1
-        if candidates > MAX_HITS:
-            yield found.start(), len(text), MARK
+        start = candidate.start()
+        if hits >= MAX_HITS or candidates > _MAX_CANDIDATES:
+            yield start, len(text), MARK
             return
-        start, stop = found.start(), found.end()
-        position = max(stop, start + 1)
-        replacement = _replacement(text[start:stop])
-        if replacement is not None:
-            yield start, stop, replacement
+        found = _EXACT.match(text, start)
+        position = start + 1 if found is None else max(found.end(), start + 1)
+        replacement = None if found is None else _replacement(found.group())
+        if found is not None and replacement is not None:
+            hits += 1
+            yield start, found.end(), replacement
 
 
 def has_encoded_secret(text: bytes) -> bool:
@@ -170,13 +219,13 @@ def _is_secret(word: bytes, token: bytes) -> bool:
     if word.startswith(b"bearer"):
         return len(token) >= 30 or any(byte in b"0123456789" for byte in token)
     if token.startswith(b"sk-"):
-        return is_random(token)
-    return True
+        return is_random(token) or len(_TURN.findall(token)) >= _MIN_TURNS
+    return _MAY_BE_WORDS.match(token) is None or is_random(token)
 
 
 def is_random(token: bytes) -> bool:
-    """Tell a key from words with hyphens: a long run with a digit in it, or letters of both cases and digits mixed."""
-    if any(len(run) >= 16 and not run.isalpha() for run in _RUN.findall(token)):
+    """Tell a key from words: a UUID, a long run with a digit in it, or letters of both cases and digits mixed."""
+    if _UUID.search(token) is not None or any(len(run) >= 16 and not run.isalpha() for run in _RUN.findall(token)):
         return True
     letters = token.decode("latin-1")
     return min(sum(map(str.isdigit, letters)), sum(map(str.isupper, letters))) >= 3

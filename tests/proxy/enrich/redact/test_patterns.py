@@ -15,15 +15,16 @@ import pytest
 import proxy
 from proxy.enrich.redact.patterns import has_encoded_secret, redact_patterns
 from proxy.enrich.redact.redactor import Redactor
-from tests.proxy.enrich.redact.secrets import make_secrets
+from tests.proxy.enrich.redact.secrets import make_further_secrets, make_secrets
 
 SECRETS = make_secrets()
+FURTHER = make_further_secrets()
 
 
-@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("kind", [*SECRETS, *FURTHER])
 def test_every_kind_is_found(kind: str) -> None:
     """Alone, in prose, in JSON, behind an escaped line end, in a query, with escaped letters: nothing of it stays."""
-    secret = SECRETS[kind]
+    secret = (SECRETS | FURTHER)[kind]
     escaped = json.dumps(secret)[1:-1]
     places = {
         "alone": secret,
@@ -53,6 +54,11 @@ def test_every_kind_is_found(kind: str) -> None:
         ("https://x/?api_key=hunter2000&a=1", "https://x/?api_key=[REDACTED]&a=1"),
         ("https://x/?a=1&X-Amz-Signature=0123456789abcdef", "https://x/?a=1&X-Amz-Signature=[REDACTED]"),
         ("aws_secret_access_key = " + "a1/B" * 10, "aws_secret_access_key = [REDACTED]"),
+        ("https://x/a?db_password=hunter2000&a=1", "https://x/a?db_password=[REDACTED]&a=1"),
+        ("https://x/#access_token=hunter2000&a=1", "https://x/#access_token=[REDACTED]&a=1"),
+        ("https://x/o?X-Goog-Signature=0123456789abcdef", "https://x/o?X-Goog-Signature=[REDACTED]"),
+        ("https://x/a?jwt=hunter2000", "https://x/a?jwt=[REDACTED]"),
+        ("Server=x;User ID=sa;Password=hunter2;Encrypt=true", "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
         ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
     ],
@@ -71,6 +77,13 @@ def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
         "basic authentication", "Basic understanding of things",
         "http://host:8080/path@2x.png", "mailto:someone@example.com", "https://example.com/?page=2&sort=token",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "https://example.com/?page_token=0123456789&next_page_token=0123456789", "max_tokens=0123456789",
+        "tfp_distributions_log_normal_log_probability", "jina_embeddings_version_three_base_english",
+        "NotificationPreferenceManag.update.someVeryLongMethodNameOfIt", "sk-SomeWords-AndOthers-In-Capitals",
+        "resp_0123456789abcdef0123456789abcdef0123456789abcdef", "toolu_01A09q90qw90lq917835lq9",
+        "chatcmpl-AbCdEf0123456789AbCdEf01234", "a;password=event.target.value",
+        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg",
         "eyJ is how JSON begins in base64", "AKIA is a prefix", "git@github.com:owner/name.git",
     ],
 )  # fmt: skip
