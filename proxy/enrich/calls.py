@@ -108,7 +108,8 @@ class CallReader:
         """Note why a GraphQL operation failed."""
         record.error_type = record.error_type or GRAPHQL_ERROR
         if keeps_text:
-            said = {"error_message": self._redactor.redact_value(failure.message.encode()).decode(errors="replace")}
+            message = self._redactor.redact_value(failure.message.encode()).decode(errors="replace")
+            said = {"error_message": self._redactor.redact_text(message)}
             record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
 
     def operation_of(self, record: Record, exchange: DecodedExchange) -> str | None:

@@ -123,10 +123,12 @@ _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
 """From a small letter to a large one or a digit, or back: hyphenated words have few."""
 _MIN_TURNS: Final = 4
 _UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OPEN: Final = re.compile(
+_OPENINGS: Final = (
     rb"(?:sk-|sk_|rk_|AIza|AQ\.|ya29|AKIA|ASIA|ABSK|IQoJ|F[wQ]oG|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|glc_|xox|xapp-|eyJ"
     rb"|hf_|gsk_|npm_|pypi-|hv[sbr]\.|ATATT|dckr_|sntrys_|ops_)"
 )
+_OPEN: Final = re.compile(_OPENINGS)
+_OPEN_WITHIN: Final = re.compile(rb"\b" + _OPENINGS)
 TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=%-"
 """What tokens are made of; anything else ends one."""
 
@@ -183,6 +185,13 @@ def has_encoded_secret(text: bytes) -> bool:
 def begins_secret(run: bytes) -> bool:
     """Whether an unbroken run of token bytes that a window cuts off begins as known keys begin."""
     return _OPEN.match(run) is not None
+
+
+def without_beginning(text: bytes) -> bytes:
+    """Replace what a text that may be cut ends in, where known keys begin so."""
+    run = len(text) - len(text.rstrip(TOKEN_BYTES))
+    found = _OPEN_WITHIN.search(text, len(text) - run)
+    return text if found is None else text[: found.start()] + MARK
 
 
 def _redact_escaped(text: bytes) -> bytes:

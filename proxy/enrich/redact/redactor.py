@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Literal
 
+from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
@@ -40,6 +41,7 @@ from proxy.enrich.redact.patterns import (
     begins_secret,
     has_encoded_secret,
     redact_patterns,
+    without_beginning,
 )
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.subprotocols import redact_subprotocols
@@ -126,7 +128,10 @@ class Redactor:
         """Redact short text that came out of a body, such as the name of a model."""
         if text is None or len(text) < MIN_BYTES:
             return text
-        return self.redact_by_pattern(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        redacted = self.redact_by_pattern(text.encode("utf-8", "surrogatepass"))
+        if self._has_patterns and len(text) >= MAX_TEXT_CHARACTERS:  # longer ones were cut
+            redacted = without_beginning(redacted)
+        return redacted.decode("utf-8", "surrogatepass")
 
     def redact_value(self, value: bytes) -> bytes:
         return self._redact_window(value, "other", None)[0]

@@ -261,3 +261,15 @@ def test_an_argument_that_is_repeated_in_a_header() -> None:
     redacted = redactor.redact_head(head)
     assert not any(secret in redacted for secret in (b"hunter2", b"k1", b"MTIz"))
     assert all(line in redacted for line in (b"Mcp-Name: login", b"Mcp-Param-City: Bern", b"Ssn: no argument"))
+
+
+def test_a_text_that_was_cut_ends_in_no_half_secret() -> None:
+    """Names and messages are cut before they are redacted; what is shorter than the limit is whole."""
+    redactor = Redactor()
+    for half in ("ghp_AbCd0123", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0", "key=AIzaSyA0123"):
+        words = "no such user, said the server " * 20
+        shown = redactor.redact_text(words[: 255 - len(half)] + " " + half) or ""
+        assert shown.endswith("[REDACTED]")
+        assert half[-8:] not in shown
+        assert redactor.redact_text(f"a short text, {half}") == f"a short text, {half}"
+    assert redactor.redact_text("word " * 60) == "word " * 60
