@@ -138,13 +138,18 @@ def key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
 
 def plain_key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
     """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
-    plain, ending = (_spelled(some, rb"[-_]*", lambda byte: re.escape(bytes((byte,)))) for some in (names, endings))
-    return b"".join((rb'(?i)"', or_ending(plain, _BEFORE_ENDING, ending), rb'\\*"', BLANKS, b":"))
+    name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(endings))
+    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":"))
 
 
 def spelled(names: Iterable[bytes]) -> bytes:
     """Build the pattern of any of some names, in every spelling; empty without names."""
     return _spelled(names, rb"(?:[-_]|\\+u00(?:2d|5f))*", _spellings)
+
+
+def spelled_plainly(names: Iterable[bytes]) -> bytes:
+    """Build the pattern of any of some names, without escapes; empty without names."""
+    return _spelled(names, rb"[-_]*", lambda byte: re.escape(bytes((byte,))))
 
 
 def _spelled(names: Iterable[bytes], separator: bytes, spell: Callable[[int], bytes]) -> bytes:

@@ -18,6 +18,7 @@ from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, plain_key_pattern
+from proxy.enrich.redact.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
@@ -72,7 +73,7 @@ Kind = Literal["form", "multipart", "other"]
 class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
-    __slots__ = ("_form", "_graphql", "_has_patterns", "_headers", "_json", "_may_hold_any", "_query")
+    __slots__ = ("_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query")
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Redactor:
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
         names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
         self._json, self._graphql = JsonRedactor(names, names.endings), GraphqlRedactor(names, names.endings)
+        self._markup = MarkupRedactor(names, names.endings)
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
@@ -237,14 +239,17 @@ class Redactor:
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
         if boundary is not None:
-            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_json)
+            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_content)
             end = End.IN_STRING if is_open else End.OUTSIDE
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
-        elif self._may_hold_any(text):
-            text, end = self._redact_named(text)
         else:
-            return text, end
+            if is_markup(text):
+                text, end = self._markup.redact(text)
+            if not self._may_hold_any(text):
+                return text, end
+            text, end_of_value = self._redact_named(text)
+            end = end_of_value if end is End.OUTSIDE else end
         return (redact_patterns(text), end) if self._has_patterns else (text, end)
 
     def _redact_named(self, text: bytes) -> tuple[bytes, End]:
@@ -252,8 +257,9 @@ class Redactor:
         text, end_of_argument = self._graphql.redact(text)
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 
-    def _redact_json(self, text: bytes) -> bytes:
-        return self._redact_named(text)[0]
+    def _redact_content(self, text: bytes) -> bytes:
+        """Redact the content of a part by name."""
+        return self._redact_named(self._markup.redact(text)[0] if is_markup(text) else text)[0]
 
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")

@@ -1,0 +1,101 @@
+r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of what is named.
+
+Strategy: lexical, as with JSON. One google-re2 pattern finds tags of elements whose local name is secret, attributes of
+such a name, and attributes that give one to a value beside them (`<input name="csrf_token" value="…">`, `<entry
+key="password">…`). Of an element goes all up to its closing tag, CDATA and further elements included.
+
+Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
+Standard: XML 1.0 §3.1, Namespaces in XML §4.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK, MAX_HITS, End, compile_bytes, or_ending, spelled_plainly
+
+_PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
+_BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"
+_BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n"
+_MAX_TAG_BYTES: Final = 4096
+"""In which the name and the value of something stand."""
+_TAG_NAME: Final = re.compile(rb"<([^\s<>/]+)")
+_VALUE: Final = re.compile(rb"""(\s(?:value|content)=)("[^"]+"?|'[^']+'?)""", re.IGNORECASE)
+_VOID: Final = (b"input", b"meta")
+"""HTML: what follows these is not theirs."""
+_KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
+
+
+def is_markup(text: bytes) -> bool:
+    return text[:64].lstrip(_BEFORE_TEXT)[:1] == b"<"
+
+
+class MarkupRedactor:
+    """Redacts the values of a set of names. Pure and reusable; compiled once."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
+        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
+        name = _PREFIX + or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(endings))
+        kinds = (rb"<%b(?:\s[^<>]*)?>", rb"""\s%b=["']""", rb"""\s(?:name|key|property)=["']%b["']""")
+        self._pattern = compile_bytes(b"(?i)" + b"|".join(kind % name for kind in kinds))
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace secret values; the same object comes back when there are none.
+
+        Returns:
+            The text, and whether it ended within a secret value.
+        """
+        pieces: list[bytes] = []
+        kept = hits = 0
+        found = self._pattern.search(text)
+        while found is not None:
+            hits += 1
+            if hits > MAX_HITS:
+                return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
+            start, stop, end = _value(text, found.start(), found.end())
+            if end is not End.OUTSIDE:
+                return b"".join((*pieces, text[kept:start], MARK)), end
+            if start >= kept and text[start:stop].strip() not in _KEPT:
+                pieces += (text[kept:start], MARK)
+                kept = stop
+            found = self._pattern.search(text, max(found.end() - 1, kept))
+        return (b"".join((*pieces, text[kept:])) if pieces else text), End.OUTSIDE
+
+
+def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
+    """Return where the value of what was found stands, and where the text ends with respect to it."""
+    if text[start : start + 1] == b"<":
+        return _content(text, start, stop)
+    quote = text[stop - 1 : stop]
+    if text[stop - 2 : stop - 1] == b"=":
+        closing = text.find(quote, stop)
+        return (stop, len(text), End.IN_STRING) if closing < 0 else (stop, closing, End.OUTSIDE)
+    return _named(text, start, stop)
+
+
+def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
+    """Find the content of the element whose tag is given."""
+    name = _TAG_NAME.match(text, start)
+    if text[stop - 2 : stop - 1] == b"/" or name is None:  # it is empty
+        return stop, stop, End.OUTSIDE
+    closing = text.find(b"</" + name[1], stop)
+    return (stop, len(text), End.IN_CONTAINER) if closing < 0 else (stop, closing, End.OUTSIDE)
+
+
+def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
+    """Find the value of the element that has a secret name in an attribute: in another one, or between its tags."""
+    begin = text.rfind(b"<", max(0, start - _MAX_TAG_BYTES), start)
+    name = _TAG_NAME.match(text, begin) if begin >= 0 and text.find(b">", begin, start) < 0 else None
+    if name is None:
+        return stop, stop, End.OUTSIDE
+    close = text.find(b">", stop, stop + _MAX_TAG_BYTES)
+    value = _VALUE.search(text, begin, close if close >= 0 else min(len(text), stop + _MAX_TAG_BYTES))
+    if value is not None:
+        is_open = value[2][-1:] != value[2][:1] or len(value[2]) == 1
+        return value.start(2) + 1, value.end(2) - (0 if is_open else 1), End.OUTSIDE
+    if close < 0 or text[close - 1 : close] == b"/" or name[1].lower() in _VOID:
+        return stop, stop, End.OUTSIDE
+    closing = text.find(b"<", close)
+    return (close + 1, len(text), End.IN_STRING) if closing < 0 else (close + 1, closing, End.OUTSIDE)
