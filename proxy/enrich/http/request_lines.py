@@ -17,8 +17,8 @@ MAX_MEMO_LINE_BYTES: Final = 256
 """With the limit of lines at most about 4 MiB, texts and objects included."""
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_USERINFO: Final = re.compile(rb"://[^/?#@]*@")
-"""Credentials in an absolute-form target: such a request is refused, but recorded."""
+_USERINFO: Final = re.compile(rb"(\A|://)[^/?#@]*@")
+"""Credentials in a target of absolute or authority form: such a request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(
     rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/1\.[01]"
@@ -70,7 +70,7 @@ class RequestLineReader:
         method, target, version = parts
         path, mark, query = target.partition(b"?")
         if EQUALS in path or AT in target or self._redactor.may_hold_secret(target):
-            path = _USERINFO.sub(b"://[REDACTED]@", self._redactor.redact_path(path))
+            path = _USERINFO.sub(rb"\1[REDACTED]@", self._redactor.redact_path(path))
             query = self._redactor.redact_query(query)
             raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
         elif EQUALS in query:  # one search above instead of one each for path and query

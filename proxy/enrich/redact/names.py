@@ -75,11 +75,14 @@ BUILT_IN: Final = (
     "cvv2",
     "cvc",
     "private_key",
+    "auths",
     "SecretString",
     "SecretBinary",
     "session",
     "sessionid",
     "session_id",
+    "jsessionid",
+    "phpsessid",
     "csrf",
     "csrf_token",
     "x-csrf-token",
@@ -122,16 +125,26 @@ ENDINGS: Final = (
 )
 """Words that make a secret of whatever they end. `token` alone is none: it counts, separates, and turns pages."""
 
-HEADER_ENDINGS: Final = ("token", "auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key")
+HEADER_ENDINGS: Final = (
+    *("token", "authorization", "authentication", "cookie", "crumb"),
+    *("auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key"),
+)
 """The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure and ClickHouse have keys of their own."""
 
-QUERY_ONLY: Final = ("key",)
-"""Google's API key; as a JSON key or form field the word means too much else."""
+QUERY_ONLY: Final = ("key", "sid", "ticket")
+"""Google's API key, sessions of Engine.IO, logins of CAS; as JSON keys or form fields the words mean too much else."""
 
 PARAMETERS_ONLY: Final = ("pass",)
 """A password in a query or form; in JSON the word mostly counts what did not fail."""
 
-HEADERS_ONLY: Final = ("sec-websocket-protocol", "x-registry-auth", "x-registry-config")
+HEADERS_ONLY: Final = (
+    "sec-websocket-protocol",
+    "auth",
+    "x-auth",
+    "set-cookie2",
+    "x-registry-auth",
+    "x-registry-config",
+)
 """Tokens stand among the names of subprotocols (`subprotocols.py`); Docker's are logins in base64."""
 
 MCP_ARGUMENT: Final = "mcp-param-"

@@ -3,8 +3,9 @@
 Strategy: by name; then what a value holds that is percent-encoded itself, as JSON in a form field, a URL in a query or
 a GraphQL document; then by looks. What a value holds is encoded again, and all else stays byte for byte.
 
-A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Of two names too short to
-mean one thing, `u` beside `p` is a user and the password (InfluxDB, Subsonic); `p` alone, or a short number, is a page.
+A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Some names mean a secret
+beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a page elsewhere; `code` beside `state` or
+`grant_type` is what OAuth gives a token for (RFC 6749 §4.1), and elsewhere one of a country.
 """
 
 import re
@@ -17,9 +18,9 @@ from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns import MIN_BYTES, has_encoded_secret, redact_patterns
 
-SHORT_PASSWORD: Final = b"p"
-_USER: Final = b"u="
-_PAGE: Final = re.compile(rb"p=\d{0,3}")
+BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=")}
+"""Names that mean a secret → how one of the other parameters begins then."""
+_OTHER_MEANING: Final = re.compile(rb"p=\d{0,3}|code=.{0,9}", re.DOTALL)
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
 """A quote or an equals sign, percent-encoded any number of times: without one, no value holds names."""
@@ -85,16 +86,16 @@ def redact_parameters(text: bytes, names: SecretNames) -> bytes:
     if EQUALS not in text:
         return text
     parts = text.split(b"&")
-    has_user: bool | None = None
+    stands_beside: dict[bytes, bool] = {}
     for index, part in enumerate(parts):
         name, equals, _ = part.partition(b"=")
         if not equals:
             continue
         is_secret = names.has(name)
-        if name == SHORT_PASSWORD and not is_secret and _PAGE.fullmatch(part) is None:
-            if has_user is None:  # asked once: thousands of parts may have this name
-                has_user = any(other.startswith(_USER) for other in parts)
-            is_secret = has_user
+        if name in BESIDE and not is_secret and _OTHER_MEANING.fullmatch(part) is None:
+            if name not in stands_beside:  # asked once: thousands of parts may have this name
+                stands_beside[name] = any(other.startswith(BESIDE[name]) for other in parts)
+            is_secret = stands_beside[name]
         if is_secret:
             parts[index] = name + b"=" + MARK
         elif SEMICOLON in part or QUESTION in part or HASH in part:

@@ -32,8 +32,8 @@ from proxy.enrich.redact.names import (
     normalise,
     parameter_parts,
 )
-from proxy.enrich.redact.octets import AMPERSAND, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
-from proxy.enrich.redact.parameters import SHORT_PASSWORD, ParameterRedactor, redact_parameters
+from proxy.enrich.redact.octets import AMPERSAND, AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
@@ -52,6 +52,7 @@ EDGE_BYTES: Final = 256
 
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
+_HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
@@ -116,8 +117,7 @@ class Redactor:
         colon = line.find(b":")
         if colon > 0 and self._headers.has(line[:colon]):
             return self.redact_by_pattern(_redact_secret_field(line, colon))
-        line = self._redact_value(line) if EQUALS in line else line
-        return self.redact_by_pattern(line)
+        return self.redact_by_pattern(self._redact_plain_field(line))
 
     def is_secret_header(self, name: bytes) -> bool:
         return self._headers.has(name)
@@ -155,7 +155,7 @@ class Redactor:
             is_secret = self._query.names.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
-                if equals and (name == SHORT_PASSWORD or is_secret(name)):
+                if equals and (name in BESIDE or is_secret(name)):
                     break
             else:  # nearly all: 0.5 us less
                 return query
@@ -299,8 +299,16 @@ class Redactor:
             is_secret_before = colon > 0 and is_secret(line[:colon])
             if is_secret_before:
                 lines[index] = _redact_secret_field(line, colon)
-            elif EQUALS in line:
-                lines[index] = self._redact_value(line)
+            else:
+                lines[index] = self._redact_plain_field(line)
+
+    def _redact_plain_field(self, line: bytes) -> bytes:
+        """Redact what the value of a field holds that is no secret as a whole: parameters, JSON, who asks a host."""
+        if EQUALS in line:
+            line = self._redact_value(line)
+        if QUOTE in line:
+            line, _ = self._json.redact(line)
+        return _HOST_USER.sub(rb"\1" + MARK + b"@", line) if AT in line else line
 
     def _redact_value(self, value: bytes) -> bytes:
         """Redact parameters of URLs in a header value, such as a Referer's or a Location's."""

@@ -95,3 +95,18 @@ def test_lines_that_were_searched_together_are_read_as_each_by_itself(targets: l
         expected = RequestLineReader(redactor)._read(line)
         assert RequestLineReader(redactor).read(line, is_clean=is_clean) == expected
         assert RequestLineReader(redactor).read(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"CONNECT bob:hunter2@h:443 HTTP/1.1", b"CONNECT [REDACTED]@h:443 HTTP/1.1"),
+        (b"GET http://bob:hunter2@h/a@b HTTP/1.1", b"GET http://[REDACTED]@h/a@b HTTP/1.1"),
+        (b"GET /a@b?c=d@e HTTP/1.1", b"GET /a@b?c=d@e HTTP/1.1"),
+    ],
+)
+def test_who_asks_is_no_part_of_a_target(raw: bytes, shown: bytes) -> None:
+    """Such requests are refused, and recorded without credentials."""
+    line = RequestLineReader(Redactor()).read(raw)
+    assert line.redacted == shown
+    assert "hunter2" not in f"{line.path}{line.authority}"

@@ -20,6 +20,13 @@ from proxy.enrich.redact.redactor import Redactor
         (b"p=hunter2&u=admin", b"p=[REDACTED]&u=admin"),
         (b"u=bob&p=12", b"u=bob&p=12"),
         (b"q=hats&p=hunter2", b"q=hats&p=hunter2"),
+        (b"code=4/0AbCdEfGhIj&state=x", b"code=[REDACTED]&state=x"),
+        (
+            b"grant_type=authorization_code&code=SplxlOBeZQQYbYS6WxSbIA",
+            b"grant_type=authorization_code&code=[REDACTED]",
+        ),
+        (b"code=94103&state=CA", b"code=94103&state=CA"),
+        (b"code=SplxlOBeZQQYbYS6WxSbIA&x=1", b"code=SplxlOBeZQQYbYS6WxSbIA&x=1"),
         (b"nothing", b"nothing"),
     ],
 )
