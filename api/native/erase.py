@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, read_filter, read_int, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.services import Services, services_of
 from storage.base import Storage
@@ -48,14 +48,19 @@ async def erase_records(request: web.Request) -> web.Response:
     refuse_unknown(query, FILTER_PARAMETERS | {"wait_s"})
     wait_s = read_int(query, "wait_s", 0, maximum=MAX_WAIT_S)
     filter = {name: query.getall(name) for name in sorted(set(query) - {"wait_s"})}
-    if not any(value for values in filter.values() for value in values):
-        raise BadParameter("filter", "", "at least one filter; kind=all and until=now name everything")
     at_us = services.now_us()
+    if not _says_something(query, at_us):
+        raise BadParameter("filter", "", "at least one filter that says something; kind=all names everything")
     erased = await services.storage.erase(read_filter(query, at_us))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
     receipt = Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter, is_finished)
     return json_response(receipt)
+
+
+def _says_something(query: Query, now_us: int) -> bool:
+    """Whether any filter is one: `project=,` and a search of blanks leave nothing out, and would erase everything."""
+    return bool(query.get("kind")) or read_filter(query, now_us, kind="all") != Filter(kind="all")
 
 
 async def _is_finished_within(storage: Storage, limit_s: float) -> bool:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
 from api.access.endpoint_names import EndpointNames
 from api.services import Services
 from api.stream.tail import Tail
@@ -90,6 +92,26 @@ async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:
     assert (await client.delete("/api/records?project=a&wait_s=61", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?project=catalogue")).status == 401
     assert (await world.storage.count(Filter())).exchanges == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["query=%20", "project=,", "status=,%20,", "host=%20", "client_ip=,", "trace_id=%20", "query=%20&route=,"]
+)
+async def test_filters_that_say_nothing_erase_nothing(world: World, start: Start, query: str) -> None:
+    """What is left of `project=$A,$B` where neither is set is no filter, though it is not empty."""
+    await world.storage.commit(make_batch(make_record()))
+    client = await start(world.services())
+    assert (await client.delete(f"/api/records?{query}", headers=BEARER)).status == 400
+    assert (await world.storage.count(Filter())).exchanges == 1
+
+
+@pytest.mark.parametrize("query", ["kind=all", "kind=exchange", "query=kind:exchange", "query=kind:all", "until=0s"])
+async def test_everything_is_erased_when_it_is_said(world: World, start: Start, query: str) -> None:
+    """A filter that names all there is says something."""
+    await world.storage.commit(make_batch(make_record(started_at_us=START_US)))
+    client = await start(world.services())
+    assert (await client.delete(f"/api/records?{query}", headers=BEARER)).status == 200
+    assert (await world.storage.count(Filter())).exchanges == 0
 
 
 async def test_a_container_is_forgotten(world: World, start: Start) -> None:
