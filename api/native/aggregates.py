@@ -190,7 +190,8 @@ def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
     filter = read_filter(query, now_us)
     since_us, until_us = _range(filter, now_us)
     if since_us >= until_us:
-        raise BadParameter("since", query["since"], f"a time before {format_time(until_us)}")
+        # As a time: it may stand in the search, or be the later of two.
+        raise BadParameter("since", format_time(since_us), f"a time before {format_time(until_us)}")
     return filter, since_us, until_us
 
 
