@@ -54,4 +54,7 @@ def is_own_origin(method: str, headers: Mapping[str, str]) -> bool:
     origin = headers.get("Origin")
     if method in _SAFE_METHODS or origin is None:
         return True
-    return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    except ValueError:  # no browser writes such a one
+        return False

@@ -23,6 +23,9 @@ def test_credentials_are_read_from_both_spellings(header: str | None, token: str
         ("POST", "http://a.test", False),
         ("DELETE", "http://evil.example", False),
         ("POST", "null", False),
+        ("POST", "http://[", False),
+        ("POST", "http://[x]", False),
+        ("POST", "http://a\u2100b", False),
         ("GET", "http://evil.example", True),
     ],
 )
