@@ -210,7 +210,10 @@ class Metrics:
         self._ledger = ledger
         if protobuf.is_wanted(accept):
             return protobuf.encode(self.collect()), protobuf.CONTENT_TYPE
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:

@@ -117,6 +117,22 @@ def test_openmetrics_is_used_when_asked_for() -> None:
     assert filled().render("*/*", LEDGER)[1].startswith("text/plain")
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=x",
+        "text/plain;version=1.a.3",
+        "text/plain;version=",
+        "text/plain;escaping=x",
+    ],
+)
+def test_a_version_that_is_none_is_answered_in_plain_text(accept: str) -> None:
+    """Anybody may ask an open path, and say what they like."""
+    body, content_type = Metrics().render(accept, None)
+    assert content_type.startswith("text/plain")
+    assert b"sidelog_build_info" in body
+
+
 def test_without_a_store_only_the_ledger_is_missing() -> None:
     """The scrape itself does not fail."""
     text = filled().render("", None)[0].decode()
