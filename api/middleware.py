@@ -92,6 +92,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Refused as error:
         refused = error
+    except web.RequestPayloadError:
+        refused = Refused(400, "the body is not encoded as its Content-Encoding says")
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -176,6 +176,11 @@ class _Connection(web.RequestHandler):
         self._port.connections.pop(self, None)
         super().connection_lost(exc)
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what aiohttp cannot explain; a body that is not encoded as it says is its client's mistake."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -204,6 +204,18 @@ async def test_a_body_above_the_limit_is_refused(client: Client) -> None:
     assert response.status == 413
 
 
+@pytest.mark.parametrize("coding", ["deflate", "zstd", "gzip"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(
+    client: Client, caplog: pytest.LogCaptureFixture, coding: str
+) -> None:
+    """Anybody may send one to the login: it is their fault, and no bug of ours."""
+    with caplog.at_level("ERROR", logger="api"):
+        response = await client.post("/login", data=b"hello", headers={"Content-Encoding": coding})
+    assert response.status == 400
+    assert "Content-Encoding" in (await response.json())["detail"]
+    assert not [record for record in caplog.records if record.name.startswith("api")]
+
+
 async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client: Client) -> None:
     """Readers are told to come back; probes and metrics still answer."""
     await world.storage.close()

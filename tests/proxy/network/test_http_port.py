@@ -21,6 +21,10 @@ async def _hello(request: web.Request) -> web.Response:
     return web.Response(text="hello")
 
 
+async def _greet(request: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
 async def _stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -53,6 +57,7 @@ async def world() -> AsyncIterator[World]:
     app = web.Application()
     app.router.add_get("/stream", _stream)
     app.router.add_route("*", "/x", _hello)
+    app.router.add_post("/unread", _greet)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with http_port(app, listener, unreadable_response, shutdown_timeout_s=0.1) as port:
             made = World(port, listener.getsockname())
@@ -158,4 +163,11 @@ async def test_what_is_no_request_is_told_so_in_our_words(
     assert problem["status"] == 400
     assert problem["detail"].startswith(shown)
     assert "\n" not in problem["detail"]
+    assert caplog.messages == []
+
+
+async def test_a_body_that_cannot_be_decoded_is_no_bug(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody reads it here; its client is answered, and nothing is logged that anybody could have us log."""
+    head = b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
+    assert (await ended(await world.connect(head + b"plain"))).endswith(b"hello")
     assert caplog.messages == []
