@@ -275,11 +275,21 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
     """
     refuse_unknown(query, FILTER_PARAMETERS | PAGE_PARAMETERS)
     limit = read_int(query, "limit", NATIVE_LIMIT, minimum=1, maximum=MAX_NATIVE_LIMIT)
-    order: Order = read_choice(query, "order", ("desc", "asc"), "desc")
-    after: int | None = None
-    if cursor := query.get("cursor"):
-        cursor_order, after = decode_cursor(cursor)
-        if query.get("order") and cursor_order != order:
-            raise BadParameter("order", order, f"{cursor_order}, as in the cursor")
-        order = cursor_order
+    order, after = read_place(query, "desc")
     return RecordQuery(filter=read_filter(query, now_us), order=order, limit=limit, after=after)
+
+
+def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
+    """Read the order, and behind which row to go on: those of a cursor, where there is one.
+
+    Raises:
+        BadParameter: a cursor that was not made here, or one of the other order.
+    """
+    order: Order = read_choice(query, "order", ("desc", "asc"), usual)
+    cursor = query.get("cursor")
+    if not cursor:
+        return order, None
+    cursor_order, after = decode_cursor(cursor)
+    if query.get("order") and cursor_order != order:
+        raise BadParameter("order", order, f"{cursor_order}, as in the cursor")
+    return cursor_order, after

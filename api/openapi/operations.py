@@ -270,7 +270,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "fields": COLUMNS,
             },
         },
-        notes="`order`, when given, must be that of the cursor.",
+        notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only.",
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(

@@ -14,15 +14,14 @@ import msgspec
 from aiohttp import web
 
 from api.http.compression import compress_stream
-from api.http.cursor import decode_cursor
-from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, read_bool, read_choice, read_filter, read_place, refuse_unknown
 from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
 from api.native.files.har import CREATOR, har_entry
 from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
 from api.native.projection import detail_json, record_json
 from api.services import Services, services_of
-from storage.query import Order, RecordQuery
+from storage.query import RecordQuery
 from storage.record import Payload, Record
 
 PAGE_RECORDS: Final = 500
@@ -68,10 +67,12 @@ async def export(request: web.Request) -> web.StreamResponse:
     refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields"})
     format = read_choice(query, "format", FORMATS, "ndjson")
     filter = read_filter(query, services.now_us())
-    order, after = _start(query)
-    if format == "har":
-        filter = replace(filter, kind="exchange")  # an archive knows nothing else
-    bounded = replace(filter, seq_until=await services.storage.last_seq())
+    order, after = read_place(query, "asc")
+    end = await services.storage.last_seq()
+    if format == "har":  # an archive knows exchanges: of events alone it has nothing
+        end = 0 if filter.kind == "event" else end
+        filter = replace(filter, kind="exchange")
+    bounded = replace(filter, seq_until=end)
     shape = Shape(format, with_bodies=read_bool(query, "bodies"), fields=read_fields(query, csv_rows.COLUMNS))
     limit = PAGE_RECORDS_WITH_BODIES if shape.needs_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
@@ -89,14 +90,6 @@ async def export(request: web.Request) -> web.StreamResponse:
         await response.write(_end(format))
     await response.write_eof()
     return response
-
-
-def _start(query: Query) -> tuple[Order, int | None]:
-    order: Order = read_choice(query, "order", ("asc", "desc"), "asc")
-    cursor = query.get("cursor")
-    if not cursor:
-        return order, None
-    return decode_cursor(cursor)
 
 
 async def _write_pages(

@@ -17,7 +17,7 @@ from api.native.files import csv_rows
 from api.native.files.har import har_entry
 from storage.record import Batch, Body, Entry, Payload, Stream
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
 
 PAYLOAD = Payload(
     b"POST /v1/users?page=1 HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json",
@@ -112,6 +112,24 @@ async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: Wo
     ]
     plain = await fetch(client, "format=csv")
     assert tuple(next(csv.reader(io.StringIO(plain, newline="")))) == csv_rows.COLUMNS
+
+
+@pytest.mark.parametrize("query", ["kind=event", "query=kind:event", "query=kind:event%20name:gap"])
+async def test_an_archive_of_events_alone_is_empty(client: Client, world: World, query: str) -> None:
+    """It knows exchanges only, and shows none that was not asked for."""
+    await world.storage.commit(make_batch(make_event(1), make_record(2)))
+    assert json.loads(await fetch(client, f"format=har&{query}"))["log"]["entries"] == []
+
+
+async def test_an_order_that_is_not_the_cursor_s_is_refused(client: Client, world: World) -> None:
+    """An export that goes on the other way would miss what it has not written, and write the rest again."""
+    await world.storage.commit(make_batch(*(make_record(n) for n in range(4))))
+    cursor = encode_cursor("asc", 2)
+    lines = (await fetch(client, f"cursor={cursor}&order=asc")).splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [3, 4]
+    response = await client.get(f"/api/export?cursor={cursor}&order=desc", headers=BEARER)
+    assert response.status == 400
+    assert (await response.json())["parameter"] == "order"
 
 
 async def test_har_has_the_required_members(client: Client, world: World) -> None:
