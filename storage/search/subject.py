@@ -29,13 +29,24 @@ class Subject:
     """Names of the MCP tools it called."""
     searched: dict[str, SearchedText] = field(default_factory=dict, init=False, compare=False, repr=False)
     """Texts that words were looked for in."""
+    documents: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What its bodies say as JSON: a page of a hundred fields in 300 KB a record takes 0.7 instead of 11 s."""
+    read: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Texts of fields of its heads and bodies: a search has up to a hundred values of one."""
+
+
+Reader = Callable[[Subject, Payload, str], tuple[str, ...]]
+"""Reads the texts of a field by what stands behind its first dot."""
 
 
 def texts_of(subject: Subject, field: str) -> Iterable[str]:
     """Return the texts that a field has, none when it is not known."""
     name, _, key = field.partition(".")
     if name in _KEYED:
-        return () if subject.payload is None else _KEYED[name](subject.payload, key)
+        found = subject.read.get(field)
+        if found is None:
+            found = subject.read[field] = () if subject.payload is None else _KEYED[name](subject, subject.payload, key)
+        return found
     if name in _DERIVED:
         return _DERIVED[name](subject)
     value = getattr(subject.record, name)
@@ -76,16 +87,22 @@ def readable(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def body_values(body: Body | None, path: str) -> Iterator[str]:
+def _body_values(subject: Subject, side: str, body: Body | None, path: str) -> Iterator[str]:
     """Find the scalars at a path in a JSON body that was kept whole; a list stands for each of its items."""
-    if body is None or body.truncated or not body.head:
-        return
-    try:
-        document = orjson.loads(body.head)
-    except orjson.JSONDecodeError:
-        return
-    for value in values_at(document, path.split(".")):
+    if side not in subject.documents:
+        subject.documents[side] = _document(body)
+    for value in values_at(subject.documents[side], path.split(".")):
         yield from _scalars(value, MAX_JSON_DEPTH)
+
+
+def _document(body: Body | None) -> Any:
+    """Parse a body; None, in which nothing is found, when it is no JSON or not whole."""
+    if body is None or body.truncated or not body.head:
+        return None
+    try:
+        return orjson.loads(body.head)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> Iterator[Any]:
@@ -139,23 +156,27 @@ def _number(text: str) -> Number | None:
         return None
 
 
-def _both(payload: Payload, name: str) -> Iterator[str]:
-    yield from header_values(payload.request_head, name)
-    yield from header_values(payload.response_head, name)
+def _in_heads(*sides: str) -> Reader:
+    def read(subject: Subject, payload: Payload, name: str) -> tuple[str, ...]:
+        return tuple(value for side in sides for value in header_values(getattr(payload, side), name))
+
+    return read
 
 
-def _in_bodies(payload: Payload, path: str) -> Iterator[str]:
-    yield from body_values(payload.request_body, path)
-    yield from body_values(payload.response_body, path)
+def _in_bodies(*sides: str) -> Reader:
+    def read(subject: Subject, payload: Payload, path: str) -> tuple[str, ...]:
+        return tuple(value for side in sides for value in _body_values(subject, side, getattr(payload, side), path))
+
+    return read
 
 
-_KEYED: Final[Mapping[str, Callable[[Payload, str], Iterable[str]]]] = {
-    "header": _both,
-    "request_header": lambda payload, name: header_values(payload.request_head, name),
-    "response_header": lambda payload, name: header_values(payload.response_head, name),
-    "body": _in_bodies,
-    "request_body": lambda payload, path: body_values(payload.request_body, path),
-    "response_body": lambda payload, path: body_values(payload.response_body, path),
+_KEYED: Final[Mapping[str, Reader]] = {
+    "header": _in_heads("request_head", "response_head"),
+    "request_header": _in_heads("request_head"),
+    "response_header": _in_heads("response_head"),
+    "body": _in_bodies("request_body", "response_body"),
+    "request_body": _in_bodies("request_body"),
+    "response_body": _in_bodies("response_body"),
 }
 """Fields that go on with a name of their own → how they are read."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
