@@ -21,6 +21,7 @@ from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
+from storage.search.expression import Is, Leaf, with_leaves
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
 
@@ -84,9 +85,20 @@ class ScopedStorage:
     def _narrow(self, filter: Filter) -> Filter:
         """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
         if filter.endpoints:
-            names = (old for name in filter.endpoints for old in self._names.former(name, self.scope))
-            filter = replace(filter, endpoints=tuple(dict.fromkeys(names)))
+            filter = replace(filter, endpoints=self._former(filter.endpoints))
+        if filter.where is not None:
+            filter = replace(filter, where=with_leaves(filter.where, self._with_former))
         return narrow(filter, self.scope)
+
+    def _with_former(self, leaf: Leaf) -> Leaf:
+        match leaf:
+            case Is("endpoint", values):
+                return Is("endpoint", self._former(values))
+            case _:
+                return leaf
+
+    def _former(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(old for name in names for old in self._names.former(name, self.scope)))
 
     async def count(self, filter: Filter) -> Count:
         return await self._read(self._storage.count, self._narrow(filter))

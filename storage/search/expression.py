@@ -5,7 +5,7 @@ A leaf names a field by its place in a record (`status`, `duration_us`), or by w
 itself by a value that is not there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Union
 
@@ -118,6 +118,19 @@ def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Ex
             return negated_at_leaves(part, is_negated=not is_negated)
         case _:
             return Not(expression) if is_negated else expression
+
+
+def with_leaves(expression: Expression, change: Callable[[Leaf], Leaf]) -> Expression:
+    """Say the same of other leaves."""
+    match expression:
+        case And(parts):
+            return And(tuple(with_leaves(part, change) for part in parts))
+        case Or(parts):
+            return Or(tuple(with_leaves(part, change) for part in parts))
+        case Not(part):
+            return Not(with_leaves(part, change))
+        case _:
+            return change(expression)
 
 
 def leaves(expression: Expression | None) -> Iterator[Leaf]:

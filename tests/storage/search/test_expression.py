@@ -16,6 +16,7 @@ from storage.search.expression import (
     needs_payload,
     needs_tools,
     negated_at_leaves,
+    with_leaves,
 )
 
 A, B, C = Is("method", ("A",)), Like("header.x", ("b",)), Substring("c")
@@ -36,6 +37,13 @@ def test_leaves() -> None:
     assert list(leaves(And((Not(A), Or((B, C)))))) == [A, B, C]
     assert list(leaves(None)) == []
     assert [field_of(leaf) for leaf in (A, B, C, InNetwork(b"", b""))] == ["method", "header.x", "text", "client_ip"]
+
+
+def test_leaves_are_replaced_where_they_stand() -> None:
+    """And nothing else is."""
+    whole = And((Not(A), Or((B, A)), C))
+    assert with_leaves(whole, lambda leaf: B if leaf == A else leaf) == And((Not(B), Or((B, B)), C))
+    assert with_leaves(A, lambda leaf: leaf) == A
 
 
 def test_what_is_needed() -> None:
