@@ -1,6 +1,7 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
 from storage.record import Batch, Entry, Payload, Stream, format_id
+from tests.api.samples import make_body
 from tests.ui.conftest import Site
 from tests.ui.world import HEAD, record_of, tool_call
 
@@ -84,6 +85,35 @@ async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
     await site.page.evaluate("document.querySelector('.tree > details').open = true")
     folded = "document.body.innerText.split('\\n').map((line) => line.trim()).filter(Boolean)"
     assert await site.page.evaluate(folded) == ["{", '"a": { 2 members },', '"d": [ 3 items ],', '"f": null', "}"]
+
+
+async def test_any_json_is_indented(empty_site: Site) -> None:
+    """As the browser writes it, however much it is; the tokens stay those that were sent."""
+    await empty_site.open("/requests")
+    await empty_site.page.wait_for("#filter")
+    differ = await empty_site.page.evaluate(
+        """import("/ui/newest/lib/format.js").then(({ prettyJson }) => {
+          const items = Array.from({ length: 20000 }, (_, id) => ({ id, tags: ["a]", "b,"], none: {}, text: "\\n" }));
+          const values = [[], {}, [[]], { a: [] }, [1, {}, [2, [3]], { b: null }], "x", 5, { items }, "x".repeat(3e6)];
+          return values.filter((value) => prettyJson(JSON.stringify(value)) !== JSON.stringify(value, null, 2)).length;
+        })"""
+    )
+    assert differ == 0
+
+
+async def test_json_that_is_nested_without_end_is_shown(empty_site: Site) -> None:
+    """The sheet around it stays whole; what is deeper than anybody reads is text."""
+    body = b"[" * 9000 + b'{"a": 1}' + b"]" * 9000
+    record = record_of(1, path="/deep", response_bytes=len(body))
+    entry = Entry(record, Payload(HEAD, b"HTTP/1.1 200 OK", None, make_body(body)))
+    await empty_site.world.storage.commit(Batch("side-1", [entry]))
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    await empty_site.page.click("#tab-response")
+    await empty_site.page.wait_for(".tree")
+    shown = await empty_site.page.evaluate("document.querySelector('.tree').textContent")
+    assert shown.count("[") == 9000
+    assert '[{"a":1}]' in shown
+    assert await empty_site.page.evaluate("document.querySelectorAll('.tree details').length") == 64
 
 
 async def test_a_binary_body_is_shown_as_hex(site: Site) -> None:

@@ -157,22 +157,25 @@ export function jsonText(value) {
   }
 }
 
+/** The tokens of JSON; a text is one, whatever its length. */
+export const JSON_TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
+const MAX_INDENT = 64; // levels: 64 KiB of brackets within each other would be a gigabyte of spaces
+
 /** Indent JSON without touching its tokens: large numbers and repeated keys stay as they were sent. */
 export function prettyJson(text) {
   JSON.parse(text); // throws when it is none
-  let out = "",
-    depth = 0;
-  const line = () => "\n" + "  ".repeat(depth);
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs)) {
-    if (token === "{" || token === "[") {
-      depth += 1;
-      out += token + line();
-    } else if (token === "}" || token === "]") {
-      depth -= 1;
-      out = out.trimEnd();
-      out += (/[{[]$/.test(out) ? "" : line()) + token;
-    } else if (token === ",") out += token + line();
-    else out += token === ":" ? ": " : token;
+  const pieces = []; // joined at the end: to look at what is written already took minutes for 1 MB
+  let depth = 0,
+    last = "";
+  for (const [token] of text.matchAll(JSON_TOKEN)) {
+    const isEnd = token === "}" || token === "]";
+    const isFirst = last === "{" || last === "[";
+    if (isEnd) depth -= 1;
+    if (isEnd ? !isFirst : isFirst || last === ",")
+      pieces.push("\n", "  ".repeat(Math.min(depth, MAX_INDENT)));
+    pieces.push(token === ":" ? ": " : token);
+    if (token === "{" || token === "[") depth += 1;
+    last = token;
   }
-  return out;
+  return pieces.join("");
 }
