@@ -70,3 +70,18 @@ async def test_a_session_with_a_model_shows_its_calls(site: Site) -> None:
     await site.page.wait_for("#sheet .usage", "$0.0151")
     await site.page.wait_for("#messages tr:first-child .call-note", "gpt-realtime · 132 in · 121 out · $0.00")
     await site.page.wait_for("#messages tr:last-child .call-note", "gpt-realtime · lost")
+
+
+async def test_names_with_marks_lead_to_their_records(empty_site: Site) -> None:
+    """What a search would read in a name of a model, a service or an error is no part of the search."""
+    names = {"model": 'gpt "x" (beta), 2', "service": "a or (b", "error_type": "too many, wait*"}
+    call = record_of(1, provider="openai", usage_state="exact", input_tokens=3, output_tokens=4, status=500, **names)
+    await empty_site.store(call, record_of(2, status=500, error_type="other"))
+    for name in names.values():
+        await empty_site.open("/")
+        await empty_site.page.click(".list a", name)
+        await empty_site.page.wait_for("#rows tr[data-id]")
+        found = await empty_site.page.evaluate(
+            "[...document.querySelectorAll('#rows tr[data-id]')].map((r) => r.dataset.id)"
+        )
+        assert found == [format_id(call.id)], name

@@ -4,6 +4,7 @@ import { el, gradeMark, unit } from "../lib/dom.js";
 import { ago, count, countOf, grade, money, short } from "../lib/format.js";
 import { nameOf, searchFor } from "../endpoints/rows.js";
 import { percentileOf } from "../endpoints/columns.js";
+import { term } from "../lib/filter.js";
 import { reasonOf } from "../lib/explanations.js";
 import { kindTag } from "../lib/record-kind.js";
 
@@ -69,7 +70,7 @@ export function failing(records, link, isCut) {
     const filter = [
       newest.status === null ? "" : `status:${newest.status}`,
       newest.error_type
-        ? `error_type:${newest.error_type}`
+        ? term("error_type", newest.error_type)
         : newest.outcome === "ok"
           ? ""
           : `outcome:${newest.outcome}`,
@@ -122,7 +123,7 @@ export function modelList({ models, calls }, link) {
         [
           cell(
             one.model
-              ? el("a", { href: link(`model:${one.model}`) }, one.model)
+              ? el("a", { href: link(term("model", one.model)) }, one.model)
               : unit(one.provider),
           ),
           number(count(one.calls)),
@@ -175,7 +176,7 @@ export function topList(title, name, values, total, link, look = {}) {
             el(
               "a",
               {
-                href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`),
+                href: link(term(name, value.value)),
               },
               value.value,
             ),
