@@ -22,12 +22,13 @@ from api.native.records import select_in_flight
 from api.services import RouteInfo, Services, services_of
 from storage.query import Filter, RecordQuery
 from storage.record import Entry, Payload
+from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.by_id import id_number
 
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 1000
 _SLICE_RECORDS: Final = 32
-"""Records whose payloads are in memory at once."""
+"""Records whose payloads are in memory at once, or fewer where they are large."""
 _MESSAGE: Final = "Success"
 
 
@@ -113,8 +114,7 @@ async def _read_rows(
 async def _show(services: Services, rows: list[Entry], route: RouteInfo) -> list[ClientRequest]:
     """Project rows with the headers of their requests, some at a time."""
     shown: list[ClientRequest] = []
-    for first in range(0, len(rows), _SLICE_RECORDS):
-        part = rows[first : first + _SLICE_RECORDS]
+    for part in portions(rows, _SLICE_RECORDS, lambda row: body_bytes(row.record)):
         payloads = await services.storage.payloads([entry.record.seq for entry in part if entry.record.seq])
 
         def project(entry: Entry, payloads: dict[int, Payload] = payloads) -> ClientRequest:

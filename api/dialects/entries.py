@@ -18,6 +18,7 @@ from api.native.projection import read_json
 from storage.base import Storage
 from storage.query import Count, Order
 from storage.record import Body, Level, Payload, Record, format_id
+from storage.relational.blocks.portions import body_bytes, portions
 
 _ENCODER: Final = msgspec.json.Encoder()
 EntryKind = Literal["request", "response", "event"]
@@ -25,7 +26,7 @@ ENTRY_KINDS: Final[tuple[EntryKind, ...]] = ("request", "response", "event")
 MAX_BODIES_BYTES: Final = 16 * 1024 * 1024
 """Stored bytes of all bodies in one response; later ones are left out and say so."""
 _SLICE_RECORDS: Final = 32
-"""Records whose payloads are in memory at once: at most 5 MiB at the default caps."""
+"""Records whose payloads are in memory at once, or fewer where they are large."""
 
 
 class LogEntry(ApiObject):
@@ -183,8 +184,7 @@ async def read_bodies(
     """Read the body members of `data` of each entry, in their order; empty for entries whose body was not asked for."""
     fields: list[dict[str, object]] = []
     left = max_bytes
-    for first in range(0, len(entries), _SLICE_RECORDS):
-        part = entries[first : first + _SLICE_RECORDS]
+    for part in portions(entries, _SLICE_RECORDS, lambda entry: body_bytes(entry.record)):
         seqs = {entry.record.seq for entry in part if entry.kind in wanted}
         payloads = await storage.payloads(sorted(seqs)) if seqs and left > 0 else {}
         for entry in part:

@@ -23,6 +23,7 @@ from storage.base import Storage
 from storage.conversations import Conversation, ConversationQuery, ConversationStorage
 from storage.query import Filter, Order, RecordQuery
 from storage.record import Payload, Record, format_id, parse_id
+from storage.relational.blocks.portions import body_bytes, portions
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
@@ -128,14 +129,15 @@ async def get_conversation(request: web.Request) -> web.Response:
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:
     """Read what conversations are about, of which the first call alone does not always tell."""
-    firsts = await storage.payloads([each.first.seq for each in found])
     titles = []
-    for each in found:
-        openings = [_opening(firsts, each.first)]
-        if each.turns > 1 and not openings[0].is_work:
-            openings += await _early(storage, each)
-        titles.append(chosen(openings))
-        await asyncio.sleep(0)  # a cut body takes up to a millisecond
+    for some in portions(found, MAX_LIMIT, lambda each: body_bytes(each.first)):
+        firsts = await storage.payloads([each.first.seq for each in some])
+        for each in some:
+            openings = [_opening(firsts, each.first)]
+            if each.turns > 1 and not openings[0].is_work:
+                openings += await _early(storage, each)
+            titles.append(chosen(openings))
+            await asyncio.sleep(0)  # a cut body takes up to a millisecond
     return titles
 
 

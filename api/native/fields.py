@@ -14,13 +14,14 @@ from api.http.responses import ApiObject
 from storage.base import Storage
 from storage.query import Page
 from storage.record import Payload, Record
+from storage.relational.blocks.portions import body_bytes, portions
 from storage.search.cell import BODIES, HEADERS, MAX_FIELD_CHARACTERS, Cell, Cells, State, is_cell_field
 
 MAX_FIELDS: Final = 20
 MAX_PAGE_BYTES: Final = 32 << 20
 """Heads and bodies that are read for one page."""
 _STEP_RECORDS: Final = 50
-"""Payloads read at a time: 8 MiB at the very worst."""
+"""Payloads read at a time, or fewer where they are large."""
 EXPECTED: Final = (
     "names such as header.x-tenant, response_header.etag, body.user.id or response_body.choices.0.finish_reason"
 )
@@ -82,12 +83,12 @@ async def with_payloads(storage: Storage, page: Page) -> tuple[Page, dict[int, P
     """Read the payloads of a page; one of too many bytes ends behind the record that was too much."""
     payloads: dict[int, Payload] = {}
     read_bytes = 0
-    for start in range(0, len(page.records), _STEP_RECORDS):
-        step = page.records[start : start + _STEP_RECORDS]
+    end = 0
+    for step in portions(page.records, _STEP_RECORDS, body_bytes):
         found = await storage.payloads([record.seq for record in step])
         payloads |= found
         read_bytes += sum(map(_size_of, found.values()))
-        end = start + len(step)
+        end += len(step)
         if read_bytes > MAX_PAGE_BYTES and end < len(page.records):
             return replace(page, records=page.records[:end], complete=False, next_after=step[-1].seq), payloads
     return page, payloads

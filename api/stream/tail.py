@@ -27,6 +27,7 @@ from storage.base import Storage
 from storage.errors import StorageOpening
 from storage.query import EVERYTHING, Filter, RecordQuery, matches
 from storage.record import Batch, Payload, Record
+from storage.relational.blocks.portions import body_bytes, portions
 
 TICK_S: Final = 0.1
 SLICE_S: Final = 0.001
@@ -40,7 +41,7 @@ BACKFILL_RECORDS: Final = 200
 """Records of one look into the store: 2 ms of decoding on its thread."""
 
 PAYLOAD_RECORDS: Final = 50
-"""Heads and bodies that are in memory at a time: 8 MiB at the very worst."""
+"""Heads and bodies that are in memory at a time, or fewer where they are large."""
 
 _EVERY_RECORD: Final = Filter(kind="all")
 
@@ -292,8 +293,7 @@ class Tail:
     async def _frames(
         self, interest: Interest, records: Sequence[Record]
     ) -> AsyncIterator[tuple[Record, tuple[Frame, ...]]]:
-        for start in range(0, len(records), PAYLOAD_RECORDS):
-            step = records[start : start + PAYLOAD_RECORDS]
+        for step in portions(records, PAYLOAD_RECORDS, body_bytes):
             encode = interest.encode
             if interest.encode_entry is not None:
                 payloads = await self._storage.payloads([record.seq for record in step])

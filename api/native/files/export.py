@@ -23,10 +23,12 @@ from api.native.projection import detail_json, record_json
 from api.services import Services, services_of
 from storage.query import RecordQuery
 from storage.record import Payload, Record
+from storage.relational.blocks.portions import body_bytes, portions
 
 PAGE_RECORDS: Final = 500
-"""With bodies of at most 160 KiB each a page is 80 MiB at the very worst, 1 MiB as a rule."""
+"""1 MiB as a rule."""
 PAGE_RECORDS_WITH_BODIES: Final = 50
+"""Or fewer at a time, where bodies are large."""
 
 Format = Literal["ndjson", "csv", "har"]
 FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "har")
@@ -103,11 +105,12 @@ async def _write_pages(
     separator = b""
     while True:
         page = await services.storage.select(query)
-        payloads = await services.storage.payloads([r.seq for r in page.records]) if shape.needs_payloads else {}
-        for record in page.records:
-            messages = await archived_messages(services.storage, record) if is_har else NOTHING_ARCHIVED
-            await response.write(separator + write(record, payloads.get(record.seq), messages))
-            separator = b",\n" if is_har else b""
+        for some in portions(page.records, query.limit, body_bytes):
+            payloads = await services.storage.payloads([r.seq for r in some]) if shape.needs_payloads else {}
+            for record in some:
+                messages = await archived_messages(services.storage, record) if is_har else NOTHING_ARCHIVED
+                await response.write(separator + write(record, payloads.get(record.seq), messages))
+                separator = b",\n" if is_har else b""
         if page.next_after is None:
             return
         query = replace(query, after=page.next_after)

@@ -13,13 +13,14 @@ from typing import Final
 from storage.aggregates import EXACT_ROWS, MAX_GROUPS, Latencies, Names, Top, TopRow, most
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
+from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.reads.page import read_page, read_payloads
 from storage.relational.rollups import cost_nano_usd
 from storage.relational.session import Session
 from storage.search.cell import group_names
 
 _PAGE: Final = 200
-"""Records between two looks at the clock; with bodies of 160 KiB, the most that is kept of them, 64 MiB."""
+"""Records of a page; between two looks at the clock are those of a portion."""
 
 
 async def groups(session: Session, filter: Filter, field: str) -> Top:
@@ -29,11 +30,22 @@ async def groups(session: Session, filter: Filter, field: str) -> Top:
     while True:
         query = RecordQuery(filter=replace(filter, kind="exchange"), limit=_PAGE, after=after)
         page = await read_page(session, query)
-        payloads = await read_payloads(session, [record.seq for record in page.records])
-        await session.aside(partial(found.add, page.records, payloads))
+        added = await _add(session, found, page.records)
         after = page.next_after
         if after is None or not page.complete or session.budget.ends_next or len(found.rows) >= MAX_GROUPS:
-            return found.top(is_complete=page.complete and after is None)
+            return found.top(is_complete=page.complete and after is None and added == len(page.records))
+
+
+async def _add(session: Session, found: "_Groups", records: Sequence[Record]) -> int:
+    """Add records up, and return how many, which are not all when the budget is over."""
+    added = 0
+    for some in portions(records, _PAGE, body_bytes):
+        payloads = await read_payloads(session, [record.seq for record in some])
+        await session.aside(partial(found.add, some, payloads))
+        added += len(some)
+        if session.budget.ends_next:
+            break
+    return added
 
 
 class _Groups:

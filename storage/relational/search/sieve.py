@@ -13,6 +13,7 @@ from itertools import compress
 from typing import Any, Final, Literal
 
 from storage.record import Payload, Record
+from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Dialect, Where
 from storage.search.clues import clues_of
@@ -56,7 +57,16 @@ class Sieve:
         return found
 
     async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
-        payloads: Mapping[int, Payload] = await session.payloads_of(records) if needs_payload(self.search) else {}
+        if not needs_payload(self.search):
+            return await self._judge_some(session, records, {})
+        found: list[bool] = []
+        for some in portions(records, _ROWS, body_bytes):
+            found += await self._judge_some(session, some, await session.payloads_of(some))
+        return found
+
+    async def _judge_some(
+        self, session: Session, records: Sequence[Record], payloads: Mapping[int, Payload]
+    ) -> list[bool]:
         tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
 
         def judge() -> list[bool]:

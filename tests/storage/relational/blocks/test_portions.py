@@ -1,0 +1,62 @@
+"""Few rows with large bodies, many with small ones."""
+
+from pathlib import Path
+
+import pytest
+
+from storage.backends import open_storage
+from storage.query import Filter, RecordQuery
+from storage.record import Payload
+from storage.relational.blocks import read
+from storage.relational.blocks.portions import MAX_BYTES, body_bytes, portions
+from storage.relational.session import BlockSession, Rows
+from storage.search.expression import Is, Not
+from tests.api.samples import make_batch, make_body, make_payload, make_record
+
+LARGE = 6
+"""Rows of a portion where bodies are large."""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], []),
+        ([1] * 7, [3, 3, 1]),
+        ([MAX_BYTES + 1] * 3, [1, 1, 1]),
+        ([MAX_BYTES, 1, 1, MAX_BYTES - 2, 1], [1, 3, 1]),
+        ([0, 0, MAX_BYTES, 0, 1], [3, 2]),
+    ],
+)
+def test_rows_are_cut_by_number_and_size(sizes: list[int], expected: list[int]) -> None:
+    """In order, each in one portion, none of which is empty."""
+    found = list(portions(sizes, 3, int))
+    assert [len(some) for some in found] == expected
+    assert [size for some in found for size in some] == sizes
+
+
+def test_both_bodies_count() -> None:
+    """As they were on the wire."""
+    assert body_bytes(make_record(1, request_bytes=3, response_bytes=4)) == 7
+
+
+async def test_a_read_has_few_large_bodies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups by a place in bodies, and searches of one, would have a page's at once: hundreds of megabytes."""
+    seen: list[int] = []
+    unpacked_at = read.unpacked_at
+
+    async def counted(session: BlockSession, places: Rows) -> dict[int, Payload]:
+        seen.append(len(places))
+        return await unpacked_at(session, places)
+
+    monkeypatch.setattr(read, "unpacked_at", counted)
+    payload = make_payload(make_body(b'{"x":1}'))
+    records = [(make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload) for n in range(20)]
+    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
+        await storage.commit(make_batch(*records))
+        top = await storage.top(Filter(), "body.x")
+        assert (top.seen, top.complete, [row.names for row in top.rows]) == (20, True, [("1", "known")])
+        assert (sum(seen), max(seen)) == (20, LARGE)
+        seen.clear()
+        page = await storage.select(RecordQuery(filter=Filter(where=Not(Is("body.x", ("2",))))))
+        assert len(page.records) == 20
+        assert (sum(seen), max(seen)) == (20, LARGE)
