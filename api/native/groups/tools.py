@@ -5,7 +5,7 @@ pages, as many as `MAX_CALLS`; `complete` says whether these were all.
 """
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from api.http.errors import BadParameter
 from api.native.groups.names import TOOL
@@ -44,30 +44,46 @@ async def top_tools(storage: ToolStorage, filter: Filter) -> Top:
         BadParameter: as `tool_filter` does.
     """
     query = ToolQuery(filter=tool_filter(filter), limit=PAGE_CALLS)
-    calls: dict[tuple[bytes, int], ToolCall] = {}
+    calls: dict[tuple[bytes, int], _Call] = {}
     is_whole = False
     while not is_whole and query.offset < MAX_CALLS:
         page = await storage.tool_calls(query)
         # By id, since calls that come meanwhile move those that were read to the next page.
-        calls |= {(call.record_id, call.position): call for call in page.calls}
+        calls |= {(call.record_id, call.position): _Call.of(call) for call in page.calls}
         if not page.complete:
             break
         is_whole = len(page.calls) < PAGE_CALLS
         query = replace(query, offset=query.offset + PAGE_CALLS)
-    by_tool: dict[str, list[ToolCall]] = {}
+    by_tool: dict[str, list[_Call]] = {}
     for call in calls.values():
         by_tool.setdefault(call.tool_name, []).append(call)
     return Top(most(_row(name, found) for name, found in by_tool.items()), len(calls), is_whole)
 
 
-def _row(name: str, calls: list[ToolCall]) -> TopRow:
+class _Call(NamedTuple):
+    """What is counted of a call: its arguments and result may have 64 KiB each."""
+
+    tool_name: str
+    has_failed: bool
+    request_bytes: int
+    response_bytes: int
+    cost_usd: float
+    latency_us: int | None
+
+    @classmethod
+    def of(cls, call: ToolCall) -> Self:
+        sizes = len(call.arguments or b""), len(call.result or b"")
+        return cls(call.tool_name, call.status == "error", *sizes, call.cost_usd, call.latency_us)
+
+
+def _row(name: str, calls: list[_Call]) -> TopRow:
     durations = sorted(call.latency_us for call in calls if call.latency_us is not None)
     return TopRow(
         (name,),
         exchanges=len(calls),
-        server_errors=sum(call.status == "error" for call in calls),
-        request_bytes=sum(len(call.arguments or b"") for call in calls),
-        response_bytes=sum(len(call.result or b"") for call in calls),
+        server_errors=sum(call.has_failed for call in calls),
+        request_bytes=sum(call.request_bytes for call in calls),
+        response_bytes=sum(call.response_bytes for call in calls),
         cost_nano_usd=round(sum(call.cost_usd for call in calls) * 10**9),
         durations=replace(Latencies.of(durations), values=durations),
     )

@@ -1,15 +1,19 @@
 """Calls of MCP tools by tool, over HTTP."""
 
+import tracemalloc
+
 import pytest
 
 from api.access.auth import token_digest
 from api.access.principal import Credential, Principal
 from api.native.groups import tools
-from storage.query import Scope
+from storage.query import Filter, Scope
 from storage.record import Batch, Entry
+from storage.tools import ToolPage, ToolQuery
 from tests.api.conftest import Client, World
 from tests.api.native.groups.test_top import ask
 from tests.api.samples import START_US, make_record, make_tool_call
+from tests.support.memory_store import MemoryStorage
 
 SECOND_US = 1_000_000
 
@@ -76,3 +80,28 @@ async def test_a_scope_sees_its_own_calls(client: Client, world: World) -> None:
     answer = await client.get("/api/top?by=tool", headers={"Authorization": "Bearer of-b"})
     found = await answer.json()
     assert [row["value"] for row in found["rows"]] == ["search"]
+
+
+class Endless(MemoryStorage):
+    """A store with calls without end, each with as much text as is kept."""
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        """See `storage.tools.ToolStorage.tool_calls`."""
+        calls = [make_tool_call(n) for n in range(query.offset, query.offset + query.limit)]
+        for call in calls:
+            call.result = bytes(64 * 1024)
+        return ToolPage(calls, complete=True)
+
+
+async def test_what_calls_gave_is_not_kept_until_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is only measured: a page of calls is in memory, not thousands."""
+    monkeypatch.setattr(tools, "PAGE_CALLS", 10)
+    monkeypatch.setattr(tools, "MAX_CALLS", 500)
+    tracemalloc.start()
+    try:
+        found = await tools.top_tools(Endless(), Filter())
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [(row.exchanges, row.response_bytes) for row in found.rows] == [(500, 500 * 64 * 1024)]
+    assert most_bytes < 100 * 64 * 1024
