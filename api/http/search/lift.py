@@ -70,7 +70,7 @@ def _moved(filter: Filter, part: Expression) -> Filter | None:
 
 
 def _list(filter: Filter, part: Expression) -> Filter | None:
-    if not isinstance(part, Is):
+    if not isinstance(part, Is) or not part.values:  # `level:>error`: of a filter, no values are no condition
         return None
     if part.field == "kind" and filter.kind == "all" and len(part.values) == 1:
         return _with(filter, kind=part.values[0])

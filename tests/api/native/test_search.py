@@ -54,6 +54,8 @@ async def test_searches(world: World, client: Client) -> None:
     assert await found(client, "not (status:2xx or status:4xx)") == [2]
     assert await found(client, "status:>=400", path="/static") == [3]
     assert await found(client, "project:proj_a", project="proj_b") == []
+    assert await found(client, "level:>error") == await found(client, "level:<debug kind:all") == []
+    assert await found(client, "-level:>error") == await found(client, "level:>error or level:>=debug") == [3, 2, 1]
 
 
 async def test_everything_list_like_takes_it(world: World, client: Client) -> None:

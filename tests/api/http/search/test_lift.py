@@ -10,7 +10,7 @@ from api.http.search.lift import lifted
 from api.http.search.parser import parse_search
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
-from storage.search.expression import Expression, Or
+from storage.search.expression import Expression, Is, Or
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from tests.storage.samples import START_US, make_record
@@ -18,8 +18,8 @@ from tests.storage.samples import START_US, make_record
 PARTS = (
     "status:404", "status:5xx,404", "status:>=400", "method:GET", "method:GET,POST", "-method:GET", "path:/Items",
     "path:caf\u00e9", "path:/items/*", "project:p", "project:q,p", "level:>=warn", "kind:event", "-kind:event",
-    "(kind:event or status:404)", "duration:>300us", "duration:<=600us", "since:2026-09-21T14:13:20Z", "provider:*",
-    "until:2026-09-21T14:13:20.002Z", "trace:abc", "model:gpt", "(project:p or project:q)", "kind:all",
+    "level:>error", "(kind:event or status:404)", "duration:>300us", "duration:<=600us", "since:2026-09-21T14:13:20Z",
+    "provider:*", "until:2026-09-21T14:13:20.002Z", "trace:abc", "model:gpt", "(project:p or project:q)", "kind:all",
 )  # fmt: skip
 RECORDS = [
     make_record(seq=seq, method=method, status=status, path=path, project=project, level=level, kind=kind,
@@ -63,6 +63,12 @@ def test_fields_that_are_taken() -> None:
     given_filter = Filter(methods=("GET",), kind="exchange")
     search = parse_search("method:POST kind:event", START_US)
     assert lifted(given_filter, search, has_kind=True) == replace(given_filter, where=search)
+
+
+def test_what_nothing_is_stays_a_condition() -> None:
+    """No level is above an error: a filter without levels would be about all of them."""
+    found = lifted(Filter(), parse_search("level:>error", START_US), has_kind=False)
+    assert (found.levels, found.where) == ((), Is("level", ()))
 
 
 def test_alternatives_stay_together() -> None:
