@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.settings.sources import Given, parse_text, section_of
+from proxy.settings.sources import Given, parse_text
 
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
 
@@ -25,8 +25,8 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     value = parse_text(str(given.value)) if given.is_text and is_composite else given.value
     try:
         return msgspec.convert(value, kind, strict=is_composite or not given.is_text)
-    except msgspec.ValidationError as error:
-        raise ValueError(_expected(name, bare, bounds, value) or str(error)) from None
+    except msgspec.ValidationError:
+        raise ValueError(_expected(name, bare, bounds, value)) from None
 
 
 def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
@@ -37,21 +37,29 @@ def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
 
 
 def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
-    """Say what was expected; nothing for something within a list or a table, where msgspec says which."""
-    origin = typing.get_origin(kind)
+    """Say what was expected."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return f"expected one of {', '.join(filter(None, typing.get_args(kind)))}"
+        return f"expected one of {_choices(kind)}"
     if origin is tuple:
-        if isinstance(value, list):
-            return ""
-        return (
-            f"expected a list of tables, as in [[{name}]]"
-            if section_of(typing.get_args(kind)[0])
-            else "expected a list"
-        )
+        return "expected a list" + (f" of {_nouns(inner[0])}" if isinstance(value, list) else "")
     if origin is dict:
-        return "" if isinstance(value, dict) else "expected a table"
+        return "expected a table" + (f" of {_nouns(inner[1])}" if isinstance(value, dict) else "")
+    if origin is typing.Union:  # or nothing: a limit that a route may have of its own
+        return _expected(name, *_taken_apart(inner[0]), value)
     return f"expected {_noun(name, kind)}{_range(kind, bounds)}"
+
+
+def _choices(kind: Any) -> str:
+    return ", ".join(filter(None, typing.get_args(kind)))
+
+
+def _nouns(kind: Any) -> str:
+    """Say what stands in a list or a table."""
+    bare, bounds = _taken_apart(kind)
+    if typing.get_origin(bare) is typing.Literal:
+        return f"some of {_choices(bare)}"
+    return f"{'texts in quotes' if bare is str else 'numbers'}{_range(bare, bounds)}"
 
 
 def _noun(name: str, kind: type) -> str:
@@ -65,6 +73,8 @@ def _range(kind: type, bounds: msgspec.Meta) -> str:
     least, most, unit = bounds.ge, bounds.le, ""
     if kind is str:
         least, most, unit = bounds.min_length, bounds.max_length, " characters"
+    if kind is str and (least, most) == (1, None):
+        return ", not an empty one"
     if least is not None and most is not None:
         return f" from {least} to {most}{unit}"
     if least is not None:

@@ -7,7 +7,7 @@ Invariant: what `load` returns is complete and valid; nothing is looked up in fi
 
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,18 @@ import msgspec
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.model import KEEP_ALL, RouteSettings, Settings, SettingsError
+from proxy.settings.model import (
+    KEEP_ALL,
+    AdminHostSettings,
+    RouteSettings,
+    Settings,
+    SettingsError,
+    TokenSettings,
+)
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import (
+    TABLES,
     Found,
     Given,
     fields_of,
@@ -32,8 +40,8 @@ from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
 _SECRET_VALUES = (
-    *("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", "tokens"),
-    *("otel.endpoint", "otel.headers"),
+    *("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", ".token"),
+    *(".sha256", "otel.endpoint", "otel.headers"),
 )
 
 
@@ -69,16 +77,17 @@ def read(
         from_flags(overrides, problems),
     )
     for source in sources:
-        if any(name.startswith("routes[") for name in source):  # routes are one value: the later list replaces
-            found = {name: given for name, given in found.items() if not name.startswith("routes[")}
-        found |= source
+        given_anew = tuple(f"{table}[" for table in TABLES if table in source)  # one value: the later list replaces
+        found = {name: given for name, given in found.items() if not name.startswith(given_anew)} | source
     values = _build(Settings, "", found, problems)
     proxy = values["proxy"]
     headers = _resolved_rules("proxy", proxy.headers, found, environ, problems)
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
-    values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
+    values["admin_hosts"] = _build_tables("admin_hosts", AdminHostSettings, found, problems)
+    values["tokens"], wrong = resolve_tokens(_build_tables("tokens", TokenSettings, found, problems), environ)
+    problems += [_with_origin(name, text, found) for name, text in wrong]
     settings = _effective(Settings(**values))
     if not is_file_lost:  # else much would be missing that only could not be read
         problems += [_with_origin(name, text, found) for name, text in check(settings)]
@@ -101,7 +110,7 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
         inner = section_of(field.type)
         if inner is not None:
             values[key] = inner(**_build(inner, f"{name}.", found, problems))
-        elif name in found:
+        elif name in found and name not in TABLES:
             try:
                 values[key] = convert(name, found[name], field.type)
             except ValueError as error:
@@ -111,13 +120,8 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
 
 def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[RouteSettings, ...]:
     routes = []
-    for name in [name for name in found if name.startswith("routes[") and name.endswith("]")]:
-        values = _build(RouteSettings, f"{name}.", found, problems)
-        missing = [key for key, field in fields_of(RouteSettings).items() if field.required and key not in values]
-        problems += [
-            f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
-        ]
-        if not missing:
+    for name, values, is_whole in _each_table("routes", RouteSettings, found, problems):
+        if is_whole:
             given = values.get("set_request_headers", {})
             values["set_request_headers"] = _resolve(f"{name}.set_request_headers", given, found, environ, problems)
             values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
@@ -126,6 +130,27 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
         else:  # stands in, so that the other routes keep their index in what the checks say
             routes.append(RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
     return tuple(routes)
+
+
+_Named = typing.TypeVar("_Named", TokenSettings, AdminHostSettings)
+
+
+def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
+    """Build tokens or host names; `missing` stands in for a name, as in `_build_routes`."""
+    return tuple(kind(**({"name": "missing"} | values)) for _, values, _ in _each_table(table, kind, found, problems))
+
+
+def _each_table(
+    table: str, kind: type[msgspec.Struct], found: Found, problems: list[str]
+) -> Iterator[tuple[str, dict[str, typing.Any], bool]]:
+    """Yield each table's name, its values, and whether none is missing that it needs."""
+    for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
+        values = _build(kind, f"{name}.", found, problems)
+        missing = [key for key, field in fields_of(kind).items() if field.required and key not in values]
+        problems += [
+            f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
+        ]
+        yield name, values, not missing
 
 
 def _templates(name: str, values: dict[str, typing.Any], found: Found, problems: list[str]) -> tuple[str, ...]:
@@ -194,11 +219,13 @@ def _describe(name: str, given: Given, what: str) -> str:
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:
-    """Add where a setting came from; a part of a setting (`x.set_request_headers`) or its route stands for it."""
+    """Add where a setting came from; a part of a setting (`x.set_request_headers`) or its table stands for it."""
     given = found.get(name) or found.get(name.rpartition(".")[0])
+    if given is None and name == "routes":  # there are none, and so no default that could be wrong
+        return f"{name}: {text}"
     return f"{name}: {text} ({given.origin if given else 'default'})"

@@ -17,8 +17,14 @@ from typing import Final
 import msgspec
 
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
 
+TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "routes": RouteSettings,
+    "tokens": TokenSettings,
+    "admin_hosts": AdminHostSettings,
+}
+"""Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""
 ENV_PREFIX: Final = "SIDELOG_"
 MAX_SUGGESTIONS: Final = 3
 
@@ -50,7 +56,7 @@ def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldI
 def leaves(
     section: type[msgspec.Struct] = Settings, prefix: str = ""
 ) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
-    """Yield every declared setting under its dotted name; routes come as the one name `routes`."""
+    """Yield every declared setting under its dotted name; a list of tables comes as one name, such as `routes`."""
     for field in msgspec.structs.fields(section):
         inner = section_of(field.type)
         if inner is None:
@@ -91,25 +97,34 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
     """Pick the settings out of an environment.
 
     Names without a double underscore that are no setting are left alone: Kubernetes sets `SIDELOG_PORT` and the like
-    for a service called sidelog.
+    for a service called sidelog. Only those that are a setting but for the second underscore are refused: else
+    `SIDELOG_LOG_LEVEL` would have no effect, without a word.
     """
     known = dict(leaves())
+    misspelt = {_variable(name).replace("__", "_"): name for name in known if "." in name}
     found: Found = {}
     for variable, text in environ.items():
         if not variable.startswith(ENV_PREFIX):
             continue
         name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-        if name == "routes":
-            _routes_from_text(text, variable, found, problems)
+        if name in TABLES:
+            _tables_from_text(name, text, variable, found, problems)
         elif name in known:
             found[name] = Given(text, variable, is_text=True)
+        elif variable in misspelt and not name.endswith("_port"):  # one that Kubernetes sets for a service
+            meant = misspelt[variable]
+            problems.append(f"{meant}: expected two underscores between levels, as in {_variable(meant)} ({variable})")
         elif "." in name:
             problems.append(f"{name}: unknown setting{_suggestion(name, known)} ({variable})")
     return found
 
 
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper().replace(".", "__")
+
+
 def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
-    known = {name for name, _ in leaves()} - {"routes"}
+    known = {name for name, _ in leaves()} - TABLES.keys()
     found: Found = {}
     for name, text in overrides.items():
         origin = FLAGS[name].option if name in FLAGS else "command line"
@@ -133,7 +148,7 @@ def parse_text(text: str) -> object:
     try:
         return typing.cast(object, tomllib.loads(f"value = {text}")["value"])
     except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise ValueError("expected JSON or a TOML value") from error
+        raise ValueError('expected JSON or a TOML value, such as ["a", "b"]') from error
 
 
 _TABLE: Final = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -181,8 +196,8 @@ def _flatten(
         if key not in known:
             suggestion = _elsewhere(name) or _suggestion(key, known)
             problems.append(f"{name}: unknown setting{suggestion} ({origin(name)})")
-        elif name == "routes":
-            _flatten_routes(value, origin, found, problems)
+        elif name in TABLES:
+            _flatten_tables(name, value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
             found[name] = Given(value, origin(name), is_text=False)
         elif isinstance(value, dict):
@@ -191,34 +206,35 @@ def _flatten(
             problems.append(f"{name}: expected a table, as in [{name}] ({origin(name)})")
 
 
-def _flatten_routes(value: object, origin: Callable[[str], str], found: Found, problems: list[str]) -> None:
-    if not isinstance(value, list) or not all(isinstance(route, dict) for route in value):
-        problems.append(f"routes: expected a list of tables, as in [[routes]] ({origin('routes')})")
+def _flatten_tables(name: str, value: object, origin: Callable[[str], str], found: Found, problems: list[str]) -> None:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        problems.append(f"{name}: expected a list of tables, as in [[{name}]] ({origin(name)})")
         return
-    for index, route in enumerate(value):
-        name = f"routes[{index}]"
-        found[name] = Given(None, origin(name), is_text=False)
-        _flatten(RouteSettings, route, f"{name}.", origin, found, problems)
+    found[name] = Given(None, origin(name), is_text=False)
+    for index, table in enumerate(value):
+        place = f"{name}[{index}]"
+        found[place] = Given(None, origin(place), is_text=False)
+        _flatten(TABLES[name], table, f"{place}.", origin, found, problems)
 
 
-def _routes_from_text(text: str, variable: str, found: Found, problems: list[str]) -> None:
+def _tables_from_text(name: str, text: str, variable: str, found: Found, problems: list[str]) -> None:
     try:
         value = parse_text(text)
     except ValueError as error:
-        problems.append(f"routes: {error} ({variable})")
+        problems.append(f"{name}: {error} ({variable})")
         return
-    _flatten_routes(value, lambda _: variable, found, problems)
+    _flatten_tables(name, value, lambda _: variable, found, problems)
 
 
 def _elsewhere(name: str) -> str:
     """Suggest the settings of that name in other sections: `proxy.limits.max_headers` for `proxy.max_headers`."""
     owner, _, key = name.rpartition(".")
-    is_route = owner.startswith("routes[")
-    known = leaves(RouteSettings, f"{owner.partition('.')[0]}.") if is_route else leaves()
+    table = TABLES.get(owner.partition("[")[0])
+    known = leaves(table, f"{owner.partition('.')[0]}.") if table else leaves()
     same = [other for other, _ in known if other.rpartition(".")[2] == key]
     return f"; did you mean {' or '.join(same)}?" if 0 < len(same) <= MAX_SUGGESTIONS else ""
 
 
 def _suggestion(name: str, known: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""

@@ -23,18 +23,18 @@ MIN_TOKEN_CHARACTERS: Final = 16
 
 
 def resolve_tokens(
-    tokens: tuple[TokenSettings, ...], environ: Mapping[str, str], problems: list[str]
-) -> tuple[TokenSettings, ...]:
+    tokens: tuple[TokenSettings, ...], environ: Mapping[str, str]
+) -> tuple[tuple[TokenSettings, ...], list[Problem]]:
     """Replace each token by its digest; what cannot be read is a problem."""
-    resolved = []
+    resolved, problems = [], []
     for index, token in enumerate(tokens):
         try:
             digest = _digest(token, environ)
         except ValueError as error:
-            problems.append(f"tokens[{index}]: {error}")
+            problems.append((f"tokens[{index}]", str(error)))
             digest = ""
         resolved.append(msgspec.structs.replace(token, token="", token_file="", sha256=digest))
-    return tuple(resolved)
+    return tuple(resolved), problems
 
 
 def _digest(token: TokenSettings, environ: Mapping[str, str]) -> str:
@@ -61,7 +61,8 @@ def _read(token: TokenSettings, environ: Mapping[str, str]) -> str:
         try:
             return Path(token.token_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"token_file {token.token_file!r} cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise ValueError(f"token_file cannot be read: {reason}, got {token.token_file!r}") from error
     variable = token.token.removeprefix("env:")
     if variable == token.token:
         return token.token

@@ -102,6 +102,10 @@ def test_unknown_names_are_errors_but_foreign_variables_are_not() -> None:
     load(UP, {"SIDELOG_PORT": "tcp://10.0.0.1:8080", "SIDELOG_SERVICE_HOST": "10.0.0.1", "OTHER__X": "1"}, None)
     (problem,) = problems_of(UP, {"SIDELOG_PROXY__LISTN": "x"})
     assert problem == "proxy.listn: unknown setting; did you mean proxy.listen? (SIDELOG_PROXY__LISTN)"
+    (problem,) = problems_of(UP, {"SIDELOG_LOG_LEVEL": "debug", "SIDELOG_PROXY_DATA_PORT": "tcp://10.0.0.1:80"})
+    assert problem == (
+        "log.level: expected two underscores between levels, as in SIDELOG_LOG__LEVEL (SIDELOG_LOG_LEVEL)"
+    )
     (problem,) = problems_of(UP | {"proxy.nothing_like_it": "x"})
     assert problem.startswith("proxy.nothing_like_it: unknown setting")
 
@@ -120,6 +124,17 @@ def test_a_setting_in_the_wrong_section_is_told_its_own(tmp_path: Path) -> None:
     ]
 
 
+def test_tables_of_the_environment_replace_those_of_the_file(tmp_path: Path) -> None:
+    """A list of tables is one value: an empty one takes all of the file away."""
+    path = write(
+        tmp_path,
+        '[[tokens]]\nname = "a"\ntoken = "a-secret-of-some-length"\n[[admin_hosts]]\nname = "h"\nprojects = ["p"]\n',
+    )
+    assert [token.name for token in load(UP, {}, path).tokens] == ["a"]
+    settings = load(UP, {"SIDELOG_TOKENS": "[]", "SIDELOG_ADMIN_HOSTS": '[{name="i",projects=["q"]}]'}, path)
+    assert (settings.tokens, [host.name for host in settings.admin_hosts]) == ((), ["i"])
+
+
 def test_a_file_that_cannot_be_read_is_the_only_problem(tmp_path: Path) -> None:
     """What it would have said is not missing besides."""
     path = write(tmp_path, "[proxy\nupstream = 'http://app'")
@@ -129,8 +144,7 @@ def test_a_file_that_cannot_be_read_is_the_only_problem(tmp_path: Path) -> None:
 
 def test_no_route_at_all_says_how_to_give_one() -> None:
     """Without anything to proxy to the report says how to name it."""
-    (problem,) = problems_of({})
-    assert "--upstream URL" in problem
+    assert problems_of({}) == ["routes: no upstream configured: use --upstream URL or add [[routes]]"]
 
 
 def test_secrets_are_read_from_the_environment_and_never_repeated(tmp_path: Path) -> None:
@@ -181,8 +195,8 @@ def test_private_networks_have_a_name() -> None:
 def test_a_table_of_a_route_is_named_with_its_line(tmp_path: Path) -> None:
     """It belongs to the last route before it."""
     path = tmp_path / "sidelog.toml"
-    route = '[[routes]]\nid = "%s"\nupstream = "http://a"\n[routes.limits]\n%s = 1\n'
-    path.write_text(route % ("a", "max_body_bytes") + route % ("b", "nope"))
+    route = '[[routes]]\nid = "%s"\npath = "/%s"\nupstream = "http://a"\n[routes.limits]\n%s = 1\n'
+    path.write_text(route % ("a", "a", "max_body_bytes") + route % ("b", "b", "nope"))
     with pytest.raises(SettingsError) as caught:
         load({}, {}, path)
-    assert caught.value.problems == [f"routes[1].limits.nope: unknown setting ({path}:10)"]
+    assert caught.value.problems == [f"routes[1].limits.nope: unknown setting ({path}:12)"]

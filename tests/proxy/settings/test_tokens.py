@@ -47,17 +47,22 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[[tokens]]\nname = "a"', "tokens[0]: expected one of token, token_file and sha256, got none"),
+        ('[[tokens]]\nname = "a"', "tokens[0]: expected one of token, token_file and sha256, got none ("),
         (f'[[tokens]]\nname = "a"\ntoken = "{SECRET}"\nsha256 = "00"', "got token and sha256"),
         ('[[tokens]]\nname = "a"\ntoken = "env:MISSING"', "the environment has no MISSING"),
+        ('[[tokens]]\nname = "a"\ntoken = 12345678901234567890', "tokens[0].token: expected text in quotes ("),
         ('[[tokens]]\nname = "a"\ntoken = "short"', "at least 16 characters"),
         ('[[tokens]]\nname = "a"\nsha256 = "zz"', "sha256 is not 64 hexadecimal digits"),
         ('[[tokens]]\nname = "a"\ntoken_file = "/nowhere/at/all"', "cannot be read"),
         (f'[[tokens]]\nname = "admin"\ntoken = "{SECRET}"', "and not `admin`"),
         (f'[[tokens]]\nname = "a b"\ntoken = "{SECRET}"', "tokens[0].name"),
         (f'[[tokens]]\nname = "a"\nrole = "admin"\nprojects = ["p"]\ntoken = "{SECRET}"', "an admin sees everything"),
-        (f'[[tokens]]\nname = "a"\nrole = "boss"\ntoken = "{SECRET}"', "tokens: "),
-        (f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"', "tokens: "),
+        (
+            f'[[tokens]]\nname = "a"\nrole = "boss"\ntoken = "{SECRET}"',
+            "tokens[0].role: expected one of reader, admin, got 'boss' (",
+        ),
+        (f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"', "tokens[0].colour: unknown setting ("),
+        (f'[[tokens]]\ntoken = "{SECRET}"', "tokens[0].name: is missing ("),
         ('[[admin_hosts]]\nname = "a.example"', "restricts nothing"),
         ('[[admin_hosts]]\nname = "A.example:1"\nprojects = ["p"]', "expected a host name in lower case"),
         (
@@ -67,10 +72,11 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     ],
 )
 def test_problems_are_told_without_the_secret(tmp_path: Path, text: str, problem: str) -> None:
-    """What is wrong, and where; never the token."""
+    """What is wrong, and where, with the line; never the token."""
     with pytest.raises(SettingsError) as caught:
         loaded(tmp_path, text)
     assert any(problem in line for line in caught.value.problems), caught.value.problems
+    assert all("sidelog.toml:" in line for line in caught.value.problems)
     assert SECRET not in str(caught.value)
 
 
