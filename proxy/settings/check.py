@@ -60,6 +60,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
         yield "proxy.data_port", "must be true with a store in memory, which nobody else writes"
     yield from _check_route_ids(settings)
+    yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
     yield from check_otel(settings, own)
     for name, route in _named_routes(settings):
@@ -212,6 +213,22 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
         seen.setdefault(route.id, name)
         if not route.id.isprintable() or route.id != route.id.strip():
             yield f"{name}.id", f"expected printable text without blanks around it, got {route.id!r}"
+
+
+def _check_reach(settings: Settings) -> Iterator[Problem]:
+    """Yield the routes that no request comes to, as an earlier one takes them all: the first match wins."""
+    before: list[tuple[str, RouteSettings]] = []
+    for name, route in _named_routes(settings):
+        taker = next((other for other, earlier in before if _takes_all_of(earlier, route)), None)
+        if taker is not None and name == "proxy":
+            yield "proxy.upstream", f"gets no request: {taker} takes them all, got {route.upstream!r}"
+        elif taker is not None:
+            yield f"{name}.path", f"gets no request: {taker} is tried first and takes them all, got {route.path!r}"
+        before.append((name, route))
+
+
+def _takes_all_of(earlier: RouteSettings, later: RouteSettings) -> bool:
+    return later.path.startswith(earlier.path) and earlier.host.lower() in ("", later.host.lower())
 
 
 def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:

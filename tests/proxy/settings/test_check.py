@@ -1,5 +1,6 @@
 """Checks of meaning: every refusal names its setting and value."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,37 @@ def test_route_ids_are_unique_and_clean() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"proxy.upstream": "http://b"}, environ, None)
     assert caught.value.problems[0].startswith("proxy.upstream: makes the route `default`, as routes[0] is")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [
+        ({}, {"path": "/api/"}, True),
+        ({"path": "/api"}, {"path": "/api/users", "host": "a"}, True),
+        ({"host": "A.example"}, {"host": "a.example", "path": "/api/"}, True),
+        ({"path": "/api/"}, {"path": "/api/"}, True),
+        ({"path": "/api/"}, {"path": "/api"}, False),
+        ({"path": "/api/users"}, {"path": "/api/"}, False),
+        ({"host": "a.example"}, {"path": "/api/"}, False),
+        ({"host": "a.example"}, {"host": "b.example"}, False),
+    ],
+)
+def test_a_route_that_gets_no_request_is_refused(
+    first: dict[str, str], second: dict[str, str], is_refused: bool
+) -> None:
+    """Routes are tried in order: behind one that takes everything of theirs others would never be asked."""
+    routes = [{"id": name, "upstream": "http://a"} | more for name, more in (("a", first), ("b", second))]
+    environ = {"SIDELOG_ROUTES": json.dumps(routes)}
+    if not is_refused:
+        assert len(load({}, environ, None).routes) == 2
+        return
+    assert "routes[1].path: gets no request: routes[0] is tried first and takes them all" in refusal(environ)
+
+
+def test_an_upstream_behind_a_route_for_everything_is_refused() -> None:
+    """A flag wins over a file; one that could not have an effect is told."""
+    with pytest.raises(SettingsError, match=r"proxy\.upstream: gets no request: routes\[0\] .*'http://b' \(--upstream"):
+        load({"proxy.upstream": "http://b"}, {"SIDELOG_ROUTES": '[{"id": "a", "upstream": "http://a"}]'}, None)
 
 
 def test_admin_without_token_only_on_loopback() -> None:
