@@ -1,15 +1,19 @@
 """Texts, numbers and options that are not given reach a command without the validators of typer.
 
 typer hands every value, even one that is not there, to pydantic, whose import was half of the CPU of `sidelog query`,
-and a tenth of that of a start. What needs no judgement (a text, a list of texts, a default) is taken as it is here; all
-else goes the usual way, with typer's messages. Invariant: a command gets the same values either way.
+and a tenth of that of a start. What needs no judgement (a text, a list of texts, a default) is taken as it is here, and
+whole numbers are read here: pydantic's message names neither the value nor all of its limits. All else goes the usual
+way. Invariant: a command gets the same values either way.
 """
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import typer
 
 from proxy.cli.help_types import hide_types
+
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 def take_plain_values(command: Any, above: typer.Context | None = None) -> None:
@@ -27,15 +31,18 @@ class _PlainFirst:
     def __init__(self, parameter: Any) -> None:
         self._parameter = parameter
 
-    def coerce(self, value: Any, *arguments: Any, **named: Any) -> Any:
+    def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:
         """Return what a command gets for a value of the command line, the environment or a default."""
         parameter = self._parameter
         if value is None:
             return () if parameter.multiple or parameter.nargs == -1 else None
-        if _is_plain(value, parameter.type_descriptor):
+        wanted = parameter.type_descriptor
+        if _is_plain(value, wanted):
             return list(value) if isinstance(value, tuple) else value
+        if isinstance(value, str) and wanted.annotation in (int, int | None):
+            return _number(value, wanted.parameter_info, param, ctx)
         parameter._runtime_param = None  # typer makes its own when it is asked
-        return parameter.get_runtime_param().coerce(value, *arguments, **named)
+        return parameter.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
 
 def _is_plain(value: Any, wanted: Any) -> bool:
@@ -48,6 +55,21 @@ def _is_plain(value: Any, wanted: Any) -> bool:
     if wanted.annotation is str:
         return _is_text(value)
     return wanted.annotation == list[str] and isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+def _number(text: str, declared: Any, parameter: Any, context: typer.Context) -> int:
+    """Read a whole number.
+
+    Raises:
+        typer.BadParameter: it is none, or beyond a limit.
+    """
+    least, most = declared.min, declared.max
+    if _WHOLE_NUMBER.fullmatch(text):
+        number = int(text)
+        if (least is None or number >= least) and (most is None or number <= most):
+            return number
+    limit = "" if least is None else f", at least {least}" if most is None else f" from {least} to {most}"
+    raise typer.BadParameter(f"expected a whole number{limit}, got {text!r}", ctx=context, param=parameter)
 
 
 def _is_text(value: object) -> bool:

@@ -7,6 +7,7 @@ options, else from the data directory a running sidelog keeps (`state.json`, `ad
 import http.client
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ PATIENCE_S: Final = 10.0
 """How long a server that says it is not ready yet is asked again: its store is being opened."""
 MAX_RETRY_AFTER_S: Final = 2
 """Who is to come back later than that has to decide so."""
+RECORD_ID: Final = "x-sidelog-id"
+"""On answers of the data port: the admin port records nothing of itself."""
 MAX_ANSWER_BYTES: Final = 256 << 20
 """1000 records, or one exchange with its bodies, are far below this."""
 
@@ -128,9 +131,7 @@ class Client:
             body = response.read(MAX_ANSWER_BYTES)
             return Answer(response.status, _headers_of(response), body)
         except (OSError, http.client.HTTPException) as error:
-            raise CommandError(
-                f"no response from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
-            ) from error
+            raise CommandError(f"no response from {self.url}: {reason_of(error)}; is sidelog running?") from error
         finally:
             connection.close()
 
@@ -216,13 +217,28 @@ def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
 
 def refusal(answer: Answer) -> str:
     """Return the message of an error response: RFC 9457's detail, or the message of one of the dialects."""
+    if RECORD_ID in answer.headers:
+        return f"{status_text(answer)} from the data port; pass the --url of the admin port"
     try:
         document = json.loads(answer.body)
     except ValueError:
         document = None
     detail = message_in(document)
+    if detail is None and answer.status == 404:
+        return f"{status_text(answer)}; is this the admin port?"
     fix = "; pass --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
-    return f"{detail or http.client.responses.get(answer.status, 'error')}{fix}"
+    return f"{detail or status_text(answer)}{fix}"
+
+
+def status_text(answer: Answer) -> str:
+    return f"{answer.status} {http.client.responses.get(answer.status, '')}".strip()
+
+
+def reason_of(error: OSError | http.client.HTTPException) -> str:
+    """Say why there is no response, without the number of the error."""
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "the port does not speak TLS, as in http://"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:

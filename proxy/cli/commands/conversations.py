@@ -19,7 +19,7 @@ _MIN_ABOUT: Final = 16
 """Characters of what a conversation is about; where fewer would be left, columns go."""
 _SHOWN: Final = (
     "id",
-    "started_at",
+    "time",
     "status",
     "model",
     "called_tools",

@@ -78,7 +78,8 @@ def backup(settings: Settings, target: Path, *, as_json: bool) -> int:
     try:
         back_up(source, target)
     except (OSError, StorageUnavailable) as error:
-        raise CommandError(f"no backup was made: {error}") from error
+        strerror, filename = getattr(error, "strerror", None), getattr(error, "filename", None)
+        raise CommandError(f"no backup was made: {f'{filename}: {strerror}' if strerror else error}") from error
     took_s = round(time.monotonic() - began_s, 1)
     url = f"sqlite:///{quote(str(target.absolute()))}"
     copied = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))

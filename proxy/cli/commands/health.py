@@ -4,7 +4,7 @@ import json
 import os
 from typing import Final
 
-from proxy.cli.commands.client import client_from_environment, data_directory, read_token
+from proxy.cli.commands.client import client_from_environment, data_directory, read_token, refusal
 from proxy.cli.commands.output import CommandError, complain, say, say_json
 from proxy.collector.admin_token import rotate_token
 
@@ -25,7 +25,7 @@ def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
     elif is_ready:
         say("; ".join(["ready", *map(str, reasons)]))
     else:
-        complain(f"not ready: {'; '.join(map(str, reasons)) or f'the answer was {answer.status}'}")
+        complain(f"not ready: {'; '.join(map(str, reasons)) or refusal(answer)}")
     if reasons and not as_json:
         complain(NEXT)
     return 0 if is_ready else 1

@@ -15,6 +15,7 @@ from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, cons
 from proxy.process.terminal import visible
 
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
+_DATE: Final = re.compile(r"[0-9]{4}-")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -42,10 +43,19 @@ def members(
 
 
 def moment(text: str, now: datetime) -> str:
-    """Return the time that is `30d` from now; any other text is left for the API to judge."""
+    """Return the time that is `30d` from now; a time is left for the API to judge.
+
+    Raises:
+        CommandError: it is neither.
+    """
     age = _AGE.fullmatch(text.strip())
-    if age is None:
+    if age is None and _DATE.match(text.strip()):
         return text
+    if age is None:
+        raise CommandError(
+            f"--expires is {text!r}, expected a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d",
+            exit_code=2,
+        )
     try:
         return (now + timedelta(seconds=int(age[1]) * _UNIT_S[age[2]])).isoformat()
     except OverflowError as error:

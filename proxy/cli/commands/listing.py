@@ -6,6 +6,7 @@ no room for the request, half of it, which `get` takes as well. What the reader 
 whole, however narrow the terminal.
 """
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,10 @@ def read_fields(text: str | None) -> tuple[str, ...]:
     names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
     known = (*COMPUTED, *(name for name in Record.__struct_fields__ if name != "marks"), *DERIVED)
     if unknown := [name for name in names if name not in known and not is_cell_field(name)]:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        asked = f"; did you mean {near[0]}? Expected" if near else ", expected"
         expected = f"{', '.join(known)}, or a header or place in a body such as header.x-tenant or body.user.id"
-        raise CommandError(f"unknown field {unknown[0]!r}, expected some of: {expected}", exit_code=2)
+        raise CommandError(f"unknown field {unknown[0]!r}{asked} some of: {expected}", exit_code=2)
     return names
 
 

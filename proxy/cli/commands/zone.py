@@ -2,7 +2,7 @@
 
 The API takes a time without an offset for UTC. Tables show local times, and what is copied from a table must mean the
 same moment, so the offset is written out before a filter is sent. A time of day alone is the last one; where both ends
-of a period are one, its end is the first after its beginning.
+of a period are one, its end is the first after its beginning. An age may have the sign that it has in a search.
 """
 
 import re
@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
+from proxy.cli.commands.output import CommandError
+
 _NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?", re.ASCII)
-_TIME_OF_DAY: Final = re.compile(r"\d\d:\d\d(?::\d\d)?", re.ASCII)
+_TIME_OF_DAY: Final = re.compile(r"\d\d?:\d\d(?::\d\d)?", re.ASCII)
+_SIGNED_AGE: Final = re.compile(r"-\d+[A-Za-z]", re.ASCII)
 _TIMES: Final = ("since", "until")
 
 
@@ -29,14 +32,24 @@ def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
 def with_offsets(
     filters: Mapping[str, str | list[str]], zone: tzinfo | None, now: datetime | None = None
 ) -> dict[str, str | list[str]]:
-    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it."""
+    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it.
+
+    Raises:
+        CommandError: a time of day that no day has.
+    """
     now = (now or datetime.now(UTC)).astimezone(zone)
     written: dict[str, str | list[str]] = dict(filters)
     moments: dict[str, datetime] = {}
     for name in _TIMES:
         value = filters.get(name)
-        if isinstance(value, str) and (moment := _moment(value.strip(), zone, now)):
+        if not isinstance(value, str):
+            continue
+        if moment := _moment(value.strip(), zone, now):
             moments[name] = moment
+        elif _TIME_OF_DAY.fullmatch(value.strip()):
+            raise CommandError(f"--{name} is {value!r}, expected a time of day from 00:00 to 23:59", exit_code=2)
+        elif _SIGNED_AGE.fullmatch(value.strip()):
+            written[name] = value.strip()[1:]
     if len(moments) == len(_TIMES) and all(_TIME_OF_DAY.fullmatch(str(filters[name]).strip()) for name in _TIMES):
         moments["until"] += timedelta(days=moments["until"] <= moments["since"])
     return written | {name: moment.isoformat() for name, moment in moments.items()}
@@ -48,7 +61,8 @@ def _moment(text: str, zone: tzinfo | None, now: datetime) -> datetime | None:
     if not is_time_of_day and not _NAIVE.fullmatch(text):
         return None
     try:
-        moment = datetime.fromisoformat(f"{now:%Y-%m-%d} {text}" if is_time_of_day else text.replace(",", "."))
+        hour = "0" * (text.find(":") == 1) if is_time_of_day else ""
+        moment = datetime.fromisoformat(f"{now:%Y-%m-%d} {hour}{text}" if is_time_of_day else text.replace(",", "."))
     except ValueError:
         return None
     if is_time_of_day and moment > now.replace(tzinfo=None):

@@ -23,11 +23,12 @@ def one(
     many: Annotated[list[str] | None, Option("--many")] = None,
     number: Annotated[int, Option("--number")] = 5,
     least: Annotated[int, Option("--least", min=1)] = 7,
+    most: Annotated[int, Option("--most", min=1, max=1000)] = 9,
     path: Annotated[Path | None, Option("--path")] = None,
     is_on: Annotated[bool, Option("--on")] = False,
 ) -> None:
     """Remember what it got."""
-    SEEN.append((names, text, many, number, least, path, is_on))
+    SEEN.append((names, text, many, number, least, most, path, is_on))
 
 
 def got(arguments: list[str], *, is_plain: bool) -> Any:
@@ -56,10 +57,8 @@ def got(arguments: list[str], *, is_plain: bool) -> Any:
         ["--many", "a", "--many", "\udcff"],
         ["\udcff"],
         ["--number", "12"],
-        ["--number", "twelve"],
-        ["--number", ""],
         ["--least", "3"],
-        ["--least", "0"],
+        ["--most", "1000"],
         ["--path", "a/b"],
         ["--path", ""],
         ["--unknown"],
@@ -69,6 +68,22 @@ def got(arguments: list[str], *, is_plain: bool) -> Any:
 def test_values_are_those_of_typer(arguments: list[str]) -> None:
     """Types, values and messages."""
     assert got(arguments, is_plain=True) == got(arguments, is_plain=False)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--number", "twelve", "expected a whole number, got 'twelve'"),
+        ("--number", "", "expected a whole number, got ''"),
+        ("--number", "1.5", "expected a whole number, got '1.5'"),
+        ("--number", "9" * 30, f"expected a whole number, got '{'9' * 30}'"),
+        ("--least", "0", "expected a whole number, at least 1, got '0'"),
+        ("--most", "1001", "expected a whole number from 1 to 1000, got '1001'"),
+    ],
+)
+def test_a_wrong_number_is_named_with_its_limit(option: str, value: str, expected: str) -> None:
+    """Not with what a validator calls it."""
+    assert got([option, value], is_plain=True) == (typer.BadParameter, expected)
 
 
 def test_values_of_the_environment_are_too(monkeypatch: pytest.MonkeyPatch) -> None:

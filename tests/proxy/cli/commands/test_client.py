@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands.client import Client, refusal
+from proxy.cli.commands.client import Answer, Client, refusal
 from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
 
@@ -177,7 +177,7 @@ def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch
     assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": detail}
     monkeypatch.setattr(Admin, "reasons", ())
     assert app.main(["health"]) == 1
-    assert capsys.readouterr().err == "not ready: the answer was 503\n"
+    assert capsys.readouterr().err == "not ready: 503 Service Unavailable\n"
 
 
 def test_token_is_printed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +203,33 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
     (data_dir / "state.json").write_text("{")
     assert app.main(["query"]) == 1
     assert "state.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "expected"),
+    [
+        ({"x-sidelog-id": "0190"}, b'{"error": {"message": "no"}}', "404 Not Found from the data port; pass the --url"),
+        ({}, b"404: Not Found", "404 Not Found; is this the admin port?"),
+        ({}, b'{"title": "Not Found", "detail": "there is no record"}', "there is no record"),
+    ],
+)
+def test_an_answer_of_another_port_is_told(headers: dict[str, str], content: bytes, expected: str) -> None:
+    """The service's own 404 says nothing about records."""
+    assert refusal(Answer(404, headers, content)).startswith(expected)
+
+
+def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its number; and a port that does not speak TLS is named as such."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        assert app.main(["health", "--url", f"https://127.0.0.1:{server.server_port}"]) == 1
+        server.shutdown()
+        thread.join()
+    assert ": the port does not speak TLS, as in http://; is sidelog running?" in capsys.readouterr().err
+    assert app.main(["health", "--url", f"http://127.0.0.1:{server.server_port}"]) == 1
+    assert ": Connection refused; is sidelog running?" in capsys.readouterr().err
 
 
 class Opening(BaseHTTPRequestHandler):
@@ -253,7 +280,7 @@ def test_a_store_that_is_being_opened_is_waited_for(
             if command == "query":
                 answer = client.get("/api/records")
                 assert answer.status == (200 if code == 0 else 503)
-                assert refusal(answer) == ("OK" if code == 0 else "the store is being opened")
+                assert refusal(answer) == ("200 OK" if code == 0 else "the store is being opened")
             else:
                 done = nullcontext() if code == 0 else pytest.raises(CommandError, match="the store is being opened")
                 with done, client.stream("/api/records/stream", {}, {}, 10.0) as response:

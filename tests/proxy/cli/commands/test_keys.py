@@ -63,7 +63,9 @@ def test_mistakes_are_one_line(admin: MemoryStorage, capsys: pytest.CaptureFixtu
     assert run("delete", "twin") == 1
     assert "2 keys are named 'twin'" in capsys.readouterr().err
     assert run("create", "n", "--expires", "soon") == 2
-    assert "expires_at is 'soon'" in capsys.readouterr().err
+    assert "--expires is 'soon', expected a time such as 2026-11-20T10:32Z, or one from" in capsys.readouterr().err
+    assert run("create", "n", "--expires", "2026-13-01") == 2
+    assert "expires_at is '2026-13-01'" in capsys.readouterr().err
 
 
 def test_names_cannot_move_the_cursor(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +76,7 @@ def test_names_cannot_move_the_cursor(admin: MemoryStorage, capsys: pytest.Captu
 
 
 def test_an_age_is_a_time_from_now() -> None:
-    """Any other text is passed on for the API to judge."""
+    """A time is passed on for the API to judge."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert moment("12h", now) == "2026-01-01T12:00:00+00:00"
     assert moment("2w", now) == "2026-01-15T00:00:00+00:00"

@@ -149,6 +149,8 @@ def test_every_member_of_the_json_is_a_field() -> None:
     with pytest.raises(CommandError, match="unknown field 'nope', expected some of: time, code") as caught:
         read_fields("id,nope")
     assert caught.value.exit_code == 2
+    with pytest.raises(CommandError, match=r"unknown field 'tme'; did you mean time\? Expected some of: time, code"):
+        read_fields("tme")
 
 
 def test_headers_and_places_in_bodies_are_columns() -> None:
