@@ -42,6 +42,8 @@ _LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
 _WHOLE_ID_COLUMNS: Final = 76
 """Narrower terminals show the first half of an id: its millisecond and twelve bits more."""
+_MIN_NAME_CHARACTERS: Final = 16
+"""Of what figures are about; where less would be left, columns go."""
 GAP: Final = 2
 _WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
 """What stands for a field without a value, as in a CSV file."""
@@ -127,6 +129,26 @@ def make_table(titles: Sequence[str], widths: Sequence[int], are_figures: Sequen
     for title, width, is_figure in zip(titles, widths, are_figures, strict=True):
         table.add_column(title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True)
     return table
+
+
+def print_figures(
+    name: str, names: Sequence[str], figures: Mapping[str, Sequence[str]], first_to_go: Sequence[str]
+) -> None:
+    """Print a table of figures by name; on a narrow terminal columns go, in the order given, then names are cut."""
+    out = console()
+    cells = [Text(visible_line(each)) for each in names]
+    widths = {title: max(len(title), *map(len, column)) for title, column in figures.items()}
+    longest = max(len(name), *(cell.cell_len for cell in cells))
+    for title in first_to_go if out.is_terminal else ():
+        if sum(widths.values()) + GAP * len(widths) + min(longest, _MIN_NAME_CHARACTERS) > out.width:
+            widths.pop(title, None)
+    left = out.width - sum(widths.values()) - GAP * len(widths)
+    first = max(min(longest, left), _MIN_NAME_CHARACTERS) if out.is_terminal else longest
+    out.width = max(out.width, first + sum(widths.values()) + GAP * len(widths))
+    table = make_table([name, *widths], [first, *widths.values()], [False] + [True] * len(widths), has_header=True)
+    for place, cell in enumerate(cells):
+        table.add_row(cell, *(figures[title][place] for title in widths))
+    out.print(table)
 
 
 def line_of(row: Row, view: View, out: "Console") -> str:

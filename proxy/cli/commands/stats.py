@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from proxy.cli.commands.client import Client
+from proxy.cli.commands.listing import GAP, print_figures
 from proxy.cli.commands.output import console, say, say_json
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
@@ -24,7 +25,28 @@ _WHY: Final = {
     "not_kept": "(not kept)",
 }
 """What requests without a value stand for."""
-_COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
+_COUNTS: Final[Mapping[str, str]] = {
+    "calls": "calls",
+    "input": "input_tokens",
+    "cached": "cache_read_tokens",
+    "output": "output_tokens",
+    "reasoning": "reasoning_tokens",
+}
+_FIRST_TO_GO: Final = (
+    "reasoning",
+    "cached",
+    "bytes out",
+    "share",
+    "p50",
+    "4xx",
+    "input",
+    "cost",
+    "output",
+    "p95",
+    "5xx",
+    "failed",
+)
+"""Columns that a narrow terminal has no room for."""
 
 
 def run(client: Client, filters: Mapping[str, str | list[str]], zone: tzinfo | None, *, as_json: bool) -> int:
@@ -64,21 +86,14 @@ def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
 
 def _print_usage(usage: Mapping[str, Any] | None) -> None:
     """Print tokens and cost by model, and of all; nothing where no model was called."""
-    from rich.table import Table
-
     if usage is None or not usage["calls"]:
         return
-    table = Table(title="models", title_justify="left", box=None, pad_edge=False, title_style="bold")
-    table.add_column("", no_wrap=True, overflow="ellipsis", min_width=12)
-    for name in ("calls", "input", "cached", "output", "reasoning", "cost"):
-        table.add_column(name, justify="right")
-    for row in (*usage["models"], {**usage, "provider": "all", "model": None}):
-        name = " ".join(visible_line(part) for part in (row["provider"], row["model"]) if part)
-        counts = (row[key] for key in _COUNTS)
-        table.add_row(name, *(f"{count:,}" for count in counts), f"${row['cost_usd']:,.4f}" if row["priced"] else "–")
-    out = console()
-    out.print()
-    out.print(table)
+    rows = [*usage["models"], {**usage, "provider": "all", "model": None}]
+    figures = {title: [f"{row[key]:,}" for row in rows] for title, key in _COUNTS.items()}
+    figures["cost"] = [f"${row['cost_usd']:,.4f}" if row["priced"] else "–" for row in rows]
+    names = [" ".join(part for part in (row["provider"], row["model"]) if part) for row in rows]
+    say("")
+    print_figures("models", names, figures, _FIRST_TO_GO)
 
 
 def _percentile(found: Mapping[str, Any], name: str) -> str:
@@ -95,16 +110,18 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
 
     if not values:
         return
+    out = console()
     most = max(value["count"] or 0 for value in values) or 1
+    room = out.width - 2 * GAP - max(12, *(len(str(value["value"])) for value in values)) - len(f"{most:,}")
+    most_characters = min(BAR_CHARACTERS, max(1, room))
     table = Table(title=name, title_justify="left", box=None, pad_edge=False, show_header=False, title_style="bold")
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=12)
     table.add_column(justify="right")
     table.add_column()
     for value in values:
         count = value["count"]
-        bar = "━" * round(BAR_CHARACTERS * (count or 0) / most)
+        bar = "━" * round(most_characters * (count or 0) / most)
         table.add_row(visible_line(str(value["value"])), "–" if count is None else f"{count:,}", bar)
-    out = console()
     out.print()
     out.print(table)
 
@@ -131,38 +148,30 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
 
 
 def _print_top(found: Mapping[str, Any], sort: str) -> None:
-    from rich.table import Table
-
     rows, is_tools = found["rows"], found["by"] == "tool"
-    has_cost = any(row["cost_usd"] for row in rows)
-    table = Table(box=None, pad_edge=False)
-    table.add_column(visible_line(found["by"]), no_wrap=True, overflow="ellipsis", min_width=16)
-    sorted_by = [sort] if sort in _MORE else []
-    for title in (*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if has_cost else []), *sorted_by):
-        table.add_column(title, justify="right")
-    for row in rows:
-        title = visible_line(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
-        cells = [
-            f"{row['exchanges']:,}",
-            f"{row['share']:.1%}",
-            *([] if is_tools else [_share(row, "client_errors")]),
-            _share(row, "server_errors"),
-        ]
-        cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]
-        cost = f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–"
-        cells += [
-            f"{row['response_bytes']:,}",
-            *([cost] if has_cost else []),
-            *(_MORE[name](row) for name in sorted_by),
-        ]
-        table.add_row(title, *cells)
-    console().print(table)
+    titles = [*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if any(row["cost_usd"] for row in rows) else [])]
+    titles += [sort] if sort in _MORE else []
+    names = [" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part) for row in rows]
+    figures = {title: [_FIGURES[title](row) for row in rows] for title in titles}
+    wanted = "bytes out" if sort == "bytes" else sort
+    print_figures(visible_line(found["by"]), names, figures, [title for title in _FIRST_TO_GO if title != wanted])
 
 
-_MORE: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+_FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "requests": lambda row: f"{row['exchanges']:,}",
+    "calls": lambda row: f"{row['exchanges']:,}",
+    "share": lambda row: f"{row['share']:.1%}",
+    "4xx": lambda row: _share(row, "client_errors"),
+    "5xx": lambda row: _share(row, "server_errors"),
+    "failed": lambda row: _share(row, "server_errors"),
+    "p50": lambda row: _percentile(row["duration_ms"], "p50"),
+    "p95": lambda row: _percentile(row["duration_ms"], "p95"),
     "p99": lambda row: _percentile(row["duration_ms"], "p99"),
+    "bytes out": lambda row: f"{row['response_bytes']:,}",
+    "cost": lambda row: f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–",
     "tokens": lambda row: f"{row['input_tokens'] + row['output_tokens']:,}",
 }
+_MORE: Final = ("p99", "tokens")
 """Columns that are there when rows are sorted by them."""
 
 

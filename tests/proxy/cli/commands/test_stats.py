@@ -1,10 +1,12 @@
 """Tables of counts: what names them comes from recorded traffic."""
 
+import io
 from datetime import UTC
 
 import pytest
+from rich.console import Console
 
-from proxy.cli.commands import stats
+from proxy.cli.commands import listing, stats
 
 LATENCY = {"p50": 1.0, "p95": 2.0, "estimated": False}
 ROW = {
@@ -94,6 +96,25 @@ def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str
     _, row, _, note = capsys.readouterr().out.splitlines()
     assert row.startswith("GET {unknown}  ")
     assert note == "{unknown}: paths that were only refused or redirected, never served."
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_figures_are_whole_on_any_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Columns go where there is no room, the one that rows are sorted by last; then names are cut, never a figure."""
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    monkeypatch.setattr(listing, "console", lambda: out)
+
+    class Endpoints(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            rows = [{**ROW, "value": "/a/rather/long/path/of/a/service", "method": "GET", "response_bytes": 1_048_576}]
+            return {"by": "endpoint", "rows": rows, "values": 1, "complete": True, "seen": 3}
+
+    assert stats.run_top(Endpoints(), {"sort": "bytes"}, as_json=False) == 0  # type: ignore[arg-type]  # as above
+    assert isinstance(out.file, io.StringIO)
+    title, row = out.file.getvalue().splitlines()
+    assert max(len(title), len(row)) <= width
+    assert ("requests" in title, "bytes out" in title, "p50" in title) == (True, True, width >= 80)
+    assert (row.endswith("1,048,576"), "…" in row) == (True, width < 120)
 
 
 @pytest.mark.parametrize(("sort", "shown"), [("p99", "8.0 ms"), ("tokens", "1,230")])
