@@ -15,15 +15,16 @@ from typing import Annotated, Any, Final
 from typer import Argument, Option
 
 from proxy.cli.completion import complete_search, complete_view
-from proxy.settings.flags import FLAGS
+from proxy.settings.flags import FLAGS, Flag
 
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
 
 
-def _sentence(text: str) -> str:
+def _help_of(flag: Flag) -> str:
     """Write what is said of a setting as help is written."""
-    return f"{text[0].upper()}{text[1:]}."
+    default = f" Default: {flag.default}." if flag.default else ""
+    return f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
 
 
 Config = Annotated[
@@ -31,7 +32,7 @@ Config = Annotated[
 ]
 DataDir = Annotated[
     str | None,
-    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=_sentence(FLAGS["data_dir"].help)),
+    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=_help_of(FLAGS["data_dir"])),
 ]
 Json = Annotated[bool, Option("--json", metavar="", help="Print JSON.")]
 Fields = Annotated[
@@ -197,7 +198,7 @@ def with_settings(*settings: str) -> Callable[[Command], Command]:
             _keyword(
                 name,
                 bool | None if flag.value else _ONE,
-                Option(flag.option, metavar=flag.metavar, help=_sentence(flag.help)),
+                Option(flag.option, metavar=flag.metavar, help=_help_of(flag)),
             )
             for name, flag in flags.items()
         ]

@@ -16,11 +16,15 @@ class Flag(NamedTuple):
     help: str
     value: str = ""
     """What it sets, where it takes none."""
+    default: str = ""
+    """What holds without it, where that is anything; of a setting, its default."""
 
 
 FLAGS: Final[Mapping[str, Flag]] = {
     "proxy.upstream": Flag("--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"),
-    "proxy.listen": Flag("--listen", "HOST:PORT", "address of the data port, host:port; [::1]:8080 for IPv6"),
+    "proxy.listen": Flag(
+        "--listen", "HOST:PORT", "address of the data port, host:port; [::1]:8080 for IPv6", "", "0.0.0.0:8080"
+    ),
     "proxy.data_port": Flag(
         "--no-data-port",
         "",
@@ -28,18 +32,30 @@ FLAGS: Final[Mapping[str, Flag]] = {
         "size",
         "false",
     ),
-    "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port"),
+    "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port", "", "127.0.0.1:8090"),
     "storage.url": Flag(
         "--storage",
         "URL",
         "where records are: sqlite:///FILE (relative to the data directory; four slashes: absolute), "
-        "postgresql://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or memory:",
+        "postgresql:// or clickhouse://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or memory:",
+        "",
+        "sqlite:///sidelog.db",
     ),
-    "data_dir": Flag("--data-dir", "DIR", "data directory: the store, the admin token and everything else that lasts"),
-    "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process"),
+    "data_dir": Flag(
+        "--data-dir",
+        "DIR",
+        "data directory: the store, the admin token and everything else that lasts",
+        "",
+        "SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data",
+    ),
+    "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process", "", "1"),
     "proxy.engine": Flag(
-        "--engine", "NAME", "data plane: protocol, or reference (aiohttp), for reading, tests and comparison"
+        "--engine",
+        "NAME",
+        "data plane: protocol, or reference (aiohttp), for reading, tests and comparison",
+        "",
+        "protocol",
     ),
-    "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error"),
+    "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error", "", "info"),
 }
 """Setting → its flag, in the order of `--help`."""

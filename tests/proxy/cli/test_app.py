@@ -61,14 +61,18 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
-    """Each flag carries the description declared with its setting, but for the value that a flag without one sets."""
+    """Each has the description and the default declared with its setting, but for the value that a flag alone sets."""
     command: Any = typer.main.get_command(app.app)
     options = command.commands["serve"].params
     helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "-h")}
     declared = dict(leaves())
     described = {name: declared[name].type.__metadata__[0].description for name in FLAGS}
     texts = {flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()}
-    assert helps == {option: f"{text[0].upper()}{text[1:]}." for option, text in texts.items()}
+    defaults = {flag.option: f" Default: {flag.default}." if flag.default else "" for flag in FLAGS.values()}
+    assert helps == {option: f"{text[0].upper()}{text[1:]}.{defaults[option]}" for option, text in texts.items()}
+    told = {name: flag.default for name, flag in FLAGS.items() if name not in ("data_dir", "proxy.data_port")}
+    assert told == {name: str(declared[name].default) for name in told}
+    assert FLAGS["data_dir"].default.endswith(f"./{declared['data_dir'].default}")
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["query", "-h"], ["db", "status", "-h"]])
