@@ -31,6 +31,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "resources": {"limits": {"cpu": "2"}},
     "persistence": {"storageClass": "fast", "size": "100Gi"},
     "gateway": {
+        "drainDelaySeconds": 7,
         "replicas": 2, "labels": {"team": "a"}, "annotations": {"note": "b"}, "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"key": "dedicated", "operator": "Exists"}], "priorityClassName": "high",
         "affinity": {"podAntiAffinity": {}},
@@ -157,6 +158,7 @@ def test_the_gateway_is_that_of_kustomize(tmp_path: Path) -> None:
     assert pod == other
     assert ours["volumeClaimTemplates"] == theirs["spec"]["volumeClaimTemplates"]
     assert ours["template"]["metadata"]["labels"]["sidelog"] == "gateway"
+    assert settings_of(container).proxy.limits.drain_delay_s == 5
     assert rendered["Service", "shop-sidelog"]["spec"]["ports"] == service["spec"]["ports"]
 
 
@@ -204,6 +206,7 @@ def test_every_value_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "sidelog.toml").write_text(settings)
     found = settings_of(container, tmp_path / "sidelog.toml")
     assert (found.proxy.workers, found.ring.bytes, found.proxy.limits.max_connections) == (3, 16 << 20, 500)
+    assert found.proxy.limits.drain_delay_s == 7
     assert [route.upstream for route in found.routes] == ["http://other", "http://app"]
     assert container["args"] == ["serve", "--config", "/etc/sidelog/sidelog.toml"]
 

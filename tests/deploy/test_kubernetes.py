@@ -121,6 +121,11 @@ def test_it_may_do_nothing_that_it_does_not_need(name: str) -> None:
     }
 
 
+def test_a_gateway_accepts_until_the_nodes_know_that_it_ends() -> None:
+    """A sidecar is stopped after its service, which waits itself."""
+    assert [settings(name).proxy.limits.drain_delay_s for name in WAYS] == [0, 5]
+
+
 @each_way
 def test_nobody_kills_it_while_it_drains(name: str) -> None:
     assert pod(name)["spec"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S

@@ -32,6 +32,11 @@ env:
     value: "/var/lib/sidelog/data"
   - name: SIDELOG_RING__BYTES
     value: {{ mul .Values.ringMebibytes 1048576 | quote }}
+  {{- if .Values.gateway.enabled }}
+  # Requests still arrive until the endpoint's removal has reached every node.
+  - name: SIDELOG_PROXY__LIMITS__DRAIN_DELAY_S
+    value: {{ .Values.gateway.drainDelaySeconds | quote }}
+  {{- end }}
   {{- with .Values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
