@@ -277,7 +277,7 @@ def test_a_sidecar_needs_a_cluster_that_knows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({}, ["port-forward shop-sidelog-0 8090", "sidelog token show", "on to http://app."]),
+        ({}, ["port-forward shop-sidelog-0 8090", "sidelog token show", "to http://app."]),
         ({"persistence": {"enabled": False}}, ["Records live as long as the pod"]),
         ({"gateway": {"enabled": False}}, ["sidelog has no pod of its own"]),
     ],

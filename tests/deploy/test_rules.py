@@ -78,7 +78,7 @@ CASES: Final = (
     Case(
         "SidelogReloadRefused",
         {'sidelog_reloads_total{T, result="refused"}': "0x9 1x40", 'sidelog_reloads_total{T, result="done"}': "0+1x50"},
-        *("30m", "12m", {"result": "refused"}, "a:8090 goes on with the settings of before"),
+        *("30m", "12m", {"result": "refused"}, "a:8090 refused a reload and keeps its old settings"),
     ),
     Case(
         "SidelogRecordsDropped",
@@ -97,7 +97,7 @@ CASES: Final = (
     Case(
         "SidelogMessagesDropped",
         {"sidelog_websocket_messages_dropped_total{T}": "0x9 0+6x60"},
-        *("20m", "40m", {}, "a:8090 leaves out WebSocket messages, 60 in ten minutes"),
+        *("20m", "40m", {}, "a:8090 did not record 60 WebSocket messages in ten minutes"),
     ),
     Case(
         "SidelogLedgerUnbalanced",
@@ -113,7 +113,7 @@ CASES: Final = (
     Case(
         "SidelogRingUnread",
         {"sidelog_rings_unread{T}": "0x9 2x20"},
-        *("10m", "11m", {}, "2 workers of a:8090 push into rings nobody reads"),
+        *("10m", "11m", {}, "2 workers of a:8090 write to rings that are not read"),
     ),
     Case(
         "SidelogRingFilling",
@@ -162,7 +162,7 @@ CASES: Final = (
             'sidelog_oldest_unstored_seconds{job="sidelog", instance="away"}': "90x40",
             'sidelog_storage_up{job="sidelog", instance="away"}': "0x40",
         },
-        *("14m", "15m", {}, "a:8090 has a record that waits for 1m 30s"),
+        *("14m", "15m", {}, "a:8090 has a record that has waited for 1m 30s"),
     ),
     Case(
         "SidelogStoreReplaced",
@@ -170,7 +170,7 @@ CASES: Final = (
             'sidelog_store_replaced_total{T, reason="damaged"}': "0x9 1x20",
             'sidelog_store_replaced_total{T, reason="removed"}': "0x40",
         },
-        *("9m", "10m", {"reason": "damaged"}, "a:8090 writes to a new store: the one before was damaged"),
+        *("9m", "10m", {"reason": "damaged"}, "a:8090 writes to a new store: the old one was damaged"),
     ),
     Case(
         "SidelogReplicaLeftOut",
@@ -180,12 +180,12 @@ CASES: Final = (
             'sidelog_store_replicas{T, state="away"}': "0x9 1x30",
             'sidelog_store_replicas{T, state="unknown"}': "3x40",
         },
-        *("19m", "20m", {}, "2 replicas of the store of a:8090 have not everything"),
+        *("19m", "20m", {}, "2 replicas of the store of a:8090 are away or incomplete"),
     ),
     Case(
         "SidelogRetentionBehind",
         {"sidelog_retention_lag_seconds{T}": "3600x9 25200x90"},
-        *("69m", "70m", {}, "a:8090 is 7h 0m 0s behind with deleting"),
+        *("69m", "70m", {}, "a:8090 is 7h 0m 0s behind with retention"),
     ),
     Case(
         "SidelogCostBudgetSpent",

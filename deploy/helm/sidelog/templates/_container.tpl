@@ -14,7 +14,7 @@ env:
   - name: SIDELOG_PROXY__WORKERS
     value: {{ .Values.workers | quote }}
   {{- with .Values.trustedProxies }}
-  # The ingress in front ends TLS and says so in X-Forwarded-Proto; unless it is trusted, the service is told `http`.
+  # The ingress in front terminates TLS and says so in X-Forwarded-Proto; unless it is trusted, the service sees `http`.
   - name: SIDELOG_PROXY__TRUSTED_PROXIES
     value: {{ toJson . | quote }}
   {{- end }}
