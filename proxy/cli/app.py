@@ -148,7 +148,7 @@ def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
 
 @app.command()
 def health(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Exit 0 when sidelog is ready; for container checks.
+    """Say whether sidelog is ready, and exit with 0 if it is; for container health checks.
 
     Example: sidelog health --url http://127.0.0.1:8090
     """
@@ -172,7 +172,7 @@ def doctor(overrides: Overrides, config: Config = None, as_json: Json = False) -
 
 @app.command()
 def version(as_json: Json = False) -> int:
-    """Print version and build (pure or compiled) of sidelog, versions of Python and its main libraries.
+    """Print the version and build (pure or compiled) of sidelog, and the versions of Python and the main libraries.
 
     Example: sidelog version --json
     """
@@ -183,7 +183,7 @@ def version(as_json: Json = False) -> int:
 
 @app.command()
 def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell: bash, zsh or fish.")]) -> int:
-    """Print a script that completes commands and options in a shell, which evaluates it: eval "$(sidelog …)".
+    """Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".
 
     Example: sidelog completion bash
     """
@@ -195,7 +195,7 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Whi
 
 @app.command("man")
 def manual(context: typer.Context) -> int:
-    """Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` keeps it where man looks.
+    """Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for man.
 
     Example: sidelog man
     """

@@ -8,7 +8,7 @@ import typer
 
 from proxy.cli.options import Config, DataDir, Json
 
-db_app = typer.Typer(help="The store: its layout and its size.", no_args_is_help=True)
+db_app = typer.Typer(help="Inspect, migrate and back up the store.", no_args_is_help=True)
 
 
 @db_app.command("status")
@@ -24,7 +24,7 @@ def db_status(config: Config = None, data_dir: DataDir = None, as_json: Json = F
 
 @db_app.command("migrate")
 def db_migrate(config: Config = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Migrate the store to the newest layout; so does starting sidelog.
+    """Migrate the store to the newest layout, as a start of sidelog does.
 
     Example: sidelog db migrate --data-dir /var/lib/sidelog
     """
@@ -35,7 +35,7 @@ def db_migrate(config: Config = None, data_dir: DataDir = None, as_json: Json = 
 
 @db_app.command("vacuum")
 def db_vacuum(config: Config = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Return free space to the file system; sidelog may be running.
+    """Return free space to the file system; works while sidelog is running.
 
     Example: sidelog db vacuum --data-dir /var/lib/sidelog
     """
@@ -46,12 +46,12 @@ def db_vacuum(config: Config = None, data_dir: DataDir = None, as_json: Json = F
 
 @db_app.command("backup")
 def db_backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the copy.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File for the copy; must not exist.")],
     config: Config = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> int:
-    """Copy a store on SQLite into a file, as it is at this moment; sidelog may be running.
+    """Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.
 
     Example: sidelog db backup records.db
     """

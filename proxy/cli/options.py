@@ -49,14 +49,18 @@ FromView = Annotated[
     Option(
         "--view",
         metavar="NAME",
-        help="Begin with a view (`sidelog view list`): its search, period, order and columns; what is given wins.",
+        help="Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
         autocompletion=complete_view,
     ),
 ]
 Wide = Annotated[bool, Option("--wide", metavar="", help="Show all columns in full, however narrow the terminal.")]
 Utc = Annotated[
     bool,
-    Option("--utc", metavar="", help="Times without an offset, given and shown, are UTC. Default: the machine's zone."),
+    Option(
+        "--utc",
+        metavar="",
+        help="Show times in UTC, and read times without an offset as UTC. Default: the local time zone.",
+    ),
 ]
 Url = Annotated[
     str | None,
@@ -107,8 +111,12 @@ _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 _ONE: Final = str | None
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
-    ("since", _ONE, "Inclusive; ISO 8601 in local time or with an offset, the last 14:05, or relative: 15m, 24h."),
-    ("until", _ONE, "Exclusive."),
+    (
+        "since",
+        _ONE,
+        "From when, inclusive: an age (15m, 24h), a time of day (14:05), or ISO 8601, local without an offset.",
+    ),
+    ("until", _ONE, "Until when, exclusive: as for --since."),
     ("status", Many, "404, 5xx, or a list."),
     ("method", Many, "GET, POST, …"),
     ("host", Many, "Host and port the client requested."),
@@ -124,7 +132,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("kind", _ONE, "Exchanges or events: exchange (default), event, all."),
     ("source", Many, "Where the proxy stands: backend or edge."),
     ("outcome", Many, "How it ended: ok, upstream_error, client_closed, …"),
-    ("error_type", Many, "Error code."),
+    ("error_type", Many, "Error code of the provider, the tool or sidelog."),
     ("trace_id", _ONE, "W3C trace id."),
     ("request_id", Many, "X-Request-Id."),
     ("client_ip", Many, "Address or network of the client: 10.0.0.0/8."),
@@ -136,15 +144,16 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("called_tool", Many, "Name of a tool that the model called."),
     ("tool", Many, "Name of an MCP tool that was called."),
     ("conversation", Many, "Id of a conversation."),
-    ("q", _ONE, "Text in path, error or bodies."),
-    ("min_latency_ms", int | None, "At least this long."),
-    ("max_latency_ms", int | None, "At most this long."),
+    ("q", _ONE, "Words in path, query, error, headers or bodies."),
+    ("min_latency_ms", int | None, "Duration in milliseconds, at least."),
+    ("max_latency_ms", int | None, "Duration in milliseconds, at most."),
 )
 """The native filters of the API (`api/http/params.py`); a test compares the names."""
 
 _SEARCH: Final = Argument(
     metavar="SEARCH",
-    help="Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md).",
+    help="Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one that begins with "
+    "a hyphen.",
     autocompletion=complete_search,
 )
 

@@ -44,10 +44,10 @@ def get(
     ] = False,
     curl: Annotated[bool, Option("--curl", metavar="", help="Print a curl command that repeats the request.")] = False,
     har: Annotated[bool, Option("--har", metavar="", help="Print the exchange as an HTTP Archive (HAR 1.2).")] = False,
-    has_all: Annotated[bool, Option("--all", metavar="", help="Print every field, timings and usage, too.")] = False,
+    has_all: Annotated[bool, Option("--all", metavar="", help="Print all fields, with timings and usage.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show one exchange: what came of it, headers and bodies.
+    """Show one exchange: its outcome, headers and bodies.
 
     Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
     """
@@ -167,7 +167,7 @@ def top(
         str,
         Option(
             metavar="FIGURE",
-            help="What is most first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+            help="Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
         ),
     ] = "requests",
     from_view: FromView = None,
@@ -175,7 +175,7 @@ def top(
     utc: Utc = False,
     as_json: Json = False,
 ) -> int:
-    """Show what most requests have in common: endpoints, or another field, with errors, latency, bytes and cost.
+    """Show the most frequent endpoints, or values of another field, with errors, latency, bytes and cost.
 
     Example: sidelog top --since 1h --sort p95
     """
@@ -207,7 +207,7 @@ def export(
         Option(
             "--fields",
             metavar="NAME,…",
-            help="Columns of CSV, or members of NDJSON: any there are, headers (header.x-tenant), places in JSON "
+            help="Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), places in JSON "
             "bodies (body.user.id). Default: all columns.",
         ),
     ] = None,

@@ -11,7 +11,7 @@ from proxy.cli.options import Fields, Filters, Json, Utc, with_client, with_filt
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
-views_app = typer.Typer(help="Searches with a name.", no_args_is_help=True)
+views_app = typer.Typer(help="Saved searches.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a view.", autocompletion=complete_view)]
 
@@ -35,14 +35,14 @@ def view_list(admin: "Client", as_json: Json = False) -> int:
 def view_save(
     admin: "Client",
     filters: Filters,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the view; one of that name is replaced.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the view; an existing one is replaced.")],
     fields: Fields = None,
     order: Annotated[str | None, Option(metavar="ORDER", help="Newest first (desc, default), or oldest (asc).")] = None,
     by: Annotated[str | None, Option(metavar="FIELD", help="Group by this field, as `sidelog top` does.")] = None,
     utc: Utc = False,
     as_json: Json = False,
 ) -> int:
-    """Save a search with its columns, period and order under a name.
+    """Save a search under a name, with its columns, period and order.
 
     Example: sidelog view save "slow tenants" 'status:5xx duration:>1s' --since 24h --fields time,code,header.x-tenant
     """
@@ -68,10 +68,10 @@ def view_show(admin: "Client", name: Name, as_json: Json = False) -> int:
 def view_rename(
     admin: "Client",
     name: Name,
-    new_name: Annotated[str, typer.Argument(metavar="NEW-NAME", help="Its name from now on.")],
+    new_name: Annotated[str, typer.Argument(metavar="NEW-NAME", help="New name of the view.")],
     as_json: Json = False,
 ) -> int:
-    """Give a view another name.
+    """Rename a view.
 
     Example: sidelog view rename "slow tenants" slow
     """

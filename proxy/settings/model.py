@@ -134,7 +134,7 @@ class AdminSettings(Section, frozen=True):
     metrics_max_endpoints: Annotated[
         int,
         about(
-            "endpoints of which /metrics, open to anybody, has the latency; further ones as `other`; 0: none",
+            "endpoints with their own latency in /metrics, which is open; further ones count as `other`; 0: none",
             ge=0,
             le=1000,
         ),
@@ -174,7 +174,7 @@ class StorageSettings(Section, frozen=True):
     ] = 200
     text_index: Annotated[
         bool,
-        about("index the words of paths, heads and bodies behind the commits, so that searches for text are quick"),
+        about("index the words of paths, heads and bodies after the commits, for fast searches for text"),
     ] = True
     listen_url: Annotated[
         str,
@@ -208,7 +208,9 @@ class CollectorSettings(Section, frozen=True):
     nice: Annotated[
         int,
         about(
-            "its niceness: it yields to workers on a shared core; above 5 records may drop at saturation", ge=0, le=19
+            "niceness: it yields to workers on a shared core; above 5, records may be dropped at saturation",
+            ge=0,
+            le=19,
         ),
     ] = 5
 
@@ -256,7 +258,7 @@ class CaptureSettings(Section, frozen=True):
     ] = 4096
     websocket_messages_per_s: Annotated[
         int,
-        about("recorded of one WebSocket connection; what is above passes and is counted", ge=1, le=100_000),
+        about("recorded per WebSocket connection; further ones pass, unrecorded and counted", ge=1, le=100_000),
     ] = 1000
     opt_out_header: Annotated[
         str,
@@ -268,7 +270,7 @@ class CaptureSettings(Section, frozen=True):
 
 
 class RedactSettings(Section, frozen=True):
-    """[redact]: added to the built-in names; case, - and _ do not matter."""
+    """[redact]: added to the built-in names; case, - and _ are ignored."""
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
