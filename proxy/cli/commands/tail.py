@@ -33,6 +33,8 @@ class Event(NamedTuple):
 
 def run(client: Client, filters: Mapping[str, str | list[str]], view: View, *, as_json: bool) -> int:
     """Print records until interrupted, until nobody reads them, or until the server ends the stream for good."""
+    if "since" in filters:
+        complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     with ends_with_its_reader():
         return _follow(client, filters, _printer(view, as_json=as_json))
 

@@ -126,6 +126,16 @@ def test_query_table_shows_records_without_their_control_characters(capsys: pyte
 
 
 @pytest.mark.usefixtures("data_dir")
+def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str]) -> None:
+    """A time in the past is no mistake to a filter, and nothing would come of it."""
+    assert app.main(["tail", "--since", "1h"]) == 1  # the stand-in has no stream
+    note, _ = capfd.readouterr().err.splitlines()
+    assert note == "sidelog: tail shows new records only; `sidelog query --since …` shows older ones"
+    assert app.main(["tail"]) == 1
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("data_dir")
 def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
     """Fields, both heads, both windows and the true size; --json is the API's own document."""
     assert app.main(["get", record(1)["id"]]) == 0
