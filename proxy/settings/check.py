@@ -1,7 +1,7 @@
 """What the types cannot say: addresses, header syntax, things that contradict each other.
 
 Strategy: pure generators of (setting, what is wrong with it) over complete settings; the loader adds where the
-setting came from. The only looks outside are whether a named file exists and whether the storage URL has a backend.
+setting came from. The only looks outside are whether named files can be used and whether the storage URL has a backend.
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.2 (Host).
 """
 
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.process.tls import server_context
+from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
@@ -123,8 +123,12 @@ def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]
     try:
         server_context(cert_file, key_file)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        yield f"{section}.tls_cert_file", f"cannot be used: {reason}, got {cert_file!r} with key {key_file!r}"
+        beside = f" with key {key_file!r}" if key_file else ""
+        yield f"{section}.tls_cert_file", f"cannot be used: {_reason(error)}, got {cert_file!r}{beside}"
+
+
+def _reason(error: OSError | ValueError) -> object:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or error
 
 
 def _check_names(settings: Settings) -> Iterator[Problem]:
@@ -245,8 +249,20 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
     for template in route.endpoints:
         if not is_template(template):
             yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
-    if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
-        yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
+    if route.upstream_ca_file:
+        yield from _check_authorities(name, route)
+
+
+def _check_authorities(name: str, route: RouteSettings) -> Iterator[Problem]:
+    setting, file = f"{name}.upstream_ca_file", route.upstream_ca_file
+    if not route.upstream.lower().startswith("https:"):
+        yield setting, f"has no effect on an upstream that is not https, got {file!r}"
+    elif not route.tls_verify:
+        yield setting, f"has no effect while tls_verify is false, got {file!r}"
+    try:
+        upstream_context(file, is_verified=True)
+    except (OSError, ValueError) as error:
+        yield setting, f"cannot be used: {_reason(error)}, got {file!r}"
 
 
 def _check_hosts(name: str, route: RouteSettings) -> Iterator[Problem]:

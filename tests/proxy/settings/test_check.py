@@ -7,6 +7,7 @@ import pytest
 
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
+from tests.support.certificate import self_signed
 
 ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
 
@@ -78,7 +79,8 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"set_request_headers": {"a b": "x"}', "expected header names, got 'a b'"),
         ('"set_request_headers": {"a": "x\\u0000"}', "the value of 'a' must not hold CR, LF or NUL"),
         ('"set_request_headers": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),
-        ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be read"),
+        ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be used: No such file"),
+        ('"upstream_ca_file": "/etc/passwd"', "upstream_ca_file: has no effect on an upstream that is not https"),
         ('"capture": "all"', "routes[0].capture: expected one of none, meta, usage, headers, body, got 'all'"),
         ('"nothing": 1', "routes[0].nothing: unknown setting"),
         ('"auth": "on"', "routes[0].auth: expected one of off, optional, required, got 'on'"),
@@ -119,6 +121,21 @@ def test_the_open_ports_are_our_own_too(name: str) -> None:
     """An upstream that is one of them is a loop."""
     with pytest.raises(SettingsError, match="is this proxy's own address"):
         load({"proxy.upstream": "http://localhost:9100", f"admin.{name}": "127.0.0.1:9100"}, {}, None)
+
+
+def test_authorities_are_read_and_used(tmp_path: Path) -> None:
+    """A file without a certificate would end every worker at its start; one that nobody asks checks nothing."""
+    empty, (authority, _) = tmp_path / "empty.pem", self_signed(tmp_path)
+    empty.write_text("no certificate\n")
+    route = {"id": "a", "upstream": "https://a"}
+
+    def environ(**more: object) -> dict[str, str]:
+        return {"SIDELOG_ROUTES": json.dumps([route | more])}
+
+    assert "routes[0].upstream_ca_file: cannot be used: " in refusal(environ(upstream_ca_file=str(empty)))
+    unchecked = refusal(environ(upstream_ca_file=str(authority), tls_verify=False))
+    assert "routes[0].upstream_ca_file: has no effect while tls_verify is false" in unchecked
+    load({}, environ(upstream_ca_file=str(authority)), None)
 
 
 def test_route_ids_are_unique_and_clean() -> None:
