@@ -274,7 +274,7 @@ class RedactSettings(Section, frozen=True):
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
-    json_keys: Annotated[tuple[str, ...], about("keys of JSON bodies, names in XML and HTML, form and multipart fields")] = ()
+    json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
     patterns: Annotated[bool, about("also what looks like a key, a token or credentials, anywhere")] = True
 
 

@@ -108,9 +108,8 @@ class Engine:
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
         self.instance: Final = instance.encode()
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
-        name = settings.proxy.record_id_header.replace("%", "%%")
-        self.record_id_format: Final = f"{name}: %b\r\n".encode() if name else b""
-        self.head_end_format: Final = b"%b" + self.record_id_format + b"\r\n" if name else b"%b%.0b\r\n"
+        self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
+        self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
@@ -298,6 +297,11 @@ def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T,
             return
         except Exception:
             log.exception("the engine's tick failed; the next one goes on")
+
+
+def _record_id_format(name: str) -> bytes:
+    """Return the format of the line with the record id; empty where no header is named."""
+    return b"%b: %%b\r\n" % name.replace("%", "%%").encode() if name else b""
 
 
 def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from proxy.ring.ring import PREFIX, RingReader, RingWriter
+from proxy.ring.entry import PREFIX
+from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import HEAD, PUSHED, SLEEPING, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push

@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from proxy.ring.ring import PREFIX, WRAP, RingReader, RingWriter
+from proxy.ring.entry import PREFIX, WRAP
+from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import HEAD, RELEASED, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push

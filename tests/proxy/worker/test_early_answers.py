@@ -276,5 +276,5 @@ def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
     client.deliver(b"zz\r\n")
     world.pump()
     (record,) = world.records()
-    assert (record.status, record.response_head + record.response_window) == (400, client.written)
+    assert (record.status, record.response_head + record.response_window) == (400, bytes(client.written))
     assert record.response_bytes == len(record.response_window)

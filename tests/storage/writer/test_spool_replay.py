@@ -3,9 +3,7 @@
 import asyncio
 import os
 import random
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,10 @@ import pytest
 from storage.errors import StorageUnavailable
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Position
-from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
-from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.storage.writer.spool_rig import QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
 
 
 async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
@@ -308,22 +305,6 @@ async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, whic
         assert len(ids) == len(set(ids)) == stored
 
 
-async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
-    """With the store away, a writer that closes spools what it has, and the next one stores it."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            store.is_away = True
-            rig.push(15)
-            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
-            assert await writer.close(5.0) == 0
-            assert writer.spooled_records == 15
-        store.is_away = False
-        async with rig.running():
-            await rig.until(rig.is_settled)
-        assert await store.stored_ids() == [record.id for record in rig.ring]
-
-
 async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
     """A source that is folded away in the spool is gone for the next start too, before and after the replay."""
     async with FickleStore() as store:
@@ -372,24 +353,6 @@ async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed:
             assert writer.counters.records_quarantined == 0
         ids = await store.stored_ids()
         assert sorted(ids) == sorted(record.id for record in rig.ring)
-
-
-async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) -> None:
-    """A file that somebody else writes to for long is a store that is away; nothing is lost."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.02) as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            rig.push(10)
-            await rig.until(rig.is_settled)
-            with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                rig.push(200)
-                await rig.until(lambda: writer.spooled_records > 150)
-                other.execute("ROLLBACK")
-            await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
-        assert (await store.count(ALL)).exchanges == 210
 
 
 async def test_a_replay_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
