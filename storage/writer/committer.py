@@ -28,7 +28,7 @@ from storage.writer.attempts import (
 from storage.writer.pending_batch import PendingBatch
 from storage.writer.quarantine import escape, quarantine
 from storage.writer.spool import FrameTooLarge
-from storage.writer.spool_replay import SpoolReplay, is_committed
+from storage.writer.spool_replay import SpoolReplay, is_committed, with_seqs
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +150,7 @@ class Committer:
         try:
             async with self._timeout.bounded(is_full=is_full):
                 if part.is_doubtful and await is_committed(self._storage, batch):
+                    batch = await with_seqs(self._storage, batch)
                     last_seq = await self._storage.last_seq()
                 else:
                     await self._make_room(len(batch.entries), part.size_bytes)
@@ -162,7 +163,7 @@ class Committer:
             part.is_doubtful = False
             raise
         self.counters.last_flush_s = self._clock() - started_s
-        self._note("stored", len(batch.entries), self.counters.last_flush_s)
+        self._note("stored", len(part.entries), self.counters.last_flush_s)
         self._availability.note_up()
         if self._spool is not None:
             corrupt = self._spool.note_commit(part, batch)

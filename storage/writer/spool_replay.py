@@ -15,7 +15,7 @@ so, and is looked up in the store before it is committed.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -165,7 +165,7 @@ class SpoolReplay:
         done = base.taken - frame.first_record
         if entries is None:
             base, entries = _lost(base, frame.records - done), []
-        elif done < len(entries) and frame.is_doubtful and await storage.get(entries[done].record.id) is not None:
+        elif done < len(entries) and frame.is_doubtful and await _has_any(storage, (entries[done], entries[-1])):
             entries = []
         else:
             entries = entries[done:]
@@ -231,16 +231,33 @@ class SpoolReplay:
 
 
 async def is_committed(storage: Storage, batch: Batch) -> bool:
-    """Whether a batch was stored by a commit that got no answer; sets `seq` then."""
-    if not batch.entries:
+    """Whether a batch was stored by a commit that got no answer: the store is not behind its positions, then.
+
+    Records cannot tell: retention or an erasure may have hidden them meanwhile.
+    """
+    moved = {source: position for source, position in batch.positions.items() if source not in batch.retired}
+    if not batch.entries or not moved:
         return False  # Positions alone may be committed twice.
-    await storage.positions(batch.instance)  # Behind a commit that may still run.
+    stored = await storage.positions(batch.instance)  # Behind a commit that may still run.
+    return not any(is_ahead(position, stored.get(source, Position())) for source, position in moved.items())
+
+
+async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
+    """Whether one of some entries is found: another may be hidden by retention, or erased."""
+    for entry in entries:
+        if await storage.get(entry.record.id) is not None:
+            return True
+    return False
+
+
+async def with_seqs(storage: Storage, batch: Batch) -> Batch:
+    """Return a batch that turned out to be stored with the `seq` of its entries; without them where it is not known."""
     first = await storage.get(batch.entries[0].record.id)
-    if first is None or first.instance != batch.entries[0].record.instance:
-        return False
+    if first is None:
+        return Batch(batch.instance, [], batch.positions, batch.retired)
     for index, entry in enumerate(batch.entries):
         entry.record.seq = first.seq + index
-    return True
+    return batch
 
 
 def without_bodies(entry: Entry) -> Entry:

@@ -3,18 +3,20 @@
 import asyncio
 import os
 import random
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from storage.errors import StorageUnavailable
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Position
+from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
-from tests.storage.writer.spool_rig import QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
 
 
 async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
@@ -157,44 +159,6 @@ async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
         assert len(set(await store.stored_ids())) == 300
 
 
-async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
-    """A batch that was committed without an answer is found in the store, live or after it was spooled."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            store.loses_answers = True
-            rig.push(7)
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
-            store.is_away = True
-            rig.push(100)
-            await rig.until(lambda: writer.spooled_records >= 70)
-            store.is_away = store.loses_answers = False
-            await rig.until(rig.is_settled)
-            assert rig.ledger().stored == 107
-        ids = await store.stored_ids()
-        assert len(ids) == len(set(ids)) == 107
-        assert writer.counters.records_quarantined == 0
-
-
-async def test_a_commit_nobody_heard_of_is_not_doubled_where_no_frame_takes_all_of_it(tmp_path: Path) -> None:
-    """A batch that is cut to fit into the spool is in doubt in all of its parts."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        rig.body_bytes = 200_000
-        async with rig.running() as writer:
-            store.loses_answers = True
-            rig.push(7)
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
-            store.is_away = True
-            rig.push(30)
-            await rig.until(lambda: writer.spooled_records >= 7)
-            store.is_away = store.loses_answers = False
-            await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=37, stored=37, spooled=0, waiting=0)
-        assert len(set(await store.stored_ids())) == 37
-        assert writer.counters.records_quarantined == 0
-
-
 async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
     """A commit that does not end is cancelled after its time, and the spool takes over."""
     async with FickleStore() as store:
@@ -243,44 +207,6 @@ async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -
             assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
 
 
-class FalteringStore(FickleStore):
-    """A store that is away for a moment whenever a record was refused, before or after it stores what counts it."""
-
-    falters = 3
-    has_stored_it = False
-
-    async def commit(self, batch: Batch) -> int:
-        """Commit, or be away for positions alone."""
-        is_faltering = not batch.entries and self.falters > 0
-        if is_faltering:
-            self.falters -= 1
-            if not self.has_stored_it:
-                raise StorageUnavailable("away for the test")
-        last_seq = await super().commit(batch)
-        if is_faltering:
-            raise StorageUnavailable("committed, but nobody will hear of it")
-        return last_seq
-
-
-@pytest.mark.parametrize("has_stored_it", [False, True])
-async def test_a_record_in_the_spool_that_is_refused_again_is_dropped_once(tmp_path: Path, has_stored_it: bool) -> None:
-    """The store goes away before it is counted: the frame is read again, and what is refused is counted as one."""
-    async with FalteringStore() as store:
-        store.has_stored_it = has_stored_it
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            store.is_away = True
-            rig.push(100)
-            store.refused_ids = {rig.ring[3].id, rig.ring[50].id}
-            await rig.until(lambda: writer.spooled_records >= 70)
-            store.is_away = False
-            await rig.until(rig.is_settled)
-            expected = Ledger(received=100, stored=98, spooled=0, waiting=0, dropped={"poison": 2})
-            assert rig.ledger() == expected
-        async with rig.running():
-            assert rig.ledger() == expected
-
-
 @pytest.mark.parametrize("which", [0, 3, -1])
 async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, which: int) -> None:
     """Records whose frame was damaged while nothing ran are counted as corrupt, all others stored once."""
@@ -303,6 +229,22 @@ async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, whic
             assert rig.ledger() == expected
         ids = await store.stored_ids()
         assert len(ids) == len(set(ids)) == stored
+
+
+async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
+    """With the store away, a writer that closes spools what it has, and the next one stores it."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(15)
+            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
+            assert await writer.close(5.0) == 0
+            assert writer.spooled_records == 15
+        store.is_away = False
+        async with rig.running():
+            await rig.until(rig.is_settled)
+        assert await store.stored_ids() == [record.id for record in rig.ring]
 
 
 async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
@@ -355,23 +297,22 @@ async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed:
         assert sorted(ids) == sorted(record.id for record in rig.ring)
 
 
-async def test_a_replay_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
-    """A frame that was stored without an answer is found by the spool's position, also one never tried before."""
-    store = FickleStore()
-    rig = Rig(store, tmp_path)
-    async with rig.running() as writer:
-        store.is_away = True
-        rig.push(60)
-        await rig.until(lambda: rig.spool.pending_records > 20)
-        store.is_away = False
-        await rig.until(lambda: rig.spool.oldest is not None and not rig.spool.oldest.frame.is_doubtful)
-        store.loses_answers = True
-        await rig.until(lambda: not writer.is_storage_up)
-        await asyncio.sleep(0.1)
-        store.loses_answers = False
-        await rig.until(rig.is_settled)
-        assert writer.counters.records_quarantined == 0
-    assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
+async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) -> None:
+    """A file that somebody else writes to for long is a store that is away; nothing is lost."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.02) as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(10)
+            await rig.until(rig.is_settled)
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                rig.push(200)
+                await rig.until(lambda: writer.spooled_records > 150)
+                other.execute("ROLLBACK")
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
+        assert (await store.count(ALL)).exchanges == 210
 
 
 def test_a_positions_file_that_cannot_be_written_is_reported_once(

@@ -2,24 +2,20 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.ledger import Ledger
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
-from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import Availability
 from storage.writer.backlog import BacklogLimits
 from storage.writer.writer import Writer
 from tests.storage.samples import make_payload, make_record
-from tests.storage.writer.spool_rig import ALL, FickleStore, Rig
 from tests.support.listeners import Listener
 from tests.support.memory_store import MemoryStorage
 
@@ -195,37 +191,3 @@ async def test_closing_gives_up_at_the_deadline(tmp_path: Path) -> None:
             feed.add(make_record())
         assert await writer.close(0.1) == 5
     assert await store.last_seq() == 0
-
-
-async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) -> None:
-    """A file that somebody else writes to for long is a store that is away; nothing is lost."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.02) as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            rig.push(10)
-            await rig.until(rig.is_settled)
-            with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                rig.push(200)
-                await rig.until(lambda: writer.spooled_records > 150)
-                other.execute("ROLLBACK")
-            await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
-        assert (await store.count(ALL)).exchanges == 210
-
-
-async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
-    """With the store away, a writer that closes spools what it has, and the next one stores it."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            store.is_away = True
-            rig.push(15)
-            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
-            assert await writer.close(5.0) == 0
-            assert writer.spooled_records == 15
-        store.is_away = False
-        async with rig.running():
-            await rig.until(rig.is_settled)
-        assert await store.stored_ids() == [record.id for record in rig.ring]
