@@ -14,9 +14,11 @@ from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, is_postgres
+from storage.ledger import SOURCE_SPOOL
 from storage.record import Position
 from storage.sqlite.schema import migrations
 from storage.writer.spool import SUFFIX, Spool
+from storage.writer.spool_replay import positions_file
 
 LEAST_SQLITE: Final = (3, 35, 0)
 """RETURNING, which commits use."""
@@ -101,7 +103,9 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "spool", "empty")
         return
     spool = Spool(directory, settings.spool.max_bytes)
-    spool.inspect(Position())
+    # The store may be away; who kept this may have been killed before it noted the newest.
+    replayed = (positions_file(directory).value or {}).get(SOURCE_SPOOL, Position())
+    spool.inspect(replayed)
     text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
     yield Finding("warn", "spool", text, "start sidelog; if it is running, find out why the store is unavailable")
 
