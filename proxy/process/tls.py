@@ -4,6 +4,7 @@ Nothing below TLS 1.2, no compression, no renegotiation; ALPN offers `http/1.1` 
 """
 
 import ssl
+from typing import NoReturn
 
 
 def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
@@ -16,6 +17,7 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     Raises:
         OSError: a file cannot be read.
         ssl.SSLError: no certificate in it, or key and certificate do not belong together.
+        ValueError: the key has a passphrase.
     """
     if not cert_file:
         return None
@@ -23,8 +25,13 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(cert_file, key_file or None)
+    context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
     return context
+
+
+def _refuse_to_ask() -> NoReturn:
+    """Fail where OpenSSL would ask the terminal, in each process and at each restart of one, and wait."""
+    raise ValueError("the key has a passphrase, and nobody to ask for it")
 
 
 def client_context(trusted_cert_file: str) -> ssl.SSLContext:

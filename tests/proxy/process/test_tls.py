@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import subprocess
 import threading
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def test_no_certificate_is_no_tls() -> None:
     assert server_context("", "") is None
     with pytest.raises(OSError, match="No such file"):
         server_context("/does/not/exist", "")
+
+
+def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
+    """OpenSSL would ask the terminal for it and wait, in every process."""
+    cert, key = self_signed(tmp_path)
+    locked = tmp_path / "locked.pem"
+    command = ["openssl", "ec", "-aes128", "-passout", "pass:word", "-in", str(key), "-out", str(locked)]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(ValueError, match="passphrase"):
+        server_context(str(cert), str(locked))
 
 
 def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> None:
