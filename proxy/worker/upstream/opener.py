@@ -63,7 +63,9 @@ class Opener:
         try:
             await waiter
         except asyncio.CancelledError:
-            if not waiter.cancelled():
+            if waiter.cancelled():
+                self._pool.leave(waiter)
+            else:
                 self._pool.pass_on()
             raise
 

@@ -6,7 +6,7 @@ Last in, first out: the connection used most recently is the least likely to hav
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -46,7 +46,7 @@ class Pool:
         self._answered: set[UpstreamConnection] = set()
         """Open connections on which a response has ended, and whose upstream has not ended its side."""
         self._concurrency = Concurrency()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._max_head_bytes = limits.max_header_bytes or 1 << 24
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
@@ -129,12 +129,16 @@ class Pool:
 
     def await_place(self, waiter: "asyncio.Future[None]") -> None:
         """Let a future be resolved when a connection or a place for one becomes free; first come, first served."""
-        self._waiting.append(waiter)
+        self._waiting[waiter] = None
+
+    def leave(self, waiter: "asyncio.Future[None]") -> None:
+        """Forget one that gave up: a place may be taken for days, and thousands may wait for it in vain."""
+        self._waiting.pop(waiter, None)
 
     def pass_on(self) -> None:
         """Wake the next that waits, if any: for whoever was woken and left."""
         while self._waiting:
-            waiter = self._waiting.popleft()
+            waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
                 return

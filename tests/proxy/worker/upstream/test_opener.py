@@ -67,3 +67,19 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
         pool.close()
         for writer in writers:
             writer.close()
+
+
+async def test_who_waited_in_vain_leaves_nothing() -> None:
+    """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not remembered."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=0.02)
+    async with server:
+        await opener_of(pool).open(is_idempotent=True)
+        for _ in range(3):
+            with pytest.raises(UpstreamError):
+                await opener_of(pool).open(is_idempotent=True)
+        assert not pool._waiting
+        pool.close()
+        for writer in writers:
+            writer.close()
