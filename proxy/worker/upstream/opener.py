@@ -38,9 +38,9 @@ class Opener:
                         return idle
                     if pool.make_room():
                         break
-                    is_full = True
                     waiter = asyncio.get_running_loop().create_future()
-                    pool.await_place(waiter)
+                    pool.await_place(waiter, is_next=is_full)
+                    is_full = True
                     await self._wait_turn(waiter)
                 is_full = False
                 return await self._connect()

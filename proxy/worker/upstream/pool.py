@@ -127,9 +127,14 @@ class Pool:
         oldest.close()
         return True
 
-    def await_place(self, waiter: "asyncio.Future[None]") -> None:
-        """Let a future be resolved when a connection or a place for one becomes free; first come, first served."""
+    def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
+        """Let a future be resolved when a connection or a place for one becomes free; first come, first served.
+
+        Who was woken, and found that a newcomer had been faster, `is_next`.
+        """
         self._waiting[waiter] = None
+        if is_next:
+            self._waiting.move_to_end(waiter, last=False)
 
     def leave(self, waiter: "asyncio.Future[None]") -> None:
         """Forget one that gave up: a place may be taken for days, and thousands may wait for it in vain."""

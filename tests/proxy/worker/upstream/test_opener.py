@@ -83,3 +83,28 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
         pool.close()
         for writer in writers:
             writer.close()
+
+
+async def test_who_was_woken_for_nothing_is_next_again() -> None:
+    """A newcomer may take the connection before who was woken for it can: then it is still that one's turn."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
+    async with server, asyncio.timeout(60):
+        connection = await opener_of(pool).open(is_idempotent=True)
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="first")
+            await asyncio.sleep(0.01)
+            second = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="second")
+            await asyncio.sleep(0.01)
+            for _ in range(3):
+                pool.release(connection, time.monotonic_ns())
+                assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is connection
+                await asyncio.sleep(0.01)
+            pool.release(connection, time.monotonic_ns())
+            await asyncio.sleep(0.01)
+            assert (first.done(), second.done()) == (True, False)
+            pool.release(connection, time.monotonic_ns())
+        pool.close()
+        for writer in writers:
+            writer.close()
