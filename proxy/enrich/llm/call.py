@@ -39,6 +39,8 @@ class CallUsage:
     service_tier: str | None = None
     region: str | None = None
     """Where the call was served, if that has a price of its own."""
+    price_list: str | None = None
+    """Id of the price list that the call is paid by, where it is not that of the provider."""
     others: list["CallUsage"] = field(default_factory=list)
     """What is billed with the call beside these counts: what other models were asked, each at its own price."""
     cost_usd: float | None = None

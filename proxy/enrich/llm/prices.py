@@ -104,8 +104,9 @@ class Prices:
             return None
         if (provider, usage.finish_reason, usage.output_tokens) == _NOT_BILLED:
             return Cost(0.0, LISTED)
+        listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
         for model in dict.fromkeys((usage.resolved_model, usage.model)):
-            price = None if model is None else self._look_up(_PROVIDER_IDS.get(provider, provider), model, usage)
+            price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
                 return Cost(price.usd, PARTLY_LISTED if price.lacks else LISTED, price.lacks)
         return None
@@ -125,7 +126,8 @@ class Prices:
         return not self._is_loaded and usage.cost_usd is None and usage.has_usage
 
     def _look_up(self, provider: str, model: str, usage: CallUsage) -> Price | None:
-        model = model.removeprefix("google/") if provider == _GOOGLE else model  # Vertex, in OpenAI's words
+        if provider == _GOOGLE:  # as Vertex says it in OpenAI's words, and as a resource
+            model = model.removeprefix("google/").removeprefix("models/")
         if (provider, model) in self._unknown:
             return None
         assert self._price_of is not None

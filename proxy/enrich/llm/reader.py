@@ -55,6 +55,8 @@ _HOSTS: Final = (
 """Upstreams that copy another provider's API, by the end of their name."""
 _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
 """Has OpenAI's and Anthropic's own APIs, too."""
+_LISTS: Final = {("openai", "decisions"): "openai-decisions"}
+"""Price lists of calls that are paid otherwise, by provider and the last segment of the path."""
 _INTERRUPTED: Final = frozenset(
     (Outcome.CLIENT_CLOSED, Outcome.TRUNCATED, Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT)
 )
@@ -98,7 +100,9 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
     usage.model = usage.model or usage.resolved_model
-    return Call(provider_name(provider, record.path or "", record.upstream or ""), usage, stream)
+    name = provider_name(provider, record.path or "", record.upstream or "")
+    usage.price_list = _LISTS.get((name, (record.path or "").rpartition("/")[2]))
+    return Call(name, usage, stream)
 
 
 class BegunCall(NamedTuple):

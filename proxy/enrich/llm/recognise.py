@@ -40,6 +40,7 @@ _SUFFIXES: Final = (
     "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
     "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
     "/rerank", "/completion", "/infill", "/interactions", "/ocr", "/conversations", "/restart",
+    "/decisions",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
 _CONTINUED: Final = "/conversations/"
@@ -47,7 +48,7 @@ _CONTINUED: Final = "/conversations/"
 _PATHS: Final = re.compile(
     r"(?P<openai>/(?:(?:chat/|fim/|agents/)?completions|responses(?:/compact)?|embeddings|moderations"
     r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
-    r"|ocr|conversations|conversations/[^/]+(?:/restart)?"
+    r"|decisions|ocr|conversations|conversations/[^/]+(?:/restart)?"
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
     r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
@@ -78,6 +79,7 @@ _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "rerank": (b"documents",),
     "interactions": (b"input", b"previous_interaction_id"),
     "ocr": (b"document",),
+    "decisions": (b"questions",),
     "conversations": (b"inputs",),
     "completion": (b"prompt",),
     "infill": (b"input_prefix", b"input_suffix"),
@@ -101,6 +103,7 @@ _ANSWERS_AT: Final = {
     "conversations": (b'"conversation.response',),
     "interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"'),
     "ocr": (b'"usage_info"',),
+    "decisions": (b'"answers"',),
 }
 """The same of one path."""
 _ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b'"code"', b'"type"')}
@@ -156,7 +159,8 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     is_set = exchange.labels.provider not in (None, "auto")
     if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
         provider = llama_server.PROVIDER
-    if provider is gemini.PROVIDER and path.endswith("/interactions"):
+    is_decision = path.endswith("/decisions") and _has(exchange.response_body, b'"total_input_tokens"')
+    if is_decision or (provider is gemini.PROVIDER and path.endswith("/interactions")):
         provider = interactions.PROVIDER
     is_sure = is_set or _SURE.search(path) is not None
     asked = _read_request(exchange, is_whole=record.request_complete)
@@ -215,7 +219,12 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
 
 def _is_llama(response: DecodedBody | None) -> bool:
     """Whether the server of llama.cpp answers in its own words at a path that it shares with OpenAI's older API."""
-    return response is not None and b'"tokens_predicted"' in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
+    return _has(response, b'"tokens_predicted"')
+
+
+def _has(response: DecodedBody | None, name: bytes) -> bool:
+    """Whether a response has a name near its beginning or its end."""
+    return response is not None and name in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
 
 
 def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
