@@ -67,11 +67,16 @@ class _Document(msgspec.Struct, gc=False):
     model: Any = None
     created_at: Any = None
     output_file_id: Any = None
+    request_counts: msgspec.Raw = _RAW
     seconds: Any = None
     done: Any = None
     metadata: msgspec.Raw = _RAW
     response: msgspec.Raw = _RAW
     error: msgspec.Raw = _RAW
+
+
+class _RequestCounts(msgspec.Struct, gc=False):
+    completed: Any = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -95,6 +100,7 @@ class _Request(msgspec.Struct, gc=False):
     params: _Params | None = None
 
 
+_REQUEST_COUNTS: Final = msgspec.json.Decoder(_RequestCounts)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _METADATA: Final = msgspec.json.Decoder(_Metadata)
 _ASKED_BODY: Final = msgspec.json.Decoder(_Asked)
@@ -264,6 +270,8 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
     usage.is_finished = usage.is_settled = document.status in _ENDED
+    counted = decode(_REQUEST_COUNTS, document.request_counts) if is_object(document.request_counts) else None
+    usage.requests = (counted and count_of(counted.completed)) or 1
     provider = _named(openai.PROVIDER, record)
     if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
         return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
@@ -349,7 +357,7 @@ def _summed(about: Report, found: Results) -> Report | None:
     batch: dict[str, object] = {"requests": sum(found.answers.values()), "failed": found.failed, "models": models}
     usage = found.total()
     usage.model = usage.resolved_model
-    parts = tuple(found.models.values())
+    parts = tuple(found.parts.values())
     return about._replace(is_ended=True, call=Call(about.provider, usage, None), parts=parts, batch=batch)
 
 

@@ -3,6 +3,7 @@
 A file that was not captured whole says nothing that could be shown: what is missing may be anything.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,8 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 
+_LENGTHS: Final = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
+"""Tokens of an input behind which some model of the list is dearer."""
 BATCH_TIER: Final = "batch"
 """Of a provider's prices."""
 MAX_MODELS: Final = 32
@@ -60,6 +63,8 @@ class Results:
     """What the answers of a batch used, by model."""
 
     models: dict[str, CallUsage] = field(default_factory=dict)
+    parts: dict[tuple[str, int], CallUsage] = field(default_factory=dict)
+    """The same by model and length of the input, which a price may depend on."""
     answers: dict[str, int] = field(default_factory=dict)
     """By model, how many."""
     failed: int = 0
@@ -85,9 +90,13 @@ class Results:
         """Add what one model used to what is known of it; return under which name."""
         if model not in self.models and len(self.models) >= MAX_MODELS:
             model = ""
-        total = self.models.setdefault(model, CallUsage(resolved_model=model or None, service_tier=BATCH_TIER))
-        total.region = usage.region or total.region
-        add_counts(total, usage)
+        length = bisect_left(_LENGTHS, usage.input_tokens or 0)
+        total = self.models.setdefault(model, _nothing(model))
+        part = self.parts.setdefault((model, length), _nothing(model))
+        for sum_ in (total, part):
+            sum_.requests += 1
+            sum_.region = usage.region or sum_.region
+            add_counts(sum_, usage)
         return model
 
     def total(self) -> CallUsage:
@@ -99,6 +108,12 @@ class Results:
             model.is_finished = model.is_settled = True
             add_counts(usage, model)
         return usage
+
+
+def _nothing(model: str) -> CallUsage:
+    usage = CallUsage(resolved_model=model or None, service_tier=BATCH_TIER, requests=0)
+    usage.is_finished = usage.is_settled = True
+    return usage
 
 
 def add_counts(total: CallUsage, more: CallUsage) -> None:

@@ -39,6 +39,8 @@ class CallUsage:
     service_tier: str | None = None
     region: str | None = None
     """Where the call was served, if that has a price of its own."""
+    requests: int = 1
+    """That the counts are the sum of."""
     price_list: str | None = None
     """Id of the price list that the call is paid by, where it is not that of the provider."""
     others: list["CallUsage"] = field(default_factory=list)

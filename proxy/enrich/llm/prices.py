@@ -175,7 +175,7 @@ class _List:
             lacks.append(f"service tier {usage.service_tier}")
         if usage.region:
             lacks.append(f"inference in {usage.region}")
-        return Price(tariff.total(meters), tuple(lacks))
+        return Price(tariff.total(meters, usage.requests), tuple(lacks))
 
     def _tariff(self, provider: str, model: str, tier: str) -> tuple[Tariff, bool]:
         """Return the tariff of a model, at this hour: some are cheaper at night; and whether it is the tier's."""

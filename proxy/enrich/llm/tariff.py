@@ -14,6 +14,8 @@ from typing import Any, Final
 
 _MAX_SHAPES: Final = 64
 """Sets of counts that are remembered of one model: few occur."""
+_ROUNDING: Final = Decimal("1e-20")
+"""Of an average, against the sum."""
 _REQUESTS: Final = "requests"
 """A unit that every call has one of."""
 
@@ -43,32 +45,36 @@ class Tariff:
         self.counts: Final = frozenset(unit.usage_key for unit in ordered)
         """Names of counts that have a price."""
 
-    def total(self, counts: dict[str, int]) -> float:
+    def total(self, counts: dict[str, int], requests: int = 1) -> float:
         """Return what counts cost, in US dollars; input and output are there even when they are 0.
+
+        Those of many requests are priced as that many of their average: what a long one costs more is told by each.
 
         Raises:
             ValueError: they contradict each other, or something that contains others is missing.
         """
-        shape = (*counts, counts["input_tokens"] > 0, counts["output_tokens"] > 0)
-        total = self._add_up(counts)
+        shape = (*counts, counts["input_tokens"] > 0, counts["output_tokens"] > 0, requests > 1)
+        total = self._add_up(counts, requests)
         if total is None or shape not in self._agreed:
-            listed: Decimal = self._listed.calc_price(self._usage(**counts))["total_price"]
-            if total == listed and len(self._agreed) < _MAX_SHAPES:
+            one = {name: Decimal(count) / requests for name, count in counts.items()} if requests > 1 else counts
+            listed: Decimal = self._listed.calc_price(self._usage(**one))["total_price"] * requests
+            is_equal = total is not None and abs(total - listed) <= listed * _ROUNDING
+            if is_equal and len(self._agreed) < _MAX_SHAPES:
                 self._agreed.add(shape)
             total = listed
         return float(total)
 
-    def _add_up(self, counts: Mapping[str, int]) -> Decimal | None:
+    def _add_up(self, counts: Mapping[str, int], requests: int) -> Decimal | None:
         """Add up the price of each part, counted without those it contains; None when one is less than those."""
         alone: list[int] = []
         for name, contained in self._parts:
-            count = 1 if name == _REQUESTS else counts.get(name, 0)
+            count = requests if name == _REQUESTS else counts.get(name, 0)
             for place in contained:
                 count -= alone[place]
             if count < 0:
                 return None
             alone.append(count)
-        total, given = Decimal(0), counts["input_tokens"]
+        total, given = Decimal(0), counts["input_tokens"] / requests
         for place, (rate, tiers), per in self._rates:
             if count := alone[place]:
                 for start, dearer in tiers:

@@ -290,3 +290,32 @@ def test_a_video_that_is_made_of_another(path: str) -> None:
     assert (begun.model, begun.usage_state) == ("sora-2", "later")
     done = sidelog.see("GET", "/v1/videos/video_2", video | {"status": "completed"})
     assert (done.usage_state, begun_by(done)) == ("exact", format_id(begun.id))
+
+
+def batch_line(number: int, given: int) -> dict[str, Any]:
+    """An answer with so much input, of a model that is dearer behind 272 000 tokens."""
+    body = {
+        "object": "response",
+        "model": "gpt-5.6-sol",
+        "output": [],
+        "usage": {"input_tokens": given, "output_tokens": 0},
+    }
+    return {"custom_id": f"r{number}", "response": {"status_code": 200, "body": body}, "error": None}
+
+
+def test_answers_of_a_batch_are_priced_one_by_one() -> None:
+    """Many short ones are not one long one."""
+    file = lines(*[batch_line(number, 10_000) for number in range(40)], batch_line(40, 300_000))
+    done = Sidelog().see("GET", "/v1/files/file-out/content", file)
+    assert (done.resolved_model, done.input_tokens) == ("gpt-5.6-sol", 700_000)
+    assert done.cost_usd == pytest.approx((400_000 * 2 + 300_000 * 4) / 1e6)
+
+
+def test_a_batch_is_priced_by_its_average_request() -> None:
+    """Where the sum alone is told, with how many there were."""
+    usage = {"input_tokens": 400_000, "output_tokens": 0, "total_tokens": 400_000}
+    batch = BATCH | {"status": "completed", "model": "gpt-5.6-sol", "usage": usage}
+    done = Sidelog().see("GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 41, "completed": 40}})
+    assert done.cost_usd == pytest.approx(400_000 * 2 / 1e6)
+    alone = Sidelog().see("GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 1, "completed": 1}})
+    assert alone.cost_usd == pytest.approx(400_000 * 4 / 1e6)
