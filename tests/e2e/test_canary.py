@@ -5,13 +5,14 @@ import http.client
 import json
 import random
 import re
+import socket
 import sqlite3
 import string
 import sys
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -69,6 +70,12 @@ class Planter:
         self.planted[place] = made
         return made
 
+    def word(self, place: str) -> str:
+        """A new secret that only its name tells."""
+        made = "".join(_random.choice(string.ascii_lowercase) for _ in range(40))
+        self.planted[place] = made
+        return made
+
 
 def escaped(text: str) -> str:
     """Every character as a JSON escape."""
@@ -115,6 +122,7 @@ def send(sidelog: Sidelog, target: str, body: bytes, headers: dict[str, str], me
 def plant(sidelog: Sidelog, planter: Planter) -> None:
     """Send a secret through every place in every encoding."""
     plain_places(sidelog, planter)
+    named_places(sidelog, planter)
     writers: dict[str, Callable[[str], str]] = {"plain": str, "escaped": escaped, "utf-16": str}
     for name, write in writers.items():
         secret = planter.secret(f"json by looks, {name}")
@@ -160,6 +168,36 @@ def multipart(by_looks: str, by_name: str) -> bytes:
     part = f'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nkey {by_looks}\r\n'
     part += f'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\n{by_name}\r\n--B--\r\n'
     return part.encode()
+
+
+def named_places(sidelog: Sidelog, planter: Planter) -> None:
+    """What only names tell: their ends, JSON in forms and queries, XML, HTML, streams, odd UTF-16, what is refused."""
+    note = planter.word
+    held = quote(json.dumps({"a": 1, "password": note("json in a query")}))
+    send(sidelog, f"/q?a=1&payload={held}&jsessionid={note('session in a query')}", b"", {}, "GET")
+    send(sidelog, f"/path;jsessionid={note('session in a path')}/x", b"", {}, "GET")
+    form = {"payload": json.dumps({"token": note("json in a form")}), "next": f"https://x?pwd={note('url in a form')}"}
+    send(sidelog, "/form", urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+    settings = {"DB_PASSWORD": note("end of a name"), "a": json.dumps({"smtpPassword": note("end of a name in json")})}
+    send(
+        sidelog, "/json", json.dumps(settings).encode(), {"Content-Type": "application/json", "X-My-Token": note("end")}
+    )
+    xml = f'<s:E><w:Password T="x">{note("element")}</w:Password><a token="{note("attribute")}"/></s:E>'
+    send(sidelog, "/soap", xml.encode(), {"Content-Type": "text/xml"})
+    html = f'<html><input name="csrf_token" value="{note("hidden field")}"></html>'
+    send(sidelog, "/page", html.encode(), {"Content-Type": "text/html"})
+    arguments = json.dumps({"user": "bob", "password": note("arguments of a tool in a stream")})
+    pieces = (arguments[at : at + 7] for at in range(0, len(arguments), 7))
+    calls = ([{"function": {"arguments": piece}}] for piece in pieces)
+    frames = "".join(f"data: {json.dumps({'choices': [{'delta': {'tool_calls': call}}]})}\n\n" for call in calls)
+    send(sidelog, "/v1/chat/completions", frames.encode(), {"Content-Type": "text/event-stream"})
+    wide = '{"a": "\ud800", "password": "%s"}' % note("utf-16 with half a character")  # noqa: UP031
+    send(sidelog, "/json", wide.encode("utf-16-le", "surrogatepass"), {"Content-Type": "application/json"})
+    send(sidelog, f"bob:{note('authority')}@h:443", b"", {}, "CONNECT")
+    chunks = b'{"password":"%b"}\r\n0\r\n\r\n' % note("no chunk").encode()
+    with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as client:
+        client.sendall(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        client.recv(4096)
 
 
 def plain_places(sidelog: Sidelog, planter: Planter) -> None:

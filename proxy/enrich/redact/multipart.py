@@ -1,7 +1,7 @@
-"""Redact multipart bodies (RFC 7578): parts with a secret name, and JSON inside the others.
+"""Redact multipart bodies (RFC 7578): parts with a secret name, and headers and content of the others.
 
-Strategy: cut at the boundary, never parse further than a part's `name`. A part that is cut off at the end of the window
-is redacted to the end.
+Strategy: cut at the boundary, never parse further than a part's headers. A part that is cut off at the end of the
+window is redacted to the end.
 """
 
 import re
@@ -26,15 +26,15 @@ def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
 
 
 def redact_multipart(
-    body: bytes, boundary: bytes, is_secret: Callable[[bytes], bool], redact_content: Callable[[bytes], bytes]
+    body: bytes, boundary: bytes, is_secret: Callable[[bytes], bool], redact_part: Callable[[bytes, bytes], bytes]
 ) -> tuple[bytes, bool]:
-    """Replace the content of secret parts, and that of the others by `redact_content`.
+    """Replace the content of secret parts, and the others by what `redact_part` makes of their headers and content.
 
     Returns:
         The body, and whether it ended within a secret part.
     """
     first, *parts = body.split(b"--" + boundary)
-    pieces = [redact_content(first)]
+    pieces = [redact_part(b"", first)]
     is_secret_last = False
     for part in parts:
         end = _HEADERS_END.search(part)
@@ -47,7 +47,7 @@ def redact_multipart(
             is_secret_last = True
             pieces.append(headers + MARK + _line_end(content))
         else:
-            pieces.append(headers + redact_content(content))
+            pieces.append(redact_part(headers, content))
     return (b"--" + boundary).join(pieces), is_secret_last
 
 

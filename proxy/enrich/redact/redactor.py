@@ -50,6 +50,10 @@ from proxy.enrich.redact.subprotocols import redact_subprotocols
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
 
+_HTTP: Final = re.compile(rb"(?:application|message)/http(?![\w.+-])", re.IGNORECASE)
+_HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
+_PART: Final = re.compile(rb"--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,1000}\r?\n){0,4}?content-disposition:", re.IGNORECASE)
+"""The beginning of a form of parts whose content type is missing, or wrong."""
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
 _HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
@@ -68,7 +72,7 @@ _FIELDS: Final = {
 }
 """Fields of whose values something stays."""
 
-Kind = Literal["form", "multipart", "other"]
+Kind = Literal["form", "http", "multipart", "other"]
 
 
 class Redactor:
@@ -239,8 +243,10 @@ class Redactor:
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
         if boundary is not None:
-            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_content)
+            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_part)
             end = End.IN_STRING if is_open else End.OUTSIDE
+        elif kind == "http":
+            text = self._redact_message(text)
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
         else:
@@ -257,9 +263,18 @@ class Redactor:
         text, end_of_argument = self._graphql.redact(text)
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 
-    def _redact_content(self, text: bytes) -> bytes:
-        """Redact the content of a part by name."""
-        return self._redact_named(self._markup.redact(text)[0] if is_markup(text) else text)[0]
+    def _redact_part(self, headers: bytes, content: bytes) -> bytes:
+        """Redact a part of a body, which may be an HTTP message, as in batches of OData."""
+        headers = self.redact_head(headers)
+        if _HTTP.search(headers) is not None:
+            return headers + self._redact_message(content)
+        return headers + self._redact_named(self._markup.redact(content)[0] if is_markup(content) else content)[0]
+
+    def _redact_message(self, text: bytes) -> bytes:
+        """Redact an HTTP message in a body: TRACE sends back the head of the request, cookies included."""
+        end = _HEAD_ENDS.search(text)
+        cut = len(text) if end is None else end.end()
+        return self.redact_head(text[:cut]) + self._redact_named(text[cut:])[0]
 
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
@@ -335,8 +350,10 @@ def _kind_of(content_type: bytes, head: bytes) -> Kind:
     """Decide how a body is read; the content type counts only as far as the body bears it out."""
     kind = content_type.lower()
     start = head[:64].lstrip()[:1]
-    if b"multipart/" in kind:
+    if b"multipart/" in kind or (start == b"-" and _PART.match(head) is not None):
         return "multipart"
+    if _HTTP.search(kind) is not None:
+        return "http"
     if start in (b"{", b"["):  # curl sends JSON as a form unless told otherwise
         return "other"
     if b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None):

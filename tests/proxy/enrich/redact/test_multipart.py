@@ -64,3 +64,36 @@ def test_headers_cut_off_are_kept() -> None:
     """A part that ends within its headers has no content yet."""
     body = b'preamble--B\r\nContent-Disposition: form-data; name="pass"'
     assert Redactor().redact_body(body, b"", TYPE, True)[0] == body
+
+
+def test_a_form_of_parts_is_told_by_its_beginning() -> None:
+    """Where its content type is missing or wrong."""
+    body = part(b'name="a"', b"kept") + part(b'name="password"', b"S3CRET") + b"--B--"
+    for kind in (b"", b"text/plain", b"application/octet-stream"):
+        assert Redactor().redact_body(body, b"", kind, False)[0] == body.replace(b"S3CRET", b"[REDACTED]")
+    for other in (b"--\nplain", b"-- a comment\nselect 1", b"---\nyaml: 1\n", b"- item\n"):
+        assert Redactor().redact_body(other, b"", b"", False)[0] == other
+
+
+HEAD = b"POST /x?token=S3CRET HTTP/1.1\r\nX-Api-Key: S3CRET\r\nCookie: a=S3CRET; b=S3CRET\r\nAccept: */*\r\n\r\n"
+SHOWN = b"POST /x?token=[REDACTED] HTTP/1.1\r\nX-Api-Key: [REDACTED]\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\n"
+
+
+def test_headers_of_parts_and_messages_in_them_are_redacted() -> None:
+    """Batches send whole requests as parts."""
+    body = (
+        b"--B\r\nContent-Type: application/http\r\nX-Api-Key: S3CRET\r\n\r\n" + HEAD + b'{"pwd": "S3CRET"}\r\n--B--\r\n'
+    )
+    shown, _ = Redactor().redact_body(body, b"", b"multipart/mixed; boundary=B", False)
+    assert SHOWN in shown
+    assert b"S3CRET" not in shown
+    assert shown.startswith(b"--B\r\nContent-Type: application/http\r\nX-Api-Key: [REDACTED]\r\n\r\n")
+
+
+def test_what_trace_sends_back_is_redacted() -> None:
+    """The request's head, as the body of a response; also where it is cut."""
+    for kind in (b"message/http", b"Message/HTTP; msgtype=request"):
+        shown, _ = Redactor().redact_body(HEAD, b"", kind, False)
+        assert shown == SHOWN + b"Accept: */*\r\n\r\n"
+    for cut in range(30, len(HEAD)):
+        assert b"S3CRET" not in Redactor().redact_body(HEAD[:cut], b"", b"message/http", True)[0]
