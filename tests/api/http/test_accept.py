@@ -36,3 +36,10 @@ def test_a_header_is_rewritten_by_weight() -> None:
     """Heaviest first, parameters kept, what weighs 0 left out."""
     header = "a/b;v=1;q=0.3, c/d;q=0, e/f;version=0.0.4;q=0.9"
     assert by_weight(header) == "e/f;version=0.0.4, a/b;v=1"
+
+
+def test_blanks_take_no_time() -> None:
+    """Anybody may send them; where a header was looked at from each of them on, these took more than half an hour."""
+    header = f"a/b{' ' * 500_000}x, c/d{' ' * 500_000};q=0.5"
+    assert weights(header) == {f"a/b{' ' * 500_000}x": 1.0, "c/d": 0.5}
+    assert by_weight(header).endswith("x, c/d")
