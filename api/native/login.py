@@ -25,7 +25,7 @@ async def login(request: web.Request) -> web.Response:
         Refused: 400 for a body without a token, 401 for another token.
     """
     services = services_of(request)
-    presented = read_token(request.content_type, await request.read())
+    presented = read_token(_media_type(request), await request.read())
     credential = services.credentials.find(presented)
     if credential is None:
         raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
@@ -40,6 +40,11 @@ async def login(request: web.Request) -> web.Response:
         secure=request.secure,
     )
     return response
+
+
+def _media_type(request: web.Request) -> str:
+    """Read the type of the body; aiohttp would parse its parameters too: 8 KB of them take it 2.5 s."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 async def logout(request: web.Request) -> web.Response:

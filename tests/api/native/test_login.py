@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from aiohttp.web import BaseRequest
 
 from api.access.principal import Credentials
 from api.access.sessions import Sessions
@@ -43,6 +44,20 @@ async def test_login_wants_the_token(client: Client, body: str | bytes, content_
     response = await client.post("/login", data=body, headers={"Content-Type": content_type})
     assert response.status == status
     assert ("Set-Cookie" in response.headers) is (status == 204)
+
+
+@pytest.mark.parametrize("content_type", ["Application/JSON ; charset=utf-8", "application/json;" + "*;" * 3900])
+async def test_the_type_of_the_body_is_read_by_us(
+    client: Client, monkeypatch: pytest.MonkeyPatch, content_type: str
+) -> None:
+    """aiohttp has the parameters read as those of a mail, which takes seconds where there are thousands."""
+
+    def never(request: BaseRequest) -> str:
+        raise AssertionError("the type is read by aiohttp")
+
+    monkeypatch.setattr(BaseRequest, "content_type", property(never))
+    body = json.dumps({"token": TOKEN}).encode()
+    assert (await client.post("/login", data=body, headers={"Content-Type": content_type})).status == 204
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_sites(client: Client) -> None:
