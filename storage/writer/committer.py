@@ -166,9 +166,8 @@ class Committer:
         self._note("stored", len(part.entries), self.counters.last_flush_s)
         self._availability.note_up()
         if self._spool is not None:
-            corrupt = self._spool.note_commit(part, batch)
-            if corrupt:
-                self._notify_dropped("corrupt", corrupt)
+            self._spool.note_commit(part, batch)
+            self.notify_spool_drops()
         self.notify_commit(batch, last_seq)
 
     def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
@@ -184,6 +183,11 @@ class Committer:
     def notify_commit(self, batch: Batch, last_seq: int) -> None:
         for listener in self._commit_listeners:
             listener.on_commit(batch, last_seq)
+
+    def notify_spool_drops(self) -> None:
+        """Notify who feeds the writer of records that were lost in the spool, by commits that are known by now."""
+        for reason, records in () if self._spool is None else self._spool.new_drops():
+            self._notify_dropped(reason, records)
 
     def _notify_dropped(self, reason: str, records: int) -> None:
         for listener in self._listeners:

@@ -68,6 +68,7 @@ class SpoolReplay:
         self._clock = clock
         self._known = dict(committed)
         self._base = committed.get(SOURCE_SPOOL, Position(closed=True))
+        self._told = self._base.dropped
         self._offline_since = offline_since
         self._positions_file = positions_file(spool.directory)
         self._is_file_failing = False
@@ -95,6 +96,7 @@ class SpoolReplay:
         self._offline_since = None
         self._known = dict(stored)
         self._base = stored.get(SOURCE_SPOOL, Position(closed=True))
+        self._told = self._base.dropped
         self.spool.settle(self._base)
         self._write_positions()
 
@@ -197,21 +199,27 @@ class SpoolReplay:
         self._new_sources.add(key)
         return False
 
-    def note_commit(self, part: PendingBatch, batch: Batch) -> int:
-        """Take over what a commit moved; return how many records it counted as lost in the spool."""
+    def note_commit(self, part: PendingBatch, batch: Batch) -> None:
+        """Take over what a commit moved."""
         self._known.update(batch.positions)
         for source in batch.retired:
             self._known.pop(source, None)
         self._write_positions()
         position = batch.positions.get(SOURCE_SPOOL)
         if position is None:
-            return 0
+            return
         # Without the writer's correction for poison, which it adds to every position anew.
         updates = [update.position for update in part.updates if update.source == SOURCE_SPOOL]
-        before = self._base.dropped.get("corrupt", 0)
         self._base = (updates or part.runs[-1].positions)[-1]
         self.spool.settle(position)
-        return self._base.dropped.get("corrupt", 0) - before
+
+    def new_drops(self) -> list[tuple[str, int]]:
+        """Return what the store counts as dropped since the last time, by reason; poison that the writer tells apart.
+
+        Of a commit that got no answer nobody else can tell.
+        """
+        told, self._told = self._told, self._base.dropped
+        return [(reason, new) for reason, count in self._told.items() if (new := count - told.get(reason, 0)) > 0]
 
     def _write_positions(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Commits that got no answer: what they stored is stored once, and counted once, whatever hides it meanwhile."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,9 @@ async def test_a_record_in_the_spool_that_is_refused_again_is_dropped_once(tmp_p
     async with FalteringStore() as store:
         store.has_stored_it = has_stored_it
         rig = Rig(store, tmp_path)
+        told: Counter[str] = Counter()
         async with rig.running() as writer:
+            writer.subscribe(Listener(on_dropped=lambda reason, records: told.update({reason: records})))
             store.is_away = True
             rig.push(100)
             store.refused_ids = {rig.ring[3].id, rig.ring[50].id}
@@ -131,6 +134,7 @@ async def test_a_record_in_the_spool_that_is_refused_again_is_dropped_once(tmp_p
             await rig.until(rig.is_settled)
             expected = Ledger(received=100, stored=98, spooled=0, waiting=0, dropped={"poison": 2})
             assert rig.ledger() == expected
+            assert told == expected.dropped
         async with rig.running():
             assert rig.ledger() == expected
 
