@@ -166,7 +166,10 @@ def _holder(data_dir: Path) -> str:
     if isinstance(kept, str) and kept:
         return kept
     made = secrets.token_hex(16)
-    update_state(data_dir, **{HOLDER: made})
+    try:
+        update_state(data_dir, **{HOLDER: made})
+    except OSError as error:
+        log.warning("who holds this sidecar's name cannot be kept, the next start has to wait: %s", error.strerror)
     return made
 
 

@@ -106,5 +106,8 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
         "admin_cert_file": cert_file,
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
     }
-    update_state(data.path, **found)
+    try:
+        update_state(data.path, **found)
+    except OSError as error:  # a full disk stops neither a start nor a reload
+        log.warning("where ports and store are cannot be written, commands may not find them: %s", error.strerror)
     return admin_url

@@ -1,0 +1,42 @@
+"""What a root process writes for others to find it, and what becomes of it where nothing can be written."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.collector.startup import _holder
+from proxy.process.data_dir import lock_data_dir, read_state
+from proxy.process.listeners import open_listeners
+from proxy.settings.model import AdminSettings, ProxySettings, RouteSettings, Settings
+from proxy.supervisor.startup import write_addresses
+
+SETTINGS: dict[str, Any] = msgspec.to_builtins(
+    Settings(
+        routes=(RouteSettings(id="a", upstream="http://x"),),
+        proxy=ProxySettings(listen="127.0.0.1:0"),
+        admin=AdminSettings(listen="127.0.0.1:0"),
+    )
+)
+
+
+def test_a_full_disk_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other ports than before are told in the log; a sidecar without a known holder makes one for this time."""
+
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    data, listeners = lock_data_dir(tmp_path), open_listeners(SETTINGS, {})
+    monkeypatch.setattr("proxy.process.data_dir.replace_file", refuse)
+    assert write_addresses(data, listeners, SETTINGS) == f"http://127.0.0.1:{listeners.admin_address[1]}"
+    assert _holder(tmp_path) != _holder(tmp_path)
+    assert read_state(tmp_path) == {"instance": data.instance}
+    assert caplog.text.count("No space left on device") == 3
+    for listener in (*listeners.data, listeners.admin):
+        listener.close()
+    os.close(data.lock_fd)
