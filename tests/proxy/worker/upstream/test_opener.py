@@ -108,3 +108,17 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
         pool.close()
         for writer in writers:
             writer.close()
+
+
+async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
+    """It is closed when it is looked at: nobody else will say that there is room."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=0.5, upstream_keep_alive_s=10)
+    async with server:
+        idle = await opener_of(pool).open(is_idempotent=True)
+        pool.release(idle, time.monotonic_ns() - 10_000_000_000)
+        assert await opener_of(pool).open(is_idempotent=True) is not idle
+        pool.close()
+        for writer in writers:
+            writer.close()
