@@ -141,6 +141,7 @@ def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
             _add_up(other, [each])
             usage.others.append(other)
     if own:
+        usage.requests = len(own)
         _add_up(usage, own)
     given, output = OTHER_MODELS
     usage.measure(

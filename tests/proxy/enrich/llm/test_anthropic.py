@@ -149,3 +149,14 @@ def test_what_openrouter_charged_is_the_price_of_all() -> None:
     answer = {"type": "message", "model": "claude-sonnet-4-6", "stop_reason": "end_turn", "usage": usage}
     record = record_of("/v1/messages", ANTHROPIC, answer)
     assert (record.cost_usd, record.price_source) == (0.25, "reported")
+
+
+def test_each_time_is_priced_by_its_own_length() -> None:
+    """Three times 90 000 tokens are not one prompt of 270 000, which costs more with some models."""
+    usage = {"input_tokens": 270_000, "output_tokens": 30, "iterations": [iteration("message", 90_000, 10)] * 3}
+    answer = {"type": "message", "model": "claude-haiku-5-5", "stop_reason": "end_turn", "usage": usage}
+    record = record_of("/v1/messages", ANTHROPIC, answer)
+    assert record.input_tokens == 270_000
+    alone = record_of("/v1/messages", ANTHROPIC, answer | {"usage": iteration("", 90_000, 10)})
+    assert alone.cost_usd is not None
+    assert record.cost_usd == pytest.approx(3 * alone.cost_usd)
