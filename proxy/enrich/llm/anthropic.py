@@ -20,6 +20,8 @@ from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
+_MAX_OTHERS: Final = 8
+"""Other models that are told apart; what more of them cost is not known."""
 _WANTED: Final = compile_bytes(rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_)?tool_use"')
 
 
@@ -131,15 +133,15 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
 def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
     served = next((text_of(each.model) for each in iterations if each.type == "fallback_message"), None)
     own: list[_Counts] = []
-    usage.others.clear()
+    others: dict[str | None, list[_Counts]] = {}
     for each in iterations:
         model = text_of(each.model)
         if each.type == "compaction" or (each.type != "advisor_message" and (served is None or served == model)):
             own.append(each)
         elif count_of(each.output_tokens):
-            other = CallUsage(model=model or usage.model, service_tier=usage.service_tier, region=usage.region)
-            _add_up(other, [each])
-            usage.others.append(other)
+            model = model or usage.model
+            others.setdefault(model if model in others or len(others) < _MAX_OTHERS else None, []).append(each)
+    usage.others = [_other(usage, model, parts) for model, parts in others.items()]
     if own:
         usage.requests = len(own)
         _add_up(usage, own)
@@ -148,6 +150,12 @@ def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
         **{given: sum(other.input_tokens or 0 for other in usage.others)},
         **{output: sum(other.output_tokens or 0 for other in usage.others)},
     )
+
+
+def _other(usage: CallUsage, model: str | None, parts: list[_Counts]) -> CallUsage:
+    other = CallUsage(model=model, service_tier=usage.service_tier, region=usage.region, requests=len(parts))
+    _add_up(other, parts)
+    return other
 
 
 def _add_up(usage: CallUsage, parts: list[_Counts]) -> None:

@@ -1,9 +1,12 @@
 """Calls of Anthropic shape: messages, cumulative counts, errors."""
 
+import json
 from typing import Any
 
 import pytest
 
+from proxy.enrich.llm.anthropic import read
+from proxy.enrich.llm.call import CallUsage
 from tests.proxy.enrich.calls import ANTHROPIC, ANTHROPIC_USAGE, facts_of, named, record_of
 
 
@@ -160,3 +163,16 @@ def test_each_time_is_priced_by_its_own_length() -> None:
     alone = record_of("/v1/messages", ANTHROPIC, answer | {"usage": iteration("", 90_000, 10)})
     assert alone.cost_usd is not None
     assert record.cost_usd == pytest.approx(3 * alone.cost_usd)
+
+
+def test_other_models_are_bounded() -> None:
+    """Whatever an answer says, few prices are looked up for it."""
+    iterations = [iteration("advisor_message", 1, 2, model=f"m{number % 40}") for number in range(4000)]
+    usage = {"input_tokens": 5, "output_tokens": 6, "iterations": [iteration("message", 5, 6), *iterations]}
+    answer = {"type": "message", "model": "claude-opus-5", "stop_reason": "end_turn", "usage": usage}
+    found = CallUsage()
+    read(found, json.dumps(answer).encode())
+    assert len(found.others) == 9
+    assert sum(other.input_tokens or 0 for other in found.others) == 4000
+    record = record_of("/v1/messages", ANTHROPIC, answer, windows=(1 << 20, 0))
+    assert (record.input_tokens, record.cost_usd) == (5, None)
