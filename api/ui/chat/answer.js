@@ -73,7 +73,8 @@ function partsIn(body) {
   if (isObject(message)) return readMessage(message).parts;
   if (body.candidates) return partsOf(listOf(body.candidates[0]?.content?.parts));
   if (Array.isArray(body.content)) return partsOf(body.content);
-  if (Array.isArray(body.steps)) return stepParts(body.steps);
+  const steps = body.steps ?? body.outputs;
+  if (Array.isArray(steps)) return stepParts(steps);
   if (Array.isArray(body.output)) return body.output.filter(isObject).flatMap(itemParts);
   if (typeof body.response === "string") return [textPart(body.response)];
   return liveParts(body);
@@ -81,7 +82,7 @@ function partsIn(body) {
 
 const itemParts = (item) => partsOf(item.type === "message" ? listOf(item.content) : item);
 
-/** Of an interaction of Gemini's: what was asked may be among its steps. */
+/** Of an interaction of Gemini's, or a conversation of Mistral's: what was asked may be among its steps. */
 const stepParts = (steps) =>
   steps
     .map((step) => readMessage(isObject(step) ? step : {}))

@@ -37,9 +37,9 @@ const other = (text) => ({ kind: "other", text });
 const hidden = (what) => `${what}, not shown here`;
 
 const typeOf = (part) => (typeof part.type === "string" ? part.type : "");
-const isCall = (type) => /(_call|tool_use)$/.test(type);
+const isCall = (type) => /(_call|tool_use|function\.call)$/.test(type);
 const isResult = (type) =>
-  type !== "model_output" && /(_output|tool_result|function_result)$/.test(type);
+  type !== "model_output" && /(_output|tool_result|function[._]result)$/.test(type);
 const isMade = (type) => /^(reasoning|thought|item_reference|compaction|mcp_[a-z_]+)$/.test(type);
 
 const call = (name, id, text) => ({
@@ -134,13 +134,13 @@ export function partOf(part) {
   if (isCall(type))
     return call(
       part.name ?? type.replace(/_(call|tool_use)$/, ""),
-      part.call_id ?? part.id,
+      part.call_id ?? part.tool_call_id ?? part.id,
       part.input ?? part.arguments ?? part.action,
     );
   if (isResult(type))
     return result(
       part.name,
-      part.tool_use_id ?? part.call_id,
+      part.tool_use_id ?? part.call_id ?? part.tool_call_id,
       part.content ?? part.output ?? part.result ?? part.tools,
     );
   if (type === "reasoning" || type === "thought") return thinkingPart(summaryOf(part));

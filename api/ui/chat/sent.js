@@ -11,7 +11,7 @@ import { isObject, listOf, messageOf, readMessage } from "./parts.js";
 import { toolNames } from "./tools.js";
 
 const SYSTEM = ["system", "instructions", "systemInstruction", "system_instruction"];
-const LISTS = ["messages", "contents", "input", "prompt"];
+const LISTS = ["messages", "contents", "input", "inputs", "prompt"];
 const LISTS_OF_PARTS = new Set(["content", "parts"]);
 const WHAT_IT_SAYS = new Set(
   (

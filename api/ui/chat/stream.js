@@ -18,6 +18,7 @@ export function streamParts(events) {
     takeAnthropic(event, answer);
     takeResponses(event, answer);
     takeInteraction(event, answer);
+    takeConversation(event, answer);
     for (const choice of listOf(event.choices).filter(isObject)) takeChoice(choice, answer);
     answer.take(partsOf(listOf(event.candidates?.[0]?.content?.parts)));
     if (isObject(event.message) && !event.type) answer.take(readMessage(event.message).parts);
@@ -118,6 +119,17 @@ function takeInteraction({ event_type: type, index, step, delta }, answer) {
     else if (kind === "thought_summary") answer.add(`step ${index}`, "thinking", content?.text);
     else if (/arguments/.test(kind)) answer.add(`step ${index}`, "call", given);
   }
+}
+
+/** Of Mistral's conversations. */
+function takeConversation({ type, output_index: index, content, ...call }, answer) {
+  if (type === "message.output.delta")
+    answer.add(`output ${index}`, "text", isObject(content) ? content.text : content);
+  else if (type === "function.call.delta")
+    answer.add(`output ${index}`, "call", call.arguments, {
+      name: json(call.name),
+      id: json(call.tool_call_id),
+    });
 }
 
 const namesOf = (part) => (part.kind === "call" ? nameOf(part) : {});

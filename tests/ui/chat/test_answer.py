@@ -261,3 +261,20 @@ async def test_what_a_compaction_made_of_the_messages_before(ask: Ask) -> None:
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Bread"}},
     ]
     assert parts(await ask("answer.js", "answerOf", stream(*pieces))) == expected
+
+
+async def test_a_conversation_of_mistral(ask: Ask) -> None:
+    """Outputs, whole and in pieces."""
+    made = {"type": "function.call", "tool_call_id": "f1", "name": "read", "arguments": '{"a":1}'}
+    outputs = [{"type": "message.output", "role": "assistant", "content": "Milk"}, made]
+    expected = [("text", "Milk"), ("call", '{"a":1}', "read")]
+    whole = record_with(None, {"object": "conversation.response", "outputs": outputs})
+    assert parts(await ask("answer.js", "answerOf", whole)) == expected
+    pieces: list[dict[str, Any]] = [
+        {"type": "conversation.response.started", "conversation_id": "c"},
+        {"type": "message.output.delta", "output_index": 0, "content": "Mi"},
+        {"type": "message.output.delta", "output_index": 0, "content": {"type": "text", "text": "lk"}},
+        made | {"type": "function.call.delta", "output_index": 1},
+        {"type": "conversation.response.done", "usage": {}},
+    ]
+    assert parts(await ask("answer.js", "answerOf", stream(*pieces))) == expected

@@ -333,3 +333,16 @@ async def test_the_steps_of_an_interaction(ask: Ask) -> None:
         ("tool", "result", "milk", "read"), ("assistant", "text", "Milk"), ("user", "text", "And bread?"),
     ]  # fmt: skip
     assert sent["follows"] == "v1_1"
+
+
+async def test_the_inputs_of_a_conversation_of_mistral(ask: Ask) -> None:
+    """A text, or entries."""
+    assert said(await ask("sent.js", "sentIn", record_with({"inputs": "Read"}))) == [("user", "text", "Read")]
+    entries = [
+        {"type": "message.input", "role": "user", "content": "Read"},
+        {"type": "function.call", "tool_call_id": "f1", "name": "read", "arguments": '{"a":1}'},
+        {"type": "function.result", "tool_call_id": "f1", "result": "milk"},
+    ]
+    assert said(await ask("sent.js", "sentIn", record_with({"inputs": entries}))) == [
+        ("user", "text", "Read"), ("assistant", "call", '{"a":1}', "read"), ("tool", "result", "milk"),
+    ]  # fmt: skip
