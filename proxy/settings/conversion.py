@@ -5,12 +5,14 @@ words of the file that is to be mended instead of those of Python and JSON.
 """
 
 import typing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from proxy.settings.sources import Given, parse_text
 
+MAX_NUMBER: Final = 10**9
+"""Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years."""
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
 
 
@@ -24,9 +26,18 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     is_composite = typing.get_origin(bare) in (tuple, dict)
     value = parse_text(str(given.value)) if given.is_text and is_composite else given.value
     try:
-        return msgspec.convert(value, kind, strict=is_composite or not given.is_text)
+        converted = msgspec.convert(value, kind, strict=is_composite or not given.is_text)
     except msgspec.ValidationError:
         raise ValueError(_expected(name, bare, bounds, value)) from None
+    if not _is_small_enough(converted):
+        raise ValueError(_expected(name, bare, bounds, value))
+    return converted
+
+
+def _is_small_enough(value: object) -> bool:
+    """Whether it is no number, nor holds one, that a clock in nanoseconds cannot count: TOML knows `inf` and 1e308."""
+    numbers = value.values() if isinstance(value, dict) else (value,)
+    return not any(isinstance(number, float) and number > MAX_NUMBER for number in numbers)
 
 
 def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
@@ -71,6 +82,8 @@ def _noun(name: str, kind: type) -> str:
 
 def _range(kind: type, bounds: msgspec.Meta) -> str:
     least, most, unit = bounds.ge, bounds.le, ""
+    if kind is float and most is None:
+        most = MAX_NUMBER
     if kind is str:
         least, most, unit = bounds.min_length, bounds.max_length, " characters"
     if kind is str and (least, most) == (1, None):

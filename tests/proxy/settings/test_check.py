@@ -41,7 +41,7 @@ def refusal(environ: dict[str, str]) -> str:
         (
             "PROXY__LIMITS__TIMEOUT_CONNECT_S",
             "-1",
-            "proxy.limits.timeout_connect_s: expected a number, at least 0, got '-1'",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, got '-1'",
         ),
         ("ADMIN__ALLOWED_HOSTS", '["a/b"]', "admin.allowed_hosts: expected a host name"),
         ("RING__BYTES", "1048575", "ring.bytes: expected a whole number of bytes from 1048576 to 68719476736"),

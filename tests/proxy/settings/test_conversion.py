@@ -22,7 +22,7 @@ from proxy.settings.model import SettingsError
         ("[otel]\nsignals = ['metrics']", "otel.signals: expected a list of some of traces, logs, got ['metrics']"),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = -1 }",
-            "routes[0].tool_cost_usd: expected a table of numbers, at least 0, got {'a': -1}",
+            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': -1}",
         ),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = '10MB'",
@@ -31,6 +31,14 @@ from proxy.settings.model import SettingsError
         ("[otel]\nservice_name = ''", "otel.service_name: expected text in quotes from 1 to 256 characters, got ''"),
         ("[tokens]\nname = 'g'", "tokens: expected a list of tables, as in [[tokens]]"),
         ("[proxy]\nstage = '%s'" % ("x" * 129), "proxy.stage: expected text in quotes, at most 128 characters"),
+        (
+            "[proxy.limits]\ntimeout_connect_s = inf",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, got inf",
+        ),
+        (
+            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = 1e308 }",
+            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': 1e+308}",
+        ),
         ("[otel]\nheaders = 'a=b'", "otel.headers: expected a table ("),
     ],
 )
