@@ -53,6 +53,8 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_fd = _lock(path, wait_s)
+    except FileExistsError:
+        raise DataDirError(f"data directory {path}: it is a file; choose another --data-dir") from None
     except OSError as error:
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
     try:

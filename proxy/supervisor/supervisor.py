@@ -289,7 +289,7 @@ class Supervisor:
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
         notify("STOPPING=1")
-        log.info("stopping; requests that have begun may end", extra={"within_s": self._limits["drain_timeout_s"]})
+        log.info("stopping; waiting for requests in flight", extra={"within_s": self._limits["drain_timeout_s"]})
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
         for listener in self._listeners.data:
@@ -302,7 +302,7 @@ class Supervisor:
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         is_clean = not self._has_stop_signal() and self._collector.exit_code == 0
-        log.info("stopped" if is_clean else "stopped; what was not stored waits in rings and spool")
+        log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
         return 0 if is_clean else 1
 
     def _pause(self, read_end: socket.socket, seconds: float) -> None:

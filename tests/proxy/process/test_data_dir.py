@@ -148,3 +148,10 @@ def test_writers_of_the_state_wait_for_each_other(data: DataDir) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, "abcd"))
     assert read_state(data.path) == {"instance": data.instance, **dict.fromkeys("abcd", 49)}
+
+
+def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
+    """Said so: that something exists is no reason for anybody."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataDirError, match="file: it is a file; choose another --data-dir"):
+        lock_data_dir(tmp_path / "file")
