@@ -120,12 +120,10 @@ class Pool:
         return len(self._connections) + self._opening >= self.max_connections
 
     def make_room(self) -> bool:
-        """Close the connection that is idle longest, for a request that may use none of them (P13); False: none is."""
-        oldest = next(iter(self._idle), None)
-        if oldest is None:
-            return False
-        oldest.close()
-        return True
+        """Return whether there is a place, be it that of the connection idle longest: for who may use none (P13)."""
+        if self.is_full and self._idle:
+            next(iter(self._idle)).close()
+        return not self.is_full
 
     def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
         """Let a future be resolved when a connection or a place for one becomes free; first come, first served.
