@@ -84,7 +84,7 @@ class Retention:
         Args:
             storage: What is kept within limits; not closed.
             limits: How much is kept.
-            on_purged: Told how many rows went below which floors, when all of them are gone.
+            on_purged: Told how many rows went below which floors, when all of them are gone, or the task ends.
             clock_us: The wall clock.
             trusted: What is believed of it.
             monotonic: Measures slices.
@@ -132,10 +132,14 @@ class Retention:
         wanted = floors(self._limits, state, now_us)
         if wanted != Floors(state.purge_floor_us, state.body_floor_us):
             await self._storage.raise_floors(wanted.purge_us, wanted.body_us)
-        rows = await self._delete()
-        if rows:
-            log.info("retention deleted %d records", rows)
-            self._on_purged(rows, wanted)
+        before = self.rows_purged
+        try:
+            await self._delete()
+        finally:
+            rows = self.rows_purged - before
+            if rows:
+                log.info("retention deleted %d records", rows)
+                self._on_purged(rows, wanted)
         await self._finish_erasures()
         left = await self._storage.retention()
         self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
@@ -166,16 +170,14 @@ class Retention:
         if were_left and not self.erasing:
             log.info("nothing of what was erased is left in the store")
 
-    async def _delete(self) -> int:
-        rows = 0
+    async def _delete(self) -> None:
         while True:
             began_s = self._monotonic()
             purged = await self._storage.purge(self._pace.max_rows)
             took_s = self._monotonic() - began_s
-            rows += purged.rows
             self.rows_purged += purged.rows
             if purged.is_done:
-                return rows
+                return
             if purged.rows:
                 self._pace.note(took_s)
             # As long as it took, so that batches have half the time of the write connection at least.

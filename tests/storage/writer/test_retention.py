@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from storage.base import Storage
-from storage.purge import RetentionState
+from storage.errors import StorageUnavailable
+from storage.purge import Purged, RetentionState
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry
 from storage.relational.time_ranges import HOUR_US
@@ -67,6 +68,35 @@ async def test_old_records_are_deleted_and_told() -> None:
         assert (await store.retention()).oldest_us == NOW
     assert told == [(5, ago(1, 1))]
     assert (retention.rows_purged, retention.lag_s) == (5, 0.0)
+
+
+class FalteringStore(MemoryStorage):
+    """A store that is away for a moment between two slices."""
+
+    slices = 0
+
+    async def purge(self, max_rows: int) -> Purged:
+        """Delete two rows at a time."""
+        self.slices += 1
+        if self.slices == 2:
+            raise StorageUnavailable("away for the test")
+        return await super().purge(2)
+
+
+async def test_what_was_deleted_before_the_store_went_away_is_told_as_well() -> None:
+    """What is left goes, and is told, when the store is back."""
+    told: list[int] = []
+    async with FalteringStore() as store:
+        old = [make_record(started_at_us=NOW - 3 * HOUR_US) for _ in range(5)]
+        new = make_record(started_at_us=NOW)
+        await store.commit(Batch("sidecar-1", [Entry(record) for record in (*old, new)]))
+        retention = Retention(
+            store, Limits(max_age_us=HOUR_US), lambda rows, floors: told.append(rows), clock_us=lambda: NOW
+        )
+        with pytest.raises(StorageUnavailable):
+            await retention.tidy()
+        await retention.tidy()
+    assert told == [2, 3]
 
 
 async def test_a_store_that_is_away_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
