@@ -88,6 +88,7 @@ class SizeCap:
         self._most_rows = 1
         self._bytes_per_row = _FIRST_GUESS_BYTES
         self._untold = Trims()
+        self._told_s = monotonic()
         self.reaches_back_us: int | None = None
         """When the first record that is left started, as of the last look."""
         self._is_exhausted = False
@@ -97,17 +98,25 @@ class SizeCap:
 
     async def run(self) -> None:
         """Delete what `make_room` leaves, and tell what went, until cancelled; away stores are asked again."""
-        while self._max_bytes:
-            try:
-                await self.tidy()
-            except StorageUnavailable as error:
-                log.warning("the cap on size waits for the store: %s", error)
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(ROUND_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                self.tell()
+        try:
+            while self._max_bytes:
+                await self._round()
+        finally:
+            self.tell()
+
+    async def _round(self) -> None:
+        try:
+            await self.tidy()
+        except StorageUnavailable as error:
+            log.warning("the cap on size waits for the store: %s", error)
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(ROUND_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        if self._monotonic() - self._told_s >= ROUND_S:  # batches may wake it all the time
+            self.tell()
 
     async def make_room(self, entries: int, size_bytes: int) -> None:
         """Delete before a batch is committed, if need be.
@@ -150,6 +159,7 @@ class SizeCap:
 
     def tell(self) -> None:
         """Tell what went since the last time, if anything did."""
+        self._told_s = self._monotonic()
         untold, self._untold = self._untold, Trims()
         if untold.rows or untold.bodies:
             log.info("the cap on size took %d records, and the bodies of up to %d more", untold.rows, untold.bodies)

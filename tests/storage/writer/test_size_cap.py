@@ -96,6 +96,23 @@ async def test_what_went_is_told_once_and_counted() -> None:
         assert told[0][0].bodies == cap.total.bodies > 0
 
 
+async def test_what_goes_beside_traffic_that_never_rests_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch wakes the task before its round is over: what went is told now and then, and the rest at its end."""
+    monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 0.2)
+    told: list[Trims] = []
+    async with Sized() as store:
+        await store.fill(int(HIGH * CAP / ROW) + 1)
+        cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append(trims))
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(60):
+            running = tasks.create_task(cap.run(), name="cap")
+            while not told:
+                await cap.make_room(20, 20_000)
+                await store.fill(20)
+                await asyncio.sleep(0.005)
+            running.cancel()
+    assert sum(trims.rows for trims in told) == cap.total.rows
+
+
 async def test_the_newest_stay_under_a_cap_that_is_too_small(caplog: pytest.LogCaptureFixture) -> None:
     """It is said once, and batches are stored all the same."""
     async with Sized() as store:
