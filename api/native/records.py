@@ -14,7 +14,7 @@ from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_reco
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
 from api.native.files.cut_bodies import joined_bytes
-from api.native.files.har import CREATOR, har_entry
+from api.native.files.har import creator, har_entry
 from api.native.find import find_entry
 from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
@@ -149,7 +149,7 @@ async def download_har(request: web.Request) -> web.Response:
         raise Refused(404, f"record {format_id(record.id)} is no finished exchange, so there is no archive of it")
     messages = await archived_messages(services.storage, record)
     entry = har_entry(record, payload, messages)
-    archive = {"version": "1.2", "creator": CREATOR, "entries": [entry]}
+    archive = {"version": "1.2", "creator": creator(services.version), "entries": [entry]}
     name = f'attachment; filename="{format_id(record.id)}.har"'
     body = _ENCODER.encode({"log": archive})
     return web.Response(body=body, content_type="application/json", headers={"Content-Disposition": name})

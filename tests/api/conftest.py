@@ -72,6 +72,7 @@ class World:
             listen_host="admin.internal",
             allowed_hosts=self.allowed_hosts,
             instance="side-1",
+            version="0.1.0",
             ledger=read_ledger,
             status=lambda: {"version": "0.1.0"},
             in_flight=lambda: [Entry(record, self.known.get(record.id)) for record in self.in_flight],

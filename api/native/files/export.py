@@ -17,7 +17,7 @@ from api.http.compression import compress_stream
 from api.http.params import FILTER_PARAMETERS, read_bool, read_choice, read_filter, read_place, refuse_unknown
 from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
-from api.native.files.har import CREATOR, har_entry
+from api.native.files.har import creator, har_entry
 from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
 from api.native.projection import detail_json, record_json
 from api.services import Services, services_of
@@ -87,7 +87,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(_begin(shape))
+        await response.write(_begin(shape, services.version))
         await _write_pages(services, response, page, shape)
         await response.write(_end(format))
     await response.write_eof()
@@ -140,11 +140,11 @@ def _ndjson_line(record: Record, payload: Payload | None, shape: Shape) -> bytes
     return _ENCODER.encode(shown) + b"\n"
 
 
-def _begin(shape: Shape) -> bytes:
+def _begin(shape: Shape, version: str) -> bytes:
     if shape.format == "csv":
         return csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies).encode()
     if shape.format == "har":
-        return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(CREATOR) + b',"entries":[\n'
+        return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(creator(version)) + b',"entries":[\n'
     return b""
 
 

@@ -14,8 +14,12 @@ from api.native.messages import NOTHING_ARCHIVED, Archived
 from api.native.projection import split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
 
-CREATOR: Final = {"name": "sidelog", "version": "1"}
 _REASON_AT: Final = 2
+
+
+def creator(version: str) -> dict[str, str]:
+    """Name the program that makes an archive, in its version."""
+    return {"name": "sidelog", "version": version}
 
 
 def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED) -> dict[str, object]:

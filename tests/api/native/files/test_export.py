@@ -137,6 +137,7 @@ async def test_har_has_the_required_members(client: Client, world: World) -> Non
     await fill(world, 60)
     log = json.loads(await fetch(client, "format=har&kind=all"))["log"]
     assert (log["version"], len(log["entries"])) == ("1.2", 60)
+    assert log["creator"] == {"name": "sidelog", "version": "0.1.0"}
     for entry in log["entries"]:
         check_entry(entry)
 
