@@ -20,7 +20,8 @@ _BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n"
 _MAX_TAG_BYTES: Final = 4096
 """In which the name and the value of something stand."""
 _TAG_NAME: Final = re.compile(rb"<([^\s<>/]+)")
-_VALUE: Final = re.compile(rb"""(\s(?:value|content)=)("[^"]+"?|'[^']+'?)""", re.IGNORECASE)
+_NAME_ENDS: Final = (b">", b"/", b" ", b"\t", b"\r", b"\n")
+_VALUE: Final = re.compile(rb"""\s(?:value|content)=(["'])""", re.IGNORECASE)
 _VOID: Final = (b"input", b"meta")
 """HTML: what follows these is not theirs."""
 _KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
@@ -70,9 +71,13 @@ def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
         return _content(text, start, stop)
     quote = text[stop - 1 : stop]
     if text[stop - 2 : stop - 1] == b"=":
-        closing = text.find(quote, stop)
-        return (stop, len(text), End.IN_STRING) if closing < 0 else (stop, closing, End.OUTSIDE)
+        return _quoted(text, stop, quote)
     return _named(text, start, stop)
+
+
+def _quoted(text: bytes, start: int, quote: bytes) -> tuple[int, int, End]:
+    closing = text.find(quote, start)
+    return (start, len(text), End.IN_STRING) if closing < 0 else (start, closing, End.OUTSIDE)
 
 
 def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
@@ -80,8 +85,25 @@ def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     name = _TAG_NAME.match(text, start)
     if text[stop - 2 : stop - 1] == b"/" or name is None:  # it is empty
         return stop, stop, End.OUTSIDE
-    closing = text.find(b"</" + name[1], stop)
+    closing = _closing(text, name[1], stop)
     return (stop, len(text), End.IN_CONTAINER) if closing < 0 else (stop, closing, End.OUTSIDE)
+
+
+def _closing(text: bytes, name: bytes, start: int) -> int:
+    """Return where the closing tag of an element begins, of which others of its name may be inside; -1 without one."""
+    depth, at = 1, start
+    while (found := text.find(name, at)) >= 0:
+        at = found + len(name)
+        if text[at : at + 1] not in _NAME_ENDS:
+            continue
+        if text.endswith(b"</", start, found):
+            depth -= 1
+            if depth == 0:
+                return found - 2
+        elif text.endswith(b"<", start, found):
+            tag_end = text.find(b">", at, at + _MAX_TAG_BYTES)
+            depth += tag_end < 0 or text[tag_end - 1 : tag_end] != b"/"
+    return -1
 
 
 def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
@@ -93,8 +115,7 @@ def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     close = text.find(b">", stop, stop + _MAX_TAG_BYTES)
     value = _VALUE.search(text, begin, close if close >= 0 else min(len(text), stop + _MAX_TAG_BYTES))
     if value is not None:
-        is_open = value[2][-1:] != value[2][:1] or len(value[2]) == 1
-        return value.start(2) + 1, value.end(2) - (0 if is_open else 1), End.OUTSIDE
+        return _quoted(text, value.end(), value[1])
     if close < 0 or text[close - 1 : close] == b"/" or name[1].lower() in _VOID:
         return stop, stop, End.OUTSIDE
     closing = text.find(b"<", close)

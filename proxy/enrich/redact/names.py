@@ -36,7 +36,6 @@ BUILT_IN: Final = (
     "actor_token",
     "device_code",
     "code_verifier",
-    "assertion",
     "SAMLResponse",
     "oauth_verifier",
     "auth_token",
@@ -131,11 +130,11 @@ HEADER_ENDINGS: Final = (
 )
 """The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure and ClickHouse have keys of their own."""
 
-QUERY_ONLY: Final = ("key", "sid", "ticket")
-"""Google's API key, sessions of Engine.IO, logins of CAS; as JSON keys or form fields the words mean too much else."""
+QUERY_ONLY: Final = ("key", "sid")
+"""Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much else."""
 
-PARAMETERS_ONLY: Final = ("pass",)
-"""A password in a query or form; in JSON the word mostly counts what did not fail."""
+PARAMETERS_ONLY: Final = ("pass", "assertion")
+"""A password, or what OAuth gives a token for, in a query or form; in JSON both mostly tell of tests."""
 
 HEADERS_ONLY: Final = (
     "sec-websocket-protocol",

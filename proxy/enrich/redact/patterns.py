@@ -56,7 +56,7 @@ _TOKENS: Final = (
     rb"|AstraCS:[A-Za-z0-9]{20,}:[a-f0-9]{64}|AQVN[A-Za-z0-9_-]{35,}|LTAI[A-Za-z0-9]{20}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}"
     rb"|access-(?:sandbox|production)-[a-f0-9-]{36}|FLWSECK[_-][A-Za-z0-9_-]{20,}|EAA[A-Za-z0-9]{100,}",
     rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}",
-    rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram
+    rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|(?:ST|PT|PGT|TGT)-[0-9]+-[A-Za-z0-9_-]{20,}",  # Telegram, CAS
     rb"[MNO][A-Za-z0-9]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",  # Discord
     rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
     rb"discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{40,}",

@@ -24,14 +24,17 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    NO_ROUTE,
+    NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
+    NOTE_REFUSED_HEAD,
     OUTCOME_INDEX,
     SHED_BODIES,
     SHED_TAIL,
     CapturedExchange,
     Exchange,
 )
-from proxy.ring.inflight import HEAD_BYTES, InflightWriter
+from proxy.ring.inflight import InflightWriter
 from proxy.ring.segment import Segment
 from proxy.ring.timeline import Timeline
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
@@ -305,6 +308,38 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     assert entry.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
 
 
+WHY = 'why \ufffd {"password":"[REDACTED]"}'
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        (0, {"error_message": WHY, "refused_response_head": "SSH\\xe4\nSet-Cookie: [REDACTED]\n"}),
+        (FLAG_HEADS_OFF, {"error_message": WHY}),
+    ],
+    ids=["heads", "no heads"],
+)
+def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]) -> None:
+    """In words, with the head that was no response head, redacted; where no heads are kept, without."""
+    made = exchange(flags=flags)
+    made.note(NOTE_MESSAGE, b'why \xff {"password":"SECRET"}')
+    made.note(NOTE_REFUSED_HEAD, b"SSH\xe4\nSet-Cookie: SECRET\n")
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    assert json.loads(record.data or b"") == shown
+
+
+@pytest.mark.parametrize("code", ["http2_unsupported", "tls_on_plain_port"])
+def test_an_attempt_at_another_protocol_is_no_fault(code: str) -> None:
+    """It has a reason of its own, and alarms nobody."""
+    made = exchange(error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE)
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    assert (record.level, record.error_type, record.outcome) == ("info", code, "rejected")
+
+
 @pytest.mark.parametrize(
     ("target", "path", "query"),
     [
@@ -354,24 +389,3 @@ def test_a_session_says_how_many_messages_were_not_recorded(source: Source, drop
     data = build(source, session).record.data
     assert data is not None
     assert json.loads(data) == {"close_code": 1000} | ({"messages_dropped": dropped} if dropped else {})
-
-
-def test_a_request_line_that_was_cut_shows_no_half_word(source: Source) -> None:
-    """Its end may be the beginning of a secret, too."""
-    head = b"GET /a?b=" + b"c+" * (HEAD_BYTES // 2 - 20) + b"&d=ghp_" + b"A" * 36 + b" HTTP/1.1\r\n\r\n"
-    InflightWriter(source.segment).fill(ID, 1, 1, b"1.2.3.4", head, b"")
-    shown = RecordBuilder("me", SETTINGS).running(source.in_flight()[0], source.descriptor)
-    assert shown.payload is not None
-    assert shown.payload.request_head.startswith(b"GET /a?b=c+c+")
-    assert b"ghp_" not in shown.payload.request_head
-
-
-def test_a_head_that_was_cut_shows_no_half_line(source: Source) -> None:
-    """The beginning of a secret is a secret that nothing would recognise."""
-    secret = b"sk-ant-api03-" + b"a" * 90
-    head = b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Filler: " + b"f" * (HEAD_BYTES - 80) + b"\r\nX-Other: " + secret
-    InflightWriter(source.segment).fill(ID, 1, 1, b"1.2.3.4", head, b"")
-    shown = RecordBuilder("me", SETTINGS).running(source.in_flight()[0], source.descriptor)
-    assert shown.payload is not None
-    assert b"X-Filler" in shown.payload.request_head
-    assert b"sk-ant" not in shown.payload.request_head

@@ -2,10 +2,17 @@
 
 import gzip
 
-from proxy.enrich.http.exchange_decoder import MAX_STATUS_LINE_BYTES, MAX_STATUS_LINES, ExchangeDecoder, split_head
+from proxy.enrich.http.exchange_decoder import (
+    MAX_STATUS_LINE_BYTES,
+    MAX_STATUS_LINES,
+    ExchangeDecoder,
+    split_head,
+    whole_lines,
+)
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange, Exchange
+from proxy.ring.inflight import InflightExchange
 
 LABELS = RouteLabels("", None, None, None, None, None)
 
@@ -56,3 +63,26 @@ def test_heads_are_split_behind_their_first_line() -> None:
     """One without an end of line is all first line."""
     assert split_head(b"GET / HTTP/1.1\r\nA: b") == (b"GET / HTTP/1.1", b"\r\nA: b")
     assert split_head(b"GET") == (b"GET", b"")
+
+
+def in_flight(head: bytes) -> InflightExchange:
+    """An exchange whose head was longer than the table keeps."""
+    return InflightExchange(
+        record_id=bytes(16), started_at_us=1, route=0, client_ip=b"", head=head, head_truncated=True, body=b""
+    )  # fmt: skip
+
+
+def test_a_head_that_was_cut_shows_no_half_line() -> None:
+    """The beginning of a secret is a secret that nothing would recognise."""
+    head = b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Filler: f\r\nX-Other: sk-ant-api03-" + b"a" * 9
+    decoded = ExchangeDecoder(Redactor()).decode_in_flight(in_flight(head), LABELS)
+    assert b"X-Filler: f" in decoded.request.redacted
+    assert b"sk-ant" not in decoded.request.redacted
+    assert whole_lines(b"A: b\r\nX: ghp_AAAA") == b"A: b\r"
+
+
+def test_a_request_line_that_was_cut_shows_no_half_word() -> None:
+    """Its end may be the beginning of a secret, too."""
+    head = b"GET /a?b=" + b"c+" * 700 + b"&d=ghp_" + b"A" * 20
+    decoded = ExchangeDecoder(Redactor()).decode_in_flight(in_flight(head), LABELS)
+    assert decoded.line.redacted == head[: head.index(b"d=")]

@@ -38,7 +38,13 @@ def test_values_go_by_the_name_they_have(text: str) -> None:
 
 def test_all_of_an_element_goes() -> None:
     """CDATA, and what is inside it."""
-    for inside in (f"<![CDATA[<{SECRET}>]]>", f"<value>{SECRET}</value>", f"\n  {SECRET}\n"):
+    for inside in (
+        f"<secretary>1</secretary>{SECRET}",
+        f"<secret a='1'>{SECRET}</secret><secret/>{SECRET}",
+        f"<![CDATA[<{SECRET}>]]>",
+        f"<value>{SECRET}</value>",
+        f"\n  {SECRET}\n",
+    ):
         assert shown(f"<a><secret>{inside}</secret><b>1</b></a>") == "<a><secret>[REDACTED]</secret><b>1</b></a>"
 
 
@@ -77,6 +83,14 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
         for start in range(end + 1, len(body), 3):
             head, tail = REDACTOR.redact_body(body[:end], body[start:], b"text/xml", True)
             assert not [piece for piece in pieces if piece in head + b"|" + tail], (end, start)
+
+
+def test_a_long_value_leaves_nothing_in_the_tail() -> None:
+    """As an assertion of SAML in the form that a browser posts."""
+    head, tail = b'<form><input name="SAMLResponse" value="' + b"Ab" * 5000, b"Ab " * 5000 + b'"/>'
+    shown = REDACTOR.redact_body(head, tail, b"text/html", True)
+    assert shown == (b'<form><input name="SAMLResponse" value="[REDACTED]', b"")
+    assert b"Ab" not in REDACTOR.redact_body(head + tail, b"", b"text/html", False)[0]
 
 
 def test_parts_are_searched() -> None:

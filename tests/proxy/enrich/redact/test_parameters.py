@@ -44,7 +44,9 @@ def test_pass_is_a_password_but_in_json() -> None:
     assert redactor.redact_query(b"user=a&pass=b") == b"user=a&pass=[REDACTED]"
     form = b"application/x-www-form-urlencoded"
     assert redactor.redact_body(b"user=a&pass=b", b"", form, is_truncated=False)[0] == b"user=a&pass=[REDACTED]"
-    assert redactor.redact_body(b'{"pass": 3}', b"", b"application/json", is_truncated=False)[0] == b'{"pass": 3}'
+    for document in (b'{"pass": 3}', b'{"assertion": "a equals b"}'):
+        assert redactor.redact_body(document, b"", b"application/json", is_truncated=False)[0] == document
+    assert redactor.redact_query(b"assertion=PHNhbWw&a=b") == b"assertion=[REDACTED]&a=b"
 
 
 @pytest.mark.parametrize("has_user", [False, True])

@@ -58,6 +58,7 @@ def test_every_kind_is_found(kind: str) -> None:
         ("https://x/#access_token=hunter2000&a=1", "https://x/#access_token=[REDACTED]&a=1"),
         ("https://x/o?X-Goog-Signature=0123456789abcdef", "https://x/o?X-Goog-Signature=[REDACTED]"),
         ("Location: /a;jsessionid=0123456789ABCDEF?b=1", "Location: /a;jsessionid=[REDACTED]?b=1"),
+        ("https://x/a?ticket=ST-4711-" + "aB3" * 9, "https://x/a?ticket=[REDACTED]"),
         ("https://x/a?jwt=hunter2000", "https://x/a?jwt=[REDACTED]"),
         ("Server=x;User ID=sa;Password=hunter2;Encrypt=true", "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
