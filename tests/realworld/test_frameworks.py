@@ -44,6 +44,7 @@ def tool_rows(way: Proxied) -> list[dict[str, Any]]:
     """Return the calls of tools, oldest first, once all have ended: some do with the stream of their session."""
 
     def ended() -> list[dict[str, Any]]:
+        way.sidelog.settled_ledger()
         rows: list[dict[str, Any]] = way.sidelog.api("/api/mcp-logs?order=asc&limit=100")["logs"]
         return [] if any(row["status"] == "processing" for row in rows) else rows
 
