@@ -7,6 +7,7 @@ quotes followed by a colon cannot be text inside a string, where its quotes woul
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -51,6 +52,17 @@ def count_of(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
         return None
     return value
+
+
+def first_count(*values: object) -> int | None:
+    """Read the first count there is among values."""
+    return next((count for value in values if (count := count_of(value)) is not None), None)
+
+
+def sum_of(values: Iterable[object]) -> int | None:
+    """Add up the counts among values; None when there are none."""
+    counts = [count for value in values if (count := count_of(value)) is not None]
+    return sum(counts) if counts else None
 
 
 def amount_of(value: object) -> float | None:

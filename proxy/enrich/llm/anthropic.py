@@ -10,12 +10,11 @@ but for an attempt that declined before it said anything.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, sum_of, text_of
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -161,19 +160,16 @@ def _other(usage: CallUsage, model: str | None, parts: list[_Counts]) -> CallUsa
 def _add_up(usage: CallUsage, parts: list[_Counts]) -> None:
     """Note the counts of the parts of one message together; what none of them has stays as it was."""
     usage.update(
-        uncached_tokens=_sum(part.input_tokens for part in parts),
-        output_tokens=_sum(part.output_tokens for part in parts),
-        cache_write_tokens=_sum(part.cache_creation_input_tokens for part in parts),
-        cache_read_tokens=_sum(part.cache_read_input_tokens for part in parts),
+        uncached_tokens=sum_of(part.input_tokens for part in parts),
+        output_tokens=sum_of(part.output_tokens for part in parts),
+        cache_write_tokens=sum_of(part.cache_creation_input_tokens for part in parts),
+        cache_read_tokens=sum_of(part.cache_read_input_tokens for part in parts),
     )
-    usage.measure(cache_write_1h_tokens=_sum(_details(part.cache_creation).ephemeral_1h_input_tokens for part in parts))
+    usage.measure(
+        cache_write_1h_tokens=sum_of(_details(part.cache_creation).ephemeral_1h_input_tokens for part in parts)
+    )
     if usage.uncached_tokens is not None:
         usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
-
-
-def _sum(values: Iterable[object]) -> int | None:
-    counts = [count for value in values if (count := count_of(value)) is not None]
-    return sum(counts) if counts else None
 
 
 def _details(raw: msgspec.Raw) -> _Details:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, first_count, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
@@ -66,8 +66,8 @@ def read_document(usage: CallUsage, data: bytes) -> None:
     if document is None:
         return
     usage.update(
-        input_tokens=_first(document.prompt_token_count, document.input_text_token_count),
-        output_tokens=_first(document.generation_token_count, document.total_output_text_token_count),
+        input_tokens=first_count(document.prompt_token_count, document.input_text_token_count),
+        output_tokens=first_count(document.generation_token_count, document.total_output_text_token_count),
     )
     reason = text_of(document.stop_reason or document.completion_reason or document.finish_reason)
     for raw in (document.results, document.outputs, document.choices):
@@ -106,7 +106,3 @@ def add_counts(
         cache_read_tokens=cached,
         cache_write_tokens=written,
     )
-
-
-def _first(*values: object) -> int | None:
-    return next((count for value in values if (count := count_of(value)) is not None), None)

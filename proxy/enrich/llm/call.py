@@ -11,7 +11,8 @@ UsageState = Literal["exact", "partial", "lost", "absent"]
 
 MAX_TOOLS: Final = 32
 """Names of tools that are kept of one call."""
-_KINDS: Final = ("audio", "image", "video")
+KINDS: Final = ("audio", "image", "video")
+"""Of tokens that are no text."""
 OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
 """Meters of what `CallUsage.others` used."""
 
@@ -78,7 +79,7 @@ class CallUsage:
 
     def measure_cached(self, cached: Mapping[str, object]) -> None:
         """Note how much of each kind of input, other than text, came from the cache; also 0: else no price is known."""
-        for kind in _KINDS:
+        for kind in KINDS:
             if f"input_{kind}_tokens" in self.meters and (count := count_of(cached.get(kind))) is not None:
                 self.meters[f"cache_{kind}_read_tokens"] = count
 

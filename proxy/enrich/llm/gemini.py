@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.formats.json_parts import count_of, decode, first_count, is_array, is_object, sum_of, text_of
+from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
@@ -19,7 +19,6 @@ _MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A
 _PAID_BY_PROMPT: Final = re.compile(r"gemini-(?:live-)?[12]\b")
 _TIER: Final = re.compile(rb"\r\nx-gemini-service-tier:[ \t]*(flex|priority)(?=[ \t\r]|$)", re.IGNORECASE)
 _USUAL_TIERS: Final = ("on_demand", "standard", "unspecified", "traffic_type_unspecified")
-_NOTHING: Final = {"audio": 0, "image": 0, "video": 0}
 _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
 
@@ -142,13 +141,11 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    prompt, tool = count_of(counts.prompt_token_count), count_of(counts.tool_use_prompt_token_count)
-    answer, thoughts = count_of(counts.candidates_token_count), count_of(counts.thoughts_token_count)
-    answer = count_of(counts.response_token_count) if answer is None else answer
+    answer = first_count(counts.candidates_token_count, counts.response_token_count)
     usage.update(
-        input_tokens=None if prompt is tool is None else (prompt or 0) + (tool or 0),
-        output_tokens=None if answer is thoughts is None else (answer or 0) + (thoughts or 0),
-        reasoning_tokens=thoughts,
+        input_tokens=sum_of((counts.prompt_token_count, counts.tool_use_prompt_token_count)),
+        output_tokens=sum_of((answer, counts.thoughts_token_count)),
+        reasoning_tokens=count_of(counts.thoughts_token_count),
         cache_read_tokens=count_of(counts.cached_content_token_count),
     )
     for tier in (text_of(counts.traffic_type), text_of(counts.service_tier)):
@@ -162,7 +159,9 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
                 usage.measure(**{f"{side}_{part.modality.lower()}_tokens": part.token_count})
     cached = decode(_MODALITIES, counts.cache_tokens_details) if is_array(counts.cache_tokens_details) else None
     if cached is not None:
-        usage.measure_cached(_NOTHING | {str(part.modality).lower(): part.token_count for part in cached})
+        usage.measure_cached(
+            dict.fromkeys(KINDS, 0) | {str(part.modality).lower(): part.token_count for part in cached}
+        )
 
 
 def _read_tier(usage: CallUsage, head: bytes) -> None:

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, sum_of, text_of
 from proxy.enrich.llm import gemini
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 _UNDER_WAY: Final = ("in_progress", "queued")
 _TOOLS: Final = ("function_call", "mcp_server_tool_call")
-_KINDS: Final = ("audio", "image", "video")
 _FAILED: Final = "failed"
 
 
@@ -108,20 +107,19 @@ def _read_steps(usage: CallUsage, steps: list[_Part]) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    thoughts = count_of(counts.total_thought_tokens)
     usage.update(
-        input_tokens=_sum(count_of(counts.total_input_tokens), count_of(counts.total_tool_use_tokens)),
-        output_tokens=_sum(count_of(counts.total_output_tokens), thoughts),
-        reasoning_tokens=thoughts,
+        input_tokens=sum_of((counts.total_input_tokens, counts.total_tool_use_tokens)),
+        output_tokens=sum_of((counts.total_output_tokens, counts.total_thought_tokens)),
+        reasoning_tokens=count_of(counts.total_thought_tokens),
         cache_read_tokens=count_of(counts.total_cached_tokens),
     )
     for side, raw in (("input", counts.input_tokens_by_modality), ("output", counts.output_tokens_by_modality)):
         for part in _parts(raw):
-            if part.modality in _KINDS:
+            if part.modality in KINDS:
                 usage.measure(**{f"{side}_{part.modality}_tokens": part.tokens})
     if is_array(counts.cached_tokens_by_modality):
         cached = {str(part.modality): part.tokens for part in _parts(counts.cached_tokens_by_modality)}
-        usage.measure_cached({kind: cached.get(kind, 0) for kind in _KINDS})
+        usage.measure_cached(dict.fromkeys(KINDS, 0) | cached)
     for tool in _parts(counts.grounding_tool_count):
         if tool.type == "google_search":
             gemini.measure_searches(usage, count_of(tool.count) or 0)
@@ -129,10 +127,6 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
 
 def _parts(raw: msgspec.Raw) -> list[_Part]:
     return (decode(_PARTS, raw) if is_array(raw) else None) or []
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is other is None else (one or 0) + (other or 0)
 
 
 PROVIDER: Final = Provider(

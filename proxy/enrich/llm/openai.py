@@ -12,7 +12,16 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import amount_of, count_of, decode, decode_text, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import (
+    amount_of,
+    count_of,
+    decode,
+    decode_text,
+    first_count,
+    is_array,
+    is_object,
+    text_of,
+)
 from proxy.enrich.llm.call import CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -258,7 +267,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
     usage.update(
         input_tokens=_input(counts),
         output_tokens=_output(counts, count_of(outputs.reasoning_tokens), usage.resolved_model or usage.model or ""),
-        cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens, counts.cached_tokens),
+        cache_read_tokens=first_count(inputs.cached_tokens, counts.prompt_cache_hit_tokens, counts.cached_tokens),
         cache_write_tokens=count_of(inputs.cache_write_tokens),
         reasoning_tokens=count_of(outputs.reasoning_tokens),
         cost_usd=_cost(counts),
@@ -268,10 +277,10 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         output_audio_tokens=outputs.audio_tokens,
         input_image_tokens=inputs.image_tokens,
         output_image_tokens=outputs.image_tokens,
-        web_searches=_first(counts.num_search_queries, connectors.get("web_search")),
+        web_searches=first_count(counts.num_search_queries, connectors.get("web_search")),
         search_sources=counts.num_sources_used,
         document_pages=counts.pages_processed,
-        audio_seconds=_first(_seconds(counts.seconds), counts.prompt_audio_seconds),
+        audio_seconds=first_count(_seconds(counts.seconds), counts.prompt_audio_seconds),
     )
     usage.service_tier = text_of(counts.service_tier) or usage.service_tier
     cached = _details(inputs.cached_tokens_details)
@@ -281,7 +290,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
 
 def _input(counts: _Counts) -> int | None:
     """Where only a total is told, as of embeddings by Voyage, all of it is input."""
-    given = _first(counts.prompt_tokens, counts.input_tokens)
+    given = first_count(counts.prompt_tokens, counts.input_tokens)
     if given is not None and (connected := count_of(counts.connector_tokens)):
         return given + connected  # what Mistral's own tools found
     is_all = given is None and counts.completion_tokens is None and counts.output_tokens is None
@@ -299,7 +308,7 @@ def _output(counts: _Counts, reasoning: int | None, model: str) -> int | None:
     if reasoning is None and _GEMINI.match(model) and given is not None and total is not None:
         return max(total - given, output or 0)
     if output is None or given is None or not reasoning:
-        return _first(counts.completion_tokens, counts.output_tokens)
+        return first_count(counts.completion_tokens, counts.output_tokens)
     return output + reasoning if total == given + output + reasoning else output
 
 
@@ -315,10 +324,6 @@ def _cost(counts: _Counts) -> float | None:
     if isinstance(value, dict):
         return amount_of(value.get("total_cost"))
     return charged(value, counts.cost_details, is_own_key=counts.is_byok is True)
-
-
-def _first(*values: object) -> int | None:
-    return next((count for value in values if (count := count_of(value)) is not None), None)
 
 
 PROVIDER: Final = Provider(
