@@ -56,6 +56,16 @@ _MAX_STATE_BYTES: Final = 1 << 24
 needs more than the usual 8 MiB, and was searched without states then: 300 instead of 18 ms for 256 KiB."""
 
 
+def edited(text: bytes, edits: Iterable[Edit]) -> bytes:
+    """Make edits that are in order and apart; the same object comes back when there are none."""
+    pieces: list[bytes] = []
+    kept = 0
+    for start, stop, replacement in edits:
+        pieces += (text[kept:start], replacement)
+        kept = stop
+    return b"".join((*pieces, text[kept:])) if pieces else text
+
+
 def compile_bytes(pattern: bytes) -> re.Pattern[bytes]:
     """Compile a google-re2 pattern, whose interface is that of `re`, so that it searches in linear time.
 
@@ -96,15 +106,7 @@ class JsonRedactor:
             The text, and whether it ended within a secret value, of which the rest would have to be removed too.
         """
         edits, end = self.find(text)
-        if not edits:
-            return text, end
-        pieces: list[bytes] = []
-        kept = 0
-        for start, stop, replacement in edits:
-            pieces += (text[kept:start], replacement)
-            kept = stop
-        pieces.append(text[kept:])
-        return b"".join(pieces), end
+        return edited(text, edits), end
 
     def find(self, text: bytes) -> tuple[list[Edit], End]:
         """Find secret values: where each starts and stops, and what stands in for it; and where the text ended."""

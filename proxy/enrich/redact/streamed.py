@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from itertools import accumulate
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor
+from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor, edited
 from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secrets
 
 _PIECE: Final = re.compile(
@@ -67,7 +67,7 @@ def redact_split_names(
             ended_open.append(name)
         if name in open_names and (rest := _CLOSING.match(pieces)) is not None:
             secrets[name].append((0, rest.end(), MARK))
-    return _edited(text, secrets), ended_open
+    return _without(text, secrets), ended_open
 
 
 def redact_split(text: bytes, joined: Joined, *, is_cut_at_start: bool = False, is_cut_at_end: bool = False) -> bytes:
@@ -76,23 +76,18 @@ def redact_split(text: bytes, joined: Joined, *, is_cut_at_start: bool = False, 
         name: _by_pattern(pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
         for name, pieces in joined.items()
     }
-    return _edited(text, secrets)
+    return _without(text, secrets)
 
 
-def _edited(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
+def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
     if not any(secrets.values()):
         return text
     # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
     spans: dict[bytes, list[Span]] = {}
     for found in _PIECE.finditer(text):
         spans.setdefault(found[1], []).append(found.span(2))
-    edits = [edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), _apart(some))]
-    kept = 0
-    parts: list[bytes] = []
-    for start, stop, replacement in sorted(edits):
-        parts += (text[kept:start], replacement)
-        kept = max(stop, kept)
-    return b"".join((*parts, text[kept:]))
+    edits = (edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), _apart(some)))
+    return edited(text, sorted(edits))
 
 
 def _by_pattern(joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Edit]:
