@@ -25,12 +25,14 @@ _VALUE_CODES: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3
 _DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _PROGRESS_STEPS: Final = 2000
 """Virtual machine steps between two looks at the clock, about 50 µs."""
-AMONG: Final = "IN (SELECT value FROM json_each(?))"
-"""Among the numbers of one parameter, a `number_list`.
+AMONG: Final = "{} IN (SELECT value FROM json_each({}))"
+"""Condition that a column, the first `{}`, is among the numbers of one parameter, a `number_list`, at the second.
 
 A mark for each number would make a statement of its own for each length, and each is kept prepared: 256 statements that
 purge some hundred rows each took 10 MB.
 """
+ID_AMONG: Final = AMONG.format("id", "?")
+SEQ_AMONG: Final = AMONG.format("seq", "?")
 
 
 class Connection(aiosqlite.Connection):

@@ -14,13 +14,13 @@ from typing import Final
 
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
-from storage.sqlite.connection import AMONG, number_list
+from storage.sqlite.connection import ID_AMONG, number_list
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
-_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE id {AMONG}"  # noqa: S608 - one parameter
+_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"  # noqa: S608 - one parameter
 _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 
 

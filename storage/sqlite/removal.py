@@ -14,12 +14,12 @@ from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
 from storage.sqlite import rollups
 from storage.sqlite.codec import Row
-from storage.sqlite.connection import AMONG, number_list
+from storage.sqlite.connection import SEQ_AMONG, number_list
 from storage.sqlite.session import SqliteSession
 
 SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"  # noqa: S608 - closed tables
 """What `remove_rows` needs of a row."""
-_DELETE: Final = f"DELETE FROM records WHERE seq {AMONG}"  # noqa: S608 - one parameter
+_DELETE: Final = f"DELETE FROM records WHERE {SEQ_AMONG}"  # noqa: S608 - one parameter
 HEADS_BLOCK: Final = len(COLUMNS)
 BODIES_BLOCK: Final = HEADS_BLOCK + 3
 STARTED: Final = COLUMNS.index("started_at_us")

@@ -25,7 +25,7 @@ from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import Clue
 from storage.search.index.needs import All
 from storage.sqlite.codec import Row, decode_rows
-from storage.sqlite.connection import AMONG, Budget, number_list
+from storage.sqlite.connection import AMONG, ID_AMONG, SEQ_AMONG, Budget, number_list
 from storage.sqlite.dictionary import Names, find
 from storage.sqlite.histograms import SUM, bucket_of, unpack_histogram
 from storage.sqlite.search_functions import ID_TEXT, like
@@ -56,9 +56,9 @@ DIALECT: Final = Dialect(
     histograms=f"{SUM}({{}})",
     to_counts=unpack_histogram,
     has_text="{} <> 0",
-    among="{} IN (SELECT value FROM json_each({}))",
+    among=AMONG,
     number_list=number_list,
-    of_keys="seq IN (SELECT value FROM json_each({}))",
+    of_keys=AMONG.format("seq", "{}"),
     record_columns=", ".join(COLUMNS),
     joined="group_concat({}, char(10))",
     erasures="SELECT value FROM meta WHERE name = 'erasures'",
@@ -204,11 +204,11 @@ class SqliteSession:
         return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
-        sql = f"{_PLACES} WHERE seq {AMONG} AND started_at_us >= ?"
+        sql = f"{_PLACES} WHERE {SEQ_AMONG} AND started_at_us >= ?"
         return self.connection.execute(sql, (number_list(seqs), purge_floor_us)).fetchall()
 
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        sql = f"SELECT id, data FROM blocks WHERE id {AMONG}"
+        sql = f"SELECT id, data FROM blocks WHERE {ID_AMONG}"
         return self.connection.execute(sql, (number_list(ids),)).fetchall()
 
     def _found(self, filter: Filter) -> Found | None:

@@ -14,7 +14,7 @@ from storage.purge import Trimmed, TrimStep, next_trim
 from storage.relational.blocks.payloads import GROWN
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
-from storage.sqlite.connection import AMONG, counter, number_list, transaction
+from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, remove_rows
 from storage.sqlite.session import SqliteSession
 
@@ -81,10 +81,10 @@ def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], name: str, 
     sql = f"SELECT DISTINCT {name}_block FROM records WHERE seq > ? AND seq <= ?"  # noqa: S608 - closed names
     used = {block for (block,) in connection.execute(sql, (last_seq, end))}
     ended = _ended(connection, [block for block in gone if block not in used], last_seq)
-    connection.execute(f"DELETE FROM blocks WHERE id {AMONG}", (number_list(ended),))  # noqa: S608 - one parameter
+    connection.execute(f"DELETE FROM blocks WHERE {ID_AMONG}", (number_list(ended),))  # noqa: S608 - one parameter
 
 
 def _ended(connection: sqlite3.Connection, blocks: Sequence[int], last_seq: int) -> list[int]:
     """Leave out the blocks of conversations that go on behind a row."""
-    sql = f"SELECT id FROM blocks WHERE id {AMONG} AND NOT (kind = ? AND last_seq > ?) ORDER BY id"  # noqa: S608 - parameters only
+    sql = f"SELECT id FROM blocks WHERE {ID_AMONG} AND NOT (kind = ? AND last_seq > ?) ORDER BY id"  # noqa: S608 - parameters only
     return [block for (block,) in connection.execute(sql, (number_list(blocks), GROWN, last_seq))]

@@ -19,7 +19,7 @@ from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
-from storage.sqlite.connection import AMONG, counter, number_list, transaction
+from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
@@ -164,7 +164,7 @@ def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes,
 def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]) -> None:
     numbers = growing.continued(entries)
     if numbers:
-        sql = f"SELECT id, raw_bytes FROM blocks WHERE id {AMONG}"  # noqa: S608 - one parameter
+        sql = f"SELECT id, raw_bytes FROM blocks WHERE {ID_AMONG}"  # noqa: S608 - one parameter
         growing.check(numbers, dict(connection.execute(sql, (number_list(numbers),)).fetchall()))
 
 
