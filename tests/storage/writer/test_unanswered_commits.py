@@ -10,9 +10,25 @@ from storage.errors import StorageUnavailable
 from storage.ledger import Ledger
 from storage.record import Batch
 from storage.relational.time_ranges import HOUR_US
+from storage.writer.writer import Writer
 from tests.storage.samples import START_US
 from tests.storage.writer.spool_rig import FickleStore, Rig
 from tests.support.listeners import Listener
+
+
+async def lose_answer(rig: Rig, store: FickleStore, writer: Writer) -> None:
+    """Have the next batch committed without an answer, and tried again once."""
+    store.loses_answers = True
+    await rig.until(lambda: writer.counters.batches["retried"] == 1)
+
+
+async def outlast(rig: Rig, store: FickleStore, writer: Writer, *, records: int, spooled: int) -> None:
+    """Take the store away until so many records are spooled of those that come, then bring it back."""
+    store.is_away = True
+    rig.push(records)
+    await rig.until(lambda: writer.spooled_records >= spooled)
+    store.is_away = store.loses_answers = False
+    await rig.until(rig.is_settled)
 
 
 async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
@@ -20,14 +36,9 @@ async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            store.loses_answers = True
             rig.push(7)
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
-            store.is_away = True
-            rig.push(100)
-            await rig.until(lambda: writer.spooled_records >= 70)
-            store.is_away = store.loses_answers = False
-            await rig.until(rig.is_settled)
+            await lose_answer(rig, store, writer)
+            await outlast(rig, store, writer, records=100, spooled=70)
             assert rig.ledger().stored == 107
         ids = await store.stored_ids()
         assert len(ids) == len(set(ids)) == 107
@@ -49,8 +60,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled_where_retention_hides_it(
             for record in rig.ring[:hidden]:
                 record.started_at_us -= 2 * HOUR_US
             await store.raise_floors(START_US // HOUR_US * HOUR_US, 0)
-            store.loses_answers = True
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
+            await lose_answer(rig, store, writer)
             store.loses_answers = False
             rig.push(2)
             await rig.until(rig.is_settled)
@@ -68,13 +78,8 @@ async def test_a_frame_nobody_heard_of_is_not_doubled_where_retention_hides_its_
             rig.push(7)
             rig.ring[0].started_at_us -= 2 * HOUR_US
             await store.raise_floors(START_US // HOUR_US * HOUR_US, 0)
-            store.loses_answers = True
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
-            store.is_away = True
-            rig.push(60)
-            await rig.until(lambda: writer.spooled_records >= 40)
-            store.is_away = store.loses_answers = False
-            await rig.until(rig.is_settled)
+            await lose_answer(rig, store, writer)
+            await outlast(rig, store, writer, records=60, spooled=40)
             assert rig.ledger() == Ledger(received=67, stored=67, spooled=0, waiting=0)
         assert writer.counters.records_quarantined == 0
 
@@ -85,14 +90,9 @@ async def test_a_commit_nobody_heard_of_is_not_doubled_where_no_frame_takes_all_
         rig = Rig(store, tmp_path)
         rig.body_bytes = 200_000
         async with rig.running() as writer:
-            store.loses_answers = True
             rig.push(7)
-            await rig.until(lambda: writer.counters.batches["retried"] == 1)
-            store.is_away = True
-            rig.push(30)
-            await rig.until(lambda: writer.spooled_records >= 7)
-            store.is_away = store.loses_answers = False
-            await rig.until(rig.is_settled)
+            await lose_answer(rig, store, writer)
+            await outlast(rig, store, writer, records=30, spooled=7)
             assert rig.ledger() == Ledger(received=37, stored=37, spooled=0, waiting=0)
         assert len(set(await store.stored_ids())) == 37
         assert writer.counters.records_quarantined == 0
