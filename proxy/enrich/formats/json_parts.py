@@ -2,7 +2,8 @@
 
 Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded (`Raw`) or of any type,
 so that one strange member costs only itself. Of truncated documents, single members are found lexically: a name in
-quotes followed by a colon cannot be text inside a string, where its quotes would be escaped.
+quotes followed by a colon cannot be text inside a string, where its quotes would be escaped. Half of a surrogate pair
+alone is JSON, though no text, and common: JavaScript cuts emoji in two. It is read as U+FFFD.
 """
 
 import math
@@ -27,14 +28,36 @@ _AFTER_NAME: Final = re.compile(rb"\s*:\s*")
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
 STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE: Final = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""The first escape of one, and all that is before it; to be matched from there on again, never searched for."""
+_REPLACEMENT: Final = rb"\ufffd"
 
 
 def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msgspec.Raw) -> Part | None:
     """Decode a document or member; None when it does not fit, is nested too deeply, or is no JSON."""
     try:
         return decoder.decode(data)
+    except msgspec.ValidationError:
+        return None
+    except _FAILURES:
+        if _SURROGATE.search(data) is None:
+            return None
+    try:
+        return decoder.decode(_without_lone_surrogates(bytes(data)))
     except _FAILURES:
         return None
+
+
+def _without_lone_surrogates(data: bytes) -> bytes:
+    mended, at = bytearray(data), 0
+    while (found := _LONE_SURROGATE.match(data, at)) is not None:
+        at = found.end()
+        mended[found.start(1) : at] = _REPLACEMENT
+    return bytes(mended)
 
 
 def is_object(member: msgspec.Raw) -> bool:

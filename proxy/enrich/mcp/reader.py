@@ -376,7 +376,8 @@ class McpReader:
     def _stored_value(self, value: bytes) -> bytes | None:
         if not value:
             return None
-        stored = compact(self._redactor.redact_value(value))
+        # Octets that are no text are JSON to the decoder here, and to nobody who reads it later.
+        stored = compact(self._redactor.redact_value(value)).decode("utf-8", "replace").encode()
         if len(stored) <= MAX_VALUE_BYTES and decode(_ANYTHING, stored) is not None:
             return stored
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")

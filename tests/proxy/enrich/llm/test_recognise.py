@@ -128,3 +128,12 @@ def test_routes_and_methods() -> None:
         assert candidate_of(setting, method, "/v1/chat/completions") is None
     chunk = {"choices": [], "usage": CHAT_USAGE, "model": "m"}
     assert record_of("/llm", CHAT, chunk, route={"provider": "openai"}).input_tokens == 19
+
+
+def test_history_with_half_a_character() -> None:
+    """A provider that refuses it was asked nevertheless, and for which model is known."""
+    refusal = {"type": "error", "error": {"type": "invalid_request_error", "message": "no low surrogate in string"}}
+    body = ANTHROPIC | {"messages": [{"role": "user", "content": "cut \ud83d"}]}
+    record = record_of("/v1/messages", body, refusal, status=400)
+    assert (record.provider, record.model) == ("anthropic", "claude-sonnet-4-5")
+    assert (record.error_type, record.usage_state) == ("invalid_request_error", "absent")

@@ -280,3 +280,14 @@ def test_call_in_flight_is_processing() -> None:
         )  # fmt: skip
         (call,) = world.builder.running_tools(flying, descriptor)
         assert (call.tool_name, call.status, call.latency_us, call.server_label) == ("add", "processing", None, "tools")
+
+
+def test_text_cut_within_a_character() -> None:
+    """Servers that cut by UTF-16 unit, or by byte, are answered all the same, and what is kept is JSON in UTF-8."""
+    asked = only(World().pass_on(ask(arguments={"a": "cut \ud83d"}), answer(text="sum \ud83d")))
+    assert (asked.status, json.loads(asked.arguments or b"")) == ("success", {"a": "cut \ufffd"})
+    assert json.loads(asked.result or b"")["content"][0]["text"] == "sum \ufffd"
+    [request, reply] = [json.dumps(part).encode() for part in (ask(arguments={"a": "@"}), answer(text="@"))]
+    octets = only(World().pass_on(request.replace(b"@", b"\xe2\x82"), reply.replace(b"@", b"\xff")))
+    assert (octets.status, json.loads((octets.arguments or b"").decode())) == ("success", {"a": "\ufffd"})
+    assert json.loads((octets.result or b"").decode())["content"][0]["text"] == "\ufffd"
