@@ -53,10 +53,9 @@ class CallMetrics:
             if call.status == "processing":
                 continue
             key = (call.server_label, call.tool_name)
-            if call.status == "success":
-                key = self._admitted(self._tools, key, MAX_TOOLS)
-            elif key not in self._tools:
-                key = (call.server_label if len(self._tools) < MAX_TOOLS else OTHER, OTHER)
+            if call.status != "success" and key not in self._tools:
+                key = (call.server_label, OTHER)
+            key = self._admitted(self._tools, key, MAX_TOOLS)
             self._calls[*key, call.status] = self._calls.get((*key, call.status), 0) + 1
 
     def collect(self) -> Iterator[Metric]:
@@ -67,9 +66,12 @@ class CallMetrics:
     def _admitted(self, known: set[tuple[str, str]], key: tuple[str, str], limit: int) -> tuple[str, str]:
         if key in known:
             return key
+        others = (key[0] if any(key[0] == first for first, _ in known) else OTHER, OTHER)
+        if key == others:
+            return key
         if len(known) >= limit:
             self.overflow += 1
-            return (key[0] if any(key[0] == first for first, _ in known) else OTHER, OTHER)
+            return others
         known.add(key)
         return key
 

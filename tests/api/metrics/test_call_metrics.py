@@ -54,6 +54,17 @@ def test_labels_are_bounded() -> None:
     assert "sidelog_metric_overflow_total 100.0" in lines
 
 
+def test_servers_that_only_fail_are_bounded() -> None:
+    """Servers name themselves, some anew at each start; those whose tools never succeeded count against the limit."""
+    metrics = Metrics()
+    metrics.calls.observe_tools([call("t", "error", f"FastMCP-{number}") for number in range(MAX_TOOLS + 50)])
+    metrics.calls.observe_tools([call("u", "error", "FastMCP-1")])
+    lines = [line for line in shown(metrics) if line.startswith("sidelog_mcp_tool_calls_total")]
+    assert len(lines) == MAX_TOOLS + 1
+    assert 'sidelog_mcp_tool_calls_total{server="FastMCP-1",status="error",tool="other"} 2.0' in lines
+    assert 'sidelog_mcp_tool_calls_total{server="other",status="error",tool="other"} 50.0' in lines
+
+
 def test_families_are_sound() -> None:
     """They can be registered and written."""
     metrics = Metrics()
