@@ -10,6 +10,7 @@ from typing import Final
 from proxy.otel.requests import Call, Item, Signal, make_item
 from proxy.otel.spans import trace_id_of
 from storage.base import Storage
+from storage.errors import StorageUnavailable
 from storage.query import Filter, RecordQuery
 from storage.record import Record, format_id
 from storage.search.expression import And, Has, Is
@@ -81,15 +82,26 @@ class Reader:
         storage = self._storage
         if not isinstance(storage, ToolStorage):
             return {}
-        first, last = records[0].seq, records[-1].seq
-        having = Filter(kind="all", where=And((self._own, Has("tool"))), seq_after=first - 1, seq_until=last)
-        page = await storage.select(RecordQuery(filter=having, order="asc", limit=len(records)))
         traces = {record.id: trace_id_of(record) for record in records}
         found: dict[int, list[Call]] = {}
-        for record in page.records:
+        for record in await self._with_calls(records[0].seq - 1, records[-1].seq):
             for call in await storage.tool_calls_of(record.seq):
                 if call.record_id not in traces:
                     asking = await storage.get(call.record_id)
                     traces[call.record_id] = call.record_id.hex() if asking is None else trace_id_of(asking)
                 found.setdefault(record.seq, []).append(Call(call, traces[call.record_id]))
         return found
+
+    async def _with_calls(self, after: int, until: int) -> list[Record]:
+        """Read the records of a range that have tool calls: all of them, also where others' fill the time budget."""
+        filter = Filter(kind="all", where=And((self._own, Has("tool"))), seq_until=until)
+        found: list[Record] = []
+        while True:
+            query = RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
+            page = await self._storage.select(query)
+            found += page.records
+            if page.complete and page.next_after is None:
+                return found
+            if page.next_after is None or page.next_after <= after:
+                raise StorageUnavailable("the time budget ended before the first record")
+            after = page.next_after

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,10 +12,12 @@ from proxy.otel.exporter import AWAY_S, FIRST_PAUSE_S, MAX_PAUSE_S, Exporter, Pr
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
 from storage.errors import StorageUnavailable
-from storage.query import Filter
+from storage.query import Filter, Page, RecordQuery
 from storage.record import Batch, Entry, Record, format_id
+from storage.search.expression import And
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
+from tests.support.otlp import tool_call
 from tests.support.otlp_sender import OK, FakeSender
 
 INTERVAL_S = 7.0
@@ -285,6 +288,31 @@ async def test_an_empty_store_in_the_place_of_one_begins_anew(world: World) -> N
         assert world.receiver.taken[5:] == [format_id(record.id)]
         assert exporter.counters.missed_records == 3
         assert exporter.waiting_records == 0
+
+
+async def test_tool_calls_are_found_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of other sidecars fill the time budget: the search for those with tool calls is taken up again."""
+    records = [make_record() for _ in range(3)]
+    calls = [tool_call(record_id=record.id, position=0) for record in records]
+    entries = [Entry(record, None, [call]) for record, call in zip(records, calls, strict=True)]
+    select, is_away = world.store.select, True
+
+    async def select_one(query: RecordQuery) -> Page:
+        """Answer as a store whose time is up behind one record; before the first, at first."""
+        if not isinstance(query.filter.where, And):
+            return await select(query)
+        if is_away:
+            return Page([], complete=False, next_after=query.after)
+        page = await select(replace(query, limit=1))
+        return replace(page, complete=page.next_after is None)
+
+    monkeypatch.setattr(world.store, "select", select_one)
+    await world.store.commit(Batch("sidecar-1", entries))
+    world.stored += 3
+    assert await world.exporter.step() == AWAY_S
+    is_away = False
+    assert await world.exporter.step() == INTERVAL_S
+    assert sorted(world.receiver.taken) == sorted(2 * [format_id(record.id) for record in records])
 
 
 @pytest.mark.parametrize("kept", ["no JSON", '{"more":' + "[" * 60_000])
