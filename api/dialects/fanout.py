@@ -158,6 +158,8 @@ async def _answer_lines(
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
     compress_stream(request, response)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     trailer: dict[str, object] = {"__trailer": True}
     try:
         while True:

@@ -76,6 +76,8 @@ async def compress_response(request: web.Request, response: web.StreamResponse) 
 def compress_stream(request: web.Request, response: web.StreamResponse) -> None:
     """Have a file that is written piece by piece compressed, where its client takes gzip."""
     response.headers["Vary"] = "Accept-Encoding"
+    if request.method == "HEAD":  # the end of what is compressed would be written without a body, too
+        return
     taken = weights(request.headers.get("Accept-Encoding", ""))
     if taken.get("gzip", taken.get("*", 0.0)) > 0:
         response.enable_compression(web.ContentCoding.gzip)

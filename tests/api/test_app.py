@@ -1,5 +1,6 @@
 """The admin application as a whole: which door is open to whom, and in which words it is closed."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.access.snapshot_cursor import SnapshotCursors
 from api.app import routes
 from api.services import Services
 from api.stream.tail import Tail
 from storage.base import Storage
+from storage.record import format_id
 from storage.writer.deferred import DeferredStorage
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
@@ -146,6 +149,25 @@ async def test_unknown_paths_are_problems(client: Client) -> None:
     for path in ("/no/such", "/ui/nothing.js", "/ui/..%2f..%2fapp.py", "/ui/%00", "/api/records/a/b/c", "/%ff"):
         response = await client.get(path, headers=BEARER)
         assert (response.status, response.content_type) == (404, "application/problem+json"), path
+
+
+@pytest.mark.parametrize("fields", ["", "Accept: application/x-ndjson\r\nAccept-Encoding: gzip\r\n"])
+async def test_head_has_no_body(world: World, start: Callable[[Services], Awaitable[Client]], fields: str) -> None:
+    """Nor has what is streamed or compressed: a body would be taken for the next response of the connection."""
+    world.fanout = SnapshotCursors(secret=bytes(32))
+    record = make_record(1)
+    await world.storage.commit(make_batch(record))
+    client = await start(world.services())
+    for path in (route.path for route in routes() if route.method == "GET"):
+        path = path.replace("{id}", format_id(record.id)).replace("{", "").replace("}", "")
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        common = f"Host: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n{fields}"
+        writer.write(f"HEAD {path} HTTP/1.1\r\n{common}\r\n".encode())
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        _, between, second = (await reader.read()).split(b"HTTP/1.1 ")
+        assert between.endswith(b"\r\n\r\n"), path
+        assert second.startswith(b"200 "), path
+        writer.close()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
