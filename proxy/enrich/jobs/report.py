@@ -301,8 +301,8 @@ def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
         return Report(f"video/{name}", provider)
     usage = CallUsage(finish_reason=text_of(document.status), is_finished=True, is_settled=True)
     usage.model = usage.resolved_model = text_of(document.model)
-    seconds = document.seconds
-    if document.status == "completed" and isinstance(seconds, str | int) and str(seconds).isdecimal():
+    seconds = text_of(document.seconds) or ""
+    if document.status == "completed" and seconds.isdecimal():
         usage.measure(video_seconds=int(seconds))
     elif is_object(document.error):
         usage.fail(document.status)

@@ -97,8 +97,12 @@ def read(usage: CallUsage, data: bytes) -> None:
         _read_chunk(usage, document.bytes_)
         return
     for inner in (document.content_block_start, document.message_stop, document.metadata):
-        if is_object(inner):
-            read(usage, bytes(inner))
+        if is_object(inner) and (part := decode(_DOCUMENT, inner)) is not None:
+            _read_part(usage, part, bytes(inner))
+    _read_part(usage, document, data)
+
+
+def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
     if (reason := text_of(document.stop_reason)) is not None:
         usage.finish_reason = reason
     for raw in (document.start, document.output):

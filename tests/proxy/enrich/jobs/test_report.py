@@ -281,6 +281,16 @@ def test_an_interaction_that_is_looked_at_again_is_not_counted_again() -> None:
     assert sidelog.entries[-1].jobs == []
 
 
+@pytest.mark.parametrize("seconds", ["9" * 5000, "9" * 20, 10**20, "8.5", None])
+def test_a_video_of_no_length(seconds: object) -> None:
+    """Its record is stored all the same."""
+    sidelog = Sidelog()
+    video = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued"}
+    sidelog.see("POST", "/v1/videos", video, {"model": "sora-2", "prompt": "x"})
+    done = sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed", "seconds": seconds})
+    assert (done.status, done.stream is None or done.stream.meters) == (200, None)
+
+
 @pytest.mark.parametrize("path", ["/v1/videos/video_1/remix", "/v1/videos/edits", "/v1/videos/extensions"])
 def test_a_video_that_is_made_of_another(path: str) -> None:
     """It is begun where it is asked for: https://platform.openai.com/docs/api-reference/videos"""

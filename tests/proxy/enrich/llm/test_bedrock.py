@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.llm.bedrock import model_of
+from proxy.enrich.llm.bedrock import PROVIDER, model_of
+from proxy.enrich.llm.call import CallUsage
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import facts_of, record_of
 
@@ -119,3 +120,11 @@ def test_invoke_stream() -> None:
     plain = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": used}
     record = record_of("/model/m/invoke", body, plain)
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (5, 7, "exact")
+
+
+def test_parts_within_parts() -> None:
+    """They are of no response; the deepest that can be decoded at all cost nothing."""
+    for depth in range(800, 1000):
+        usage = CallUsage()
+        PROVIDER.read(usage, b'{"metadata":' * depth + b'{"usage":{"inputTokens":1}}' + b"}" * depth)
+        assert usage.input_tokens is None
