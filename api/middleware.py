@@ -1,6 +1,8 @@
 """What every request passes: the host name, then the token; around both, errors in the words of the asked dialect."""
 
 import logging
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,11 +38,17 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+_BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
+"""The response of which the head has been sent."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER that turns a close into a reset: in HTTP/1.0 a close is the end of a response."""
+
 _log = logging.getLogger(__name__)
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set the security headers of a response; one that says nothing about caching is not cached."""
+    request[_BEGUN] = response
     response.headers.update(SECURITY_HEADERS)
     response.headers["Server"] = "sidelog"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -107,7 +115,19 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         refused = Refused(503, "the store cannot be reached", headers={"Retry-After": "5"})
     except Exception as error:
         refused = _failure(request, error)
-    return refusal_response(error_format_of(request.path), refused)
+    begun = request.get(_BEGUN)
+    return refusal_response(error_format_of(request.path), refused) if begun is None else _cut(request, begun, refused)
+
+
+def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> web.StreamResponse:
+    """Break off a response whose head has been sent: nothing else tells its client that the rest is missing."""
+    transport = request.transport
+    if transport is not None and not transport.is_closing():
+        _log.warning("a response was broken off: %s", refused.detail, extra={"path": request.path})
+        if (raw_socket := transport.get_extra_info("socket")) is not None:
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    return begun
 
 
 @web.middleware

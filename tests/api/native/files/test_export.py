@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,12 +14,17 @@ from aiohttp import ClientSession, web
 
 from api.app import make_app
 from api.http.cursor import encode_cursor
+from api.http.errors import Refused
 from api.native.files import csv_rows
 from api.native.files.har import har_entry
+from api.services import Services
+from storage.errors import StorageUnavailable
+from storage.query import Page, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
 
+Start = Callable[[Services], Awaitable[Client]]
 PAYLOAD = Payload(
     b"POST /v1/users?page=1 HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json",
     b"HTTP/1.1 201 Created all right\r\nContent-Type: image/png\r\nLocation: /x",
@@ -210,3 +216,28 @@ async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog:
     finally:
         await runner.cleanup()
     assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), Refused(503, "too many"), RuntimeError("bug")])
+async def test_an_export_that_fails_on_its_way_breaks_off(
+    world: World, start: Start, monkeypatch: pytest.MonkeyPatch, version: str, error: Exception
+) -> None:
+    """Nothing that is sent behind its beginning could be told from records: not even an end."""
+    monkeypatch.setattr("api.native.files.export.PAGE_RECORDS", 3)
+    await fill(world, 9)
+    select = world.storage.select
+
+    async def select_few(query: RecordQuery) -> Page:
+        if query.after is not None:
+            raise error
+        return await select(query)
+
+    monkeypatch.setattr(world.storage, "select", select_few)
+    client = await start(world.services())
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    head = f"GET /api/export HTTP/{version}\r\nHost: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
+    writer.write(head.encode())
+    with pytest.raises(ConnectionResetError):
+        await reader.readexactly(1 << 20)
+    writer.close()
