@@ -37,6 +37,8 @@ _PIECE_BYTES: Final = 4096
 """Damage costs at most what is left of one piece."""
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_HEADER_BYTES: Final = 2
+"""Of zlib's wrapper: fewer do not tell whether there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
 
@@ -180,6 +182,9 @@ class _Zlib:
 
     def feed(self, piece: bytes, room: int) -> bytes:
         data = self._pending + piece
+        if not self._is_started and len(data) < _HEADER_BYTES:
+            self._pending = data
+            return b""
         while data or not self._decoder.eof:
             if self._decoder.eof and data == _GZIP_MAGIC[:1]:  # the other half may be in the next piece
                 self._pending = data
@@ -193,7 +198,7 @@ class _Zlib:
                     raise
                 self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
                 output = self._decoder.decompress(data, room)
-            self._is_started = self._is_started or bool(data)
+            self._is_started = True
             self.is_done = self._decoder.eof
             data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
             if output or not self._decoder.eof:

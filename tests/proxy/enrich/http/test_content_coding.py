@@ -116,6 +116,15 @@ def test_marks_of_pieces_that_were_flushed_apart() -> None:
     assert twice.marks[1] == len(decoded.data)
 
 
+@codings
+def test_first_octet_that_came_alone(coding: str) -> None:
+    """It does not tell yet whether deflate has its wrapper."""
+    packed = ENCODERS[coding](b"hello " * 50)
+    decoded = decode(packed, [named(coding)], marks=(0, 1, 2, len(packed)))
+    assert decoded is not None
+    assert (decoded.data, decoded.is_complete, decoded.marks[3]) == (b"hello " * 50, True, 300)
+
+
 def test_bomb_in_a_bomb_is_bounded_by_the_outer_input() -> None:
     """Each stage is bounded by what came over the wire, not by the stage before."""
     packed = gzip.compress(gzip.compress(bytes(30 << 20)))
