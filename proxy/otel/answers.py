@@ -22,8 +22,8 @@ MAX_RETRY_AFTER_S: Final = 600.0
 MAX_MESSAGE_CHARACTERS: Final = 200
 _WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
 _UNAVAILABLE: Final = frozenset((502, 503, 504))
-_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
-"""Of an answer that is no JSON, is not what it should be, or is nested too deeply."""
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Of an answer that is no JSON, is not what it should be, is not in UTF-8, or is nested too deeply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ Verdict = Taken | Later | Refused
 
 
 class _PartialSuccess(msgspec.Struct, rename="camel"):
-    rejected_spans: int | str = 0
-    rejected_log_records: int | str = 0
-    error_message: str = ""
+    rejected_spans: int | str | None = 0  # JSON of protobuf may have null for what is not set
+    rejected_log_records: int | str | None = 0
+    error_message: str | None = ""
 
 
 class _Response(msgspec.Struct, rename="camel"):
@@ -115,10 +115,10 @@ def _taken(answer: Answer, sent: int) -> Taken:
     if partial is None:
         return Taken()
     rejected = max(_count(partial.rejected_spans), _count(partial.rejected_log_records))
-    return Taken(min(rejected, sent), _in_one_line(partial.error_message))
+    return Taken(min(rejected, sent), _in_one_line(partial.error_message or ""))
 
 
-def _count(value: int | str) -> int:
+def _count(value: int | str | None) -> int:
     """Read an int64 as JSON of protobuf has it, as a number or as text."""
     text = str(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

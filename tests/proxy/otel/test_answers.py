@@ -24,6 +24,8 @@ def verdict(status: int, body: bytes = b"", retry_after: str = "", tries: int = 
         (b'{"partialSuccess": {"rejectedSpans": "-1"}}', 0, ""),
         (b'{"partialSuccess": {"errorMessage": "mind the limit"}}', 0, "mind the limit"),
         (b'{"partialSuccess": {"errorMessage": "one\\n two"}}', 0, "one two"),
+        (b'{"partialSuccess": {"rejectedSpans": 5, "rejectedLogRecords": null, "errorMessage": null}}', 5, ""),
+        (b'{"partialSuccess": {"errorMessage": "\xff"}}', 0, ""),
         (b"\x0a\x00 no JSON", 0, ""),
         (b'{"more":' + b"[" * 60_000, 0, ""),
     ],
@@ -80,6 +82,7 @@ def test_a_receiver_says_when(retry_after: str, after_s: float | None) -> None:
         (413, b"too large", "status 413: too large"),
         (415, b"", "status 415"),
         (422, b'{"message": 7}', 'status 422: {"message": 7}'),
+        (422, b'{"message": "\xff"}', 'status 422: {"message": "\ufffd"}'),
         (422, b'{"more":' + b"[" * 60_000, 'status 422: {"more":' + "[" * 192),
     ],
 )
