@@ -22,6 +22,8 @@ _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
 _HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""Stands before an address of IPv4 that is written as one of IPv6."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 _EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
@@ -161,13 +163,20 @@ def _moment(value: Value, word: Word, now_us: int) -> Expression:
     return Between(word.field, moment_us if since else None, None if since else moment_us - 1)
 
 
-def read_network(text: str) -> InNetwork | None:
-    """Read an address or a network; None when it is neither."""
+def read_network(text: str) -> Expression | None:
+    """Read an address or a network; None when it is neither.
+
+    One of IPv4 is meant in both ways it is written: a socket of both families says `::ffff:10.0.0.1` (RFC 4291).
+    """
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return None
-    return InNetwork(network.network_address.packed, network.broadcast_address.packed)
+    first, last = network.network_address.packed, network.broadcast_address.packed
+    if first[:-4] == last[:-4] == _MAPPED:
+        first, last = first[-4:], last[-4:]
+    found = InNetwork(first, last)
+    return Or((found, InNetwork(_MAPPED + first, _MAPPED + last))) if len(first) == 4 else found
 
 
 def _address(value: Value, word: Word) -> Expression:

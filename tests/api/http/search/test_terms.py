@@ -1,14 +1,39 @@
 """What other readers need of terms: networks and trace ids."""
 
+import pytest
+
 from api.http.search.terms import read_network, stored_trace_id
-from storage.search.expression import InNetwork
+from storage.search.expression import InNetwork, Or
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
+from tests.storage.samples import make_record
+
+MAPPED = bytes(10) + b"\xff\xff"
 
 
 def test_networks() -> None:
     """An address is a network of one; host bits are forgiven."""
-    assert read_network("10.1.2.3/8") == InNetwork(b"\n\0\0\0", b"\n\xff\xff\xff")
-    assert read_network("10.1.2.3") == InNetwork(b"\n\1\2\3", b"\n\1\2\3")
+    assert read_network("10.1.2.3/8") == Or(
+        (
+            InNetwork(b"\n\0\0\0", b"\n\xff\xff\xff"),
+            InNetwork(MAPPED + b"\n\0\0\0", MAPPED + b"\n\xff\xff\xff"),
+        )
+    )
+    assert read_network("::1") == InNetwork(bytes(15) + b"\1", bytes(15) + b"\1")
+    assert read_network("10.1.2.3") == read_network("::ffff:10.1.2.3")
+    assert read_network("10.0.0.0/8") == read_network("::ffff:10.0.0.0/104")
     assert read_network("10.1.2") is None
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "0.0.0.0/0"])
+def test_an_address_of_ipv4_is_found_however_it_is_written(network: str) -> None:
+    """A socket that listens on `[::]` names clients of IPv4 as addresses of IPv6."""
+    search = read_network(network)
+    assert search is not None
+    for address in ("10.1.2.3", "::ffff:10.1.2.3"):
+        assert fulfils(Subject(make_record(client_ip=address)), search)
+    for other in ("2001:db8::a01:203", "::10.1.2.3", "unix", None):
+        assert not fulfils(Subject(make_record(client_ip=other)), search)
 
 
 def test_trace_ids() -> None:
