@@ -7,6 +7,7 @@ the right-most entry that is not itself a trusted proxy is then the client. What
 
 import ipaddress
 import re
+import socket
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -90,15 +91,16 @@ class TrustedProxies:
 def _address(text: str) -> str:
     """Return the address in an entry, which may have a port or brackets; empty if there is none.
 
-    Without its zone (RFC 4007 §11), which means something on one machine only, and may be any text.
+    One of IPv6 as everybody else writes it (RFC 5952): Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC
+    4007 §11), which means something on one machine only, and may be any text.
     """
     found = _WITH_PORT.fullmatch(text)
     address = (found["six"] or found["four"]) if found else text
     try:
-        has_zone = getattr(ipaddress.ip_address(address), "scope_id", None) is not None
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return ""
-    return address.partition("%")[0] if has_zone else address
+    return address if ip.version == 4 else socket.inet_ntop(socket.AF_INET6, ip.packed)
 
 
 def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
