@@ -12,7 +12,7 @@ from storage.record import Body, Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.patterns import is_like
 from storage.search.searched_text import SearchedText
-from storage.search.subject import Subject, numbers_of, texts_of
+from storage.search.subject import Subject, has_text, numbers_of, texts_of
 from storage.search.words import decoded, fold
 
 _NUMBERS: Final = frozenset(
@@ -39,7 +39,7 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
         case Like(field, parts):
             return any(is_like(text, parts) for text in texts_of(subject, field))
         case Has(field):
-            return any(True for _ in (numbers_of if field in _NUMBERS else texts_of)(subject, field))
+            return any(True for _ in numbers_of(subject, field)) if field in _NUMBERS else has_text(subject, field)
         case Between(field, least, most):
             return any(_is_within(number, least, most) for number in numbers_of(subject, field))
         case InNetwork(first, last):

@@ -87,12 +87,21 @@ def readable(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _body_values(subject: Subject, side: str, body: Body | None, path: str) -> Iterator[str]:
-    """Find the scalars at a path in a JSON body that was kept whole; a list stands for each of its items."""
-    if side not in subject.documents:
-        subject.documents[side] = _document(body)
-    for value in values_at(subject.documents[side], path.split(".")):
-        yield from _scalars(value, MAX_JSON_DEPTH)
+def has_text(subject: Subject, field: str) -> bool:
+    """Whether a field of texts has a value; of a place in a body, that may be an object."""
+    name, _, path = field.partition(".")
+    if name in _SIDES and subject.payload is not None:
+        values = _values_in(subject, subject.payload, _SIDES[name], path)
+        return any(_is_something(value, MAX_JSON_DEPTH) for value in values)
+    return any(True for _ in texts_of(subject, field))
+
+
+def _values_in(subject: Subject, payload: Payload, sides: Iterable[str], path: str) -> Iterator[Any]:
+    """Find what is at a path in JSON bodies that were kept whole."""
+    for side in sides:
+        if side not in subject.documents:
+            subject.documents[side] = _document(getattr(payload, side))
+        yield from values_at(subject.documents[side], path.split("."))
 
 
 def _document(body: Body | None) -> Any:
@@ -123,7 +132,14 @@ def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> I
             yield from values_at(item, path, depth - 1)
 
 
+def _is_something(value: Any, depth: int) -> bool:
+    if isinstance(value, list):
+        return depth > 0 and any(_is_something(item, depth - 1) for item in value)
+    return value is not None
+
+
 def _scalars(value: Any, depth: int) -> Iterator[str]:
+    """List the scalars that a value is; a list stands for each of its items."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, bool | int | float):
@@ -163,20 +179,25 @@ def _in_heads(*sides: str) -> Reader:
     return read
 
 
-def _in_bodies(*sides: str) -> Reader:
+def _in_bodies(sides: Iterable[str]) -> Reader:
     def read(subject: Subject, payload: Payload, path: str) -> tuple[str, ...]:
-        return tuple(value for side in sides for value in _body_values(subject, side, getattr(payload, side), path))
+        values = _values_in(subject, payload, sides, path)
+        return tuple(text for value in values for text in _scalars(value, MAX_JSON_DEPTH))
 
     return read
 
 
+_SIDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "body": ("request_body", "response_body"),
+    "request_body": ("request_body",),
+    "response_body": ("response_body",),
+}
+"""Fields of places in bodies → in which."""
 _KEYED: Final[Mapping[str, Reader]] = {
     "header": _in_heads("request_head", "response_head"),
     "request_header": _in_heads("request_head"),
     "response_header": _in_heads("response_head"),
-    "body": _in_bodies("request_body", "response_body"),
-    "request_body": _in_bodies("request_body"),
-    "response_body": _in_bodies("response_body"),
+    **{name: _in_bodies(sides) for name, sides in _SIDES.items()},
 }
 """Fields that go on with a name of their own → how they are read."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {

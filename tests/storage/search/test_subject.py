@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from storage.record import Body, Payload, format_id
-from storage.search.expression import Is, Not, Or
+from storage.search.expression import Has, Is, Not, Or
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject, header_values, numbers_of, texts_of
 from tests.storage.samples import make_body, make_record
@@ -39,6 +39,31 @@ def test_body_fields() -> None:
     assert body_values(make_body(b'{"a":1}', b"}"), "a") == []
     assert body_values(make_body(b"a=1"), "a") == []
     assert body_values(None, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "has"),
+    [
+        (b'{"error":{"code":"rate_limit"}}', True),
+        (b'{"error":{}}', True),
+        (b'{"error":[{"code":1}]}', True),
+        (b'{"error":""}', True),
+        (b'{"error":false}', True),
+        (b'{"error":null}', False),
+        (b'{"error":[]}', False),
+        (b'{"error":[null,[]]}', False),
+        (b'{"error":' + b"[" * 900 + b"1" + b"]" * 900 + b"}", False),
+        (b"{}", False),
+        (b"error", False),
+    ],
+)
+def test_an_object_is_a_value(body: bytes, has: bool) -> None:
+    """Whoever asks for `body.error:*` wants the answers with an error, which most APIs write as an object."""
+    subject = Subject(make_record(), Payload(HEAD, b"", None, make_body(body)))
+    assert fulfils(subject, Has("body.error")) is has
+    assert fulfils(subject, Has("response_body.error")) is has
+    assert not fulfils(subject, Has("request_body.error"))
+    assert not fulfils(Subject(make_record()), Has("body.error"))
 
 
 def test_a_body_of_lists_within_each_other_ends_the_search() -> None:
