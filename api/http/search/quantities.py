@@ -9,7 +9,7 @@ from typing import Final
 
 from storage.search.expression import Between
 
-_NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,18})?|\.\d{1,18}) ?([A-Za-zµ]*)", re.ASCII)
+_NUMBER: Final = re.compile(r"(-?(?:\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})) ?([A-Za-zµ]*)", re.ASCII)
 _COMPARED: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 
 DURATIONS: Final = {
@@ -34,13 +34,17 @@ class Measure:
     """For messages."""
     is_whole: bool = True
     """Whether the field holds whole numbers."""
+    is_signed: bool = False
+    """Whether there are numbers below 0 in it."""
 
 
 DURATION: Final = Measure(DURATIONS, "a duration such as 500ms or 1.5s, after >, >=, < or <=, or a range 1s..5s")
 SIZE: Final = Measure(BYTES, "a size such as 64KiB or 1MB, after >, >=, < or <=, or a range 1kB..1MB")
 COUNT: Final = Measure(COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200")
 MONEY: Final = Measure(PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False)
-NUMBER: Final = Measure(PLAIN, "a number after >, >=, < or <=, or a range 1..5", is_whole=False)
+NUMBER: Final = Measure(
+    PLAIN, "a number after >, >=, < or <=, or a range -1.5..5; text in quotes", is_whole=False, is_signed=True
+)
 
 
 def read_range(field: str, text: str, measure: Measure) -> Between | None:
@@ -74,6 +78,8 @@ def _between(field: str, low: str, high: str, measure: Measure) -> Between | Non
     least, most = _read(low, measure), _read(high, measure)
     if (low and least is None) or (high and most is None) or not (low or high):
         return None
+    if least is not None and most is not None and least > most:
+        return None
     return Between(
         field, None if least is None else _up(least, measure), None if most is None else _down(most, measure)
     )
@@ -81,7 +87,7 @@ def _between(field: str, low: str, high: str, measure: Measure) -> Between | Non
 
 def _read(text: str, measure: Measure) -> Decimal | None:
     found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
-    if found is None or found[2].lower() not in measure.units:
+    if found is None or found[2].lower() not in measure.units or (found[1][0] == "-" and not measure.is_signed):
         return None
     return Decimal(found[1]) * measure.units[found[2].lower()]
 

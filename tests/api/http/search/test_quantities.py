@@ -2,7 +2,16 @@
 
 import pytest
 
-from api.http.search.quantities import COUNT, DURATION, MONEY, SIZE, Measure, is_compared, read_range
+from api.http.search.quantities import (
+    COUNT,
+    DURATION,
+    MONEY,
+    NUMBER,
+    SIZE,
+    Measure,
+    is_compared,
+    read_range,
+)
 from storage.search.expression import Between
 
 
@@ -22,6 +31,9 @@ from storage.search.expression import Between
         ("=3k", COUNT, 3000, 3000),
         ("$0.25", MONEY, 0.25, 0.25),
         (">=.5", MONEY, 0.5, None),
+        (">=-5", NUMBER, -5.0, None),
+        ("-1.5..-.5", NUMBER, -1.5, -0.5),
+        ("=-3", NUMBER, -3.0, -3.0),
     ],
 )
 def test_ranges(text: str, measure: Measure, least: float | None, most: float | None) -> None:
@@ -37,7 +49,9 @@ def test_strict_bounds_of_fractions() -> None:
     assert 0.5 < found.least < 0.5 + 1e-15
 
 
-@pytest.mark.parametrize("text", ["", ">", "..", "1..x", "1 2", "1e3", "-1", "5xs", "1" * 19, "\u0661", ">>1"])
+@pytest.mark.parametrize(
+    "text", ["", ">", "..", "1..x", "1 2", "1e3", "-1", "5xs", "1" * 19, "\u0661", ">>1", "5s..1s", "-5s..1s"]
+)
 def test_no_ranges(text: str) -> None:
     """Anything else is none."""
     assert read_range("x", text, DURATION) is None
