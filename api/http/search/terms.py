@@ -108,8 +108,8 @@ def _part(value: Value, word: Word) -> Expression:
     if value.parts == ("", ""):
         return Has(word.field)
     parts = value.parts if value.is_pattern else ("", *value.parts, "")
-    if parts[0] == "" and parts[1].startswith("=") and not value.is_pattern and not value.is_quoted:
-        parts = (parts[1][1:],)
+    if value.parts[0].startswith("=") and not value.is_quoted:
+        parts = (value.parts[0][1:], *value.parts[1:])
     if word.field != "path":
         return Like(word.field, parts)
     spellings = [path_spellings(part) for part in parts]

@@ -62,6 +62,8 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ("status:*", Has("status")),
         ("path:/api", Like("path", ("", "/api", ""))),
         ("path:=/api", Like("path", ("/api",))),
+        ("path:=/api/*", Like("path", ("/api/", ""))),
+        ('path:"="', Like("path", ("", "=", ""))),
         ("path:/api/*/x", Like("path", ("/api/", "/x"))),
         (r"path:a\*b", Like("path", ("", "a*b", ""))),
         ('path:"a*b"', Like("path", ("", "a*b", ""))),
