@@ -6,6 +6,7 @@ but a quote ends it, and a backslash takes the meaning off the character behind 
 Invariant: a value knows which of its `*` are wildcards: those that were neither quoted nor escaped.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from api.http.search.errors import BadSearch
 
 _OPERATORS: Final = {"and", "or", "not"}
+_SPECIAL: Final = re.compile(r'[\s"\\()*,]')
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -73,6 +75,11 @@ def tokens(text: str) -> Iterator[Term | Sign]:
         else:
             token, at = _term(text, at)
             yield token
+
+
+def escaped(text: str) -> str:
+    """Write a text so that it is read as it is."""
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"' if _SPECIAL.search(text) else text
 
 
 def _term(text: str, start: int) -> tuple[Term | Sign, int]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from api.http.errors import BadParameter
 from api.http.search.errors import BadSearch, shown
-from api.http.search.lexer import Term, Value
+from api.http.search.lexer import Term, Value, escaped
 from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
 from api.http.search.words import BODIES, PREFIXES, WORDS, Word, all_names, closest, find_word
 from api.http.times import EXPECTED, read_moment_us
@@ -86,7 +86,7 @@ def _text(value: Value, word: Word) -> Expression:
         raise BadSearch(reason, value.position, value.length)
     phrase = Phrase.of(parts[0], is_prefix=len(parts) == 2)
     if phrase is None:
-        hint = f"; *{parts[0]}* finds it as it is written" if parts[0] else ""
+        hint = f"; *{escaped(parts[0])}* finds it as it is written" if parts[0] else ""
         reason = f"{shown(value.text)} holds no letter or digit{hint}"
         raise BadSearch(reason, value.position, max(value.length, 1))
     return Text(phrase)

@@ -3,7 +3,7 @@
 import pytest
 
 from api.http.search.errors import BadSearch, shown
-from api.http.search.lexer import Sign, Term, tokens
+from api.http.search.lexer import Sign, Term, escaped, tokens
 
 
 def test_terms() -> None:
@@ -30,6 +30,14 @@ def test_signs() -> None:
         "(", "or", "and", "not", ")", "not",
     ]  # fmt: skip
     assert [token.values[0].text for token in tokens("- a-b x-") if isinstance(token, Term)] == ["-", "a-b", "x-"]
+
+
+@pytest.mark.parametrize("text", ["!!", "\\", "*", '"', "a b", "(", ",", 'say "no"', "a*\\b"])
+def test_what_is_written_is_read_as_it_is(text: str) -> None:
+    """Signs of the language lose their meaning."""
+    [term] = tokens(f"path:*{escaped(text)}*")
+    assert isinstance(term, Term)
+    assert term.values[0].parts == ("", text, "")
 
 
 def test_what_cannot_be_cut() -> None:

@@ -135,6 +135,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("id:abc", 3, 3, "not an id"),
         ("a*b", 0, 3, "behind the beginning of a word"),
         ("!!", 0, 2, "*!!* finds it"),
+        (r"\*", 0, 2, '*"*"* finds it'),
         ("*", 0, 1, "no letter or digit"),
     ],
 )
