@@ -14,6 +14,8 @@ from typing import Final
 from api.http.search.errors import BadSearch
 
 _OPERATORS: Final = {"and", "or", "not"}
+_BEGINNINGS: Final = frozenset('"(/')
+"""Of what somebody negates, beside letters and digits."""
 _SPECIAL: Final = re.compile(r'[\s"\\()*,]')
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -59,7 +61,7 @@ def tokens(text: str) -> Iterator[Term | Sign]:
     """Cut a search.
 
     Raises:
-        BadSearch: a quote that is not closed, or a name without a value.
+        BadSearch: a quote that is not closed, a name without a value, or a `!` that is meant to negate.
     """
     at = 0
     while at < len(text):
@@ -72,6 +74,10 @@ def tokens(text: str) -> Iterator[Term | Sign]:
         elif character == "-" and at + 1 < len(text) and not text[at + 1].isspace():
             yield Sign("not", at, 1)
             at += 1
+        elif character == "!" and (text[at + 1 : at + 2].isalnum() or text[at + 1 : at + 2] in _BEGINNINGS):
+            raise BadSearch(
+                "to negate, write - or not; to find a ! as text, put it in quotes", at, expected=("-", "not")
+            )
         else:
             token, at = _term(text, at)
             yield token

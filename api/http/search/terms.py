@@ -27,6 +27,9 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 _EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
+_WITHOUT_COLON: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(!=|[<>]=?)(?=.)", re.ASCII)
+_COMPARED_KINDS: Final = ("status", "duration", "bytes", "count", "money")
+
 _LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
 """Parameters of the API that are comparisons of the duration."""
 
@@ -71,9 +74,25 @@ def any_of(parts: list[Expression]) -> Expression:
 
 
 def _bare(value: Value) -> Expression:
+    if not value.is_quoted and (meant := _meant(value.text)) is not None:
+        reason = f"{shown(value.text)}: a word is followed by a colon, as in {meant}; text goes in quotes"
+        raise BadSearch(reason, value.position, value.length, expected=(meant,))
     if value.text.startswith("/") and not value.is_quoted:
         return _part(value, WORDS["path"])
     return _text(value, WORDS["path"])
+
+
+def _meant(text: str) -> str | None:
+    """Write a comparison that lacks its colon, such as `status>=500`, as it is read; None of anything else."""
+    found = _WITHOUT_COLON.match(text)
+    if found is None:
+        return None
+    name, sign = found.groups()
+    word = find_word(name) or (PREFIXES.get(name.partition(".")[0].lower()) if "." in name else None)
+    if word is None or (sign != "!=" and word.kind not in _COMPARED_KINDS and word.field not in ("level", *BODIES)):
+        return None
+    rest = text[found.end() :]
+    return f"-{name}:{rest}" if sign == "!=" else f"{name}:{sign}{rest}"
 
 
 def _text(value: Value, word: Word) -> Expression:

@@ -103,6 +103,12 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ('"or"', words("or")),
         ("12:30", words("12", "30")),
         ("tool:search", Is("tool", ("search",))),
+        ('"!important"', words("important")),
+        ('"status>=500"', words("status", "500")),
+        ("status=500", words("status", "500")),
+        ("name<b", words("name", "b")),
+        ("x>=500", words("x", "500")),
+        ("path->next", words("path", "next")),
     ],
 )
 def test_what_a_search_means(text: str, expected: Expression | None) -> None:
@@ -136,6 +142,14 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("a*b", 0, 3, "behind the beginning of a word"),
         ("!!", 0, 2, "*!!* finds it"),
         (r"\*", 0, 2, '*"*"* finds it'),
+        ("path:/a !status:200", 8, 1, "write - or not"),
+        ('!"connection reset"', 0, 1, "write - or not"),
+        ("!(a b)", 0, 1, "write - or not"),
+        ("path:/a status>=500", 8, 11, "as in status:>=500"),
+        ("level>=warn", 0, 11, "as in level:>=warn"),
+        ("-duration>1s", 1, 11, "as in duration:>1s"),
+        ("method!=GET", 0, 11, "as in -method:GET"),
+        ("body.price<5", 0, 12, "as in body.price:<5"),
         ("*", 0, 1, "no letter or digit"),
     ],
 )
