@@ -115,7 +115,7 @@ const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { asCurl } = await load("record/curl.js");
 const { prettyJson, size, duration, count } = await load("lib/format.js");
-const { parse, isId } = await load("lib/filter.js");
+const { matches, needsServer, parse, isId } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);
@@ -133,9 +133,15 @@ assert.equal(count(1284402), "1\\u202f284\\u202f402");
 const read = parse('status:5xx,404 path:"a b" method:post').parameters;
 assert.deepEqual(read, { status: "5xx,404", path: "a b", method: "post" });
 assert.match(parse("status:6x").error, /status must be a code or a class/);
-for (const search of ["stat:5", "a b", "status:5xx status:404", "path:a..b"])
+for (const search of ["stat:5", "a b", "status:5xx status:404", "path:a..b", "path:/a,/b", "kind:event,exchange"])
   assert.deepEqual(parse(search).parameters, { query: search });
 assert.deepEqual(parse("  ").parameters, {});
+const paths = [["/A", "/v1/a", false], ["a b", "/a%20b", true], ["caf\u00e9", "/caf%C3%A9", true]];
+for (const [path, sent, isTold] of paths) {
+  assert.equal(needsServer({ path }), isTold);
+  assert.ok(matches({ kind: "exchange", path: sent }, { path }));
+}
+assert.ok(!matches({ kind: "exchange", path: "/v1/b" }, { path: "/a" }));
 assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
 
 const record = {

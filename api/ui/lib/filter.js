@@ -88,6 +88,9 @@ const WORD = /(?<![\w.(-])([A-Za-z_]+):(?:"([^"]*)"|(\S+))/g;
 // A comma between quotes is part of a value: only a search can say that.
 const PLAIN = /^(?:\s*[a-z_]+:(?:"[^"\\,]*"(?=\s|$)|(?![<>=,-])[^\s"()*\\]+(?=\s|$)))*\s*$/;
 
+// Of other paths, the server knows how clients encode them.
+const AS_SENT = /^[\w.~!$&'()*+,;=:@/-]*$/;
+
 /** Whether the text is a record's id; 32 hex digits may also be a trace id. */
 export const isId = (text) => ID.test(text.trim()) || HEX.test(text.trim());
 
@@ -101,6 +104,7 @@ function isPlain(text) {
   const isParameter = ({ name, value }) =>
     PARAMETERS.includes(name) &&
     !/\.\./.test(value) &&
+    (LISTS.has(name) || !value.includes(",")) &&
     !(name === "client" && /^[0-9a-f.:]+(\/|$)/i.test(value));
   return new Set(found.map(({ name }) => name)).size === found.length && found.every(isParameter);
 }
@@ -176,7 +180,10 @@ export function without(text, name) {
 
 /** Whether only the server can tell what passes: a list row does not say it. */
 export const needsServer = (parameters) =>
-  "tool" in parameters || "q" in parameters || "query" in parameters;
+  "tool" in parameters ||
+  "q" in parameters ||
+  "query" in parameters ||
+  ("path" in parameters && !AS_SENT.test(parameters.path));
 
 /** Whether a record that came by the stream passes the filter, as the API would judge it. */
 export function matches(record, parameters) {
@@ -201,6 +208,7 @@ export function matches(record, parameters) {
     return false;
   if (
     "path" in parameters &&
+    AS_SENT.test(parameters.path) &&
     !(record.path ?? "").toLowerCase().includes(parameters.path.toLowerCase())
   )
     return false;
