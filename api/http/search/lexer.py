@@ -14,6 +14,10 @@ from typing import Final
 from api.http.search.errors import BadSearch
 
 _OPERATORS: Final = {"and", "or", "not"}
+_PLACE: Final = re.compile(
+    r'(?:request_|response_)?(?:header|body)\.[^\s:"()*,\\\ud800-\udfff]+(?=:)', re.ASCII | re.IGNORECASE
+)
+"""Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`."""
 _BEGINNINGS: Final = frozenset('"(/')
 """Of what somebody negates, beside letters and digits."""
 _SPECIAL: Final = re.compile(r'[\s"\\()*,]')
@@ -108,6 +112,8 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
 
 def _name(text: str, start: int) -> tuple[str | None, int]:
     """Read what stands before a colon; None when it is no name, or nothing is before."""
+    if (place := _PLACE.match(text, start)) is not None:
+        return place[0], place.end() + 1
     at = start
     while at < len(text) and text[at] in _NAME:
         at += 1

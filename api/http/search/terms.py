@@ -27,6 +27,7 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 _EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
+_INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
 _WITHOUT_COLON: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(!=|[<>]=?)(?=.)", re.ASCII)
 _COMPARED_KINDS: Final = ("status", "duration", "bytes", "count", "money")
 
@@ -53,6 +54,10 @@ def read_term(term: Term, now_us: int) -> Expression:
 def _word(name: str, term: Term) -> Word:
     prefix, dot, key = name.partition(".")
     if dot and key and (found := PREFIXES.get(prefix.lower())) is not None:
+        if found.field in BODIES and _INDEX.search(key):
+            meant = _INDEX.sub(r".\1", name).replace("..", ".").removesuffix(".")
+            reason = f"{shown(name)}: items of a list are named as in {meant}"
+            raise BadSearch(reason, term.position, len(name), expected=(meant,))
         key = key if found.field in BODIES else key.lower()
         return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
     word = find_word(name)

@@ -1,5 +1,7 @@
 """The grammar of the search language: what a text means, what is refused and where, and that nothing crashes."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,10 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ("body.n:>=4", Between("body.n", 4.0, None)),
         ("body.n:-5..5", Between("body.n", -5.0, 5.0)),
         ("body.n:-5", Is("body.n", ("-5",))),
+        ("body.@type:Person", Is("body.@type", ("Person",))),
+        ("response_body.größe:>5", Between("response_body.größe", math.nextafter(5, math.inf), None)),
+        ("header.X!a:b", Like("header.x!a", ("", "b", ""))),
+        ("-body.$ref:*", Not(Has("body.$ref"))),
         ("client:acme", Is("client", ("acme",))),
         ("client:10.0.0.0/8", read_network("10.0.0.0/8")),
         ("client_ip:10.0.0.1", read_network("10.0.0.1")),
@@ -119,6 +125,10 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "length", "reason"),
     [
+        ("a body.items[0].price:5", 2, 19, "as in body.items.0.price"),
+        ("body.items[].price:5", 0, 18, "as in body.items.price"),
+        ("body.tags[]:x", 0, 11, "as in body.tags"),
+        ("body.a:b,", 0, 9, "has no value"),
         ("statsu:500", 0, 6, "did you mean status?"),
         ("method:GET colour:red", 11, 6, "the words are status, method"),
         ("xheader.x:1", 0, 9, "is no word of the search"),
