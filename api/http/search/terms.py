@@ -24,6 +24,8 @@ _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
 _HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Stands before an address of IPv4 that is written as one of IPv6."""
+_ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
+"""What is meant to be an address of IPv4 or a network, be it one or not."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 _EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
@@ -215,7 +217,11 @@ def _address(value: Value, word: Word) -> Expression:
 
 def _client(value: Value, word: Word) -> Expression:
     """Read an address or a network, or else the name of a client."""
-    return _name(value, word) if value.is_quoted else (read_network(value.text) or _name(value, word))
+    if value.is_quoted:
+        return _name(value, word)
+    if _ALMOST_ADDRESS.fullmatch(value.text):
+        return _address(value, word)
+    return read_network(value.text) or _name(value, word)
 
 
 def stored_trace_id(text: str) -> str:
