@@ -31,6 +31,8 @@ class Value:
     position: int
     length: int
     is_quoted: bool
+    is_literal: bool
+    """Whether its first character is quoted or escaped."""
 
     @property
     def text(self) -> str:
@@ -96,7 +98,7 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
     name, at = _name(text, start)
     if name is None:
         value, at = _value(text, start, ends=" ()")
-        if not value.is_quoted and value.text.lower() in _OPERATORS:
+        if not (value.is_quoted or value.is_literal) and value.text.lower() in _OPERATORS:
             return Sign(value.text.lower(), start, at - start), at
         return Term(None, (value,), start, at - start), at
     values = []
@@ -140,7 +142,7 @@ def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
         else:
             part += character
         at += 1
-    return Value((*parts, part), start, at - start, is_quoted), at
+    return Value((*parts, part), start, at - start, is_quoted, text[start : start + 1] in ('"', "\\")), at
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:

@@ -122,7 +122,7 @@ def _name(value: Value, word: Word) -> Expression:
     if value.parts == ("", ""):
         return Has(word.field)
     is_place = word.field.partition(".")[0] in BODIES
-    if is_place and not value.is_quoted and (is_compared(value.text) or ".." in value.text):
+    if is_place and not value.is_literal and (is_compared(value.text) or (".." in value.text and not value.is_quoted)):
         return _number(value, word.field, NUMBER)
     if value.is_pattern:
         return Like(word.field, value.parts)
@@ -134,7 +134,7 @@ def _part(value: Value, word: Word) -> Expression:
     if value.parts == ("", ""):
         return Has(word.field)
     parts = value.parts if value.is_pattern else ("", *value.parts, "")
-    if value.parts[0].startswith("=") and not value.is_quoted:
+    if value.parts[0].startswith("=") and not value.is_literal:
         parts = (value.parts[0][1:], *value.parts[1:])
     if word.field != "path":
         return Like(word.field, parts)
