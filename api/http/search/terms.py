@@ -13,7 +13,7 @@ from api.http.search.words import BODIES, PREFIXES, WORDS, Word, all_names, clos
 from api.http.times import EXPECTED, read_moment_us
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
-from storage.search.expression import Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
+from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
 from storage.search.phrase import Phrase
 
 _CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
@@ -138,9 +138,22 @@ def _part(value: Value, word: Word) -> Expression:
         parts = (value.parts[0][1:], *value.parts[1:])
     if word.field != "path":
         return Like(word.field, parts)
+    return _path(parts) if value.is_quoted or "?" not in value.text else _target(parts)
+
+
+def _target(parts: tuple[str, ...]) -> Expression:
+    """Read a path with a query, as lists show it: what stands before the `?` ends the path, what stands behind begins
+    the query."""
+    place = next(place for place, part in enumerate(parts) if "?" in part)
+    before, _, behind = parts[place].partition("?")
+    path, query = (*parts[:place], before), (behind, *parts[place + 1 :])
+    return And((_path(path), Like("query", query)))
+
+
+def _path(parts: tuple[str, ...]) -> Expression:
     spellings = [path_spellings(part) for part in parts]
     written = dict.fromkeys((tuple(each[0] for each in spellings), tuple(each[-1] for each in spellings)))
-    return any_of([Like(word.field, spelling) for spelling in written])
+    return any_of([Like("path", spelling) for spelling in written])
 
 
 def _choice(value: Value, word: Word) -> Expression:

@@ -105,6 +105,7 @@ function isPlain(text) {
     PARAMETERS.includes(name) &&
     !/\.\./.test(value) &&
     (LISTS.has(name) || !value.includes(",")) &&
+    !(name === "path" && value.includes("?")) &&
     !(name === "client" && /^[0-9a-f.:]+(\/|$)/i.test(value));
   return new Set(found.map(({ name }) => name)).size === found.length && found.every(isParameter);
 }
