@@ -146,6 +146,7 @@ NETWORKS = (
     _network("10.0.0.0", "10.255.255.255"),
     _network("192.168.0.1", "192.168.0.1"),
     _network("2001:db8::", "2001:db8::f"),
+    _network("::ffff:10.0.0.0", "::ffff:10.255.255.255"),
 )
 LEAVES = st.one_of(
     _is("method", "GET", "get"), _is("host", *NAMES), _is("model", *NAMES), _is("level", *LEVELS), _is("kind", "event"),
@@ -165,7 +166,7 @@ LEAVES = st.one_of(
     st.sampled_from(NETWORKS),
     st.builds(Text, st.sampled_from(("connection reset", "connection", "GRÜN", "acme", "users 1", "reset by", "café"))
               .map(lambda text: Phrase.of(text) or Phrase(("x",)))),
-    st.builds(Has, st.sampled_from(("body.user.id", "header.x-tenant"))), _is("body.user.name", "Ann", "ann"),
+    st.builds(Has, st.sampled_from(("body.user", "body.user.id", "header.x-tenant"))), _is("body.user.name", "Ann", "ann"),
     st.just(Text(Phrase(("conn",), is_prefix=True))), st.just(Substring("NNECT")), st.just(Substring("äß")),
 )  # fmt: skip
 SEARCHES: st.SearchStrategy[Expression] = st.recursive(
