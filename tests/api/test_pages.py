@@ -115,7 +115,7 @@ const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { asCurl } = await load("record/curl.js");
 const { prettyJson, size, duration, count } = await load("lib/format.js");
-const { matches, needsServer, parse, isId } = await load("lib/filter.js");
+const { matches, narrowed, needsServer, parse, isId } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);
@@ -142,6 +142,9 @@ for (const [path, sent, isTold] of paths) {
   assert.ok(matches({ kind: "exchange", path: sent }, { path }));
 }
 assert.ok(!matches({ kind: "exchange", path: "/v1/b" }, { path: "/a" }));
+assert.equal(narrowed("path:/a or path:/b", "ua:x"), "(path:/a or path:/b) ua:x");
+assert.equal(narrowed('(a or b) "c or d"', "ua:x"), '(a or b) "c or d" ua:x');
+assert.equal(narrowed("", "ua:x"), "ua:x");
 assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
 
 const record = {

@@ -44,6 +44,12 @@ async def test_the_list_is_grouped_by_a_field(site: Site) -> None:
     await site.open("/requests?period=15m&by=request_body.model")
     await page.wait_for("#groups", "claude-x")
     await page.until("document.querySelector('#group-by').value === 'request_body.model'")
+    await site.open("/requests?period=15m&by=request_body.model&filter=status:200 or method:POST")
+    await page.wait_for("#groups", "claude-x")
+    await page.evaluate(
+        "[...document.querySelectorAll('#groups button')].find((b) => b.textContent === 'claude-x').click()"
+    )
+    await page.until(f"{QUERY}.get('filter') === '(status:200 or method:POST) request_body.model:claude-x'")
 
 
 async def test_a_view_is_saved_opened_renamed_and_deleted(site: Site) -> None:

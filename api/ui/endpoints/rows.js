@@ -4,7 +4,7 @@ import { toQuery } from "../lib/api.js";
 import { COLUMNS } from "./columns.js";
 import { button, el, unit } from "../lib/dom.js";
 import { endpointText, endpointTitle } from "./name.js";
-import { term } from "../lib/filter.js";
+import { narrowed, term } from "../lib/filter.js";
 import { spark } from "../lib/line-chart.js";
 
 const exactly = (value) => "=" + value.replaceAll(/[\s"()*,\\]/g, "\\$&");
@@ -24,8 +24,7 @@ export function searchFor(row, by, filter = "") {
   if (row.value === null) return null;
   const word = TERMS[by]?.(row.value) ?? term(by, row.value);
   const method = row.method === null ? "" : term("method", row.method);
-  const base = /(^|\s)or(\s|$)/i.test(filter) ? `(${filter})` : filter;
-  return [base, method, word].filter(Boolean).join(" ");
+  return narrowed(filter, [method, word].filter(Boolean).join(" "));
 }
 
 /** Where the requests of a search are, in the period of an address. */

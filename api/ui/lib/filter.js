@@ -165,9 +165,14 @@ export function toggled(text, name, value) {
     : [...values, value];
   const others = without(text, name);
   if (!wanted.length) return others;
-  const base = /(^|\s)or(\s|$)/i.test(outside(others)) ? `(${others})` : others;
   const written = wanted.map((one) => write({ name, value: one }).slice(name.length + 1));
-  return `${base} ${name}:${written.join(",")}`.trim();
+  return narrowed(others, `${name}:${written.join(",")}`);
+}
+
+/** A search of which some words must hold as well. */
+export function narrowed(text, words) {
+  if (!text) return words;
+  return `${/(^|\s)or(\s|$)/i.test(outside(text)) ? `(${text})` : text} ${words}`;
 }
 
 /** The box without a filter. */

@@ -8,6 +8,7 @@ import { select } from "../lib/controls.js";
 import { button, el, quantity, unit } from "../lib/dom.js";
 import { endpointText, endpointTitle } from "../endpoints/name.js";
 import { count, countOf, duration, money, percent, size } from "../lib/format.js";
+import { narrowed } from "../lib/filter.js";
 import { fieldText, isField } from "./fields.js";
 
 const ROWS = 200;
@@ -95,15 +96,14 @@ function wordsOf(row, by) {
   if (row.value === null || row.value === "" || row.is_cut || row.value.endsWith("…")) return null;
   const isPlain = !/[\s"(),*\\]/.test(row.value) && !/^[<>=]|\.\./.test(row.value);
   const value = isPlain ? row.value : `"${row.value.replaceAll(/["\\]/g, "\\$&")}"`;
-  const exactly = PARTS.test(by) && isPlain ? "=" : "";
+  const exactly = PARTS.test(by) ? "=" : "";
   const word = `${WORDS[by] ?? by}:${exactly}${value}`;
   return row.method === null ? word : `method:${row.method} ${word}`;
 }
 
 /** Read and draw the groups of what matches into a host; one that is chosen is added to the filter. */
 export async function showGroups(host, parameters, filter, signal) {
-  const open = (words) =>
-    change({ filter: [filter, words].filter(Boolean).join(" "), by: undefined });
+  const open = (words) => change({ filter: narrowed(filter, words), by: undefined });
   const answer = await getJson("/api/top", { ...parameters, limit: ROWS }, signal);
   if (signal.aborted) return;
   host.replaceChildren(
