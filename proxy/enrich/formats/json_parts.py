@@ -68,6 +68,16 @@ def is_array(member: msgspec.Raw) -> bool:
     return bytes(member)[:1] == b"["
 
 
+def decode_object(decoder: "msgspec.json.Decoder[Part]", member: msgspec.Raw) -> Part | None:
+    """Decode a member that is an object; None where it is missing, something else, or does not fit."""
+    return decode(decoder, member) if bytes(member)[:1] == b"{" else None
+
+
+def decode_array(decoder: "msgspec.json.Decoder[list[Part]]", member: msgspec.Raw) -> list[Part]:
+    """Decode a member that is an array; empty where it is missing, something else, or does not fit."""
+    return (decode(decoder, member) if bytes(member)[:1] == b"[" else None) or []
+
+
 def count_of(value: object) -> int | None:
     """Read a count: a whole number that is not negative and not absurd, also when it is written as a float."""
     if isinstance(value, float) and value.is_integer():
@@ -104,12 +114,12 @@ def text_of(value: object) -> str | None:
     return value[:MAX_TEXT_CHARACTERS].encode("utf-8", "replace").decode()
 
 
-def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None:
-    """Return the first value of a member, or the `last`, in any part of a document: a scalar, or what is whole."""
+def find_member(data: bytes, name: bytes) -> bytes | None:
+    """Return the first value of a member in any part of a document: a scalar, or what is whole."""
     quoted = b'"' + name + b'"'
-    place = len(data) if last else -1
+    place = -1
     for _ in range(_MAX_CANDIDATES):
-        place = data.rfind(quoted, 0, place) if last else data.find(quoted, place + 1)
+        place = data.find(quoted, place + 1)
         if place < 0:
             return None
         colon = _AFTER_NAME.match(data, place + len(quoted))
@@ -119,12 +129,9 @@ def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None
     return None
 
 
-def find_text(data: bytes, name: bytes, *, last: bool = False) -> str | None:
-    value = find_member(data, name, last=last)
-    if value is None or value[:1] != b'"':
-        return None
-    text = decode(_TEXT, value)
-    return text_of(text)
+def find_text(data: bytes, name: bytes) -> str | None:
+    """Return the first value of a member in any part of a document, where that is a short text."""
+    return decode_text(find_member(data, name))
 
 
 def decode_text(value: bytes | None) -> str | None:

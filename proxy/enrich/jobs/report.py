@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
-from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object, text_of
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs import results
@@ -246,7 +246,7 @@ def _first_document(body: DecodedBody) -> _Document | None:
     if not data.lstrip().startswith(b"{"):
         frame = next(body.frames(), None)
         document = None if frame is None else decode(_DOCUMENT, frame.data)
-        inner = decode(_DOCUMENT, document.response) if document is not None and is_object(document.response) else None
+        inner = None if document is None else decode_object(_DOCUMENT, document.response)
         return inner or document
     if not body.is_truncated:
         return decode(_DOCUMENT, data)
@@ -270,7 +270,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
     usage.is_finished = usage.is_settled = document.status in _ENDED
-    counted = decode(_REQUEST_COUNTS, document.request_counts) if is_object(document.request_counts) else None
+    counted = decode_object(_REQUEST_COUNTS, document.request_counts)
     usage.requests = (counted and count_of(counted.completed)) or 1
     provider = _named(openai.PROVIDER, record)
     if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
@@ -284,7 +284,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
 
 def _gemini_batch(record: Record, name: str, document: _Document) -> Report | None:
     provider = _named(gemini.PROVIDER, record)
-    metadata = (decode(_METADATA, document.metadata) if is_object(document.metadata) else None) or _Metadata()
+    metadata = decode_object(_METADATA, document.metadata) or _Metadata()
     found, file = results.read_inlined(document.response if is_object(document.response) else metadata.output)
     files = () if file is None else (file,)
     if found is None or document.done is not True:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, is_array, is_object
+from proxy.enrich.formats.json_parts import decode, decode_object, is_array, is_object
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
@@ -136,7 +136,7 @@ def is_result_line(body: DecodedBody) -> bool:
 def read_openai(body: DecodedBody) -> Results:
     results = Results()
     for line in _lines(body):
-        inner = decode(_INNER, line.response) if is_object(line.response) else None
+        inner = decode_object(_INNER, line.response)
         results.add(openai.read, _RAW if inner is None else inner.body)
     return results
 
@@ -144,7 +144,7 @@ def read_openai(body: DecodedBody) -> Results:
 def read_anthropic(body: DecodedBody) -> Results:
     results = Results()
     for line in _lines(body):
-        inner = decode(_INNER, line.result) if is_object(line.result) else None
+        inner = decode_object(_INNER, line.result)
         results.add(anthropic.read, _RAW if inner is None or inner.type != "succeeded" else inner.message)
     return results
 
@@ -155,11 +155,11 @@ def read_gemini(body: DecodedBody) -> Results:
 
 def read_inlined(output: msgspec.Raw) -> tuple[Results | None, str | None]:
     """Read the output of a batch of Gemini: the results that are in it, or the name of the file that has them."""
-    found = decode(_OUTPUT, output) if is_object(output) else None
+    found = decode_object(_OUTPUT, output)
     if found is None:
         return None, None
     raw = found.inlined_responses
-    if is_object(raw) and (inner := decode(_OUTPUT, raw)) is not None:
+    if (inner := decode_object(_OUTPUT, raw)) is not None:
         raw = inner.inlined_responses
     lines = decode(_LINES, raw) if is_array(raw) else None
     file = found.responses_file if isinstance(found.responses_file, str) else None

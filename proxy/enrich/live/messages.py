@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.formats.cut_json import members_at_start
-from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of
+from proxy.enrich.formats.json_parts import Member, decode, decode_object, decode_text, is_object, text_of
 from proxy.enrich.live.session import EndedCall, LiveSession
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
@@ -160,7 +160,7 @@ def _read_setup(session: LiveSession, event: _Event) -> None:
     if session.api == "responses":
         session.model = text_of(event.model) or session.model
     for raw in (event.session, event.setup):
-        setup = decode(_SETUP, raw) if is_object(raw) else None
+        setup = decode_object(_SETUP, raw)
         if setup is None:
             continue
         if model := text_of(setup.model):
@@ -196,7 +196,7 @@ def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | 
         return None
     usage = CallUsage(model=session.model)
     gemini.read(usage, data)
-    called = decode(_TOOL_CALL, event.tool_call) if is_object(event.tool_call) else None
+    called = decode_object(_TOOL_CALL, event.tool_call)
     for function in (called and called.functions) or ():
         usage.add_tool(function.name)
     usage.is_finished = usage.is_settled = True

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, sum_of, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    is_object,
+    sum_of,
+    text_of,
+)
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -84,21 +92,20 @@ def read(usage: CallUsage, data: bytes) -> None:
     if document.type == "message_stop":
         usage.is_finished = True
     elif document.type == "error" or is_object(document.error):
-        error = decode(_DOCUMENT, document.error) if is_object(document.error) else None
+        error = decode_object(_DOCUMENT, document.error)
         usage.fail(error and error.type)
     else:
         _read_message(usage, document)
         for inner in (document.message, document.delta):
-            if is_object(inner) and (found := decode(_DOCUMENT, inner)) is not None:
+            if (found := decode_object(_DOCUMENT, inner)) is not None:
                 _read_message(usage, found)
         if is_object(document.message):
             usage.output_tokens = None  # a stream begins with a number that only stands for one
         if is_object(document.usage) and usage.finish_reason is not None:
             usage.is_settled = True
-        if is_object(document.content_block):
-            _add_tools(usage, [decode(_BLOCK, document.content_block) or _Block()])
-        if is_array(document.content):
-            _add_tools(usage, decode(_BLOCKS, document.content) or [])
+        if (block := decode_object(_BLOCK, document.content_block)) is not None:
+            _add_tools(usage, [block])
+        _add_tools(usage, decode_array(_BLOCKS, document.content))
 
 
 def _add_tools(usage: CallUsage, blocks: list[_Block]) -> None:
@@ -110,7 +117,7 @@ def _add_tools(usage: CallUsage, blocks: list[_Block]) -> None:
 def _read_message(usage: CallUsage, message: _Document) -> None:
     usage.set_resolved_model(message.model)
     usage.finish_reason = text_of(message.stop_reason) or usage.finish_reason
-    counts = decode(_COUNTS, message.usage) if is_object(message.usage) else None
+    counts = decode_object(_COUNTS, message.usage)
     if counts is None:
         return
     details, server = _details(counts.output_tokens_details), _details(counts.server_tool_use)
@@ -122,8 +129,7 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
     tier, speed, place = text_of(counts.service_tier), text_of(counts.speed), text_of(counts.inference_geo)
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
     usage.region = usage.region if place in (None, "global", "not_available") else place
-    iterations = decode(_ITERATIONS, counts.iterations) if is_array(counts.iterations) else None
-    if iterations:
+    if iterations := decode_array(_ITERATIONS, counts.iterations):
         _read_iterations(usage, iterations)
     else:
         _add_up(usage, [counts])
@@ -173,7 +179,7 @@ def _add_up(usage: CallUsage, parts: list[_Counts]) -> None:
 
 
 def _details(raw: msgspec.Raw) -> _Details:
-    return (decode(_DETAILS, raw) if is_object(raw) else None) or _Details()
+    return decode_object(_DETAILS, raw) or _Details()
 
 
 PROVIDER: Final = Provider(

@@ -12,7 +12,16 @@ from urllib.parse import unquote
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    first_count,
+    is_array,
+    is_object,
+    text_of,
+)
 from proxy.enrich.llm import anthropic, bedrock_models
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
@@ -107,9 +116,9 @@ def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
         usage.finish_reason = reason
     for raw in (document.start, document.output):
         _read_tools(usage, raw)
-    tier = decode(_TIER, document.service_tier) if is_object(document.service_tier) else None
+    tier = decode_object(_TIER, document.service_tier)
     usage.service_tier = (tier and text_of(tier.type)) or usage.service_tier
-    counts = decode(_COUNTS, document.usage) if is_object(document.usage) else None
+    counts = decode_object(_COUNTS, document.usage)
     if counts is None or count_of(counts.input_tokens) is None:
         anthropic.read(usage, data)
         bedrock_models.read_document(usage, data)
@@ -118,13 +127,14 @@ def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    cached = count_of(counts.cache_read_input_tokens), count_of(counts.cache_read_input_token_count)
-    written = count_of(counts.cache_write_input_tokens), count_of(counts.cache_write_input_token_count)
     bedrock_models.add_counts(
-        usage, count_of(counts.input_tokens), count_of(counts.output_tokens),
-        cached[1] if cached[0] is None else cached[0], written[1] if written[0] is None else written[0],
-    )  # fmt: skip
-    for part in (decode(_WRITTEN, counts.cache_details) if is_array(counts.cache_details) else None) or ():
+        usage,
+        count_of(counts.input_tokens),
+        count_of(counts.output_tokens),
+        first_count(counts.cache_read_input_tokens, counts.cache_read_input_token_count),
+        first_count(counts.cache_write_input_tokens, counts.cache_write_input_token_count),
+    )
+    for part in decode_array(_WRITTEN, counts.cache_details):
         if part.ttl == "1h":
             usage.measure(cache_write_1h_tokens=part.input_tokens)
     usage.is_finished = usage.is_settled = True  # it is the last event

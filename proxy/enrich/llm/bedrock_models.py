@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, first_count, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    first_count,
+    text_of,
+)
 from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
@@ -71,11 +78,11 @@ def read_document(usage: CallUsage, data: bytes) -> None:
     )
     reason = text_of(document.stop_reason or document.completion_reason or document.finish_reason)
     for raw in (document.results, document.outputs, document.choices):
-        for part in (decode(_PARTS, raw) if is_array(raw) else None) or ():
+        for part in decode_array(_PARTS, raw):
             usage.update(output_tokens=count_of(part.token_count))
             reason = text_of(part.completion_reason or part.stop_reason or part.finish_reason) or reason
     usage.finish_reason = reason or usage.finish_reason
-    if is_object(document.metrics) and (metrics := decode(_METRICS, document.metrics)) is not None:
+    if (metrics := decode_object(_METRICS, document.metrics)) is not None:
         add_counts(
             usage, count_of(metrics.input_token_count), count_of(metrics.output_token_count),
             count_of(metrics.cache_read_input_token_count), count_of(metrics.cache_write_input_token_count),

@@ -10,7 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_array, is_object, text_of
+from proxy.enrich.formats.json_parts import (
+    amount_of,
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    first_count,
+    text_of,
+)
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -73,7 +81,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if document is None:
         return
     _read_part(usage, document)
-    if is_object(document.delta) and (inner := decode(_DOCUMENT, document.delta)) is not None:
+    if (inner := decode_object(_DOCUMENT, document.delta)) is not None:
         _read_part(usage, inner)
     if document.type == "message-end":
         usage.is_finished = True
@@ -87,17 +95,16 @@ def _read_part(usage: CallUsage, part: _Document) -> None:
     if part.error is not None or reason in ("ERROR", "TIMEOUT"):
         usage.fail(reason)
     for raw in (part.usage, part.meta):
-        if is_object(raw) and (counts := decode(_COUNTS, raw)) is not None:
+        if (counts := decode_object(_COUNTS, raw)) is not None:
             _read_counts(usage, counts)
-    if is_object(part.message) and b'"tool_calls"' in bytes(part.message):
-        _read_tools(usage, decode(_MESSAGE, part.message) or _Message())
+    if b'"tool_calls"' in bytes(part.message) and (message := decode_object(_MESSAGE, part.message)) is not None:
+        _read_tools(usage, message)
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    units = next((found for raw in (counts.billed_units, counts.tokens) if (found := _units_of(raw))), _Units())
-    given = count_of(units.input_tokens)
+    units = decode_object(_UNITS, counts.billed_units) or decode_object(_UNITS, counts.tokens) or _Units()
     usage.update(
-        input_tokens=count_of(counts.total_tokens) if given is None else given,
+        input_tokens=first_count(units.input_tokens, counts.total_tokens),
         output_tokens=count_of(units.output_tokens),
         cache_read_tokens=count_of(counts.cached_tokens),
         cost_usd=amount_of(counts.cost),
@@ -105,16 +112,12 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     usage.measure(rerank_searches=units.search_units or counts.search_units, images=units.images)
 
 
-def _units_of(raw: msgspec.Raw) -> _Units | None:
-    return decode(_UNITS, raw) if is_object(raw) else None
-
-
 def _read_tools(usage: CallUsage, message: _Message) -> None:
     """A whole message has a list of calls; the event that begins one has it alone."""
     raw = message.tool_calls
-    calls = decode(_TOOL_CALLS, raw) if is_array(raw) else [decode(_TOOL_CALL, raw)] if is_object(raw) else None
-    for call in calls or ():
-        usage.add_tool(call and call.function and call.function.name)
+    for call in (*decode_array(_TOOL_CALLS, raw), decode_object(_TOOL_CALL, raw)):
+        if call is not None:
+            usage.add_tool(call.function and call.function.name)
 
 
 PROVIDER: Final = Provider(

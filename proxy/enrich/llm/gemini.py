@@ -9,7 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, first_count, is_array, is_object, sum_of, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    first_count,
+    is_array,
+    is_object,
+    sum_of,
+    text_of,
+)
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -109,16 +119,15 @@ def read(usage: CallUsage, data: bytes) -> None:
         error = decode(_PART, document.error) or _Part()
         usage.fail(error.status, error.code)
     _read_reason(usage, document)
-    if is_object(document.usage) and (counts := decode(_COUNTS, document.usage)) is not None:
+    if (counts := decode_object(_COUNTS, document.usage)) is not None:
         _read_counts(usage, counts)
 
 
 def _read_reason(usage: CallUsage, document: _Document) -> None:
     reason = None
-    if is_object(document.feedback) and (feedback := decode(_PART, document.feedback)) is not None:
+    if (feedback := decode_object(_PART, document.feedback)) is not None:
         reason = text_of(feedback.block_reason)
-    candidates = decode(_PARTS, document.candidates) if is_array(document.candidates) else None
-    for candidate in candidates or ():
+    for candidate in decode_array(_PARTS, document.candidates):
         reason = text_of(candidate.finish_reason) or reason
         if b'"functionCall"' in bytes(candidate.content):
             content = decode(_CONTENT, candidate.content)
@@ -153,8 +162,7 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
             usage.service_tier = tier
     outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
     for side, raw in (("input", counts.prompt_tokens_details), ("output", outputs)):
-        parts = decode(_MODALITIES, raw) if is_array(raw) else None
-        for part in parts or ():
+        for part in decode_array(_MODALITIES, raw):
             if part.modality in ("AUDIO", "IMAGE", "VIDEO"):
                 usage.measure(**{f"{side}_{part.modality.lower()}_tokens": part.token_count})
     cached = decode(_MODALITIES, counts.cache_tokens_details) if is_array(counts.cache_tokens_details) else None

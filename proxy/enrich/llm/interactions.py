@@ -9,7 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, sum_of, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    decode,
+    decode_array,
+    decode_object,
+    is_array,
+    sum_of,
+    text_of,
+)
 from proxy.enrich.llm import gemini
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
@@ -74,9 +82,9 @@ def read(usage: CallUsage, data: bytes) -> None:
     document = decode(_DOCUMENT, data)
     if document is None:
         return
-    inner = decode(_DOCUMENT, document.interaction) if is_object(document.interaction) else None
+    inner = decode_object(_DOCUMENT, document.interaction)
     _read_interaction(usage, inner or document)
-    if is_object(document.step) and (step := decode(_PART, document.step)) is not None:
+    if (step := decode_object(_PART, document.step)) is not None:
         _read_steps(usage, [step])
     if document.event_type == "interaction.completed":
         usage.is_finished = True
@@ -89,13 +97,13 @@ def _read_interaction(usage: CallUsage, found: _Document) -> None:
     usage.service_tier = text_of(found.service_tier) or usage.service_tier
     if found.status not in _UNDER_WAY:
         usage.finish_reason = text_of(found.status) or usage.finish_reason
-    error = decode(_PART, found.error) if is_object(found.error) else None
-    errors = _parts(found.errors) if error is None else [error]
+    error = decode_object(_PART, found.error)
+    errors = decode_array(_PARTS, found.errors) if error is None else [error]
     if errors or found.status == _FAILED:
         first = errors[0] if errors else _Part()
         usage.fail(first.status, first.code, found.status)
-    _read_steps(usage, _parts(found.steps))
-    counts = decode(_COUNTS, found.usage) if is_object(found.usage) else None
+    _read_steps(usage, decode_array(_PARTS, found.steps))
+    counts = decode_object(_COUNTS, found.usage)
     if counts is not None:
         _read_counts(usage, counts)
 
@@ -114,19 +122,15 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         cache_read_tokens=count_of(counts.total_cached_tokens),
     )
     for side, raw in (("input", counts.input_tokens_by_modality), ("output", counts.output_tokens_by_modality)):
-        for part in _parts(raw):
+        for part in decode_array(_PARTS, raw):
             if part.modality in KINDS:
                 usage.measure(**{f"{side}_{part.modality}_tokens": part.tokens})
     if is_array(counts.cached_tokens_by_modality):
-        cached = {str(part.modality): part.tokens for part in _parts(counts.cached_tokens_by_modality)}
+        cached = {str(part.modality): part.tokens for part in decode_array(_PARTS, counts.cached_tokens_by_modality)}
         usage.measure_cached(dict.fromkeys(KINDS, 0) | cached)
-    for tool in _parts(counts.grounding_tool_count):
+    for tool in decode_array(_PARTS, counts.grounding_tool_count):
         if tool.type == "google_search":
             gemini.measure_searches(usage, count_of(tool.count) or 0)
-
-
-def _parts(raw: msgspec.Raw) -> list[_Part]:
-    return (decode(_PARTS, raw) if is_array(raw) else None) or []
 
 
 PROVIDER: Final = Provider(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_object
+from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -49,7 +49,7 @@ def read(usage: CallUsage, data: bytes) -> None:
         usage.fail(error.type, error.code)
     predicted = count_of(document.tokens_predicted)
     if predicted is not None:  # else it is an event that is cut, and what is left of its counts is no count
-        timings = decode(_TIMINGS, document.timings) if is_object(document.timings) else None
+        timings = decode_object(_TIMINGS, document.timings)
         usage.update(
             input_tokens=count_of(document.tokens_evaluated),
             output_tokens=predicted,

@@ -16,6 +16,8 @@ from proxy.enrich.formats.json_parts import (
     amount_of,
     count_of,
     decode,
+    decode_array,
+    decode_object,
     decode_text,
     first_count,
     is_array,
@@ -171,7 +173,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     # Of an image that is streamed the last event is cut before its data, which are longer than what is kept.
     is_image = document.type is None and document.output_format is not None and document.object is None
     usage.is_finished |= document.type in _TERMINATORS or (is_image and is_object(document.usage))
-    if is_object(document.item) and (item := decode(_ITEM, document.item)) is not None:
+    if (item := decode_object(_ITEM, document.item)) is not None:
         _add_tools(usage, [item])
         if document.type == "response.output_item.done":
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
@@ -198,11 +200,10 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
         _add_tools(usage, items)
         usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
         usage.measure(**_paid_by(items))
-    if is_array(document.outputs):
-        _add_tools(usage, decode(_ITEMS, document.outputs) or [])
+    _add_tools(usage, decode_array(_ITEMS, document.outputs))
     _read_counts(usage, document.usage)
     _read_counts(usage, document.usage_info)
-    if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
+    if (inner := decode_object(_DOCUMENT, document.x_groq)) is not None:
         _read_counts(usage, inner.usage)
         if bytes(inner.error)[:1] == b'"':  # why it stopped early
             usage.fail(_code_in(inner.error))
@@ -227,13 +228,11 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
         if is_object(document.incomplete_details):
             return text_of((decode(_PART, document.incomplete_details) or _Part()).reason)
         return text_of(document.status) if document.status in ("completed", "failed", "cancelled") else None
-    if not is_array(document.choices):
-        return None
     reason = None
-    for choice in decode(_CHOICES, document.choices) or ():
+    for choice in decode_array(_CHOICES, document.choices):
         reason = reason or text_of(choice.finish_reason)
         for raw in (choice.message, choice.delta):
-            if is_object(raw) and b'"name"' in bytes(raw) and (message := decode(_MESSAGE, raw)) is not None:
+            if b'"name"' in bytes(raw) and (message := decode_object(_MESSAGE, raw)) is not None:
                 for call in message.tool_calls or ():
                     usage.add_tool(call.function and call.function.name)
                 usage.add_tool(message.function_call and message.function_call.name)
@@ -251,19 +250,19 @@ def _paid_by(items: list[_ToolCall]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for item in items:
         meter = _METERS.get(item.type) if isinstance(item.type, str) else None
-        action = decode(_PART, item.action) if is_object(item.action) else None
+        action = decode_object(_PART, item.action)
         if meter is not None and (action is None or action.type in (None, "search") or meter != "web_searches"):
             counts[meter] += 1
     return counts
 
 
 def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
-    counts = decode(_COUNTS, raw) if is_object(raw) else None
+    counts = decode_object(_COUNTS, raw)
     if counts is None:
         return
     inputs = _details(counts.prompt_tokens_details, counts.input_tokens_details, counts.input_token_details)
     outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
-    connectors = (decode(_ANY_COUNTS, counts.connectors) if is_object(counts.connectors) else None) or {}
+    connectors = decode_object(_ANY_COUNTS, counts.connectors) or {}
     usage.update(
         input_tokens=_input(counts),
         output_tokens=_output(counts, count_of(outputs.reasoning_tokens), usage.resolved_model or usage.model or ""),
@@ -313,7 +312,7 @@ def _output(counts: _Counts, reasoning: int | None, model: str) -> int | None:
 
 
 def _details(*members: msgspec.Raw) -> _Details:
-    return next((found for raw in members if is_object(raw) and (found := decode(_DETAILS, raw))), _Details())
+    return next((found for raw in members if (found := decode_object(_DETAILS, raw))), _Details())
 
 
 def _cost(counts: _Counts) -> float | None:

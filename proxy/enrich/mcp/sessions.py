@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, is_object, text_of
+from proxy.enrich.formats.json_parts import decode, decode_object, text_of
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcResponse
@@ -152,7 +152,7 @@ def endpoint_of(record: Record) -> str:
 
 def name_in(meta: msgspec.Raw, member: str) -> str | None:
     """Return the name of a client or server in a `_meta`, where its member stands under a prefix that may change."""
-    for name, raw in (decode(_META, meta) or {}).items() if is_object(meta) else ():
+    for name, raw in (decode_object(_META, meta) or {}).items():
         if name.endswith(member) and (info := decode(INFO, raw)) is not None:
             return text_of(info.name)
     return None

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from proxy.enrich.formats.json_parts import decode, first_count, sum_of
+from proxy.enrich.formats.json_parts import decode, decode_array, decode_object, first_count, sum_of
 
 
 def test_counts_of_several_places() -> None:
@@ -30,3 +30,17 @@ def test_halves_of_surrogate_pairs(text: str, read: str) -> None:
     assert decode(msgspec.json.Decoder(dict[str, str]), document) == {"text": read}
     assert decode(msgspec.json.Decoder(), document[:-1]) is None
     assert decode(msgspec.json.Decoder(dict[str, int]), document) is None
+
+
+@pytest.mark.parametrize("member", [b"", b"null", b"7", b'"{}"', b'{"a":"x"}', b"[true]", b'{"a"', b"[1"])
+def test_a_member_of_another_kind(member: bytes) -> None:
+    """A member that is missing, cut, or not what it should be is none, and no error."""
+    raw = msgspec.Raw(member)
+    assert decode_object(msgspec.json.Decoder(dict[str, int]), raw) is None
+    assert decode_array(msgspec.json.Decoder(list[int]), raw) == []
+
+
+def test_objects_and_arrays() -> None:
+    """A member that is what it should be is decoded."""
+    assert decode_object(msgspec.json.Decoder(dict[str, int]), msgspec.Raw(b'{"a":1}')) == {"a": 1}
+    assert decode_array(msgspec.json.Decoder(list[int]), msgspec.Raw(b"[1]")) == [1]
