@@ -105,8 +105,7 @@ def whole_body(
 ) -> Body:  # fmt: skip
     """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
     if len(data) > MAX_REDACTED_BYTES:
-        body = DecodedBody(data, b"", len(data), False, None, len(data), True)
-        return redacted_body(body, content_type, redactor, max_bytes)
+        return redacted_body(DecodedBody.beginning(data, len(data)), content_type, redactor, max_bytes)
     head, tail, is_cut = _fitted(
         redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)[0], b"", max_bytes
     )

@@ -28,7 +28,7 @@ class DecodedBody(msgspec.Struct, gc=False):
 
     @classmethod
     def beginning(cls, data: bytes, size: int | None) -> "DecodedBody":
-        """Return a body of which its beginning is known, and its size or not even that."""
+        """Return a body of which its beginning, or all of it, is known, and its size or not even that."""
         is_whole = size == len(data)
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)

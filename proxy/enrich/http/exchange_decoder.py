@@ -75,7 +75,7 @@ class ExchangeDecoder:
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
+        body = DecodedBody.beginning(exchange.body, len(exchange.body))
         request = self.requests.read(block)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 

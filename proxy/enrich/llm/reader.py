@@ -119,7 +119,7 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
     if provider is None:
         return None
     if body is not None:
-        beginning = DecodedBody(body.head, b"", body.size + 1, True, None, body.size + 1, False)
+        beginning = DecodedBody.beginning(body.head, None)
         exchange = msgspec.structs.replace(exchange, request_body=beginning)
     found = recognise(provider, record, exchange)
     if found is None:

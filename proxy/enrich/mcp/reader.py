@@ -142,8 +142,7 @@ class McpReader:
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
         session = session_of(exchange)
-        beginning = DecodedBody(body.head, b"", body.size + 1, True, None, body.size + 1, False)
-        requests = read_requests(body) or read_requests(beginning)
+        requests = read_requests(body) or read_requests(DecodedBody.beginning(body.head, None))
         tools = [message for message in requests if message.method == "tools/call"]
         return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]
 

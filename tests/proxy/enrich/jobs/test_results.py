@@ -8,7 +8,7 @@ from proxy.enrich.jobs.results import MAX_MODELS, is_result_line, read_anthropic
 
 def body_of(*lines: object) -> DecodedBody:
     head = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
-    return DecodedBody(head, b"", len(head), False, None, len(head), True)
+    return DecodedBody.beginning(head, len(head))
 
 
 def test_hostile_lines_fail_alone() -> None:

@@ -44,7 +44,7 @@ CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
 def test_operations_are_read(message: object, operation: str | None) -> None:
     """Method, and name of a tool or prompt; of members of the message alone, also where its end is cut off."""
     body = json.dumps(message).encode()
-    found = read_operation(DecodedBody(body, b"", len(body), False, None, len(body), True))
+    found = read_operation(DecodedBody.beginning(body, len(body)))
     assert (None if found is None else str(found)) == operation
 
 
