@@ -15,8 +15,10 @@ from proxy.enrich.redact.json_keys import (
     BLANKS,
     MARK,
     MAX_HITS,
+    Edit,
     End,
     compile_bytes,
+    edited,
     held_by,
     measure,
     or_ending,
@@ -55,22 +57,19 @@ class GraphqlRedactor:
         """
         if (found := self._pattern.search(text)) is None or not _HAS_DOCUMENT(text):
             return text, End.OUTSIDE
-        pieces: list[bytes] = []
-        kept = hits = 0
+        edits: list[Edit] = []
         end = End.OUTSIDE
         while found is not None:
-            hits += 1
-            if hits > MAX_HITS:
-                return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_STRING
+            if len(edits) == MAX_HITS:
+                edits.append((found.start(), len(text), MARK))
+                return edited(text, edits), End.IN_STRING
             before = found.group()[:-1]
             escape = before[len(before.rstrip(b"\\")) :]
             start = found.end() - 1 - len(escape)
             stop, end = _string_end(text, start, escape)
-            pieces += (text[kept:start], escape, b'"', MARK, escape, b'"')
-            kept = stop
+            edits.append((start, stop, b'%b"%b%b"' % (escape, MARK, escape)))
             found = self._pattern.search(text, stop)
-        pieces.append(text[kept:])
-        return b"".join(pieces), end
+        return edited(text, edits), end
 
     def redact_parameter(self, value: bytes) -> bytes:
         """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret."""

@@ -47,7 +47,8 @@ _OPENERS: Final = b"{["
 _STRUCTURE: Final = re.compile(rb'["{}\[\]]')
 _STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
-_KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
+KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
+"""Values that are no secret, whatever their name is."""
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
 
 
@@ -226,7 +227,7 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         return found.end(), mark, End.IN_STRING if is_open else End.OUTSIDE
     found = _LITERAL.match(text, opening)
     assert found is not None
-    is_kept = found.group() in _KEPT
+    is_kept = found.group() in KEPT
     return found.end(), b"" if is_kept else mark, End.OUTSIDE
 
 

@@ -12,7 +12,17 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, End, compile_bytes, or_ending, spelled_plainly
+from proxy.enrich.redact.json_keys import (
+    KEPT,
+    MARK,
+    MAX_HITS,
+    Edit,
+    End,
+    compile_bytes,
+    edited,
+    or_ending,
+    spelled_plainly,
+)
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"
@@ -24,7 +34,6 @@ _NAME_ENDS: Final = (b">", b"/", b" ", b"\t", b"\r", b"\n")
 _VALUE: Final = re.compile(rb"""\s(?:value|content)=(["'])""", re.IGNORECASE)
 _VOID: Final = (b"input", b"meta")
 """HTML: what follows these is not theirs."""
-_KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
 
 
 def is_markup(text: bytes) -> bool:
@@ -48,21 +57,22 @@ class MarkupRedactor:
         Returns:
             The text, and whether it ended within a secret value.
         """
-        pieces: list[bytes] = []
-        kept = hits = 0
+        edits: list[Edit] = []
+        redacted_until = hits = 0
         found = self._pattern.search(text)
         while found is not None:
             hits += 1
-            if hits > MAX_HITS:
-                return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
             start, stop, end = _value(text, found.start(), found.end())
+            if hits > MAX_HITS:
+                start, end = found.start(), End.IN_CONTAINER
             if end is not End.OUTSIDE:
-                return b"".join((*pieces, text[kept:start], MARK)), end
-            if start >= kept and text[start:stop].strip() not in _KEPT:
-                pieces += (text[kept:start], MARK)
-                kept = stop
-            found = self._pattern.search(text, max(found.end() - 1, kept))
-        return (b"".join((*pieces, text[kept:])) if pieces else text), End.OUTSIDE
+                edits.append((start, len(text), MARK))
+                return edited(text, edits), end
+            if start >= redacted_until and text[start:stop].strip() not in KEPT:
+                edits.append((start, stop, MARK))
+                redacted_until = stop
+            found = self._pattern.search(text, max(found.end() - 1, redacted_until))
+        return edited(text, edits), End.OUTSIDE
 
 
 def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, compile_bytes, held_by
+from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, compile_bytes, edited, held_by
+from proxy.enrich.redact.names import DECODE_ROUNDS
 from proxy.enrich.redact.octets import PERCENT
 
 MIN_BYTES: Final = 16
 """The shortest thing any pattern finds is longer."""
-_DECODE_ROUNDS: Final = 3
 
 _TOKENS: Final = (
     rb"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse and others
@@ -142,17 +142,10 @@ def redact_patterns(text: bytes) -> bytes:
         text = _redact_escaped(text)
     if not _may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
         return text
-    pieces: list[bytes] = []
-    kept = 0
-    for number, (start, stop, replacement) in enumerate(find_secrets(text), 1):
-        pieces += (text[kept:start], replacement)
-        kept = stop
-        if number == MAX_HITS:  # what follows goes as a whole
-            return b"".join((*pieces, MARK))
-    return b"".join((*pieces, text[kept:])) if pieces else text
+    return edited(text, find_secrets(text))
 
 
-def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+def find_secrets(text: bytes) -> Iterator[Edit]:
     """Yield where secrets start and stop, and what stands in for each, in order.
 
     After `MAX_HITS` of them, or so many candidates, the rest of the text counts as one.
@@ -174,7 +167,7 @@ def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def has_encoded_secret(text: bytes) -> bool:
     """Whether percent-encoded text looks like a secret once it is decoded."""
-    for _ in range(_DECODE_ROUNDS):
+    for _ in range(DECODE_ROUNDS):
         if PERCENT not in text:
             return False
         text = unquote_to_bytes(text)
