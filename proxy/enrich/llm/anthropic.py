@@ -23,8 +23,8 @@ from proxy.enrich.formats.json_parts import (
     sum_of,
     text_of,
 )
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8

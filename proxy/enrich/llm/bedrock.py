@@ -22,9 +22,9 @@ from proxy.enrich.formats.json_parts import (
     is_object,
     text_of,
 )
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic, bedrock_models
 from proxy.enrich.llm.call import CallUsage, Provider
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")

@@ -19,8 +19,8 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     text_of,
 )
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 

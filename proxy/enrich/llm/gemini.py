@@ -20,8 +20,8 @@ from proxy.enrich.formats.json_parts import (
     sum_of,
     text_of,
 )
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"')

@@ -18,9 +18,9 @@ from proxy.enrich.formats.json_parts import (
     sum_of,
     text_of,
 )
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
 _UNDER_WAY: Final = ("in_progress", "queued")

@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, text_of
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
-from proxy.enrich.redact.json_keys import compile_bytes
 
 _WANTED: Final = compile_bytes(rb'"done"\s*:\s*true|"error"|"tool_calls"')
 

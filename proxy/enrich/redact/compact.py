@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import compile_bytes, held_by
+from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 
 MIN_BASE64_CHARACTERS: Final = 1024
 """Shorter ones are keys, hashes and small icons, which are kept."""

@@ -11,19 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import (
-    BLANKS,
-    MARK,
-    MAX_HITS,
-    Edit,
-    End,
-    compile_bytes,
-    edited,
-    held_by,
-    measure,
-    or_ending,
-    spelled,
-)
+from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, Edit, End, edited, measure, or_ending, spelled
 
 DOCUMENT: Final = b"".join((
     rb'"query\\*"', BLANKS, b":", BLANKS, rb'\\*"',

@@ -12,17 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.enrich.redact.json_keys import (
-    KEPT,
-    MARK,
-    MAX_HITS,
-    Edit,
-    End,
-    compile_bytes,
-    edited,
-    or_ending,
-    spelled_plainly,
-)
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"

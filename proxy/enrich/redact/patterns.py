@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, compile_bytes, edited, held_by
+from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, edited
 from proxy.enrich.redact.names import DECODE_ROUNDS
 from proxy.enrich.redact.octets import PERCENT
 

@@ -14,10 +14,11 @@ from functools import partial
 from typing import Final, Literal
 
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
+from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
-from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, plain_key_pattern
+from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
