@@ -140,13 +140,12 @@ class CallReader:
         """Whether a message can be read without loading the price list first."""
         return self._prices.is_prepared
 
-    def noted(self, record: Record, message: CapturedMessage, content: bytes | None) -> Record:
-        """Note on a message of no session whether it ends a GraphQL operation with an error."""
+    def note_operation_error(self, record: Record, message: CapturedMessage, content: bytes | None) -> None:
+        """Note on a message of no session that it ends a GraphQL operation with an error, where it does."""
         failure = None if content is None or message.direction == IN else message_failure(content)
         if failure is not None:
             record.error_type = GRAPHQL_ERROR
             record.level = "warn" if failure.is_callers else "error"
-        return record
 
     def read_message(
         self, record: Record, message: CapturedMessage, content: bytes | None, size: int | None

@@ -291,7 +291,8 @@ class RecordBuilder:
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
         if not captured.session:
-            return Entry(self._calls.noted(record, captured, content.data))
+            self._calls.note_operation_error(record, captured, content.data)
+            return Entry(record)
         begun = self._calls.read_message(record, captured, content.data, content.size)
         if begun is None or not captured.keeps_text:
             return Entry(record)

@@ -100,15 +100,12 @@ def redacted_body(
     return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None)
 
 
-def whole_body(
-    data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool = False
-) -> Body:  # fmt: skip
+def whole_body(data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool) -> Body:
     """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
     if len(data) > MAX_REDACTED_BYTES:
         return redacted_body(DecodedBody.beginning(data, len(data)), content_type, redactor, max_bytes)
-    head, tail, is_cut = _fitted(
-        redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)[0], b"", max_bytes
-    )
+    redacted, _ = redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)
+    head, tail, is_cut = _fitted(redacted, b"", max_bytes)
     return Body(head, tail, len(data), is_cut, None, None)
 
 

@@ -39,20 +39,18 @@ class KnownJobs:
         for job in (*reversed(stored), *since.values()):
             known = self._jobs.get(job.id, job)
             first = min(known, job, key=lambda one: one.started_at_us)
-            self._keep(msgspec.structs.replace(first, counted_by=known.counted_by or job.counted_by))
+            self.put(msgspec.structs.replace(first, counted_by=known.counted_by or job.counted_by))
 
-    def get(self, number: bytes) -> Job | None:
-        return self._jobs.get(number)
-
-    def put(self, job: Job) -> None:
-        self._keep(job)
+    def get(self, key: bytes) -> Job | None:
+        return self._jobs.get(key)
 
     def may_be_forgotten(self, created_at_us: int | None) -> bool:
         """Whether a job that is not known may have been, and counted."""
         until_us = self._unknown_until_us
         return bool(until_us) and (created_at_us is None or created_at_us <= until_us)
 
-    def _keep(self, job: Job) -> None:
+    def put(self, job: Job) -> None:
+        """Keep a job as it is now; the one that changed least recently makes room."""
         self._jobs[job.id] = job
         self._jobs.move_to_end(job.id)
         if len(self._jobs) > self._max_jobs:

@@ -7,12 +7,12 @@ variable (`password: $password`) is none.
 Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); GraphQL over HTTP §5.
 """
 
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.redact.json_keys import BLANKS, MARK, MAX_HITS, Edit, End, edited, measure, or_ending, spelled
+from proxy.enrich.redact.names import SecretNames
 
 DOCUMENT: Final = b"".join((
     rb'"query\\*"', BLANKS, b":", BLANKS, rb'\\*"',
@@ -23,9 +23,9 @@ _HAS_DOCUMENT: Final = held_by(compile_bytes(DOCUMENT))
 _MAX_PARAMETER_BYTES: Final = 65_536
 
 
-def argument_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
+def argument_pattern(names: SecretNames) -> bytes:
     """Build the pattern of arguments and of fields of input objects, up to the quote that opens their string."""
-    name = or_ending(spelled(names), rb"\w*", spelled(endings))
+    name = or_ending(spelled(names), rb"\w*", spelled(names.endings))
     return b"".join((rb"(?i)(?:\b|\\[nrt])", name, BLANKS, b":", BLANKS, rb'\\*"'))
 
 
@@ -34,9 +34,8 @@ class GraphqlRedactor:
 
     __slots__ = ("_pattern",)
 
-    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
-        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
-        self._pattern = compile_bytes(argument_pattern(names, endings))
+    def __init__(self, names: SecretNames) -> None:
+        self._pattern = compile_bytes(argument_pattern(names))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret strings; the same object comes back when there are none, or no document.

@@ -17,6 +17,7 @@ from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.llm_content import content_end
+from proxy.enrich.redact.names import SecretNames
 
 
 class End(Enum):
@@ -66,9 +67,8 @@ class JsonRedactor:
 
     __slots__ = ("_pattern",)
 
-    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
-        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
-        self._pattern = compile_bytes(key_pattern(names, endings))
+    def __init__(self, names: SecretNames) -> None:
+        self._pattern = compile_bytes(key_pattern(names))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; the same object comes back when there are none.
@@ -103,15 +103,15 @@ class JsonRedactor:
         return edits, end
 
 
-def key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
+def key_pattern(names: SecretNames) -> bytes:
     """Build the pattern of keys: a quoted name, a colon, and blanks."""
-    name = or_ending(spelled(names), _BEFORE_ENDING, spelled(endings))
+    name = or_ending(spelled(names), _BEFORE_ENDING, spelled(names.endings))
     return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":", BLANKS))
 
 
-def plain_key_pattern(names: Iterable[bytes], endings: Iterable[bytes] = ()) -> bytes:
+def plain_key_pattern(names: SecretNames) -> bytes:
     """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
-    name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(endings))
+    name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
     return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":"))
 
 

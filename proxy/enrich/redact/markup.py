@@ -9,11 +9,11 @@ Standard: XML 1.0 §3.1, Namespaces in XML §4.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.names import SecretNames
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"
@@ -36,9 +36,8 @@ class MarkupRedactor:
 
     __slots__ = ("_pattern",)
 
-    def __init__(self, names: Iterable[bytes], endings: Iterable[bytes] = ()) -> None:
-        """Compile the pattern for names, and ends of them, in the compared form (lower case, without separators)."""
-        name = _PREFIX + or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(endings))
+    def __init__(self, names: SecretNames) -> None:
+        name = _PREFIX + or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
         kinds = (rb"<%b(?:\s[^<>]*)?>", rb"""\s%b=["']""", rb"""\s(?:name|key|property)=["']%b["']""")
         self._pattern = compile_bytes(b"(?i)" + b"|".join(kind % name for kind in kinds))
 

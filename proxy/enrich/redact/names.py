@@ -194,6 +194,7 @@ class SecretNames:
         self._memo: dict[bytes, bool] = {}
 
     def __iter__(self) -> Iterator[bytes]:
+        """Yield the names in the compared form: lower case, without separators; `endings` have it, too."""
         return iter(sorted(self._names))
 
     def has(self, name: bytes) -> bool:

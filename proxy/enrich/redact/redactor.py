@@ -96,12 +96,11 @@ class Redactor:
         parameters = partial(SecretNames, BUILT_IN, PARAMETERS_ONLY, query, endings=ENDINGS, parts_of=parameter_parts)
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
         names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
-        self._json, self._graphql = JsonRedactor(names, names.endings), GraphqlRedactor(names, names.endings)
-        self._markup = MarkupRedactor(names, names.endings)
+        self._json, self._graphql, self._markup = JsonRedactor(names), GraphqlRedactor(names), MarkupRedactor(names)
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
-        anything = (plain_key_pattern(names, names.endings), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
+        anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
 
     def redact_head(self, head: bytes) -> bytes:
@@ -355,7 +354,7 @@ def _kind_of(content_type: bytes, head: bytes) -> Kind:
         return "multipart"
     if _HTTP.search(kind) is not None:
         return "http"
-    if start in (b"{", b"["):  # curl sends JSON as a form unless told otherwise
+    if start in _JSON_OPENS:  # curl sends JSON as a form unless told otherwise
         return "other"
     if b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None):
         return "form"

@@ -11,7 +11,7 @@ from proxy.enrich.redact.json_keys import End, JsonRedactor
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
 
 NAMES = set(SecretNames(BUILT_IN))
-REDACTOR = JsonRedactor(NAMES)
+REDACTOR = JsonRedactor(SecretNames(BUILT_IN))
 MARK = "[REDACTED]"
 
 texts = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), max_size=12)
