@@ -251,9 +251,8 @@ class McpReader:
         if task is not None:
             return self._await_task(call, *task, session, endpoint_of(record))
         if response is not None:
-            at_us = time_at(exchange.timeline, response.end)
             transport = "http" if response.end < 0 else "sse"
-            latency_us = record.duration_us if at_us is None else at_us
+            latency_us = _answered_at_us(record, exchange, response) - record.started_at_us
             return [self._end(call, response, latency_us, transport, record.status, exchange.labels)]
         failure = transport_failure(record)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
@@ -296,9 +295,7 @@ class McpReader:
         record.stream.begun_by = format_id(call.record_id)
         if ending is None:
             return []
-        after_us = time_at(exchange.timeline, ending.end)
-        at_us = record.started_at_us + (record.duration_us if after_us is None else after_us)
-        latency_us = max(0, at_us - call.started_at_us)
+        latency_us = max(0, _answered_at_us(record, exchange, ending) - call.started_at_us)
         return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
 
     def _read_told(self, record: Record, exchange: DecodedExchange, session: str | None) -> list[ToolCall]:
@@ -319,8 +316,7 @@ class McpReader:
         for rpc_id, response in responses.items():
             if b'"serverInfo"' in response.result[:_INFO_BYTES]:
                 self._update_server(session, response)
-            after_us = time_at(exchange.timeline, response.end)
-            at_us = record.started_at_us + (record.duration_us if after_us is None else after_us)
+            at_us = _answered_at_us(record, exchange, response)
             call = self._sessions.take_pending((session, rpc_id))
             if call is None:
                 self._sessions.keep_early((session, rpc_id), EarlyResponse(response, at_us))
@@ -381,6 +377,12 @@ class McpReader:
             return stored
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
         return msgspec.json.encode({"omitted": "truncated", "bytes": len(value), "text": text})
+
+
+def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResponse) -> int:
+    """Return when a response of an exchange had come: with its frame, or at the end."""
+    after_us = time_at(exchange.timeline, response.end)
+    return record.started_at_us + (record.duration_us if after_us is None else after_us)
 
 
 def _server_label(labels: RouteLabels, session: Session) -> str:
