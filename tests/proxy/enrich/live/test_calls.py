@@ -11,7 +11,7 @@ from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import IN, OUT, CapturedMessage
-from storage.record import Outcome, new_id
+from storage.record import Outcome, new_id, now_us
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.live.world import World, done
 
@@ -170,6 +170,24 @@ def test_requests_that_wait_are_bounded() -> None:
     assert ended is not None
     assert ended.begun is not None
     assert ended.begun.request == request, "what has ended takes no room"
+
+
+def test_sessions_are_bounded() -> None:
+    """Of one that made room for another it is known that something of it is missing, should it go on."""
+    sessions = LiveSessions(max_sessions=1)
+    request = json.dumps(asked(input="x")).encode()
+    first, second = (bytes([number]) * 16 for number in range(2))
+    began_us = now_us()
+    for world in (first, second):
+        sessions.read(message_of(world, request, IN), request, len(request))
+    assert (sessions.evictions, sessions.end(first, began_us, 0)) == (1, None)
+    found = sessions.end(second, now_us() + 1, 0)
+    assert found is not None
+    assert found[1], "nothing of the newest is missing"
+    sessions.read(message_of(first, request, IN), request, len(request))
+    found = sessions.end(first, began_us, 0)
+    assert found is not None
+    assert not found[1]
 
 
 def test_an_agent_that_leaves_between_calls_has_had_everything() -> None:
