@@ -196,9 +196,7 @@ async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane:
     """Keep the tail, after an offline start as soon as the store is there."""
     if state.offline_since is not None:
         await reconcile(settings, data, state, plane.writer, plane.drain, plane.committed)
-        plane.builder.await_answers(state.waiting)
-        plane.builder.know_jobs(state.jobs)
-        plane.builder.recall_conversations(state.calls)
+        state.recall(plane.builder)
         await plane.keys.refresh()
     await follow_tail(settings, plane.tail, plane.storage, data)
 
@@ -213,10 +211,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     keys = KeyPublisher(storage, data.path, sources.attached, index)
     endpoints = LearnedEndpoints(storage, settings)
     builder = RecordBuilder(data.instance, settings, index, endpoints.endpoints)
-    builder.await_answers(state.waiting)
-    if state.offline_since is None:
-        builder.know_jobs(state.jobs)
-    builder.recall_conversations(state.calls)
+    state.recall(builder)
     size_cap = SizeCap(storage, settings.retention.max_bytes)
     writer = _build_writer(settings, data, state, metrics.observe_batch, size_cap)
     access_log = open_access_log(settings.log.access)

@@ -13,7 +13,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from proxy.collector.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
 from proxy.collector.watch.store import StoreNotices
 from proxy.enrich.jobs.known import MAX_JOBS
+from proxy.enrich.records import RecordBuilder
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings, without_password
 from storage.backends import DAMAGED, open_storage
@@ -58,6 +59,18 @@ RECALLED_CALLS: Final = 5000
 """LLM calls that are read at the start, some 50 ms: what continues an older one begins a conversation anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What new records may continue, as the store knows it when it is opened."""
+
+    waiting: list[ToolCall]
+    """Tool calls whose answer was awaited when the last collector ended."""
+    jobs: list[Job]
+    """The newest jobs."""
+    calls: list[Record]
+    """The newest LLM calls, oldest first."""
+
+
 @dataclass(slots=True)
 class StartState:
     """What a collector starts from."""
@@ -69,21 +82,24 @@ class StartState:
     spool: Spool | None
     tail: Tail
     fanout: SnapshotCursors | None
+    notices: StoreNotices
+    """What was to be told of the store so far."""
     offline_since: int | None = None
     """When the start without a store was, Unix µs; None with the store."""
-    waiting: list[ToolCall] = field(default_factory=list)
-    """Tool calls whose answer was awaited when the last collector ended."""
-    jobs: list[Job] = field(default_factory=list)
-    """The newest jobs that the store knows."""
-    calls: list[Record] = field(default_factory=list)
-    """The newest LLM calls, oldest first: later ones may continue them."""
-    notices: StoreNotices = field(default_factory=StoreNotices)
-    """What was to be told of the store so far."""
+    recalled: Recalled | None = None
+    """None until the store is there."""
 
     @property
     def effective(self) -> dict[bytes, Position]:
         spool = self.spool
         return self.committed if spool is None else merge(self.committed, spool.positions, spool.retired)
+
+    def recall(self, builder: RecordBuilder) -> None:
+        """Let new records continue what the store knows, once it is there."""
+        if self.recalled is not None:
+            builder.await_answers(self.recalled.waiting)
+            builder.know_jobs(self.recalled.jobs)
+            builder.recall_conversations(self.recalled.calls)
 
 
 @asynccontextmanager
@@ -121,9 +137,7 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
                 running.append(tasks.create_task(_run_keys_store(keys, deferred), name="keys"))
                 await keys.first_attempt(FIRST_ATTEMPT_S)
             try:
-                state = await _start(settings, data, deferred)
-                state.notices = notices
-                yield state
+                yield await _start(settings, data, deferred, notices)
             finally:
                 for task in running:
                     task.cancel()
@@ -173,7 +187,7 @@ def _holder(data_dir: Path) -> str:
     return made
 
 
-async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:
+async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
         storage = deferred.as_storage()
         tail = make_tail(settings, storage)
@@ -183,20 +197,12 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -
             spool = load_spool(settings, data.path, answer.positions)
             fanout = _fanout(settings, answer.secret)
             return StartState(
-                deferred,
-                storage,
-                answer.positions,
-                spool,
-                tail,
-                fanout,
-                waiting=answer.waiting,
-                jobs=answer.jobs,
-                calls=answer.calls,
+                deferred, storage, answer.positions, spool, tail, fanout, notices, recalled=answer.recalled
             )
-    return _start_offline(settings, data, deferred)
+    return _start_offline(settings, data, deferred, notices)
 
 
-def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:
+def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:
     storage, offline_since = deferred.as_storage(), now_us()
     last_known = positions_file(data.path / SPOOL_DIRECTORY).value
     committed = last_known or {}
@@ -205,7 +211,7 @@ def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage)
         # The name of this sidecar may be older than its directory: its position in the store is somewhere else.
         spool.start_at(offline_since)
     tail, fanout = make_tail(settings, storage), _fanout(settings, b"")
-    return StartState(deferred, storage, committed, spool, tail, fanout, offline_since)
+    return StartState(deferred, storage, committed, spool, tail, fanout, notices, offline_since)
 
 
 def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
@@ -231,9 +237,7 @@ class _StoreState:
 
     positions: dict[bytes, Position]
     secret: bytes
-    waiting: list[ToolCall]
-    jobs: list[Job]
-    calls: list[Record]
+    recalled: Recalled
 
 
 async def _read_store(
@@ -247,7 +251,8 @@ async def _read_store(
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
             jobs = await storage.jobs(MAX_JOBS)
             calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
-            return _StoreState(await _positions(data, storage), secret, waiting, jobs, calls.records[::-1])
+            recalled = Recalled(waiting, jobs, calls.records[::-1])
+            return _StoreState(await _positions(data, storage), secret, recalled)
     except (StorageUnavailable, TimeoutError) as error:
         log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {timeout_s:g} s")
     return None
@@ -283,8 +288,7 @@ async def reconcile(
     state.deferred.reason = "it is open, and did not yet say what it has of this sidecar"
     while (answer := await _read_store(settings, data, storage, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
-    stored, state.waiting = answer.positions, answer.waiting
-    state.jobs, state.calls = answer.jobs, answer.calls
+    stored, state.recalled = answer.positions, answer.recalled
     if state.fanout is not None:
         state.fanout.secret = answer.secret
     is_reconciled = asyncio.Event()
