@@ -5,18 +5,13 @@ is compressed by aiohttp while it is written. Streams of events are left alone: 
 """
 
 import asyncio
-import sys
 import zlib
 from typing import Final, Literal
 
 from aiohttp import web
 
 from api.http.accept import weights
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 Coding = Literal["zstd", "gzip"]
 

@@ -7,7 +7,6 @@ the end: segments are allocated as zeros.
 """
 
 import struct
-import sys
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -18,11 +17,7 @@ import msgspec
 
 from storage.record import Batch, Entry, Position
 from storage.writer.quarantine import escape
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 MAGIC: Final = b"SLs1"
 ALIGNMENT: Final = 64

@@ -8,7 +8,6 @@ import re
 import socket
 import sqlite3
 import string
-import sys
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,13 +17,9 @@ import brotli  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
+from storage.zstd import zstd
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 ANSWERS = (
     "/api/records?limit=1000",

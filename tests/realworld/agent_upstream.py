@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from aiohttp import WSMsgType, web
-from backports import zstd
+
+from storage.zstd import zstd
 
 COMMAND: Final = "cat notes.txt"
 ANSWER: Final = "The notes say: buy milk."

@@ -6,7 +6,6 @@ caller wants a tail. Invariant: no more than that is held, no more than `MAX_WAL
 raises. Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window).
 """
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,11 +17,7 @@ except ImportError:  # optional: without it the coding is unknown, and bodies th
     brotli = None
 
 from proxy.ring.body_window import Window
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 MAX_OUTPUT_BYTES: Final = 1 << 20
 """Of the text, from its start."""

@@ -7,18 +7,13 @@ reader of heads inflates no bodies. A body that alone is larger than a block get
 Invariant: a place (block, offset, length) is one msgpack array; block 0 is "nothing".
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from storage.record import Body, Payload
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 MAX_BLOCK_BYTES: Final = 64 * 1024
 LEVEL: Final = 3

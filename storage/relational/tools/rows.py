@@ -3,7 +3,6 @@
 Invariant: `make_call(row_of(call)) == call`; a backend only puts its own null and its own text in between.
 """
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -11,11 +10,7 @@ import msgspec
 
 from storage.record import ToolCall, ToolStatus
 from storage.tools import ToolKey, ToolStats, ToolValues
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 STATUSES: Final[tuple[ToolStatus, ...]] = ("success", "error")
 REPEATED: Final = (

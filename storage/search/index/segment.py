@@ -12,7 +12,6 @@ the places between tell of words that no cell has, which costs as much as any ot
 Invariant: a cell that has a word is always told; one in some thousand that are told does not have it.
 """
 
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -20,10 +19,7 @@ from itertools import accumulate, islice, repeat
 from operator import sub
 from typing import Final
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.zstd import zstd
 
 MAX_CELLS: Final = 1024
 PARTS: Final = 512

@@ -8,7 +8,6 @@ from functools import partial
 
 import brotli  # type: ignore[import-untyped]
 import pytest
-from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from proxy.enrich.http.content_coding import (
     codings_of,
     decode,
 )
+from storage.zstd import zstd
 
 
 def raw_deflate(data: bytes) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
-from backports import zstd
 
 from storage.record import Outcome, Record
+from storage.zstd import zstd
 from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_USAGE, chunk, facts_of, named, record_of, sse
 
 WINDOWS = (20_000, 4000)
