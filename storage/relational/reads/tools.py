@@ -48,7 +48,7 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
         f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
     )
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
-    await session.fetch_in_budget("SELECT 1", ())  # the first statement of a read is without limit: this is not it
+    session.budget.begin_query(is_part=False)  # The first query of a read is without limit: this is not it.
     rows = await session.fetch_in_budget(_select(session.dialect, then), (*where.parameters, *bounds))
     return ToolPage([], complete=False) if rows is None else ToolPage(await _calls(session, rows), complete=True)
 
