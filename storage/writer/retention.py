@@ -23,7 +23,7 @@ from storage.errors import StorageUnavailable
 from storage.purge import RetentionState
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
-from storage.relational.time_ranges import HOUR_US
+from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.writer.slice_pace import SlicePace
 from storage.writer.trusted_clock import TrustedClock
 
@@ -34,9 +34,8 @@ ROUND_S: Final = 60.0
 CLOCK: Final = "retention_clock_us"
 """Under which name the store keeps the time that was believed last."""
 _KEPT_EVERY_US: Final = 600_000_000
-_TOLD_US: Final = HOUR_US
-"""A clock that is further ahead is told."""
-_DAY_US: Final = 86_400_000_000
+_REPORTED_US: Final = HOUR_US
+"""A clock that is further ahead is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class Limits:
 
     @classmethod
     def of(cls, max_age_days: float, body_max_age_days: float) -> "Limits":
-        return cls(max_age_us=round(max_age_days * _DAY_US), body_max_age_us=round(body_max_age_days * _DAY_US))
+        return cls(max_age_us=round(max_age_days * DAY_US), body_max_age_us=round(body_max_age_days * DAY_US))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +152,8 @@ class Retention:
             else:
                 self._trusted.resume(int(kept))
         believed_us = self._trusted.now_us()
-        was_ahead, self.clock_ahead_us = self.clock_ahead_us > _TOLD_US, self._trusted.ahead_us
-        if self.clock_ahead_us > _TOLD_US and not was_ahead:
+        was_ahead, self.clock_ahead_us = self.clock_ahead_us > _REPORTED_US, self._trusted.ahead_us
+        if self.clock_ahead_us > _REPORTED_US and not was_ahead:
             log.warning(
                 "the clock is %.1f hours ahead of the newest record; retention believes it when it has held as long, "
                 "or for a day",
