@@ -15,16 +15,14 @@ import msgspec
 
 from storage.clickhouse.dictionary import KINDS, Values, text_id
 from storage.clickhouse.native import Column
-from storage.record import LEVELS, Record, Stream
-from storage.relational.sql import CALL_KINDS
-from storage.relational.sql import KINDS as RECORD_KINDS
+from storage.record import Record, Stream
+from storage.relational.sql import CALL_KINDS, CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
 from storage.relational.writes.packing import COLUMNS
 
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""
-_CODES: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": RECORD_KINDS}
 _TYPES: Final = {
     "id": "FixedString(16)", "conversation": "Nullable(FixedString(16))", "times": "Array(UInt8)",
     "cost_usd": "Nullable(Float64)", "level": "UInt8", "kind": "UInt8", "keyed": "UInt8", "request_complete": "UInt8",
@@ -73,7 +71,7 @@ def columns_of(records: Sequence[Record], values: Values) -> list[Column]:
     made["origin"] = numbers("origin", _origins(records))
     made["finish_reason"] = numbers("finish_reason", list(map(_finish_reason, streams)))
     made["called_tools"] = numbers("called_tools", list(map(_called_tools, streams)))
-    for column, words in _CODES.items():
+    for column, words in CODED.items():
         made[column] = _codes(column, words, made[column])
     for column, write in _WRITERS.items():
         made[column] = list(map(write, records))
@@ -87,7 +85,7 @@ def decode(row: Sequence[Any], texts: Mapping[Any, str | None]) -> Record:
     values = list(row)
     for place in _REPEATED:
         values[place] = texts.get(values[place])
-    for column, words in _CODES.items():
+    for column, words in CODED.items():
         values[_PLACE[column]] = words[values[_PLACE[column]]]
     for column in ("keyed", "request_complete"):
         values[_PLACE[column]] = values[_PLACE[column]] == 1

@@ -21,11 +21,10 @@ from storage.record import Record, Stream
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
-from storage.relational.sql import CALL_KINDS
+from storage.relational.sql import CALL_KINDS, CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
 from storage.relational.writes.columns import (
-    CODED,
     CODED_PLACES,
     COMBINED,
     MAX_COMBINATIONS,

@@ -29,12 +29,11 @@ TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
 """Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
 CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211}
 """The same of columns that repeat what the `stream` of a record says, for filters and facets."""
-
 _MODELS: Final = ("model", "resolved_model")
-
 KINDS: Final = ("exchange", "event")
-"""The place of a word is its code in the `kind` column."""
-
+EVENT: Final = KINDS.index("event")
+CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
+"""Columns of few words, stored as the places of these."""
 MAX_INT: Final = (1 << 63) - 1
 """What an integer column holds at most; the least is `-MAX_INT - 1`."""
 
@@ -298,9 +297,9 @@ class _Clause:
         self._conditions.append(f"({' OR '.join(either)})")
 
     def _levels(self, filter: Filter) -> None:
-        codes = [LEVELS.index(level) for level in LEVELS if level in filter.levels]
         if not filter.levels:
             return
+        codes = [code for code, level in enumerate(LEVELS) if level in filter.levels]
         if filter.kind == "event":
             # Not from the index of failed exchanges: events have their own.
             self.among(self._dialect.unindexed.format("level"), codes)
@@ -381,9 +380,10 @@ class _Clause:
         self._conditions.append(f"called_tools <> 0 AND ({' OR '.join(either)})")
 
     def anywhere(self, text: str | None) -> None:
-        if text:
-            self._impossible |= not is_storable(text)
-        if text and self._dialect.text_in:
+        if not text:
+            return
+        self._impossible |= not is_storable(text)
+        if self._dialect.text_in:
             marks = [self._marks([lower_ascii(text)]) for _ in range(self._dialect.text_in.count("{}"))]
             self._conditions.append(self._dialect.text_in.format(*marks))
 

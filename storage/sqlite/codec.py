@@ -19,10 +19,10 @@ import msgspec
 from storage.record import Record, Stream, format_id
 from storage.relational.blocks.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
+from storage.relational.sql import CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
 from storage.relational.writes.columns import (
-    CODED,
     CODED_PLACES,
     COMBINED,
     MAX_COMBINATIONS,

@@ -31,7 +31,7 @@ from storage.record import Record, Stream
 from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
-from storage.relational.sql import KINDS, MAX_INT, Where
+from storage.relational.sql import EVENT, MAX_INT, Where
 from storage.relational.usage import token_sum
 
 _CHUNK: Final = 100
@@ -44,7 +44,7 @@ _SUMS: Final = ", ".join(
         "min(seq)",
         "max(seq)",
         f"max(CASE WHEN {_HAS_FAILED} THEN seq END)",
-        f"max(started_at_us + CASE WHEN kind = {KINDS.index('event')} THEN 0 ELSE duration_us END)",
+        f"max(started_at_us + CASE WHEN kind = {EVENT} THEN 0 ELSE duration_us END)",
         "sum(duration_us)",
         "count(input_tokens)",
         "count(cost_usd)",

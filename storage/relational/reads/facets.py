@@ -19,7 +19,6 @@ from storage.aggregates import (
     most_frequent,
 )
 from storage.query import ROLLUP_METHODS, Filter
-from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
@@ -34,7 +33,7 @@ from storage.relational.rollup_sql import (
 )
 from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS, Dialect, Where
+from storage.relational.sql import CODED, Dialect, Where
 from storage.relational.time_ranges import (
     DAY_HOURS,
     HOUR_US,
@@ -52,7 +51,6 @@ _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
 _MAX_COMBINATIONS: Final = 20_000
 """Of values of several facets, counted in one pass over rows; where there are more, each is counted by itself."""
-_WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
 Table = tuple[str, str]
 """Its name, and the column that numbers its periods."""
@@ -184,8 +182,8 @@ async def named(session: Session, name: str, counts: dict[int, int], limit: int)
     column = FACETS[name]
     if column == "status_class":
         values = {class_name(value): count for value, count in counts.items() if value}
-    elif column in _WORDS:
-        values = {_WORDS[column][value]: count for value, count in counts.items()}
+    elif column in CODED:
+        values = {CODED[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
         most = SAMPLE_ROWS if name == "called_tool" else 4 * limit

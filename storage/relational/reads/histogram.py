@@ -20,7 +20,7 @@ from storage.relational.rollup_sql import (
 )
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS, Dialect
+from storage.relational.sql import EVENT, Dialect
 from storage.relational.tally import Tally, fold, within
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, is_in_hours, split, steps
 
@@ -28,7 +28,6 @@ MAX_SCAN_ROWS: Final = 500_000
 """Rows that are scanned rather than shown by the hour: about a second of the database's time."""
 MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
 """The same of ranges in which hours are fine enough: a tenth of a second."""
-_EVENT: Final = KINDS.index("event")
 _COUNTS: Final = ("exchanges", "events")
 _COLUMNS: Final = ("hour", "status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
 
@@ -102,7 +101,7 @@ async def _add_rows(session: Session, filter: Filter, start_us: int, step_us: in
     def add(rows: Rows) -> None:
         for place, kind, class_, bucket, count, least_us, most_us in rows:
             tally = tallies[place]
-            if kind == _EVENT:
+            if kind == EVENT:
                 tally.events += count
             else:
                 tally.add_class(class_name(class_), count)

@@ -24,12 +24,11 @@ from storage.relational.rollup_sql import (
 )
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS, Dialect, Where
+from storage.relational.sql import EVENT, Dialect, Where
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, split
 from storage.relational.usage import usage
 
-_EVENT: Final = KINDS.index("event")
 _COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
@@ -135,7 +134,7 @@ async def _add_sums(session: Session, filter: Filter, tally: Tally) -> bool:
         for kind, class_, count, request_bytes, response_bytes, duration, *ends, first_byte, least, most in rows:
             tally.request_bytes += int(request_bytes)
             tally.response_bytes += int(response_bytes)
-            if kind == _EVENT:
+            if kind == EVENT:
                 tally.events += count
                 continue
             tally.add_class(class_name(class_), count)

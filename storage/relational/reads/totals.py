@@ -12,17 +12,14 @@ from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import can_count, rollup_rows, rollup_where, sums, tables_for, usage_rows
 from storage.relational.rollups import OTHER, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
-from storage.relational.sql import KINDS, texts
+from storage.relational.sql import EVENT, texts
 from storage.relational.time_ranges import Hours, hours_inside, split
+from storage.relational.usage import OTHERS, conditioned, counts_calls, has_events
 from storage.relational.usage import can_count as can_count_calls
-from storage.relational.usage import conditioned, counts_calls, has_events
 
-_EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")
 _BY: Final = (*_STATS, "level")
 _UNKNOWN: Final = "unknown"
-_OTHERS: Final = "other"
-"""Name of the values beyond the limit of the rollups."""
 
 
 async def count(session: Session, filter: Filter) -> Count:
@@ -79,7 +76,7 @@ async def _count_rows(session: Session, filter: Filter) -> Count:
     def add(rows: Rows) -> None:
         nonlocal exchanges, events
         for kind, number in rows:
-            if kind == _EVENT:
+            if kind == EVENT:
                 events += number
             else:
                 exchanges += number
@@ -102,7 +99,7 @@ async def stats(session: Session, scope: Scope) -> Stats:
             levels[LEVELS[level]] += entries
         for group, number in zip(groups, dimensions, strict=True):
             if number is not None:
-                name = _OTHERS if number == OTHER else text[number]
+                name = OTHERS if number == OTHER else text[number]
                 name = _UNKNOWN if name is None else name
                 group[name] = group.get(name, 0) + entries
     return Stats(sum(levels.values()), levels, *groups)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from storage.record import LEVELS, parse_id
+from storage.record import parse_id
 from storage.relational.sql import (
     CALL_KINDS,
+    CODED,
     DIMENSIONS,
-    KINDS,
     MAX_INT,
     TOOL_KINDS,
     Dialect,
@@ -53,7 +53,6 @@ _EITHER: Final = {"any_model": ("model", "resolved_model")}
 """Fields that are several columns."""
 _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "key_last4"))
 """Columns that some backend packs with others."""
-_CODES: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 _PLAIN: Final = frozenset(("path", "query", "trace_id", "span_id", "request_id", "client_ip"))
 _IDS: Final = ("id", "conversation")
 _NUMBERS: Final = {
@@ -167,8 +166,8 @@ class _Writer:
                 raise AssertionError(f"bug: {expression} cannot be said")
 
     def _is(self, field: str, values: Sequence[str]) -> str:
-        if field in _CODES:
-            return _one_of(field, [_CODES[field].index(value) for value in values if value in _CODES[field]])
+        if field in CODED:
+            return _one_of(field, [CODED[field].index(value) for value in values if value in CODED[field]])
         if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
             return self._among(field, [self._dialect.from_id(each) for each in ids])
@@ -181,8 +180,8 @@ class _Writer:
         return self._coded(field, self._numbers([known[value] for value in values if value in known]))
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
-        if field in _CODES:
-            return _one_of(field, [code for code, word in enumerate(_CODES[field]) if is_like(word, parts)])
+        if field in CODED:
+            return _one_of(field, [code for code, word in enumerate(CODED[field]) if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
         among = self._dialect.like("value", parts, self._add)
@@ -198,7 +197,7 @@ class _Writer:
         return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _has(self, field: str) -> str:
-        if field in _CODES or field == "id":
+        if field in CODED or field == "id":
             return "1 = 1"
         if field in _NUMBERS or field in _SUMS:
             return self._between(field, None, None)

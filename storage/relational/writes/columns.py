@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from storage.record import LEVELS
 from storage.relational.rollups import DIMENSIONS
+from storage.relational.sql import CODED
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
-from storage.relational.sql import KINDS
 from storage.relational.writes.packing import COLUMNS
 
 COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
@@ -17,8 +16,6 @@ MAX_COMBINATIONS: Final = 10_000
 REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS)
 """Of the ids of repeated text."""
 
-CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
-"""Column → its few words, which are stored as their numbers."""
 CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in CODED.items())
 
 PLACES: Final = (

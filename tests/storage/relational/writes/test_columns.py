@@ -2,7 +2,8 @@
 
 import pytest
 
-from storage.relational.writes.columns import CODED, CODED_PLACES, code_of
+from storage.relational.sql import CODED
+from storage.relational.writes.columns import CODED_PLACES, code_of
 from storage.relational.writes.packing import COLUMNS
 
 
