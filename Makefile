@@ -102,15 +102,17 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix .
 	@! [ -x node_modules/.bin/prettier ] || node_modules/.bin/prettier --write --log-level=warn 'api/ui/**/*.{js,css,html}'
 
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+
 lock: $(VENV)/.uv ## resolve the requirements anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres --extra llm --extra yaml pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group docs -o requirements-docs.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group release -o requirements-release.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
+	@$(RESOLVE) --extra postgres --extra llm --extra yaml pyproject.toml -o requirements.lock
+	@$(RESOLVE) --extra dev pyproject.toml -o requirements-dev.lock
+	@$(RESOLVE) --extra realworld pyproject.toml -o requirements-realworld.lock
+	@$(RESOLVE) --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
+	@$(RESOLVE) --group bench -o requirements-bench.lock
+	@$(RESOLVE) --group docs -o requirements-docs.lock
+	@$(RESOLVE) --group release -o requirements-release.lock
+	@$(RESOLVE) --group build --constraint requirements-dev.lock -o requirements-build.lock
 
 layouts: $(VENV)/.dev ## make tests/fixtures/layouts of the next version anew: what it leaves in stores, rings and files
 	@$(BIN)/python -m tests.support.layouts
@@ -217,4 +219,4 @@ helm: $(VENV)/.dev $(HELM)/.npm ## the chart as helm renders it: schemas of Kube
 	@$(BIN)/python -m pytest -q -m helm tests/deploy/test_helm.py
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) $(HELM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) $(HELM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log .house.log
