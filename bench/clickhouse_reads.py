@@ -27,9 +27,9 @@ from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.tables import create
 from storage.errors import StorageUnavailable
 from storage.record import now_us
+from storage.relational.time_ranges import DAY_US
 from tests.support.clickhouse import ENGINES, Server, own_server
 
-DAY_US: Final = 86_400_000_000
 _ORIGINALS: Final = 99_000
 """Some batches of `bench.generate`."""
 _LIMIT_S: Final = 600.0

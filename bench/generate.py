@@ -19,10 +19,10 @@ from storage.base import Storage
 from storage.postgres import partitions
 from storage.query import RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id, now_us
+from storage.relational.time_ranges import DAY_US
 
 BATCH: Final = 3000
 START_US: Final = 1_790_000_000_000_000
-DAY_US: Final = 86_400_000_000
 SOURCE: Final = bytes(15) + b"\x09"
 
 _METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
@@ -34,7 +34,7 @@ _ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-
 def make_record(number: int, total: int, days: float, start_us: int = START_US) -> Record:
     """Make the record with a number, of so many, spread evenly over some days from a time on."""
     chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
-    started_at_us = start_us + int(number * days * 86_400_000_000 / total)
+    started_at_us = start_us + int(number * days * DAY_US / total)
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
     service = (chance >> 8) % 20
     duration_us = 1000 + (chance >> 16) % 5000 * ((chance >> 30) % 40)

@@ -25,10 +25,10 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.purge import Purged
 from storage.record import Batch, Entry
+from storage.relational.time_ranges import DAY_US
 from storage.writer.retention import Limits, Retention
 
 DAYS: Final = 10.0
-DAY_US: Final = 86_400_000_000
 PACE_S: Final = 0.2
 """The age at which the collector closes a batch unless told otherwise."""
 WINDOW_S: Final = 10.0

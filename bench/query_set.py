@@ -12,9 +12,8 @@ from storage.base import Storage
 from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
 from storage.record import Record
 from storage.relational.by_id import id_number
+from storage.relational.time_ranges import DAY_US, HOUR_US
 
-DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
 _STEP_ROWS: Final = 997
 _STEP_MS: Final = 80_000
 _ID_MS_SHIFT: Final = 80

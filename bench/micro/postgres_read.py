@@ -23,8 +23,9 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from storage.record import Entry, now_us
+from storage.relational.time_ranges import DAY_US, HOUR_US
 
-_DAYS_US: Final = 2 * 86_400_000_000
+_DAYS_US: Final = 2 * DAY_US
 _TRIES: Final = 40
 FACETS: Final = ("status", "method", "route", "service", "project", "key", "level", "host")
 
@@ -77,7 +78,7 @@ def questions(store: Storage, rows: int) -> dict[str, Callable[[], Awaitable[obj
         "path, common": page(path_contains="items/12"),
         "path, nowhere": page(path_contains="nowhere"),
         "time, a day ago": page(until_us=since_us),
-        "time and project": page(since_us=since_us, until_us=since_us + 3_600_000_000, projects=("project-7",)),
+        "time and project": page(since_us=since_us, until_us=since_us + HOUR_US, projects=("project-7",)),
         "offset of half": page(offset=rows // 2),
         "count, all": lambda: store.count(Filter()),
         "count, project since a day": lambda: store.count(Filter(projects=("project-7",), since_us=since_us)),

@@ -239,8 +239,8 @@ class Receiver:
             taken = [each.body for each in self.received if each.path == "/v1/traces" and each.status == status]
         return [span for body in taken for span in read_spans(body)]
 
-    def logs(self, status: int = 200) -> list[LogRecord]:
-        """The log records of all requests that were answered so."""
+    def logs(self) -> list[LogRecord]:
+        """The log records of all requests that were taken."""
         with self.lock:
-            taken = [each.body for each in self.received if each.path == "/v1/logs" and each.status == status]
+            taken = [each.body for each in self.received if each.path == "/v1/logs" and each.status == 200]
         return [record for body in taken for record in read_logs(body)]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.generate import DAY_US, fill
+from bench.generate import fill
 from storage.backends import open_storage
 from storage.record import now_us
+from storage.relational.time_ranges import DAY_US
 from tests.ui.conftest import Site, open_site
 
 RECORDS = 1_000_000
