@@ -220,7 +220,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
     state.notices.attach(events)
-    size_cap.on_trimmed = partial(_tell_trims, events)
+    size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
     waiting = partial(_waiting_records, sources, writer)
@@ -320,8 +320,8 @@ def _build_writer(
     )
 
 
-def _tell_trims(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
-    """Add an event: what the cap on size took, and from when on there still are records."""
+def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
+    """Record what the cap on size deleted, and since when there still are records."""
     reaches_back_ms = None if reaches_back_us is None else reaches_back_us // 1000
     events.add_event(
         "retention",

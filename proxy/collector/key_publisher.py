@@ -42,8 +42,8 @@ class KeyPublisher:
         self._version = -1
         self._generation = 0
         self._is_publishing = asyncio.Lock()
-        self._begun_s = time.monotonic()
-        self._is_said = False
+        self._started_s = time.monotonic()
+        self._is_reported = False
         self.reason = ""
         """Why workers may not have the newest keys; empty while they do."""
 
@@ -64,16 +64,16 @@ class KeyPublisher:
                 if version != self._version:
                     await self._publish()
                     self._version = version
-                self.reason, self._is_said = "", False
+                self.reason, self._is_reported = "", False
             except (StorageError, OSError) as error:
                 self.reason = str(error) or type(error).__name__
-                self._complain()
+                self._report_failure()
 
-    def _complain(self) -> None:
-        """Say once that it failed; not of a store that is still being opened, which the start does not wait for."""
-        is_beginning = self._version < 0 and time.monotonic() - self._begun_s < OPENING_S
-        if not self._is_said and not is_beginning:
-            self._is_said = True
+    def _report_failure(self) -> None:
+        """Log once that it failed, but not while the store is being opened: the start does not wait for that."""
+        is_starting = self._version < 0 and time.monotonic() - self._started_s < OPENING_S
+        if not self._is_reported and not is_starting:
+            self._is_reported = True
             log.error("the keys cannot be published, workers keep the current ones: %s", self.reason)
 
     async def _publish(self) -> None:

@@ -43,6 +43,8 @@ class Kept(msgspec.Struct):
 
 
 class LearnedEndpoints:
+    """What the endpoints of one sidecar learn, kept and shared."""
+
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
         self._routes = {route.id: route for route in settings.routes}
@@ -54,7 +56,7 @@ class LearnedEndpoints:
         self._on_kept: list[OnKept] = []
 
     def subscribe(self, on_kept: OnKept) -> None:
-        """Notify somebody of the names that are left after each erasure."""
+        """Call `on_kept` with the names that are left after each erasure."""
         self._on_kept.append(on_kept)
 
     async def run(self) -> None:
@@ -81,7 +83,7 @@ class LearnedEndpoints:
             await self._read()
             self._is_read = True
         has_to_write = self._has_erased or self.endpoints.is_changed
-        if has_to_write or self._on_kept:  # who shows names must hear of other sidecars' erasures
+        if has_to_write or self._on_kept:  # whoever shows names must know of other sidecars' erasures
             await self._read()
         if not has_to_write:
             return

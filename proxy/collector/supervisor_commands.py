@@ -23,7 +23,7 @@ class SupervisorCommands:
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
-        self._said: dict[str, str] = {}
+        self._newest: dict[str, str] = {}
         """What is still to be handed on, the newest of each kind."""
         self._is_draining = False
         self._followers: tuple[Sources, StatusView, Workers] | None = None
@@ -36,7 +36,7 @@ class SupervisorCommands:
     def follow(self, sources: Sources, status: StatusView, workers: Workers) -> None:
         """Forward what was received so far, and from now on what comes."""
         self._followers = sources, status, workers
-        workers.tell = lambda unread: self._control.send(f"unread {unread}")
+        workers.on_unread = lambda unread: self._control.send(f"unread {unread}")
         sources.subscribe(on_removed=lambda source_id: self._control.send(f"retired {source_id.hex()}"))
         self._forward()
 
@@ -47,7 +47,7 @@ class SupervisorCommands:
         for line in lines:
             word, _, said = line.partition(" ")
             if word in ("rings", "counts"):
-                self._said[word] = said
+                self._newest[word] = said
             if word == "rings":
                 self._has_rings.set()
         self._forward()
@@ -69,7 +69,7 @@ class SupervisorCommands:
         for fd in waiting:
             sources.attach_fd(fd)
             os.close(fd)
-        if "rings" in self._said:
-            workers.update(self._said.pop("rings"))
-        if "counts" in self._said:
-            workers.update_counts(self._said.pop("counts"))
+        if "rings" in self._newest:
+            workers.update(self._newest.pop("rings"))
+        if "counts" in self._newest:
+            workers.update_counts(self._newest.pop("counts"))

@@ -1,6 +1,6 @@
 """The writer's queue: the batch that is open, and the closed ones in the order in which they were opened.
 
-A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Bounded in bytes by its callers'
+A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Its callers bound it, in bytes, by
 heeding `is_full`.
 """
 

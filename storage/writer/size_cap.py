@@ -29,7 +29,7 @@ BATCH_SHARE: Final = 64
 """A batch is at most so small a part of the cap, that one more never passes it."""
 MIN_BATCH_BYTES: Final = 256 * 1024
 ROUND_S: Final = 60.0
-"""How often what went is told, and the size looked at when nothing comes."""
+"""How often what was deleted is reported, and the size looked at when nothing comes."""
 ROW_BYTES: Final = 1024
 """What a row may take beside its payload, all indexes included, with room to spare."""
 _TIMES: Final = 4
@@ -45,7 +45,7 @@ _MAX_ROWS: Final = 2000
 
 @dataclass(slots=True)
 class Trims:
-    """What went for the sake of the cap."""
+    """What was deleted because of the cap."""
 
     rows: int = 0
     bodies: int = 0
@@ -79,7 +79,7 @@ class SizeCap:
         self._storage = storage
         self._max_bytes = max_bytes
         self.on_trimmed = on_trimmed
-        """Told now and then what went since, and when the first record that is left started."""
+        """Called now and then with what was deleted since, and when the first record that is left started."""
         self._monotonic = monotonic
         self._pace = SlicePace(_SLICE_S, _MAX_ROWS)
         self._room_bytes = 0.0
@@ -87,22 +87,22 @@ class SizeCap:
         self._freed_bytes = 0
         self._most_rows = 1
         self._bytes_per_row = _FIRST_GUESS_BYTES
-        self._untold = Trims()
-        self._told_s = monotonic()
+        self._unreported = Trims()
+        self._reported_s = monotonic()
         self.reaches_back_us: int | None = None
         """When the first record that is left started, as of the last look."""
         self._is_exhausted = False
         self._wake = asyncio.Event()
         self.total = Trims()
-        """What went since the start."""
+        """What was deleted since the start."""
 
     async def run(self) -> None:
-        """Delete what `make_room` leaves, and tell what went, until cancelled; away stores are asked again."""
+        """Delete what `make_room` leaves, and report it, until cancelled; a store that is away is asked again."""
         try:
             while self._max_bytes:
                 await self._round()
         finally:
-            self.tell()
+            self.report()
 
     async def _round(self) -> None:
         try:
@@ -115,8 +115,8 @@ class SizeCap:
                 await self._wake.wait()
         except TimeoutError:
             pass
-        if self._monotonic() - self._told_s >= ROUND_S:  # batches may wake it all the time
-            self.tell()
+        if self._monotonic() - self._reported_s >= ROUND_S:  # batches may wake it all the time
+            self.report()
 
     async def make_room(self, entries: int, size_bytes: int) -> None:
         """Delete before a batch is committed, if need be.
@@ -157,13 +157,13 @@ class SizeCap:
             self._freed_bytes = 0
             await self._storage.reclaim()
 
-    def tell(self) -> None:
-        """Tell what went since the last time, if anything did."""
-        self._told_s = self._monotonic()
-        untold, self._untold = self._untold, Trims()
-        if untold.rows or untold.bodies:
-            log.info("the cap on size took %d records, and the bodies of up to %d more", untold.rows, untold.bodies)
-            self.on_trimmed(untold, self.reaches_back_us)
+    def report(self) -> None:
+        """Report what was deleted since the last time, if anything was."""
+        self._reported_s = self._monotonic()
+        trims, self._unreported = self._unreported, Trims()
+        if trims.rows or trims.bodies:
+            log.info("the cap on size took %d records, and the bodies of up to %d more", trims.rows, trims.bodies)
+            self.on_trimmed(trims, self.reaches_back_us)
 
     async def _measure(self) -> int:
         before, self._unmeasured_bytes = self._unmeasured_bytes, 0.0
@@ -183,7 +183,7 @@ class SizeCap:
         wanted = int((used - goal) / self._bytes_per_row) + 1
         trimmed = await self._storage.trim(min(wanted, self._most_rows, self._pace.max_rows))
         self._pace.note(self._monotonic() - began_s)
-        for trims in (self.total, self._untold):
+        for trims in (self.total, self._unreported):
             trims.rows += trimmed.rows
             trims.bodies += trimmed.bodies
         if trimmed.is_done and not self._is_exhausted:

@@ -68,7 +68,7 @@ class SpoolReplay:
         self._clock = clock
         self._known = dict(committed)
         self._base = committed.get(SOURCE_SPOOL, Position(closed=True))
-        self._told = self._base.dropped
+        self._reported_drops = self._base.dropped
         self._offline_since = offline_since
         self._positions_file = positions_file(spool.directory)
         self._is_file_failing = False
@@ -96,7 +96,7 @@ class SpoolReplay:
         self._offline_since = None
         self._known = dict(stored)
         self._base = stored.get(SOURCE_SPOOL, Position(closed=True))
-        self._told = self._base.dropped
+        self._reported_drops = self._base.dropped
         self.spool.settle(self._base)
         self._write_positions()
 
@@ -214,12 +214,13 @@ class SpoolReplay:
         self.spool.settle(position)
 
     def new_drops(self) -> list[tuple[str, int]]:
-        """Return what the store counts as dropped since the last time, by reason; poison that the writer tells apart.
+        """Return what the store counts as dropped since the last time, by reason; the writer counts its poison itself.
 
-        Of a commit that got no answer nobody else can tell.
+        Nobody else knows what a commit has dropped that got no answer.
         """
-        told, self._told = self._told, self._base.dropped
-        return [(reason, new) for reason, count in self._told.items() if (new := count - told.get(reason, 0)) > 0]
+        before, self._reported_drops = self._reported_drops, self._base.dropped
+        news = {reason: count - before.get(reason, 0) for reason, count in self._base.dropped.items()}
+        return [(reason, count) for reason, count in news.items() if count > 0]
 
     def _write_positions(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Making the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
+"""Makes the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
 
 Strategy: a step is some milliseconds of work on one of the store's own threads, and most of it holds the interpreter
 that records are stored by. So ingest comes first: while more records wait than an ordinary batch gathers, no step is

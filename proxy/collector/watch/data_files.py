@@ -36,7 +36,7 @@ class DataFiles:
                 self._seen[name] = (self._path / name).read_bytes()
             except FileNotFoundError:
                 missing.append(name)
-            except OSError:  # nobody's business here: who needs the file says so
+            except OSError:  # whoever needs the file reports it
                 pass
         lost = [name for name in missing if name in self._seen]
         if lost:

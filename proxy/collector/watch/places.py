@@ -1,8 +1,8 @@
 """The directories that a running sidelog needs, and the files of its rings: whether they are still there.
 
 A process goes on when the names of its files are removed, and everything looks well until the next start finds nothing.
-So the names are looked at: what is gone, or has become another, is said, counted and shown as degraded. The directories
-are kept open meanwhile: a file system gives the number of one that was removed to the next that is made (ext4: always).
+So the names are looked at: what was removed or replaced is logged, counted and shown as degraded. The directories are
+kept open meanwhile: a file system gives the number of one that was removed to the next that is made (ext4: always).
 """
 
 import logging
@@ -46,25 +46,25 @@ class Places:
         return [*sorted(self._gone), *([RING] if self._gone_rings else [])]
 
     def look(self) -> None:
-        """Look at every name, and say what is gone since the last look."""
+        """Look at every name, and report what is gone since the last look."""
         for what, (path, identity) in self._directories.items():
             if what not in self._gone and _identity(path) != identity:
                 self._gone.add(what)
-                self._say(what, str(path))
+                self._report(what, str(path))
         self._gone_rings &= self._attached.keys()
         for source in self._attached.values():
             if source.id not in self._gone_rings and _is_removed(source.segment):
                 self._gone_rings.add(source.id)
-                self._say(RING, source.id.hex())
+                self._report(RING, source.id.hex())
 
     def close(self) -> None:
-        """Let the directories go; then nothing more is looked at."""
+        """Close the directories; nothing is looked at any more."""
         for descriptor in self._held:
             os.close(descriptor)
         self._held.clear()
         self._directories.clear()
 
-    def _say(self, what: str, name: str) -> None:
+    def _report(self, what: str, name: str) -> None:
         self.removed[what] += 1
         log.error(
             "the %s was removed or replaced while sidelog runs: %s", what, _MEANING[what], extra={"name_was": name}

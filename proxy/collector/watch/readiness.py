@@ -1,8 +1,8 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
-Not ready is what a client would feel or what nobody would know of: no worker accepts, a ring is not read, a stop has
-begun. What only waits, as records do while the store is away, or would be lost by a restart, is `degraded`: taking the
-instance out of service would not mend it.
+Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would notice, or records be lost without
+anybody knowing. What only waits, as records do while the store is away, or would be lost by a restart, is `degraded`:
+taking the instance out of service would not mend it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LOOK_EVERY_S: Final = 0.5
 
 
 class Readiness:
-    """Puts together what is watched."""
+    """Judges by everything that is watched."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Readiness:
         own_keys: bool = False,
         has_data_port: bool = True,
     ) -> None:
-        """Put together what is given; with `own_keys` they are in a store of their own."""
+        """Judge by what is given; with `own_keys` the API keys are in a store of their own."""
         self._status = status
         self._writer = writer
         self._workers = workers

@@ -13,7 +13,7 @@ LOOK_EVERY_S: Final = 10.0
 
 
 class ReplicaWatch:
-    """Asks them now and then."""
+    """Asks the store for them every ten seconds."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -27,7 +27,7 @@ class ReplicaWatch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Ask once; a store that is not open yet is told elsewhere."""
+        """Ask once; that the store is away is reported elsewhere."""
         with suppress(StorageError):
             self.seen = await self._storage.replicas()
 

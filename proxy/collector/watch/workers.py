@@ -47,7 +47,7 @@ class Workers:
         self._attached = attached
         self._clock = clock
         self._unread_since: dict[str, float] = {}
-        self.tell: Callable[[int], object] = lambda unread: None
+        self.on_unread: Callable[[int], object] = lambda unread: None
         """Called with the number of unread rings when it changes, and at every look while there are any."""
         self.shown: tuple[WorkerShown, ...] | None = None
         self.supervisor: SupervisorCounts | None = None
@@ -69,7 +69,7 @@ class Workers:
         return sum(worker.ready and not worker.leaving for worker in self.shown or ())
 
     def look(self) -> None:
-        """Judge now, and say what has changed."""
+        """Judge now, and report what has changed."""
         now_s = self._clock()
         unread = {worker.name: worker for worker in self.shown or () if worker.ready and not self._is_read(worker)}
         self._unread_since = {name: self._unread_since.get(name, now_s) for name in unread}
@@ -80,7 +80,7 @@ class Workers:
         for name in set(before) - set(self.unread):
             log.warning("the ring of %s is read now, or the worker is gone", name)
         if self.unread or before:
-            self.tell(len(self.unread))
+            self.on_unread(len(self.unread))
 
     def _is_read(self, worker: WorkerShown) -> bool:
         try:

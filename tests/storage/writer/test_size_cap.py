@@ -89,8 +89,8 @@ async def test_what_went_is_told_once_and_counted() -> None:
         await store.fill(2000)
         cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append((trims, reaches_back_us)))
         await cap.tidy()
-        cap.tell()
-        cap.tell()
+        cap.report()
+        cap.report()
         state = await store.retention()
         assert [(trims.rows, back) for trims, back in told] == [(state.purged_through_seq, state.reaches_back_us)]
         assert told[0][0].bodies == cap.total.bodies > 0

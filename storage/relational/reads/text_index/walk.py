@@ -1,10 +1,9 @@
 """The slices that a search walks: all rows, or only those that can have the words it needs.
 
-Strategy: segments are asked some at a time, in the order of the walk, and what cells they tell of are walked before the
-next are asked, twice as many; so a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a
-segment and word, and few times.
-Rows that nothing covers yet are walked as they are. Where not all rows that are searched have one of the words, all are
-walked, in slices that know which of their rows can have one.
+Strategy: segments are asked some at a time, in the order of the walk, and the cells that they name are walked before
+the next are asked, twice as many: a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a
+segment and word, in few queries. Rows that nothing covers yet are walked as they are. Where not all rows that are
+searched have one of the words, all are walked, in slices that know which of their rows can have one.
 
 Invariant: every row that fulfils the filter is in a slice; slices come in the order of the walk.
 """

@@ -28,7 +28,7 @@ class World:
         self.sources = Sources(None, {})
         self.workers = Workers(self.sources.attached, lambda: self.now_s)
         self.told: list[int] = []
-        self.workers.tell = self.told.append
+        self.workers.on_unread = self.told.append
 
     def say(self, *workers: WorkerShown) -> None:
         """Speak as the supervisor."""
