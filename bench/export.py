@@ -74,7 +74,6 @@ class Watched:
     """The resident memory of processes while an export runs."""
 
     def __init__(self, processes: dict[str, psutil.Process]) -> None:
-        """Begin."""
         self._processes = processes
         self._next_s = 0.0
         self.samples: dict[str, list[float]] = {name: [] for name in processes}

@@ -14,7 +14,6 @@ class Poller:
     """Sockets that are watched for reading, by their descriptor."""
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
         self._epoll = select.epoll()
 
     def watch(self, descriptor: int) -> None:

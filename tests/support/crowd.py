@@ -104,7 +104,6 @@ class Healthy:
         self.latencies_s: list[float] = []
 
     def __enter__(self) -> "Healthy":
-        """Begin."""
         self._thread.start()
         return self
 

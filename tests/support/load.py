@@ -14,7 +14,6 @@ class Clients:
     """Some clients in threads of their own, from the beginning of a `with` to its end."""
 
     def __init__(self, port: int, clients: int = 4) -> None:
-        """Prepare."""
         self._port = port
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]

@@ -23,29 +23,24 @@ class FindsConversations(ABC):
         """Find records of such a filter, in the order of the query, without regard to its limit."""
 
     @abstractmethod
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """See `storage.base.Storage.payloads`."""
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]: ...
 
     async def top(self, filter: Filter, by: str) -> Top:
-        """See `storage.base.Storage.top`."""
         resolved = replace(self._resolved(filter), kind="exchange")
         records = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.top(records, resolved, by, await self.payloads([record.seq for record in records]))
 
     async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        """See `storage.base.Storage.heatmap`."""
         resolved = self._resolved(filter)
         found = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.heatmap(found, resolved, since_us, until_us, columns, rows)
 
     async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-        """See `storage.base.Storage.top_series`."""
         resolved = replace(self._resolved(filter), kind="exchange")
         found = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.top_series(found, resolved, by, since_us, until_us, buckets)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """See `storage.conversations.ConversationStorage.conversations`."""
         met: list[tuple[int, Conversation]] = []
         seen: set[bytes] = set()
         for record in self._search(RecordQuery(filter=self._resolved(query.filter))):

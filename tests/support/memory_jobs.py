@@ -23,10 +23,8 @@ class MemoryJobs:
         self._jobs = {number: job for number, job in self._jobs.items() if job.begun_by not in ids}
 
     async def jobs(self, limit: int) -> list[Job]:
-        """See `storage.base.Storage.jobs`."""
         return sorted(self._jobs.values(), key=lambda job: -job.started_at_us)[: max(limit, 0)]
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """See `storage.base.Storage.answers_of`."""
         found = {job.counted_by for job in self._jobs.values() if job.begun_by == record_id}
         return sorted(counted_by for counted_by in found if counted_by is not None and counted_by != record_id)

@@ -20,23 +20,19 @@ class MemoryKeys:
         return list(self._keys.values())
 
     def create(self, key: ApiKey) -> None:
-        """See `storage.base.Storage.create_key`."""
         if any(key.id == known.id or key.secret_sha256 == known.secret_sha256 for known in self._keys.values()):
             raise StorageRejected(f"key {key.id} is stored already")
         self._put(key)
 
     def update(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        """See `storage.base.Storage.update_key`."""
         key = self._living(key_id)
         return None if key is None else self._replace(key, changed(key, changes))
 
     def delete(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        """See `storage.base.Storage.delete_key`."""
         key = self._living(key_id)
         return None if key is None else self._replace(key, deleted(key, at_us))
 
     def touch(self, uses: Mapping[str, int]) -> None:
-        """See `storage.base.Storage.touch_keys`."""
         for key_id, key in self._keys.items():
             self._keys[key_id] = used(key, uses)
 

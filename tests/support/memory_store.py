@@ -54,7 +54,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         self._tools = MemoryTools()
 
     async def commit(self, batch: Batch) -> int:
-        """See `storage.base.Storage.commit`."""
         self._check_open()
         payloads = self._check(batch)
         for entry, payload in zip(batch.entries, payloads, strict=True):
@@ -76,7 +75,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return self._last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        """See `storage.base.Storage.positions`."""
         self._check_open()
         return {
             source: msgspec.msgpack.decode(raw, type=Position)
@@ -85,7 +83,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         }
 
     async def select(self, query: RecordQuery) -> Page:
-        """See `storage.base.Storage.select`."""
         self._check_open()
         if query.limit <= 0:
             return Page([], complete=True, next_after=None)
@@ -96,7 +93,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return Page(records, complete=True, next_after=_place(query, records[-1]) if len(found) > query.limit else None)
 
     async def count(self, filter: Filter) -> Count:
-        """See `storage.base.Storage.count`."""
         self._check_open()
         filter = self._resolved(filter)
         kinds = [record.kind for record in self._visible() if matches(filter, record)]
@@ -104,7 +100,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return Count(len(kinds) - events, events)
 
     async def stats(self, scope: Scope) -> Stats:
-        """See `storage.base.Storage.stats`."""
         self._check_open()
         levels = dict.fromkeys(map(str, LEVELS), 0)
         projects: dict[str, int] = {}
@@ -121,63 +116,51 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return Stats(sum(levels.values()), levels, projects, containers, services)
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        """See `storage.base.Storage.facets`."""
         self._check_open()
         return memory_aggregates.facets(self._visible(), self._resolved(filter), names)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        """See `storage.base.Storage.histogram`."""
         self._check_open()
         return memory_aggregates.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
-        """See `storage.base.Storage.summary`."""
         self._check_open()
         return memory_aggregates.summary(self._visible(), self._resolved(filter), only_totals=only_totals)
 
     async def get(self, record_id: bytes) -> Record | None:
-        """See `storage.base.Storage.get`."""
         self._check_open()
         record = self._by_id.get(record_id)
         is_hidden = record is None or record.started_at_us < self._purge_floor_us
         return None if record is None or is_hidden else msgspec.structs.replace(record)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """See `storage.base.Storage.payloads`."""
         self._check_open()
         found = {seq: self._payload(seq) for seq in dict.fromkeys(seqs)}
         return {seq: payload for seq, payload in found.items() if payload is not None}
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        """See `storage.tools.ToolStorage.tool_calls`."""
         return page_of(self._visible_calls(query.filter.seq_until), query)
 
     async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        """See `storage.tools.ToolStorage.tool_stats`."""
         return stats_of(self._visible_calls(filter.seq_until), filter)
 
     async def tool_values(self, scope: Scope) -> ToolValues:
-        """See `storage.tools.ToolStorage.tool_values`."""
         return values_of(self._visible_calls(), scope)
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """See `storage.tools.ToolStorage.tool_call`."""
         found = (c for c in self._visible_calls() if c.record_id == record_id and c.position == position)
         return next(found, None)
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        """See `storage.tools.ToolStorage.waiting_calls`."""
         self._check_open()
         return self._tools.waiting(instance)
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        """See `storage.tools.ToolStorage.tool_calls_of`."""
         self._check_open()
         calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
         return sorted((call for seq, call in calls if seq == record_seq), key=lambda call: call.position)
 
     async def retention(self) -> RetentionState:
-        """See `storage.base.Storage.retention`."""
         self._check_open()
         return RetentionState(
             purge_floor_us=self._purge_floor_us,
@@ -190,26 +173,22 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         )
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        """See `storage.base.Storage.raise_floors`."""
         self._check_open()
         self._purge_floor_us = max(self._purge_floor_us, purge_floor_us)
         self._body_floor_us = max(self._body_floor_us, body_floor_us, self._purge_floor_us)
 
     async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        """See `storage.base.Storage.lower_floors`."""
         self._check_open()
         self._purge_floor_us = min(self._purge_floor_us, purge_floor_us)
         self._body_floor_us = min(self._body_floor_us, max(purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
-        """See `storage.base.Storage.purge`."""
         self._check_open()
         gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][:max_rows]
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
 
     async def trim(self, max_rows: int) -> Trimmed:
-        """See `storage.base.Storage.trim`."""
         self._check_open()
         first = self._records[0].seq if self._records else 1
         step = next_trim(first, self._last_seq if self._records else 0, self._bodies_through_seq, max_rows)
@@ -223,7 +202,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return Trimmed(len(gone), 0)
 
     async def erase(self, filter: Filter) -> Erased:
-        """See `storage.base.Storage.erase`."""
         self._check_open()
         filter = self._resolved(filter)
         gone = [record for record in self._visible() if matches(filter, record)]
@@ -232,70 +210,57 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return Erased(len(gone) - events, events, self._last_seq)
 
     async def last_seq(self) -> int:
-        """See `storage.base.Storage.last_seq`."""
         self._check_open()
         return self._last_seq
 
     async def keys(self) -> list[ApiKey]:
-        """See `storage.base.Storage.keys`."""
         self._check_open()
         return self._keys.all()
 
     async def key_version(self) -> int:
-        """See `storage.base.Storage.key_version`."""
         self._check_open()
         return self._keys.version
 
     async def create_key(self, key: ApiKey) -> None:
-        """See `storage.base.Storage.create_key`."""
         self._check_open()
         self._keys.create(key)
 
     async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        """See `storage.base.Storage.update_key`."""
         self._check_open()
         return self._keys.update(key_id, changes)
 
     async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        """See `storage.base.Storage.delete_key`."""
         self._check_open()
         return self._keys.delete(key_id, at_us)
 
     async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        """See `storage.base.Storage.touch_keys`."""
         self._check_open()
         self._keys.touch(uses)
 
     async def meta(self, name: str) -> str | None:
-        """See `storage.base.Storage.meta`."""
         self._check_open()
         return self._meta.get(name)
 
     async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        """See `storage.base.Storage.put_meta`."""
         self._check_open()
         if replace:
             self._meta[name] = value
         return self._meta.setdefault(name, value)
 
     async def info(self) -> StorageInfo:
-        """See `storage.base.Storage.info`."""
         self._check_open()
         rows = len(self._visible())
         return StorageInfo("model", "model:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0)
 
     async def close(self) -> None:
-        """See `storage.base.Storage.close`."""
         self._is_closed = True
 
     async def __aenter__(self) -> Self:
-        """See `storage.base.Storage`."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """See `storage.base.Storage`."""
         await self.close()
 
     def _resolved(self, filter: Filter) -> Filter:

@@ -13,11 +13,9 @@ class KeepsViews:
         return {}
 
     async def views(self, owner: str) -> list[View]:
-        """See `storage.base.Storage.views`."""
         return [view for _, view in sorted(self._views.get(owner, {}).items())]
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        """See `storage.base.Storage.put_view`."""
         known = self._views.setdefault(owner, {})
         if replaced is not None and replaced not in known:
             return "missing"
@@ -30,5 +28,4 @@ class KeepsViews:
         return "stored"
 
     async def delete_view(self, owner: str, name: str) -> bool:
-        """See `storage.base.Storage.delete_view`."""
         return self._views.get(owner, {}).pop(name, None) is not None

@@ -19,7 +19,6 @@ class Recording:
     """Use it with `scripted`."""
 
     def __init__(self, answer: Callable[[Request], bytes] = plain_answer) -> None:
-        """Begin with nothing."""
         self._answer = answer
         self._lock = threading.Lock()
         self._seen: dict[int, bytearray] = {}

@@ -18,7 +18,6 @@ class SseReader:
     """Fed with bytes as they come, answers the events that are complete."""
 
     def __init__(self) -> None:
-        """Start a stream."""
         self.last_event_id = ""
         self.comments = 0
         self.retry_ms: int | None = None
