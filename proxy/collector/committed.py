@@ -78,7 +78,7 @@ class CommittedPositions:
         self._events.restart(self.positions)
         self.close_lost_rings(spooled)
 
-    def close_lost_rings(self, spooled: Collection[bytes] = ()) -> None:
+    def close_lost_rings(self, spooled: Collection[bytes]) -> None:
         """Close positions whose ring is gone; called once, when the rings of the start are attached.
 
         A closed one was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an

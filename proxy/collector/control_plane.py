@@ -187,7 +187,7 @@ def _find_rings(plane: ControlPlane, state: StartState) -> None:
         remove_unfinished(plane.sources.directory)
     plane.sources.find()
     if state.offline_since is None:
-        plane.committed.close_lost_rings(() if state.spool is None else state.spool.positions)
+        plane.committed.close_lost_rings(state.spooled)
     else:
         plane.drain.start_offline(is_holding=state.spool is None)
 

@@ -11,7 +11,7 @@ Invariant: nothing is committed before the positions in the store are known.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,11 @@ class StartState:
     def effective(self) -> dict[bytes, Position]:
         spool = self.spool
         return self.committed if spool is None else merge(self.committed, spool.positions, spool.retired)
+
+    @property
+    def spooled(self) -> Collection[bytes]:
+        """Sources of which the spool has something."""
+        return () if self.spool is None else self.spool.positions
 
     def recall(self, builder: RecordBuilder) -> None:
         """Let new records continue what the store knows, once it is there."""
@@ -296,7 +301,7 @@ async def reconcile(
     def apply() -> None:
         writer.reconcile(stored)
         state.committed = stored
-        committed.reconcile(state.effective, () if state.spool is None else state.spool.positions)
+        committed.reconcile(state.effective, state.spooled)
         state.deferred.enable()
         is_reconciled.set()
 

@@ -124,8 +124,8 @@ def encode_head(
     first_record: int,
     opened_at_us: int,
     is_doubtful: bool,
-    began_at: int = 0,
-    origins: Origins | None = None,
+    began_at: int,
+    origins: Origins | None,
 ) -> bytes:
     """Return header and meta of a batch whose records are `packed`."""
     meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful, began_at, origins))

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from storage.record import now_us
-
 SLACK_US: Final = 5_000_000
 """How far two clocks may part between two looks: one of them is slewed."""
 MAX_WAIT_US: Final = 86_400_000_000
@@ -26,7 +24,7 @@ def boot_us() -> int:
 class TrustedClock:
     """Believed Unix time, µs; asked now and then, by one who knows when its newest record was made."""
 
-    def __init__(self, wall_us: Callable[[], int] = now_us, boot_us: Callable[[], int] = boot_us) -> None:
+    def __init__(self, wall_us: Callable[[], int], boot_us: Callable[[], int] = boot_us) -> None:
         self._wall_us = wall_us
         self._boot_us = boot_us
         self._believed_us: int | None = None
