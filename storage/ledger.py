@@ -90,6 +90,11 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
     return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, dropped=dropped)
 
 
+def with_dropped(dropped: Mapping[str, int], reason: str, count: int) -> dict[str, int]:
+    """Count more dropped records, by reason."""
+    return {**dropped, reason: dropped.get(reason, 0) + count}
+
+
 def is_ahead(position: Position, other: Position) -> bool:
     return _progress(position) > _progress(other)
 

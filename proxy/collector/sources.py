@@ -26,7 +26,7 @@ from proxy.ring.mend import pushed_in
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
-from storage.ledger import DropReason, ProducerCounts
+from storage.ledger import DropReason, ProducerCounts, with_dropped
 from storage.record import Position
 from storage.writer.pending_batch import LazyPositions, SourceRun
 from storage.writer.state_file import StateFile
@@ -108,15 +108,14 @@ class Source:
             return None
         reason, count = self._unreported.popitem()
         old = self.position
-        dropped = {**old.dropped, reason: old.dropped.get(reason, 0) + count}
+        dropped = with_dropped(old.dropped, reason, count)
         self.position = Position(self.reader.cursor, old.taken + count, old.stored, 0, dropped, False)
         return reason, count
 
     def report_refusals(self, count: int) -> Position:
         """Count records the ring refused, which a gap record now reports; return the position."""
         old = self.position
-        dropped = {**old.dropped, "ring_full": old.dropped.get("ring_full", 0) + count}
-        self.position = Position(old.offset, old.taken, old.stored, 0, dropped, False)
+        self.position = msgspec.structs.replace(old, dropped=with_dropped(old.dropped, "ring_full", count))
         return self.position
 
     def note_reported(self, known: Position) -> None:

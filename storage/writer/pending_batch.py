@@ -12,7 +12,7 @@ from typing import NamedTuple, overload
 
 import msgspec
 
-from storage.ledger import is_ahead
+from storage.ledger import is_ahead, with_dropped
 from storage.record import Batch, Entry, Position
 
 
@@ -164,6 +164,5 @@ def _split_runs(runs: list[SourceRun], middle: int) -> tuple[list[SourceRun], li
 
 
 def _corrected(position: Position, poison: int) -> Position:
-    dropped = dict(position.dropped)
-    dropped["poison"] = dropped.get("poison", 0) + poison
+    dropped = with_dropped(position.dropped, "poison", poison)
     return msgspec.structs.replace(position, stored=position.stored - poison, dropped=dropped)

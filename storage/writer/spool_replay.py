@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from storage.base import Storage
-from storage.ledger import SOURCE_SPOOL, is_ahead
+from storage.ledger import SOURCE_SPOOL, is_ahead, with_dropped
 from storage.record import Batch, Body, Entry, Position, now_us
 from storage.writer.pending_batch import PendingBatch, PositionUpdate, SourceRun
 from storage.writer.spool import FrameLocation, Spool, SpoolFull
@@ -286,7 +286,9 @@ def _lost(position: Position, records: int) -> Position:
     """Count records that are gone: they were counted as stored when they were spooled."""
     if records <= 0:
         return position
-    dropped = {**position.dropped, "corrupt": position.dropped.get("corrupt", 0) + records}
     return msgspec.structs.replace(
-        position, taken=position.taken + records, stored=position.stored - records, dropped=dropped
+        position,
+        taken=position.taken + records,
+        stored=position.stored - records,
+        dropped=with_dropped(position.dropped, "corrupt", records),
     )
