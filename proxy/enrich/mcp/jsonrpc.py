@@ -99,7 +99,7 @@ def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcRespon
 
 
 def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
-    """Return the states of tasks that a stream tells unasked, each as the result of a response."""
+    """Return the states of tasks in the notifications of a stream, each as the result of a response."""
     if _TASK_STATE.encode() not in body.head and _TASK_STATE.encode() not in body.tail:
         return
     for frame in body.frames() if b"event-stream" in content_type.lower() else ():

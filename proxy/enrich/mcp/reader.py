@@ -116,7 +116,7 @@ class McpReader:
                 call = self._new_call(record, exchange, session, message, position)
                 position += 1
                 calls += self._end_or_wait(call, record, exchange, found, session, has_others=bool(by_id))
-            elif found is not None and (task := tasks.asked_for(message)) is not None:
+            elif found is not None and (task := tasks.task_of_request(message)) is not None:
                 calls += self._read_task(
                     record, exchange, message.method, found, (session or endpoint_of(record), task)
                 )
@@ -129,7 +129,7 @@ class McpReader:
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
             if is_deleted or (response is not None and opens_sse_transport(response)):
                 lost = self._end_session(exchange, session)
-        calls += self._read_told(record, exchange, session)
+        calls += self._end_notified_tasks(record, exchange, session)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
         correct_outcome(record, requests, responses, is_idle=is_idle)
         calls += lost
@@ -298,14 +298,14 @@ class McpReader:
         latency_us = max(0, _answered_at_us(record, exchange, ending) - call.started_at_us)
         return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
 
-    def _read_told(self, record: Record, exchange: DecodedExchange, session: str | None) -> list[ToolCall]:
-        """End the calls of tasks that a stream tells the end of unasked."""
+    def _end_notified_tasks(self, record: Record, exchange: DecodedExchange, session: str | None) -> list[ToolCall]:
+        """End the calls of tasks whose end a stream notifies."""
         body = exchange.response_body
         states = [] if body is None else read_task_states(body, exchange.response.content_type)
         return [
             call
             for state in states
-            if (task := tasks.told_of(state)) is not None
+            if (task := tasks.task_of_notification(state)) is not None
             for call in self._read_task(record, exchange, "", state, (session or endpoint_of(record), task))
         ]
 

@@ -55,13 +55,13 @@ def created(response: RpcResponse) -> tuple[str, int] | None:
     return task_id, min(kept_ms * _MILLISECOND_US, MAX_WAIT_US)
 
 
-def asked_for(request: RpcRequest) -> str | None:
+def task_of_request(request: RpcRequest) -> str | None:
     """Return the id of the task that a request is about."""
     params = decode(_STATE, request.params) if request.method in METHODS else None
     return None if params is None else text_of(params.task_id)
 
 
-def told_of(notification: RpcResponse) -> str | None:
+def task_of_notification(notification: RpcResponse) -> str | None:
     """Return the id of the task that a notification is about."""
     state = decode(_STATE, notification.result)
     return None if state is None else text_of(state.task_id)
