@@ -13,14 +13,12 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from bench.macro.compare import compared
 from bench.macro.machine import machine
-
-HERE: Final = Path(__file__).parents[2]
+from bench.macro.place import HERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
