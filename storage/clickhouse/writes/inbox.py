@@ -5,7 +5,8 @@ one's epoch. Whoever begins the next epoch inserts what is there beside its own 
 So many writers need few turns, and their rows come in few parts. Safety rests on none of it: the table is in the
 server's memory, and a batch that nobody took is committed by its writer when it has a turn itself.
 
-Invariant: a batch is committed at most once: `base`, the newest attempt of its sidecar, is another one behind it.
+Invariant: a batch is committed at most once: `base`, the newest attempt of its sidecar, is another one behind it. What
+is committed there need not be this batch: its writer knows it by its records and positions.
 See docs/decisions/0017-writers-commit-for-each-other.md.
 """
 
@@ -33,7 +34,8 @@ _HOW_MANY: Final = "SELECT count() FROM {}"
 _LARGEST: Final = "SELECT max(length(batch)) FROM {}"
 _PENDING: Final = "SELECT batch FROM {} WHERE NOT gone LIMIT $1"
 _NEWEST: Final = "SELECT instance, max(attempt) FROM commits WHERE attempt >= $1 GROUP BY instance"
-_TAKEN: Final = "SELECT attempt, first_seq FROM commits WHERE attempt > $1 AND instance = $2 ORDER BY attempt LIMIT 1"
+_TAKEN: Final = "SELECT attempt, first_seq FROM commits WHERE attempt > $1 AND instance = $2{} ORDER BY attempt LIMIT 1"
+_IS_SAME: Final = " AND last_seq - first_seq + 1 = $3 AND positions = $4"
 _CROWD: Final = "SELECT count() FROM commits WHERE attempt BETWEEN $1 AND $2"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(HandedIn)
@@ -47,17 +49,21 @@ def table_of(epoch: int) -> str:
 class Hand:
     """A batch that may be handed in, and what became of it."""
 
-    def __init__(self, link: Link, base: Base, write: Callable[[Base], Awaitable[HandedIn]], crowd: int) -> None:
+    def __init__(
+        self, link: Link, base: Base, records: int | None, write: Callable[[Base], Awaitable[HandedIn]], crowd: int
+    ) -> None:
         """Hold a batch of this writer.
 
         Args:
             link: To the store.
             base: What it builds on.
+            records: How many it has; None: whatever is committed behind its base will do.
             write: Writes it, which takes a while.
             crowd: How many batches were committed along with its last one; more are noticed when it is handed in.
         """
         self._link = link
         self.base = base
+        self._records = records
         self._write = write
         self._data: bytes | None = None
         self.crowd = crowd
@@ -100,7 +106,12 @@ class Hand:
     async def taken(self) -> Turn | None:
         """Look whether somebody has committed it, and as what."""
         if self.epoch and self._turn is None:
-            rows = await self._link.fetch(_TAKEN, (self.base.attempt, self.base.instance), limit_s=LIMIT_S)
+            same, parameters = "", list[object]((self.base.attempt, self.base.instance))
+            if self._records is not None:
+                # What was handed in before, and given up, may have been taken instead.
+                same = _IS_SAME
+                parameters += self._records, self.base.positions
+            rows = await self._link.fetch(_TAKEN.format(same), parameters, limit_s=LIMIT_S)
             if rows:
                 attempt, first_seq = rows[0]
                 self._turn = turn = Turn(attempt, first_seq, 0)

@@ -230,7 +230,8 @@ class Journal:
         if known is None or write is None or not self._epochs.has_inbox:
             return None
         base, positions = known.attempt, _moved(known.positions, work)
-        return Hand(self._link, Base(work.instance, base, positions), write, self._crowd)
+        records = None if work.is_void else work.records
+        return Hand(self._link, Base(work.instance, base, positions), records, write, self._crowd)
 
     async def _commit(self, work: Work, hand: Hand | None) -> Turn:
         for _ in range(_MAX_TURNS):

@@ -74,6 +74,14 @@ async def _outcome(store: BatchStore, own: Batch) -> int | Exception:
         return error
 
 
+async def _positions(store: BatchStore) -> None:
+    await store.positions("b")
+
+
+async def _refused(*arguments: object, **options: object) -> None:
+    raise StorageUnavailable("too many parts")
+
+
 @pytest.fixture
 async def fleet(link: Link) -> AsyncIterator[Fleet]:
     """Writers to an empty database."""
@@ -210,6 +218,33 @@ async def test_positions_whose_answer_was_lost(fleet: Fleet) -> None:
         await busy.give_up()
     assert [seq for seq, _ in await fleet.stored()] == [1, 2]
     assert (await store.positions("a"))[SOURCE].offset == 3
+
+
+@pytest.mark.parametrize("is_void", [False, True])
+async def test_what_was_left_in_the_inbox_is_not_taken_for_the_next_batch(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, is_void: bool
+) -> None:
+    """Positions, or nothing, that was handed in, given up and committed later by another: the next batch is stored."""
+    other, store = await fleet.writer("a"), await fleet.writer("b")
+    busy = Epochs(fleet.link)
+    await busy.begin()
+    async with asyncio.TaskGroup() as giving_up:
+        left = giving_up.create_task(_positions(store) if is_void else _outcome(store, batch("b", offset=2)), name="b")
+        await fleet.until(f"SELECT count() FROM {inbox.table_of(busy.own)} WHERE NOT gone")
+        left.cancel()
+    await busy.give_up()
+    own = batch("b", make_record(), offset=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.links[-1], "send", _refused)
+        with pytest.raises(StorageUnavailable):
+            await store.store(own)
+    await other.store(batch("a", make_record(), offset=2))
+    async with fleet.waiting((store, own)):
+        pass
+    found = await fleet.stored()
+    assert [seq for seq, _ in found] == [1, 2, 3, 4]
+    assert (own.entries[0].record.seq, own.entries[0].record.id) in found
+    assert (await store.positions("b"))[SOURCE].offset == 3
 
 
 async def test_a_group_that_comes_too_late_is_not_committed(fleet: Fleet) -> None:
