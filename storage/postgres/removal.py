@@ -45,10 +45,11 @@ async def uncount(session: PostgresSession, rows: Sequence[Any]) -> None:
         of_instance.add(record, dimensions_of(ids, record.method), row[_ERROR_TYPE] or 0)
         if is_call(record):
             used.setdefault(row[_INSTANCE], UsageSums()).add(record, [row[place] or 0 for place in _USAGE_PLACES])
-    for instance, sums in sorted(used.items()):
-        await rollups.merge_usage(connection, sums, limits(), instance, sign=-1)
+    # In the order of a batch, so that the two cannot wait for each other in a circle.
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
+    for instance, sums in sorted(used.items()):
+        await rollups.merge_usage(connection, sums, limits(), instance, sign=-1)
 
 
 async def delete_rows(session: PostgresSession, seqs: list[int]) -> None:

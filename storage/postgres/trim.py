@@ -28,7 +28,7 @@ _NOTE_ROWS: Final = (
 )
 _NOTE_BODIES: Final = "UPDATE sidelog.state SET bodies_through_seq = greatest(bodies_through_seq, $1)"
 _UNCOUNT_BLOCKS: Final = "UPDATE sidelog.counter SET block_bytes = block_bytes - $1"
-"""After the last block: a batch locks those it continues before the counter."""
+"""After the last block, and before calls and jobs: a batch locks the counter between them."""
 _EMPTY_CALLS: Final = (
     "UPDATE sidelog.tool_calls SET detail = '', search = '' WHERE record_seq BETWEEN $1 AND $2 AND detail <> ''"
 )
@@ -61,11 +61,11 @@ async def _trim_rows(session: PostgresSession, step: TrimStep) -> int:
     await connection.execute(_NOTE_ROWS, step.last_seq, max((row[STARTED] for row in rows), default=0))
     if rows:
         await uncount(session, rows)
-        await delete_rows(session, [row[0] for row in rows])
         size = await _delete_blocks(connection, {row[HEADS_BLOCK] for row in rows}, set(), "heads", step.last_seq)
         blocks, conversations = {row[BODIES_BLOCK] for row in rows}, {row[CONVERSATION] for row in rows}
         size += await _delete_blocks(connection, blocks, conversations, "bodies", step.last_seq)
         await connection.execute(_UNCOUNT_BLOCKS, size)
+        await delete_rows(session, [row[0] for row in rows])
     await connection.execute("SELECT FROM sidelog.counter FOR UPDATE")
     await connection.execute("DELETE FROM sidelog.spans WHERE last_seq <= $1", step.last_seq)
     return len(rows)

@@ -1,0 +1,78 @@
+"""Of sidecars that share a database, one that takes records out and one that stores some never wait in a circle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.query import Filter
+from storage.record import Batch, Entry, Job, Record
+from storage.relational.time_ranges import HOUR_US
+from tests.storage.samples import START_US, make_payload, make_record
+
+JOB_ID = bytes(range(16))
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+Other = asyncpg.Connection
+
+
+@pytest.fixture
+async def second(url: str, store: Storage, tmp_path: Path) -> AsyncIterator[Storage]:
+    """The store of another sidecar."""
+    async with await open_storage(url, tmp_path, durability="fast") as opened:
+        yield opened
+
+
+async def until_waiting(other: "Other[asyncpg.Record]", sessions: int) -> None:
+    """Wait until so many sessions wait for a lock."""
+    async with asyncio.timeout(30):
+        while await other.fetchval(WAITING) < sessions:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
+def batch(*records: Record) -> Batch:
+    """A batch of the second sidecar, all of one job."""
+    return Batch("sidecar-2", [Entry(each, make_payload(), jobs=[Job(JOB_ID, each.id, 5)]) for each in records])
+
+
+def make_call(hours_later: int = 0) -> Record:
+    """A call of a model that the second sidecar stores."""
+    at_us = START_US + hours_later * HOUR_US
+    return make_record(instance="sidecar-2", started_at_us=at_us, provider="openai", model="gpt", input_tokens=5)
+
+
+async def test_an_erasure_counts_off_in_the_order_of_a_batch(
+    store: Storage, second: Storage, other: "Other[asyncpg.Record]"
+) -> None:
+    """Sums of calls come behind the others: the batch that waited first has both, then the erasure."""
+    await second.commit(batch(make_call()))
+    async with asyncio.TaskGroup() as working, other.transaction():
+        await other.fetch("SELECT FROM sidelog.rollups FOR UPDATE")
+        storing = working.create_task(second.commit(batch(make_call())), name="store")
+        await until_waiting(other, 1)
+        erasing = working.create_task(store.erase(Filter(seq_until=1)), name="erase")
+        await until_waiting(other, 2)
+    assert storing.result() == 2
+    assert erasing.result().exchanges == 1
+    assert (await store.count(Filter(is_llm=True))).exchanges == 1
+
+
+async def test_the_cap_on_size_forgets_jobs_behind_the_counter(
+    store: Storage, second: Storage, other: "Other[asyncpg.Record]"
+) -> None:
+    """As a batch does that goes on with one: whoever has the counter waits for nobody who wants it."""
+    await second.commit(batch(*[make_call() for _ in range(200)]))
+    while not (await store.trim(1000)).bodies:
+        pass
+    async with asyncio.TaskGroup() as working, other.transaction():
+        await other.fetch("SELECT FROM sidelog.jobs FOR UPDATE")
+        trimming = working.create_task(store.trim(10), name="trim")
+        await until_waiting(other, 1)
+        storing = working.create_task(second.commit(batch(make_call(hours_later=20))), name="store")
+        await until_waiting(other, 2)
+    assert trimming.result().rows == 10
+    assert storing.result() == 201
