@@ -187,40 +187,59 @@ _LEAST_LIMIT_MS: Final = 250
 """A shorter limit does not outlast its statement; taking each back would be one more answer to wait for."""
 
 
+class _Limit:
+    """The limit of statements that budgets have set in a transaction, in ms; None where it is the transaction's own."""
+
+    ms: int | None = None
+
+
 class Budget(ReadBudget):
     """The budget of a read within a transaction.
 
     The limit of a statement is what was left of the budget when it was set, and set anew when a fifth of that is gone:
-    a search has hundreds of statements, and each setting is an answer to wait for.
+    a search has hundreds of statements, and each setting is an answer to wait for. So is taking it back, for what no
+    budget ends: that is done when the limit has ended such a statement, which is then run again.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
         super().__init__(seconds)
-        self._limit_ms: int | None = None
-        """The limit that is set; None where that is not known."""
+        self._limit = limit or _Limit()
 
     def another(self, seconds: float) -> "Budget":
         """Make a budget for a part of the same transaction, which sets limits of its own."""
-        self._limit_ms = None
-        return Budget(seconds)
+        return Budget(seconds, self._limit)
 
     async def fetch(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[asyncpg.Record] | None:
         """Run a query and fetch everything; None when the budget ended it."""
         if self.begin_query(is_part=is_part):
-            return await connection.fetch(sql, *parameters)
-        rest_ms = int(self.rest_s * 1000)
+            return await self.fetch_whole(connection, sql, parameters)
+        rest_ms, limit = int(self.rest_s * 1000), self._limit
         if rest_ms <= 0:
             return None
-        if self._limit_ms is None or rest_ms < max(self._limit_ms * 4 // 5, _LEAST_LIMIT_MS):
-            await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")
-            self._limit_ms = rest_ms
+        if limit.ms is None or not limit.ms >= rest_ms >= max(limit.ms * 4 // 5, _LEAST_LIMIT_MS):
+            before = "SAVEPOINT slice" if limit.ms is None else "ROLLBACK TO SAVEPOINT slice"
+            await connection.execute(f"{before}; SET LOCAL statement_timeout = {rest_ms}")
+            limit.ms = rest_ms
         rows = None
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
-        if rows is None or self._limit_ms < _LEAST_LIMIT_MS:
-            # What is left of the budget would limit what is fetched outside of it, too, and its end is no error there.
-            await connection.execute("ROLLBACK TO SAVEPOINT slice")
-            self._limit_ms = None
+        if rows is None or limit.ms < _LEAST_LIMIT_MS:
+            # It would soon end what is fetched outside of the budget, too.
+            await self._lift(connection)
         return rows
+
+    async def fetch_whole(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record]:
+        """Run a query that no budget ends, and fetch everything."""
+        try:
+            return await connection.fetch(sql, *parameters)
+        except asyncpg.QueryCanceledError:
+            if self._limit.ms is None:
+                raise
+        await self._lift(connection)
+        return await connection.fetch(sql, *parameters)
+
+    async def _lift(self, connection: Connection) -> None:
+        await connection.execute("ROLLBACK TO SAVEPOINT slice")
+        self._limit.ms = None

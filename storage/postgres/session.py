@@ -146,7 +146,7 @@ class PostgresSession:
         return self._state
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        return await self.connection.fetch(sql, *_escaped(parameters))
+        return await self.budget.fetch_whole(self.connection, sql, _escaped(parameters))
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters))
@@ -198,7 +198,7 @@ class PostgresSession:
             return found
         ids = sorted(UUID(bytes=record.id) for record in records)
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
-        return await unpacked_at(self, await self.connection.fetch(_PLACES_BY_ID, ids, ids[0], ids[-1], floor_us))
+        return await unpacked_at(self, await self.fetch(_PLACES_BY_ID, (ids, ids[0], ids[-1], floor_us)))
 
     async def text_segments(self, within: Range) -> list[Segment]:
         return await read_segments(self, within)
@@ -214,11 +214,11 @@ class PostgresSession:
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))
-        return await self.connection.fetch(_PLACES_BY_SEQ, seqs, *ids, purge_floor_us)
+        return await self.fetch(_PLACES_BY_SEQ, (seqs, *ids, purge_floor_us))
 
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
-        return [(number, data) for number, data in await self.connection.fetch(sql, ids)]
+        return [(number, data) for number, data in await self.fetch(sql, (ids,))]
 
     async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
         return Found.of(filter, await find(self.connection, filter_texts(filter)), DIALECT, first_parameter)

@@ -52,3 +52,15 @@ async def test_limits_are_set_now_and_then(other: "asyncpg.Connection[asyncpg.Re
         await other.execute("SET LOCAL statement_timeout = 30")
         assert await budget.fetch(other, SLOW, ()) is None
         assert [await is_set_anew(budget) for _ in range(2)] == [True, False]
+
+
+async def test_what_no_budget_ends_outlasts_its_limit(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Of several limits, one after the other, none is left: what is fetched then takes as long as it takes."""
+    budget = Budget(1.0)
+    async with other.transaction():
+        for _ in range(3):
+            assert await budget.fetch(other, "SELECT pg_sleep(0.23)", ()) is not None
+        [seven] = await budget.fetch_whole(other, "SELECT 7 FROM pg_sleep(1.1)", ())
+        assert seven[0] == 7
+        assert await other.fetchval("SELECT current_setting('statement_timeout')") == "0"
+        assert await budget.another(0.0).fetch(other, "SELECT 8", ()) is not None
