@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
+from storage.conversations import ConversationQuery, ConversationStorage
 from storage.query import Filter, Order, RecordQuery
+from storage.record import Batch, Entry, Payload
 from storage.relational import slices
 from storage.relational.search import rows
 from storage.search.expression import Substring, Text
 from storage.search.phrase import Phrase
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.listing import read_on
-from tests.storage.samples import make_batch, make_record
+from tests.storage.samples import make_batch, make_body, make_record
 
 
 @pytest.fixture(params=[one for one in BACKENDS if one.kind in ("sqlite", "postgres")], ids=lambda one: one.name)
@@ -72,6 +74,25 @@ async def test_a_search_of_records_that_is_cut_goes_on_at_its_cursor(slow: Stora
             break
     assert found == [[48], [38], [28], [18], [8]]
     assert cursors == [41, 31, 21, 11, None]
+
+
+async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Storage) -> None:
+    """Though calls of the same ones are met on every page, behind its cursor."""
+    numbers = [bytes([place % 15]) * 16 for place in range(60)]
+    entries = [
+        Entry(make_record(provider="openai", conversation=number), Payload(b"POST /", b"", make_body(b"needle"), None))
+        for number in numbers
+    ]
+    await slow.commit(Batch("sidecar-1", entries))
+    assert isinstance(slow, ConversationStorage)
+    found, before, pages = list[bytes](), None, 0
+    while pages == 0 or before is not None:
+        query = ConversationQuery(filter=Filter(where=Substring("needle")), limit=4, before=before)
+        page = await slow.conversations(query)
+        found += [each.id for each in page.conversations]
+        before, pages = page.next_before, pages + 1
+    assert len(found) == len(set(found)) == 15
+    assert pages > 5
 
 
 async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:

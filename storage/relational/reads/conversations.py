@@ -73,8 +73,9 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
             met = None if where is None else await _meet(session, where)
             if met is None:
                 return walk.page(complete=False)
-            if await walk.take(met):
-                return walk.page(complete=True)
+            is_full = await walk.take(met)
+            if is_full is not False:
+                return walk.page(complete=is_full is True)
             rest = Range(rest.first, min(met.values()) - 1) if len(met) == _CHUNK else Range(1, 0)
         walk.edge = part.first
     return walk.page(complete=True, is_end=True)
@@ -100,12 +101,18 @@ class _Walk:
         self.edge: int | None = query.before
         """`seq` down to which everything was looked at."""
 
-    async def take(self, met: Met) -> bool:
-        """Take conversations by their newest matching calls; True when the page is full, and one more is there."""
+    async def take(self, met: Met) -> bool | None:
+        """Take conversations by their newest matching calls; True when the page is full, and one more is there.
+
+        None when the budget ended before it was known which of them a page before has.
+        """
         new = {number: seq for number, seq in met.items() if number not in self._seen}
         self._seen |= new.keys()
         if new and self._query.before is not None:
-            for number in await self._listed_before(new):
+            listed = await self._listed_before(new)
+            if listed is None:
+                return None
+            for number in listed:
                 del new[number]
         described = await describe(self._session, self._query.filter, list(new)) if new else {}
         self._found += [
@@ -123,19 +130,21 @@ class _Walk:
             return ConversationPage(conversations, complete=True, next_before=found[-1][0])
         return ConversationPage(conversations, complete=complete, next_before=None if complete or is_end else self.edge)
 
-    async def _listed_before(self, new: Met) -> list[bytes]:
-        """Find those that a call after the cursor matches, too."""
+    async def _listed_before(self, new: Met) -> list[bytes] | None:
+        """Find those that a call after the cursor matches, too; None when the budget ended that."""
         before = self._query.before
         assert before is not None
+        # Of the first that are met it is found out in any case, so that every page makes progress.
+        session = self._session.limited(0.0) if self.edge == before else self._session
         filter = replace(self._query.filter, conversations=tuple(new), seq_after=before - 1)
-        rows = await self._session.rows_by_seq(filter)
+        rows = await session.rows_by_seq(filter)
         if rows is None:
             return []
-        where = await rows.within(await seq_range(self._session, filter))
+        where = await rows.within(await seq_range(session, filter))
         if where is None:
-            return []
-        sql = f"SELECT DISTINCT conversation FROM {self._session.dialect.schema}records WHERE {where.text}"
-        return [self._session.dialect.to_id(number) for (number,) in await self._session.fetch(sql, where.parameters)]
+            return None
+        sql = f"SELECT DISTINCT conversation FROM {session.dialect.schema}records WHERE {where.text}"
+        return [session.dialect.to_id(number) for (number,) in await session.fetch(sql, where.parameters)]
 
 
 async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> dict[bytes, Conversation]:
