@@ -85,12 +85,15 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
 
 
 def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
-    """Put the rows into a new file, inside a transaction."""
+    """Put the rows into a file, inside a transaction: a new one, or another store that somebody put there."""
+    counters = dict(connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'"))
     for table, rows in kept.items():
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - closed names
         connection.executemany(sql, rows)
+    # What the file has itself may be further on.
+    connection.executemany("UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items())
 
 
 def _is_meta(row: Row) -> bool:

@@ -162,7 +162,7 @@ class DeferredStorage:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._look()
-            except StorageUnavailable as error:
+            except (StorageUnavailable, SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error)

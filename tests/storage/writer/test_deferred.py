@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -163,6 +163,12 @@ class Files:
             watching.cancel()
         await self.deferred.close()
 
+    def put(self, other: Path) -> None:
+        """Put another file into the place of the store's, as docs/operations/backup.md says, but while it is open."""
+        for journal in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
+        other.replace(self.path)
+
     async def replaced(self, why: str) -> None:
         """Wait until another store is there."""
         async with asyncio.timeout(30):
@@ -242,3 +248,42 @@ async def test_a_store_that_cannot_be_replaced_yet_is_tried_again(
         files.directory.unlink()
         await files.replaced("removed")
         assert await storage.positions("sidecar-1") == {RING: Position(1, 1, 1)}
+
+
+async def test_a_file_of_a_newer_sidelog_in_its_place_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends for it: it may go again, or this program be upgraded."""
+    files = Files(tmp_path / "data")
+    async with files.running(monkeypatch) as storage:
+        await storage.commit(batch(1))
+        newer = tmp_path / "newer.db"
+        with closing(sqlite3.connect(newer)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        files.put(newer)
+        async with asyncio.timeout(30):
+            while "newer sidelog" not in files.deferred.reason:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.005)
+        files.path.unlink()
+        await files.replaced("removed")
+        assert await storage.commit(batch(2)) == 2
+
+
+async def test_another_store_in_its_place_goes_on_behind_its_own_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody brings back a backup that has more than what was stored since: nothing of either is refused."""
+    async with await open_storage("sqlite:///backup.db", tmp_path) as backup:
+        for taken in range(1, 6):
+            await backup.commit(batch(taken))
+        await backup.create_key(make_key("older"))
+    files = Files(tmp_path / "data")
+    async with files.running(monkeypatch) as storage:
+        await storage.commit(batch(1))
+        await storage.create_key(make_key("newer"))
+        files.put(tmp_path / "backup.db")
+        await files.replaced("removed")
+        assert await storage.commit(batch(2)) == 6
+        assert (await storage.count(Filter(kind="all"))).exchanges == 6
+        assert {key.id for key in await storage.keys()} == {"older", "newer"}
+        assert await storage.positions("sidecar-1") == {RING: Position(2, 2, 2)}
