@@ -101,6 +101,8 @@ class ClusterLink(Link):
         self.turns = 0
         """Rises when another host is asked from now on."""
         self._rows: dict[str, int] = {}
+        self._slices: list[Expected] = []
+        """Of records that the attempt erases: where it comes to nothing, others may have forgotten them soon."""
         self._keys: list[Expected] = []
 
     @property
@@ -122,13 +124,10 @@ class ClusterLink(Link):
             where = f"{key} IN {literal(list(values))}"
             self._keys.append(Expected(table, f"uniqExact({key})", where, len(set(values))))
 
-    def expect_rows(self, table: str, where: str, rows: int) -> None:
-        """Note rows that have to be there when something is committed."""
-        self._keys.append(Expected(table, "count()", where, rows))
-
     def begin_attempt(self) -> None:
         """Forget the rows of an attempt that came to nothing."""
         self._rows.clear()
+        self._slices.clear()
 
     def expected(self, attempt: int, first_seq: int) -> list[Expected]:
         """Tell what has to be on a replica that has everything, when an attempt is committed."""
@@ -136,11 +135,11 @@ class ClusterLink(Link):
             Expected(table, "count()", f"{SEQ[table]} >= {first_seq} AND attempt = {attempt}", rows)
             for table, rows in self._rows.items()
         ]
-        return rows + self._keys
+        return rows + self._slices + self._keys
 
     def settle(self) -> None:
         """Forget what was expected: it is there."""
-        self._rows.clear()
+        self.begin_attempt()
         self._keys.clear()
 
     async def insert(
@@ -149,7 +148,8 @@ class ClusterLink(Link):
         await super().insert(table, columns, limit_s=limit_s, settings=settings)
         if table == "erased":
             slices = dict(zip((column.name for column in columns), (column.values for column in columns), strict=True))
-            self.expect_rows(table, f"slice = {slices['slice'][0]}", len(slices["seq"]))
+            where = f"slice = {slices['slice'][0]}"
+            self._slices.append(Expected(table, "count()", where, len(slices["seq"])))
 
     async def send(
         self, table: str, blocks: Sequence[Block], *, limit_s: float, settings: dict[str, str] | None = None

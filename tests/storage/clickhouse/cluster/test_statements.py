@@ -12,6 +12,7 @@ from storage.clickhouse.cluster.opening import prepare
 from storage.clickhouse.cluster.replicas import ClusterLink
 from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import Link
+from storage.clickhouse.native import Column
 from storage.clickhouse.writes.journal import COMMITS
 from storage.errors import StorageUnavailable
 from tests.support.clickhouse import Server
@@ -46,3 +47,20 @@ async def test_tables_are_compared(link: Link) -> None:
     rows = await link.fetch(prints(10), limit_s=30)
     assert {name for name, *_ in rows} >= {"records", "bodies", "commits", "erased", "register_marks"}
     assert {count for _, count, _ in rows} == {0}
+
+
+async def test_what_an_erasure_that_failed_has_hidden_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others finish it and forget its slice: no replica has to have that for what is committed next."""
+    link = ClusterLink(address_of("clickhouse://a,b/logs?cluster=main"))
+    monkeypatch.setattr(link, "_post", _taken)
+    for slice in (7, 8):
+        link.begin_attempt()
+        await link.insert("erased", (Column("seq", "Int64", [1, 2]), Column("slice", "Int64", [slice] * 2)), limit_s=1)
+    assert [(one.where, one.least) for one in link.expected(1, 1)] == [("slice = 8", 2)]
+    link.begin_attempt()
+    assert not link.expected(2, 1)
+    await link.close()
+
+
+async def _taken(sql: str, data: bytes, limit_s: float, settings: dict[str, str]) -> bytes:
+    return b""
