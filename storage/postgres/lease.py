@@ -56,7 +56,15 @@ class Lease:
 
     @property
     def is_due(self) -> bool:
-        return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= RENEW_S
+        return self._is_older(RENEW_S)
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether this sidecar was stopped, or the database away, for so long that another may have the name."""
+        return self._is_older(EXPIRES_S)
+
+    def _is_older(self, seconds: float) -> bool:
+        return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= seconds
 
     async def take(self, connection: Connection) -> None:
         """Take the name, or renew it.

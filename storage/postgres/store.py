@@ -152,8 +152,11 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         )
 
     async def commit(self, batch: Batch) -> int:
-        if self._lease is not None and self._lease.is_lost:
-            raise StorageUnavailable(self._lease.reason)
+        if self._lease is not None:
+            if self._lease.may_be_lost:
+                await self.is_in_place()
+            if self._lease.is_lost:
+                raise StorageUnavailable(self._lease.reason)
         async with self._write_connection() as connection:
             return await self._batches.store(connection, batch)
 

@@ -1,5 +1,6 @@
 """One instance name, one sidecar at a time: the second is refused until the first is gone or silent."""
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.postgres import lease as lease_module
+from storage.postgres.store import PostgresStorage
 from storage.record import Batch, Entry
 from tests.storage.samples import make_record
 from tests.support import postgres
@@ -78,6 +80,21 @@ async def test_who_was_silent_for_long_has_lost_its_name(opened: Open, url: str)
             assert await second.is_in_place()
         assert await first.is_in_place()
         assert await first.commit(Batch("one", [Entry(make_record())])) == 3
+
+
+async def test_who_was_stopped_for_long_asks_before_it_commits(
+    opened: Open, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has renewed its name by then, and another may have taken it."""
+    async with await opened("a") as first:
+        assert isinstance(first, PostgresStorage)
+        await execute(url, AGE)
+        async with await opened("b"):
+            monkeypatch.setattr(first._lease, "_clock", lambda: time.monotonic() + lease_module.EXPIRES_S)
+            with pytest.raises(StorageUnavailable, match="another sidelog"):
+                await first.commit(Batch("one", [Entry(make_record())]))
+            assert await first.last_seq() == 0
+        assert await first.commit(Batch("one", [Entry(make_record())])) == 1
 
 
 async def test_copies_of_a_data_directory_are_told(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
