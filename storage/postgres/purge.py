@@ -34,11 +34,26 @@ LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
 ROW_BYTES: Final = 400
 """A row with its indexes, about (measured, bench/results/queries-postgres-10000000.json)."""
-_OTHERS: Final = (
-    "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
-    "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND NOT relispartition"
+_CALL_BYTES: Final = 450
+"""The same of a tool call, beside its content."""
+_SAMPLE_PAGES: Final = 500
+_CONTENT: Final = "avg(octet_length(detail) + octet_length(search))"
+_SAMPLE: Final = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, pg_relation_size('sidelog.tool_calls')))"
+_CALLS: Final = (
+    # Of those in some pages of the file; of the newest, where all of these pages were freed.
+    f"coalesce((SELECT {_CONTENT} FROM sidelog.tool_calls TABLESAMPLE SYSTEM ({_SAMPLE})), (SELECT {_CONTENT} FROM "
+    f"(SELECT detail, search FROM sidelog.tool_calls ORDER BY id DESC LIMIT {_SAMPLE_PAGES}) AS newest), 0)"
 )
-"""Space of everything but records and blocks, whose files also hold what was freed and is used again."""
+_OTHERS: Final = (
+    "SELECT ((SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
+    "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND NOT relispartition "
+    "AND relname NOT IN ('tool_calls', 'text_parts', 'text_cells', 'text_segments')) "
+    "+ (SELECT coalesce(sum(size_bytes), 0) FROM sidelog.text_segments) "
+    "+ (SELECT coalesce(sum(octet_length(signature)), 0) FROM sidelog.text_cells) "
+    "+ least(pg_total_relation_size('sidelog.tool_calls'), "
+    f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
+)
+"""Space of everything but records and blocks. Files of large tables also hold what was freed and is used again."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (

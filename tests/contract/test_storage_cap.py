@@ -8,7 +8,7 @@ import pytest
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
-from storage.record import Batch, Entry
+from storage.record import Batch, Entry, ToolCall
 from storage.writer.size_cap import SizeCap
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_body, make_payload, make_record
@@ -86,3 +86,24 @@ async def test_a_cap_that_was_lowered_is_reached_beside_the_batches(backend: Bac
         assert (await store.retention()).used_bytes > 0.5 * full
         await cap.tidy()
         assert 0.85 * CAP < (await store.retention()).used_bytes <= CAP
+
+
+@pytest.mark.parametrize("backend", DURABLE, ids=lambda backend: backend.name)
+async def test_calls_of_tools_take_no_more_than_is_left_of_them(backend: Backend, tmp_path: Path) -> None:
+    """What a table has had once does not cost the records that could stay."""
+    chance = random.Random(7)
+    async with await opened(backend, tmp_path) as store:
+        for _ in range(4):
+            entries = [Entry(make_record(started_at_us=START_US)) for _ in range(500)]
+            for entry in entries:
+                entry.tool_calls = [
+                    ToolCall(
+                        record_id=entry.record.id, started_at_us=START_US, created_at_us=START_US, tool_name="add",
+                        server_label="s", status="success", arguments=chance.randbytes(10_000),
+                    )
+                ]  # fmt: skip
+            await store.commit(Batch("sidecar-1", entries))
+        assert (await store.retention()).used_bytes > 2 * CAP
+        await SizeCap(store, CAP).tidy()
+        assert 0.8 * CAP < (await store.retention()).used_bytes <= CAP
+        assert (await store.count(ALL)).exchanges > 0.7 * CAP / 10_500
