@@ -166,7 +166,8 @@ LEAVES = st.one_of(
     st.sampled_from(NETWORKS),
     st.builds(Text, st.sampled_from(("connection reset", "connection", "GRÜN", "acme", "users 1", "reset by", "café"))
               .map(lambda text: Phrase.of(text) or Phrase(("x",)))),
-    st.builds(Has, st.sampled_from(("body.user", "body.user.id", "header.x-tenant"))), _is("body.user.name", "Ann", "ann"),
+    st.builds(Has, st.sampled_from(("body.user", "body.user.id", "header.x-tenant"))),
+    _is("body.user.name", "Ann", "ann"),
     st.just(Text(Phrase(("conn",), is_prefix=True))), st.just(Substring("NNECT")), st.just(Substring("äß")),
 )  # fmt: skip
 SEARCHES: st.SearchStrategy[Expression] = st.recursive(

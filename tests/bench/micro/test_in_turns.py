@@ -2,8 +2,9 @@
 
 import pytest
 
+from bench.macro.place import HERE
 from bench.micro import collector, worker
-from bench.micro.in_turns import HERE, Program, Tree, cost, table
+from bench.micro.in_turns import Program, Tree, cost, table
 
 
 @pytest.mark.parametrize("program", [collector.PROGRAM, worker.PROGRAM], ids=lambda program: program.name)
