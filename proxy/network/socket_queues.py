@@ -29,10 +29,14 @@ def is_reset_by_peer(transport: asyncio.Transport) -> bool:
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:
-    """Bytes written that the peer's kernel has not acknowledged: the transport's and our kernel's (`SIOCOUTQ`)."""
-    if transport.is_closing():
+    """Bytes written that the peer's kernel has not acknowledged: the transport's and our kernel's (`SIOCOUTQ`).
+
+    One that is closing may still have some; of a closed one nothing is known.
+    """
+    own = transport.get_extra_info("socket")
+    if own is None or own.fileno() < 0:
         return 0
-    queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+    queued = fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
     return transport.get_write_buffer_size() + int(_INT.unpack(queued)[0])
 
 

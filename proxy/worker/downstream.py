@@ -168,6 +168,8 @@ class Downstream(PacedReader, asyncio.Protocol):
     def _close_once(self) -> None:
         if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
             self._transport.close()
+            if self.is_flushing and not self._stalled_ns:
+                self._time_stall()  # a loop waits for ever until the rest is taken
 
     # Time.
 
@@ -192,7 +194,7 @@ class Downstream(PacedReader, asyncio.Protocol):
                 refusal = Refused("timeout_headers", message)
                 relay.refuse_unread(self._reader, refusal, now_ns)
             else:
-                self._transport.close()
+                self._close_once()
 
     def _has_left(self, now_ns: int) -> bool:
         """Whether the client is gone: it ended its side a while ago, or was reset while nothing of it is read (P15)."""
@@ -234,13 +236,16 @@ class Downstream(PacedReader, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client takes no more for now: stop reading from the upstream."""
-        self._stalled_ns = time.monotonic_ns()
-        self._stalled_bytes = self._transport.get_write_buffer_size()
+        self._time_stall()
         self._relay.pause_response()
 
+    def _time_stall(self) -> None:
+        self._stalled_ns = time.monotonic_ns()
+        self._stalled_bytes = self._transport.get_write_buffer_size()
+
     def resume_writing(self) -> None:
-        """The client takes bytes again."""
-        self._stalled_ns = 0
+        """The client takes bytes again; what is left when its connection is closed is timed to the end."""
+        self._stalled_ns = time.monotonic_ns() if self._transport.is_closing() else 0
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()

@@ -12,7 +12,7 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
 from tests.support.client import Client
-from tests.support.plane import Loop, eventually
+from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
 
@@ -45,6 +45,58 @@ def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> 
     may_end.set()
     assert (exchange.status, outcome(exchange)) == (504, Outcome.UPSTREAM_TIMEOUT)
     assert bool(exchange.flags & FLAG_REQUEST_COMPLETE) is (size < 1_000_000)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["kept alive", "closed"])
+def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes, loop: Loop) -> None:
+    """What it leaves may be so little that nobody waits for it: closing its connection would wait for ever."""
+    plane = start(_fill, timeout_write_stall_s=0.5, timeout_keep_alive_s=0.2, loop=loop)
+    with _small_window(plane) as client:
+        _leave_some(plane, client)
+        client.send(b"GET /last HTTP/1.1\r\nHost: a\r\n%b\r\n" % last)
+        assert plane.exchange().status == 200
+        eventually(lambda: plane.counters().connections_downstream == 0)
+
+
+def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
+    """Its connection closes behind all that was written, however long that takes."""
+    plane = start(_fill, timeout_write_stall_s=1.0)
+    with _small_window(plane) as client:
+        count = _leave_some(plane, client) + 1
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        taken = 0
+        for _ in range(10):
+            time.sleep(0.2)
+            taken += len(client.socket.recv(65536))
+        assert taken + len(client.rest()) > count * len(_BODY)
+
+
+_BODY = bytes(50_000)
+_LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
+
+
+def _fill(connection: socket.socket, number: int) -> None:
+    while head := read_head(connection):
+        connection.sendall(OK if head.startswith(b"GET /last ") else _LARGE)
+
+
+def _small_window(plane: Plane) -> Client:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(60)
+    connection.connect(("127.0.0.1", plane.port))
+    return Client(connection)
+
+
+def _leave_some(plane: Plane, client: Client) -> int:
+    """Ask until a response, or part of it, is left in our buffer, and too little to stop us; return how many came."""
+    count = 0
+    while not count or not plane.run(lambda: any(c.is_flushing for c in plane.plane.engine.connections)):  # type: ignore[attr-defined]
+        client.send(GET)
+        plane.exchange()
+        count += 1
+    return count
 
 
 def test_an_upstream_that_takes_little_is_waited_for(start: Start) -> None:
