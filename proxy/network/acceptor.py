@@ -13,6 +13,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from proxy.network.socket_queues import probe_silent_peers
+
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.2
@@ -30,6 +32,7 @@ class Acceptor:
     def __init__(self, listener: socket.socket, on_accept: Callable[[socket.socket], object]) -> None:
         """Give each connection, not blocking, to `on_accept`, which owns it; `listener` is ours from now on."""
         listener.setblocking(False)
+        probe_silent_peers(listener)
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._on_accept = on_accept

@@ -1,4 +1,4 @@
-"""What only the kernel knows of a connection: whether its peer is gone, how much it has not taken, what it sent last.
+"""What only the kernel knows of a connection: whether its peer lives, how much it has not taken, what it sent last.
 
 Asked about connections that stand still or are lost, never on the way of a byte. A loop tells none of it: it sees a
 reset only while it reads, and is asked for more to send only after a third of the kernel's own buffer, up to megabytes,
@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import os
 import select
+import socket
 import struct
 import termios
 from typing import Final
@@ -17,6 +18,23 @@ _INT: Final = struct.Struct("i")
 
 MAX_LAST_BYTES: Final = 1 << 18
 """As much as one read of the loop."""
+
+_PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""A minute of silence, and another until a peer is given up. A kernel's own are two hours, when gateways and load
+balancers have long forgotten the connection: many do after some minutes."""
+
+
+def probe_silent_peers(own: socket.socket) -> None:
+    """Have the kernel ask a silent peer whether it is there; connections that a listening socket accepts inherit it."""
+    if own.family == socket.AF_UNIX:
+        return
+    try:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES:
+            if hasattr(socket, name):
+                own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        pass  # it is gone already
 
 
 def is_reset_by_peer(transport: asyncio.Transport) -> bool:

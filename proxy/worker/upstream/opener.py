@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from proxy.http1.errors import UpstreamError, unreached
 from proxy.network.dialer import Address, Dialer
+from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -80,6 +81,7 @@ class Opener:
         except BaseException:
             pool.failed()
             raise
+        probe_silent_peers(connection.transport.get_extra_info("socket"))
         pool.opened(connection)
         return connection
 

@@ -80,3 +80,33 @@ def _left(connections: set[object]) -> int:
         if connection._eof_ns and connection._relay._upstream is not None:  # type: ignore[attr-defined]
             return int(connection._eof_ns - connection._relay.exchange.started_ns)  # type: ignore[attr-defined]
     return 0
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_silent_peers_are_probed(start: Start, loop: Loop) -> None:
+    """Who vanishes without a word would hold a stream that says nothing for ever, on either side."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        may_end.wait(60)
+
+    plane = start(upstream, loop=loop)
+    with plane.connect() as client:
+        client.send(GET)
+        client.head()
+        assert plane.run(lambda: _probes(plane.plane.engine.connections)) == [(1, 60), (1, 60)]  # type: ignore[attr-defined]
+    may_end.set()
+    plane.exchange()
+
+
+def _probes(connections: set[object]) -> list[tuple[int, int]]:
+    """Whether the kernel probes both peers, and after how many seconds of silence."""
+    found = []
+    for connection in connections:
+        for transport in connection._transport, connection._relay._upstream.transport:  # type: ignore[attr-defined]
+            own = transport.get_extra_info("socket")
+            is_probed = own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            found.append((is_probed, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)))
+    return found
