@@ -206,7 +206,7 @@ class Downstream(PacedReader, asyncio.Protocol):
 
     @property
     def _has_more(self) -> bool:
-        return self._reader.has_more_body
+        return self._reader.has_more_body and self._relay.exchange is not None
 
     def _read_in_hand(self) -> None:
         if self._relay.exchange is None:

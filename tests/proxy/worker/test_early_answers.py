@@ -18,7 +18,7 @@ from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.certificate import self_signed
-from tests.support.plane import Loop, Plane
+from tests.support.plane import Loop, Plane, eventually
 from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
@@ -263,6 +263,20 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
             client.send(b"body")
             assert client.answer().status == 200
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
+
+
+@pytest.mark.parametrize("chunks", [10, 1000], ids=["all read", "some in hand"])
+def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int) -> None:
+    """However many chunks were in hand at the refusal: left unread they would turn the close into a reset (P16)."""
+    plane = start(lambda connection, _: connection.recv(1), max_body_bytes=10)
+    chunk = b"2\r\n\r\n\r\n"  # no run of these is taken in one go
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * chunks)
+        plane.exchange()
+        client.send(chunk * 1000)
+        eventually(lambda: plane.counters().connections_downstream == 0)
+        assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert client.answer().status == 413
 
 
 def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
