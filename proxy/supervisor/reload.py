@@ -103,7 +103,11 @@ class Reload:
             self._read()
 
     def _read(self) -> None:
-        self._read_fd = anonymous_file("sidelog-reload")
+        try:
+            self._read_fd = anonymous_file("sidelog-reload")
+        except OSError as error:
+            self._give_up(error)
+            return
         arguments = ("--source-fd", str(self._source_fd), "--settings-fd", str(self._read_fd))
         level = self._shared.settings["log"]["level"]
         try:
@@ -115,8 +119,11 @@ class Reload:
                 )
         except OSError as error:
             os.close(self._read_fd)
-            log.error("cannot read the configuration, keeping the current settings: %s", error)
-            self._refuse([])
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        log.error("cannot read the configuration, keeping the current settings: %s", error)
+        self._refuse([])
 
     def _on_read(self, code: int) -> None:
         self._reader = None
@@ -133,7 +140,11 @@ class Reload:
         self._start_new_workers(settings)
 
     def _start_new_workers(self, settings: dict[str, Any]) -> None:
-        fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
+        try:
+            fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
+        except OSError as error:
+            self._give_up(error)
+            return
         self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
         try:
             shared.check_ring_directory()
