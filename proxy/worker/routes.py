@@ -87,7 +87,7 @@ class Route:
         self.tls = tls
         if is_tls and tls is None:
             self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
-        self.server_name = self.address.host if self.tls else None
+        self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
         self._host_line = self._fixed_host(route)
         rules = compile_rules(*_request_rules(route, settings))
         self._rules = replace(rules, without=hyphenated(rules.without))

@@ -183,6 +183,14 @@ def test_the_host_sent_upstream(settings: dict[str, Any], client: bytes, expecte
     assert route(**settings).render(head, b"me", b"").split(b"\r\n")[0] == b"Host: " + expected
 
 
+@pytest.mark.parametrize("upstream", ["https://api.local", "https://api.local.", "https://api.local.:8443"])
+def test_no_certificate_names_the_dot_behind_a_name(upstream: str) -> None:
+    """It spares the resolver its search list, and is no part of the name that TLS asks for."""
+    found = route(upstream=upstream)
+    assert found.server_name == "api.local"
+    assert found.address.host == upstream.removeprefix("https://").removesuffix(":8443")
+
+
 def test_set_request_headers_replace_the_clients() -> None:
     """A field that the route sets comes once, with the route's value, whatever the client sent."""
     head = RequestHead(is_keep_alive=True)
