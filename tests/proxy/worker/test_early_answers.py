@@ -268,7 +268,11 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
 @pytest.mark.parametrize("chunks", [10, 1000], ids=["all read", "some in hand"])
 def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int) -> None:
     """However many chunks were in hand at the refusal: left unread they would turn the close into a reset (P16)."""
-    plane = start(lambda connection, _: connection.recv(1), max_body_bytes=10)
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.recv(1)
+
+    plane = start(upstream, max_body_bytes=10)
     chunk = b"2\r\n\r\n\r\n"  # no run of these is taken in one go
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * chunks)
