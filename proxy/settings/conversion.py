@@ -22,6 +22,8 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     Raises:
         ValueError: it cannot be; says what was expected.
     """
+    if given.is_text and not _is_utf8(str(given.value)):
+        raise ValueError("expected text in UTF-8")
     bare, bounds = _taken_apart(kind)
     is_composite = typing.get_origin(bare) in (tuple, dict)
     value = parse_text(str(given.value)) if given.is_text and is_composite else given.value
@@ -38,6 +40,15 @@ def _is_small_enough(value: object) -> bool:
     """Whether it is no number, nor holds one, that a clock in nanoseconds cannot count: TOML knows `inf` and 1e308."""
     numbers = value.values() if isinstance(value, dict) else (value,)
     return not any(isinstance(number, float) and number > MAX_NUMBER for number in numbers)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it is free of what stands for other bytes of an environment or a command line."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:

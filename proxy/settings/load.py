@@ -176,7 +176,7 @@ def _resolved_rules(
 
 
 def _resolved_otel(otel: OtelSettings, found: Found, environ: Mapping[str, str], problems: list[str]) -> OtelSettings:
-    endpoint = _resolve("otel", {"endpoint": otel.endpoint}, found, environ, problems).get("endpoint", "")
+    endpoint = _resolve("otel.endpoint", {"endpoint": otel.endpoint}, found, environ, problems).get("endpoint", "")
     headers = _resolve("otel.headers", otel.headers, found, environ, problems)
     return msgspec.structs.replace(otel, endpoint=endpoint, headers=headers)
 

@@ -68,7 +68,7 @@ def leaves(
 def from_file(path: Path, problems: list[str]) -> Found:
     """Read a TOML file; what cannot be read is a problem, not an exception."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
         tree = tomllib.loads(text)
     except OSError as error:
         problems.append(f"cannot read the configuration file {path}: {error.strerror}")
@@ -203,7 +203,8 @@ def _flatten(
         elif isinstance(value, dict):
             _flatten(inner, value, f"{name}.", origin, found, problems)
         else:
-            problems.append(f"{name}: expected a table, as in [{name}] ({origin(name)})")
+            header = re.sub(r"\[\d+\]", "", name)  # of `routes[0].limits`: [routes.limits]
+            problems.append(f"{name}: expected a table, as in [{header}] ({origin(name)})")
 
 
 def _flatten_tables(name: str, value: object, origin: Callable[[str], str], found: Found, problems: list[str]) -> None:

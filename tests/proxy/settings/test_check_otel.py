@@ -27,7 +27,10 @@ def refusal(environ: dict[str, str]) -> str:
         ({ENDPOINT: "http://collector:99999"}, "otel.endpoint: the port is above 65535"),
         ({ENDPOINT: "http://collector/v1/traces"}, "otel.endpoint: must end before /v1/traces"),
         ({ENDPOINT: "http://127.0.0.1:8080"}, "otel.endpoint: is this proxy's own address"),
-        ({ENDPOINT: "env:NOT_THERE"}, "otel: the environment has no NOT_THERE for endpoint"),
+        (
+            {ENDPOINT: "env:NOT_THERE"},
+            "otel.endpoint: the environment has no NOT_THERE for endpoint (SIDELOG_OTEL__ENDPOINT)",
+        ),
         ({**HTTP, "SIDELOG_OTEL__HEADERS": '{"a b": "x"}'}, "otel.headers: expected header names, got 'a b'"),
         ({**HTTP, "SIDELOG_OTEL__HEADERS": '{"Host": "x"}'}, "otel.headers: Host belongs to the export"),
         ({**HTTP, "SIDELOG_OTEL__HEADERS": '{"a": "x\\ny"}'}, "otel.headers: the value of 'a' must not hold CR"),

@@ -1,5 +1,6 @@
 """Loading settings: precedence, conversion, complete reports."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,8 @@ def test_unreadable_file_is_a_problem(tmp_path: Path, text: str) -> None:
 def test_tables_and_lists_have_to_be_such(tmp_path: Path) -> None:
     """A section given as a value, routes given as a table, text that is neither JSON nor TOML."""
     assert "expected a table" in problems_of(UP, {}, write(tmp_path, "proxy = 1\n"))[0]
+    limits = "[[routes]]\nid = 'a'\nupstream = 'http://a'\npath = '/a'\nlimits = 5\n"
+    assert "expected a table, as in [routes.limits]" in problems_of(UP, {}, write(tmp_path, limits))[0]
     assert "expected a list of tables" in problems_of(UP, {}, write(tmp_path, "[routes]\nid = 1\n"))[0]
     assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_ROUTES": "["})[0]
     assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_REDACT__QUERY": "a,b"})[0]
@@ -190,6 +193,24 @@ def test_private_networks_have_a_name() -> None:
     given = '["private", "203.0.113.7"]'
     settings = load({"proxy.upstream": "http://a", "proxy.trusted_proxies": given}, {}, None)
     assert settings.proxy.trusted_proxies == (*PRIVATE_NETWORKS, "203.0.113.7")
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with one."""
+    path = tmp_path / "sidelog.toml"
+    path.write_text("[proxy]\nworkers = 2\n", "utf-8-sig")
+    assert load(UP, {}, path).proxy.workers == 2
+
+
+def test_what_is_not_utf_8_is_a_problem() -> None:
+    """Such bytes of the environment or of the command line have no place in the document that all processes read."""
+    text = os.fsdecode(b"/tmp/\xff")
+    assert problems_of(UP, {"SIDELOG_PROXY__STAGE": text}) == [
+        "proxy.stage: expected text in UTF-8, got '/tmp/\\udcff' (SIDELOG_PROXY__STAGE)"
+    ]
+    assert "data_dir: expected text in UTF-8" in problems_of(UP | {"data_dir": text}, {})[0]
+    assert "redact.query: expected text in UTF-8" in problems_of(UP, {"SIDELOG_REDACT__QUERY": f'["{text}"]'})[0]
+    assert "routes: " in problems_of(UP, {"SIDELOG_ROUTES": f'[{{"id": "{text}", "upstream": "http://a"}}]'})[0]
 
 
 def test_a_table_of_a_route_is_named_with_its_line(tmp_path: Path) -> None:
