@@ -51,7 +51,7 @@ def read_token(directory: Path) -> str:
     except FileNotFoundError:
         raise CommandError(f"no admin token at {path}, it is created at the first start; pass --data-dir") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"cannot read {path}: {error}") from error
+        raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def admin_url_of(state: Mapping[str, Any]) -> str | None:
@@ -186,8 +186,10 @@ class Client:
 def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:
     """Return a client made from options and, for what is not given, from the data directory."""
     directory = data_directory(option, environ)
-    url = url or environ.get("SIDELOG_URL")
-    token = token or environ.get("SIDELOG_TOKEN")
+    url = url or environ.get("SIDELOG_URL") or None
+    token = (token or environ.get("SIDELOG_TOKEN", "")).strip() or None
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise CommandError("the token holds characters that no token has", exit_code=2)
     try:
         state = read_state(directory)
     except OSError as error:
@@ -242,9 +244,10 @@ def reason_of(error: OSError | http.client.HTTPException) -> str:
 
 
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the resolver will
     except ValueError as error:
         raise CommandError(f"{url!r} is not a URL: {error}", exit_code=2) from error
     if parts.scheme not in ("http", "https") or not host:

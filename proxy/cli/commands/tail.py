@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands.client import Client, reason_of
 from proxy.cli.commands.listing import View, line_of, selected
 from proxy.cli.commands.output import CommandError, complain, console, ends_with_its_reader, flush, say_json, say_styled
 
@@ -67,8 +67,8 @@ def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Print
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
             if not is_connected:
-                raise CommandError(f"no response from {client.url}: {error}; is sidelog running?") from error
-            reason = str(error) or type(error).__name__
+                raise CommandError(f"no response from {client.url}: {reason_of(error)}; is sidelog running?") from error
+            reason = reason_of(error)
         complain(f"disconnected from {client.url} ({reason}); reconnecting")
         time.sleep(retry_s)
         retry_s = min(2 * retry_s, MAX_RETRY_S)

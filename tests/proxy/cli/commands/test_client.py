@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands.client import Answer, Client, refusal
+from proxy.cli.commands.client import Answer, Client, connect, refusal
 from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
 
@@ -240,6 +240,28 @@ def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture
     assert ": the port does not speak TLS, as in http://; is sidelog running?" in capsys.readouterr().err
     assert app.main(["health", "--url", f"http://127.0.0.1:{server.server_port}"]) == 1
     assert ": Connection refused; is sidelog running?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["query", "tail"])
+def test_a_token_that_is_none_is_not_sent(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor shown. What a variable has around it, such as the end of a file's line, is no part of it."""
+    assert app.main([command, "--url", "http://127.0.0.1:1", "--token", "s3cret\ns3cret"]) == 2
+    assert capsys.readouterr().err == "sidelog: the token holds characters that no token has\n"
+    assert connect("http://127.0.0.1:1", None, None, {"SIDELOG_TOKEN": "s3cret\r\n"}).token == "s3cret"
+
+
+def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
+    """Compose sets such; the data directory says where, and with which token."""
+    (tmp_path / "state.json").write_text('{"admin_url": "http://127.0.0.1:1"}')
+    (tmp_path / "admin-token").write_text("t0ken\n")
+    client = connect(None, None, str(tmp_path), {"SIDELOG_URL": "", "SIDELOG_TOKEN": ""})
+    assert (client.url, client.token) == ("http://127.0.0.1:1", "t0ken")
+
+
+@pytest.mark.parametrize("url", ["http://a..b:1", f"http://{'a' * 64}:1", "http://[:1", "http://a:99999"])
+def test_a_host_that_no_resolver_takes_is_a_wrong_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["query", "--url", url]) == 2
+    assert f"{url!r} is not a URL" in capsys.readouterr().err
 
 
 class Opening(BaseHTTPRequestHandler):
