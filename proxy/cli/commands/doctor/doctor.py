@@ -84,6 +84,9 @@ def run_checks(
 def _run(check: Check, settings: Settings, findings: list[Finding]) -> None:
     try:
         findings.extend(check(settings))
+    except PermissionError as error:
+        fix = "run it as the user that sidelog runs as"
+        findings.append(Finding("fail", _name_of(check), f"{error.filename}: {error.strerror}", fix))
     except Exception as error:  # one broken check must not hide the others
         findings.append(Finding("fail", _name_of(check), f"{type(error).__name__}: {error}"))
 

@@ -1,6 +1,7 @@
 """The doctor: each check on real files, sockets and databases, well and ill."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -308,6 +309,17 @@ def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Se
 
     monkeypatch.setattr(doctor, "CHECKS", (check_nothing, check_clock))
     assert doctor.run(settings, [], as_json=False) == 1
+
+
+def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None:
+    """The data directory is private: a look at it as oneself finds nothing else."""
+
+    def check_rings(_: Settings) -> Iterator[Finding]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json")
+
+    (finding,), _ = doctor.run_checks((check_rings,), settings)
+    fix = "run it as the user that sidelog runs as"
+    assert finding == ("fail", "rings", "/var/lib/sidelog/state.json: Permission denied", fix)
 
 
 def with_url(settings: Settings, url: str) -> Settings:
