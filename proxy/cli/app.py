@@ -6,6 +6,7 @@ interrupted, 141 when whoever read the output left (what a shell says of a progr
 is one line on stderr, never a traceback.
 """
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from proxy.process.own_packages import foreign_package
 from proxy.settings.flags import FLAGS
 
 READER_GONE: Final = 128 + signal.SIGPIPE
+INTERRUPTED: Final = 128 + signal.SIGINT
 
 
 def _end(code: object, **_: object) -> None:
@@ -210,6 +212,7 @@ def manual(context: typer.Context) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors and interruption are typer's, everything else ours."""
+    _ready_streams()
     if problem := foreign_package():
         sys.stderr.write(f"sidelog: {problem}\n")
         return 1
@@ -222,7 +225,22 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _reader_gone()
+    except OSError as error:
+        code = _failed(error)
+    except KeyboardInterrupt:  # before typer, which knows it too
+        code = INTERRUPTED
     return code
+
+
+def _ready_streams() -> None:
+    """See to it that there are both outputs, as there are not behind `>&-`, and that both can show any character."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # else the next file that is opened would be it
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115 - for as long as we run
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -243,8 +261,8 @@ def _reader_gone() -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Report a user's mistake in plain words; anything else is a bug and keeps its traceback."""
-    from proxy.cli.commands.output import CommandError, ReaderGone, complain
+    """Report a mistake of the user, or a trouble of the machine, in plain words; a bug keeps its traceback."""
+    from proxy.cli.commands.output import CommandError, ReaderGone, complain, leave_stdout
     from proxy.settings.model import SettingsError
 
     if isinstance(error, ReaderGone):
@@ -256,4 +274,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, CommandError):
         complain(f"sidelog: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
+        complain(f"sidelog: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
+        leave_stdout()  # which may be what is full
+        return 1
     raise error

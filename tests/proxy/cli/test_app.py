@@ -1,5 +1,6 @@
 """The command line: exit codes, plain words for mistakes, settings handed on, help that matches the declarations."""
 
+import errno
 import json
 import os
 import subprocess
@@ -199,6 +200,60 @@ def test_reader_that_leaves_is_no_traceback() -> None:
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
         assert process.wait(60) == 141
+
+
+def run_with(redirection: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does that sends its output elsewhere."""
+    command = ["sh", "-c", f'exec "$0" -m proxy "$@" {redirection}', sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["config", "show", "--upstream", "http://a"]])
+def test_a_full_disk_is_said_in_one_line(arguments: list[str]) -> None:
+    """Of the file that takes the output, be that written at once or at the end."""
+    run = run_with("> /dev/full", *arguments)
+    assert (run.returncode, run.stderr) == (1, "sidelog: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "code"),
+    [(">&-", ["version"], 0), (">&- 2>&-", ["version"], 0), ("2>&-", ["query", "--status", "x", "--data-dir", "x"], 1)],
+)
+def test_without_an_output_the_exit_code_says_it(redirection: str, arguments: list[str], code: int) -> None:
+    """As a script that wants no more than the code calls it."""
+    run = run_with(redirection, *arguments)
+    assert (run.returncode, run.stdout, run.stderr) == (code, "", "")
+
+
+def test_an_output_of_few_characters_shows_the_others_escaped() -> None:
+    """A terminal or a file in Latin-1 has no dash that long."""
+    run = run_with("", "config", "show", "--upstream", "http://a", PYTHONIOENCODING="latin-1", SIDELOG_PROXY__STAGE="–")
+    assert 'stage = "\\u2013"' in run.stdout
+    assert run.stderr == ""
+
+
+def test_what_may_not_be_read_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data directory is private: its reader is told which file, and why not."""
+
+    def refused(**_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json")
+
+    monkeypatch.setattr("proxy.cli.commands.version.run", refused)
+    monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
+    assert app.main(["version"]) == 1
+    assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
+
+
+def test_interruption_before_the_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes while the commands are still being read."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run", interrupted)
+    assert app.main(["version"]) == 130
 
 
 def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
