@@ -6,6 +6,8 @@ from deploy.dashboards.model import RATE, Dashboard, Row, mean, panel, quantile,
 
 RED_ABOVE_0: Final = (("red", 1.0),)
 RECEIVED: Final = "sum(sidelog_records_received_total{SELF})"
+LOST: Final = 'SELF, reason!="message_limit"'
+"""WebSocket messages above their limit have a metric of their own, which is shown beside it."""
 ACCOUNTED: Final = (
     "sum(sidelog_records_stored_total{SELF}) + sum(sidelog_records_spooled{SELF})"
     " + sum(sidelog_records_waiting{SELF}) + sum(sidelog_records_dropped_total{SELF})"
@@ -24,7 +26,7 @@ OVERVIEW: Final = Row(
         ),
         panel(
             "Records dropped",
-            "sum(increase(sidelog_records_dropped_total{SELF}[$__range]))",
+            f"sum(increase(sidelog_records_dropped_total{{{LOST}}}[$__range]))",
             kind="stat",
             width=4,
             thresholds=RED_ABOVE_0,
@@ -71,7 +73,7 @@ LEDGER: Final = Row(
         ),
         panel(
             "Dropped",
-            (rate("sidelog_records_dropped_total", "reason"), "{{reason}}"),
+            (rate("sidelog_records_dropped_total", "reason", LOST), "{{reason}}"),
             (rate("sidelog_websocket_messages_dropped_total"), "WebSocket messages"),
             unit="wps",
             is_stacked=True,
@@ -119,6 +121,8 @@ PIPELINE: Final = Row(
     ),
 )
 
+SHARED: Final = "Of the store: sidecars that share one show the same."
+
 UPKEEP: Final = Row(
     title="Retention, index and live streams",
     panels=(
@@ -139,14 +143,26 @@ UPKEEP: Final = Row(
             width=6,
             text="Age of rows that retention has hidden and not yet deleted.",
         ),
-        panel("Erased, not yet deleted", ("sum(sidelog_erasing_records{SELF})", "records"), width=6),
+        panel(
+            "Erased, not yet deleted",
+            ("max by (instance) (sidelog_erasing_records{SELF})", "{{instance}}"),
+            width=6,
+            text=SHARED,
+        ),
         panel(
             "Index of words",
             (rate("sidelog_text_index_records_total"), "indexed/s"),
-            ("sum(sidelog_text_index_waiting_records{SELF})", "waiting"),
+            ("max by (instance) (sidelog_text_index_waiting_records{SELF})", "waiting, {{instance}}"),
             width=6,
+            text=SHARED,
         ),
-        panel("Size of the index", ("sum(sidelog_text_index_bytes{SELF})", "bytes"), unit="bytes", width=6),
+        panel(
+            "Size of the index",
+            ("max by (instance) (sidelog_text_index_bytes{SELF})", "{{instance}}"),
+            unit="bytes",
+            width=6,
+            text=SHARED,
+        ),
         panel(
             "Live streams",
             ("sum(sidelog_tail_subscribers{SELF})", "open"),

@@ -98,6 +98,23 @@ def test_every_legend_has_its_label() -> None:
             assert named <= names_in(target["expr"]).grouped | {"le"}, name
 
 
+def test_what_belongs_to_a_store_is_not_added_up() -> None:
+    """Sidecars that share a store all report it: their sum would be as many times too much."""
+    of_the_store = r"sidelog_(text_index_bytes|text_index_waiting_records|erasing_records|oldest_record|retention_lag)"
+    queries = [target["expr"] for _, panel in panels() for target in panel.get("targets", ())]
+    found = [query for query in queries if re.search(of_the_store, query)]
+    assert len(found) >= 5
+    assert [query for query in found if "sum" in query] == []
+
+
+def test_websocket_messages_are_counted_once() -> None:
+    """They are a reason of dropped records, and a metric of their own: no panel has both."""
+    for name, panel in panels():
+        queries = [target["expr"] for target in panel.get("targets", ())]
+        if "Not accounted" not in name and any("sidelog_records_dropped_total" in query for query in queries):
+            assert all('reason!="message_limit"' in query for query in queries if "records_dropped" in query), name
+
+
 def test_names_that_do_not_exist_are_found() -> None:
     """Metrics, with and without matchers, labels of matchers and of clauses; the test below is worth that much."""
     known = {"sidelog_a_total": {"route"}, "sidelog_b": set[str]()}
