@@ -145,12 +145,27 @@ def test_kubernetes_knows_every_field_of_a_pod_with_the_sidecar() -> None:
     assert pod_spec.keys() & patch["spec"].keys() == set()
     app["spec"]["template"]["spec"] = pod_spec | patch["spec"]
     app["spec"]["template"]["metadata"]["labels"] |= patch["metadata"]["labels"]
-    service["spec"]["ports"][0]["targetPort"] = "proxy"
+    service["spec"]["ports"][0]["targetPort"] = target_port()
     kubernetes.check(service)
     # `sleep` of a hook came with 1.30; the example says what to write before.
     kubernetes.check(app, oldest_minor=30)
     app["spec"]["template"]["spec"]["containers"][0].pop("lifecycle")
     kubernetes.check(app)
+
+
+def target_port() -> object:
+    """Return what the component makes of the first port of a Service."""
+    (made,) = documents(FOLDER / "sidecar" / "kustomization.yaml")
+    (patch,) = (each for each in made["patches"] if each["target"]["kind"] == "Service")
+    (operation,) = yaml.safe_load(patch["patch"])
+    assert (operation["op"], operation["path"]) == ("add", "/spec/ports/0/targetPort")
+    return operation["value"]
+
+
+def test_the_service_finds_the_sidecar_in_every_version() -> None:
+    """By number: names of ports of native sidecars are found from 1.32 on, and the component is for 1.29 and newer."""
+    ports = {port["name"]: port["containerPort"] for port in container("sidecar/sidecar.yaml")["ports"]}
+    assert target_port() == ports["proxy"]
 
 
 def test_an_unknown_field_is_found() -> None:

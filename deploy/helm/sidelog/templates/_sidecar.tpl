@@ -14,7 +14,8 @@ depends on this one, with `gateway.enabled: false` and `upstream: http://127.0.0
         volumes:
           {{- include "sidelog.sidecarVolumes" .Subcharts.sidelog | nindent 10 }}
 
-and `targetPort: proxy` in its Service. Where the settings change without the pod, annotate the pod with
+and `targetPort: {{ .Subcharts.sidelog.Values.ports.proxy }}` in its Service: a number, as before 1.32 Kubernetes does not
+find the name of a port of a native sidecar. Where the settings change without the pod, annotate the pod with
 `checksum/sidelog: {{ .Subcharts.sidelog.Values.settings | sha256sum }}`.
 */}}
 {{- define "sidelog.sidecar" -}}
