@@ -176,6 +176,14 @@ def test_an_unknown_field_is_found() -> None:
         kubernetes.check(gateway)
 
 
+def test_files_stay_private_on_a_volume() -> None:
+    """Kubernetes lets the group into a volume when it is first mounted, and leaves what sidelog makes there alone."""
+    assert pod("gateway/sidelog.yaml")["spec"]["securityContext"] == {
+        "fsGroup": 10001,
+        "fsGroupChangePolicy": "OnRootMismatch",
+    }
+
+
 def test_the_sidecar_is_native() -> None:
     """An init container that restarts: it begins before the service, and ends after it."""
     assert container("sidecar/sidecar.yaml")["restartPolicy"] == "Always"
