@@ -156,6 +156,11 @@ def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:
     assert unit_settings("RestartPreventExitStatus") == ["2"]
 
 
+def test_the_unit_never_gives_up() -> None:
+    """A start that fails does so within a second, and systemd would leave it at the fifth; wrong settings stay wrong."""
+    assert (unit_settings("Restart"), unit_settings("StartLimitIntervalSec")) == (["always"], ["0"])
+
+
 def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     """Both units are valid, and what the service may do is little: an exposure of 2.0 at most, of 10."""
     systemd_analyze = shutil.which("systemd-analyze")
