@@ -40,6 +40,7 @@ EVERYTHING: Final[dict[str, Any]] = {
         ],
     },
     "service": {"type": "NodePort", "port": 8000, "annotations": {"note": "c"}},
+    "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "networkPolicy": {
@@ -252,6 +253,19 @@ def test_a_network_policy_lets_in_whom_it_names(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("allowed", [1, "50%"])
+def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object) -> None:
+    """Those alone; a sidecar has the budget of its service."""
+    budget = {"enabled": True, "maxUnavailable": allowed}
+    rendered = render(tmp_path, upstream="http://app", podDisruptionBudget=budget)
+    spec = rendered["PodDisruptionBudget", "shop-sidelog"]["spec"]
+    assert spec["maxUnavailable"] == allowed
+    assert spec["selector"] == rendered["StatefulSet", "shop-sidelog"]["spec"]["selector"]
+    assert "PodDisruptionBudget" not in {kind for kind, _ in render(tmp_path, upstream="http://app")}
+    chart, values = parent(tmp_path, podDisruptionBudget=budget)
+    assert set(render(tmp_path, chart, **values)) == {("Deployment", "app")}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -260,6 +274,7 @@ def test_a_network_policy_lets_in_whom_it_names(tmp_path: Path) -> None:
         ({"upstream": "http://app", "image": {"tags": "1"}}, "Additional property tags is not allowed"),
         ({"upstream": "http://app", "workers": 0}, "workers: Must be greater than or equal to 1"),
         ({"upstream": "app:80"}, "upstream: Does not match pattern"),
+        ({"upstream": "http://app", "podDisruptionBudget": {"maxUnavailable": 0}}, "podDisruptionBudget.maxUnavailable"),
         ({"upstream": "http://app", "persistence": {"size": "20 GB"}}, "persistence.size: Does not match pattern"),
     ],
 )
