@@ -5,6 +5,7 @@ them over instead (systemd socket activation, sd_listen_fds(3)): the first descr
 admin port, or as LISTEN_FDNAMES says (`data`, `admin`).
 """
 
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -139,8 +140,9 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
             raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        holder = "stop what uses it, or " if error.errno == errno.EADDRINUSE else ""
         raise ListenError(
-            f"cannot listen on {address}: {reason}; stop what uses it, or choose another address with {flag}"
+            f"cannot listen on {address}: {reason}; {holder}choose another address with {flag}"
         ) from error
     return listener
 
