@@ -131,7 +131,7 @@ class Client:
             body = response.read(MAX_ANSWER_BYTES)
             return Answer(response.status, _headers_of(response), body)
         except (OSError, http.client.HTTPException) as error:
-            raise CommandError(f"no response from {self.url}: {reason_of(error)}; is sidelog running?") from error
+            raise no_response(self.url, error) from error
         finally:
             connection.close()
 
@@ -236,10 +236,22 @@ def status_text(answer: Answer) -> str:
     return f"{answer.status} {http.client.responses.get(answer.status, '')}".strip()
 
 
+def no_response(url: str, error: OSError | http.client.HTTPException) -> CommandError:
+    """Make the error of a server that cannot be reached or does not speak as expected, with what to look at."""
+    hint = "is sidelog running?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "SSL_CERT_FILE=FILE names the authority that signed it"
+    elif isinstance(error, http.client.RemoteDisconnected) and url.startswith("http:"):
+        hint = "does it speak TLS, as in https://?"
+    return CommandError(f"no response from {url}: {reason_of(error)}; {hint}")
+
+
 def reason_of(error: OSError | http.client.HTTPException) -> str:
     """Say why there is no response, without the number of the error."""
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return "the port does not speak TLS, as in http://"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted, {error.verify_message}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -253,7 +265,12 @@ def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
     if parts.scheme not in ("http", "https") or not host:
         raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=client_context(cert_file))
+        try:
+            context = client_context(cert_file)
+        except OSError as error:
+            reason = getattr(error, "reason", None) or error.strerror
+            raise CommandError(f"the admin port's certificate {cert_file} cannot be used: {reason}") from error
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
 
 

@@ -6,11 +6,12 @@ An export that ended early fails with a message: a file written with exit code 0
 import http.client
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands.client import Client, no_response, reason_of
 from proxy.cli.commands.output import CommandError, ReaderGone, Verbatim, complain
 
 PIECE_BYTES: Final = 1 << 16
@@ -21,31 +22,60 @@ BAR_CHARACTERS: Final = 24
 
 def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path | None) -> int:
     """Write the export to a file, or to standard output."""
-    if output is None:
-        _copy(client, parameters, Verbatim())
-        return 0
+    progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
     try:
-        with output.open("wb") as file:
-            _copy(client, parameters, file)
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
+        with closing(_pieces(client, parameters, progress)) as pieces:
+            if output is None:
+                _write_out(pieces)
+            else:
+                _write_file(pieces, output)
+    finally:
+        progress.end()
     return 0
 
 
-def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: BinaryIO | Verbatim) -> None:
-    progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
+def _write_out(pieces: Iterator[bytes]) -> None:
+    out = Verbatim()
     try:
-        with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:
-            while piece := response.read1(PIECE_BYTES):
-                file.write(piece)
-                progress.add(piece)
-        file.flush()
+        for piece in pieces:
+            out.write(piece)
+        out.flush()
     except BrokenPipeError as error:
         raise ReaderGone from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise CommandError(f"the export failed after {progress.text()}: {error}; the file is incomplete") from error
-    finally:
-        progress.end()
+
+
+def _write_file(pieces: Iterator[bytes], output: Path) -> None:
+    """Write a file; what is there stays until there is an answer to put in its place."""
+    first = next(pieces, b"")
+    try:
+        with output.open("wb") as file:
+            file.write(first)
+            for piece in pieces:
+                file.write(piece)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _pieces(
+    client: Client, parameters: Mapping[str, str | list[str]], progress: "_Progress"
+) -> Generator[bytes, None, None]:
+    """Yield the export as it arrives.
+
+    Raises:
+        CommandError: the server refused, cannot be reached, or broke off.
+    """
+    is_answered = False
+    try:
+        with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:
+            is_answered = True
+            while piece := response.read1(PIECE_BYTES):
+                progress.add(piece)
+                yield piece
+    except (OSError, http.client.HTTPException) as error:
+        if not is_answered:
+            raise no_response(client.url, error) from error
+        text = f"the export failed after {progress.text()}: {reason_of(error)}; the file is incomplete"
+        raise CommandError(text) from error
 
 
 def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:

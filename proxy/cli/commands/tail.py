@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from proxy.cli.commands.client import Client, reason_of
+from proxy.cli.commands.client import Client, no_response, reason_of
 from proxy.cli.commands.listing import View, line_of, selected
-from proxy.cli.commands.output import CommandError, complain, console, ends_with_its_reader, flush, say_json, say_styled
+from proxy.cli.commands.output import complain, console, ends_with_its_reader, flush, say_json, say_styled
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
@@ -67,7 +67,7 @@ def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Print
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
             if not is_connected:
-                raise CommandError(f"no response from {client.url}: {reason_of(error)}; is sidelog running?") from error
+                raise no_response(client.url, error) from error
             reason = reason_of(error)
         complain(f"disconnected from {client.url} ({reason}); reconnecting")
         time.sleep(retry_s)

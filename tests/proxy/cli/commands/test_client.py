@@ -2,9 +2,10 @@
 
 import json
 import os
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,8 @@ from proxy.cli import app
 from proxy.cli.commands.client import Answer, Client, connect, refusal
 from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
+from proxy.process.tls import server_context
+from tests.support.certificate import self_signed
 
 TOKEN = "t0ken"
 
@@ -262,6 +265,62 @@ def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
 def test_a_host_that_no_resolver_takes_is_a_wrong_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["query", "--url", url]) == 2
     assert f"{url!r} is not a URL" in capsys.readouterr().err
+
+
+@contextmanager
+def answered_once(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Yield the port of a server that treats its only connection in its own way."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+def test_a_certificate_that_nobody_trusts_is_told_with_the_way_to_trust_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own name and the system's authorities, wherever it leads that is not the port of the data directory."""
+    cert, key = map(str, self_signed(tmp_path))
+    context = server_context(cert, key)
+    assert context is not None
+    with answered_once(lambda connection: context.wrap_socket(connection, server_side=True)) as port:
+        assert app.main(["export", "csv", "--url", f"https://127.0.0.1:{port}", "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"no response from https://127.0.0.1:{port}: its certificate is not trusted, self" in said
+    assert said.endswith("; SSL_CERT_FILE=FILE names the authority that signed it\n")
+
+
+def test_a_port_with_tls_is_not_asked_without(capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends the connection without a word of HTTP."""
+    with answered_once(lambda connection: connection.recv(65536)) as port:
+        assert app.main(["query", "--url", f"http://127.0.0.1:{port}"]) == 1
+    assert capsys.readouterr().err.endswith("; does it speak TLS, as in https://?\n")
+
+
+def test_a_certificate_that_is_gone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = tmp_path / "cert.pem"
+    (tmp_path / "state.json").write_text(f'{{"admin_url": "https://127.0.0.1:1", "admin_cert_file": "{gone}"}}')
+    assert app.main(["health", "--data-dir", str(tmp_path)]) == 1
+    assert f"the admin port's certificate {gone} cannot be used: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", [[], ["-o", "day.csv"]])
+def test_an_export_from_nowhere_is_no_traceback(
+    output: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor is it said that the file cannot be written, and what the file has is left to it."""
+    monkeypatch.chdir(tmp_path)
+    Path("day.csv").write_text("of yesterday")
+    assert app.main(["export", "csv", *output, "--url", "http://no-such-host.invalid:1"]) == 1
+    assert "no response from http://no-such-host.invalid:1: " in capsys.readouterr().err
+    assert Path("day.csv").read_text() == "of yesterday"
 
 
 class Opening(BaseHTTPRequestHandler):

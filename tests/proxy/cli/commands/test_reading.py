@@ -95,6 +95,18 @@ def test_refusals_are_those_of_the_api(ids: list[str], capsys: pytest.CaptureFix
     assert "there is no record" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("ids")
+def test_a_refused_export_leaves_the_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one of yesterday is there until there is another; one without records is empty all the same."""
+    file = tmp_path / "day.csv"
+    file.write_text("of yesterday")
+    assert app.main(["export", "csv", "--status", "6xx", "-o", str(file)]) == 2
+    assert file.read_text() == "of yesterday"
+    capsys.readouterr()
+    output(capsys, f"export ndjson --status 418 -o {file}")
+    assert file.read_text() == ""
+
+
 def test_nothing_in_the_store_changes(ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The file is byte for byte what it was."""
     before = (tmp_path / "sidelog.db").read_bytes()
