@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -200,7 +200,21 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
         raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
-    return Client(url, token, str(state.get("admin_cert_file") or ""))
+    return Client(url, token, _own_certificate(url, state))
+
+
+def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
+    """Return the certificate that is trusted whatever its name, where a URL leads to the admin port of this machine."""
+    cert_file = str(state.get("admin_cert_file") or "")
+    if not cert_file or url == admin_url_of(state):
+        return cert_file
+    from proxy.settings.addresses import is_loopback  # not in the time of every answer
+
+    with suppress(ValueError):  # what is no URL is told when it is used
+        host = urlsplit(url).hostname or ""
+        if is_loopback(host) or host == urlsplit(admin_url_of(state) or "").hostname:
+            return cert_file
+    return ""
 
 
 def message_in(document: object) -> str | None:

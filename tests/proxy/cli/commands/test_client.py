@@ -304,6 +304,15 @@ def test_a_port_with_tls_is_not_asked_without(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.endswith("; does it speak TLS, as in https://?\n")
 
 
+def test_a_certificate_of_any_name_is_trusted_on_this_machine_only(tmp_path: Path) -> None:
+    """Whoever is asked elsewhere gets the token, and has to be who it says it is."""
+    state = '{"admin_url": "https://10.0.0.5:8090", "admin_cert_file": "/etc/sidelog/cert.pem"}'
+    (tmp_path / "state.json").write_text(state)
+    urls = (None, "https://10.0.0.5:8090/", "https://localhost:8090", "https://logs.example.com:8090", "https://[")
+    trusted = [connect(url, "t0ken", str(tmp_path), {}).cert_file for url in urls]
+    assert trusted == [*["/etc/sidelog/cert.pem"] * 3, "", ""]
+
+
 def test_a_certificate_that_is_gone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = tmp_path / "cert.pem"
     (tmp_path / "state.json").write_text(f'{{"admin_url": "https://127.0.0.1:1", "admin_cert_file": "{gone}"}}')
