@@ -26,6 +26,7 @@ DAMAGED: Final = ".damaged-"
 _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
+_MAX_PORT: Final = 65535
 _TURNS_S: Final = 75.0
 """In a crowd a commit waits for turns of others; a server that is silent ends each statement of it much earlier."""
 _KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
@@ -142,13 +143,25 @@ def _check_sqlite(url: SplitResult) -> str | None:
     return "the path holds a NUL" if "\0" in unquote(url.path) else None
 
 
-def _check_postgres(url: SplitResult) -> str | None:
+def _check_postgres_place(url: SplitResult) -> str | None:
     if "@" in url.path:
         return f"{url.scheme}: an @ behind the host; / in a password is written %2F"
-    if len(url.path) < 2 or "/" in url.path[1:]:
-        return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
     if url.fragment:
         return f"{url.scheme}: takes no fragment; # in a password is written %23"
+    if len(url.path) < 2 and "@" in url.query:
+        return f"{url.scheme}: an @ behind a question mark; ? in a password is written %3F"
+    if len(url.path) < 2 or "/" in url.path[1:]:
+        return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
+    hosts = url.netloc.rpartition("@")[2].split(",")
+    ports = [port for host in hosts if (port := host.rpartition("]")[2].partition(":")[2])]
+    if not all(port.isascii() and port.isdigit() and 0 < int(port[: _MAX_DIGITS + 1]) <= _MAX_PORT for port in ports):
+        return f"{url.scheme}: a port is a number from 1 to {_MAX_PORT}"
+    return None
+
+
+def _check_postgres(url: SplitResult) -> str | None:
+    if problem := _check_postgres_place(url):
+        return problem
     options = dict(parse_qsl(url.query))
     if not options.keys().isdisjoint(_SECRETS):
         return f"{url.scheme}: a password is written before the @, or given as PGPASSWORD"

@@ -274,7 +274,10 @@ def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object)
         ({"upstream": "http://app", "image": {"tags": "1"}}, "Additional property tags is not allowed"),
         ({"upstream": "http://app", "workers": 0}, "workers: Must be greater than or equal to 1"),
         ({"upstream": "app:80"}, "upstream: Does not match pattern"),
-        ({"upstream": "http://app", "podDisruptionBudget": {"maxUnavailable": 0}}, "podDisruptionBudget.maxUnavailable"),
+        (
+            {"upstream": "http://app", "podDisruptionBudget": {"maxUnavailable": 0}},
+            "podDisruptionBudget.maxUnavailable",
+        ),
         ({"upstream": "http://app", "persistence": {"size": "20 GB"}}, "persistence.size: Does not match pattern"),
     ],
 )

@@ -13,6 +13,8 @@ POSTGRES = (
     "postgresql:///db",
     "postgres://me:tiger@db.example.com:5433/sidelog?sslmode=require&statement_cache_size=0",
     "postgresql://me@one,two:5433/sidelog",
+    "postgresql://me@one:5432,[::1]:65535,[::2]/sidelog",
+    "postgresql://host/db?user=me@tenant",
     "postgresql:///db?host=/run/postgresql",
 )
 
@@ -40,7 +42,11 @@ def test_known_stores_are_accepted(url: str) -> None:
         ("sqlite:///a%00b", "NUL"),
         ("postgresql://scott:tiger@host", "name of a database"),
         ("postgresql://scott:tiger@host/a/b", "name of a database"),
-        ("postgres://scott:ti#ger@host/db", "name of a database"),
+        ("postgres://scott:ti#ger@host/db", "written %23"),
+        ("postgres://scott:ti?ger@host/db", "written %3F"),
+        ("postgresql://scott:tiger@host:99999/db", "a port is a number from 1 to 65535"),
+        ("postgresql://scott:tiger@one:5432,two:five/db", "a port is a number"),
+        ("postgresql://scott:tiger@[::1]:0/db", "a port is a number"),
         ("postgresql://scott:tiger@host/db#x", "no fragment"),
         ("postgresql://scott:tiger/@host", "written %2F"),
         ("postgresql://scott:1/tiger@host/db", "written %2F"),

@@ -18,7 +18,7 @@ from proxy.cli.commands.output import CommandError
 from proxy.cli.commands.store import layout_error, open_store
 from proxy.settings.model import Settings
 from storage.base import Storage
-from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
+from storage.errors import SchemaTooOld, StorageError
 
 if TYPE_CHECKING:
     from aiohttp.web import Application
@@ -41,7 +41,7 @@ def served(settings: Settings) -> Iterator[Client]:
         url, loop, stopping = started.result()
     except SchemaTooOld as error:
         raise layout_error(error) from error
-    except (StorageUnavailable, SchemaTooNew) as error:
+    except StorageError as error:
         raise CommandError(str(error)) from error
     try:
         yield Client(url, token)

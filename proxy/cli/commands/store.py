@@ -19,7 +19,7 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
+from storage.errors import SchemaTooOld, StorageError
 
 T = TypeVar("T")
 
@@ -83,7 +83,9 @@ def with_store(settings: Settings, work: Callable[[Storage], Awaitable[T]], *, i
 
     try:
         return asyncio.run(run())
-    except (StorageUnavailable, SchemaTooNew) as error:
+    except SchemaTooOld:
+        raise
+    except StorageError as error:
         raise CommandError(str(error)) from error
 
 

@@ -31,6 +31,18 @@ async def data_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("command", ["db status", "query"])
+def test_an_address_that_can_never_work_is_no_traceback(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The driver judges its own options, when the store is opened."""
+    pytest.importorskip("asyncpg")
+    monkeypatch.setenv("SIDELOG_STORAGE__URL", "postgresql://127.0.0.1:1/db?sslmode=wrong")
+    assert main([*command.split(), "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("sidelog: the address of the store cannot be used: `sslmode` parameter must be one of")
+
+
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
     """Run a command and read its JSON."""
     assert main([*arguments, "--json"]) == 0

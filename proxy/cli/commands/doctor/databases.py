@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from proxy.cli.commands.doctor.clock import check_skew
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.cli.commands.doctor.replicas import check_replicas
-from storage.errors import StorageError, StorageUnavailable
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from storage.clickhouse.address import Address
@@ -32,7 +32,7 @@ def check_postgres(name: str, url: str) -> Iterator[Finding]:
     asked_s = time.time()
     try:
         seen = asyncio.run(inspect(address))
-    except StorageUnavailable as error:
+    except StorageError as error:
         fix = "check that Postgres is running, that its address is right, and that pg_hba.conf admits this user"
         yield Finding("fail", name, f"{address.location}: {error}", fix)
         return
