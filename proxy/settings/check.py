@@ -139,8 +139,9 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
         if not TOKEN.match(text):
             yield "redact.headers", f"expected header names, got {text!r}"
     for section in ("query", "json_keys"):
-        if not all(getattr(settings.redact, section)):
-            yield f"redact.{section}", "expected names, got an empty one"
+        for text in getattr(settings.redact, section):
+            if not text.strip().strip("-_"):  # which would be the part of `items[]` that is empty, too
+                yield f"redact.{section}", f"expected a name of more than - and _, got {text!r}"
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
