@@ -74,6 +74,7 @@ def _read(token: TokenSettings, environ: Mapping[str, str]) -> str:
 def check_tokens(settings: Settings) -> Iterator[Problem]:
     """Yield what contradicts itself in [[tokens]] and [[admin_hosts]]."""
     names: set[str] = set()
+    secrets: dict[str, str] = {}
     for index, token in enumerate(settings.tokens):
         where = f"tokens[{index}]"
         if not _NAME.match(token.name) or token.name == "admin":
@@ -81,6 +82,8 @@ def check_tokens(settings: Settings) -> Iterator[Problem]:
         if token.name in names:
             yield f"{where}.name", f"is given twice, got {token.name!r}"
         names.add(token.name)
+        if token.sha256 and secrets.setdefault(token.sha256, where) != where:
+            yield where, f"has the secret of {secrets[token.sha256]}, which is found first"
         if token.role == "admin" and (token.projects or token.containers or token.clients):
             yield f"{where}.role", "an admin sees everything and has no projects, containers or clients"
     hosts: set[str] = set()

@@ -63,6 +63,10 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
         ),
         (f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"', "tokens[0].colour: unknown setting ("),
         (f'[[tokens]]\ntoken = "{SECRET}"', "tokens[0].name: is missing ("),
+        (
+            f'[[tokens]]\nname = "a"\ntoken = "{SECRET}"\n[[tokens]]\nname = "b"\nrole = "admin"\ntoken = "{SECRET}"',
+            "tokens[1]: has the secret of tokens[0], which is found first",
+        ),
         ('[[admin_hosts]]\nname = "a.example"', "restricts nothing"),
         ('[[admin_hosts]]\nname = "A.example:1"\nprojects = ["p"]', "expected a host name in lower case"),
         (
