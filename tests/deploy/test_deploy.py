@@ -157,7 +157,7 @@ def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:
 
 
 def test_the_unit_never_gives_up() -> None:
-    """A start that fails does so within a second, and systemd would leave it at the fifth; wrong settings stay wrong."""
+    """A start that fails may do so within a second, and systemd would leave it at the fifth."""
     assert (unit_settings("Restart"), unit_settings("StartLimitIntervalSec")) == (["always"], ["0"])
 
 
