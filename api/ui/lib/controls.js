@@ -61,13 +61,15 @@ export function copyButton(label, text, attributes = { class: "link" }) {
   return made;
 }
 
-/** Copy text, also on plain HTTP, where there is no clipboard interface. */
+/** Copy text, also on plain HTTP, where there is no clipboard interface; what a dialog covers cannot be selected. */
 async function copyText(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const area = el("textarea", { class: "hidden" });
   area.value = text;
-  document.body.append(area);
+  (focused?.closest("dialog") ?? document.body).append(area);
   area.select();
   document.execCommand("copy");
   area.remove();
+  focused?.focus();
 }
