@@ -2,7 +2,7 @@
 //
 // The tab that holds the lock has the stream and passes it on over a channel; when it closes, the next one takes over
 // behind the last id anybody has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another host)
-// each tab has its own.
+// each tab has its own, and no channel.
 
 const NAME = "sidelog-records";
 const RETRY_MS = 3000;
@@ -18,23 +18,29 @@ export class RecordStream {
     this.source = null;
     this.lastId = null;
     this.retry = 0;
-    this.channel =
-      query === null && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+    this.channel = query === null && navigator.locks ? new BroadcastChannel(NAME) : null;
     this.channel?.addEventListener("message", ({ data }) => this.take(data));
     signal.addEventListener("abort", () => this.stop());
-    if (navigator.locks && this.channel) {
-      navigator.locks
-        .request(
-          NAME,
-          { signal },
-          () =>
-            new Promise((resolve) => {
-              this.release = resolve;
-              this.open();
-            }),
-        )
-        .catch(() => {}); // the page was left while it waited
-    } else this.open();
+    if (this.channel) this.shareOrLead();
+    else this.open();
+  }
+
+  /** Lead, or hear what the tab says that leads, until it closes. */
+  async shareOrLead() {
+    const lead = () =>
+      new Promise((resolve) => {
+        this.release = resolve;
+        if (this.signal.aborted) resolve(null);
+        else this.open();
+      });
+    const follow = () => this.take({ kind: "back", text: null, id: null }); // it has a stream already
+    try {
+      const { locks } = navigator;
+      await locks.request(NAME, { ifAvailable: true }, (lock) => (lock ? lead() : follow()));
+      await locks.request(NAME, { signal: this.signal }, lead);
+    } catch {
+      // the page was left while it waited
+    }
   }
 
   stop() {

@@ -4,8 +4,24 @@ import { getJson } from "../lib/api.js";
 
 const MAX_RECORDS = 50; // the newest of a batch; a search has at most 100 values
 
+/** Hands items on in the order in which they came, whichever answer is the first. */
+export class FieldReads {
+  constructor() {
+    this.last = Promise.resolve();
+  }
+
+  /** Call `take` with the items and their fields, unless the signal ends that. */
+  add(items, fields, signal, take) {
+    const reading = withFields(items, fields, signal);
+    this.last = this.last.then(async () => {
+      const shown = await reading;
+      if (!signal.aborted) take(shown);
+    });
+  }
+}
+
 /** The items with the fields that are columns; without them where they could not be read. */
-export async function withFields(items, fields, signal) {
+async function withFields(items, fields, signal) {
   const ids = items
     .filter((item) => !item.isNotice && item.kind === "exchange")
     .slice(0, MAX_RECORDS)

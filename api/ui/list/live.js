@@ -39,7 +39,6 @@ export class Live {
   start(parameters) {
     const query = needsServer(parameters) ? new URLSearchParams(parameters).toString() : null;
     if (this.isOn && this.query !== query) this.stop();
-    this.parameters = parameters;
     if (this.isOn) return;
     this.query = query;
     this.reset();
@@ -53,6 +52,14 @@ export class Live {
     this.timer = setInterval(() => {
       if (this.isPaused) this.drawBar();
     }, 1000);
+  }
+
+  /** Go on below a list that is read anew, maybe of another search: it has all that came before. */
+  follow(parameters) {
+    this.parameters = parameters;
+    this.news = [];
+    this.queue = [];
+    this.isFull = false;
   }
 
   stop() {

@@ -18,7 +18,7 @@ import { isField } from "../list/fields.js";
 import { openColumnChooser } from "../list/columns.js";
 import { groupControl, showGroups } from "../list/groups.js";
 import { enterView, openViews } from "../list/views.js";
-import { withFields } from "../list/live-fields.js";
+import { FieldReads } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
 import { shortcuts } from "../list/shortcuts.js";
 import { searchBox } from "../lib/search-box.js";
@@ -40,6 +40,7 @@ export class Page {
     this.shownLook = null;
     this.failure = null;
     this.isLoadingOlder = false;
+    this.fieldReads = new FieldReads();
     this.build(main);
     this.virtual = new VirtualRows(this.log, this.body, (item) => this.row(item));
     this.live = new Live({
@@ -163,7 +164,7 @@ export class Page {
     this.failure = null;
     const parameters = this.parameters();
     if (!parameters) return;
-    if (this.live.isOn) this.live.parameters = parameters;
+    if (this.live.isOn) this.live.follow(parameters);
     const later = setTimeout(() => this.drawSkeleton(), 150);
     const reading = this.state.by ? this.group(parameters, signal) : this.loadNewest();
     reading.finally(() => clearTimeout(later));
@@ -249,10 +250,9 @@ export class Page {
     if (this.loaded.goesOn) await this.loadOlder();
   }
 
-  async add(items) {
-    const { signal } = this.reads;
-    const shown = await withFields(items, this.fields(), signal);
-    if (!signal.aborted && this.loaded.prepend(shown)) this.draw({ holds: true });
+  add(items) {
+    const draw = (shown) => this.loaded.prepend(shown) && this.draw({ holds: true });
+    this.fieldReads.add(items, this.fields(), this.reads.signal, draw);
   }
 
   fail(error) {

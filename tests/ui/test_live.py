@@ -1,0 +1,93 @@
+"""Live mode in its corners: another search while paused, tabs that join late, browsers without locks, answers late."""
+
+import asyncio
+
+import pytest
+
+from storage.query import Page, RecordQuery
+from tests.ui.conftest import Site
+from tests.ui.world import record_of
+
+PATHS = "[...document.querySelectorAll('#rows tr[data-id] td.path')].map((cell) => cell.innerText.trim())"
+
+
+async def test_another_search_forgets_what_came_for_the_one_before(site: Site) -> None:
+    """What a pause holds back was of that search; the list that is read anew has all that is of this one."""
+    page = site.page
+    await site.open("/requests?period=15m&live=1")
+    await site.listened()
+    await page.press(" ")
+    await page.wait_for("#live-bar", "Paused")
+    await site.store(record_of(-1, path="/fine"), record_of(-2, path="/broken", status=500))
+    await page.wait_for("#live-bar", "2 new since")
+    await page.press("e")
+    await page.until(f"{PATHS}.includes('/broken') && !{PATHS}.includes('/fine')")
+    await page.press(" ")
+    await page.wait_for("#live-bar", "Live")
+    await site.store(record_of(-3, path="/broken/again", status=500))
+    await page.wait_for("#rows tr[data-id]", "/broken/again")
+    assert await page.evaluate(f"{PATHS}.slice(0, 2)") == ["/broken/again", "/broken"]
+    assert "/fine" not in await page.evaluate(PATHS)
+
+
+async def test_a_tab_that_joins_a_stream_has_what_came_before(site: Site) -> None:
+    """Its list may be minutes old when it goes live, and the stream of the other tab tells nothing of them."""
+    page = site.page
+    await site.open("/requests?period=15m&live=1")
+    await site.listened()
+    async with page.sibling() as other:
+        await other.open(site.url + "/requests?period=15m")
+        await other.wait_for("#rows tr[data-id]")
+        await site.store(record_of(-1, path="/between"))
+        await page.wait_for("#rows tr[data-id]", "/between")
+        await other.evaluate("document.querySelector('#live').click()")
+        await other.wait_for("#rows tr[data-id]", "/between")
+
+
+async def test_without_locks_a_tab_keeps_its_stream_to_itself(site: Site) -> None:
+    """On plain HTTP of another host a browser has no locks: each tab hears all, and must not hear it twice."""
+    page = site.page
+    await site.open("/keys")
+    await page.wait_for("#keys tr")
+    await page.evaluate("""
+      Object.defineProperty(navigator, "locks", { value: undefined });
+      window.heard = [];
+      new BroadcastChannel("sidelog-records").onmessage = ({ data }) => heard.push(data.kind);
+      history.pushState(null, "", "/requests?period=15m&live=1");
+      dispatchEvent(new Event("popstate"));
+    """)
+    await site.listened()
+    await site.store(record_of(-1, path="/alone"))
+    await page.wait_for("#rows tr[data-id]", "/alone")
+    assert await page.evaluate("heard") == []
+
+
+async def test_live_records_keep_their_order_whatever_is_answered_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With columns of heads each batch is asked about; the answer about the first may come last."""
+    page, storage = site.page, site.world.storage
+    select, is_let = storage.select, asyncio.Event()
+    held: list[RecordQuery] = []
+
+    async def first_is_slow(query: RecordQuery) -> Page:
+        held.append(query)
+        if len(held) == 1:
+            await is_let.wait()
+        return await select(query)
+
+    await site.open("/requests?period=15m&live=1&columns=status,path,duration,header.host")
+    await site.listened()
+    await page.quiet(0.3)
+    monkeypatch.setattr(storage, "select", first_is_slow)
+    for number, path in ((1, "/first"), (2, "/second"), (3, "/third")):
+        await site.store(record_of(-number, path=path))
+        for _ in range(500):
+            if sum("query=id" in request for request in page.requests) == number:
+                break
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)  # the others are answered, and could be shown
+    is_let.set()
+    await page.until(f"{PATHS}.includes('/first') && {PATHS}.includes('/third')")
+    assert len(held) == 3
+    assert await page.evaluate(f"{PATHS}.slice(0, 3)") == ["/third", "/second", "/first"]
