@@ -1,6 +1,6 @@
 // The frame around every page: head, ledger strip, connection, shortcuts. Pages are chosen by the address.
 
-import { $, button, el } from "./lib/dom.js";
+import { $, button, el, write } from "./lib/dom.js";
 import { getJson, onConnectionChange, ApiError, sendJson } from "./lib/api.js";
 import { listenToKeys } from "./pages/keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
@@ -10,6 +10,8 @@ import { clockText } from "./lib/format.js";
 import { zoneButton } from "./lib/zone.js";
 
 const POLL_MS = 2000;
+const POLL_HIDDEN_MS = 10_000; // where only the connection is watched
+const PATIENCE_MS = 15_000; // a connection that is dropped on its way gives no error for minutes
 const SHOWN_AFTER_MS = 3000;
 
 let awaySince = null; // ms, null while sidelog answers
@@ -17,39 +19,37 @@ let nextTryAt = 0;
 let waitsFor = null; // what keeps requests waiting, in words
 let isHidden = false; // the ledger is not for readers with a scope
 
+// The parts of the notice stay: only what has changed is read aloud, and the button can be pressed.
+const reason = el("strong", { role: "alert" });
+const countdown = el("span");
+const retry = button("Retry now", () => readLedger());
+
 function drawConnection() {
-  const connection = $("connection");
-  connection.className = awaySince ? "connection away" : "connection";
-  connection.textContent = awaySince ? "Disconnected" : "Connected";
-  const notice = $("disconnected");
-  if (waitsFor !== null) {
-    notice.hidden = false;
-    notice.replaceChildren(el("span", { class: "grade warn" }), `Waiting: ${waitsFor}.`);
-    return;
-  }
-  notice.hidden = awaySince === null || Date.now() - awaySince < SHOWN_AFTER_MS;
-  if (notice.hidden) return;
+  $("connection").className = awaySince ? "connection away" : "connection";
+  write($("connection"), awaySince ? "Disconnected" : "Connected");
+  const isAway = awaySince !== null && Date.now() - awaySince >= SHOWN_AFTER_MS;
+  const away = isAway ? `No connection to sidelog since ${clockText(new Date(awaySince))}.` : "";
+  write(reason, waitsFor === null ? away : `Waiting: ${waitsFor}.`);
+  $("disconnected").hidden = reason.textContent === "";
+  retry.hidden = waitsFor !== null;
   const seconds = Math.max(0, Math.ceil((nextTryAt - Date.now()) / 1000));
-  notice.replaceChildren(
-    el("span", { class: "grade warn" }),
-    el("strong", {}, `No connection to sidelog since ${clockText(new Date(awaySince))}.`),
-    ` Retrying in ${seconds} s.`,
-    button("Retry now", () => readLedger()),
-  );
+  write(countdown, waitsFor === null ? `Retrying in ${seconds} s.` : "");
 }
 
 async function readLedger() {
-  if (isHidden) return;
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    drawLedger(await getJson("/api/ledger"));
+    if (isHidden) await getJson("/api/views", {}, signal);
+    else drawLedger(await getJson("/api/ledger", {}, signal));
   } catch (error) {
     if (error instanceof ApiError && error.status === 403) isHidden = true;
-    else drawUnknown();
+    else if (!isHidden) drawUnknown();
   }
 }
 
 async function poll() {
-  nextTryAt = Date.now() + POLL_MS;
+  const interval = isHidden && !awaySince ? POLL_HIDDEN_MS : POLL_MS;
+  nextTryAt = Date.now() + interval;
   if (!document.hidden) await readLedger();
   setTimeout(poll, Math.max(POLL_MS, nextTryAt - Date.now()));
 }
@@ -60,10 +60,11 @@ async function logOut() {
 }
 
 restoreTheme();
-onConnectionChange((isThere, reason) => {
+$("disconnected").append(el("span", { class: "grade warn" }), reason, countdown, retry);
+onConnectionChange((isThere, waiting) => {
   if (isThere && awaySince) recover();
   awaySince = isThere ? null : (awaySince ?? Date.now());
-  waitsFor = reason;
+  waitsFor = waiting;
   drawConnection();
 });
 setInterval(() => {

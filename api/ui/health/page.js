@@ -3,6 +3,7 @@
 import { el } from "../lib/dom.js";
 import { clockText, count, durationText } from "../lib/format.js";
 import { getJson, ApiError, errorText } from "../lib/api.js";
+import { LatestRead } from "../lib/latest-read.js";
 import { partsOf } from "../lib/ledger.js";
 import { spark } from "../lib/line-chart.js";
 import { exports } from "./export.js";
@@ -28,14 +29,14 @@ const SAMPLES = 150; // five minutes
 export class Page {
   constructor(main, signal) {
     this.main = main;
-    this.signal = signal;
+    this.reads = new LatestRead(signal);
     this.samples = [];
     this.events = [];
     this.gaps = [];
     this.polls = 0;
     this.keys = {};
     const timer = setInterval(() => {
-      if (!document.hidden) this.read();
+      if (!document.hidden && !this.reads.isBusy) this.read();
     }, POLL_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
@@ -45,12 +46,13 @@ export class Page {
   }
 
   async read() {
+    const signal = this.reads.next();
     try {
       const [ledger, status] = await Promise.all([
-        getJson("/api/ledger", {}, this.signal),
-        getJson("/api/status", {}, this.signal),
+        getJson("/api/ledger", {}, signal),
+        getJson("/api/status", {}, signal),
       ]);
-      if (this.polls % EVENTS_EVERY === 0) await this.readEvents();
+      if (this.polls % EVENTS_EVERY === 0) await this.readEvents(signal);
       this.polls += 1;
       const { last_flush_s: flush, oldest_unstored_s: oldest } = status.writer;
       this.samples = [
@@ -77,13 +79,15 @@ export class Page {
               : text,
           ),
         );
+    } finally {
+      this.reads.end(signal);
     }
   }
 
   /** Internal events: the newest, and the gaps of the last days; while the store is unavailable the last ones stay. */
-  async readEvents() {
+  async readEvents(signal) {
     const events = (more) =>
-      getJson("/api/records", { kind: "event", limit: EVENTS, ...more }, this.signal).then(
+      getJson("/api/records", { kind: "event", limit: EVENTS, ...more }, signal).then(
         ({ records }) => records,
       );
     try {

@@ -20,6 +20,11 @@ export function put(element, children) {
   return element;
 }
 
+/** Write a text where it is another: what is the same is not read aloud again, and a selection in it stays. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Secondary text: units, notes, what is absent. */
 export const unit = (...content) => el("span", { class: "unit" }, content);
 

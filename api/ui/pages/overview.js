@@ -106,7 +106,7 @@ export class Page {
       zoom: (since, until) => change(fixedState(since, until)),
     });
     const timer = setInterval(() => {
-      if (!document.hidden && !this.chart.brush && !this.latencyChart.isSelecting) this.read();
+      if (!this.chart.brush && !this.latencyChart.isSelecting) this.readAgain();
     }, RENEW_MS);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
@@ -123,6 +123,10 @@ export class Page {
 
   onAddress() {
     this.read();
+  }
+
+  readAgain() {
+    if (!document.hidden && !this.reads.isBusy) this.read();
   }
 
   async read() {
@@ -155,6 +159,8 @@ export class Page {
         this.showData();
         this.bad.textContent = `Could not load the figures: ${text}`;
       }
+    } finally {
+      this.reads.end(signal);
     }
     return undefined;
   }
@@ -193,9 +199,7 @@ export class Page {
     this.data.hidden = true;
     this.empty.hidden = false;
     emptyState(this.empty, this.signal);
-    this.waiting = setInterval(() => {
-      if (!document.hidden) this.read();
-    }, 2000);
+    this.waiting = setInterval(() => this.readAgain(), 2000);
   }
 
   drawFigures(now, before, period) {
