@@ -5,7 +5,7 @@ import { ApiError, errorText, getJson } from "../lib/api.js";
 import { conversationRow, COLUMNS } from "./rows.js";
 import { Turns } from "./turns.js";
 import { pager, select } from "../lib/controls.js";
-import { button, el, table, unit } from "../lib/dom.js";
+import { button, el, redraw, table, unit } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
 import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
@@ -73,7 +73,10 @@ export class Page {
   onAddress() {
     const state = address();
     const period = readPeriod(state, "24h");
-    this.periodHost.replaceChildren(periodControl(period, (some) => this.filter(some), PRESETS));
+    redraw(
+      this.periodHost,
+      periodControl(period, (some) => this.filter(some), PRESETS),
+    );
     this.box.set(state.filter ?? "");
     this.lengths.value = state.min_turns ?? "";
     const question = JSON.stringify({ ...state, open: undefined });

@@ -6,7 +6,7 @@ import { address, change } from "../lib/address.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
 import { COLUMNS, hasFigures, sorted } from "./columns.js";
 import { select } from "../lib/controls.js";
-import { button, el } from "../lib/dom.js";
+import { button, el, redraw } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
 import { count, countOf } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
@@ -77,7 +77,7 @@ export class Page {
   onAddress() {
     const state = address();
     const period = readPeriod(state, "1h");
-    this.periodHost.replaceChildren(periodControl(period, change, PRESETS));
+    redraw(this.periodHost, periodControl(period, change, PRESETS));
     this.box.set(state.filter ?? "");
     this.by.value = state.by ?? "endpoint";
     this.sort.value = state.sort ?? DEFAULT_SORT;
@@ -122,7 +122,8 @@ export class Page {
     const [sort, order] = (state.sort ?? DEFAULT_SORT).split(" ");
     const columns = Object.keys(COLUMNS).filter((name) => hasFigures(name, rows));
     const name = sort === "name" || sort in COLUMNS ? sort : "requests";
-    this.headRow.replaceChildren(
+    redraw(
+      this.headRow,
       headCell("name", { label: GROUPS[by] ?? by, title: null }, name, order),
       el("th", { scope: "col" }, "Over time"),
       ...columns.map((column) => headCell(column, COLUMNS[column], name, order)),
@@ -182,6 +183,7 @@ function headCell(name, { label, title }, sort, order) {
     },
     button(label + arrow, () => change({ sort: `${name} ${next}` }), {
       class: "link sort",
+      "data-name": name,
       title,
       "aria-label": title ? `${label}: ${title}` : null,
     }),

@@ -1,6 +1,6 @@
 // Health: polls ledger and status, and keeps samples for the curves, which begin when the page is opened.
 
-import { el } from "../lib/dom.js";
+import { el, renew } from "../lib/dom.js";
 import { clockText, count, durationText } from "../lib/format.js";
 import { getJson, ApiError, errorText } from "../lib/api.js";
 import { LatestRead } from "../lib/latest-read.js";
@@ -103,7 +103,8 @@ export class Page {
   draw(parts, ledger, status) {
     const { configuration } = status;
     const scrolled = this.main.scrollTop;
-    this.main.replaceChildren(
+    renew(
+      this.main,
       headline(parts, status, this.samples),
       ledgerPart(parts),
       el("div", { class: "pair uneven" }, workers(status), dropped(ledger.dropped)),

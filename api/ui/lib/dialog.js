@@ -6,15 +6,12 @@ import { $, button, el } from "./dom.js";
 export function openDialog(title, make, { mustAnswer = false } = {}) {
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
   return new Promise((resolve) => {
-    const dialog = el("dialog", { "aria-labelledby": "dialog-title" });
+    const dialog = el("dialog", { "aria-label": title }); // by an id, one over another would have its name
     const close = (value) => {
       dialog.returned = value;
       dialog.close();
     };
-    dialog.append(
-      el("h2", { id: "dialog-title" }, title),
-      ...[make(close)].flat(Infinity).filter(Boolean),
-    );
+    dialog.append(el("h2", {}, title), ...[make(close)].flat(Infinity).filter(Boolean));
     dialog.addEventListener("cancel", (event) => {
       if (mustAnswer) event.preventDefault();
     });

@@ -25,6 +25,30 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const FOCUSABLE = "a[href], button, input, select, summary, [tabindex]";
+const nameOf = (element) =>
+  element.dataset.name ??
+  (element.id || element.getAttribute("href") || element.ariaLabel || element.textContent);
+
+/** Replace what a host has; the focus passes on to what stands for the element that had it. */
+export function redraw(host, ...nodes) {
+  const focused = host.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  host.replaceChildren(...nodes);
+  if (focused === null || host.contains(document.activeElement)) return;
+  const now = [...host.querySelectorAll(FOCUSABLE)].find((one) => nameOf(one) === focused);
+  /** @type {HTMLElement | undefined} */ (now)?.focus({ preventScroll: true });
+}
+
+/** Replace what a host has, but not what looks the same: that keeps the focus, and what is selected in it. */
+export function renew(host, ...nodes) {
+  const shown = [...host.children];
+  nodes.forEach((node, index) => {
+    if (!shown[index]) host.append(node);
+    else if (!shown[index].isEqualNode(node)) shown[index].replaceWith(node);
+  });
+  for (const rest of shown.slice(nodes.length)) rest.remove();
+}
+
 /** Secondary text: units, notes, what is absent. */
 export const unit = (...content) => el("span", { class: "unit" }, content);
 

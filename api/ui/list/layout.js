@@ -26,7 +26,7 @@ export const arranged = (page, { columns, views, exporting }) => [
     "div",
     { class: "split" },
     page.panel,
-    el("div", { class: "middle" }, page.chartHost, page.bar, page.log),
+    el("div", { class: "middle" }, page.chartHost, page.bar.host, page.log),
     page.sheet.host,
   ),
 ];

@@ -1,7 +1,7 @@
 // The keys page: what each key may do and whether it works, and the one moment in which a secret is shown.
 
 import { dataPort } from "../lib/data-port.js";
-import { button, el, gradeMark, table, unit } from "../lib/dom.js";
+import { button, el, gradeMark, redraw, table, unit } from "../lib/dom.js";
 import { confirm, toast } from "../lib/dialog.js";
 import { ago, countOf, dayOf, moment } from "../lib/format.js";
 import { getJson, ApiError, sendJson, errorText } from "../lib/api.js";
@@ -69,7 +69,7 @@ export class Page {
     this.note.textContent = `${countOf(keys.length, "key")}${useless ? `, ${useless} not usable` : ""}`;
     this.empty.hidden = keys.length > 0;
     this.table.hidden = keys.length === 0;
-    this.body.replaceChildren(...keys.map((key) => this.row(key)));
+    redraw(this.body, ...keys.map((key) => this.row(key)));
   }
 
   row(key) {
@@ -115,8 +115,11 @@ export class Page {
       el(
         "td",
         { class: "doing" },
-        button("Edit", () => this.edit(key), { class: "link" }),
-        button("Delete", () => this.remove(key), { class: "link danger" }),
+        button("Edit", () => this.edit(key), { class: "link", "aria-label": `Edit ${key.name}` }),
+        button("Delete", () => this.remove(key), {
+          class: "link danger",
+          "aria-label": `Delete ${key.name}`,
+        }),
       ),
     );
   }

@@ -3,7 +3,16 @@
 import { address, change } from "../lib/address.js";
 import { errorText, getJson } from "../lib/api.js";
 import { option, pager, searchField, select } from "../lib/controls.js";
-import { button, el, gradeMark, openableRow, quantity, statistic, unit } from "../lib/dom.js";
+import {
+  button,
+  el,
+  gradeMark,
+  openableRow,
+  quantity,
+  redraw,
+  statistic,
+  unit,
+} from "../lib/dom.js";
 import { count, countOf, duration, moment, money, UNKNOWN } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
@@ -80,7 +89,7 @@ export class Page {
   onAddress() {
     const state = address();
     const period = readPeriod(state, "24h");
-    this.periodHost.replaceChildren(periodControl(period, filter, PRESETS));
+    redraw(this.periodHost, periodControl(period, filter, PRESETS));
     if (document.activeElement !== this.search.input)
       this.search.input.value = state.content_search ?? "";
     this.latency.value = state.min_latency ?? "";
@@ -141,7 +150,7 @@ export class Page {
   draw({ logs, pagination, stats, has_logs: hasLogs }) {
     this.figures.replaceChildren(...statistics(stats));
     this.total.textContent = countOf(pagination.total_count, "log");
-    this.headRow.replaceChildren(...COLUMNS.map((name) => headCell(name, pagination)));
+    redraw(this.headRow, ...COLUMNS.map((name) => headCell(name, pagination)));
     this.body.replaceChildren(...logs.flatMap((log) => rows(log)));
     this.showOpen();
     const { offset, total_count: total } = pagination;
@@ -203,7 +212,7 @@ function headCell(name, { sort_by: sortBy, order }) {
       class: ["Latency", "Cost"].includes(name) ? "figure" : null,
       "aria-sort": isChosen ? (isDescending ? "descending" : "ascending") : null,
     },
-    key ? button([name, arrow], sort, { class: "link sort" }) : name,
+    key ? button([name, arrow], sort, { class: "link sort", "data-name": name }) : name,
   );
 }
 

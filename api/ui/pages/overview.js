@@ -1,6 +1,6 @@
 // The overview: rate, errors and latency; then what is failing, and the models, tools, endpoints and keys most used.
 
-import { el, sectionHead, statistic, unit } from "../lib/dom.js";
+import { el, redraw, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
 import { count, countOf, dayText, money, percent, short } from "../lib/format.js";
@@ -143,7 +143,10 @@ export class Page {
       if (signal.aborted) return undefined;
       if (this.isAnotherPeriodBetter(period, histogram, earlier)) return this.read();
       this.showData();
-      this.periodHost.replaceChildren(periodControl(period, (some) => change(some)));
+      redraw(
+        this.periodHost,
+        periodControl(period, (some) => change(some)),
+      );
       this.when.textContent = periodText(period);
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
@@ -262,7 +265,8 @@ export class Page {
     if (signal.aborted) return;
     if (summary.usage) this.tokens(summary.usage);
     const top = (title, name) => topList(title, name, summary.top[name], summary.exchanges, link);
-    this.lists.replaceChildren(
+    redraw(
+      this.lists,
       ...[
         failures,
         summary.usage && modelList(summary.usage, link),

@@ -1,11 +1,11 @@
 // The requests page: what is in the address is what is shown. Filters, histogram, log, live mode, and the sheet.
 
-import { button, el } from "../lib/dom.js";
+import { button, el, redraw } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { Facets } from "../list/facets.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
 import { Live } from "../list/live.js";
-import { liveBar } from "../list/live-bar.js";
+import { LiveBar } from "../list/live-bar.js";
 import { footOf, skeleton } from "../list/foot.js";
 import { LoadedRecords } from "../list/loaded-records.js";
 import { openExport } from "../list/export-dialog.js";
@@ -86,7 +86,11 @@ export class Page {
       () => this.toggleFacets(),
     );
     this.chartHost = el("div", { class: "mini-chart" });
-    this.bar = el("div", { id: "live-bar", role: "status" });
+    this.bar = new LiveBar({
+      pause: () => this.live.pause(),
+      resume: () => this.live.resume(),
+      stop: () => change({ live: undefined }),
+    });
     this.head = el("thead");
     this.body = el("tbody", { id: "rows" });
     this.table = el("table", { id: "table" }, this.head, this.body);
@@ -113,7 +117,10 @@ export class Page {
     }
     this.period = readPeriod(state, "1h");
     this.box.set(state.filter ?? "");
-    this.periodHost.replaceChildren(periodControl(this.period, (some) => change(some)));
+    redraw(
+      this.periodHost,
+      periodControl(this.period, (some) => change(some)),
+    );
     this.panel.hidden = !this.showsFacets();
     this.filtersButton.setAttribute("aria-pressed", String(!this.panel.hidden));
     this.drawColumns();
@@ -336,17 +343,7 @@ export class Page {
 
   drawLive() {
     this.liveButton.setAttribute("aria-pressed", String(this.live.isOn));
-    this.bar.replaceChildren(
-      ...(this.live.isOn || this.live.ended
-        ? [
-            liveBar(this.live, {
-              pause: () => this.live.pause(),
-              resume: () => this.live.resume(),
-              stop: () => change({ live: undefined }),
-            }),
-          ]
-        : []),
-    );
+    this.bar.draw(this.live);
   }
 
   showRecord(id) {

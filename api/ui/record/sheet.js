@@ -1,7 +1,7 @@
 // The sheet beside the list: one record in plain words, its phases, then tabs for what was said and what is known.
 
 import { copyButton } from "../lib/controls.js";
-import { button, el, gradeMark, unit } from "../lib/dom.js";
+import { button, el, gradeMark, redraw, unit } from "../lib/dom.js";
 import { asCurl } from "./curl.js";
 import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
@@ -55,6 +55,8 @@ const FACTS = [
   "upstream_sent_at",
   "upstream_done_at",
 ];
+
+const TAB_KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Sheet {
   /** `close()` and `move(step)` are what its buttons do. */
@@ -122,16 +124,20 @@ export class Sheet {
   }
 
   draw(record, isWhole) {
-    const scrolled = this.host.scrollTop;
-    this.host.replaceChildren(
+    const { scrollTop: scrolled } = this.host;
+    const hasFocus = this.host.contains(document.activeElement);
+    redraw(
+      this.host,
       ...this.headline(record),
       ...complaint(record),
       ...(record.kind === "event" ? [] : [waterfall(record)]),
       this.actions(record, isWhole),
       ...usage(record),
+      ...(isWhole
+        ? this.tabsOf(record)
+        : [el("p", { class: "unit later" }, "Loading headers and bodies")]),
     );
-    if (isWhole) this.host.append(...this.tabsOf(record));
-    else this.host.append(el("p", { class: "unit later" }, "Loading headers and bodies"));
+    if (hasFocus && !this.host.contains(document.activeElement)) this.host.focus();
     this.host.scrollTop = scrolled;
     this.turnTo(address().tab);
   }
@@ -249,7 +255,12 @@ export class Sheet {
     ].filter(Boolean);
     this.list = el(
       "div",
-      { class: "tabs", role: "tablist", "aria-label": "Parts of the record" },
+      {
+        class: "tabs",
+        role: "tablist",
+        "aria-label": "Parts of the record",
+        onkeydown: (event) => this.onTabKey(event),
+      },
       this.tabs.map(([name, label]) =>
         button(
           label,
@@ -283,6 +294,13 @@ export class Sheet {
       item.tabIndex = isChosen ? 0 : -1;
     }
     this.panel.replaceChildren(...tab[2]());
+  }
+
+  onTabKey(event) {
+    const step = TAB_KEYS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    this.turn(step);
   }
 
   /** Go on to the next tab, or back. */
