@@ -90,7 +90,7 @@ function answerPart(record, answer) {
 function turn(role, parts, limit, end = null) {
   return el(
     "div",
-    { class: "turn " + role },
+    { class: role in ROLES ? "turn " + role : "turn" },
     el("div", { class: "role" }, ROLES[role] ?? role),
     el(
       "div",

@@ -4,10 +4,9 @@ import { address, change } from "../lib/address.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
 import { conversationRow, COLUMNS } from "./rows.js";
 import { Turns } from "./turns.js";
-import { pager, select } from "../lib/controls.js";
+import { pager, select, Trail } from "../lib/controls.js";
 import { button, el, redraw, table, unit } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
-import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { searchBox } from "../lib/search-box.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
@@ -28,7 +27,7 @@ export class Page {
     this.question = null; // what the list was asked for
     this.listed = []; // the conversations of the page that is shown
     this.turns = null; // of the open conversation
-    this.trail = []; // cursors of the pages before
+    this.trail = new Trail();
     this.periodHost = el("div");
     this.box = searchBox({
       submit: (text) => this.filter({ filter: text }),
@@ -66,7 +65,7 @@ export class Page {
 
   /** Change the address and go back to the newest conversations. */
   filter(some) {
-    this.trail = [];
+    this.trail.clear();
     change({ ...some, cursor: undefined, open: undefined });
   }
 
@@ -114,11 +113,9 @@ export class Page {
     this.listed = conversations;
     this.turns = null;
     this.body.replaceChildren(...conversations.map((each) => this.row(each)));
-    const newer = () => change({ cursor: this.trail.pop(), open: undefined });
-    const older = () => {
-      this.trail.push(state.cursor);
-      change({ cursor: next, open: undefined });
-    };
+    if (next) this.trail.follow(next, state.cursor);
+    const newer = () => change({ cursor: this.trail.newer(state.cursor), open: undefined });
+    const older = () => change({ cursor: next, open: undefined });
     const note = this.note(conversations.length, isComplete, state);
     const isWhole = !conversations.length && !state.cursor && !next;
     const foot = isWhole ? [note] : pager(note, state.cursor && newer, next && older);
@@ -128,10 +125,8 @@ export class Page {
 
   /** What stands below the rows: which ones they are, or why there are none. */
   note(shown, isComplete, { filter, min_turns: least, cursor }) {
-    const first = this.trail.length * PAGE + 1;
     const more = isComplete ? "" : ". The search ended at its time limit: Older goes on";
-    const isKnown = !cursor || this.trail.length > 0;
-    if (shown) return (isKnown ? `${count(first)}–${count(first + shown - 1)}` : "") + more;
+    if (shown) return this.trail.range(cursor, shown, PAGE) + more;
     if (more) return "Nothing found so far" + more;
     if (!filter && !least && !cursor) return nothingYet();
     const clear = () => this.filter({ filter: undefined, min_turns: undefined });

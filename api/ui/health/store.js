@@ -1,7 +1,7 @@
 // The panels of the health page about the store: where it is, its replicas, what is kept. Pure: values in, nodes out.
 
 import { el, gradeMark } from "../lib/dom.js";
-import { ago, count, durationText, sizeText } from "../lib/format.js";
+import { ago, count, countOf, durationText, sizeText } from "../lib/format.js";
 import { binary, facts, head } from "./panels.js";
 
 export function store(status) {
@@ -80,4 +80,4 @@ export function retention(limits, state) {
     ]),
   );
 }
-const days = (number) => (number ? `${number} days` : "forever");
+const days = (number) => (number ? countOf(number, "day") : "forever");

@@ -251,6 +251,7 @@ export class BarChart {
     const end = (now) => {
       removeEventListener("pointermove", move);
       removeEventListener("pointerup", end);
+      removeEventListener("pointercancel", end);
       if (Math.abs(now.clientX - start) < LEAST_DRAG_PX && this.brush) {
         this.brush = null;
         this.draw();
@@ -258,6 +259,7 @@ export class BarChart {
     };
     addEventListener("pointermove", move);
     addEventListener("pointerup", end);
+    addEventListener("pointercancel", end); // a touch that became a scroll
   }
 
   onKey(event) {

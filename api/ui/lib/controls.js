@@ -1,6 +1,7 @@
 // Controls that several pages have: choices, search fields, pagers, copy buttons.
 
 import { button, el } from "./dom.js";
+import { count } from "./format.js";
 
 /** Call `action` when nothing has called for it again within `ms`. */
 function debounced(action, ms) {
@@ -25,7 +26,7 @@ export function select(id, label, options, choose) {
 /** A search field and the box it stands in; `search` gets the text once typing pauses. */
 export function searchField(id, label, search) {
   const input = el("input", { type: "search", id, placeholder: label, "aria-label": label });
-  const submit = debounced(() => search(input.value.trim()), TYPING_MS);
+  const submit = debounced(() => input.isConnected && search(input.value.trim()), TYPING_MS);
   input.addEventListener("input", submit);
   const lens = el("span", { class: "lens", "aria-hidden": "true" });
   return { input, box: el("div", { class: "search" }, lens, input) };
@@ -41,6 +42,34 @@ export const pager = (note, newer, older) => [
     button("Older", older, { disabled: !older }),
   ),
 ];
+
+/** The pages of a log that were seen, by their cursors: so they are known after Back of the browser, too. */
+export class Trail {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.pages = new Map([[undefined, { number: 0, newer: undefined }]]);
+  }
+
+  /** Note that the page of a cursor follows that of another. */
+  follow(cursor, newer) {
+    const before = this.pages.get(newer);
+    if (before) this.pages.set(cursor, { number: before.number + 1, newer });
+  }
+
+  /** The cursor of the page before; that of the first is undefined. */
+  newer(cursor) {
+    return this.pages.get(cursor)?.newer;
+  }
+
+  /** `51–100`: which rows a page shows, of `size` a page; empty where that is not known. */
+  range(cursor, shown, size) {
+    const page = this.pages.get(cursor);
+    return page ? `${count(page.number * size + 1)}–${count(page.number * size + shown)}` : "";
+  }
+}
 
 /**
  * A button that copies what `text()` returns and confirms it for a moment.

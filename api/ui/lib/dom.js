@@ -16,7 +16,7 @@ export function el(tag, attributes = {}, ...children) {
 /** Append children, and those of lists among them; what is absent is left out. */
 export function put(element, children) {
   const isThere = (child) => child !== null && child !== undefined && child !== false;
-  element.append(...children.flat(Infinity).filter(isThere));
+  for (const child of children.flat(Infinity).filter(isThere)) element.append(child); // too many for one call
   return element;
 }
 

@@ -132,10 +132,10 @@ export function shortDay(time) {
   return `${day} ${MONTHS[month]}`;
 }
 
-/** `20 Nov 2026` of an ISO date. */
+/** `20 Nov 2026` of an ISO date, in UTC: the day that is given for the end of a key. */
 export function dayOf(text) {
-  const { day, month, year } = partsOf(new Date(text));
-  return `${day} ${MONTHS[month]} ${year}`;
+  const time = new Date(text);
+  return `${time.getUTCDate()} ${MONTHS[time.getUTCMonth()]} ${time.getUTCFullYear()}`;
 }
 
 /** The mark of a record, which can be read by its shape, without colour. */

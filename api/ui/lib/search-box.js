@@ -1,7 +1,7 @@
 // The search box: filter words with suggestions, a pasted id that opens its record, and what is wrong said below.
 
 import { el } from "./dom.js";
-import { isId, NAMES, parse } from "./filter.js";
+import { isId, NAMES, parse, term } from "./filter.js";
 
 const VALUES = {
   __proto__: null, // looked up by what is typed
@@ -75,7 +75,7 @@ export function searchBox({ submit, open, known, noun = "record" }) {
   };
   const take = (suggestion) => {
     if (suggestion.id) return enter();
-    input.value = input.value.replace(/[-(]*[^\s()]*$/, suggestion.text);
+    input.value = input.value.replace(/[-(]*[^\s()]*$/, () => suggestion.text);
     if (/[.:]$/.test(suggestion.text)) suggest();
     else enter();
   };
@@ -158,7 +158,7 @@ export function suggestions(text, known, noun) {
   );
   return values
     .slice(0, MAX_SUGGESTIONS)
-    .map((other) => ({ text: `${sign}${name}:${other}`, label: `${name}:${other}` }));
+    .map((other) => ({ text: sign + term(name, other), label: `${name}:${other}` }));
 }
 
 const offered = (name) => (name.endsWith(".") ? name : `${name}:`);

@@ -11,9 +11,13 @@ const list = (text) =>
     .map((part) => part.trim())
     .filter(Boolean);
 
-/** Ask for the values of a key and hand them to `save`; returns what it answered, or undefined when nothing was saved. */
-export function keyForm(title, key, save) {
-  return openDialog(title, (close) => {
+/**
+ * Ask for the values of a key and hand them to `save`; returns what it answered, or undefined when nothing was saved.
+ * Who closes the form while its values are on their way gets the answer, too: it may be a secret.
+ */
+export async function keyForm(title, key, save) {
+  let saving; // until it is known to have failed
+  const answer = await openDialog(title, (close) => {
     const field = (name, attributes) => el("input", { name, autocomplete: "off", ...attributes });
     const name = field("name", {
       required: true,
@@ -50,9 +54,10 @@ export function keyForm(title, key, save) {
       event.preventDefault();
       button.disabled = true;
       try {
-        const saved = await save(values());
-        close(saved ?? true);
+        saving = save(values());
+        close((await saving) ?? true);
       } catch (error) {
+        saving = undefined;
         bad.textContent = errorText(error) ?? "";
         button.disabled = false;
       }
@@ -84,6 +89,7 @@ export function keyForm(title, key, save) {
       ),
     );
   });
+  return answer ?? saving?.catch(() => undefined);
 }
 
 /** The end of a day; an expiry that was not touched stays to the second. */

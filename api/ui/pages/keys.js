@@ -50,11 +50,12 @@ export class Page {
     this.read();
   }
 
-  async read() {
+  /** Read the keys; `problem` is what did not work before. */
+  async read(problem = "") {
     try {
       const { keys } = await getJson("/api/keys", {}, this.signal);
       this.draw(keys.toReversed());
-      this.bad.textContent = "";
+      this.bad.textContent = problem;
     } catch (error) {
       const isRefused = error instanceof ApiError && error.status === 403;
       this.opener.hidden = this.table.hidden = isRefused;
@@ -127,10 +128,10 @@ export class Page {
   async change(key, changes) {
     try {
       await sendJson("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, changes);
+      this.read();
     } catch (error) {
-      this.bad.textContent = errorText(error) ?? "";
+      this.read(errorText(error) ?? "");
     }
-    await this.read();
   }
 
   async create() {
@@ -159,9 +160,9 @@ export class Page {
     try {
       await sendJson("DELETE", `/api/keys/${encodeURIComponent(key.id)}`);
       toast(`${key.name} was deleted`);
+      this.read();
     } catch (error) {
-      this.bad.textContent = errorText(error) ?? "";
+      this.read(errorText(error) ?? "");
     }
-    this.read();
   }
 }

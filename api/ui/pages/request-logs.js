@@ -2,7 +2,7 @@
 
 import { address, change, go } from "../lib/address.js";
 import { errorText, getJson, sendJson } from "../lib/api.js";
-import { copyButton, option, pager, searchField, select } from "../lib/controls.js";
+import { copyButton, option, pager, searchField, select, Trail } from "../lib/controls.js";
 import { button, el, gradeMark, table, unit } from "../lib/dom.js";
 import { keyFix } from "../lib/explanations.js";
 import { count, countOf, moment, shortDay } from "../lib/format.js";
@@ -23,7 +23,7 @@ const NO_FILTER = { status: "", key: "", endpoint: "" };
 export class Page {
   constructor(main, signal) {
     this.reads = new LatestRead(signal);
-    this.trail = []; // cursors of the pages before
+    this.trail = new Trail();
     this.total = el("p", { class: "unit" });
     this.status = select("status", "Status", STATUSES, (status) => this.filter({ status }));
     this.key = select("key", "API key", [ALL_KEYS], (key) => this.filter({ key }));
@@ -64,7 +64,7 @@ export class Page {
   }
 
   filter(some) {
-    this.trail = [];
+    this.trail.clear();
     change({ ...some, cursor: undefined });
   }
 
@@ -91,19 +91,17 @@ export class Page {
     this.key.replaceChildren(...[ALL_KEYS, ...choices].map(option));
     this.key.value = state.key ?? "";
     this.body.replaceChildren(...logs.map((log) => this.row(log, known)));
-    const newer = () => change({ cursor: this.trail.pop() });
-    const older = () => {
-      this.trail.push(state.cursor);
-      change({ cursor: next });
-    };
+    if (next) this.trail.follow(next, state.cursor);
+    const newer = () => change({ cursor: this.trail.newer(state.cursor) });
+    const older = () => change({ cursor: next });
     const note = this.note(logs.length, total, state);
     this.foot.replaceChildren(...pager(note, state.cursor && newer, next && older));
   }
 
   /** What stands below the rows: which ones they are, or why there are none. */
-  note(shown, total, { status, key, endpoint }) {
-    const first = this.trail.length * PAGE + 1;
-    if (shown) return `${count(first)}–${count(first + shown - 1)} of ${count(total)}`;
+  note(shown, total, { status, key, endpoint, cursor }) {
+    const range = this.trail.range(cursor, shown, PAGE) || count(shown);
+    if (shown) return `${range} of ${count(total)}`;
     if (!status && !key && !endpoint) return "Calls to routes that require a key appear here";
     const clear = button("Clear filters", () => this.filter(NO_FILTER), { class: "link" });
     return ["No calls match ", clear];

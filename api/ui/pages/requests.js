@@ -54,7 +54,7 @@ export class Page {
       signal,
       zoom: (since, until) => change(fixedState(since, until)),
     });
-    NARROW.addEventListener("change", () => this.renewRows(), { signal });
+    NARROW.addEventListener("change", () => this.drawColumns(), { signal });
     signal.addEventListener("abort", () => {
       this.live.stop();
       this.virtual.stop();
@@ -64,7 +64,7 @@ export class Page {
 
   build(main) {
     this.box = searchBox({
-      submit: (text) => this.setFilter(text),
+      submit: (filter) => this.ask({ filter }),
       open: (id) => change({ record: id }),
       known: (name) => this.facets.known(name),
     });
@@ -119,7 +119,7 @@ export class Page {
     this.box.set(state.filter ?? "");
     redraw(
       this.periodHost,
-      periodControl(this.period, (some) => change(some)),
+      periodControl(this.period, (some) => this.ask(some)),
     );
     this.panel.hidden = !this.showsFacets();
     this.filtersButton.setAttribute("aria-pressed", String(!this.panel.hidden));
@@ -157,6 +157,12 @@ export class Page {
   }
   setFilter(filter) {
     change({ filter });
+  }
+  /** Change what is asked for, or ask the same again. */
+  ask(some) {
+    const before = this.shownQuestion;
+    change(some);
+    if (before === this.shownQuestion) this.renew();
   }
 
   parameters() {
@@ -265,8 +271,10 @@ export class Page {
   fail(error) {
     const text = errorText(error);
     if (text === null) return;
-    if (error instanceof ApiError && error.status === 400) this.box.complain(text);
-    else {
+    if (error instanceof ApiError && error.status === 400) {
+      this.box.complain(text);
+      this.foot.replaceChildren();
+    } else {
       this.failure = text;
       this.drawFoot();
     }
@@ -289,11 +297,6 @@ export class Page {
     this.table.style.minWidth = isMany ? `${columns.length * 112}px` : "";
     this.table.className = NARROW.matches ? "narrow" : "";
     this.virtual.renew(NARROW.matches ? HEIGHTS.narrow : HEIGHTS.wide);
-  }
-
-  renewRows() {
-    this.shownLook = null;
-    this.drawColumns();
   }
 
   row(item) {

@@ -262,11 +262,11 @@ export class Sheet {
         onkeydown: (event) => this.onTabKey(event),
       },
       this.tabs.map(([name, label]) =>
-        button(
-          label,
-          () => change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
-          { role: "tab", id: `tab-${name}`, "aria-controls": "tab-panel" },
-        ),
+        button(label, () => this.choose(name), {
+          role: "tab",
+          id: `tab-${name}`,
+          "aria-controls": "tab-panel",
+        }),
       ),
     );
     this.panel = el("div", { id: "tab-panel", role: "tabpanel" });
@@ -296,6 +296,11 @@ export class Sheet {
     this.panel.replaceChildren(...tab[2]());
   }
 
+  choose(name) {
+    change({ tab: name }, { isStep: false, isKnown: true });
+    this.turnTo(name);
+  }
+
   onTabKey(event) {
     const step = TAB_KEYS[event.key];
     if (!step) return;
@@ -307,9 +312,7 @@ export class Sheet {
   turn(step) {
     if (!this.tabs.length || !this.panel?.isConnected) return;
     const at = this.tabs.findIndex(([name]) => name === this.panel.dataset.tab);
-    const [name] = this.tabs[(at + step + this.tabs.length) % this.tabs.length];
-    change({ tab: name }, { isStep: false, isKnown: true });
-    this.turnTo(name);
+    this.choose(this.tabs[(at + step + this.tabs.length) % this.tabs.length][0]);
     this.list.querySelector("[aria-selected=true]").focus();
   }
 }
