@@ -16,7 +16,8 @@ const list = (text) =>
  * Who closes the form while its values are on their way gets the answer, too: it may be a secret.
  */
 export async function keyForm(title, key, save) {
-  let saving; // until it is known to have failed
+  /** @type {Promise<any> | undefined} until it is known to have failed */
+  let saving;
   const answer = await openDialog(title, (close) => {
     const field = (name, attributes) => el("input", { name, autocomplete: "off", ...attributes });
     const name = field("name", {
