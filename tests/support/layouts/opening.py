@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.support import clickhouse
 from tests.support.layouts.databases import drop_postgres, load_clickhouse, load_postgres
 from tests.support.layouts.fixture import Fixture
-from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP
+from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP, ask
 from tests.support.sidelog import Sidelog, eventually
 
 KINDS: Final = ("sqlite", "postgres", "clickhouse")
@@ -48,9 +48,13 @@ def sidelog_over(fixture: Fixture, url: str, directory: Path, upstream: str) -> 
 
 
 def read_ledger(sidelog: Sidelog, kind: str) -> dict[str, Any]:
-    """Wait until everything is stored that a fixture holds, and return the ledger."""
+    """Wait until everything is stored that a fixture holds, and something behind it; return the ledger.
+
+    Figures go until the newest record. A start adds one of its own where the rings are of another boot, and else none.
+    """
     eventually(lambda: not sidelog.ready_answer()["degraded"])
     if kind == "sqlite":
         for path in (BEFORE_STOP[-1], BEFORE_KILL[-1]):
             eventually(lambda path=path: sidelog.records(f"path={path}"))  # type: ignore[misc]
+    ask(sidelog, BEFORE_STOP[0])
     return sidelog.settled_ledger()
