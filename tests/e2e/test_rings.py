@@ -156,10 +156,10 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
 
 
 def all_at_work(sidelog: Sidelog) -> list[int]:
-    """Return the workers, or none while there is one whose ring is not read yet."""
+    """Return the workers, or none while there is one that accepts no connections yet, or whose ring is not read."""
     pids = sidelog.pids("proxy.worker")
-    read = {worker["pid"] for worker in sidelog.api("/api/status")["workers"] if worker["read"]}
-    return pids if set(pids) <= read else []
+    at_work = {worker["pid"] for worker in sidelog.api("/api/status")["workers"] if worker["ready"] and worker["read"]}
+    return pids if set(pids) <= at_work else []
 
 
 @pytest.mark.parametrize("stoppable", [wide("1"), "2"], indirect=True)
