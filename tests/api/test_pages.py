@@ -115,7 +115,7 @@ const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { asCurl } = await load("record/curl.js");
 const { prettyJson, size, duration, count } = await load("lib/format.js");
-const { matches, narrowed, needsServer, parse, isId } = await load("lib/filter.js");
+const { matches, narrowed, needsServer, parse, isId, term } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);
@@ -132,6 +132,9 @@ assert.equal(count(1284402), "1\\u202f284\\u202f402");
 
 const read = parse('status:5xx,404 path:"a b" method:post').parameters;
 assert.deepEqual(read, { status: "5xx,404", path: "a b", method: "post" });
+assert.deepEqual(["a", "a b", "<a", "1..2"].map((value) => term("model", value)),
+  ["model:a", 'model:"a b"', 'model:"<a"', 'model:"1..2"']);
+assert.equal(term("path", "/a b", { exactly: true }), 'path:="/a b"');
 assert.match(parse("status:6x").error, /status must be a code or a class/);
 for (const search of ["stat:5", "a b", "status:5xx status:404", "path:a..b", "path:/a,/b", "path:/a?b"])
   assert.deepEqual(parse(search).parameters, { query: search });

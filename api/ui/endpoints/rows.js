@@ -7,24 +7,17 @@ import { endpointText, endpointTitle } from "./name.js";
 import { narrowed, term } from "../lib/filter.js";
 import { spark } from "../lib/line-chart.js";
 
-const exactly = (value) => "=" + value.replaceAll(/[\s"()*,\\]/g, "\\$&");
-/** What a value of a group is called in a search; those that are not here by the name of their group. */
-const TERMS = {
-  __proto__: null,
-  path: (path) => `path:${exactly(path)}`,
-  client_ip: (address) => `ip:${address}`,
-  user_agent: (agent) => `ua:${exactly(agent)}`,
-};
+const WORDS = { __proto__: null, client_ip: "ip", user_agent: "ua" }; // where a search calls a group otherwise
+const PARTS = /^(?:path|user_agent|(?:request_|response_)?header\..*)$/; // of these a search takes a part
 
 /** What a row is called in the address. */
 export const keyOf = (row) => [row.method, row.value].filter((part) => part !== null).join(" ");
 
-/** The search for the requests of a row, within a filter; null where there is none: those without a value. */
-export function searchFor(row, by, filter = "") {
-  if (row.value === null) return null;
-  const word = TERMS[by]?.(row.value) ?? term(by, row.value);
-  const method = row.method === null ? "" : term("method", row.method);
-  return narrowed(filter, [method, word].filter(Boolean).join(" "));
+/** The search for the requests of a row, within a filter; null where none can say it: no value, or a part of one. */
+export function searchFor({ method, value }, by, filter = "") {
+  if (!value || value.endsWith("…")) return null;
+  const word = term(WORDS[by] ?? by, value, { exactly: PARTS.test(by) });
+  return narrowed(filter, method === null ? word : `${term("method", method)} ${word}`);
 }
 
 /** Where the requests of a search are, in the period of an address. */

@@ -145,11 +145,13 @@ export function parse(text) {
   return { parameters };
 }
 
-const write = ({ name, value }) => `${name}:${/[\s"(),*\\]/.test(value) ? quote(value) : value}`;
 const quote = (value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`;
+// What a search would read as an end, a pattern, a comparison or a range.
+const written = (value) => (/[\s"(),*\\]|^[<>=]|\.\./.test(value) ? quote(value) : value);
 
-/** A filter as it is written in the box. */
-export const term = (name, value) => write({ name, value });
+/** A filter as it is written in the box; `exactly`: where a search takes a part unless told otherwise. */
+export const term = (name, value, { exactly = false } = {}) =>
+  `${name}:${exactly ? "=" : ""}${written(value)}`;
 
 /** The values a filter has in the box. */
 export const valuesOf = (text, name) =>
@@ -165,8 +167,7 @@ export function toggled(text, name, value) {
     : [...values, value];
   const others = without(text, name);
   if (!wanted.length) return others;
-  const written = wanted.map((one) => write({ name, value: one }).slice(name.length + 1));
-  return narrowed(others, `${name}:${written.join(",")}`);
+  return narrowed(others, `${name}:${wanted.map(written).join(",")}`);
 }
 
 /** A search of which some words must hold as well. */

@@ -7,8 +7,8 @@ import { getJson } from "../lib/api.js";
 import { select } from "../lib/controls.js";
 import { button, el, quantity, unit } from "../lib/dom.js";
 import { endpointText, endpointTitle } from "../endpoints/name.js";
+import { searchFor } from "../endpoints/rows.js";
 import { count, countOf, duration, money, percent, size } from "../lib/format.js";
-import { narrowed } from "../lib/filter.js";
 import { fieldText, isField } from "./fields.js";
 
 const ROWS = 200;
@@ -37,8 +37,6 @@ const FIELDS = [
   ["client", "By client"],
   ["instance", "By instance"],
 ];
-const WORDS = { __proto__: null, client_ip: "ip", user_agent: "ua" }; // where the search calls it otherwise
-const PARTS = /^(?:path|user_agent|(?:request_|response_)?header\..*)$/; // of these a search takes a part
 
 /** The control that chooses the field; `choose` gets it, or undefined. */
 export function groupControl(choose) {
@@ -91,23 +89,12 @@ function askField(choose) {
   );
 }
 
-/** The words of a search for the records of a group; null where none can say it. */
-function wordsOf(row, by) {
-  if (row.value === null || row.value === "" || row.is_cut || row.value.endsWith("…")) return null;
-  const isPlain = !/[\s"(),*\\]/.test(row.value) && !/^[<>=]|\.\./.test(row.value);
-  const value = isPlain ? row.value : `"${row.value.replaceAll(/["\\]/g, "\\$&")}"`;
-  const exactly = PARTS.test(by) ? "=" : "";
-  const word = `${WORDS[by] ?? by}:${exactly}${value}`;
-  return row.method === null ? word : `method:${row.method} ${word}`;
-}
-
 /** Read and draw the groups of what matches into a host; one that is chosen is added to the filter. */
 export async function showGroups(host, parameters, filter, signal) {
-  const open = (words) => change({ filter: narrowed(filter, words), by: undefined });
   const answer = await getJson("/api/top", { ...parameters, limit: ROWS }, signal);
   if (signal.aborted) return;
   host.replaceChildren(
-    tableOf(answer, open),
+    tableOf(answer, filter),
     el("p", { class: "unit groups-note" }, noteOf(answer)),
   );
 }
@@ -120,7 +107,7 @@ function noteOf({ by, values, seen, complete, rows }) {
   return `${countOf(values, "group")} of ${countOf(seen, by === TOOL ? "call" : "request")}${more}${part}`;
 }
 
-function tableOf({ rows, by }, open) {
+function tableOf({ rows, by }, filter) {
   const hasCost = rows.some((row) => row.cost_usd > 0);
   const counts = by === TOOL ? ["Calls", "Share", "Failed"] : ["Requests", "Share", "4xx", "5xx"];
   const names = [...counts, "p50", "p95", "Bytes in", "Bytes out"];
@@ -131,7 +118,7 @@ function tableOf({ rows, by }, open) {
     el("th", { scope: "col", class: index ? "figure" : "name" }, name),
   );
   const body = rows.length
-    ? rows.map((row) => rowOf(row, by, hasCost, open))
+    ? rows.map((row) => rowOf(row, by, hasCost, filter))
     : el(
         "tr",
         {},
@@ -156,13 +143,12 @@ function textOf(row, by) {
   return fieldText(row);
 }
 
-function rowOf(row, by, hasCost, open) {
-  const words = wordsOf(row, by);
+function rowOf(row, by, hasCost, filter) {
+  const search = searchFor(row, by, filter);
   const [text, title] = textOf(row, by);
   const name = row.method === null ? text : [unit(`${row.method} `), text];
-  const shown = words
-    ? button(name, () => open(words), { class: "link", title: `Show ${title}` })
-    : name;
+  const open = () => change({ filter: search, by: undefined });
+  const shown = search ? button(name, open, { class: "link", title: `Show ${title}` }) : name;
   const line = el(
     "tr",
     { class: "share" },
