@@ -291,20 +291,17 @@ async def test_the_overview_of_an_older_store_shows_an_hour(empty_site: Site) ->
     await empty_site.page.wait_for(".periods [aria-pressed=true]", "1 h")
 
 
-@pytest.mark.parametrize(
-    ("usd", "digits", "shown"),
-    [
-        ("0", 2, "$0.00"), ("0.004", 2, "$0.0040"), ("0.00004", 2, "<$0.0001"), ("0.00006", 4, "$0.0001"),
-        ("0.099", 2, "$0.0990"), ("0.1", 2, "$0.10"), ("12.345", 2, "$12.35"), ("0.014", 4, "$0.0140"),
-        ("null", 2, "no price"),
-    ],
-)  # fmt: skip
-async def test_no_cost_looks_like_none(site: Site, usd: str, digits: int, shown: str) -> None:
+async def test_no_cost_looks_like_none(site: Site) -> None:
     """A sum below half a cent has more digits, and what even those cannot show is said to be less."""
     await site.open("/keys")
     path = await site.page.evaluate("document.querySelector('link[href$=\"/lib/format.js\"]').href")
-    text = await site.page.evaluate(f"import({path!r}).then(({{ money }}) => money({usd}, {digits}))")
-    assert text == shown
+    for usd, digits, shown in (
+        ("0", 2, "$0.00"), ("0.004", 2, "$0.0040"), ("0.00004", 2, "<$0.0001"), ("0.00006", 4, "$0.0001"),
+        ("0.099", 2, "$0.0990"), ("0.1", 2, "$0.10"), ("12.345", 2, "$12.35"), ("0.014", 4, "$0.0140"),
+        ("null", 2, "no price"),
+    ):  # fmt: skip
+        text = await site.page.evaluate(f"import({path!r}).then(({{ money }}) => money({usd}, {digits}))")
+        assert text == shown, usd
 
 
 async def test_the_theme_can_be_turned_and_stays(site: Site) -> None:

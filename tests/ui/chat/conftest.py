@@ -1,24 +1,35 @@
 """The functions of the chat's modules, asked in the browser that they run in."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from tests.ui.conftest import Site
+from tests.support.browser import Page
+from tests.ui.conftest import open_site
 
 Ask = Callable[..., Awaitable[Any]]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asked(chromium: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    """A page of the UI for all tests of a file: functions keep nothing, and to open it is most of what a test costs."""
+    async for site in open_site(chromium, tmp_path_factory.mktemp("chat"), is_filled=False):
+        await site.open("/keys")
+        yield site.page
+
+
 @pytest.fixture
-async def ask(empty_site: Site) -> Ask:
+def ask(asked: Page) -> Ask:
     """`ask("sent.js", "sentIn", record)` calls a function of a module with values, and gives what it returns."""
-    await empty_site.open("/keys")
 
     async def call(module: str, name: str, *values: object) -> Any:
         script = f'import("/ui/newest/chat/{module}").then((module) => module.{name}(...{json.dumps(values)}))'
-        return await empty_site.page.evaluate(script)
+        returned = await asked.evaluate(script)
+        assert asked.problems == []
+        return returned
 
     return call
 

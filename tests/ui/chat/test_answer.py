@@ -7,6 +7,8 @@ import pytest
 
 from tests.ui.chat.conftest import Ask, record_with
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 OUTPUT: list[dict[str, Any]] = [
     {"type": "reasoning", "summary": [{"type": "summary_text", "text": "A file"}], "encrypted_content": "gAAA"},
     {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "exec", "input": "cat(`a`)"},

@@ -3,7 +3,11 @@
 import json
 from typing import Any, Final
 
+import pytest
+
 from tests.ui.chat.conftest import Ask
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DOCUMENT: Final = {
     "model": "m",

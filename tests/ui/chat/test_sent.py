@@ -7,6 +7,8 @@ import pytest
 
 from tests.ui.chat.conftest import Ask, record_with
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 NAMESPACES = [
     {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
     {"type": "namespace", "name": "clock", "tools": [{"type": "function", "name": "sleep"}]},
