@@ -1,11 +1,13 @@
 """The backends the conformance suite runs over: how to open each, again and again at the same place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from storage.base import Storage
 from storage.clickhouse.address import Address as ClickhouseAddress
@@ -88,9 +90,13 @@ BACKENDS = (
     Backend("clickhouse-cluster", _cluster, is_durable=True, has_cells=False),
 )
 
-USUAL = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS)
-"""All of them; the memory is SQLite's, and asked everything by `make wide` only."""
 
+def usual(is_meant: Callable[[Backend], bool] = lambda backend: True) -> list[Backend | ParameterSet]:
+    """List those that are meant; the memory is SQLite's, and asked everything by `make wide` only."""
+    return [wide(backend) if backend.name == "memory" else backend for backend in BACKENDS if is_meant(backend)]
+
+
+USUAL = usual()
 JUDGED = USUAL[1:]
 """Those with figures and searches of their own: the model would be judged by itself."""
 

@@ -16,7 +16,7 @@ from storage.record import Batch, Entry, Payload, Record
 from storage.relational.reads import few
 from storage.relational.time_ranges import HOUR_US
 from storage.search.expression import Is
-from tests.contract.backends import BACKENDS, JUDGED, Backend
+from tests.contract.backends import JUDGED, USUAL, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
 from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support import memory_aggregates as model
@@ -146,7 +146,7 @@ def test_facets_of_few_records_are_counted(reader: Reader, filter: Filter) -> No
     assert all(value.count is not None for values in found.values() for value in values)
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend: Backend, tmp_path: Path) -> None:
     """Beyond so many rows a count is there in whole hours of the rollups' facets, and null elsewhere."""
     records = [make_record(started_at_us=HOUR + number, host=f"h{number % 3}") for number in range(SAMPLE_ROWS)]
@@ -163,7 +163,7 @@ async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend
         assert sum(value.count or 0 for value in found["host"]) == SAMPLE_ROWS - 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend, tmp_path: Path) -> None:
     """However their hours came to be in days: one after another, late, many at once, or erased in between."""
     store: Storage = await backend.open(tmp_path)
@@ -212,7 +212,7 @@ def test_top_adds_up_by_a_field(reader: Reader, filter: Filter) -> None:
     assert found == {by: expected_top(filter, by) for by in TOP_FIELDS}
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_path: Path) -> None:
     """Each record is in one group: of its value, or of the reason why it has none; scopes and searches hold."""
     bodies = [b'{"user":{"id":1}}', b'{"user":{"id":"2"}}', b'{"user":{"id":null}}', b"{}", b"no json", None]
@@ -310,7 +310,7 @@ def test_a_count_is_exact_across_hours(reader: Reader, filter: Filter) -> None:
     reader.check(replace(filter, since_us=HOUR + HOUR_US // 3, until_us=HOUR + 27 * HOUR_US + 1))
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_an_empty_store_has_empty_figures(backend: object, tmp_path: Path) -> None:
     """Without records there are no values, empty steps and zero totals."""
     async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
@@ -326,7 +326,7 @@ def make_many(number: int) -> list[Record]:
     return [make_record(project=f"p{place}") for place in range(number)]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -> None:
     """Of more values than 200 the most frequent are listed."""
     async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
 from storage.record import LEVELS, OUTCOMES, Record, Stream
 from storage.search.expression import Has, Is, Like, Not
-from tests.contract.backends import BACKENDS, JUDGED
+from tests.contract.backends import USUAL
 from tests.storage.samples import START_US, make_batch, make_record
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class Reader:
         assert counted.events == sum(record.kind == "event" for record in expected)
 
 
-@pytest.fixture(params=[BACKENDS[0], *JUDGED], ids=lambda backend: backend.name, scope="module")
+@pytest.fixture(params=USUAL, ids=lambda backend: backend.name, scope="module")
 def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Every backend in turn, filled once."""
     directory: Path = tmp_path_factory.mktemp("store")

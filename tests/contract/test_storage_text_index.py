@@ -22,7 +22,7 @@ from storage.search.index.terms import term
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
-from tests.contract.backends import BACKENDS, Backend
+from tests.contract.backends import Backend, usual
 from tests.storage.samples import make_body, make_record
 from tests.support.clickhouse_sums import SEGMENT_ROWS
 
@@ -38,14 +38,14 @@ def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "MAX_CELLS", 4)
 
 
-@pytest.fixture(params=[backend for backend in BACKENDS if backend.has_text_index], ids=lambda backend: backend.name)
+@pytest.fixture(params=usual(lambda backend: backend.has_text_index), ids=lambda backend: backend.name)
 async def indexed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store that has an index of words."""
     async with await _opened(request.param, tmp_path) as opened:
         yield opened
 
 
-@pytest.fixture(params=[backend for backend in BACKENDS if backend.has_cells], ids=lambda backend: backend.name)
+@pytest.fixture(params=usual(lambda backend: backend.has_cells), ids=lambda backend: backend.name)
 async def celled(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """One whose index has cells of few records."""
     async with await _opened(request.param, tmp_path) as opened:
