@@ -90,8 +90,8 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         add_event=plane.events.add_event,
         ledger=plane.ledger,
         status=plane.status.describe,
-        in_flight=plane.status.in_flight,
-        running_tools=plane.status.running_tools,
+        in_flight=plane.running.exchanges,
+        running_tools=plane.running.tools,
         is_ready=plane.readiness.answer,
         metrics=plane.metrics,
         streams=StreamServices(

@@ -37,6 +37,7 @@ from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.replicas import ReplicaWatch
+from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import StatusView, process_ids, process_totals, worker_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
@@ -81,6 +82,7 @@ class ControlPlane:
     drain: Drain
     sources: Sources
     status: StatusView
+    running: Running
     workers: Workers
     readiness: Readiness
     metrics: Metrics
@@ -228,8 +230,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     replicas = ReplicaWatch(storage)
     export = _build_export(settings, data, state, committed, writer)
     status = StatusView(
-        settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing,
-        replicas, workers, keys, export,
+        settings=settings, instance=data.instance, sources=sources, writer=writer, deferred=state.deferred,
+        retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
+        keys=keys, export=export,
     )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
@@ -241,8 +244,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=keys.announce)
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     plane = ControlPlane(
-        storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
-        size_cap, text_indexing, replicas, keys, builder, endpoints, export, state.fanout, access_log,
+        storage, writer, events, committed, drain, sources, status, Running(sources, builder), workers, readiness,
+        metrics, tail, retention, size_cap, text_indexing, replicas, keys, builder, endpoints, export, state.fanout,
+        access_log,
     )  # fmt: skip
     _measure(plane, state, places)
     return plane

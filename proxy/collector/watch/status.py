@@ -1,4 +1,4 @@
-"""The state of the running processes as the collector sees it, for status, metrics and lists of exchanges in flight.
+"""The state of the running processes as the collector sees it, for status and metrics.
 
 Everything is read from shared memory and counters on request; nothing here is kept up to date.
 """
@@ -6,7 +6,7 @@ Everything is read from shared memory and counters on request; nothing here is k
 import os
 import time
 from collections.abc import Collection
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -20,11 +20,8 @@ from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.logs import lines_dropped
 from proxy.process.version import BUILD, VERSION
-from proxy.ring.descriptor import Descriptor
-from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
-from storage.record import Entry, ToolCall
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
 from storage.writer.size_cap import SizeCap
@@ -32,90 +29,39 @@ from storage.writer.text_indexing import TextIndexing
 from storage.writer.writer import Writer
 
 
-class InflightBuilder(Protocol):
-    """Makes records of running exchanges; implemented by `proxy.enrich.records`."""
-
-    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
-        """Return a preliminary record, and the head of its request."""
-        ...
-
-    def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
-        """Return its tool calls."""
-        ...
-
-    def waiting_tools(self) -> list[ToolCall]:
-        """Return the tool calls that wait for another stream."""
-        ...
-
-
+@dataclass(slots=True, kw_only=True)
 class StatusView:
-    """Reads the state of rings and writer."""
+    """The parts of a running collector that tell of themselves."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        instance: str,
-        sources: Sources,
-        writer: Writer,
-        builder: InflightBuilder,
-        deferred: DeferredStorage,
-        retention: Retention,
-        size_cap: SizeCap,
-        text_indexing: TextIndexing,
-        replicas: ReplicaWatch,
-        workers: Workers,
-        keys: KeyPublisher,
-        export: Export,
-    ) -> None:
-        self._settings = settings
-        self._instance = instance
-        self._sources = sources
-        self._writer = writer
-        self._builder = builder
-        self._deferred = deferred
-        self._retention = retention
-        self._size_cap = size_cap
-        self._text_indexing = text_indexing
-        self._replicas = replicas
-        self._workers = workers
-        self._keys = keys
-        self._export = export
-        self._started_s = time.monotonic()
-        self.is_draining = False
+    settings: Settings
+    instance: str
+    sources: Sources
+    writer: Writer
+    deferred: DeferredStorage
+    retention: Retention
+    size_cap: SizeCap
+    text_indexing: TextIndexing
+    replicas: ReplicaWatch
+    workers: Workers
+    keys: KeyPublisher
+    export: Export
+    is_draining: bool = False
+    _started_s: float = field(default_factory=time.monotonic, init=False)
 
     def start_draining(self) -> None:
         self.is_draining = True
 
-    def in_flight(self) -> list[Entry]:
-        """Return the exchanges that have run for 100 ms or more, with what is known of them."""
-        return [
-            self._builder.running(exchange, source.descriptor)
-            for source in self._sources.attached.values()
-            if source.segment.producer_alive()
-            for exchange in source.in_flight()
-        ]
-
-    def running_tools(self) -> list[ToolCall]:
-        running = [
-            call
-            for source in self._sources.attached.values()
-            if source.segment.producer_alive()
-            for exchange in source.in_flight()
-            for call in self._builder.running_tools(exchange, source.descriptor)
-        ]
-        return running + self._builder.waiting_tools()
-
     def describe(self) -> dict[str, object]:
-        writer, deferred = self._writer, self._deferred
+        writer, deferred = self.writer, self.deferred
         reason = "" if deferred.is_enabled else deferred.reason
         return {
             "version": VERSION,
             "build": BUILD,
-            "instance": self._instance,
+            "instance": self.instance,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "draining": self.is_draining,
-            "workers": [_describe_worker(worker, self._workers.unread) for worker in self._workers.shown or ()],
-            "rings": [_describe_ring(source) for source in self._sources.attached.values()],
+            "workers": [_describe_worker(worker, self.workers.unread) for worker in self.workers.shown or ()],
+            "rings": [_describe_ring(source) for source in self.sources.attached.values()],
             "writer": {
                 "waiting_records": writer.waiting_records,
                 "oldest_unstored_s": round(writer.oldest_unstored_s, 3),
@@ -131,13 +77,13 @@ class StatusView:
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
                 "replaced": deferred.replaced,
-                "replicas": self._replicas.describe(),
+                "replicas": self.replicas.describe(),
             },
-            "keys": {"own_store": bool(self._settings.keys.url), "reason": self._keys.reason or None},
-            "retention": describe_retention(self._retention, self._size_cap),
-            "text_index": self._text_indexing.describe(),
-            "otel": self._export.describe(),
-            "configuration": redacted(self._settings),
+            "keys": {"own_store": bool(self.settings.keys.url), "reason": self.keys.reason or None},
+            "retention": describe_retention(self.retention, self.size_cap),
+            "text_index": self.text_indexing.describe(),
+            "otel": self.export.describe(),
+            "configuration": redacted(self.settings),
         }
 
 

@@ -11,7 +11,6 @@ from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.status import StatusView, process_ids, worker_totals
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.enrich.attribution import KeyIndex
-from proxy.enrich.records import RecordBuilder
 from proxy.otel.export import Export
 from proxy.ring.segment_layout import HEAD
 from proxy.settings.otel_model import OtelSettings
@@ -33,28 +32,21 @@ async def view_of(plane: Collecting) -> StatusView:
     deferred = DeferredStorage(opened)
     await deferred.open()
     deferred.enable()
-    retention = Retention(plane.store, Limits())
-    builder = RecordBuilder(INSTANCE, SETTINGS)
     workers = Workers(plane.sources.attached)
     workers.update('[{"name": "worker 0", "pid": 7, "ready": true, "ring": ""}]')
-    cap = SizeCap(plane.store, 0)
-    words = TextIndexing(plane.store)
-    keys = KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex())
-    export = Export(OtelSettings(), plane.store, INSTANCE, lambda: 0, None)
     return StatusView(
-        SETTINGS,
-        INSTANCE,
-        plane.sources,
-        plane.writer,
-        builder,
-        deferred,
-        retention,
-        cap,
-        words,
-        ReplicaWatch(plane.store),
-        workers,
-        keys,
-        export,
+        settings=SETTINGS,
+        instance=INSTANCE,
+        sources=plane.sources,
+        writer=plane.writer,
+        deferred=deferred,
+        retention=Retention(plane.store, Limits()),
+        size_cap=SizeCap(plane.store, 0),
+        text_indexing=TextIndexing(plane.store),
+        replicas=ReplicaWatch(plane.store),
+        workers=workers,
+        keys=KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex()),
+        export=Export(OtelSettings(), plane.store, INSTANCE, lambda: 0, None),
     )
 
 
@@ -100,19 +92,6 @@ async def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path) -> None:
         worker.segment.cells[HEAD] = 1 << 60
         assert (await view_of(plane)).describe()["rings"]
     worker.die()
-
-
-async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None:
-    """A preliminary record for each exchange of a living worker; those of a dead one are the drain's."""
-    worker = RingWorker(tmp_path)
-    running = worker.show(worker.begin("/slow?token=secret"))
-    async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        ((record, payload),) = [(e.record, e.payload) for e in (await view_of(plane)).in_flight()]
-        assert payload is not None
-        assert payload.request_head.startswith(b"GET /slow?token=[REDACTED] HTTP/1.1")
-        assert (record.id, record.path, record.query, record.status) == (running, "/slow", "token=[REDACTED]", None)
-        worker.die()
-        assert (await view_of(plane)).in_flight() == []
 
 
 async def test_totals_add_up_over_workers(tmp_path: Path) -> None:

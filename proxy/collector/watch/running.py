@@ -1,0 +1,56 @@
+"""What runs at the moment: exchanges and tool calls that have no record yet, made into preliminary ones.
+
+They are read from shared memory on request; nothing here is kept up to date.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.collector.sources import Source, Sources
+from proxy.ring.descriptor import Descriptor
+from proxy.ring.inflight import InflightExchange
+from storage.record import Entry, ToolCall
+
+
+class InflightBuilder(Protocol):
+    """Makes records of running exchanges; implemented by `proxy.enrich.records`."""
+
+    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
+        """Return a preliminary record, and the head of its request."""
+        ...
+
+    def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
+        """Return its tool calls."""
+        ...
+
+    def waiting_tools(self) -> list[ToolCall]:
+        """Return the tool calls that wait for another stream."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The exchanges of living workers that have run for 100 ms or more."""
+
+    sources: Sources
+    builder: InflightBuilder
+
+    def exchanges(self) -> list[Entry]:
+        """Return what is known of each."""
+        return [self.builder.running(exchange, source.descriptor) for source, exchange in self._each()]
+
+    def tools(self) -> list[ToolCall]:
+        """Return their tool calls, and those that wait for another stream."""
+        running = [
+            call
+            for source, exchange in self._each()
+            for call in self.builder.running_tools(exchange, source.descriptor)
+        ]
+        return running + self.builder.waiting_tools()
+
+    def _each(self) -> Iterator[tuple[Source, InflightExchange]]:
+        for source in self.sources.attached.values():
+            if source.segment.producer_alive():
+                for exchange in source.in_flight():
+                    yield source, exchange
