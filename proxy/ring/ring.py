@@ -368,11 +368,6 @@ class RingReader:
         return self._cells[REFUSED_RECORDS]
 
     @property
-    def refused_bytes(self) -> int:
-        """Their bytes."""
-        return self._cells[REFUSED_BYTES]
-
-    @property
     def first_refused_us(self) -> int:
         """Unix time of the first refusal in microseconds, 0 = none."""
         return self._cells[FIRST_REFUSED_US]

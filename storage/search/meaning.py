@@ -46,7 +46,7 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
             packed = pack_address(subject.record.client_ip or "")
             return packed is not None and len(packed) == len(first) and first <= packed <= last
         case Text(phrase):
-            return any(phrase.is_in_searched(text) for text in _searched(subject))
+            return any(phrase.is_in(text) for text in _searched(subject))
         case Substring(text):
             wanted = fold(text)
             return any(wanted in folded for text in _searched(subject) for folded in text.folded)

@@ -35,17 +35,9 @@ class Phrase:
         found = tuple(words(text))
         return cls(found, is_prefix) if found else None
 
-    def is_in(self, text: str) -> bool:
+    def is_in(self, text: SearchedText) -> bool:
         """Whether a stored text has it, in any of its readings."""
-        return self.is_in_searched(SearchedText(text))
-
-    def is_in_searched(self, text: SearchedText) -> bool:
-        """Say the same of one that others are looked for in, too."""
         return text.can_have(self.telling) and any(self._line in line for line in text.lines)
-
-    def is_among(self, found: Sequence[str]) -> bool:
-        """Whether it is among the words of one reading."""
-        return self._line in line_of(found)
 
 
 def telling(found: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import pytest
 from proxy.ring.entry import PREFIX
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import HEAD, PUSHED, SLEEPING, SegmentError
+from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_BYTES, SLEEPING, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segmen
     assert not push(writer, 2, 100)
     assert not push(writer, 3, 100)
     assert push(writer, 4, 40)
-    assert (reader.refused, reader.refused_bytes) == (3, 5024 + 2 * 120)
+    assert (reader.refused, segment.cells[REFUSED_BYTES]) == (3, 5024 + 2 * 120)
     assert (reader.first_refused_us, reader.last_refused_us) == (1_000_001, 1_000_003)
     assert numbers(reader) == [1, 4]
     assert reader.pushed == 2

@@ -35,7 +35,7 @@ def test_phrases(wanted: str, is_prefix: bool, text: str, expected: bool) -> Non
     """Words must follow each other; only the last may go on, and only when that is asked for."""
     phrase = Phrase.of(wanted, is_prefix=is_prefix)
     assert phrase is not None
-    assert phrase.is_in(text) is expected
+    assert phrase.is_in(SearchedText(text)) is expected
 
 
 def test_nothing_is_no_phrase() -> None:
@@ -56,9 +56,9 @@ def test_a_long_phrase_takes_no_longer_than_a_short_one(monkeypatch: pytest.Monk
     long = [f"w{number:03}" for number in range(900)] + ["longest"]
     phrase = Phrase.of(" ".join(long))
     assert phrase is not None
-    assert phrase.is_in("a " + " ".join(long))
-    assert not phrase.is_in(" ".join(reversed(long)))
-    assert not phrase.is_in(" ".join(long[:-1]))
+    assert phrase.is_in(SearchedText("a " + " ".join(long)))
+    assert not phrase.is_in(SearchedText(" ".join(reversed(long))))
+    assert not phrase.is_in(SearchedText(" ".join(long[:-1])))
     assert {len(wanted) for wanted in looked_for} == {MAX_TELLING}
     assert "longest" in looked_for[0]
 
@@ -74,7 +74,7 @@ def test_a_text_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.search.searched_text.readings", note)
     text = SearchedText("a%20b c")
     wanted = [Phrase(("b", "c")), Phrase(("a", "b")), Phrase(("c", "d"))]
-    assert [phrase.is_in_searched(text) for phrase in wanted] == [True, True, False]
+    assert [phrase.is_in(text) for phrase in wanted] == [True, True, False]
     assert read == ["a%20b c"]
 
 
@@ -84,5 +84,5 @@ def test_a_phrase_is_found_between_others(before: list[str], phrase: list[str], 
     text = " ".join([*before, *phrase, *after])
     wanted = Phrase.of(" ".join(phrase))
     assert wanted == Phrase(tuple(words(" ".join(phrase))))
-    assert wanted.is_in(text)
-    assert wanted.is_in(json.dumps(json.dumps(text)))
+    assert wanted.is_in(SearchedText(text))
+    assert wanted.is_in(SearchedText(json.dumps(json.dumps(text))))

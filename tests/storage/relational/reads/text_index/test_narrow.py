@@ -1,5 +1,6 @@
 """Which texts can have words: all that have them, however they are written."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -12,6 +13,7 @@ from storage.relational.blocks.payloads import NOWHERE, Packer, inflate
 from storage.relational.reads.text_index.narrow import _can_have, _look
 from storage.search.clues import Clue
 from storage.search.phrase import Phrase
+from storage.search.searched_text import SearchedText
 from storage.search.words import decoded, readings, words
 
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
@@ -100,4 +102,11 @@ def test_a_phrase_is_rejected_as_its_readings_say(text: str, wanted: str) -> Non
     """What is told at a glance is what the words tell."""
     phrase = Phrase.of(wanted)
     if phrase is not None:
-        assert phrase.is_in(text) == any(phrase.is_among(words(reading)) for reading in readings(text))
+        assert phrase.is_in(SearchedText(text)) == any(
+            follows(words(reading), phrase.words) for reading in readings(text)
+        )
+
+
+def follows(found: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether some words stand one after the other among those found."""
+    return any(tuple(found[at : at + len(wanted)]) == tuple(wanted) for at in range(len(found)))
