@@ -57,8 +57,9 @@ class WorkerTotals:
     auth_failures: Mapping[str, int] = field(default_factory=dict)
     """Code of the key check → calls it refused."""
     connections_refused: int = 0
-    connections_displaced: int = 0
     """Above a limit of connections."""
+    connections_displaced: int = 0
+    """Closed while they waited, to make room for new ones."""
     messages_dropped: int = 0
     """WebSocket messages that passed and were not recorded."""
     tls_failures: Mapping[str, int] = field(default_factory=dict)
