@@ -41,9 +41,11 @@ def upstream() -> Iterator[str]:
 FIXTURES = fixtures()
 EACH = pytest.mark.parametrize("fixture", FIXTURES, ids=[fixture.path.name for fixture in FIXTURES])
 
-EACH_KIND = pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[pytest.mark.clickhouse] if kind == "clickhouse" else []) for kind in KINDS]
-)
+
+def each_kind(*wide: str) -> pytest.MarkDecorator:
+    """Over each kind of store; over those named `make wide` only."""
+    marks = {kind: [pytest.mark.wide] for kind in wide} | {"clickhouse": [pytest.mark.clickhouse]}
+    return pytest.mark.parametrize("kind", [pytest.param(kind, marks=marks.get(kind, [])) for kind in KINDS])
 
 
 def current(fixture: Fixture) -> Fixture:
@@ -85,7 +87,7 @@ def test_changes_of_layouts_are_judged(now: dict[str, Any], words: list[str]) ->
 
 
 @EACH
-@EACH_KIND
+@each_kind()
 def test_what_a_version_left_is_read(tmp_path: Path, upstream: str, fixture: Fixture, kind: str) -> None:
     """Store, spool, ring, keys and configuration: every record is there once, and is told as it was told then."""
     current(fixture)
@@ -129,7 +131,7 @@ def doctor(sidelog: Sidelog, config: Path) -> str:
 
 
 @EACH
-@EACH_KIND
+@each_kind("postgres")
 def test_a_newer_store_stops_nothing(tmp_path: Path, upstream: str, fixture: Fixture, kind: str) -> None:
     """Requests are answered, keys are checked, records wait in the spool; the program that can read it stores them."""
     current(fixture)

@@ -59,6 +59,7 @@ def health(sidelog: Sidelog) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.wide
 def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream: str) -> None:
     """Shared memory holds one of two rings, and none of those of a reload: all are drained."""
     (tmp_path / "sitecustomize.py").write_text(ROOM_FOR_ONE)
@@ -80,7 +81,8 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
         assert anonymous_rings(sidelog) >= 1
 
 
-@pytest.mark.parametrize("workers", [wide("1"), "2"])
+@pytest.mark.wide
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
     """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
     with (
@@ -222,6 +224,7 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         await_more(load.completed, 20)
 
 
+@pytest.mark.wide
 def test_two_in_one_place_keep_their_own(tmp_path: Path, upstream: str) -> None:
     """One is killed with records in its rings and started again beside the other: each has what it was asked, once."""
     with (
