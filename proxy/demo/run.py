@@ -224,16 +224,19 @@ async def is_ready(admin_url: str) -> bool:
             asyncio.timeout(TIMEOUT_START_S),
             ClientSession(timeout=ClientTimeout(total=TIMEOUT_ASK_S)) as session,
         ):
-            while True:
-                try:
-                    async with session.get(f"{admin_url}/readyz") as answer:
-                        if answer.status == 200:
-                            return True
-                except (ClientError, TimeoutError):
-                    pass  # one question that takes long does not end the wait
-                # Another process's readiness has no event to wait for.
+            while not await is_ok(session, f"{admin_url}/readyz"):  # noqa: ASYNC110 - another process sends no event
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
+        return False
+    return True
+
+
+async def is_ok(session: ClientSession, url: str) -> bool:
+    """Whether an address answers with 200; one question that takes long does not end the wait."""
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except (ClientError, TimeoutError):
         return False
 
 
