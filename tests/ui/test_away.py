@@ -43,6 +43,7 @@ async def test_a_store_that_is_being_opened_is_waited_for(site: Site, monkeypatc
 
 async def test_a_page_asked_for_without_the_server_comes_with_it(site: Site) -> None:
     """Its script could not be fetched: that is said, and made good when the server is back."""
+    await site.page.call("Network.clearBrowserCache")  # where it is of a test before
     await site.open("/requests?period=15m")
     await site.page.wait_for("#rows tr[data-id]")
 
@@ -54,4 +55,5 @@ async def test_a_page_asked_for_without_the_server_comes_with_it(site: Site) -> 
     await site.restart(meanwhile=look())
     await site.page.wait_for("#endpoints tr", "GET")
     assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
+    assert any("/endpoints/page.js" in problem for problem in site.page.problems), site.page.problems
     site.page.problems.clear()

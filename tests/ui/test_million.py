@@ -16,7 +16,7 @@ from bench.generate import fill
 from storage.backends import open_storage
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US
-from tests.ui.conftest import Site, open_site
+from tests.ui.conftest import Ports, Site, open_site
 
 RECORDS = 1_000_000
 DAYS = 10.0
@@ -45,7 +45,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def site(chromium: int, directory: Path) -> AsyncIterator[Site]:
+async def site(chromium: Ports, directory: Path) -> AsyncIterator[Site]:
     """The UI over it."""
     async for made in open_site(chromium, directory, url=URL, is_filled=False):
         yield made

@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 
 from tests.support.browser import Page
-from tests.ui.conftest import open_site
+from tests.ui.conftest import Ports, open_site
 
 Ask = Callable[..., Awaitable[Any]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asked(chromium: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+async def asked(chromium: Ports, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
     """A page of the UI for all tests of a file: functions keep nothing, and to open it is most of what a test costs."""
     async for site in open_site(chromium, tmp_path_factory.mktemp("chat"), is_filled=False):
         await site.open("/keys")
