@@ -17,8 +17,8 @@ from typing import Final
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.call_metrics import eviction_families
 from api.metrics.endpoint_metrics import EndpointMetrics
-from api.metrics.metrics import DURATIONS, Metrics, StoreStatus
-from api.metrics.otel_metrics import ExportStatus, otel_families
+from api.metrics.metrics import DURATIONS, Metrics
+from api.metrics.otel_metrics import otel_families
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
 from api.metrics.replica_metrics import replica_families
@@ -38,12 +38,13 @@ from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.running import Running
-from proxy.collector.watch.status import StatusView, process_ids, process_totals, worker_totals
+from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.totals import export_status, process_ids, process_totals, store_status, worker_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.otel.export import Export
-from proxy.otel.exporter import Exporter, Progress
+from proxy.otel.exporter import Progress
 from proxy.process.data_dir import DataDir
 from proxy.process.memory import garbage, malloc
 from proxy.process.version import BUILD, VERSION
@@ -255,11 +256,13 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
 def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
     """Let the metrics read the parts."""
     metrics = plane.metrics
-    metrics.watch_store(partial(_store_status, plane.writer, plane.retention, plane.size_cap, state))
+    metrics.watch_store(
+        lambda: store_status(plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred)
+    )
     metrics.watch(lambda: process_families(process_totals(plane.sources, plane.workers, places)))
     metrics.watch(lambda: text_index_families(plane.text_indexing))
     metrics.watch(lambda: replica_families(plane.replicas.seen))
-    metrics.watch(lambda: otel_families({each.signal: _export_status(each) for each in plane.export.exporters}))
+    metrics.watch(lambda: otel_families({each.signal: export_status(each) for each in plane.export.exporters}))
     metrics.watch(lambda: usage_families(process_ids(plane.workers)))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
     if plane.access_log is not None:
@@ -278,18 +281,6 @@ def _build_export(
     if state.offline_since is None:
         start = Progress(seq=state.tail.head_id // 2, counted=stored_records())
     return Export(settings.otel, state.storage, data.instance, stored_records, start)
-
-
-def _export_status(exporter: Exporter) -> ExportStatus:
-    counted = exporter.counters
-    return ExportStatus(
-        exported=counted.exported,
-        rejected=counted.rejected,
-        missed_records=counted.missed_records,
-        failures=counted.failures,
-        waiting_records=exporter.waiting_records,
-        lag_s=exporter.lag_s,
-    )
 
 
 def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:
@@ -355,24 +346,6 @@ def _waiting_records(sources: Sources, writer: Writer) -> int:
     """Count what is on its way to the store: in rings, in the writer, in the spool."""
     in_rings = sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
     return in_rings + writer.waiting_records + writer.spooled_records
-
-
-def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, state: StartState) -> StoreStatus:
-    spool = state.spool
-    reaches_back_us = size_cap.reaches_back_us
-    return StoreStatus(
-        is_up=writer.is_storage_up,
-        oldest_unstored_s=writer.oldest_unstored_s,
-        spool_bytes=0 if spool is None else spool.size_bytes,
-        spool_capacity_bytes=0 if spool is None else spool.capacity_bytes,
-        spool_errors=0 if spool is None else spool.errors,
-        retention_lag_s=retention.lag_s,
-        erasing_records=retention.erasing,
-        records_purged={"age": retention.rows_purged, "size": size_cap.total.rows},
-        replaced=state.deferred.replaced,
-        bodies_trimmed=size_cap.total.bodies,
-        reaches_back_s=None if reaches_back_us is None else reaches_back_us / 1e6,
-    )
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:

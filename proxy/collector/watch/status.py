@@ -1,4 +1,4 @@
-"""The state of the running processes as the collector sees it, for status and metrics.
+"""The state of the running processes as the collector sees it: the answer of `/api/status`.
 
 Everything is read from shared memory and counters on request; nothing here is kept up to date.
 """
@@ -10,15 +10,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from api.metrics.metrics import WorkerTotals
-from api.metrics.process_metrics import ProcessTotals
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Source, Sources
-from proxy.collector.watch.places import Places
 from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
-from proxy.process.logs import lines_dropped
 from proxy.process.version import BUILD, VERSION
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
@@ -85,54 +81,6 @@ class StatusView:
             "otel": self.export.describe(),
             "configuration": redacted(self.settings),
         }
-
-
-def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals:
-    """Return the sum of the data plane's counters, for the metrics; without a ring its capacity is the default."""
-    counters = sources.counters()
-    attached = list(sources.attached.values())
-    return WorkerTotals(
-        requests=counters.requests,
-        request_bytes=counters.request_bytes,
-        response_bytes=counters.response_bytes,
-        connections_open={"downstream": counters.connections_downstream, "upstream": counters.connections_upstream},
-        requests_in_flight=counters.requests_in_flight,
-        upstream_errors=counters.upstream_errors,
-        auth_failures=counters.auth_failures,
-        connections_refused=counters.refused_connections,
-        connections_displaced=counters.displaced_connections,
-        messages_dropped=counters.dropped_messages,
-        tls_failures=counters.tls_failures,
-        proxy_failures=counters.proxy_failures,
-        ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
-        ring_capacity_bytes=attached[0].segment.capacity if attached else default_capacity_bytes,
-    )
-
-
-def process_totals(sources: Sources, workers: Workers, places: Places) -> ProcessTotals:
-    """Return what the processes say of themselves, for the metrics."""
-    supervisor = workers.supervisor
-    lost = {"worker": sources.counters().log_lines_dropped}
-    if supervisor is not None:
-        lost |= {"supervisor": supervisor.log_lines_dropped, "collector": lines_dropped()}
-    return ProcessTotals(
-        log_lines_dropped=lost,
-        reloads={} if supervisor is None else supervisor.reloads,
-        rings_unread=len(workers.unread),
-        places_removed=places.removed,
-    )
-
-
-def process_ids(workers: Workers) -> dict[str, int]:
-    """Return the ids of all processes of this sidecar, by their names; without a supervisor there is but one."""
-    own, shown = os.getpid(), workers.shown or ()
-    if not shown or any(worker.pid == own for worker in shown):
-        return {"sidelog": own}
-    found = {"supervisor": os.getppid(), "collector": own}
-    for worker in shown:
-        if worker.pid is not None:
-            found[f"{worker.name} leaving" if worker.leaving else worker.name] = worker.pid
-    return found
 
 
 def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:

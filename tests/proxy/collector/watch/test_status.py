@@ -8,8 +8,8 @@ import msgspec
 from api.health import StatusShown
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.watch.replicas import ReplicaWatch
-from proxy.collector.watch.status import StatusView, process_ids, worker_totals
-from proxy.collector.watch.workers import Workers, WorkerShown
+from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.otel.export import Export
 from proxy.ring.segment_layout import HEAD
@@ -92,35 +92,3 @@ async def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path) -> None:
         worker.segment.cells[HEAD] = 1 << 60
         assert (await view_of(plane)).describe()["rings"]
     worker.die()
-
-
-async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
-    """Metrics see all workers as one, and each ring by its own."""
-    workers = [RingWorker(tmp_path) for _ in range(2)]
-    for worker in workers:
-        worker.record(2)
-    async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        totals = worker_totals(plane.sources, 0)
-        assert totals.requests == {("shop", "GET", "2xx"): 4}
-        assert len(totals.ring_bytes) == 2
-        assert all(used > 0 for used in totals.ring_bytes.values())
-        assert totals.ring_capacity_bytes == 1 << 20
-    for worker in workers:
-        worker.die()
-
-
-def test_the_processes_are_those_the_supervisor_names() -> None:
-    """A worker that leaves beside its successor has a name of its own; with one process there is one name."""
-    workers = Workers({})
-    assert process_ids(workers) == {"sidelog": os.getpid()}
-    shown = [
-        WorkerShown(name="worker 0", pid=11, ready=True, ring=""),
-        WorkerShown(name="worker 0", pid=12, ready=True, ring="", leaving=True),
-        WorkerShown(name="worker 1", pid=None, ready=False, ring=""),
-    ]
-    workers.update(msgspec.json.encode(shown))
-    assert process_ids(workers) == {
-        "supervisor": os.getppid(), "collector": os.getpid(), "worker 0": 11, "worker 0 leaving": 12,
-    }  # fmt: skip
-    workers.update(msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")]))
-    assert process_ids(workers) == {"sidelog": os.getpid()}
