@@ -21,7 +21,6 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from storage.postgres import partitions, rollups
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
@@ -38,6 +37,7 @@ from storage.relational.rollups import Limits, Rollups
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.doubts import Doubts
+from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ _COUNT: Final = (
 )
 _LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
 _PLACE: Final = (
-    "INSERT INTO sidelog.ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
+    f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "  # noqa: S608 - names of ours
     "SELECT $1, * FROM "
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
     "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
@@ -270,7 +270,7 @@ class BatchStore:
         retired = set(batch.retired)
         kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
         if kept:
-            columns = zip(*[_position_row(source, position) for source, position in kept], strict=True)
+            columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
             await connection.execute(_PLACE, instance, *map(list, columns))
         if retired:
             await connection.execute(_RETIRE, instance, list(retired))
@@ -315,22 +315,8 @@ def _newest_day(entries: list[Entry]) -> int:
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
     """Read the positions of one sidecar. Behind the counter's lock: a commit that nobody waits for ends first."""
     await connection.fetchval(_LOCKED_COUNTER)
-    rows = await connection.fetch(
-        "SELECT source, end_offset, taken, stored, received, dropped, closed FROM sidelog.ingest_position "
-        "WHERE instance = $1",
-        escape(instance),
-    )
-    return {
-        source: Position(
-            offset=offset,
-            taken=taken,
-            stored=stored,
-            received=received,
-            dropped=msgspec.json.decode(dropped, type=dict[str, int]),
-            closed=closed,
-        )
-        for source, offset, taken, stored, received, dropped, closed in rows
-    }
+    sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"  # noqa: S608 - names of ours
+    return positions_of(await connection.fetch(sql, escape(instance)))
 
 
 def _is_long(entries: list[Entry]) -> bool:
@@ -339,15 +325,3 @@ def _is_long(entries: list[Entry]) -> bool:
     payloads = [entry.payload for entry in entries if entry.payload is not None]
     bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body)]
     return sum(len(body.head) + len(body.tail) for body in bodies if body is not None) > _LOOP_BYTES
-
-
-def _position_row(source: bytes, position: Position) -> tuple[bytes, int, int, int, int, str, bool]:
-    return (
-        source,
-        position.offset,
-        position.taken,
-        position.stored,
-        position.received,
-        msgspec.json.encode(position.dropped).decode(),
-        position.closed,
-    )

@@ -7,8 +7,6 @@ the transaction, so a failed batch leaves no hole.
 import sqlite3
 from typing import Final
 
-import msgspec
-
 from storage.record import Batch, Entry, Position, Record, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
@@ -17,6 +15,7 @@ from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
@@ -33,7 +32,7 @@ _INSERT_BLOCK: Final = (
 )
 _GROW: Final = "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
 _UPSERT_POSITION: Final = (
-    "INSERT OR REPLACE INTO ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
+    f"INSERT OR REPLACE INTO ingest_position (instance, {POSITION_COLUMNS}) "  # noqa: S608 - names of ours
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -144,21 +143,8 @@ class BatchStore:
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
     """Read the positions of one sidecar. On the write connection: a commit that nobody waits for ends first."""
-    rows = connection.execute(
-        "SELECT source, end_offset, taken, stored, received, dropped, closed FROM ingest_position WHERE instance = ?",
-        (instance,),
-    )
-    return {
-        source: Position(
-            offset=offset,
-            taken=taken,
-            stored=stored,
-            received=received,
-            dropped=msgspec.json.decode(dropped, type=dict[str, int]),
-            closed=closed == 1,
-        )
-        for source, offset, taken, stored, received, dropped, closed in rows
-    }
+    sql = f"SELECT {POSITION_COLUMNS} FROM ingest_position WHERE instance = ?"  # noqa: S608 - names of ours
+    return positions_of(connection.execute(sql, (instance,)))
 
 
 def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]) -> None:
@@ -178,19 +164,7 @@ def _write_blocks(connection: sqlite3.Connection, packer: GrowingPacker) -> None
 def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany(
         _UPSERT_POSITION,
-        [
-            (
-                batch.instance,
-                source,
-                position.offset,
-                position.taken,
-                position.stored,
-                position.received,
-                msgspec.json.encode(position.dropped).decode(),
-                int(position.closed),
-            )
-            for source, position in batch.positions.items()
-        ],
+        [(batch.instance, *position_row(source, position)) for source, position in batch.positions.items()],
     )
     connection.executemany(
         "DELETE FROM ingest_position WHERE instance = ? AND source = ?",
