@@ -6,13 +6,19 @@ hits is the value after it measured and replaced. Nothing is parsed: numbers, wh
 streams, NDJSON, invalid and truncated JSON are all the same to it. A value is `null`, `true` or `false` (kept), or a
 string, number, object or array (replaced as a whole by the string `[REDACTED]`).
 
+A name may be a value itself, with what it names beside it, in either order: environments of containers, headers in a
+HAR and variables of a pipeline are lists of `{"name": "DB_PASSWORD", "value": "…"}`, and what is told of a form that
+was refused repeats what was entered (`{"loc": ["body", "password"], "input": "…"}`).
+
 Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1 backslashes.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
@@ -44,12 +50,39 @@ _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
 _OPENERS: Final = b"{["
+_CLOSES_ARRAY: Final = 0x5D
+_CLOSES_VALUE: Final = b",}]"
 _STRUCTURE: Final = re.compile(rb'["{}\[\]]')
 _STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
 KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
 """Values that are no secret, whatever their name is."""
+_ATOM: Final = rb'[^"{}\[\]]|"(?:[^"\\]|\\.)*+"'
+_FLAT: Final = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOM, _ATOM)
+_NESTED: Final = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOM, _FLAT)
+_MEMBERS: Final = re.compile(rb"(?:%b|[{\[](?:%b)*+[}\]])*+" % (_ATOM, _NESTED), re.DOTALL)
+"""Members of an object, with what they hold down to the third level."""
+_ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
+_IS_MEMBER: Final = re.compile(rb":%b\\*\Z" % BLANKS)
+_IS_PLACE: Final = re.compile(rb'"loc\\*"%b:%b\[[^\[\]{}]*\Z' % (BLANKS, BLANKS))
+_VALUE_KEY: Final = re.compile(rb'"\w{0,32}[vV]alue\\*"%b:%b' % (BLANKS, BLANKS))
+_INPUT_KEY: Final = re.compile(rb'"input\\*"%b:%b' % (BLANKS, BLANKS))
+_BESIDE_BYTES: Final = 512
+"""How far apart a name and its value are at most."""
+_MAX_BESIDE: Final = 2
+"""How many members may be the value, on either side: others of that name are within further objects."""
+_MAX_BLANKS: Final = 32
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
+
+
+def apart(edits: list[Edit]) -> list[Edit]:
+    """Bring edits into order; leave out what lies within another one, and what of one lies before another's end."""
+    kept: list[Edit] = []
+    for start, stop, replacement in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+        start = max(start, kept[-1][1]) if kept else start
+        if start < stop:
+            kept.append((start, stop, replacement))
+    return kept
 
 
 def edited(text: bytes, edits: Iterable[Edit]) -> bytes:
@@ -86,33 +119,43 @@ class JsonRedactor:
         end = End.OUTSIDE
         found = self._pattern.search(text)
         while found is not None:
-            start = found.end()
-            after = content_end(text, found.group(), start)
-            hits += after <= start + 1  # what is entered, not passed over, was searched for at length
+            start, after = found.end(), -1
+            if is_key := text[start - 1] not in _CLOSES_VALUE:
+                after = content_end(text, found.group(), start)
+                hits += after <= start + 1  # what is entered, not passed over, was searched for at length
+            else:
+                is_near = _may_stand_beside(text, found)
+                hits += is_near
+                if not is_near or (start := _beside(text, found)) < 0:
+                    after = found.end() - 1
             if after >= 0 and hits <= MAX_HITS:
                 found = self._pattern.search(text, after)
                 end = End.OUTSIDE
                 continue
             if hits > MAX_HITS:
-                return [*edits, (found.start(), len(text), MARK)], End.IN_CONTAINER
+                return apart([*edits, (found.start(), len(text), MARK)]), End.IN_CONTAINER
             stop, replacement, end = measure(text, start, _run_in(found.group()))
             if replacement:
                 edits.append((start, stop, replacement))
+            if not is_key:
+                if end is not End.OUTSIDE:
+                    break
+                stop = found.end() - 1
             # A string that was cut off took the next key's first quote for its last: search from that quote again.
             found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
-        return edits, end
+        return apart(edits), end
 
 
 def key_pattern(names: SecretNames) -> bytes:
-    """Build the pattern of keys: a quoted name, a colon, and blanks."""
+    """Build the pattern of keys, and of values that are names: a quoted name, what follows it, and blanks."""
     name = or_ending(spelled(names), _BEFORE_ENDING, spelled(names.endings))
-    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":", BLANKS))
+    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, rb"(?:[,}\]]|:", BLANKS, b")"))
 
 
 def plain_key_pattern(names: SecretNames) -> bytes:
     """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
     name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
-    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, b":"))
+    return b"".join((rb'(?i)"', name, rb'\\*"', BLANKS, rb"[:,}\]]"))
 
 
 def spelled(names: Iterable[bytes]) -> bytes:
@@ -163,6 +206,44 @@ def _run_before(text: bytes, index: int, lowest: int) -> int:
     while start > lowest and text[start - 1] == _BACKSLASH:
         start -= 1
     return index - start
+
+
+def _may_stand_beside(text: bytes, name: re.Match[bytes]) -> bool:
+    """Whether what may be the key of a value is near: cheap, as texts may be full of names."""
+    sign = b"nput" if text[name.end() - 1] == _CLOSES_ARRAY else b"alue"
+    return text.find(sign, max(0, name.start() - _BESIDE_BYTES), name.end() + _BESIDE_BYTES) >= 0
+
+
+def _beside(text: bytes, name: re.Match[bytes]) -> int:
+    """Return where the value begins that stands beside a value that is a name; -1 without one."""
+    run, stop = _run_in(name.group()), name.end() - 1
+    low = max(0, name.start() - _BESIDE_BYTES)
+    before = text[low : name.start()]
+    key = _VALUE_KEY
+    if text[stop] == _CLOSES_ARRAY:
+        stop += 1
+        if (place := _IS_PLACE.search(before)) is None:
+            return -1
+        before, key = before[: place.start()], _INPUT_KEY
+    elif _IS_MEMBER.search(before, max(0, len(before) - run - _MAX_BLANKS)) is None:
+        return -1
+    for found in islice(key.finditer(text, stop, stop + _BESIDE_BYTES), _MAX_BESIDE):
+        if _run_in(found.group()) == run and _are_members(text[stop : found.start()], run):
+            return found.end()
+    for found in deque(key.finditer(before), _MAX_BESIDE):
+        if _run_in(found.group()) == run:
+            end, _, where = measure(before, found.end(), run)
+            if where is End.OUTSIDE and _are_members(before[end:].rstrip(b"\\"), run):
+                return low + found.end()
+    return -1
+
+
+def _are_members(text: bytes, run: int) -> bool:
+    """Whether a text, a quote of which has `run` backslashes before it, leaves no object and ends in none."""
+    while run:
+        text = _ESCAPED.sub(rb"\1", text)
+        run //= 2
+    return _MEMBERS.fullmatch(text) is not None
 
 
 def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from itertools import accumulate
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor, edited
+from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor, apart, edited
 from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secrets
 
 _PIECE: Final = re.compile(
@@ -86,7 +86,7 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
     spans: dict[bytes, list[Span]] = {}
     for found in _PIECE.finditer(text):
         spans.setdefault(found[1], []).append(found.span(2))
-    edits = (edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), _apart(some)))
+    edits = (edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), apart(some)))
     return edited(text, sorted(edits))
 
 
@@ -101,16 +101,6 @@ def _by_pattern(joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) ->
         if begins_secret(joined[start:]) and (not found or found[-1][1] <= start):
             found.append((start, len(joined), MARK))
     return found
-
-
-def _apart(edits: list[Edit]) -> list[Edit]:
-    """Leave out what lies within another edit, and what of it lies before the end of one."""
-    apart: list[Edit] = []
-    for start, stop, replacement in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
-        start = max(start, apart[-1][1]) if apart else start
-        if start < stop:
-            apart.append((start, stop, replacement))
-    return apart
 
 
 def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:

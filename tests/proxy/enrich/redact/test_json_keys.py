@@ -127,12 +127,43 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
         (b'{"a":1}\n{"token":"S"}\n', b'{"a":1}\n{"token":"[REDACTED]"}\n'),
         (b'{"token":"S\n{"password":"S","a":1}\n', b'{"token":"[REDACTED]"password":"[REDACTED]","a":1}\n'),
         (b'{"x":"password","y":"token"}', b'{"x":"password","y":"token"}'),
+        (b'[{"name":"PASSWORD","value":"S"},{"name":"A","value":"b"}]',
+         b'[{"name":"PASSWORD","value":"[REDACTED]"},{"name":"A","value":"b"}]'),
+        (b'{"Key": "token",\n "tags": [{"a": ["}"]}],\n "Value": {"S": "S"}}',
+         b'{"Key": "token",\n "tags": [{"a": ["}"]}],\n "Value": "[REDACTED]"}'),
+        (b'{"value":"S{\\"","msg":"x","path":"password"}', b'{"value":"[REDACTED]","msg":"x","path":"password"}'),
+        (b'{"name":"password","value":"password","token":"S"}',
+         b'{"name":"password","value":"[REDACTED]","token":"[REDACTED]"}'),
+        (rb'{"a":"[{\"name\": \"pwd\", \"value\": \"S\"}]"}',
+         rb'{"a":"[{\"name\": \"pwd\", \"value\": \"[REDACTED]\"}]"}'),
+        (b'{"loc":["body","password"],"msg":"x","input":"S"}',
+         b'{"loc":["body","password"],"msg":"x","input":"[REDACTED]"}'),
+        (b'{"input":"S","loc":["body","password"]}', b'{"input":"[REDACTED]","loc":["body","password"]}'),
     ],
 )  # fmt: skip
 def test_spellings_and_values(text: bytes, expected: bytes) -> None:
     """Escaped names, every kind of value, JSON in strings, what is not quite JSON; other bytes stay."""
     assert REDACTOR.redact(text) == (expected, End.OUTSIDE)
     assert REDACTOR.redact(expected)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"name":"password","schema":{"value":"x"}}',
+        b'{"a":{"name":"password"},"value":"x"}',
+        b'{"value":{"name":"password"}}',
+        b'[{"value":"x"},{"name":"password"},{"name":"x","value":"y"}]',
+        b'{"name":"password","valueFrom":{"secretKeyRef":{"key":"token"}}}',
+        b'{"name":"secret","input":{"a":1}}',
+        b'{"enum":["text","password"],"value":"text"}',
+        b'{"name":"token","value":null}',
+        rb'{"a":"{\"name\":\"token\"}","value":"x"}',
+    ],
+)
+def test_values_that_no_name_stands_beside_stay(text: bytes) -> None:
+    """Of other objects, within it or around it; of other meaning; of nothing."""
+    assert REDACTOR.redact(text) == (text, End.OUTSIDE)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +178,7 @@ def test_spellings_and_values(text: bytes, expected: bytes) -> None:
         (b'{"password": \'S', b'{"password": "[REDACTED]"', End.IN_STRING),
         (b'{"password": 12', b'{"password": "[REDACTED]"', End.OUTSIDE),
         (b'{"password"', b'{"password"', End.OUTSIDE),
+        (b'{"name":"password","value":"S', b'{"name":"password","value":"[REDACTED]"', End.IN_STRING),
     ],
 )
 def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end: End) -> None:
@@ -156,7 +188,18 @@ def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end
 
 @pytest.mark.parametrize(
     "unit",
-    [b'"token":', b'"token":"\\" ', b'"token":\'a', b'"token":[', b'"token":{"', b'\\"token\\":\\"', b'"' + b"\\" * 50],
+    [
+        b'"a":"jwt",',
+        b'"value":1,"a":"jwt",',
+        b'"value":[,"loc":["jwt"]',
+        b'"token":',
+        b'"token":"\\" ',
+        b'"token":\'a',
+        b'"token":[',
+        b'"token":{"',
+        b'\\"token\\":\\"',
+        b'"' + b"\\" * 50,
+    ],
 )
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
     """Half a megabyte of beginnings ends at once; a search that starts over each time would meet the time limit."""
