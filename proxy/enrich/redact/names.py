@@ -96,12 +96,15 @@ BUILT_IN: Final = (
 
 ENDINGS: Final = (
     "password",
+    "password_hash",
+    "password_digest",
     "passwd",
     "passphrase",
     "passcode",
     "secret",
     "secret_key",
     "secret_access_key",
+    "secret_key_base",
     "private_key",
     "encryption_key",
     "signing_key",

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, edited
-from proxy.enrich.redact.names import DECODE_ROUNDS
+from proxy.enrich.redact.names import DECODE_ROUNDS, ENDINGS
 from proxy.enrich.redact.octets import PERCENT
 
 MIN_BYTES: Final = 16
@@ -76,6 +76,8 @@ _SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
     )
 )
 """Before the password that a statement gives a user: InfluxDB, Postgres, MySQL, ClickHouse."""
+_VARIABLE: Final = rb"(?:%b)=" % b"|".join(name.upper().encode() for name in (*ENDINGS, "_token"))
+"""How the names of variables end whose values are secrets: in files and commands that set an environment."""
 _NOT_END: Final = rb"""(?:[^"'-]|-[^-"'])*"""
 _KINDS: Final = (
     rb"(?:\b|\\[nrtbf]|%%[0-9A-Fa-f]{2})(?:%b)" % b"|".join(_TOKENS),
@@ -91,6 +93,8 @@ _KINDS: Final = (
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
     rb"%b'[^']*'?" % _SQL_WORDS,
+    rb"""%b(?:\\*"[^"\\\r\n\[$<{][^"\\\r\n]{5,}|\\*'[^'\\\r\n\[$<{][^'\\\r\n]{5,}"""
+    rb"""|[^\s"'\\\[$<{(%%][^\s"'\\]{5,})""" % _VARIABLE,
 )
 _COUNT: Final = re.compile(rb"\{(\d+)(?:,\d*)?\}")
 _COARSE_COUNT: Final = 8
@@ -118,7 +122,8 @@ _ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
     rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
-    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/)|""" + _SQL_WORDS
+    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/)|"""
+    + b"|".join((_VARIABLE + rb"""\\*["']?""", _SQL_WORDS))
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
@@ -215,7 +220,7 @@ def _replacement(found: bytes) -> bytes | None:
 
 
 def _is_secret(word: bytes, token: bytes) -> bool:
-    if word.startswith(b"basic"):
+    if word.rstrip() == b"basic":
         try:
             return b":" in base64.b64decode(token + b"==")
         except binascii.Error:
