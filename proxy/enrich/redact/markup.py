@@ -1,8 +1,9 @@
 r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of what is named.
 
 Strategy: lexical, as with JSON. One google-re2 pattern finds tags of elements whose local name is secret, attributes of
-such a name, and attributes that give one to a value beside them (`<input name="csrf_token" value="…">`, `<entry
-key="password">…`). Of an element goes all up to its closing tag, CDATA and further elements included.
+such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`, `<entry
+key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC, Hadoop and property lists). Of an element
+goes all up to its closing tag, CDATA and further elements included.
 
 Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 Standard: XML 1.0 §3.1, Namespaces in XML §4.
@@ -22,7 +23,9 @@ _MAX_TAG_BYTES: Final = 4096
 """In which the name and the value of something stand."""
 _TAG_NAME: Final = re.compile(rb"<([^\s<>/]+)")
 _NAME_ENDS: Final = (b">", b"/", b" ", b"\t", b"\r", b"\n")
-_VALUE: Final = re.compile(rb"""\s(?:value|content)=(["'])""", re.IGNORECASE)
+_VALUE: Final = re.compile(rb"""\s(?:value|content)\s*=\s*(["']?)""", re.IGNORECASE)
+_UNQUOTED: Final = re.compile(rb"[^\s>]*")
+_CHILD: Final = re.compile(rb"\s*<value(?:\s[^<>]*)?>", re.IGNORECASE)
 _VOID: Final = (b"input", b"meta")
 """HTML: what follows these is not theirs."""
 
@@ -38,8 +41,13 @@ class MarkupRedactor:
 
     def __init__(self, names: SecretNames) -> None:
         name = _PREFIX + or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
-        kinds = (rb"<%b(?:\s[^<>]*)?>", rb"""\s%b=["']""", rb"""\s(?:name|key|property)=["']%b["']""")
-        self._pattern = compile_bytes(b"(?i)" + b"|".join(kind % name for kind in kinds))
+        kinds = (
+            rb"<%b(?:\s[^<>]*)?>",
+            rb"<(?:name|key)>\s*%b\s*</(?:name|key)>\s*<(?:value|string|data)>",
+            rb"""\s%b\s*=\s*["']""",
+            rb"""\s(?:name|key|property)\s*=\s*(?:["']%b["']|%b[\s/>])""",
+        )
+        self._pattern = compile_bytes(b"(?i)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; the same object comes back when there are none.
@@ -68,14 +76,17 @@ class MarkupRedactor:
 def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     """Return where the value of what was found stands, and where the text ends with respect to it."""
     if text[start : start + 1] == b"<":
-        return _content(text, start, stop)
-    quote = text[stop - 1 : stop]
-    if text[stop - 2 : stop - 1] == b"=":
-        return _quoted(text, stop, quote)
+        return _content(text, text.rindex(b"<", start, stop), stop)
+    if text[start : stop - 1].rstrip().endswith(b"="):
+        return _quoted(text, stop, text[stop - 1 : stop])
     return _named(text, start, stop)
 
 
 def _quoted(text: bytes, start: int, quote: bytes) -> tuple[int, int, End]:
+    if not quote:
+        found = _UNQUOTED.match(text, start)
+        assert found is not None
+        return start, found.end(), End.IN_STRING if found.end() == len(text) else End.OUTSIDE
     closing = text.find(quote, start)
     return (start, len(text), End.IN_STRING) if closing < 0 else (start, closing, End.OUTSIDE)
 
@@ -112,11 +123,13 @@ def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     name = _TAG_NAME.match(text, begin) if begin >= 0 and text.find(b">", begin, start) < 0 else None
     if name is None:
         return stop, stop, End.OUTSIDE
-    close = text.find(b">", stop, stop + _MAX_TAG_BYTES)
+    close = text.find(b">", stop - 1, stop + _MAX_TAG_BYTES)
     value = _VALUE.search(text, begin, close if close >= 0 else min(len(text), stop + _MAX_TAG_BYTES))
     if value is not None:
         return _quoted(text, value.end(), value[1])
     if close < 0 or text[close - 1 : close] == b"/" or name[1].lower() in _VOID:
         return stop, stop, End.OUTSIDE
+    if (child := _CHILD.match(text, close + 1)) is not None:
+        return _content(text, text.index(b"<", close), child.end())
     closing = text.find(b"<", close)
     return (close + 1, len(text), End.IN_STRING) if closing < 0 else (close + 1, closing, End.OUTSIDE)

@@ -29,6 +29,14 @@ def shown(text: str, kind: str = "text/xml") -> str:
         '<input type="hidden" name="csrf_token" value="@"><label>Password</label>',
         '<input value="@" name="authenticity_token"/> text',
         '<meta name="csrf-token" content="@">\n<title>x</title>',
+        '<login user = "bob" password = "@" b="1"/>',
+        '<input name = "csrf_token" value = "@">',
+        "<input type=hidden name=csrf_token value=@><label>Password</label>",
+        "<input value=@ name=token> text",
+        '<property name="password"><value>@</value></property><property name="user"><value>u</value></property>',
+        "<member><name>password</name><value>@</value></member>",
+        "<dict><key>Password</key>\n<string>@</string><key>User</key><string>u</string></dict>",
+        "<configuration><property><name>db.password</name><value>@</value></property></configuration>",
     ],
 )
 def test_values_go_by_the_name_they_have(text: str) -> None:
@@ -55,6 +63,8 @@ def test_all_of_an_element_goes() -> None:
         '<xs:element name="password">\n<xs:annotation>a</xs:annotation></xs:element>',
         "<a><password/><token></token><secret>  </secret><pwd>true</pwd></a>",
         '<input type="password" name="password" value=""><label>Password</label>',
+        "<input type=password name=password><label>Password</label>",
+        "<Contents><Key>photos/token</Key><Size>1</Size></Contents><name>password</name><type>xs:string</type>",
         "<ListBucketResult><NextContinuationToken>x</NextContinuationToken><Key>a</Key></ListBucketResult>",
         "<D:sync-token>http://x/1</D:sync-token><author>A</author><sessions>3</sessions>",
         '<p class="password">Your password: see below. name="token"</p>',
