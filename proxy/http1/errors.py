@@ -45,6 +45,7 @@ AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status i
 KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
 """Refusals of a request that was read without doubt: the connection may go on."""
 _PARAMETERS: Final = re.compile(rb"[?;#]")
+_UNSHOWN: Final = re.compile(rb"(?:\A|(?<=//))[^/]*@|(?<=[?;#=]).+", re.DOTALL)
 _MAX_SHOWN_BYTES: Final = 80
 
 
@@ -67,6 +68,12 @@ class UpstreamError(Exception):
         self.code = code
         self.message = message
         self.refused_head = refused_head
+
+
+def shown(value: bytes) -> str:
+    """Write the beginning of a target, a host or what is in its place: without users and parameters, often secrets."""
+    value = _UNSHOWN.sub(lambda found: b"...@" if found[0].endswith(b"@") else b"...", value)
+    return repr(value[:_MAX_SHOWN_BYTES])[1:]
 
 
 def no_route(host: bytes, target: bytes) -> Refused:

@@ -8,7 +8,7 @@ changed.
 import re
 from typing import Final, NamedTuple
 
-from proxy.http1.errors import Refused
+from proxy.http1.errors import Refused, shown
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 """The methods that counters keep apart; any other token is forwarded too, unless it is one of these in disguise."""
@@ -55,7 +55,7 @@ def check_host(value: bytes) -> bytes:
     """
     match = _HOST.fullmatch(value)
     if match is None or (match[1] and int(match[1]) > 65535):
-        raise Refused("bad_request", f"invalid host {_show(value)}")
+        raise Refused("bad_request", f"invalid host {shown(value)}")
     return value
 
 
@@ -72,7 +72,7 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
     if match is None and line.startswith(b"PROXY "):
         raise Refused("bad_request", NO_PROXY_PROTOCOL)
     if match is None:
-        raise Refused("bad_request", f"malformed request line {_show(line)}")
+        raise Refused("bad_request", f"malformed request line {shown(line)}")
     method, target, version = match.groups()
     if line == _HTTP2_PREFACE:
         raise Refused("http2_unsupported", "this port speaks HTTP/1.1, not HTTP/2")
@@ -80,9 +80,9 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
         raise Refused("version_not_supported", f"{version.decode()} is not supported, use HTTP/1.1")
     _check_method(method)
     if not _TARGET_BYTES.fullmatch(target):
-        raise Refused("bad_request", f"invalid byte in request target {_show(target)}")
+        raise Refused("bad_request", f"invalid byte in request target {shown(target)}")
     if b"#" in target:
-        raise Refused("bad_request", f"fragment in request target {_show(target)}")
+        raise Refused("bad_request", f"fragment in request target {shown(target)}")
     target, authority = _origin_form(method, target, b"https" if is_tls else b"http")
     return RequestLine(method, target, authority, version == b"HTTP/1.0")
 
@@ -97,9 +97,9 @@ def _check_method(method: bytes) -> None:
     if method in _REFUSED_METHODS:
         raise Refused("method_not_allowed", f"{method.decode()} is not allowed here")
     if not _TOKEN.fullmatch(method):
-        raise Refused("bad_request", f"invalid method {_show(method)}")
+        raise Refused("bad_request", f"invalid method {shown(method)}")
     if method == b"PRI" or method.upper() in METHODS or method.upper() in _REFUSED_METHODS:
-        raise Refused("method_unknown", f"unknown method {_show(method)}")
+        raise Refused("method_unknown", f"unknown method {shown(method)}")
 
 
 def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:
@@ -110,14 +110,10 @@ def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, by
         return target, None
     match = _ABSOLUTE.fullmatch(target)
     if match is None or match[1].lower() not in (b"http", scheme):
-        raise Refused("bad_request", f"request target {_show(target)} is neither a path nor an http URL")
+        raise Refused("bad_request", f"request target {shown(target)} is neither a path nor an http URL")
     rest = match[3]
     if not rest:
         rest = b"*" if method == b"OPTIONS" else b"/"
     elif rest.startswith(b"?"):
         rest = b"/" + rest
     return rest, check_host(match[2])
-
-
-def _show(value: bytes) -> str:
-    return repr(value[:80])[1:]

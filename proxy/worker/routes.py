@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from proxy.http1.errors import Refused
+from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import Rules, compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
@@ -193,7 +193,7 @@ class RouteTable:
         path = target.partition(b"?")[0]
         found = self._first(name, path)
         if not _is_plain(path) and self._first(name, normalise(path)) is not found:
-            raise Refused("bad_request", f"ambiguous path {path[:80]!r}: other readings of it change its route")
+            raise Refused("bad_request", f"ambiguous path {shown(path)}: other readings of it change its route")
         return found
 
     def _first(self, name: bytes, path: bytes) -> Route | None:

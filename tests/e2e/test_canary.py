@@ -114,6 +114,13 @@ def send(sidelog: Sidelog, target: str, body: bytes, headers: dict[str, str], me
     connection.close()
 
 
+def send_raw(sidelog: Sidelog, content: bytes) -> None:
+    """Send what no library would send, and wait for the answer."""
+    with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as client:
+        client.sendall(content)
+        client.recv(4096)
+
+
 def plant(sidelog: Sidelog, planter: Planter) -> None:
     """Send a secret through every place in every encoding."""
     plain_places(sidelog, planter)
@@ -189,10 +196,13 @@ def named_places(sidelog: Sidelog, planter: Planter) -> None:
     wide = '{"a": "\ud800", "password": "%s"}' % note("utf-16 with half a character")  # noqa: UP031
     send(sidelog, "/json", wide.encode("utf-16-le", "surrogatepass"), {"Content-Type": "application/json"})
     send(sidelog, f"bob:{note('authority')}@h:443", b"", {}, "CONNECT")
+    send(sidelog, f"http://bob:{note('user of a target')}@h/", b"", {}, "GET")
+    send(sidelog, "/", b"", {"Host": f"bob:{note('user of a host')}@h"}, "GET")
+    send(sidelog, f"ws://h/?otp={note('target of another scheme')}", b"", {}, "GET")
     chunks = b'{"password":"%b"}\r\n0\r\n\r\n' % note("no chunk").encode()
-    with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as client:
-        client.sendall(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
-        client.recv(4096)
+    send_raw(sidelog, b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    send_raw(sidelog, b"GET /x?otp=%b and more HTTP/1.1\r\nHost: a\r\n\r\n" % note("line of many words").encode())
+    send_raw(sidelog, b"password=%b&a=1\r\n\r\n" % note("form in the place of a head").encode())
 
 
 def plain_places(sidelog: Sidelog, planter: Planter) -> None:

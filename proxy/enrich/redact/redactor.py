@@ -279,7 +279,7 @@ class Redactor:
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
-            target, space, version = line, b"", b""
+            target, space, version = redact_parameters(line, self._query.names), b"", b""
         path, mark, query = target.partition(b"?")
         query = self.redact_query(query)
         return b"".join((self.redact_path(path), mark, query, space, version))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.http1.errors import STATUS_OF, error_response, no_route
+from proxy.http1.errors import STATUS_OF, error_response, no_route, shown
 from proxy.http1.response_head import parse_response_head
 from proxy.ring.exchange import ERROR_CODES
 
@@ -24,6 +24,24 @@ def test_every_code_has_a_well_formed_answer(code: str) -> None:
         assert (b"Retry-After: 1\r\n" in head) is (STATUS_OF[code] == 503)
         assert (b"Allow: " in head) is (STATUS_OF[code] == 405)
         assert (b"WWW-Authenticate: " in head) is (STATUS_OF[code] == 401)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"GET /a?otp=1 x HTTP/1.1", "'GET /a?...'"),
+        (b"http://bob:pw@h/a", "'http://...@h/a'"),
+        (b"bob:p?w@h", "'...@h'"),
+        (b"bob:pw@h", "'...@h'"),
+        (b"password=x&a=1", "'password=...'"),
+        (b"/a;b=c#d", "'/a;...'"),
+        (b"/" + b"a" * 100, repr("/" + "a" * 79)),
+        (b"", "''"),
+    ],
+)
+def test_what_is_shown_of_a_target_is_no_secret(value: bytes, expected: str) -> None:
+    """Neither of users nor of parameters, wherever the text would be cut."""
+    assert shown(value) == expected
 
 
 @pytest.mark.parametrize(
