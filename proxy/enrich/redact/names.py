@@ -128,10 +128,10 @@ ENDINGS: Final = (
 """Words that make a secret of whatever they end. `token` alone is none: it counts, separates, and turns pages."""
 
 HEADER_ENDINGS: Final = (
-    *("token", "authorization", "authentication", "cookie", "crumb"),
-    *("auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key"),
+    *("token", "auth", "authorization", "authentication", "cookie", "crumb"),
+    *("auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key", "application_key"),
 )
-"""The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure and ClickHouse have keys of their own."""
+"""The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure, ClickHouse and Datadog have keys of their own."""
 
 QUERY_ONLY: Final = ("key", "sid")
 """Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much else."""
@@ -141,13 +141,14 @@ PARAMETERS_ONLY: Final = ("pass", "assertion")
 
 HEADERS_ONLY: Final = (
     "sec-websocket-protocol",
-    "auth",
-    "x-auth",
+    "x-session",
+    "x-session-id",
+    "x-honeycomb-team",
+    "x-appwrite-key",
     "set-cookie2",
-    "x-registry-auth",
     "x-registry-config",
 )
-"""Tokens stand among the names of subprotocols (`subprotocols.py`); Docker's are logins in base64."""
+"""Tokens stand among the names of subprotocols (`subprotocols.py`); Docker's are logins in base64; two API keys."""
 
 MCP_ARGUMENT: Final = "mcp-param-"
 """How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""

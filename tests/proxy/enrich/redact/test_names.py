@@ -78,7 +78,8 @@ def test_names_that_only_have_such_words_in_them_are_kept(name: str) -> None:
     [
         *((name, True) for name in ("X-Gitlab-Token", "X-Plex-Token", "X-Auth-Key", "X-ClickHouse-Key")),
         *((name, True) for name in ("x-amz-server-side-encryption-customer-key", "X-Registry-Auth", "X-Functions-Key")),
-        *((name, False) for name in ("Idempotency-Key", "Sec-WebSocket-Key", "anthropic-ratelimit-tokens-limit")),
+        *((name, True) for name in ("auth", "X-Sentry-Auth", "DD-APPLICATION-KEY", "X-Session-Id", "X-Honeycomb-Team")),
+        *((name, False) for name in ("Idempotency-Key", "X-Author", "anthropic-ratelimit-tokens-limit")),
     ],
 )
 def test_headers_have_endings_of_their_own(name: str, is_secret: bool) -> None:
