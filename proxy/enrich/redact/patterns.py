@@ -76,8 +76,11 @@ _SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
     )
 )
 """Before the password that a statement gives a user: InfluxDB, Postgres, MySQL, ClickHouse."""
-_VARIABLE: Final = rb"(?:%b)=" % b"|".join(name.upper().encode() for name in (*ENDINGS, "_token"))
-"""How the names of variables end whose values are secrets: in files and commands that set an environment."""
+_VARIABLE: Final = rb"(?:%b|--(?:[a-z0-9]+-)*(?:token|%b))=" % (
+    "|".join(name.upper() for name in (*ENDINGS, "_token")).encode(),
+    "|".join(name.replace("_", "-") for name in ENDINGS).encode(),
+)
+"""How the names of variables end whose values are secrets, in files and commands that set an environment; options."""
 _NOT_END: Final = rb"""(?:[^"'-]|-[^-"'])*"""
 _KINDS: Final = (
     rb"(?:\b|\\[nrtbf]|%%[0-9A-Fa-f]{2})(?:%b)" % b"|".join(_TOKENS),

@@ -64,6 +64,8 @@ def test_every_kind_is_found(kind: str) -> None:
         ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
         (r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"', r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"'),
         ('["BASIC_AUTH_PASSWORD=hunter2x","A=1"]', '["BASIC_AUTH_PASSWORD=[REDACTED]","A=1"]'),
+        ("mysql --password=hunter2x -u a", "mysql --password=[REDACTED] -u a"),
+        ('"docker login --registry-token=abc-def \\"x\\""', '"docker login --registry-token=[REDACTED] \\"x\\""'),
         ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
         ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
@@ -91,7 +93,7 @@ def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
         "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg",
         "DB_PASSWORD=$DB_PASSWORD", "GITHUB_TOKEN=${{ secrets.TOKEN }}", 'API_KEY="<your key>"',
-        "API_KEY = os.environ", "MAX_TOKEN=4096",
+        "API_KEY = os.environ", "MAX_TOKEN=4096", "--max-tokens=4096", "--token=$TOKEN", "--sort-by=password_length",
         "eyJ is how JSON begins in base64", "AKIA is a prefix", "git@github.com:owner/name.git",
     ],
 )  # fmt: skip
