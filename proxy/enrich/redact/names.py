@@ -90,7 +90,6 @@ BUILT_IN: Final = (
     "x-xsrf-token",
     "authenticity_token",
     "csrfmiddlewaretoken",
-    "request_verification_token",
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
@@ -123,6 +122,16 @@ ENDINGS: Final = (
     "security_token",
     "session_token",
     "csrf_token",
+    "password_token",
+    "reset_token",
+    "confirmation_token",
+    "verification_token",
+    "activation_token",
+    "invitation_token",
+    "invite_token",
+    "unlock_token",
+    "remember_token",
+    "login_token",
     "card_number",
 )
 """Words that make a secret of whatever they end. `token` alone is none: it counts, separates, and turns pages."""

@@ -89,7 +89,8 @@ _KINDS: Final = (
     rb"(?i:\bbearer(?:\s|%20|\+)+)[A-Za-z0-9._~+/-]{16,}=*",
     rb"(?i:\bbasic\s+)[A-Za-z0-9+/]{8,}={0,2}",
     rb"""://[^/?#\s"'<>@\\\[]*:[^/?#\s"'<>@\\\[]+@""",
-    rb"""(?i:[?&#](?:(?:[a-z0-9._-]*[_.-])?(?:security-token|credential|(?:access|refresh|id|auth)[-_]?token"""
+    rb"""(?i:[?&#](?:(?:[a-z0-9._-]*[_.-])?(?:security-token|credential"""
+    rb"""|(?:access|refresh|id|auth|password|reset|confirmation|verification|activation|invit(?:ation|e)|login)[-_]?token"""
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"(?i:;jsessionid=)[A-Za-z0-9._!~-]{8,}",  # in paths of Java's servlets
     rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told

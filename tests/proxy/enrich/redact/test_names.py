@@ -35,6 +35,7 @@ def test_other_names_are_not_secret(name: bytes) -> None:
 ENDED = (
     *("DB_PASSWORD", "smtpPassword", "OPENAI_API_KEY", "stripe-secret-key", "webhook_secret", "totpSecret"),
     *("aws_secret_access_key", "oauth_token_secret", "page_access_token", "nextAuthToken", "user_passphrase"),
+    *("reset_password_token", "inviteToken", "passwordHash", "secret_key_base"),
 )
 COUNTED = (
     *("max_tokens", "prompt_tokens", "completion_tokens_details", "token_type", "eos_token", "nextToken", "page_token"),

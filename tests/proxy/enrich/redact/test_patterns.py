@@ -59,6 +59,7 @@ def test_every_kind_is_found(kind: str) -> None:
         ("https://x/o?X-Goog-Signature=0123456789abcdef", "https://x/o?X-Goog-Signature=[REDACTED]"),
         ("Location: /a;jsessionid=0123456789ABCDEF?b=1", "Location: /a;jsessionid=[REDACTED]?b=1"),
         ("https://x/a?ticket=ST-4711-" + "aB3" * 9, "https://x/a?ticket=[REDACTED]"),
+        ("https://x/a?reset_password_token=hunter2000&b=1", "https://x/a?reset_password_token=[REDACTED]&b=1"),
         ("https://x/a?jwt=hunter2000", "https://x/a?jwt=[REDACTED]"),
         ("Server=x;User ID=sa;Password=hunter2;Encrypt=true", "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true"),
         ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
