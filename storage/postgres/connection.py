@@ -136,16 +136,25 @@ class Link:
         self._statement_cache_size = statement_cache_size
         self._on_connect = on_connect
         self._connection: Connection | None = None
+        self._is_expired = False
         self.is_closed = False
 
     async def open(self) -> Connection:
         """Return the connection, connected; raises the driver's errors."""
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
+        if self._is_expired:
+            self._is_expired, connection, self._connection = False, self._connection, None
+            if connection is not None:
+                await close(connection)
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
             self._on_connect()
         return self._connection
+
+    def expire(self) -> None:
+        """Connect anew before the next use: the address may lead to another server by now."""
+        self._is_expired = True
 
     def drop(self) -> None:
         """Close the connection without a word: the server does not answer."""

@@ -222,7 +222,13 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def _write_connection(self) -> AsyncIterator[Connection]:
         with translated():
             async with self._writing, _limited(self._writer, WRITE_LIMIT_S) as connection:
-                yield connection
+                try:
+                    yield connection
+                except asyncpg.ReadOnlySQLTransactionError:
+                    # A replica, met while a failover was under way: it answers for ever, and is never the primary.
+                    for link in (*self._readers, self._writer):
+                        link.expire()
+                    raise
 
     async def _write(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
         async with self._write_connection() as connection, transaction(connection, self._begin_write):

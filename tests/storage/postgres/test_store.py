@@ -106,11 +106,22 @@ async def test_a_sidecar_that_was_stopped_does_not_keep_the_others_waiting(
 
 
 async def test_a_read_only_server_is_unavailable(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
-    """A server that became a replica takes no batch, and it is not the batch's fault."""
+    """A replica takes no batch, and it is not the batch's fault; behind the same address there may be a primary soon.
+
+    Neither writer nor readers stay with the replica, which would answer for ever.
+    """
+    pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sidelog'"
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await store.last_seq()
     with pytest.raises(StorageUnavailable, match="read-only"):
         await store.commit(make_batch(make_record()))
+    before = set(await other.fetch(pids))
+    await other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert await store.commit(make_batch(make_record())) == 1
+    assert await store.last_seq() == 1
+    assert before
+    assert not before & set(await other.fetch(pids))
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("safe", "on"), ("fast", "off")])
