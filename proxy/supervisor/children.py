@@ -71,6 +71,8 @@ class Child:
         self.shared = shared
         self.control: Control | None = None
         self.is_ready = False
+        self.has_served = False
+        """Whether it was ready at any time, in any of its lives."""
         self.due_at: float | None = None
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None

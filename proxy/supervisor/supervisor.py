@@ -191,7 +191,7 @@ class Supervisor:
         self._is_behind = not self._collector.tell(self._all_workers, counts)
 
     def _on_ready(self, child: Child) -> None:
-        child.is_ready = True
+        child.is_ready = child.has_served = True
         if isinstance(child, Worker):
             for other in self._workers:
                 other.release(child.index)
@@ -233,7 +233,7 @@ class Supervisor:
             notify("WATCHDOG=1")
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
-        if code == EXIT_CONFIG:  # it has logged why
+        if code == EXIT_CONFIG and not child.has_served:  # it has logged why
             self._is_stopping = True
             return
         if child.control is not None:

@@ -178,7 +178,8 @@ def translated() -> Iterator[None]:
             raise StorageRejected(f"postgres refused a value: {error}") from error
         raise StorageUnavailable(f"postgres: {error}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError):
+        # A certificate that is refused is both of these kinds, too, and says nothing of a value.
+        if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError | OSError):
             raise StorageRejected(f"a value cannot be stored: {error}") from error
         # A timeout has no text of its own.
         raise StorageUnavailable(f"postgres: {str(error) or 'no answer in time'}") from error

@@ -190,17 +190,30 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
     assert supervised._workers[1].exit_code == -signal.SIGKILL
 
 
-def test_a_child_that_cannot_do_better_ends_everything(supervised: Supervisor) -> None:
+def test_a_child_that_cannot_do_better_ends_the_start(supervised: Supervisor) -> None:
     """A collector that says that starting again is pointless is not started again; the exit code is 1."""
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
+        supervised._collector.has_served = False
         supervised._collector.send(f"exit {EXIT_CONFIG}")
         until(lambda: supervised._collector.exit_code == EXIT_CONFIG)
         until(lambda: all(not pid(child) for child in supervised._workers))
 
     assert run(supervised, steps) == 1
     assert [worker.exit_code for worker in supervised._workers] == [0, 0]
+
+
+def test_a_store_that_became_unusable_stops_no_traffic(supervised: Supervisor) -> None:
+    """A collector that could be started once is started again, whatever it says: the workers have clients."""
+
+    def steps() -> None:
+        until(lambda: all(child.is_ready for child in supervised._children))
+        before = pid(supervised._collector)
+        supervised._collector.send(f"exit {EXIT_CONFIG}")
+        until(lambda: supervised._collector.is_ready and pid(supervised._collector) != before)
+
+    assert run(supervised, steps) == 0
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """What is particular to the Postgres store: sessions that end, locks, budgets, and what is kept in memory."""
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
+from tests.support.certificate import self_signed
 
 ALL = Filter(kind="all")
 Other = asyncpg.Connection
@@ -65,6 +68,29 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable) as refusal:
         await open_storage(f"postgresql://me:tiger@/db?host={tmp_path}", tmp_path)
     assert "tiger" not in str(refusal.value)
+
+
+async def test_a_certificate_that_is_refused_is_unavailable(tmp_path: Path) -> None:
+    """One that has expired says nothing of the records that wait, nor of the address: it will be renewed."""
+    made = [tmp_path / name for name in ("server", "trusted")]
+    for directory in made:
+        directory.mkdir()
+    (cert, key), (trusted, _) = [self_signed(directory) for directory in made]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S")
+        with contextlib.suppress(OSError):
+            await writer.start_tls(context)
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        address = f"postgresql://me@127.0.0.1:{port}/db?sslmode=verify-full&sslrootcert={trusted}"
+        with pytest.raises(StorageUnavailable, match="certificate"):
+            await open_storage(address, tmp_path)
 
 
 async def test_a_database_that_is_not_there_is_unavailable(url: str, tmp_path: Path) -> None:
