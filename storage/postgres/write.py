@@ -17,6 +17,7 @@ Invariant: `seq` is dense and in commit order, because it is given under a lock 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -74,9 +75,14 @@ _PLACE: Final = (
     "SELECT $1, * FROM "
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
     "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
-    "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed"
+    "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed "
+    "RETURNING pg_postmaster_start_time()"
 )
 _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
+
+
+class _ServerReplaced(Exception):
+    """Another server answers than the one that what is remembered is of: behind a pooler no connection broke."""
 
 
 class _BlockIds:
@@ -135,6 +141,8 @@ class BatchStore:
         self._folded_until = 0
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
+        self._server_since: datetime | None = None
+        """When the server was started that is remembered: a replica in its place may lack the newest commits."""
         self._doubts = Doubts()
 
     def forget(self) -> None:
@@ -143,6 +151,7 @@ class BatchStore:
         self._blocks.forget()
         self._forget_batches()
         self._prepared_day = None
+        self._server_since = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After an exception nothing of it is known stored."""
@@ -157,7 +166,7 @@ class BatchStore:
         await self._fold(connection, entries)
         try:
             last_seq = await self._store(connection, batch, entries)
-        except BlocksChanged:
+        except (BlocksChanged, _ServerReplaced):
             last_seq = await self._store(connection, batch, entries)
         self._doubts.forget(batch.entries)
         for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
@@ -182,6 +191,9 @@ class BatchStore:
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         try:
             return await self._commit(connection, batch, entries)
+        except _ServerReplaced:
+            self.forget()
+            raise
         except BaseException:
             self._forget_batches()
             raise
@@ -271,7 +283,10 @@ class BatchStore:
         kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
         if kept:
             columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
-            await connection.execute(_PLACE, instance, *map(list, columns))
+            since = await connection.fetchval(_PLACE, instance, *map(list, columns))
+            if self._server_since not in (None, since):
+                raise _ServerReplaced
+            self._server_since = since
         if retired:
             await connection.execute(_RETIRE, instance, list(retired))
 

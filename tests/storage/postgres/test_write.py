@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -190,3 +191,22 @@ async def test_spans_cover_every_row_and_are_few(
         (21, 81, START_US + 4, START_US + 5),
         (82, 85, START_US + 6, START_US + 7),
     ]
+
+
+async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
+    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """After a failover it may not know texts that this sidecar remembers, though no session of ours ended."""
+
+    async def commit(to: Storage, instance: str) -> None:
+        record = make_record(instance=instance, host="shop.test")
+        await to.commit(Batch(instance, [Entry(record, make_payload())], {SOURCE: Position()}))
+
+    await commit(store, "sidecar-1")
+    await other.execute("DELETE FROM sidelog.dictionary")
+    async with await open_storage(url, tmp_path) as second:
+        await commit(second, "sidecar-2")
+        store._batches._server_since = datetime.now(UTC)
+        await commit(store, "sidecar-1")
+        assert [record.host for record in await listed(second)] == [None, "shop.test", "shop.test"]
+        assert store._batches._server_since == await other.fetchval("SELECT pg_postmaster_start_time()")
