@@ -2,11 +2,11 @@
 
 Strategy: a day of which no row is visible any more goes with its partition, and gives its space back at once. Rows of
 other days go in slices, found by `spans`, each a transaction of its own; then the rollups of hours that are gone, then
-blocks, which know their newest record, then repeated text that nothing uses. What slices free is found again by the
-server's own vacuum. Of sidecars that share a database one deletes at a time.
+blocks, which know their newest record, then jobs and calls, then repeated text that nothing uses. What slices free is
+found again by the server's own vacuum. Of sidecars that share a database one deletes at a time.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when. Rows that a batch may lock
-too are locked in a batch's order: state, then the counter row, then spans.
+too are locked in a batch's order: state, then the counter row, then spans, jobs and calls.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -116,10 +116,14 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         hour = state.purge_floor_us // HOUR_US
         await rollups.delete_before(connection, hour)
         await rollups.delete_usage_before(connection, hour)
+        blocks = await _purge_blocks(connection, state)
+        if blocks:
+            # With the counter, behind which a batch locks what follows.
+            return Purged(0, blocks, is_done=False)
         await drop_jobs(connection, state.purge_floor_us)
-        blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
-        values = 0 if blocks else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
-    return Purged(0, blocks, is_done=not blocks and not values)
+        calls = await drop_calls(connection, state)
+        values = 0 if calls else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
+    return Purged(0, 0, is_done=not calls and not values)
 
 
 async def vacuum(connection: Connection) -> None:

@@ -76,3 +76,20 @@ async def test_the_cap_on_size_forgets_jobs_behind_the_counter(
         await until_waiting(other, 2)
     assert trimming.result().rows == 10
     assert storing.result() == 201
+
+
+async def test_retention_forgets_jobs_without_the_counter(
+    store: Storage, second: Storage, other: "Other[asyncpg.Record]"
+) -> None:
+    """A batch may go on with a job that is too old, and has the counter by then."""
+    await second.commit(batch(make_call()))
+    await store.raise_floors(START_US + 2 * HOUR_US, 0)
+    assert (await store.purge(1000)).rows == 1
+    async with asyncio.TaskGroup() as working, other.transaction():
+        await other.fetch("SELECT FROM sidelog.jobs FOR UPDATE")
+        purging = working.create_task(store.purge(1000), name="purge")
+        await asyncio.wait((purging,), timeout=0.5)
+        storing = working.create_task(second.commit(batch(make_call(hours_later=20))), name="store")
+        await until_waiting(other, 2 - purging.done())
+    assert purging.result().blocks
+    assert storing.result() == 2
