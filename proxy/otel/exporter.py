@@ -179,7 +179,7 @@ class Exporter:
         """Send everything up to the newest record, and compare with the ledger, whose count is older than that."""
         head = await self._storage.last_seq()
         if progress.seq > head:
-            await self._begin_again(stored)
+            await self._begin_again(stored, head)
         while (after := self._known.seq) < head:
             page = await self._reader.read(self.signal, after, head)
             if (pause_s := await self._deliver_all(page.items)) is not None:
@@ -199,9 +199,15 @@ class Exporter:
         assert self._progress is not None
         return self._progress
 
-    async def _begin_again(self, stored: int) -> None:
-        """Begin at the first record of a store that took the place of the one that is exported."""
+    async def _begin_again(self, stored: int, head: int) -> None:
+        """Go on where the store says that the export was; if it does not, with the first record there is."""
         log.warning("the store is behind what was exported of %s: it was emptied, replaced or restored", self.signal)
+        kept = await self._storage.meta(self._meta)
+        known = None if kept is None else _read(kept)
+        if known is not None and known.seq <= head:
+            # It has lost its newest commits only, as a replica that became the primary may.
+            self._progress = msgspec.structs.replace(known, counted=min(known.counted, stored))
+            return
         there = await self._reader.count()
         missed = max(stored - there - self._known.counted, 0)
         self.counters.missed_records += missed

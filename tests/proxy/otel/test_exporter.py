@@ -290,6 +290,29 @@ async def test_an_empty_store_in_the_place_of_one_begins_anew(world: World) -> N
         assert exporter.waiting_records == 0
 
 
+async def test_a_store_that_lost_its_newest_commits_is_not_sent_again(world: World) -> None:
+    """A replica that became the primary: what it has was sent, and it has the position of then."""
+    first = [make_record() for _ in range(3)]
+    await world.keep(*first)
+    await world.exporter.step()
+    then = await world.progress()
+    await world.keep(make_record(), make_record())
+    await world.exporter.step()
+    async with await SqliteStorage.open(None, read_budget_s=60.0) as replica:
+        exporter = world.exporter
+        exporter._storage = exporter._reader._storage = replica
+        await replica.commit(Batch("sidecar-1", [Entry(record) for record in first]))
+        await replica.put_meta("otel_traces:sidecar-1", msgspec.json.encode(then).decode(), replace=True)
+        world.stored += 1  # of which the two that are lost are a part
+        await exporter.step()
+        assert len(world.receiver.taken) == 5
+        record = make_record()
+        await replica.commit(Batch("sidecar-1", [Entry(record)]))
+        world.stored += 1
+        await exporter.step()
+        assert world.receiver.taken[5:] == [format_id(record.id)]
+
+
 async def test_tool_calls_are_found_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of other sidecars fill the time budget: the search for those with tool calls is taken up again."""
     records = [make_record() for _ in range(3)]
