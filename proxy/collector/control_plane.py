@@ -32,7 +32,7 @@ from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
-from proxy.collector.tail_offset import follow_tail
+from proxy.collector.tail_offset import follow_tail, hear_of_erasures
 from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
@@ -244,6 +244,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
+    hear_of_erasures(settings, endpoints, tail)
     plane = ControlPlane(
         storage, writer, events, committed, drain, sources, status, Running(sources, builder), workers, readiness,
         metrics, tail, retention, size_cap, text_indexing, replicas, keys, builder, endpoints, export, state.fanout,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from api.stream.tail import Tail
+from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings
 from storage.backends import hear_commits, is_shared
@@ -59,6 +60,12 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
         log.warning("the store is behind what was streamed before: clients of streams have to start over")
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
     tail.begin(last_seq, raised)
+
+
+def hear_of_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
+    """Where other sidecars may erase what is in memory here, forget it within half a minute."""
+    if is_shared(settings.storage.url):
+        endpoints.subscribe(lambda names: tail.forget())
 
 
 async def read_secret(storage: Storage) -> bytes:

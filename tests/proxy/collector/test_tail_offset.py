@@ -12,10 +12,12 @@ from api.access.snapshot_cursor import SnapshotCursors, SnapshotPosition
 from api.native.records import encode_record
 from api.stream.interest import Interest
 from api.stream.tail import Tail
+from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.tail_offset import (
     MARGIN,
     MARK_NAME,
     follow_tail,
+    hear_of_erasures,
     keep_tail,
     make_tail,
     raise_offset,
@@ -30,6 +32,7 @@ from storage.base import Storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
 from tests.support import postgres
+from tests.support.memory_store import MemoryStorage
 
 
 async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
@@ -156,3 +159,22 @@ async def test_news_is_followed_without_waiting_for_the_next_look(
             following.cancel()
         tail.leave(subscriber)
         assert tail.head_id == 2 * await ours.last_seq()
+
+
+async def test_what_another_sidecar_erased_is_not_streamed_from_memory() -> None:
+    """Nobody else has the store of a file, so nobody else erases there."""
+    for url, first_seq in (("postgresql://db/sidelog", None), ("sqlite:///sidelog.db", 1)):
+        storage = MemoryStorage()
+        settings = Settings(storage=StorageSettings(url=url))
+        learned, other = LearnedEndpoints(storage, settings), LearnedEndpoints(storage, settings)
+        tail = Tail(storage)
+        hear_of_erasures(settings, learned, tail)
+        await learned.save()
+        tail.enter(Interest(lambda record: (), Filter(kind="all"), frozenset({"request"})), 0)
+        batch = make_batch(make_record(1))
+        tail.on_commit(batch, await storage.commit(batch))
+        await storage.erase(Filter(kind="all"))
+        await other.forget()
+        await learned.save()
+        assert tail._ring.first_seq == first_seq
+        tail.close()
