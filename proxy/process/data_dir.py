@@ -48,7 +48,7 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
     """Make the directory if need be, lock it, and read or make instance name and token.
 
     Raises:
-        DataDirError: it cannot be created or written, or another sidelog holds it.
+        DataDirError: it cannot be created, read or written, or another sidelog holds it.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,11 +58,25 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
     except OSError as error:
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
     try:
+        _check_spool(path)
         return DataDir(path, _instance(path, instance), _token(path), lock_fd)
+    except DataDirError:
+        os.close(lock_fd)
+        raise
     except (OSError, UnicodeDecodeError) as error:
         os.close(lock_fd)
         reason = f"{TOKEN_FILE} holds no text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise DataDirError(f"data directory {path}: {reason or error}") from error
+
+
+def _check_spool(path: Path) -> None:
+    """See whether what waits for the store can be read: after a move it may be another user's, and would be lost."""
+    for segment in sorted((path / "spool").glob("*.spool")):
+        try:
+            segment.open("rb").close()
+        except OSError as error:
+            why = f"{segment} cannot be read ({error.strerror}); it must belong to the user that sidelog runs as"
+            raise DataDirError(f"data directory {path}: {why}") from error
 
 
 def _instance(path: Path, configured: str) -> str:

@@ -13,6 +13,7 @@ so, and is looked up in the store before it is committed.
 """
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from typing import Final
 import msgspec
 
 from storage.base import Storage
+from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, is_ahead, with_dropped
 from storage.record import Batch, Body, Entry, Position, now_us
 from storage.writer.pending_batch import PendingBatch, PositionUpdate, SourceRun
@@ -32,6 +34,8 @@ from storage.writer.state_file import StateFile
 log = logging.getLogger(__name__)
 
 POSITIONS_FILE: Final = "positions"
+_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a file that say nothing of it: of descriptors there may be enough again."""
 RETRY_S: Final = 1.0
 """Pause after the spool could not take a frame: a disk that was full may have room again."""
 
@@ -151,7 +155,7 @@ class SpoolReplay:
         """Return what is not stored yet of the oldest frame. Needs `has_pending`.
 
         Raises:
-            StorageUnavailable: The store was asked whether it has the frame, and is away.
+            StorageUnavailable: The store was asked whether it has the frame, and is away; or there is no descriptor.
         """
         location, base = self.spool.oldest, self._base
         if base.taken < self.spool.began_at:
@@ -235,6 +239,8 @@ class SpoolReplay:
         try:
             return await asyncio.to_thread(self.spool.read, location)
         except (FrameDamaged, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                raise StorageUnavailable(f"the spool cannot be read at present: {error.strerror}") from error
             log.error("records in the spool are lost: %s", error, extra={"records": location.frame.records})
             return None
 

@@ -102,6 +102,17 @@ def test_whoever_inherits_the_lock_holds_it(tmp_path: Path) -> None:
     os.close(lock_data_dir(tmp_path, wait_s=0).lock_fd)
 
 
+def test_a_spool_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Moved with the files of another user, it would count as damaged, and be deleted."""
+    segment = tmp_path / "spool" / "00000000000000000001.spool"
+    segment.mkdir(parents=True)  # whoever is root may read any file
+    with pytest.raises(DataDirError, match=f"{segment} cannot be read"):
+        lock_data_dir(tmp_path)
+    segment.rmdir()
+    segment.write_bytes(b"")
+    os.close(lock_data_dir(tmp_path, wait_s=0).lock_fd)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
 def test_a_damaged_state_file_is_empty_and_replaced(tmp_path: Path, content: bytes) -> None:
     """A state that cannot be read costs the instance name, never the start."""

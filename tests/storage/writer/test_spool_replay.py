@@ -1,6 +1,7 @@
 """Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the ledger balances."""
 
 import asyncio
+import errno
 import os
 import random
 import sqlite3
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
-from storage.record import Batch, Position
+from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
-from storage.writer.spool import Spool
+from storage.writer.spool import FrameLocation, Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
 from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
 
@@ -229,6 +230,32 @@ async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, whic
             assert rig.ledger() == expected
         ids = await store.stored_ids()
         assert len(ids) == len(set(ids)) == stored
+
+
+async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd at the admin port may have all of them: the frame is read when one is free again."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            read, failures = rig.spool.read, 3
+
+            def read_or_fail(location: FrameLocation) -> list[Entry]:
+                nonlocal failures
+                failures -= 1
+                if failures >= 0:
+                    raise OSError(errno.EMFILE, "too many open files")
+                return read(location)
+
+            monkeypatch.setattr(rig.spool, "read", read_or_fail)
+            store.is_away = False
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=100, stored=100, spooled=0, waiting=0)
+        assert failures < 0
 
 
 async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
