@@ -8,6 +8,7 @@ Invariant: after a transaction that failed or was cancelled, its connection is i
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from storage.relational.session import ReadBudget
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_S: Final = 5.0
+MAX_IDLE_S: Final = 120.0
+"""A connection that was idle for longer is not used again: firewalls forget those of four minutes, without a word, and
+who asks over one waits until it is taken for hung."""
 _ABANDON_S: Final = 2.0
 _CLOSE_S: Final = 2.0
 _VALUE_CLASSES: Final = ("22", "23")
@@ -136,6 +140,7 @@ class Link:
         self._statement_cache_size = statement_cache_size
         self._on_connect = on_connect
         self._connection: Connection | None = None
+        self._used_at_s = 0.0
         self._is_expired = False
         self.is_closed = False
 
@@ -143,13 +148,13 @@ class Link:
         """Return the connection, connected; raises the driver's errors."""
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
-        if self._is_expired:
-            self._is_expired, connection, self._connection = False, self._connection, None
-            if connection is not None:
-                await close(connection)
+        if self._is_expired or time.monotonic() - self._used_at_s > MAX_IDLE_S:
+            self.drop()
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
+            self._is_expired = False
             self._on_connect()
+        self._used_at_s = time.monotonic()
         return self._connection
 
     def expire(self) -> None:
@@ -157,7 +162,7 @@ class Link:
         self._is_expired = True
 
     def drop(self) -> None:
-        """Close the connection without a word: the server does not answer."""
+        """Close the connection without a word: the server does not answer, or may not."""
         if self._connection is not None:
             self._connection.terminate()
 

@@ -150,6 +150,20 @@ async def test_a_read_only_server_is_unavailable(store: PostgresStorage, other: 
     assert not before & set(await other.fetch(pids))
 
 
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall may have forgotten it: nobody would answer, and nobody say so."""
+
+    async def pid() -> object:
+        return await store._read(lambda session: session.connection.fetchval("SELECT pg_backend_pid()"))
+
+    first = await pid()
+    assert await pid() == first
+    monkeypatch.setattr(connection, "MAX_IDLE_S", -1.0)
+    assert await pid() != first
+
+
 @pytest.mark.parametrize(("durability", "synchronous"), [("safe", "on"), ("fast", "off")])
 async def test_safe_waits_for_the_disk(url: str, tmp_path: Path, durability: Durability, synchronous: str) -> None:
     """`safe` commits as the server is set up to, `fast` without waiting for its disk."""
