@@ -22,6 +22,8 @@ from storage.relational.session import ReadBudget
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Of a transaction that writes: it has to see what it waited for, whatever the default of the database is."""
 CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
 """A connection that was idle for longer is not used again: firewalls forget those of four minutes, without a word, and

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from storage.postgres.connection import Connection, transaction
+from storage.postgres.connection import BEGIN, Connection, transaction
 from storage.postgres.text import escape, unescape
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
@@ -73,7 +73,7 @@ class Dictionary:
         missing = {digest(column, text): (column, text) for column, text in values}
         while missing:
             rows = sorted((key, _KINDS[column], escape(text)) for key, (column, text) in missing.items())
-            async with transaction(connection, "BEGIN"):
+            async with transaction(connection, BEGIN):
                 found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)), self._day)
             # What another sidecar gave an id, looked up or deleted meanwhile is seen by the next look only.
             for key, number in found:

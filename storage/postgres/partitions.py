@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from storage.postgres.connection import Connection, transaction
+from storage.postgres.connection import BEGIN, Connection, transaction
 
 LOCK: Final = 0x5349_4445_4C4F_47
 """Key of the advisory lock: `SIDELOG`."""
@@ -91,7 +91,7 @@ async def prepare(connection: Connection, today: int) -> None:
 async def _make(connection: Connection, partition: Partition) -> None:
     table, day = partition
     first, until = _FIRST_ID[table](day), _FIRST_ID[table](day + 1)
-    begin = f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    begin = f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         has_rows = await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)",  # noqa: S608 - closed

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Final
 
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
-from storage.postgres.connection import Connection, transaction
+from storage.postgres.connection import BEGIN, Connection, transaction
 from storage.postgres.partitions import LOCK
 
 _ENCODING: Final = "UTF8"
@@ -29,7 +29,7 @@ async def migrate(connection: Connection) -> int:
         StorageUnavailable: It keeps text in another encoding than UTF-8.
     """
     scripts = migrations()
-    begin = f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    begin = f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         encoding = await connection.fetchval(
             "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"

@@ -19,6 +19,7 @@ import asyncpg
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.postgres import purge
 from storage.postgres.connection import (
+    BEGIN,
     Address,
     Budget,
     Connection,
@@ -276,7 +277,7 @@ async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
 
 def _begin_write(durability: Durability, lock_limit_s: float) -> str:
     text = (
-        f"BEGIN; SET LOCAL statement_timeout = {int(WRITE_LIMIT_S * 500)}; "
+        f"{BEGIN}; SET LOCAL statement_timeout = {int(WRITE_LIMIT_S * 500)}; "
         f"SET LOCAL lock_timeout = {int(lock_limit_s * 1000)}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; SET LOCAL jit = off"
     )

@@ -210,3 +210,21 @@ async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
         await commit(store, "sidecar-1")
         assert [record.host for record in await listed(second)] == [None, "shop.test", "shop.test"]
         assert store._batches._server_since == await other.fetchval("SELECT pg_postmaster_start_time()")
+
+
+async def test_the_default_isolation_of_a_database_is_no_matter(
+    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """With one that keeps to what it saw first, sidecars would end each other's transactions."""
+    name = await other.fetchval("SELECT current_database()")
+    await other.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+
+    async def commit(to: Storage, instance: str) -> None:
+        for number in range(10):
+            records = [make_record(instance=instance, host=f"{number}.test") for _ in range(5)]
+            await to.commit(Batch(instance, [Entry(record) for record in records], {SOURCE: Position()}))
+
+    async with await open_storage(url, tmp_path) as second, asyncio.TaskGroup() as group:
+        group.create_task(commit(store, "sidecar-1"))
+        group.create_task(commit(second, "sidecar-2"))
+    assert await store.last_seq() == 100
