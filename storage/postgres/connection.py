@@ -36,6 +36,8 @@ _TOO_COMPLEX: Final = "54000"
 """Program limit exceeded: a value is too large for the server."""
 _SEQUENCE_USED_UP: Final = "2200H"
 """In the class of data exceptions, and not the value's fault."""
+_NUMBERED_BY_SERVER: Final = ("dictionary_pkey", "blocks_", "tool_calls_pkey")
+"""Constraints on numbers that a sequence gives: one that was set back, as by logical replication, which has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        if _is_about_a_value(error.sqlstate):
+        if _is_about_a_value(error):
             raise StorageRejected(f"postgres refused a value: {error}") from error
         raise StorageUnavailable(f"postgres: {error}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
@@ -194,8 +196,11 @@ def translated() -> Iterator[None]:
         raise StorageRejected(f"a value cannot be stored: {error!r}") from error
 
 
-def _is_about_a_value(sqlstate: str | None) -> bool:
+def _is_about_a_value(error: asyncpg.PostgresError) -> bool:
+    sqlstate = error.sqlstate
     if sqlstate is None or sqlstate == _SEQUENCE_USED_UP:
+        return False
+    if (getattr(error, "constraint_name", None) or "").startswith(_NUMBERED_BY_SERVER):
         return False
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 

@@ -191,7 +191,7 @@ class BatchStore:
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         try:
             return await self._commit(connection, batch, entries)
-        except _ServerReplaced:
+        except (_ServerReplaced, asyncpg.UniqueViolationError):
             self.forget()
             raise
         except BaseException:

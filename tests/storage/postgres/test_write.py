@@ -228,3 +228,24 @@ async def test_the_default_isolation_of_a_database_is_no_matter(
         group.create_task(commit(store, "sidecar-1"))
         group.create_task(commit(second, "sidecar-2"))
     assert await store.last_seq() == 100
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "ALTER TABLE sidelog.dictionary ALTER id RESTART",
+        "SELECT setval('sidelog.block_reservation', last_value, false) FROM sidelog.block_reservation",
+    ],
+)
+async def test_a_sequence_that_was_set_back_is_no_record_s_fault(
+    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]", back: str
+) -> None:
+    """As on a server that logical replication has filled: records wait until somebody has set it right."""
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
+    await other.execute(back)
+    async with await open_storage(url, tmp_path) as second:
+        batch = Batch("sidecar-2", [Entry(make_record(host="new.test"), make_payload())])
+        with pytest.raises(StorageUnavailable, match="duplicate key"):
+            await second.commit(batch)
+        await other.execute("ALTER TABLE sidelog.dictionary ALTER id RESTART 1000")
+        assert await second.commit(batch) == 2
