@@ -183,7 +183,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        if _is_about_a_value(error):
+        if _is_about_a_value(error.sqlstate, error.constraint_name):
             raise StorageRejected(f"postgres refused a value: {error}") from error
         raise StorageUnavailable(f"postgres: {error}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
@@ -196,11 +196,10 @@ def translated() -> Iterator[None]:
         raise StorageRejected(f"a value cannot be stored: {error!r}") from error
 
 
-def _is_about_a_value(error: asyncpg.PostgresError) -> bool:
-    sqlstate = error.sqlstate
+def _is_about_a_value(sqlstate: str | None, constraint: str | None) -> bool:
     if sqlstate is None or sqlstate == _SEQUENCE_USED_UP:
         return False
-    if (getattr(error, "constraint_name", None) or "").startswith(_NUMBERED_BY_SERVER):
+    if (constraint or "").startswith(_NUMBERED_BY_SERVER):
         return False
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 
