@@ -21,6 +21,7 @@ class Inspection:
     may_create: bool
     """Whether the layout is there, or may be made."""
     is_read_only: bool
+    """Whether it is a replica, or was set so, as by a provider whose disk is nearly full."""
     clock_s: float
     """Its time, Unix seconds."""
 
@@ -38,7 +39,8 @@ async def inspect(address: Address) -> Inspection:
             async with transaction(connection, "BEGIN READ ONLY"):
                 row = await connection.fetchrow(
                     "SELECT current_setting('server_version') AS version, "
-                    "pg_encoding_to_char(encoding) AS encoding, pg_is_in_recovery() AS is_read_only, "
+                    "pg_encoding_to_char(encoding) AS encoding, "
+                    "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS is_read_only, "
                     "extract(epoch FROM clock_timestamp())::float8 AS clock_s, "
                     "to_regnamespace('sidelog') IS NOT NULL "
                     "OR has_database_privilege(current_database(), 'CREATE') AS may_create "

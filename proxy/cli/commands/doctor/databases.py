@@ -45,7 +45,8 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
         fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
         return Finding("fail", name, f"{place} has the encoding {seen.encoding}", fix)
     if seen.is_read_only:
-        return Finding("fail", name, f"{place} is a replica", "name the primary in its address")
+        fix = "name the primary in its address, or ALTER DATABASE NAME RESET default_transaction_read_only"
+        return Finding("fail", name, f"{place} is read-only: a replica, or set so", fix)
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
     if not seen.may_create:

@@ -1,13 +1,18 @@
-"""What the doctor says of records that wait for the store."""
+"""What the doctor says of a store that takes nothing, and of records that wait for one."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
+
+from proxy.cli.commands.doctor.databases import check_postgres
 from proxy.cli.commands.doctor.store import check_spool
 from proxy.settings.model import Settings
 from storage.ledger import SOURCE_SPOOL
 from storage.record import Position
 from storage.writer.spool_replay import positions_file
 from tests.storage.writer.test_spool import make_batch, opened, put
+from tests.support import postgres
 
 
 def test_records_that_left_the_spool_do_not_wait(settings: Settings) -> None:
@@ -23,3 +28,19 @@ def test_records_that_left_the_spool_do_not_wait(settings: Settings) -> None:
     spool.close()
     (finding,) = check_spool(settings)
     assert finding.text.startswith("up to 3 records wait for the store, in 1 segments")
+
+
+def test_a_database_that_was_set_read_only_is_a_failure(tmp_path: Path) -> None:
+    """It answers, and every batch is refused."""
+
+    async def prepare() -> str:
+        url = await postgres.database(tmp_path)
+        connection = await asyncpg.connect(url)
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await connection.close()
+        return url
+
+    finding = next(check_postgres("storage", asyncio.run(prepare())))
+    assert finding.state == "fail"
+    assert "read-only" in finding.text
