@@ -6,7 +6,8 @@ for looking at the text itself. A value is inserted before the first row that ha
 Invariant: a number stands for one text of one column; a value that would get the number of another one is refused.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -23,6 +24,9 @@ KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_K
 _MAX_REMEMBERED: Final = 100_000
 """Values of which it is known that they are stored, and numbers that are remembered: 20 MB of each at most."""
 _MAX_REMEMBERED_LETTERS: Final = 200
+TRUSTED_S: Final = 600.0
+"""How long the table is believed to have what it was seen to have: a server that loses its newest parts in a power cut,
+or is restored, says nothing of it. What is stored again names all rows that have its number."""
 
 Values = dict[int, tuple[str, str]]
 """Number → column and text."""
@@ -50,9 +54,11 @@ _remembered: Final = lru_cache(_MAX_REMEMBERED)(_hashed)
 class Dictionary:
     """What one store knows to be in the table."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
         self._link = link
+        self._clock = clock
         self._stored: set[int] = set()
+        self._trusted_until = clock() + TRUSTED_S
 
     async def learn(self, values: Values) -> None:
         """Store values that are not stored yet.
@@ -60,6 +66,9 @@ class Dictionary:
         Raises:
             StorageRejected: One has the number of another text.
         """
+        if self._clock() >= self._trusted_until:
+            self._stored.clear()
+            self._trusted_until = self._clock() + TRUSTED_S
         new = {number: value for number, value in values.items() if number not in self._stored}
         if not new:
             return

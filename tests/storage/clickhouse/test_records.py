@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from storage.clickhouse.codec import columns_of, decode, numbers_of
-from storage.clickhouse.dictionary import Dictionary, text_id
+from storage.clickhouse.dictionary import TRUSTED_S, Dictionary, text_id
 from storage.clickhouse.link import Link
 from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.visible import Commits
@@ -138,6 +138,19 @@ async def test_a_number_stands_for_one_text(link: Link) -> None:
     assert await link.fetch("SELECT count() FROM dictionary", limit_s=30) == [(2,)]
     with pytest.raises(StorageRejected, match="number of another text"):
         await Dictionary(link).learn({text_id("host", "a"): ("host", "b")})
+
+
+async def test_a_text_that_the_server_has_lost_is_stored_again(link: Link) -> None:
+    """As in a power cut, or when it was restored: nobody tells, and the sidecar goes on."""
+    now_s = 0.0
+    dictionary, values = Dictionary(link, lambda: now_s), {text_id("host", "a"): ("host", "a")}
+    await create(link)
+    await dictionary.learn(values)
+    await link.execute("RENAME TABLE dictionary TO elsewhere", limit_s=30)
+    await create(link)
+    now_s = TRUSTED_S
+    await dictionary.learn(values)
+    assert await link.fetch("SELECT value FROM dictionary", limit_s=30) == [("a",)]
 
 
 def test_unknown_words_and_lone_surrogates_are_refused() -> None:
