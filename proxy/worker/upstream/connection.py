@@ -20,6 +20,9 @@ from proxy.network.socket_queues import last_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
+_VERSION_PREFIX: Final = b"HTTP/"
+_TLS_ALERT: Final = b"\x15\x03"
+"""What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
 
 MAX_INTERIM: Final = 16
 """Interim responses that are passed on in one turn (P23): each is a write, and a read has room for thousands."""
@@ -198,8 +201,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
 
     def _await_head(self, data: bytes) -> None:
-        """Wait for the rest of a head, unless its sender takes it for complete (P3)."""
-        if has_bare_line_end(data):
+        """Wait for the rest of a head, unless its sender takes it for complete (P3), or speaks something else."""
+        beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
+        if not _VERSION_PREFIX.startswith(beginning):
+            said = "TLS: write https:// for this upstream" if beginning.startswith(_TLS_ALERT) else "not HTTP"
+            self._fail(UpstreamError("upstream_bad_response", f"what the upstream speaks is {said}", data))
+        elif has_bare_line_end(data):
             self._fail(UpstreamError("upstream_bad_response", "bare CR or LF in the response head", data))
         else:
             self._buffer = data

@@ -103,6 +103,9 @@ def test_a_client_that_leaves_needs_no_reason(start: Start) -> None:
     ("head", "rule"),
     [
         (b"SSH-2.0-server\r\n\r\n", b""),
+        (b"SSH-2.0-server\r\n", b"what the upstream speaks is not HTTP"),
+        (b"-ERR", b"not HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", b"TLS: write https:// for this upstream"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"Transfer-Encoding b'gzip' is not exactly chunked"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", b"Upgrade"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 6000, b"head over 32768 bytes"),

@@ -186,6 +186,8 @@ def _ends_in_order(client: object) -> bool:
         (b"HTTP/1.1 700 No\r\nContent-Length: 0\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "upstream_bad_response"),
+        (b"HTT", "upstream_reset"),
+        (b"\r\n", "upstream_reset"),
         (b"SSH-2.0-server\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 6000, "upstream_bad_response"),
     ],
