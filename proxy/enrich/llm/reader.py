@@ -96,7 +96,8 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
         usage.is_lost = True
     if provider.read_head is not None:
         provider.read_head(usage, exchange.response.redacted)
-    _settle(usage, record)
+    has_response = bool(exchange.status_line) or record.outcome not in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN)
+    _settle(usage, record, has_response=has_response)
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
     usage.model = usage.model or usage.resolved_model
@@ -131,11 +132,12 @@ def is_refusal(record: Record) -> bool:
     return record.status is not None and record.status >= 400
 
 
-def _settle(usage: CallUsage, record: Record) -> None:
+def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
     if is_refusal(record):
         usage.has_failed = True
         usage.is_lost = False
-        usage.error_type = usage.error_type or f"http_{record.status}"
+        if has_response:  # else the status is ours, and its outcome says why
+            usage.error_type = usage.error_type or f"http_{record.status}"
     elif usage.has_failed and usage.error_type is None:
         usage.error_type = "error"
     if usage.is_lost:

@@ -40,6 +40,7 @@ def exchange(
     outcome: Outcome = Outcome.OK,
     windows: tuple[int, int] = (65536, 16384),
     timeline: list[tuple[int, int]] | None = None,
+    has_response: bool = True,
 ) -> CapturedExchange:
     """Make a finished exchange; header lines end with CRLF."""
     made = Exchange(new_id(time.time_ns(), 7, next(_counter)), b"", 0, time.time_ns(), b"10.0.0.1")
@@ -49,7 +50,8 @@ def exchange(
     made.request_head = (
         f"{method} {path} HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n{request_headers}\r\n"
     ).encode()
-    made.response_head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{response_headers}\r\n".encode()
+    if has_response:
+        made.response_head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{response_headers}\r\n".encode()
     made.request_body, made.response_body = Window(*windows), Window(*windows)
     made.request_body.add(body)
     made.response_body.add(answer)

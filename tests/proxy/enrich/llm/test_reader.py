@@ -40,6 +40,15 @@ def test_leaving_at_the_terminator_is_no_interruption() -> None:
     assert (record.outcome, record.level) == ("ok", "info")
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(499, Outcome.CLIENT_CLOSED), (503, Outcome.SHUTDOWN)])
+def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome: Outcome) -> None:
+    """Why there is no response is said by how it ended, as for every other exchange."""
+    path, more = "/v1/chat/completions", {"status": status, "outcome": outcome}
+    left = record_of(path, CHAT, b"", has_response=False, **more)
+    assert (left.error_type, left.outcome, left.model, left.usage_state) == (None, outcome, "gpt-4o", "absent")
+    assert record_of(path, CHAT, {}, **more).error_type == f"http_{status}"
+
+
 def test_usage_behind_a_missing_middle() -> None:
     """The tail window of a long stream has the counts; its first frame, cut, is passed over."""
     answer = sse(*[chunk("word " * 10)] * 1000, chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
