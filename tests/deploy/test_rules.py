@@ -188,6 +188,25 @@ CASES: Final = (
         *("69m", "70m", {}, "a:8090 is 7h 0m 0s behind with retention"),
     ),
     Case(
+        "SidelogExportBehind",
+        {
+            'sidelog_otel_lag_seconds{T, signal="traces"}': "2x9 660x20",
+            'sidelog_otel_lag_seconds{T, signal="logs"}': "300x40",
+            'sidelog_otel_lag_seconds{job="sidelog", instance="away", signal="logs"}': "900x40",
+            "sidelog_storage_up{T}": "1x40",
+            'sidelog_storage_up{job="sidelog", instance="away"}': "0x40",
+        },
+        *("14m", "15m", {"signal": "traces"}, "a:8090 is 11m 0s behind with the export of traces"),
+    ),
+    Case(
+        "SidelogExportIncomplete",
+        {
+            'sidelog_otel_rejected_total{T, signal="traces"}': "7x40",
+            'sidelog_otel_missed_records_total{T, signal="logs"}': "0x9 1x40",
+        },
+        *("9m", "10m", {"signal": "logs"}, "a:8090 could not export all logs"),
+    ),
+    Case(
         "SidelogCostBudgetSpent",
         {'sidelog_llm_cost_usd_total{T, provider="openai", model="m"}': "0+0.1x2000"},
         *("600m", "1600m", {}, "LLM calls of sidelog cost 144.00 US$ in 24 hours", False, "4m"),
