@@ -115,7 +115,7 @@ const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { asCurl } = await load("record/curl.js");
 const { prettyJson, size, duration, count } = await load("lib/format.js");
-const { matches, narrowed, needsServer, parse, isId, term } = await load("lib/filter.js");
+const { matches, narrowed, needsServer, parse, isId, term, toggled, valuesOf } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);
@@ -148,6 +148,14 @@ assert.ok(!matches({ kind: "exchange", path: "/v1/b" }, { path: "/a" }));
 assert.equal(narrowed("path:/a or path:/b", "ua:x"), "(path:/a or path:/b) ua:x");
 assert.equal(narrowed('(a or b) "c or d"', "ua:x"), '(a or b) "c or d" ua:x');
 assert.equal(narrowed("", "ua:x"), "ua:x");
+let chosen = "status:5xx model:gpt-*";
+const values = ["Shop A", "b", "/x,y", '/"z"'];
+for (const value of values) chosen = toggled(chosen, "project", value);
+assert.equal(chosen, 'status:5xx model:gpt-* project:"Shop A",b,"/x,y","/\\\\"z\\\\""');
+assert.deepEqual(valuesOf(chosen, "project"), values);
+assert.equal(toggled(chosen, "model", "m"), chosen.replace("model:gpt-* ", "") + " model:gpt-*,m");
+for (const value of values) chosen = toggled(chosen, "project", value);
+assert.equal(chosen, "status:5xx model:gpt-*");
 assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
 
 const record = {

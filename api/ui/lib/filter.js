@@ -84,7 +84,9 @@ const FIELDS = {
 const LISTS = new Set(["status", "tool", ...Object.keys(FIELDS)]);
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
-const WORD = /(?<![\w.(-])([A-Za-z_]+):(?:"([^"]*)"|(\S+))/g;
+const VALUE = String.raw`(?:"(?:[^"\\]|\\.)*"|\\.|[^\s"\\])+`;
+const WORD = new RegExp(String.raw`(?<![\w.(-])([A-Za-z_]+):(${VALUE})`, "g");
+const ALTERNATIVE = /(?:"(?:[^"\\]|\\.)*"|\\.|[^,"\\])+/g;
 // A comma between quotes is part of a value: only a search can say that.
 const PLAIN = /^(?:\s*[a-z_]+:(?:"[^"\\,]*"(?=\s|$)|(?![<>=,-])[^\s"()*\\]+(?=\s|$)))*\s*$/;
 
@@ -94,8 +96,11 @@ const AS_SENT = /^[\w.~!$&'()*+,;=:@/-]*$/;
 /** Whether the text is a record's id; 32 hex digits may also be a trace id. */
 export const isId = (text) => ID.test(text.trim()) || HEX.test(text.trim());
 
+const meant = (raw) => raw.replaceAll(/\\(.)|"/g, (_, literal) => literal ?? "");
+
+/** The words of a text, with each value as it is written and as it is meant. */
 const read = (text) =>
-  [...text.matchAll(WORD)].map(([, name, quoted, bare]) => ({ name, value: quoted ?? bare }));
+  [...text.matchAll(WORD)].map(([, name, raw]) => ({ name, raw, value: meant(raw) }));
 
 /** Whether the text is a list of the API's filters, so that facets can tell what it filters by. */
 function isPlain(text) {
@@ -153,21 +158,22 @@ const written = (value) => (/[\s"(),*\\]|^[<>=]|\.\./.test(value) ? quote(value)
 export const term = (name, value, { exactly = false } = {}) =>
   `${name}:${exactly ? "=" : ""}${written(value)}`;
 
-/** The values a filter has in the box. */
-export const valuesOf = (text, name) =>
+/** The alternatives of a filter in the box, as they are written. */
+const alternatives = (text, name) =>
   read(isPlain(text) ? text : lastPart(text))
     .filter((word) => word.name === name)
-    .flatMap((word) => (LISTS.has(name) ? word.value.split(",") : [word.value]));
+    .flatMap(({ raw }) => (LISTS.has(name) ? (raw.match(ALTERNATIVE) ?? []) : [raw]));
 
-/** The box with a value of a filter put in, or taken out when it was there. */
+/** The values a filter has in the box. */
+export const valuesOf = (text, name) => alternatives(text, name).map(meant);
+
+/** The box with a value of a filter put in, or taken out when it was there; others stay as they are written. */
 export function toggled(text, name, value) {
-  const values = valuesOf(text, name);
-  const wanted = values.includes(value)
-    ? values.filter((other) => other !== value)
-    : [...values, value];
+  const found = alternatives(text, name);
+  const kept = found.filter((other) => meant(other) !== value);
+  const wanted = kept.length < found.length ? kept : [...found, written(value)];
   const others = without(text, name);
-  if (!wanted.length) return others;
-  return narrowed(others, `${name}:${wanted.map(written).join(",")}`);
+  return wanted.length ? narrowed(others, `${name}:${wanted.join(",")}`) : others;
 }
 
 /** A search of which some words must hold as well. */
@@ -181,7 +187,7 @@ export function without(text, name) {
   if (name === "query" && !isPlain(text)) return "";
   const end = isPlain(text) ? text : lastPart(text);
   const start = text.slice(0, text.length - end.length);
-  const found = new RegExp(`(^|\\s)${name}:(?:"[^"]*"|[^\\s"])+`, "g");
+  const found = new RegExp(`(^|\\s)${name}:${VALUE}`, "g");
   return (start + end.replace(found, "")).trim();
 }
 
