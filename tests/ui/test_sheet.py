@@ -280,17 +280,24 @@ async def test_a_record_that_is_gone_says_so(site: Site) -> None:
 
 
 async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
-    """Its headers, before it has ended, and the messages of a session that still runs."""
+    """Its headers, before it has ended, and the messages of a session that still runs; then how it ended."""
     page = site.page
     flying = record_of(20, path="/slow", status=101, ended_at_us=0, duration_us=0, first_byte_us=None)
     site.world.in_flight = [flying]
     site.world.known[flying.id] = Payload(b"GET /slow HTTP/1.1\r\nHost: app.test\r\nX-Asked: so far", b"", None, None)
     data = b'{"direction": "in", "opcode": "text", "size": 5, "text": "hello"}'
     await site.store(record_of(19, kind="event", name="websocket_message", trace_id=flying.id.hex(), data=data))
-    await site.open(f"/requests?period=15m&record={flying.id.hex()}")
+    await site.open("/requests?period=15m")
+    hurry = "{ const later = setTimeout; window.setTimeout = (what, ms) => later(what, ms === 2000 ? 50 : ms) }"
+    await page.evaluate(hurry)
+    await page.click(f"[data-id='{format_id(flying.id)}']")
     await page.wait_for("#messages tr", "hello")
     await page.click("#tab-request")
     await page.wait_for("#tab-panel", "so far")
     await page.click("#tab-response")
     await page.wait_for("#tab-panel", "Body")
+    site.world.in_flight = []
+    await site.store(record_of(20, id=flying.id, path="/slow", status=504, outcome="upstream_timeout"))
+    await page.wait_for("#sheet h2", "504")
+    await page.wait_for("#sheet .waterfall", "40")
     assert page.problems == []

@@ -9,8 +9,10 @@ import { endpointText } from "../endpoints/name.js";
 import { term } from "../lib/filter.js";
 import { ago, grade, moment } from "../lib/format.js";
 import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
+import { LatestRead } from "../lib/latest-read.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
+import { nextState } from "./following.js";
 import { explain, outcomeText, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
@@ -66,6 +68,7 @@ export class Sheet {
     this.close = close;
     this.move = move;
     this.signal = signal;
+    this.reads = new LatestRead(signal);
     this.id = null;
     this.record = null;
     this.tabs = [];
@@ -76,6 +79,7 @@ export class Sheet {
     this.host.hidden = true;
     this.host.replaceChildren();
     this.id = this.record = null;
+    this.reads.next();
   }
 
   /** Show a record: at once what the list row knows, then all of it. `found(record)` is called once it is loaded. */
@@ -86,16 +90,23 @@ export class Sheet {
     this.host.hidden = false;
     if (known) this.draw(known, false);
     else this.host.replaceChildren(el("p", { class: "unit" }, "Loading the record"));
+    const signal = this.reads.next();
+    let record = null;
     try {
-      const record = await getJson(`/api/records/${encodeURIComponent(id)}`, {}, this.signal);
-      if (this.id !== id) return;
-      this.record = record;
+      record = await getJson(`/api/records/${encodeURIComponent(id)}`, {}, signal);
+      if (signal.aborted) return;
       this.id = record.id;
-      this.draw(record, true);
+      this.take(record);
       found(record);
     } catch (error) {
-      if (this.id === id) this.fail(error, id);
+      if (!signal.aborted) this.fail(error, id);
     }
+    while (record?.in_flight && (record = await nextState(record, signal))) this.take(record);
+  }
+
+  take(record) {
+    this.record = record;
+    this.draw(record, true);
   }
 
   fail(error, id) {

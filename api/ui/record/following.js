@@ -1,0 +1,21 @@
+// An exchange in flight is read again until it has ended.
+
+import { ApiError, getJson } from "../lib/api.js";
+
+const EVERY_MS = 2000;
+
+/** Return the record once its status is known or it has ended; null when it is not wanted any more or cannot be read. */
+export async function nextState(record, signal) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    if (signal.aborted) return null;
+    if (document.hidden) continue;
+    try {
+      const read = await getJson(`/api/records/${encodeURIComponent(record.id)}`, {}, signal);
+      if (!read.in_flight || read.status !== record.status) return read;
+    } catch (error) {
+      // 404: it has ended and is not stored yet
+      if (error instanceof ApiError && error.status !== 404) return null;
+    }
+  }
+}
