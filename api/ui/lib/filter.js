@@ -117,7 +117,9 @@ function isPlain(text) {
 
 /** The words of the box: [{name, value}]; a search is one, without a name of its own. */
 export const words = (text) =>
-  isPlain(text) ? read(text) : [{ name: "query", value: text, isBare: true }];
+  isPlain(text)
+    ? read(text).map(({ name, value }) => ({ name, value }))
+    : [{ name: "query", value: text, isBare: true }];
 
 /** What of a search stands neither in quotes nor in brackets. */
 function outside(text) {
