@@ -114,7 +114,8 @@ const encode = (text) => "data:text/javascript;base64," + Buffer.from(text).toSt
 const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { asCurl } = await load("record/curl.js");
-const { prettyJson, size, duration, count } = await load("lib/format.js");
+const { explain } = await load("lib/explanations.js");
+const { prettyJson, size, duration, count, grade } = await load("lib/format.js");
 const { matches, narrowed, needsServer, parse, isId, term, toggled, valuesOf } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
@@ -148,6 +149,19 @@ assert.ok(!matches({ kind: "exchange", path: "/v1/b" }, { path: "/a" }));
 assert.equal(narrowed("path:/a or path:/b", "ua:x"), "(path:/a or path:/b) ua:x");
 assert.equal(narrowed('(a or b) "c or d"', "ua:x"), '(a or b) "c or d" ua:x');
 assert.equal(narrowed("", "ua:x"), "ua:x");
+const failed = { kind: "exchange", duration_us: 5e6, upstream: "a:1", first_byte_us: null };
+for (const [changes, said, next] of [
+  [{ error_type: "upstream_timeout" }, "took longer than 5.0 s", "timeout_first_byte_s"],
+  [{ error_type: "upstream_timeout", upstream: null }, "No connection to the upstream", "timeout_connect_s"],
+  [{ error_type: "upstream_timeout", first_byte_us: 1 }, "in the middle of", "timeout_upstream_idle_s"],
+  [{ error_type: "upstream_reset" }, "before sending a complete response head", "TLS"],
+  [{ error_type: "upstream_reset", first_byte_us: 1 }, "in the middle of", "time limit of its own"],
+]) {
+  const plain = explain({ ...failed, ...changes });
+  assert.ok(plain.what.includes(said) && plain.next.includes(next), plain.what + plain.next);
+}
+assert.equal(grade({ level: "info", error_type: "tls_on_plain_port", status: 400 }), "info");
+
 let chosen = "status:5xx model:gpt-*";
 const values = ["Shop A", "b", "/x,y", '/"z"'];
 for (const value of values) chosen = toggled(chosen, "project", value);

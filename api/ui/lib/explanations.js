@@ -28,11 +28,29 @@ const seconds = (us) =>
     ? "its limit"
     : `${(us / 1_000_000).toFixed(us < 10_000_000 ? 1 : 0)} s`;
 
+/** Which of its three times was up. */
+function timedOut(record) {
+  if (record.upstream === null)
+    return [
+      `No connection to the upstream was ready within ${seconds(record.duration_us)}.`,
+      "Correct the upstream of the route, or see what drops its packets; the limit is timeout_connect_s in [proxy.limits].",
+    ];
+  if (record.first_byte_us !== null)
+    return [
+      `${record.upstream} fell silent in the middle of the response.`,
+      "See timeout_upstream_idle_s in [proxy.limits].",
+    ];
+  return [
+    `The upstream took longer than ${seconds(record.duration_us)} to respond.`,
+    `${record.upstream} accepted the request but sent no response in time; see timeout_first_byte_s in [proxy.limits].`,
+  ];
+}
+
 const OURS = {
   __proto__: null,
-  upstream_refused: (r) => [
-    `${r.upstream ?? "The upstream"} refused the connection.`,
-    "Nothing is listening there: start the service, or correct the upstream of the route.",
+  upstream_refused: () => [
+    "No connection to the upstream could be opened.",
+    "Start the service, or correct the upstream of the route: its address, its port, http or https.",
   ],
   upstream_unresolved: () => [
     "The host name of the upstream could not be resolved.",
@@ -40,28 +58,31 @@ const OURS = {
   ],
   upstream_untrusted: (r) => [
     `The certificate of ${r.upstream ?? "the upstream"} is not trusted.`,
-    "Set upstream_ca_file on the route to the certificate authority that signed it.",
+    "Set upstream_ca_file on the route to the authority that signed it, or upstream to the name that it is for.",
   ],
-  upstream_reset: (r) => [
-    `${r.upstream ?? "The upstream"} closed the connection before sending a complete response head.`,
-    "It may have crashed, or its keep-alive timeout is shorter than upstream_keep_alive_s.",
-  ],
+  upstream_reset: (r) =>
+    r.first_byte_us === null
+      ? [
+          `${r.upstream ?? "The upstream"} closed the connection before sending a complete response head.`,
+          "It may have crashed, its keep-alive timeout may be shorter than upstream_keep_alive_s, or its port expects TLS.",
+        ]
+      : [
+          `${r.upstream ?? "The upstream"} closed the connection in the middle of the response.`,
+          "It may have crashed, or reached a time limit of its own.",
+        ],
   upstream_bad_response: (r) => [
     `${r.upstream ?? "The upstream"} sent an invalid HTTP response.`,
     "Check which service is listening on that port.",
   ],
-  upstream_timeout: (r) => [
-    `The upstream took longer than ${seconds(r.duration_us)} to respond.`,
-    `${r.upstream ?? "It"} accepted the request but sent no response in time; see timeout_first_byte_s in [proxy.limits].`,
-  ],
+  upstream_timeout: timedOut,
   no_route: () => ["No route matches this path.", "sidelog config show lists the routes."],
   loop_detected: () => [
     "The request was sent back to sidelog.",
     "The upstream points at this proxy.",
   ],
   overloaded: () => [
-    "sidelog had reached its connection limit.",
-    "See max_connections in [proxy.limits].",
+    "A limit on connections was reached.",
+    "See max_connections and upstream_max_connections in [proxy.limits].",
   ],
   keys_unavailable: () => [
     "The keys could not be read, so the request was refused.",

@@ -141,7 +141,6 @@ export function dayOf(text) {
 /** The mark of a record, which can be read by its shape, without colour. */
 export function grade(record) {
   if (record.in_flight) return "flying";
-  if (record.level === "info" && record.error_type) return "error"; // an error inside a 200
   if (record.level === "error" || record.level === "warn" || record.level === "debug")
     return record.level;
   return "info";
