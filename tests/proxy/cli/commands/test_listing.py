@@ -65,6 +65,10 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
     assert ("tool_error" in plain(terminal)) == (terminal.width >= WIDE_COLUMNS)
     assert isinstance(terminal.file, io.StringIO)
     assert re.search("\x1b\\[31m *200", terminal.file.getvalue())
+    results = [
+        line_of(record(status=status, outcome="ok"), View(fields=("result",)), terminal) for status in (399, 400)
+    ]
+    assert [Text.from_ansi(result).plain for result in results] == ["ok", "http_400"]
 
 
 @pytest.mark.parametrize("row", ODD)
