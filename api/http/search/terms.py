@@ -16,7 +16,7 @@ from storage.record import LEVELS, format_id, parse_id
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
 from storage.search.phrase import Phrase
 
-_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
+_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII)
 _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,

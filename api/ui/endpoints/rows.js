@@ -26,7 +26,7 @@ export const requestsOf = (filter, { period, since, until }) =>
 
 export const nameOf = (row) =>
   row.method === null
-    ? (row.value ?? "–")
+    ? (endpointText(row.value) ?? "–")
     : [unit(`${row.method} `), endpointText(row.value) ?? "–"];
 
 /** The row of the table, with `columns` behind its name and its line over time. */

@@ -101,7 +101,7 @@ class Client:
         """GET a path of the admin port; a status of 400 or more is no error.
 
         Raises:
-            CommandError: there is no HTTP response.
+            CommandError: there is no HTTP response, or it is one of the data port.
         """
         return self.send("GET", path + (f"?{urlencode(parameters, doseq=True)}" if parameters else ""))
 
@@ -109,7 +109,7 @@ class Client:
         """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no error.
 
         Raises:
-            CommandError: there is no HTTP response.
+            CommandError: there is no HTTP response, or it is one of the data port.
         """
         patience = Patience()
         while patience.has_more_for(answer := self._send_once(method, target, content)):
@@ -128,12 +128,14 @@ class Client:
         try:
             connection.request(method, urlsplit(self.url).path.rstrip("/") + target, payload, headers)
             response = connection.getresponse()
-            body = response.read(MAX_ANSWER_BYTES)
-            return Answer(response.status, _headers_of(response), body)
+            answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
         except (OSError, http.client.HTTPException) as error:
             raise no_response(self.url, error) from error
         finally:
             connection.close()
+        if RECORD_ID in answer.headers:  # of a service that answers every path, it would be taken for sidelog's
+            raise CommandError(refusal(answer))
+        return answer
 
     @contextmanager
     def stream(
@@ -155,7 +157,7 @@ class Client:
             while True:
                 connection.request("GET", target, headers={**headers, **authorization})
                 response = connection.getresponse()
-                if response.status < 400:
+                if response.status < 400 and not response.getheader(RECORD_ID):
                     break
                 answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
                 if not patience.has_more_for(answer):

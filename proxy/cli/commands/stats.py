@@ -137,7 +137,7 @@ def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_jso
         return 0
     _print_top(found, str(parameters.get("sort", "")))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
-        say(f"\n{UNKNOWN}: paths that were only refused or redirected, never served.")
+        say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
         say(f"\n{hidden:,} more; --limit shows them.")

@@ -95,7 +95,7 @@ def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str
     assert stats.run_top(Endpoints(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
     _, row, _, note = capsys.readouterr().out.splitlines()
     assert row.startswith("GET {unknown}  ")
-    assert note == "{unknown}: paths that were only refused or redirected, never served."
+    assert note == "{unknown}: paths that were only refused, redirected or not answered, never served."
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
