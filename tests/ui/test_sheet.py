@@ -3,7 +3,7 @@
 from storage.record import Batch, Entry, Payload, Stream, format_id
 from tests.api.samples import make_body
 from tests.ui.conftest import Site
-from tests.ui.world import HEAD, record_of, tool_call
+from tests.ui.world import HEAD, payload_of, record_of, tool_call
 
 
 async def open_record(site: Site, name: str) -> None:
@@ -153,6 +153,16 @@ async def test_an_error_is_said_in_plain_words(site: Site) -> None:
     await site.page.wait_for(".complaint", "took longer than")
     await site.page.wait_for(".complaint", "timeout_first_byte_s")
     await site.page.wait_for(".waterfall", "not received")
+
+
+async def test_what_an_upstream_sent_that_is_no_response_is_shown(empty_site: Site) -> None:
+    """Before the response that was made in its place, with what cannot be seen written out."""
+    data = b'{"error_message": "not HTTP", "refused_response_head": "\\u0015SSH-2.0"}'
+    record = record_of(1, status=502, outcome="upstream_error", error_type="upstream_bad_response", data=data)
+    payload = payload_of(None, b"{}")
+    await empty_site.services.storage.commit(Batch("side-1", [Entry(record, payload)]))
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    await empty_site.page.wait_for("#tab-panel pre", "\\x15SSH-2.0")
 
 
 async def test_a_refused_call_says_which_limit_it_was_above(empty_site: Site) -> None:

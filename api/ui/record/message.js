@@ -24,6 +24,7 @@ export function messageTab(record, side) {
       ? "none kept"
       : `${count(part.headers.length)}${redacted ? `, ${redacted} redacted` : ""}`;
   return [
+    ...(side === "response" ? refusedHead(record) : []),
     el("p", { class: "start-line" }, part.start_line ?? "no head"),
     el("h3", {}, "Headers ", unit(note)),
     fieldList(part.headers, (name) =>
@@ -31,6 +32,17 @@ export function messageTab(record, side) {
     ),
     ...bodyView(record, side),
     ...trailers(record, side),
+  ];
+}
+
+/** What came from the upstream and was no response; what follows it is our own. */
+function refusedHead({ data }) {
+  const head = data?.refused_response_head;
+  if (!head) return [];
+  const escaped = (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return [
+    el("h3", {}, "Received from the upstream ", unit("refused; sidelog responded in its place")),
+    el("pre", { tabindex: 0 }, head.replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/g, escaped)),
   ];
 }
 
