@@ -93,6 +93,13 @@ def unreached(error: Exception) -> str:
     return "upstream_refused"
 
 
+def why_unreached(error: Exception) -> str:
+    """Say why no connection came about, in other words than OpenSSL's where those tell nobody."""
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS, as in http://"
+    return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+
+
 def error_response(code: str, message: str, *, close: bool, record_id_line: bytes = b"") -> tuple[bytes, bytes]:
     """Make the proxy's own answer: head with final empty line, and JSON body."""
     status = STATUS_OF[code]

@@ -19,7 +19,7 @@ function phasesOf(record) {
       connect === null ? null : 0,
       connect,
       "wait",
-      record.upstream === null ? "no upstream" : "reused",
+      record.upstream === null ? "not connected" : "reused",
     ],
     ["Request sent", sent === null ? null : (connect ?? 0), sent, "wait", "not sent"],
     ["Waiting", sent, first ?? total, first === null ? failed : "wait", "did not start"],

@@ -5,7 +5,7 @@ import ssl
 import time
 from ipaddress import ip_address
 
-from proxy.http1.errors import UpstreamError, unreached
+from proxy.http1.errors import UpstreamError, unreached, why_unreached
 from proxy.network.dialer import Address, Dialer
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
@@ -56,8 +56,7 @@ class Opener:
                 f"no connection to the upstream ({limits.timeout_connect_s:g} s, timeout_connect_s)",
             ) from error
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
+            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {why_unreached(error)}") from error
 
     async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
         """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""

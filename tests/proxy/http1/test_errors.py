@@ -1,10 +1,11 @@
 """The proxy's own answers: JSON, one header that names the code, and what each status asks for."""
 
 import json
+import ssl
 
 import pytest
 
-from proxy.http1.errors import STATUS_OF, error_response, no_route, shown
+from proxy.http1.errors import STATUS_OF, error_response, no_route, shown, why_unreached
 from proxy.http1.response_head import parse_response_head
 from proxy.ring.exchange import ERROR_CODES
 
@@ -57,3 +58,14 @@ def test_what_is_shown_of_a_target_is_no_secret(value: bytes, expected: str) -> 
 def test_no_route_shows_no_secret_of_a_target(target: bytes, path: bytes) -> None:
     """Neither parameters, which nothing would recognise in a sentence, nor half a segment."""
     assert no_route(b"a.example", target).message == f"no route for host b'a.example' and path {path!r}"
+
+
+def test_why_there_is_no_connection_is_said_in_words() -> None:
+    """Of https:// before a port without TLS, too, over which OpenSSL speaks of a version number."""
+    incoming = ssl.MemoryBIO()
+    incoming.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(ssl.SSLError) as caught:
+        ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="a").do_handshake()
+    assert why_unreached(caught.value) == "it does not speak TLS, as in http://"
+    assert why_unreached(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
+    assert why_unreached(UnicodeError("label too long")) == "label too long"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding
+from proxy.http1.errors import why_unreached
 from proxy.process.data_dir import LISTENS_NAME, is_in_use, read_state
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
@@ -107,7 +108,7 @@ def _connect_error(origin: str, ca_file: str, *, is_verified: bool) -> str | Non
                 context = upstream_context(ca_file, is_verified=is_verified)
                 context.wrap_socket(connection, server_hostname=address.host).close()
     except (OSError, ValueError) as error:
-        return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+        return why_unreached(error)
     return None
 
 
