@@ -43,10 +43,10 @@ def test_leaving_at_the_terminator_is_no_interruption() -> None:
 @pytest.mark.parametrize(("status", "outcome"), [(499, Outcome.CLIENT_CLOSED), (503, Outcome.SHUTDOWN)])
 def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome: Outcome) -> None:
     """Why there is no response is said by how it ended, as for every other exchange."""
-    path, more = "/v1/chat/completions", {"status": status, "outcome": outcome}
-    left = record_of(path, CHAT, b"", has_response=False, **more)
+    path = "/v1/chat/completions"
+    left = record_of(path, CHAT, b"", status=status, outcome=outcome, has_response=False)
     assert (left.error_type, left.outcome, left.model, left.usage_state) == (None, outcome, "gpt-4o", "absent")
-    assert record_of(path, CHAT, {}, **more).error_type == f"http_{status}"
+    assert record_of(path, CHAT, {}, status=status, outcome=outcome).error_type == f"http_{status}"
 
 
 def test_usage_behind_a_missing_middle() -> None:
