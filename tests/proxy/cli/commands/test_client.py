@@ -231,41 +231,6 @@ def test_an_answer_of_another_port_is_told(headers: dict[str, str], content: byt
     assert refusal(Answer(404, headers, content)).startswith(expected)
 
 
-class DataPort(Admin):
-    """Passes on to a service that has an answer for every path."""
-
-    def do_GET(self) -> None:
-        """Answer one request."""
-        self.answer(200, {"ready": True})
-
-    def end_headers(self) -> None:
-        """End the head as the data port does."""
-        self.send_header("X-Sidelog-Id", "0190")
-        super().end_headers()
-
-
-def test_the_data_port_is_not_taken_for_the_admin_port(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever the service answers, and though it may be ready itself."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), DataPort)
-    url = f"http://127.0.0.1:{server.server_port}"
-    with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        for command in (["health"], ["query"], ["export", "ndjson"], ["get", record(1)["id"], "--raw"]):
-            assert app.main([*command, "--url", url]) == 1
-            said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
-            assert capsys.readouterr() == ("", said), command
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.usefixtures("data_dir")
-def test_an_empty_id_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    """As of a variable that is not set: no condition would be every record."""
-    assert app.main(["get", ""]) == 2
-    assert capsys.readouterr().err == "sidelog: the id is empty\n"
-
-
 def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     """Without its number; and a port that does not speak TLS is named as such."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)

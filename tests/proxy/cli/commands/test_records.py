@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -181,3 +183,42 @@ def test_around_goes_with_json_alone(capsys: pytest.CaptureFixture[str]) -> None
     for other in ("--raw", "--curl", "--har"):
         assert app.main(["get", "x", "--around", other]) == 2
         assert "--around --json" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+class DataPort(BaseHTTPRequestHandler):
+    """Passes on to a service that has an answer for every path."""
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.send_header("X-Sidelog-Id", format_id(make_record(1).id))
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+def test_the_data_port_is_not_taken_for_the_admin_port(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the service answers, and though it may be ready itself."""
+    monkeypatch.setenv("SIDELOG_TOKEN", "t")
+    with ThreadingHTTPServer(("127.0.0.1", 0), DataPort) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        for command in ("health", "query", "export ndjson", f"get {format_id(make_record(1).id)} --raw"):
+            url = f"http://127.0.0.1:{server.server_port}"
+            assert app.main([*command.split(), "--url", url]) == 1
+            said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
+            assert capsys.readouterr() == ("", said), command
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("admin")
+def test_an_empty_id_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a variable that is not set: no condition would be every record."""
+    assert app.main(["get", ""]) == 2
+    assert capsys.readouterr().err == "sidelog: the id is empty\n"
