@@ -9,7 +9,7 @@ so an id only means something within its session.
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -24,7 +24,9 @@ SSE_TRANSPORT: Final = b"event: endpoint"
 """How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05)."""
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
-"""Pending calls, and as many early responses; with at most 64 KiB each, 64 MiB at the very worst."""
+"""Pending calls, and as many early responses."""
+MAX_PENDING_BYTES: Final = 16 << 20
+"""Of their arguments, and as much of early responses, of which one may have as much as is captured of a body."""
 PENDING_US: Final = 3_600_000_000
 """A call that was accepted, to be answered on another stream, gets no response after an hour."""
 RESUME_US: Final = 300_000_000
@@ -61,14 +63,43 @@ class EarlyResponse:
     at_us: int
 
 
+Held = TypeVar("Held")
+
+
+class _Waiting(Generic[Held]):
+    """What waits for its counterpart, bounded in number and size: the oldest makes room."""
+
+    def __init__(self) -> None:
+        self.values: OrderedDict[Key, Held] = OrderedDict()
+        self._sizes: dict[Key, int] = {}
+        self._size_bytes = 0
+
+    def put(self, key: Key, value: Held, size_bytes: int) -> list[tuple[Key, Held]]:
+        """Keep a value, in the place of none; return what makes room for it."""
+        self.values[key] = value
+        self._sizes[key] = size_bytes
+        self._size_bytes += size_bytes
+        evicted = []
+        while len(self.values) > MAX_PENDING or self._size_bytes > MAX_PENDING_BYTES:
+            oldest = next(iter(self.values))
+            evicted.append((oldest, self.values[oldest]))
+            self.take(oldest)
+        return evicted
+
+    def take(self, key: Key) -> Held | None:
+        """Return a value; it is kept no longer."""
+        self._size_bytes -= self._sizes.pop(key, 0)
+        return self.values.pop(key, None)
+
+
 class Sessions:
     """Sessions, pending calls and early responses of one sidecar. Not thread-safe."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._pending: OrderedDict[Key, ToolCall] = OrderedDict()
+        self._pending: _Waiting[ToolCall] = _Waiting()
         self._deadlines: dict[Key, int] = {}
-        self._early: OrderedDict[Key, EarlyResponse] = OrderedDict()
+        self._early: _Waiting[EarlyResponse] = _Waiting()
 
     def get(self, name: str) -> Session:
         return self._sessions.get(name, Session())
@@ -83,10 +114,8 @@ class Sessions:
     def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
         """Keep a call until its response comes, or so long; return the calls evicted for it."""
         evicted = [] if (same := self.take_pending(key)) is None else [same]
-        self._pending[key] = call
         self._deadlines[key] = call.created_at_us + wait_us
-        while len(self._pending) > MAX_PENDING:
-            oldest, unanswered = self._pending.popitem(last=False)
+        for oldest, unanswered in self._pending.put(key, call, len(call.arguments or b"")):
             del self._deadlines[oldest]
             evicted.append(unanswered)
         return evicted
@@ -94,30 +123,31 @@ class Sessions:
     def take_pending(self, key: Key) -> ToolCall | None:
         """Return the pending call of a response; it is pending no longer."""
         self._deadlines.pop(key, None)
-        return self._pending.pop(key, None)
+        return self._pending.take(key)
 
     def is_pending(self, key: Key) -> bool:
-        return key in self._pending
+        return key in self._pending.values
 
     def get_pending(self, key: Key) -> ToolCall | None:
-        return self._pending.get(key)
+        return self._pending.values.get(key)
 
     def has_pending(self, name: str | None) -> bool:
-        return any(key[0] == name for key in self._pending)
+        return any(key[0] == name for key in self._pending.values)
 
     def take_all_pending(self, name: str) -> list[ToolCall]:
         """Return all pending calls of a session; they are pending no longer."""
-        keys = [key for key in self._pending if key[0] == name]
+        keys = [key for key in self._pending.values if key[0] == name]
         return [call for key in keys if (call := self.take_pending(key)) is not None]
 
     def keep_early(self, key: Key, early: EarlyResponse) -> None:
-        self._early[key] = early
-        if len(self._early) > MAX_PENDING:
-            self._early.popitem(last=False)
+        """Keep a response for its call; one without an id is none of any."""
+        self._early.take(key)
+        if key[1]:
+            self._early.put(key, early, len(early.response.result) + len(early.response.error))
 
     def take_early(self, key: Key) -> EarlyResponse | None:
         """Return the response that came before its call; it is kept no longer."""
-        return self._early.pop(key, None)
+        return self._early.take(key)
 
     def expire(self, now_us: int) -> list[ToolCall]:
         """Return the calls that have been pending too long; they are pending no longer."""
@@ -125,7 +155,7 @@ class Sessions:
         return [call for key in late if (call := self.take_pending(key)) is not None]
 
     def pending(self) -> list[ToolCall]:
-        return list(self._pending.values())
+        return list(self._pending.values.values())
 
 
 def session_of(exchange: DecodedExchange) -> str | None:

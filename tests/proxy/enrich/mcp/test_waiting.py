@@ -149,3 +149,15 @@ def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions.add_pending(("s", "1"), waiting)
     assert sessions.expire(waiting.created_at_us) == []
     assert sessions.expire(waiting.created_at_us + mcp_sessions.PENDING_US) == [waiting]
+
+
+def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Early responses are as long as a captured body: a thousand of those were a gibibyte."""
+    monkeypatch.setattr(mcp_sessions, "MAX_PENDING_BYTES", 2000)
+    world = World()
+    for number in range(3):
+        world.pass_on(b"", answer(number, "x" * 900))
+    late = [only(world.pass_on(ask(number), b"", status=202)).status for number in range(3)]
+    assert late == ["processing", "success", "success"]
+    calls = [world.pass_on(ask(number, "add", "x" * 900), b"", status=202).tool_calls for number in range(3, 6)]
+    assert [[call.rpc_id for call in made if call.status == "error"] for made in calls] == [[], [], ["0", "3"]]
