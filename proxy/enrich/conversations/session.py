@@ -94,7 +94,8 @@ def _in_request(members: Mapping[str, Member]) -> str | None:
     """Read the session of Gemini CLI, whose requests are wrapped."""
     raw = members.get("request")
     wrapped = None if raw is None or bytes(raw)[:1] != b"{" else decode(_WRAPPED, raw)
-    return wrapped.session_id if wrapped is not None and isinstance(wrapped.session_id, str) else None
+    named = None if wrapped is None else wrapped.session_id
+    return named if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES else None
 
 
 def _in_head(fields: Sequence[Field]) -> bytes | None:

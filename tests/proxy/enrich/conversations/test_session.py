@@ -34,6 +34,7 @@ def test_headers_in_their_order(fields: list[tuple[bytes, bytes]], expected: byt
         {"conversation": b'{"id": null}'},
         {"prompt_cache_key": b'"my-app"'},
         {"request": b'{"session_id": []}'},
+        {"request": b'{"session_id": "' + b"x" * 5000 + b'"}'},
     ],
 )
 def test_strange_members_name_none(members: dict[str, bytes]) -> None:
