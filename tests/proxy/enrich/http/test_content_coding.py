@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.http.content_coding import (
+    MAX_FRAMES,
     MAX_OUTPUT_BYTES,
     MAX_RATIO,
     MAX_WALK_BYTES,
@@ -189,6 +190,14 @@ def test_further_members_are_read(coding: str) -> None:
         filler = os.urandom(4080 - pad)
         packed = gzip.compress(filler, 0) + gzip.compress(b"tail")
         assert decode(packed, ["gzip"]) == Decoded(filler + b"tail", True)
+
+
+def test_zstd_frames_are_bounded() -> None:
+    """Each takes a decoder of its own, which costs far more than the bytes of an empty one."""
+    frame, skipped = zstd.compress(b"a"), b"\x50\x2a\x4d\x18" + bytes(4)
+    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(b"a" * MAX_FRAMES, True)
+    cut = decode(frame * (MAX_FRAMES - 1) + skipped * 1000 + frame, ["zstd"])
+    assert cut == Decoded(b"a" * (MAX_FRAMES - 1), False, is_broken=True)
 
 
 def test_zstd_windows_above_the_standard_are_refused() -> None:
