@@ -66,6 +66,8 @@ class Tree:
         self.former: dict[str, str] = {}
         """Name of an endpoint of before → what it is called now."""
         self.endpoints = 0
+        self.is_settled = False
+        """Whether no place has many names, and none was added since: looking again takes 1 ms."""
         self.is_changed = False
         """Whether anything was learned since somebody looked."""
         self._shares: dict[str, list[str]] = {}
@@ -112,7 +114,7 @@ class Tree:
         found = self.find(path, operation)
         if found is not None:
             return found
-        if self.endpoints >= MAX_ENDPOINTS and not self._make_room():
+        if self.endpoints >= MAX_ENDPOINTS and (self.is_settled or not self._make_room()):
             return self.find(path, operation)
         return self._end(self._walk(self._segments(path, operation)))
 
@@ -161,6 +163,7 @@ class Tree:
             child = node.children.get(key)
             if child is None:
                 child = node.add(key)
+                self.is_settled = False
                 if key[0] == "#":
                     child = _bounded(node, key)
                 elif is_literal(key) and (takes := node.find_values()) != node.takes:
@@ -203,6 +206,7 @@ class Tree:
             if node.takes < ANY and count > most:
                 best, most = node, count
         if most < _MIN_NAMES:
+            self.is_settled = True
             return False
         self._generalise(best, ANY)
         return self.endpoints < MAX_ENDPOINTS
@@ -213,6 +217,7 @@ class Tree:
         node.takes = takes
         self.version += 1
         self.is_changed = True
+        self.is_settled = False
         place = _PLACES.get(takes, SLUG)
         if takes == BELOW:
             self._sink(node)

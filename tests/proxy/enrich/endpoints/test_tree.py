@@ -1,6 +1,7 @@
 """Endpoints of one service, learned from its paths."""
 
 from collections.abc import Iterable
+from itertools import product
 
 from proxy.enrich.endpoints.node import MAX_LITERALS
 from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_FORMER, MAX_OPERATIONS, Tree
@@ -98,6 +99,16 @@ def test_endpoints_are_bounded() -> None:
     assert len(tree.former) <= MAX_FORMER
     calls = learned(f"/rpc/{word(a)}.get{word(b).title()}/{word(b)}" for a in range(40) for b in range(40))
     assert calls.endpoints == len(endpoints(calls)) <= MAX_ENDPOINTS
+
+
+def test_a_full_tree_is_not_searched_for_room_with_every_path() -> None:
+    """Where every path is answered, whoever makes them up must not cost each of them a walk over all that is known."""
+    paths = ["/".join(["", *map(word, places)]) for places in product(range(3), repeat=6)]
+    tree = learned(paths)
+    assert (tree.endpoints, tree.is_settled, tree.learn(paths[-1])) == (MAX_ENDPOINTS, True, None)
+    tree.learn(f"/{word(0)}", "PROPFIND")
+    assert not tree.is_settled
+    assert tree.learn(paths[-1]) is not None, "there is room again"
 
 
 def test_what_was_learned_is_learned_again() -> None:
