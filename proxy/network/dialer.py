@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final
 
+from proxy.network.lookup import Address, Lookup
+
 ATTEMPT_DELAY_S: Final = 0.25
 """How long an address may be silent before the next is tried beside it (RFC 8305 §5)."""
 
 AVOIDED_S: Final = 30.0
 """How long an address that failed comes after the others."""
-
-Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-"""Family and socket address."""
 
 
 class AddressOrder:
@@ -52,24 +51,13 @@ def _rotate(addresses: list[Address], by: int) -> list[Address]:
     return addresses[by:] + addresses[:by]
 
 
-async def resolve(host: str, port: int) -> list[Address]:
-    """Return the addresses of a name, each once, in the resolver's order (RFC 6724).
-
-    Raises:
-        OSError: `socket.gaierror`, the name leads nowhere.
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((socket.AddressFamily(family), address) for family, _, _, _, address in found))
-
-
 class Dialer:
     """Opens connections to one name."""
 
-    __slots__ = ("_host", "_order", "_port")
+    __slots__ = ("_lookup", "_order")
 
     def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
+        self._lookup = Lookup(host, port)
         self._order = AddressOrder()
 
     async def connect(self) -> tuple[socket.socket, Address]:
@@ -78,7 +66,7 @@ class Dialer:
         Raises:
             OSError: no address could be reached; of several failures the first.
         """
-        addresses = self._order.arrange(await resolve(self._host, self._port), time.monotonic())
+        addresses = self._order.arrange(await self._lookup.addresses(), time.monotonic())
         if len(addresses) == 1:
             return await _attempt(addresses[0]), addresses[0]
         return await self._race(addresses)

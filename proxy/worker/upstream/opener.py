@@ -6,7 +6,8 @@ import time
 from ipaddress import ip_address
 
 from proxy.http1.errors import UpstreamError, unreached, why_unreached
-from proxy.network.dialer import Address, Dialer
+from proxy.network.dialer import Dialer
+from proxy.network.lookup import Address
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.network import dialer
-from proxy.network.dialer import AVOIDED_S, Address, AddressOrder, Dialer
+from proxy.network import lookup
+from proxy.network.dialer import AVOIDED_S, AddressOrder, Dialer
+from proxy.network.lookup import Address
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS
 from tests.support.plane import Loop
@@ -59,13 +60,6 @@ def test_only_addresses_of_the_name_are_remembered() -> None:
     assert not order._avoided
 
 
-async def test_a_name_becomes_its_addresses() -> None:
-    """Each address once, whatever protocols the resolver lists."""
-    found = await dialer.resolve("localhost", 80)
-    assert (V4, ("127.0.0.1", 80)) in found
-    assert len(found) == len(set(found))
-
-
 @contextlib.contextmanager
 def serving(host: str, port: int = 0) -> Iterator[int]:
     """Accept on an address and answer each request with OK; gives the port."""
@@ -108,10 +102,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[Address]:
     """What every name leads to."""
     found: list[Address] = []
 
-    async def resolve(host: str, port: int) -> list[Address]:
-        return list(found)
-
-    monkeypatch.setattr(dialer, "resolve", resolve)
+    monkeypatch.setattr(lookup, "resolve", lambda host, port: list(found))
     return found
 
 
