@@ -1,7 +1,8 @@
-"""SIGHUP and SIGUSR1 are the supervisor's, though `kill -HUP -<group>` sends them to everybody. stdlib only.
+"""SIGINT, SIGHUP and SIGUSR1 are the supervisor's, though Ctrl-C and `kill -HUP -<group>` send them to everybody.
 
 They are blocked in every other process from before its first instruction, because the mask is inherited: an interpreter
 that is starting would die of them. In a root process they are blocked until its handlers are there, and wait so long.
+Standard library only.
 """
 
 import signal
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-GROUP_SIGNALS: Final = frozenset((signal.SIGHUP, signal.SIGUSR1))
+GROUP_SIGNALS: Final = frozenset((signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
 
 
 def hold_back() -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from proxy.cli import app
 from proxy.cli.commands.config import to_toml
 from proxy.cli.completion import COMPLETE_VARIABLE
 from proxy.process.memfd import hand_over
+from proxy.process.own_packages import module_environment
 from proxy.process.version import BUILD, VERSION
 from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
@@ -264,6 +266,27 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("proxy.cli.commands.version.run", interrupted)
     assert app.main(["version"]) == 130
+
+
+EARLY = """
+import os, signal, sys
+from proxy.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "proxy.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_interruption_while_the_commands_are_loaded_says_nothing() -> None:
+    """Ctrl-C in the first moment has no traceback; a shell makes 130 of this end."""
+    command = [sys.executable, "-c", EARLY]
+    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
