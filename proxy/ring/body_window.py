@@ -1,10 +1,17 @@
 """What is kept of a body that streams by: its first and last bytes, and its true size. Pure.
 
 Chunks are kept as the objects the transport gave, not copied: a window holds at most `head_bytes`, `tail_bytes` and one
-chunk. Only `collect` cuts them to size, when the exchange is recorded.
+chunk. Only `collect` cuts them to size, when the exchange is recorded. Of a body in tiny pieces each object would take
+up to 22 times what it holds, and as many steps when it is recorded, so those are joined now and then.
 """
 
 from collections import deque
+from typing import Final
+
+JOINED_PIECES: Final = 512
+"""A power of two."""
+_JOINED_BYTES: Final = 128 * JOINED_PIECES
+"""Pieces that have more, together, are not tiny."""
 
 
 class Window:
@@ -30,8 +37,11 @@ class Window:
         self.size += length
         room = self._room
         if length <= room:
-            self._head.append(data)
+            head = self._head
+            head.append(data)
             self._room = room - length
+            if not len(head) % JOINED_PIECES:
+                self._join_head()
             return
         if room:
             self._head.append(data[:room])
@@ -40,12 +50,22 @@ class Window:
         if self._tail_bytes:
             self._keep_tail(data)
 
+    def _join_head(self) -> None:
+        pieces = self._head[-JOINED_PIECES:]
+        if sum(map(len, pieces)) < _JOINED_BYTES:
+            self._head[-JOINED_PIECES:] = [b"".join(pieces)]
+
     def _keep_tail(self, data: bytes) -> None:
         tail = self._tail
         if tail is None:
             tail = self._tail = deque()
         tail.append(data)
         self._tail_size += len(data)
+        if not len(tail) % JOINED_PIECES and self._tail_size < len(tail) * _JOINED_BYTES // JOINED_PIECES:
+            joined = b"".join(tail)[-self._tail_bytes :]
+            tail.clear()
+            tail.append(joined)
+            self._tail_size = len(joined)
         while self._tail_size - len(tail[0]) >= self._tail_bytes:
             self._tail_size -= len(tail.popleft())
 

@@ -51,6 +51,18 @@ def test_memory_is_bounded() -> None:
     assert window.size == 3_000_000
 
 
+@pytest.mark.parametrize("size", [2, 40, 200])
+def test_tiny_pieces_are_joined(size: int) -> None:
+    """Each is an object of 33 bytes and more; a body of two bytes a piece took 22 times its size."""
+    window = Window(300_000, 100_000)
+    body = bytes(number % 251 for number in range(600_000))
+    for at in range(0, len(body), size):
+        window.add(body[at : at + size])
+    assert collected(window) == (body[:300_000], body[-100_000:])
+    assert len(window._head) + len(window._tail or ()) <= max(3000, len(body) // 200)
+    assert sum(map(len, window._tail or ())) <= 200_000 + size
+
+
 @pytest.mark.parametrize("size", [999, 1000, 1001, 1500, 1501])
 def test_one_large_piece_is_cut_like_many_small_ones(size: int) -> None:
     """A body in one piece gives the same windows as byte by byte."""
