@@ -17,6 +17,7 @@ from storage.clickhouse.native import Column
 from storage.errors import StorageRejected
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS
 from storage.relational.writes.packing import ORIGIN_KIND
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
 
 DICTIONARY: Final = """CREATE TABLE IF NOT EXISTS dictionary (id Int64, kind UInt16, value String)
 ENGINE = ReplacingMergeTree ORDER BY id"""
@@ -105,6 +106,7 @@ class Names:
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._names_bytes = 0
 
     async def load(self, link: Link, numbers: Iterable[int | None]) -> Mapping[int | None, str | None]:
         """Find the text of numbers; null and 0 are null."""
@@ -113,10 +115,12 @@ class Names:
         missing = [number for number in wanted if number not in known]
         if missing:
             rows = await link.fetch("SELECT id, value FROM dictionary WHERE id IN $1", (missing,), limit_s=LIMIT_S)
-            known.update(rows)
+            found: dict[int, str] = dict(rows)
+            known.update(found)
+            self._names_bytes += sum(map(entry_bytes, found.values()))
         # None where retention was quicker than this reader: the row is gone too.
         answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
         answer[None] = answer[0] = None
-        if len(known) > _MAX_REMEMBERED:
-            self._names = {}
+        if self._names_bytes > MAX_REMEMBERED_BYTES:
+            self._names, self._names_bytes = {}, 0
         return answer

@@ -19,9 +19,7 @@ from storage.postgres.connection import BEGIN, Connection, transaction
 from storage.postgres.text import escape, unescape
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
-
-MAX_REMEMBERED: Final = 50_000
-"""Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
 
 _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 _LEARN: Final = (
@@ -47,7 +45,7 @@ class Dictionary:
     """Text to id, for the one writer."""
 
     def __init__(self) -> None:
-        self._remembered = 0
+        self._ids_bytes = 0
         self._day = 0
         self.ids: dict[str, dict[str | None, int | None]] = {}
         """Column → text → id; null has none."""
@@ -55,7 +53,7 @@ class Dictionary:
 
     def forget(self) -> None:
         """Remember nothing: the server may have been replaced."""
-        self._remembered = 0
+        self._ids_bytes = 0
         self.ids = {column: {None: None} for column in _KINDS}
 
     def begin(self, day: int) -> bool:
@@ -63,7 +61,7 @@ class Dictionary:
 
         So it is on a later day than that of the batch before, and when it has become too much.
         """
-        has_to_forget, self._day = day > self._day or self._remembered > MAX_REMEMBERED, day
+        has_to_forget, self._day = day > self._day or self._ids_bytes > MAX_REMEMBERED_BYTES, day
         if has_to_forget:
             self.forget()
         return has_to_forget
@@ -79,7 +77,7 @@ class Dictionary:
             for key, number in found:
                 column, text = missing.pop(key)
                 self.ids[column][text] = number
-                self._remembered += 1
+                self._ids_bytes += entry_bytes(text)
 
 
 class Names:
@@ -87,10 +85,11 @@ class Names:
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._names_bytes = 0
 
     def forget(self) -> None:
         """Remember nothing: the server may have been replaced."""
-        self._names = {}
+        self._names, self._names_bytes = {}, 0
 
     async def load(self, connection: Connection, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
         """Find the text of ids; null and 0 are null."""
@@ -99,12 +98,14 @@ class Names:
         missing = [number for number in wanted if number not in known]
         if missing:
             sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
-            known.update({number: unescape(value) for number, value in await connection.fetch(sql, missing)})
+            found = {number: unescape(value) for number, value in await connection.fetch(sql, missing)}
+            known.update(found)
+            self._names_bytes += sum(map(entry_bytes, found.values()))
         # None where retention was quicker than this reader: the row is gone too.
         answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
         answer[None] = answer[0] = None
-        if len(known) > MAX_REMEMBERED:
-            self._names = {}
+        if self._names_bytes > MAX_REMEMBERED_BYTES:
+            self.forget()
         return answer
 
 

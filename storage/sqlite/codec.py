@@ -26,6 +26,7 @@ from storage.relational.writes.columns import (
     CODED_PLACES,
     COMBINED,
     MAX_COMBINATIONS,
+    MAX_METHOD_CHARACTERS,
     METHOD,
     PLACES,
     REPEATED_PLACES,
@@ -52,6 +53,8 @@ _RARE: Final = (
     "keyed", "finish_reason", "called_tools", "conversation", "marks",
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
+_MAX_TEXTS_CHARACTERS: Final = 1024
+"""Of the four together; longer ones are looked up one by one."""
 """Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
 
 _NULLABLE_PLACES: Final = tuple(COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
@@ -153,7 +156,9 @@ class RowEncoder:
         origin = id_of(connection, "origin", packing.pack_origin(key[len(COMBINED) :]))
         if len(self._combinations) >= MAX_COMBINATIONS:
             self._combinations.clear()
-        found = self._combinations[key] = Combination((*ids, origin), rollup, ids[-1])
+        found = Combination((*ids, origin), rollup, ids[-1])
+        if len(key[METHOD] or "") <= MAX_METHOD_CHARACTERS:
+            self._combinations[key] = found
         return found
 
     def plain(
@@ -193,7 +198,8 @@ class RowEncoder:
         ids = tuple(id_of(connection, column, value) for column, value in zip(_TEXTS, key, strict=True))
         if len(self._texts) >= _MAX_TEXTS:
             self._texts.clear()
-        self._texts[key] = ids
+        if sum(len(text) for text in key if text is not None) <= _MAX_TEXTS_CHARACTERS:
+            self._texts[key] = ids
         return ids
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:

@@ -14,10 +14,8 @@ from typing import Final
 
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
 from storage.sqlite.connection import ID_AMONG, number_list
-
-MAX_REMEMBERED: Final = 50_000
-"""Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
 _SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"  # noqa: S608 - one parameter
@@ -29,11 +27,13 @@ class Dictionary:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, str], int] = {}
+        self._ids_bytes = 0
         self._day = 0
 
     def forget(self) -> None:
         """Remember nothing: a transaction failed."""
         self._ids.clear()
+        self._ids_bytes = 0
 
     def begin(self, day: int) -> bool:
         """Begin a batch whose newest row starts on a day, at the latest; returns whether everything was forgotten."""
@@ -57,9 +57,10 @@ class Dictionary:
             row = connection.execute(sql, (kind, text, self._day)).fetchone()
         elif row[1] < self._day:
             connection.execute("UPDATE dictionary SET used_day = ? WHERE id = ?", (self._day, row[0]))
-        if len(self._ids) >= MAX_REMEMBERED:
-            self._ids.clear()
+        if self._ids_bytes >= MAX_REMEMBERED_BYTES:
+            self.forget()
         self._ids[(column, text)] = row[0]
+        self._ids_bytes += entry_bytes(text)
         return int(row[0])
 
 
@@ -68,6 +69,7 @@ class Names:
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._names_bytes = 0
 
     def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str | None]:
         """Find the text of ids; 0 is null."""
@@ -75,12 +77,14 @@ class Names:
         known = self._names
         unknown = [number for number in wanted if number not in known]
         if unknown:
-            known.update(connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall())
+            found = connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall()
+            known.update(found)
+            self._names_bytes += sum(entry_bytes(value) for _, value in found)
         # None where retention was quicker than this reader: the row is gone too.
         answer: dict[int, str | None] = {number: known.get(number) for number in wanted}
         answer[0] = None
-        if len(known) > MAX_REMEMBERED:
-            self._names = {}
+        if self._names_bytes > MAX_REMEMBERED_BYTES:
+            self._names, self._names_bytes = {}, 0
         return answer
 
 

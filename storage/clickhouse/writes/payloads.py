@@ -33,6 +33,8 @@ _timeline_decoder: Final[msgspec.msgpack.Decoder[_Timeline]] = msgspec.msgpack.D
 _form_decoder: Final[msgspec.msgpack.Decoder[_Form]] = msgspec.msgpack.Decoder(_Form)
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MAX_REMEMBERED: Final = 10_000
+_MAX_CODING_CHARACTERS: Final = 64
+"""Of what is remembered: a client may name any codings."""
 
 
 def heads_of(entries: Sequence[Entry]) -> Rows | None:
@@ -87,7 +89,10 @@ def _started(entries: Sequence[Entry], places: Sequence[int]) -> Column:
 
 
 def _form(body: Body | None) -> bytes:
-    return b"" if body is None else _form_of(body.size, body.truncated, body.coding, body.omitted)
+    if body is None:
+        return b""
+    form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
+    return form_of(body.size, body.truncated, body.coding, body.omitted)
 
 
 @lru_cache(_MAX_REMEMBERED)

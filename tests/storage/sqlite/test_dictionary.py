@@ -4,9 +4,12 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.sqlite import dictionary
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
 
@@ -50,3 +53,30 @@ async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> Non
         await purge(store, now - DAY_US)
         assert hosts(path) == {"a.example"}
         assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+
+
+async def test_what_is_remembered_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may send a User-Agent of 8 KiB, another one with each request: fifty thousand of them were 400 MB."""
+    monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 50_000)
+    path, agents = tmp_path / "records.db", [f"{number} {'x' * 8000}" for number in range(20)]
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(make_record()))
+    ids, names = dictionary.Dictionary(), dictionary.Names()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        numbers = [ids.id_of(connection, "user_agent", agent) for agent in agents]
+        assert 0 < sum(len(text) for _, text in ids._ids) < 60_000
+        assert [ids.id_of(connection, "user_agent", agent) for agent in agents] == numbers
+        assert set(names.load(connection, numbers).values()) == {None, *agents}
+        assert not names._names
+        assert set(names.load(connection, numbers[:3]).values()) == {None, *agents[:3]}
+        assert len(names._names) == 3
+
+
+async def test_records_with_long_texts_are_stored_as_others_are(tmp_path: Path) -> None:
+    """What is too long to be remembered is looked up again."""
+    odd = [make_record(method=method * 100, user_agent="agent " * 400) for method in ("A", "B", "A")]
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        await store.commit(make_batch(*odd))
+        page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+        assert [record.method for record in page.records] == ["A" * 100, "B" * 100, "A" * 100]
+        assert {record.user_agent for record in page.records} == {"agent " * 400}
