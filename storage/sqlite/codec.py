@@ -53,9 +53,9 @@ _RARE: Final = (
     "keyed", "finish_reason", "called_tools", "conversation", "marks",
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
+"""Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
 _MAX_TEXTS_CHARACTERS: Final = 1024
 """Of the four together; longer ones are looked up one by one."""
-"""Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
 
 _NULLABLE_PLACES: Final = tuple(COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
 _STATUS: Final = COLUMNS.index("status")

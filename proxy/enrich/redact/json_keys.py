@@ -65,7 +65,7 @@ _MEMBERS: Final = re.compile(rb"(?:%b|[{\[](?:%b)*+[}\]])*+" % (_ATOM, _NESTED),
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _IS_MEMBER: Final = re.compile(rb":%b\\*\Z" % BLANKS)
 _IS_PLACE: Final = re.compile(rb'"loc\\*"%b:%b\[[^\[\]{}]*\Z' % (BLANKS, BLANKS))
-_VALUE_KEY: Final = re.compile(rb'"\w{0,32}[vV]alue\\*"%b:%b' % (BLANKS, BLANKS))
+_VALUE_KEY: Final = re.compile(rb'"\w{0,32}(?i:value)\\*"%b:%b' % (BLANKS, BLANKS))
 _INPUT_KEY: Final = re.compile(rb'"input\\*"%b:%b' % (BLANKS, BLANKS))
 _BESIDE_BYTES: Final = 512
 """How far apart a name and its value are at most."""
@@ -210,7 +210,7 @@ def _run_before(text: bytes, index: int, lowest: int) -> int:
 
 def _may_stand_beside(text: bytes, name: re.Match[bytes]) -> bool:
     """Whether what may be the key of a value is near: cheap, as texts may be full of names."""
-    sign = b"nput" if text[name.end() - 1] == _CLOSES_ARRAY else b"alue"
+    sign = b"input" if text[name.end() - 1] == _CLOSES_ARRAY else b"lue"  # `value`, or what ends in `Value`
     return text.find(sign, max(0, name.start() - _BESIDE_BYTES), name.end() + _BESIDE_BYTES) >= 0
 
 

@@ -12,9 +12,9 @@ COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 METHOD: Final = DIMENSIONS.index("method")
 """Its place in a combination."""
 MAX_COMBINATIONS: Final = 10_000
+"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, a memory of them starts anew."""
 MAX_METHOD_CHARACTERS: Final = 64
 """Of a combination that is remembered: the method is the client's to choose."""
-"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, a memory of them starts anew."""
 REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS)
 """Of the ids of repeated text."""
 
