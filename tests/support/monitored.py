@@ -24,6 +24,8 @@ from tests.support.upstream import running
 CONFIG: Final = """
 [admin]
 metrics_max_endpoints = 100
+[otel]
+endpoint = "http://127.0.0.1:{closed_port}"
 [[routes]]
 id = "gone"
 path = "/gone/"

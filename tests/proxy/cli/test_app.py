@@ -23,6 +23,7 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import leaves
+from proxy.supervisor.group_signals import held_back
 
 ROOT = Path(__file__).parents[3]
 
@@ -126,7 +127,8 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "execve", execve)
     flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2", "--engine", "reference"]
     flags += ["--admin-listen", "127.0.0.1:0", "--storage", "memory:", "--data-dir", "d", "--log-level", "debug"]
-    app.main(["serve", *flags])
+    with held_back():  # as they are for the supervisor, but not for the tests behind this one
+        app.main(["serve", *flags])
     settings = thaw(seen["document"])
     assert seen["program"] == sys.executable
     assert seen["arguments"][1:5] == ["-P", "-m", "proxy.supervisor", "--source-fd"]
@@ -271,6 +273,8 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 EARLY = """
 import os, signal, sys
 from proxy.__main__ import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 
 class Interrupting:
     def find_spec(self, name, *_):
