@@ -17,7 +17,7 @@ from storage.clickhouse.native import Column
 from storage.errors import StorageRejected
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS
 from storage.relational.writes.packing import ORIGIN_KIND
-from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
+from storage.relational.writes.remembered import RememberedNames
 
 DICTIONARY: Final = """CREATE TABLE IF NOT EXISTS dictionary (id Int64, kind UInt16, value String)
 ENGINE = ReplacingMergeTree ORDER BY id"""
@@ -105,22 +105,18 @@ class Names:
     """Number to text, for readers; a number never stands for anything else."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._names_bytes = 0
+        self._remembered = RememberedNames()
 
     async def load(self, link: Link, numbers: Iterable[int | None]) -> Mapping[int | None, str | None]:
         """Find the text of numbers; null and 0 are null."""
         wanted = {number for number in numbers if number}
-        known = self._names
-        missing = [number for number in wanted if number not in known]
-        if missing:
+        names = self._remembered.known(wanted)
+        if missing := list(wanted - names.keys()):
             rows = await link.fetch("SELECT id, value FROM dictionary WHERE id IN $1", (missing,), limit_s=LIMIT_S)
             found: dict[int, str] = dict(rows)
-            known.update(found)
-            self._names_bytes += sum(map(entry_bytes, found.values()))
+            self._remembered.add(found)
+            names |= found
         # None where retention was quicker than this reader: the row is gone too.
-        answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
+        answer: dict[int | None, str | None] = {number: names.get(number) for number in wanted}
         answer[None] = answer[0] = None
-        if self._names_bytes > MAX_REMEMBERED_BYTES:
-            self._names, self._names_bytes = {}, 0
         return answer

@@ -19,7 +19,7 @@ from storage.postgres.connection import BEGIN, Connection, transaction
 from storage.postgres.text import escape, unescape
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
-from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
 
 _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 _LEARN: Final = (
@@ -84,28 +84,25 @@ class Names:
     """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._names_bytes = 0
+        self._remembered = RememberedNames()
 
     def forget(self) -> None:
         """Remember nothing: the server may have been replaced."""
-        self._names, self._names_bytes = {}, 0
+        self._remembered = RememberedNames()
 
     async def load(self, connection: Connection, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
         """Find the text of ids; null and 0 are null."""
         wanted = {number for number in ids if number}
-        known = self._names
-        missing = [number for number in wanted if number not in known]
-        if missing:
+        remembered = self._remembered  # of this server
+        names = remembered.known(wanted)
+        if missing := list(wanted - names.keys()):
             sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
             found = {number: unescape(value) for number, value in await connection.fetch(sql, missing)}
-            known.update(found)
-            self._names_bytes += sum(map(entry_bytes, found.values()))
+            remembered.add(found)
+            names |= found
         # None where retention was quicker than this reader: the row is gone too.
-        answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
+        answer: dict[int | None, str | None] = {number: names.get(number) for number in wanted}
         answer[None] = answer[0] = None
-        if self._names_bytes > MAX_REMEMBERED_BYTES:
-            self.forget()
         return answer
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
-from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
 from storage.sqlite.connection import ID_AMONG, number_list
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
@@ -68,23 +68,19 @@ class Names:
     """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._names_bytes = 0
+        self._remembered = RememberedNames()
 
     def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str | None]:
         """Find the text of ids; 0 is null."""
         wanted = set(ids) - {0}
-        known = self._names
-        unknown = [number for number in wanted if number not in known]
-        if unknown:
-            found = connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall()
-            known.update(found)
-            self._names_bytes += sum(entry_bytes(value) for _, value in found)
+        names = self._remembered.known(wanted)
+        if unknown := list(wanted - names.keys()):
+            found: dict[int, str] = dict(connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall())
+            self._remembered.add(found)
+            names |= found
         # None where retention was quicker than this reader: the row is gone too.
-        answer: dict[int, str | None] = {number: known.get(number) for number in wanted}
+        answer: dict[int, str | None] = {number: names.get(number) for number in wanted}
         answer[0] = None
-        if self._names_bytes > MAX_REMEMBERED_BYTES:
-            self._names, self._names_bytes = {}, 0
         return answer
 
 

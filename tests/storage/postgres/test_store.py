@@ -21,6 +21,7 @@ from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
+from storage.relational.writes import remembered
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 from tests.support.certificate import self_signed
@@ -304,6 +305,7 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
 async def test_what_is_remembered_is_bounded(store: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more values than are remembered, every row still reads back as it was."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
+    monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(codec, "MAX_COMBINATIONS", 3)
     records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
     for start in range(0, 60, 20):

@@ -9,6 +9,7 @@ import pytest
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.writes import remembered
 from storage.sqlite import dictionary
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
@@ -58,6 +59,7 @@ async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> Non
 async def test_what_is_remembered_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client may send a User-Agent of 8 KiB, another one with each request: fifty thousand of them were 400 MB."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 50_000)
+    monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 50_000)
     path, agents = tmp_path / "records.db", [f"{number} {'x' * 8000}" for number in range(20)]
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(make_record()))
@@ -67,9 +69,9 @@ async def test_what_is_remembered_is_bounded_in_bytes(tmp_path: Path, monkeypatc
         assert 0 < sum(len(text) for _, text in ids._ids) < 60_000
         assert [ids.id_of(connection, "user_agent", agent) for agent in agents] == numbers
         assert set(names.load(connection, numbers).values()) == {None, *agents}
-        assert not names._names
+        assert not names._remembered.known(numbers)
         assert set(names.load(connection, numbers[:3]).values()) == {None, *agents[:3]}
-        assert len(names._names) == 3
+        assert len(names._remembered.known(numbers)) == 3
 
 
 async def test_records_with_long_texts_are_stored_as_others_are(tmp_path: Path) -> None:

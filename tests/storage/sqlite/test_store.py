@@ -14,6 +14,7 @@ import pytest
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
+from storage.relational.writes import remembered
 from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
@@ -177,6 +178,7 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Pat
 async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more values than are remembered, every row still reads back as it was."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
+    monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(codec, "MAX_COMBINATIONS", 3)
     records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
     async with await SqliteStorage.open(path, durability="fast") as store:
