@@ -8,6 +8,7 @@ Invariant: after a transaction that failed or was cancelled, its connection is i
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -144,26 +145,24 @@ class Link:
         self._statement_cache_size = statement_cache_size
         self._on_connect = on_connect
         self._connection: Connection | None = None
-        self._used_at_s = 0.0
-        self._is_expired = False
+        self._used_at_s = -math.inf
         self.is_closed = False
 
     async def open(self) -> Connection:
         """Return the connection, connected; raises the driver's errors."""
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
-        if self._is_expired or time.monotonic() - self._used_at_s > MAX_IDLE_S:
+        if time.monotonic() - self._used_at_s > MAX_IDLE_S:
             self.drop()
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
-            self._is_expired = False
             self._on_connect()
         self._used_at_s = time.monotonic()
         return self._connection
 
     def expire(self) -> None:
         """Connect anew before the next use: the address may lead to another server by now."""
-        self._is_expired = True
+        self._used_at_s = -math.inf
 
     def drop(self) -> None:
         """Close the connection without a word: the server does not answer, or may not."""
