@@ -96,7 +96,7 @@ def unreached(error: Exception) -> str:
 def why_unreached(error: Exception) -> str:
     """Say why no connection came about, in other words than OpenSSL's where those tell nobody."""
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS: write http:// for it"
+        return "the port does not speak TLS, as in http://"
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 

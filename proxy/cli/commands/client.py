@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from proxy.cli.commands.output import CommandError, complain
+from proxy.http1.errors import why_unreached
 from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state
 from proxy.process.tls import client_context
 
@@ -264,11 +265,9 @@ def no_response(url: str, error: OSError | http.client.HTTPException) -> Command
 
 def reason_of(error: OSError | http.client.HTTPException) -> str:
     """Say why there is no response, without the number of the error."""
-    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
-        return "the port does not speak TLS, as in http://"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted, {error.verify_message}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return why_unreached(error) or type(error).__name__
 
 
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:

@@ -66,6 +66,6 @@ def test_why_there_is_no_connection_is_said_in_words() -> None:
     incoming.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ssl.SSLError) as caught:
         ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="a").do_handshake()
-    assert why_unreached(caught.value) == "it does not speak TLS: write http:// for it"
+    assert why_unreached(caught.value) == "the port does not speak TLS, as in http://"
     assert why_unreached(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
     assert why_unreached(UnicodeError("label too long")) == "label too long"
