@@ -114,7 +114,7 @@ class Tree:
         found = self.find(path, operation)
         if found is not None:
             return found
-        if self.endpoints >= MAX_ENDPOINTS and (self.is_settled or not self._make_room()):
+        if self.endpoints >= MAX_ENDPOINTS and not self._make_room():
             return self.find(path, operation)
         return self._end(self._walk(self._segments(path, operation)))
 
@@ -198,6 +198,8 @@ class Tree:
 
     def _make_room(self) -> bool:
         """Take for values what has most names, whatever they look like; false when no place has many."""
+        if self.is_settled:
+            return False
         best, most, waiting = self.root, 0, [self.root]
         while waiting:
             node = waiting.pop()
