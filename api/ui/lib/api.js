@@ -60,6 +60,9 @@ function readyAfterMs(response) {
   return seconds !== null && Number(seconds) <= MAX_RETRY_AFTER_S ? Number(seconds) * 1000 : null;
 }
 
+/** Wait. */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** Ask again, for a while, what is not ready in its first moments. */
 async function reachWhenReady(path, options) {
   const until = Date.now() + PATIENCE_MS;
@@ -71,7 +74,7 @@ async function reachWhenReady(path, options) {
       const afterMs = readyAfterMs(response);
       waitsFor = new ApiError(503, await response.json()).message;
       notify(true);
-      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      await pause(afterMs);
       response = await reach(path, options);
     }
     return response;

@@ -1,13 +1,13 @@
 // An exchange in flight is read again until it has ended.
 
-import { ApiError, getJson } from "../lib/api.js";
+import { ApiError, getJson, pause } from "../lib/api.js";
 
 const EVERY_MS = 2000;
 
 /** Return the record once its status is known or it has ended; null when it is not wanted any more or cannot be read. */
 export async function nextState(record, signal) {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    await pause(EVERY_MS);
     if (signal.aborted) return null;
     if (document.hidden) continue;
     try {
