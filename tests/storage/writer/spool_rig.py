@@ -137,6 +137,12 @@ class Rig:
                 self.drain()
                 await asyncio.sleep(0.001)
 
+    async def lose_store(self, store: FickleStore, writer: Writer, *, records: int, spooled: int) -> None:
+        """Take the store away until so many records are spooled of those that come."""
+        store.is_away = True
+        self.push(records)
+        await self.until(lambda: writer.spooled_records >= spooled)
+
     def is_settled(self) -> bool:
         """Whether everything is stored."""
         return (

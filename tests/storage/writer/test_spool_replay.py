@@ -66,9 +66,7 @@ async def test_what_is_spooled_is_in_no_other_account_while_it_is_synced(
                 synchronize()
 
             monkeypatch.setattr(rig.spool, "synchronize", note_and_synchronize)
-            store.is_away = True
-            rig.push(100)
-            await rig.until(lambda: writer.spooled_records >= 50)
+            await rig.lose_store(store, writer, records=100, spooled=50)
     assert {ledger.stored for ledger in ledgers} == {20}
     assert max(ledger.spooled for ledger in ledgers) >= 50
 
@@ -129,9 +127,7 @@ async def test_a_frame_takes_its_room_from_the_queue(tmp_path: Path) -> None:
     async with SlowReplay() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            store.is_away = True
-            rig.push(60)
-            await rig.until(lambda: writer.spooled_records >= 40)
+            await rig.lose_store(store, writer, records=60, spooled=40)
             store.is_away = False
             await rig.until(store.waiting.is_set)
             rig.push(60)
@@ -214,9 +210,7 @@ async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, whic
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            store.is_away = True
-            rig.push(100)
-            await rig.until(lambda: writer.spooled_records >= 70)
+            await rig.lose_store(store, writer, records=100, spooled=70)
             places = list(rig.spool._pending)
         frame = places[which].frame
         with places[which].path.open("r+b") as file:
@@ -239,9 +233,7 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            store.is_away = True
-            rig.push(100)
-            await rig.until(lambda: writer.spooled_records >= 70)
+            await rig.lose_store(store, writer, records=100, spooled=70)
             read, failures = rig.spool.read, 3
 
             def read_or_fail(location: FrameLocation) -> list[Entry]:

@@ -24,9 +24,7 @@ async def lose_answer(rig: Rig, store: FickleStore, writer: Writer) -> None:
 
 async def outlast(rig: Rig, store: FickleStore, writer: Writer, *, records: int, spooled: int) -> None:
     """Take the store away until so many records are spooled of those that come, then bring it back."""
-    store.is_away = True
-    rig.push(records)
-    await rig.until(lambda: writer.spooled_records >= spooled)
+    await rig.lose_store(store, writer, records=records, spooled=spooled)
     store.is_away = store.loses_answers = False
     await rig.until(rig.is_settled)
 
