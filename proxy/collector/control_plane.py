@@ -198,7 +198,10 @@ def _find_rings(plane: ControlPlane, state: StartState) -> None:
 async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane: ControlPlane) -> None:
     """Keep the tail, after an offline start as soon as the store is there."""
     if state.offline_since is not None:
-        await reconcile(settings, data, state, plane.writer, plane.drain, plane.committed)
+        await reconcile(
+            settings, data, state, plane.writer, plane.drain, plane.committed,
+            lambda: plane.export.begin_at(_export_start(state, plane.committed, plane.writer)),
+        )  # fmt: skip
         state.recall(plane.builder)
         await plane.keys.refresh()
     await follow_tail(settings, plane.tail, plane.storage, data)
@@ -273,15 +276,17 @@ def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
 def _build_export(
     settings: Settings, data: DataDir, state: StartState, committed: CommittedPositions, writer: Writer
 ) -> Export:
-    """Return the export to OpenTelemetry; one that begins now begins behind what was stored before this start."""
+    start = None if state.offline_since is not None else _export_start(state, committed, writer)
+    return Export(settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer), start)
 
-    def stored_records() -> int:
-        return balance(committed.positions, {}, writer.spooled_records).stored
 
-    start = None
-    if state.offline_since is None:
-        start = Progress(seq=state.tail.head_id // 2, counted=stored_records())
-    return Export(settings.otel, state.storage, data.instance, stored_records, start)
+def _export_start(state: StartState, committed: CommittedPositions, writer: Writer) -> Progress:
+    """Return where an export begins that begins now: behind what was stored before this start."""
+    return Progress(seq=state.tail.head_id // 2, counted=_stored_records(committed, writer))
+
+
+def _stored_records(committed: CommittedPositions, writer: Writer) -> int:
+    return balance(committed.positions, {}, writer.spooled_records).stored
 
 
 def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:

@@ -11,7 +11,7 @@ Invariant: nothing is committed before the positions in the store are known.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,9 @@ HOLDER: Final = "holder"
 """Member of the state in the data directory."""
 SPOOL_DIRECTORY: Final = "spool"
 """In the data directory."""
-FIRST_ATTEMPT_S: Final = 1.0
-"""How long the start waits for the store before it continues offline."""
+FIRST_ATTEMPT_S: Final = 5.0
+"""How long the start waits for the store to be opened, or refused, before it continues offline. Rings hold what comes
+meanwhile; records that are made without the store do not know what they continue."""
 ANSWER_S: Final = 5.0
 """How long an open store may take to return its positions before the start continues offline."""
 LATE_ANSWER_S: Final = 60.0
@@ -286,9 +287,18 @@ def _behind_spool(stored: dict[bytes, Position], known: Mapping[bytes, Position]
 
 
 async def reconcile(
-    settings: Settings, data: DataDir, state: StartState, writer: Writer, drain: Drain, committed: CommittedPositions
+    settings: Settings,
+    data: DataDir,
+    state: StartState,
+    writer: Writer,
+    drain: Drain,
+    committed: CommittedPositions,
+    on_known: Callable[[], None],
 ) -> None:
-    """Wait for the store after an offline start, and continue with it; everybody may use it then."""
+    """Wait for the store after an offline start, and continue with it; everybody may use it then.
+
+    Before that, and before anything is committed, `on_known` is called.
+    """
     storage = await state.deferred.opened()
     state.deferred.reason = "it is open, and did not yet say what it has of this sidecar"
     while (answer := await _read_store(settings, data, storage, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
@@ -302,6 +312,7 @@ async def reconcile(
         writer.reconcile(stored)
         state.committed = stored
         committed.reconcile(state.effective, state.spooled)
+        on_known()
         state.deferred.enable()
         is_reconciled.set()
 

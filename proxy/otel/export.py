@@ -42,6 +42,11 @@ class Export:
             for signal in (settings.signals if settings.endpoint else ())
         ]
 
+    def begin_at(self, start: Progress) -> None:
+        """Say where an export begins that has no position yet, before the store can be asked."""
+        for exporter in self.exporters:
+            exporter.begin_at(start)
+
     async def run(self) -> None:
         """Export until `finish`, or until cancelled."""
         try:

@@ -129,6 +129,10 @@ class Exporter:
             return 0.0
         return max(self._clock() - self._oldest_at_us / 1e6, 0.0)
 
+    def begin_at(self, start: Progress) -> None:
+        """Say where to begin without a position, before the store can be asked."""
+        self._start = start
+
     async def run(self) -> None:
         """Export until `stop`, and then what is stored by then, once."""
         while not self._is_stopping.is_set():

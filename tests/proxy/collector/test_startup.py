@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from proxy.collector.startup import load_spool
 from proxy.ring.segment_layout import RELEASED
 from proxy.settings.model import KeySettings, Settings, SpoolSettings, StorageSettings
+from proxy.settings.otel_model import OtelSettings
 from storage.backends import open_storage
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL
@@ -101,9 +103,42 @@ async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
     monkeypatch.setattr(SqliteStorage, "positions", read_late)
     ids = place.worker.record(20)
     async with place.collecting() as plane:
-        assert plane.readiness.answer()[1]["away"] == ["store"]
+        members = plane.readiness.answer()[1]
+        assert (members["away"], members["reasons"]) == (["store"], ["the store is being opened"])
         await settled(plane, 20)
     assert [record.id for record in await place.stored()] == ids
+    place.worker.die()
+
+
+async def test_an_export_begins_where_the_store_was_when_the_collector_began(place: Place) -> None:
+    """What was recorded before the store came is sent, and nothing that was there before."""
+    old = place.worker.record(5)
+    async with place.collecting() as plane:
+        await settled(plane, 5)
+    place.settings = msgspec.structs.replace(place.settings, otel=OtelSettings(endpoint="http://127.0.0.1:9"))
+    place.take_away()
+    ids = place.worker.record(20)
+    async with place.collecting() as plane:
+        await taken(plane, place, 25)
+        place.bring_back()
+        await settled(plane, 25)
+        await until(lambda: plane.export.describe()[0]["problem"])
+        assert [each["waiting_records"] for each in plane.export.describe()] == [20, 20]
+    assert [record.id for record in await place.stored()] == old + ids
+    place.worker.die()
+
+
+async def test_a_store_that_opens_slowly_is_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that is busy with other work: until it is known what they continue, no records are made."""
+    opened = SqliteStorage.open
+
+    async def open_slowly(*arguments: Any, **options: Any) -> SqliteStorage:
+        await asyncio.sleep(1.5)
+        return await opened(*arguments, **options)
+
+    monkeypatch.setattr(SqliteStorage, "open", open_slowly)
+    async with place.collecting() as plane:
+        assert plane.readiness.answer()[1] == {"draining": False, "degraded": False}
     place.worker.die()
 
 
