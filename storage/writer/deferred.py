@@ -137,6 +137,11 @@ class DeferredStorage:
     def is_enabled(self) -> bool:
         return self._is_enabled
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is being opened, and nothing has gone wrong so far."""
+        return not self._is_enabled and self._replacement is None and not self._has_failed
+
     async def close(self) -> None:
         if self._store is not None:
             await self._store.close()
@@ -145,7 +150,7 @@ class DeferredStorage:
         if self._keys is not None and name in KEY_CALLS:
             return await self._keys._call(name, *arguments, **options)
         if self._store is None or not self._is_enabled:
-            if self._replacement is None and not self._has_failed:
+            if self.is_opening:
                 raise StorageOpening(f"{self._name} is being opened")
             raise StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
         store = self._store

@@ -41,6 +41,8 @@ class Tailer:
         headers = self._headers | {"Last-Event-ID": str(self._last_id)}
         reader = SseReader()
         async with self._session.get(self._url, headers=headers) as response:
+            if response.status == 503:
+                raise aiohttp.ClientError(await response.text())
             assert response.status == 200, await response.text()
             while number > 0 and not is_done.is_set():
                 raw = await response.content.readany()

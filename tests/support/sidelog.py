@@ -139,12 +139,13 @@ class Sidelog:
             eventually(self.is_ready)
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so and the data port accepts."""
+        """Whether /readyz says so, without a store that is just being opened, and the data port accepts."""
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls):
-                pass
+            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls) as response:
+                if b"being opened" in response.read():
+                    return False
             socket.create_connection(("127.0.0.1", self.port), timeout=60).close()
         except OSError:
             return False

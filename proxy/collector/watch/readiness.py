@@ -55,7 +55,8 @@ class Readiness:
             members["away"] = away
         if gone:
             members["gone"] = gone
-        degrading = [f"the {what} is away" for what in away] + [f"the {what} was removed: restart" for what in gone]
+        degrading = [f"the {what} is {self._how_away(what)}" for what in away]
+        degrading += [f"the {what} was removed: restart" for what in gone]
         if reasons := against + degrading:
             members["reasons"] = reasons
         return not against, members
@@ -78,6 +79,9 @@ class Readiness:
         elif self._keys.reason and not self._has_data_port:
             away = ["store"]  # nothing is written that would tell
         return away
+
+    def _how_away(self, what: str) -> str:
+        return "being opened" if what == "store" and self._status.deferred.is_opening else "away"
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""

@@ -20,7 +20,13 @@ class Fake:
 
     is_draining = False
     is_storage_up = True
+    is_opening = False
     reason = ""
+
+    @property
+    def deferred(self) -> "Fake":
+        """The store."""
+        return self
 
 
 class World:
