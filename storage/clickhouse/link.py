@@ -9,9 +9,9 @@ Invariant: every statement has an end, on the server and here, and the answer's 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 
 import aiohttp
 
@@ -39,6 +39,16 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Block = Sequence[Written]
 """Columns of as many rows, side by side."""
+
+
+class Needed(NamedTuple):
+    """Rows that what is committed next relies on, wherever it is read."""
+
+    table: str
+    key: str
+    """A column."""
+    values: Sequence[int]
+    """All that have to be there."""
 
 
 @contextmanager
@@ -127,11 +137,23 @@ class Link:
         """Return links to all servers that have the tables."""
         return [self]
 
-    def expect(self, table: str, key: str, values: Sequence[Any]) -> None:
+    @property
+    def needed(self) -> Sequence[Needed]:
+        """What `expect` noted, and no commit has relied on so far."""
+        return ()
+
+    def expect(self, table: str, key: str, values: Sequence[int]) -> None:
         """Note that the next commit needs rows with some values: one server has what it has."""
 
-    def begin_attempt(self) -> None:
-        """Note that nothing was inserted yet for the next commit."""
+    def forget(self, needed: Collection[Needed]) -> None:
+        """Note that a commit has relied on it."""
+
+    def begin_attempt(self, needed: Sequence[Needed] = ()) -> None:
+        """Note that nothing was inserted yet for the next commit.
+
+        Args:
+            needed: What it needs besides, because batches of others are committed with it.
+        """
 
     async def close(self) -> None:
         """Give back all connections; what is running is ended here, not on the server."""

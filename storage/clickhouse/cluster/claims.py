@@ -33,6 +33,10 @@ _OWN: Final = "SELECT name FROM system.tables WHERE database = currentDatabase()
 _TRIES: Final = 5
 
 
+class Overtaken(StorageUnavailable):
+    """There is a newer entry already: whether the claimed one was made before, or came late, nobody knows."""
+
+
 class Claims:
     """The entries of one name; any number of programs may claim them."""
 
@@ -74,12 +78,12 @@ class Claims:
 
         Raises:
             AlreadyThere: Another one has this number.
+            Overtaken: There is a newer one.
             StorageUnavailable: Nobody knows whether it was made.
         """
         await self._create(number, content)
         if await self._last() != number:
-            # It came late; or it did not, and others have gone on meanwhile.
-            raise StorageUnavailable(f"clickhouse: {self._name} {number} was made by this sidecar or by another")
+            raise Overtaken(f"clickhouse: {self._name} {number} was made by this sidecar or by another")
 
     async def forget(self, before: int) -> None:
         """Drop entries before a number, as far as this server has their tables; the newest stays."""

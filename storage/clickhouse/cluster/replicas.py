@@ -11,12 +11,13 @@ Invariant: a replica that a commit names had all rows of that commit and of thos
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.link import LIMIT_S, Block, Link
+from storage.clickhouse.link import LIMIT_S, Block, Link, Needed
 from storage.clickhouse.literals import literal
 from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.parts import SEQ
@@ -103,7 +104,8 @@ class ClusterLink(Link):
         self._rows: dict[str, int] = {}
         self._slices: list[Expected] = []
         """Of records that the attempt erases: where it comes to nothing, others may have forgotten them soon."""
-        self._keys: list[Expected] = []
+        self._needed: list[Needed] = []
+        self._needed_by_others: Sequence[Needed] = ()
 
     @property
     def current(self) -> Copy:
@@ -119,28 +121,36 @@ class ClusterLink(Link):
             self.hosts = [*self.hosts[1:], host]
             self.turns += 1
 
-    def expect(self, table: str, key: str, values: Sequence[Any]) -> None:
-        if values:
-            where = f"{key} IN {literal(list(values))}"
-            self._keys.append(Expected(table, f"uniqExact({key})", where, len(set(values))))
+    @property
+    def needed(self) -> Sequence[Needed]:
+        return tuple(self._needed)
 
-    def begin_attempt(self) -> None:
+    def expect(self, table: str, key: str, values: Sequence[int]) -> None:
+        if values:
+            self._needed.append(Needed(table, key, list(values)))
+
+    def forget(self, needed: Collection[Needed]) -> None:
+        self._needed = [one for one in self._needed if one not in needed]
+
+    def begin_attempt(self, needed: Sequence[Needed] = ()) -> None:
         """Forget the rows of an attempt that came to nothing."""
         self._rows.clear()
         self._slices.clear()
+        self._needed_by_others = needed
 
-    def expected(self, attempt: int, first_seq: int) -> list[Expected]:
-        """Tell what has to be on a replica that has everything, when an attempt is committed."""
+    def expected(self, attempts: tuple[int, int], first_seq: int) -> list[Expected]:
+        """Tell what has to be on a replica that has everything, when attempts are committed, first and last of them."""
+        inserted = "attempt BETWEEN {} AND {}".format(*attempts)
         rows = [
-            Expected(table, "count()", f"{SEQ[table]} >= {first_seq} AND attempt = {attempt}", rows)
+            Expected(table, "count()", f"{SEQ[table]} >= {first_seq} AND {inserted}", rows)
             for table, rows in self._rows.items()
         ]
-        return rows + self._slices + self._keys
+        return rows + self._slices + _expected([*self._needed, *self._needed_by_others])
 
     def settle(self) -> None:
         """Forget what was expected: it is there."""
         self.begin_attempt()
-        self._keys.clear()
+        self._needed.clear()
 
     async def insert(
         self, table: str, columns: Sequence[Column], *, limit_s: float, settings: dict[str, str] | None = None
@@ -178,3 +188,13 @@ class ClusterLink(Link):
 
     def _prefer(self, host: str) -> None:
         pass
+
+
+def _expected(needed: Sequence[Needed]) -> list[Expected]:
+    every = defaultdict[tuple[str, str], set[int]](set)
+    for table, key, values in needed:
+        every[table, key].update(values)
+    return [
+        Expected(table, f"uniqExact({key})", f"{key} IN {literal(sorted(values))}", len(values))
+        for (table, key), values in every.items()
+    ]

@@ -22,16 +22,19 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from storage.clickhouse.answers import AlreadyThere
+from storage.clickhouse.answers import AlreadyThere, NameLost
 from storage.clickhouse.cluster.catching_up import has_caught_up
-from storage.clickhouse.cluster.claims import Claims
+from storage.clickhouse.cluster.claims import Claims, Overtaken
+from storage.clickhouse.cluster.inboxes import Inboxes
 from storage.clickhouse.cluster.replicas import SYNC_S, ClusterLink, Copy, Expected, NoReplica
 from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.literals import literal
-from storage.clickhouse.writes.epochs import PATIENCE_S
-from storage.clickhouse.writes.group import HandedIn
+from storage.clickhouse.writes.arrays import arrays_of
+from storage.clickhouse.writes.epochs import HANDED_LIMIT_S, PATIENCE_S
+from storage.clickhouse.writes.group import EPOCH_SHIFT, HandedIn
 from storage.clickhouse.writes.inbox import Hand
+from storage.clickhouse.writes.waiting import Waiting
 from storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_S: Final = (0.02, 0.1)
 _TAKE_IN_S: Final = 3.0
 """How often it is looked whether a replica has caught up."""
+_READ_TERMS: Final = 4
+"""By then two more have begun one, a number for each and for what it ended with, and have read what lies there."""
 _REST: Final = 10
 """How much longer than a look took it is waited for the next."""
 _LATE_S: Final = 0.5
@@ -60,9 +65,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     replicas: Sequence[str] | None = None
     """Those that have everything up to here; None before the first entry: there is nothing."""
     insert: str = ""
-    """Of a commit: what inserts its row."""
+    """Of a commit: what inserts its rows."""
     row: Sequence[Any] = ()
-    """The row: all columns but `replicas`, the attempt first."""
+    """All columns but `replicas`, the attempt first."""
+    more: Sequence[Sequence[Any]] = ()
+    """Rows of batches that were committed along."""
+
+    @property
+    def rows(self) -> list[Sequence[Any]]:
+        """Of a commit."""
+        return [self.row, *self.more]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -72,16 +84,17 @@ _decoder: Final = msgspec.msgpack.Decoder(Entry)
 class Terms:
     """The log of one database, as one writer knows it; for the journal what `Epochs` is for one server."""
 
-    has_inbox: Final = False
-
     def __init__(self, link: ClusterLink, clock: Callable[[], float] = time.monotonic) -> None:
         self._link = link
         self._clock = clock
         self._claims = Claims(link, LOG)
+        self._inboxes = Inboxes(link)
         self.own = 0
         """The number of the newest term that this writer began; 0 before the first."""
         self.has_others = True
         """Whether others may have begun since: they are always looked for."""
+        self._before = 0
+        """The newest term before that."""
         self._number = 0
         self._newest = Entry()
         self._turns = 0
@@ -92,36 +105,37 @@ class Terms:
         """Begin a term, when its turn has come.
 
         Args:
-            hand: Of no account: what replicas have of each batch is its writer's to count.
+            hand: A batch that may be handed in meanwhile.
 
         Returns:
-            True.
+            False where somebody has committed that batch: then no term was begun.
 
         Raises:
             StorageUnavailable: The server does not answer, is behind, or others had all the turns.
         """
-        ends_at = self._clock() + PATIENCE_S + LIMIT_S
-        number, since = -1, self._clock()
+        since = self._clock()
+        waiting = Waiting(since, 0 if hand is None else hand.crowd)
         while True:
             self._turns = self._link.turns
-            before, number = number, await self._look()
-            if number != before:
-                since = self._clock()
+            number, now = await self._look(), self._clock()
+            waiting.note(number, (), now)
+            if hand is not None and hand.epoch and await hand.is_done(await self._committed()):
+                return False
             is_free = self._newest.what != "term" or self._newest.term == self.own
-            if is_free or self._clock() - since > PATIENCE_S:
+            if waiting.may_follow(now, PATIENCE_S, is_free=is_free):
                 # Where the replica that is asked is behind, another one is asked from now on.
                 with suppress(AlreadyThere, _Behind):
-                    await self._append()
-                    await self._claim(Entry("term", number + 1))
-                    self.own = number + 1
-                    return True
-            if self._clock() > ends_at:
+                    return await self._follow(hand)
+            if now > since + PATIENCE_S + (LIMIT_S if hand is None or not hand.epoch else HANDED_LIMIT_S):
                 raise StorageUnavailable("clickhouse: other sidecars write to this database without a pause")
-            await asyncio.sleep(random.uniform(*_LOOK_AGAIN_S))  # noqa: S311 -- so that two do not always meet
+            if not is_free and hand is not None:
+                await self._hand_in(hand, waiting)
+            # So that two do not always meet.
+            await asyncio.sleep(max(waiting.pause_s, random.uniform(*_LOOK_AGAIN_S)))  # noqa: S311
 
-    async def handed_in(self, but: str) -> Sequence[HandedIn]:
-        """Return nothing."""
-        return ()
+    async def handed_in(self, but: str) -> list[HandedIn]:
+        """Read batches that others have handed in; see `Inboxes.read`."""
+        return await self._inboxes.read(self._newest.replicas or (), self._before, but)
 
     async def is_newest(self) -> bool:
         """Whether nobody has made an entry since the last own one, and the same host is asked."""
@@ -131,25 +145,51 @@ class Terms:
     async def give_up(self) -> None:
         """Let others begin a term at once."""
         if self._newest.what == "term" and self._newest.term == self.own:
-            with suppress(AlreadyThere):
+            with suppress(AlreadyThere, Overtaken):  # somebody has begun the next one
                 await self._claim(Entry("free", self.own))
 
     async def seal(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Commit a row of the journal; it is not there afterwards where others have made an entry.
+        """Commit rows of the journal; they are not there afterwards where others have made an entry.
 
         Args:
-            insert: The beginning of the statement that inserts it, with the names of its columns in parentheses.
-            rows: One: first attempt, attempt, first `seq` and so on.
+            insert: The beginning of the statement that inserts them, with the names of their columns in parentheses.
+            rows: Of each first attempt, attempt, first `seq` and so on.
         """
-        [row] = rows
+        row, *more = rows
         _, attempt, first_seq, *_ = row
+        expected = self._link.expected((attempt, rows[-1][1]), first_seq)
         try:
-            await self._claim(Entry("commit", self.own, None, insert, row), self._link.expected(attempt, first_seq))
+            await self._claim(Entry("commit", self.own, None, insert, row, more), expected)
         except AlreadyThere:
             return
         self._link.settle()
         await self._append()
         await self._claims.forget(self._number)
+
+    async def _follow(self, hand: Hand | None) -> bool:
+        """Begin the next term, unless a batch turns out to be committed."""
+        await self._append()
+        if hand is not None and await hand.taken() is not None:
+            return False
+        own, before = self._number + 1, self._newest.term
+        await self._claim(Entry("term", own))
+        self.own, self._before = own, before
+        return True
+
+    async def _hand_in(self, hand: Hand, waiting: Waiting) -> None:
+        """Hand a batch in, unless it lies where whoever begins the next term looks."""
+        term = self._newest.term
+        if (hand.epoch and term < hand.epoch + _READ_TERMS) or not await hand.fits():
+            return
+        with suppress(NameLost):
+            await self._inboxes.open(term)
+            await hand.give(term)
+        waiting.crowd = max(waiting.crowd, hand.crowd)
+
+    async def _committed(self) -> int:
+        """Read in which term the newest commit was made that this replica shows."""
+        [(attempt,)] = await self._link.fetch("SELECT max(attempt) FROM commits", limit_s=LIMIT_S)
+        return int(attempt or 0) >> EPOCH_SHIFT
 
     async def _look(self) -> int:
         """Read the newest entry; returns its number."""
@@ -161,8 +201,9 @@ class Terms:
         """Make the next entry, for all replicas that have everything."""
         await self._check_current()
         if self._newest.what == "commit":
-            attempt = self._newest.row[1]
-            expected = [*expected, Expected("commits", "count()", f"attempt = {attempt}", 1)]
+            attempts = [row[1] for row in self._newest.rows]
+            where = f"attempt BETWEEN {attempts[0]} AND {attempts[-1]}"
+            expected = [*expected, Expected("commits", "uniqExact(attempt)", where, len(attempts))]
         replicas = await self._whole(expected)
         if self._turns != self._link.turns:
             raise StorageUnavailable("clickhouse: another host is asked now: nothing was committed")
@@ -177,7 +218,7 @@ class Terms:
         self._number, self._newest = self._number + 1, entry
 
     async def _append(self) -> None:
-        """Insert the row of the newest entry into the journal where it is not there yet."""
+        """Insert the rows of the newest entry into the journal where they are not there yet."""
         newest = self._newest
         if newest.what != "commit":
             return
@@ -185,10 +226,12 @@ class Terms:
         sql = "SELECT count() FROM commits WHERE attempt = $1"
         if (await self._link.fetch(sql, (newest.row[1],), limit_s=LIMIT_S))[0][0]:
             return
-        marks = ", ".join(f"${number}" for number in range(1, len(newest.row) + 1))
-        names = ", ".join(literal(name) for name in newest.replicas or ())
-        insert = f"{newest.insert.removesuffix(')')}, replicas) SELECT {marks}, [{names}] FROM system.one"
-        await self._link.execute(insert, newest.row, limit_s=LIMIT_S)
+        names, columns, parameters = arrays_of(newest.rows)
+        replicas = ", ".join(literal(name) for name in newest.replicas or ())
+        # One block, and so one part: all of them or none.
+        rows = f"SELECT {columns} FROM system.one"
+        insert = f"{newest.insert.removesuffix(')')}, replicas) SELECT {names}, [{replicas}] FROM ({rows})"
+        await self._link.execute(f"{insert} ARRAY JOIN {names}", parameters, limit_s=LIMIT_S)
 
     async def _check_current(self) -> None:
         """Make sure that the replica that is asked has everything: with it the others are compared."""

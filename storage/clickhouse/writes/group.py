@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from storage.clickhouse.link import Needed
+
 EPOCH_SHIFT: Final = 32
 """An attempt is the number of its epoch, and below it its own within that."""
 
@@ -70,6 +72,8 @@ class HandedIn(msgspec.Struct, frozen=True, array_like=True):
     asked_ms: int | None
     """When the oldest tool call was asked for that it ends; None without any."""
     tables: list[HandedRows]
+    needed: Sequence[Needed] = ()
+    """What else its rows rely on."""
 
 
 class Follower(NamedTuple):

@@ -10,14 +10,14 @@ is committed there need not be this batch: its writer knows it by its records an
 See docs/decisions/0017-writers-commit-for-each-other.md.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from storage.clickhouse.answers import NotThere
-from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.link import LIMIT_S, Link, Needed
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.group import EPOCH_SHIFT, Base, HandedIn, Turn
 
@@ -66,6 +66,8 @@ class Hand:
         self._records = records
         self._write = write
         self._data: bytes | None = None
+        self.needed: Sequence[Needed] = ()
+        """What its rows rely on beside themselves, when it was written."""
         self.crowd = crowd
         self.epoch = 0
         """Where it was handed in last; 0 where nobody can have it."""
@@ -83,25 +85,25 @@ class Hand:
         self._looked = committed
         return await self.taken() is not None
 
-    async def give(self, epoch: int) -> bool:
-        """Hand it in to whoever comes behind an epoch; False where it is too large.
+    async def fits(self) -> bool:
+        """Whether it can be handed in; it is written for that."""
+        return len(await self._written()) <= MAX_HANDED_BYTES
+
+    async def give(self, epoch: int) -> None:
+        """Hand it in to whoever comes behind an epoch.
 
         Raises:
             StorageUnavailable: Nobody knows whether it is there.
         """
-        if self._data is None:
-            self._data = _encode(await self._write(self.base))
-        if len(self._data) > MAX_HANDED_BYTES:
-            return False
+        data = await self._written()
         # From here on only the journal tells.
         self.epoch = epoch
-        columns = [Column("batch", "Array(UInt8)", [self._data])]
+        columns = [Column("batch", "Array(UInt8)", [data])]
         with suppress(NotThere):  # it is looked for the newest epoch again
             await self._link.insert(table_of(epoch), columns, limit_s=LIMIT_S)
             # A fleet that begins at once knows of nobody yet.
             [(others,)] = await self._link.fetch(_HOW_MANY.format(table_of(epoch)), limit_s=LIMIT_S)
             self.crowd = max(self.crowd, others)
-        return True
 
     async def taken(self) -> Turn | None:
         """Look whether somebody has committed it, and as what."""
@@ -119,34 +121,69 @@ class Hand:
                 [(self.crowd,)] = await self._link.fetch(_CROWD, within, limit_s=LIMIT_S)
         return self._turn
 
+    async def _written(self) -> bytes:
+        if self._data is None:
+            batch = await self._write(self.base)
+            self.needed = self._link.needed
+            self._data = _encode(msgspec.structs.replace(batch, needed=self.needed))
+        return self._data
 
-async def pending(link: Link, epochs: Sequence[int], but: str) -> list[HandedIn]:
-    """Read what was handed in to epochs and is not committed; to be asked when nobody else can commit.
+
+class Lying(NamedTuple):
+    """What was found in an inbox."""
+
+    size: int
+    """Bytes of the batch."""
+    batch: HandedIn
+
+
+async def handed(link: Link, epochs: Sequence[int], limit_s: float = LIMIT_S) -> list[Lying]:
+    """Read what was handed in to epochs that there are tables of, committed or not.
 
     Args:
-        link: To the store.
-        epochs: There are tables of.
-        but: The sidecar of who asks: it has its batch itself.
+        link: To the server where the tables are.
+        epochs: Their numbers.
+        limit_s: How long each of two statements may take.
     """
     if not epochs:
         return []
     tables = [table_of(epoch) for epoch in epochs]
-    sizes = await link.fetch(" UNION ALL ".join(map(_LARGEST.format, tables)), limit_s=LIMIT_S)
+    sizes = await link.fetch(" UNION ALL ".join(map(_LARGEST.format, tables)), limit_s=limit_s)
     largest = max(size for (size,) in sizes)
     if not largest:
         return []
     limit = min(MAX_FOLLOWERS, max(1, MAX_TAKEN_BYTES // largest))
-    handed: dict[str, HandedIn] = {}
-    for (data,) in await link.fetch(" UNION ALL ".join(map(_PENDING.format, tables)), (limit,), limit_s=LIMIT_S):
-        batch = _decoded(data)
-        if batch is not None and batch.base.instance != but:
-            handed[batch.base.instance] = batch
-    if not handed:
+    rows = await link.fetch(" UNION ALL ".join(map(_PENDING.format, tables)), (limit,), limit_s=limit_s)
+    return [Lying(len(data), batch) for (data,) in rows if (batch := _decoded(data)) is not None]
+
+
+async def pending(
+    link: Link, lying: Iterable[Lying], but: str, max_positions_bytes: int = MAX_TAKEN_BYTES
+) -> list[HandedIn]:
+    """Choose what can be committed: one batch of a sidecar, of those that are not; when nobody else can commit.
+
+    Args:
+        link: To the journal.
+        lying: What was handed in.
+        but: The sidecar of who asks: it has its batch itself.
+        max_positions_bytes: Of all of them.
+    """
+    by_instance = {found.batch.base.instance: found for found in lying if found.batch.base.instance != but}
+    if not by_instance:
         return []
-    least = min(batch.base.attempt for batch in handed.values())
+    least = min(found.batch.base.attempt for found in by_instance.values())
     newest: dict[str, int] = dict(await link.fetch(_NEWEST, (least,), limit_s=LIMIT_S))
-    current = [batch for instance, batch in handed.items() if newest.get(instance, 0) == batch.base.attempt]
-    return current[:limit]
+    taken, taken_bytes, positions_bytes = list[HandedIn](), 0, 0
+    for instance, (size, batch) in by_instance.items():
+        if newest.get(instance, 0) != batch.base.attempt:
+            continue
+        taken_bytes += size
+        positions_bytes += len(batch.base.positions)
+        is_enough = taken_bytes > MAX_TAKEN_BYTES or positions_bytes > max_positions_bytes
+        if len(taken) == MAX_FOLLOWERS or (taken and is_enough):
+            break
+        taken.append(batch)
+    return taken
 
 
 def _decoded(data: bytes) -> HandedIn | None:

@@ -227,7 +227,7 @@ class Journal:
     def _hand(self, work: Work) -> Hand | None:
         """Prepare to hand a batch in; None where it cannot be, or no commit of its sidecar is known."""
         known, write = self._known.get(work.instance), work.write
-        if known is None or write is None or not self._epochs.has_inbox:
+        if known is None or write is None:
             return None
         base, positions = known.attempt, _moved(known.positions, work)
         records = None if work.is_void else work.records
@@ -241,13 +241,16 @@ class Journal:
                     await self._epochs.give_up()
                 self._known[work.instance] = _Known(turn.attempt, hand.base.positions)
                 self._crowd = hand.crowd
+                if not work.is_void:
+                    # Whoever committed it has looked for that.
+                    self._link.forget(hand.needed)
                 return turn
             handed = await self._epochs.handed_in(work.instance) if has_begun and work.write is not None else ()
             upkeep = work.change(self._upkeep)
             group = group_of(Turn(self._attempt + 1, self._last_seq + 1, upkeep.erasures), work.records, handed)
             self._attempt = group.attempts[1]
             known = await self._newest(work.instance)
-            self._link.begin_attempt()
+            self._link.begin_attempt([needed for _, batch in group.followers for needed in batch.needed])
             try:
                 await work.insert(group)
             except StorageError:
@@ -293,9 +296,6 @@ class Journal:
 
         It may be handed in as well: when a fleet begins, or has waited in vain, not each needs a turn for that.
         """
-        if not self._epochs.has_inbox:
-            await self.begin()
-            return
         self._known.pop(instance, None)
         await self._newest(instance)
         work = Work(instance, 0, NO_SPAN, {}, (), _insert_nothing, is_void=True)

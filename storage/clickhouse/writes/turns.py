@@ -18,10 +18,6 @@ class Turns(Protocol):
     def has_others(self) -> bool:
         """Whether others may want to write."""
 
-    @property
-    def has_inbox(self) -> bool:
-        """Whether batches can be handed in to whoever has the next turn."""
-
     async def begin(self, hand: Hand | None = None) -> bool:
         """Begin a turn, behind which nothing of an older one is committed; what was is settled.
 

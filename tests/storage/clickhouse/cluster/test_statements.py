@@ -56,9 +56,9 @@ async def test_what_an_erasure_that_failed_has_hidden_holds_up_nobody(monkeypatc
     for slice in (7, 8):
         link.begin_attempt()
         await link.insert("erased", (Column("seq", "Int64", [1, 2]), Column("slice", "Int64", [slice] * 2)), limit_s=1)
-    assert [(one.where, one.least) for one in link.expected(1, 1)] == [("slice = 8", 2)]
+    assert [(one.where, one.least) for one in link.expected((1, 1), 1)] == [("slice = 8", 2)]
     link.begin_attempt()
-    assert not link.expected(2, 1)
+    assert not link.expected((2, 2), 1)
     await link.close()
 
 
