@@ -16,7 +16,7 @@ from typing import Final, Literal
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
-from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
+from proxy.enrich.redact.fields import PARTLY_SECRET
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.markup import MarkupRedactor, is_markup
@@ -46,7 +46,7 @@ from proxy.enrich.redact.patterns import (
     without_beginning,
 )
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
-from proxy.enrich.redact.subprotocols import redact_subprotocols
+from proxy.enrich.redact.yaml_keys import YamlRedactor, is_yaml
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
@@ -66,20 +66,15 @@ _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]
 """The rest of a private key whose beginning a window lacks."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 
-_FIELDS: Final = {
-    b"cookie": redact_cookies,
-    b"setcookie": redact_set_cookie,
-    b"secwebsocketprotocol": redact_subprotocols,
-}
-"""Fields of whose values something stays."""
-
-Kind = Literal["form", "http", "multipart", "other"]
+Kind = Literal["form", "http", "multipart", "other", "yaml"]
 
 
 class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
-    __slots__ = ("_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query")
+    __slots__ = (
+        "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query", "_yaml"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -97,6 +92,7 @@ class Redactor:
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
         names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
         self._json, self._graphql, self._markup = JsonRedactor(names), GraphqlRedactor(names), MarkupRedactor(names)
+        self._yaml = YamlRedactor(names)
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
@@ -250,7 +246,9 @@ class Redactor:
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
         else:
-            if is_markup(text):
+            if kind == "yaml":
+                text, end = self._yaml.redact(text)
+            elif is_markup(text):
                 text, end = self._markup.redact(text)
             if not self._may_hold_any(text):
                 return text, end
@@ -268,7 +266,11 @@ class Redactor:
         headers = self.redact_head(headers)
         if _HTTP.search(headers) is not None:
             return headers + self._redact_message(content)
-        return headers + self._redact_named(self._markup.redact(content)[0] if is_markup(content) else content)[0]
+        if is_markup(content):
+            content = self._markup.redact(content)[0]
+        elif is_yaml(headers.lower(), content):
+            content = self._yaml.redact(content)[0]
+        return headers + self._redact_named(content)[0]
 
     def _redact_message(self, text: bytes) -> bytes:
         """Redact an HTTP message in a body: TRACE sends back the head of the request, cookies included."""
@@ -342,7 +344,7 @@ class Redactor:
 def _redact_secret_field(line: bytes, colon: int) -> bytes:
     """Redact a field whose value is secret; names and attributes of cookies stay, and those of subprotocols."""
     name = line[:colon]
-    redact = _FIELDS.get(normalise(name))
+    redact = PARTLY_SECRET.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))
 
 
@@ -354,6 +356,8 @@ def _kind_of(content_type: bytes, head: bytes) -> Kind:
         return "multipart"
     if _HTTP.search(kind) is not None:
         return "http"
+    if is_yaml(kind, head):
+        return "yaml"
     if start in _JSON_OPENS:  # curl sends JSON as a form unless told otherwise
         return "other"
     if b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None):

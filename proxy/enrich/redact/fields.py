@@ -1,0 +1,82 @@
+"""Fields of whose values something stays: cookies, and what a WebSocket's handshake offers. Pure.
+
+Of cookies (RFC 6265) names stay, and what a browser is told of them. What is not evidently a name or an attribute is
+taken for a value: lists glued with commas, quotes that never close, attributes nobody knows. Names are short tokens;
+anything else in their place may be a piece of a value.
+
+Of subprotocols (RFC 6455 §11.3.4) the names that a browser offers stay, and the credentials among them go. Script in a
+browser cannot set a header of a handshake but this one, so servers take tokens in it: Bokeh, Jupyter, Kubernetes
+(`base64url.bearer.authorization.k8s.io.…`), Phoenix, Streamlit. A name is made of words; what has a long run of letters
+and digits mixed is none. Of `name.token` the name stays.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.patterns import is_random
+
+_NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
+"""With what was already redacted by its looks."""
+_PIECE: Final = re.compile(rb'[^;"]*(?:"[^"]*"[^;"]*)*(?:;|\Z)')
+_DATE: Final = rb"[A-Za-z]{3,9}, ?\d\d[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d [A-Z]{3}"
+_ATTRIBUTE: Final = re.compile(
+    rb"(?i:secure|httponly|partitioned|expires=" + _DATE + rb"|max-age=-?\d{1,10}|domain=[a-z0-9.-]{1,255}"
+    rb"|path=/[!-+\--:<>-~]*|samesite=(?:strict|lax|none)|priority=(?:low|medium|high))"
+)
+_MAX_PROTOCOL_BYTES: Final = 64
+"""The longest name of a subprotocol that IANA registered has 38."""
+
+
+def redact_cookies(value: bytes) -> bytes:
+    """Redact the value of a Cookie field: `a=x; b=y`."""
+    return b"; ".join(map(_redact_pair, _pieces(value))) or MARK
+
+
+def redact_set_cookie(value: bytes) -> bytes:
+    """Redact the value of a Set-Cookie field: `a=x; Path=/; Secure`."""
+    pair, *attributes = _pieces(value) or [b""]
+    kept = [part if _ATTRIBUTE.fullmatch(part) else _redact_pair(part) for part in attributes]
+    return b"; ".join([_redact_pair(pair), *kept])
+
+
+def _pieces(value: bytes) -> list[bytes]:
+    """Split at semicolons outside of quotes; behind a quote that never closes all is one piece."""
+    pieces, place = [], 0
+    while place < len(value):
+        found = _PIECE.match(value, place)
+        if found is None:
+            pieces.append(MARK)
+            break
+        place = found.end()
+        if piece := found[0].removesuffix(b";").strip(b" \t"):
+            pieces.append(piece)
+    return pieces
+
+
+def _redact_pair(pair: bytes) -> bytes:
+    name, equals, _ = pair.partition(b"=")
+    return name + b"=" + MARK if equals and _NAME.fullmatch(name) else MARK
+
+
+def redact_subprotocols(value: bytes) -> bytes:
+    """Redact the value of a Sec-WebSocket-Protocol field: `graphql-ws, mqtt`."""
+    return b", ".join(_redact_offer(offer.strip(b" \t")) for offer in value.split(b","))
+
+
+def _redact_offer(offer: bytes) -> bytes:
+    if offer.endswith(MARK) or (len(offer) <= _MAX_PROTOCOL_BYTES and not is_random(offer)):
+        return offer
+    words = offer.split(b".")
+    for index, word in enumerate(words):
+        if len(word) > _MAX_PROTOCOL_BYTES or is_random(word):
+            return b".".join((*words[:index], MARK))
+    return MARK
+
+
+PARTLY_SECRET: Final = {
+    b"cookie": redact_cookies,
+    b"setcookie": redact_set_cookie,
+    b"secwebsocketprotocol": redact_subprotocols,
+}
+"""Name of a field, normalised → what redacts its value."""

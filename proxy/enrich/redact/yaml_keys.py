@@ -1,0 +1,145 @@
+r"""Redact YAML by key: what stands behind a secret key, on its line and on those that are indented further.
+
+Strategy: lexical, as with JSON. One google-re2 pattern finds keys of block mappings (`password: x`, `- "api-key": x`),
+of flow mappings (`{user: bob, password: x}`), and what gives a name to the value on the next line (`- name:
+DB_PASSWORD`, `value: x`, as in environments of containers). The value of a block is the rest of the line and all lines
+that are indented further than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
+
+Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
+Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.names import SecretNames
+
+_TYPE: Final = re.compile(rb"[/+.](?:x-)?ya?ml\b")
+"""In a content type, or in the name of a file."""
+_BEGINNINGS: Final = (b"---\n", b"---\r\n", b"%YAML", b"apiVersion:")
+_BEFORE_ENDING: Final = rb"[\w.-]*"
+_BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
+"""Indentation, and what says that an entry of a list, a key or a comment begins."""
+_COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
+_NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
+_NEXT_LINE: Final = re.compile(rb"\n([ \t]*)([^\n]*)")
+_BLANK: Final = (b"", b"\r")
+_FLOW_END: Final = re.compile(rb"[,}\]\r\n]|\Z")
+_STRUCTURE: Final = re.compile(rb""""(?:[^"\\]|\\.)*+("|\Z)|'[^']*+('|\Z)|[{}\[\]]""", re.DOTALL)
+_OPENERS: Final = (b"{", b"[")
+_QUOTES: Final = (b'"', b"'")
+_STANDS_IN: Final = b' "%b"' % MARK
+"""Without quotes it would be a list."""
+
+
+def is_yaml(kind: bytes, text: bytes) -> bool:
+    """Whether a text is YAML, by its content type, in lower case, or by its beginning."""
+    return _TYPE.search(kind) is not None or text.startswith(_BEGINNINGS)
+
+
+class YamlRedactor:
+    """Redacts the values of a set of keys. Pure and reusable; compiled once."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, names: SecretNames) -> None:
+        name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
+        kinds = (
+            rb"""^[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
+            rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
+            rb"""^[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
+        )
+        self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace secret values; the same object comes back when there are none.
+
+        Returns:
+            The text, and whether it ended within what may be a secret value.
+        """
+        edits: list[Edit] = []
+        end = End.OUTSIDE
+        found = self._pattern.search(text)
+        while found is not None:
+            colon = text.rindex(b":", found.start(), found.end())
+            if len(edits) >= MAX_HITS:
+                edits.append((found.start(), len(text), MARK))
+                return edited(text, edits), End.IN_CONTAINER
+            is_flow = text[found.start() : found.start() + 1] in (b"{", b",")
+            stop = _flow_value_end(text, colon + 1) if is_flow else _block_value_end(text, colon)
+            if _plain(text[colon + 1 : stop]) not in _NULLS:
+                edits.append((colon + 1, stop, _STANDS_IN))
+            if not text[stop:].strip():
+                end = End.IN_CONTAINER
+            found = self._pattern.search(text, max(stop, colon + 1))
+        return edited(text, edits), end
+
+
+def _plain(value: bytes) -> bytes:
+    """Return a value without what is around it."""
+    value = value.strip()
+    return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
+
+
+def _block_value_end(text: bytes, colon: int) -> int:
+    """Return where the value of a key of a block ends."""
+    begin = text.rfind(b"\n", 0, colon) + 1
+    before = _BEFORE_KEY.match(text, begin)
+    assert before is not None
+    stop = _line_end(text, colon + 1)
+    if before[0].lstrip().startswith(b"#"):
+        return stop
+    value = text[colon + 1 : stop].strip()
+    is_nested = _COMMENT.fullmatch(value) is not None
+    column = before.end() - begin
+    line = _NEXT_LINE.match(text, _newline(text, stop))
+    while line is not None:
+        if line[2] not in _BLANK:
+            indentation = len(line[1])
+            is_entry = is_nested and indentation == column and line[2][:1] == b"-" and line[2][1:2] in b" \t\r"
+            if indentation <= column and not is_entry:
+                break
+            stop = _line_end(text, line.start(2))
+        line = _NEXT_LINE.match(text, line.end())
+    if value[:1] in (*_QUOTES, *_OPENERS):
+        # Some programs read on, however the next lines are indented.
+        start = text.index(value[:1], colon)
+        stop = max(stop, _line_end(text, _closing(text, start)))
+    return stop
+
+
+def _flow_value_end(text: bytes, start: int) -> int:
+    """Return where the value of a key between braces ends."""
+    while text[start : start + 1].isspace():
+        start += 1
+    if text[start : start + 1] in (*_QUOTES, *_OPENERS):
+        return _closing(text, start)
+    found = _FLOW_END.search(text, start)
+    assert found is not None
+    return found.start()
+
+
+def _closing(text: bytes, start: int) -> int:
+    """Return where what is opened by a quote, brace or bracket is closed, behind it; the text's end where it is not."""
+    depth = 0
+    for found in _STRUCTURE.finditer(text, start):
+        mark = found[0]
+        depth += mark in _OPENERS
+        depth -= mark in (b"}", b"]")
+        if depth <= 0:
+            return found.end()
+    return len(text)
+
+
+def _line_end(text: bytes, start: int) -> int:
+    """Return where a line ends, before what breaks it."""
+    newline = text.find(b"\n", start)
+    stop = len(text) if newline < 0 else newline
+    return stop - 1 if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start else stop
+
+
+def _newline(text: bytes, stop: int) -> int:
+    """Return where the break of a line is that ends there."""
+    return stop + (text[stop : stop + 1] == b"\r")
