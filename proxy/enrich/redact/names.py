@@ -157,7 +157,7 @@ HEADERS_ONLY: Final = (
     "set-cookie2",
     "x-registry-config",
 )
-"""Tokens stand among the names of subprotocols (`subprotocols.py`); Docker's are logins in base64; two API keys."""
+"""Tokens stand among the names of subprotocols (`fields.py`); Docker's are logins in base64; two API keys."""
 
 MCP_ARGUMENT: Final = "mcp-param-"
 """How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""
