@@ -173,7 +173,7 @@ def multipart(by_looks: str, by_name: str) -> bytes:
 
 
 def named_places(sidelog: Sidelog, planter: Planter) -> None:
-    """What only names tell: their ends, JSON in forms and queries, XML, HTML, streams, odd UTF-16, what is refused."""
+    """What only names tell: their ends, JSON in forms and queries, XML, HTML, YAML, streams, odd UTF-16, refusals."""
     note = planter.word
     held = quote(json.dumps({"a": 1, "password": note("json in a query")}))
     send(sidelog, f"/q?a=1&payload={held}&jsessionid={note('session in a query')}", b"", {}, "GET")
@@ -186,6 +186,8 @@ def named_places(sidelog: Sidelog, planter: Planter) -> None:
     )
     xml = f'<s:E><w:Password T="x">{note("element")}</w:Password><a token="{note("attribute")}"/></s:E>'
     send(sidelog, "/soap", xml.encode(), {"Content-Type": "text/xml"})
+    manifest = f"kind: Pod\nenv:\n- name: DB_PASSWORD\n  value: {note('environment')}\npassword: |\n  {note('yaml')}\n"
+    send(sidelog, "/apply", manifest.encode(), {"Content-Type": "application/apply-patch+yaml"})
     html = f'<html><input name="csrf_token" value="{note("hidden field")}"></html>'
     send(sidelog, "/page", html.encode(), {"Content-Type": "text/html"})
     arguments = json.dumps({"user": "bob", "password": note("arguments of a tool in a stream")})
