@@ -72,7 +72,7 @@ HIGH_BYTES: Final = 4 * 1024 * 1024
 """Held at once, they leave free memory behind that is worth trimming."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ControlPlane:
     """The running parts of a collector."""
 
@@ -249,9 +249,10 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     hear_of_erasures(settings, endpoints, tail)
     plane = ControlPlane(
-        storage, writer, events, committed, drain, sources, status, Running(sources, builder), workers, readiness,
-        metrics, tail, retention, size_cap, text_indexing, replicas, keys, builder, endpoints, export, state.fanout,
-        access_log,
+        storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
+        running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
+        retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, keys=keys,
+        builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
     )  # fmt: skip
     _measure(plane, state, places)
     return plane

@@ -4,7 +4,9 @@ Strategy: the entries of the log are *terms*, each of one writer, and its commit
 the newest its writer knows, so no commit of an older term comes behind a newer one: whoever has begun a term knows all
 there is, and nobody's clock, lease or list of statements decides. The row of a commit stands in its entry; it is then
 inserted into the journal, by its writer or by whoever comes next, and is on every replica before another entry is made.
-A replica that does not get the rows of a commit in time is left out of it, and taken in again when it has caught up.
+Those who wait for a term hand their batch in to whoever begins the next one (`inboxes.py`), whose commit has a row for
+each. A replica that does not get the rows of a commit in time is left out of it, and taken in again when it has caught
+up.
 
 Invariant: as that of `storage.clickhouse.writes.epochs`; and an entry names only replicas that have all rows of all
 commits up to it.
