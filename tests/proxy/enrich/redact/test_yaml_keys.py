@@ -39,6 +39,7 @@ def shown(text: str, kind: str = "application/yaml") -> str:
         ("# password: @\n#  password: @\n    a: 1", '# password: "R"\n#  password: "R"\n    a: 1'),
         ("login: {user: bob, password: @, b: 1}", 'login: {user: bob, password: "R", b: 1}'),
         ("login: {'password': \"@, }\",\n  token: [@, @]}", 'login: {\'password\': "R",\n  token: "R"}'),
+        ("login: {password: '@''', user: u}", 'login: {password: "R", user: u}'),
         ("env:\n- name: DB_PASSWORD\n  value: @\n- name: A\n  value: b", None),
         ("env:\n  - name: 'ACCESS_TOKEN' # c\n    value: @\n  - name: API_KEY\n    value: @", None),
         ("? password\n: 1\npassword: @", '? password\n: 1\npassword: "R"'),
