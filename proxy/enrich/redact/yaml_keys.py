@@ -6,6 +6,7 @@ DB_PASSWORD`, `value: x`, as in environments of containers). The value of a bloc
 that are indented further than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
 
 Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
+What else is on the line goes with it where a flow goes on over lines: that may be text of a block, too.
 Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
 """
 
@@ -67,8 +68,7 @@ class YamlRedactor:
             if len(edits) >= MAX_HITS:
                 edits.append((found.start(), len(text), MARK))
                 return edited(text, edits), End.IN_CONTAINER
-            is_flow = text[found.start() : found.start() + 1] in (b"{", b",")
-            stop = _flow_value_end(text, colon + 1) if is_flow else _block_value_end(text, colon)
+            stop = _value_end(text, found.start(), colon)
             if _plain(text[colon + 1 : stop]) not in _NULLS:
                 edits.append((colon + 1, stop, _STANDS_IN))
             if not text[stop:].strip():
@@ -81,6 +81,18 @@ def _plain(value: bytes) -> bytes:
     """Return a value without what is around it."""
     value = value.strip()
     return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
+
+
+def _value_end(text: bytes, start: int, colon: int) -> int:
+    """Return where the value of what was found ends."""
+    if text[start : start + 1] not in (b"{", b","):
+        return _block_value_end(text, colon)
+    flow_end = _flow_value_end(text, colon + 1)
+    if text.find(b"\n", start, colon) < 0:
+        return flow_end
+    # What ended the line before may have been text: then a block's value may go on.
+    block_end = _block_value_end(text, colon)
+    return flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(flow_end, block_end)
 
 
 def _block_value_end(text: bytes, colon: int) -> int:
