@@ -27,10 +27,15 @@ _COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
 _NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
 _NEXT_LINE: Final = re.compile(rb"\n([ \t]*)([^\n]*)")
 _BLANK: Final = (b"", b"\r")
-_FLOW_END: Final = re.compile(rb"[,}\]\r\n]|\Z")
+_NOTHING: Final = re.compile(rb"\s*\Z")
+_FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
+_NO_PLAIN: Final = re.compile(rb"[ \t]*(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
+"""A line that continues no plain scalar of a flow: empty, or one of a block."""
 _STRUCTURE: Final = re.compile(rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|[{}\[\]]""", re.DOTALL)
 _OPENERS: Final = (b"{", b"[")
 _QUOTES: Final = (b'"', b"'")
+_MAX_ALONG: Final = 16
+"""Further keys in what may belong to a value; behind so many all goes."""
 _STANDS_IN: Final = b' "%b"' % MARK
 """Without quotes it would be a list."""
 
@@ -61,20 +66,36 @@ class YamlRedactor:
             The text, and whether it ended within what may be a secret value.
         """
         edits: list[Edit] = []
-        end = End.OUTSIDE
+        hits, end = 0, End.OUTSIDE
         found = self._pattern.search(text)
         while found is not None:
-            colon = text.rindex(b":", found.start(), found.end())
-            if len(edits) >= MAX_HITS:
+            hits += 1
+            colon = _colon(text, found)
+            if hits > MAX_HITS:
                 edits.append((found.start(), len(text), MARK))
                 return edited(text, edits), End.IN_CONTAINER
-            stop = _value_end(text, found.start(), colon)
+            stop = self._value_end(text, found)
             if _plain(text[colon + 1 : stop]) not in _NULLS:
                 edits.append((colon + 1, stop, _STANDS_IN))
-            if not text[stop:].strip():
+            if _NOTHING.match(text, stop) is not None:
                 end = End.IN_CONTAINER
             found = self._pattern.search(text, max(stop, colon + 1))
         return edited(text, edits), end
+
+    def _value_end(self, text: bytes, found: re.Match[bytes]) -> int:
+        """Return where the value of what was found ends, with all values of what goes along."""
+        sure, stop = _value_ends(text, found)
+        inner = self._pattern.search(text, sure) if sure < stop else None
+        for _ in range(_MAX_ALONG):
+            if inner is None or inner.start() >= stop:
+                return stop
+            stop = max(stop, _value_ends(text, inner)[1])
+            inner = self._pattern.search(text, inner.end())
+        return len(text)
+
+
+def _colon(text: bytes, found: re.Match[bytes]) -> int:
+    return text.rindex(b":", found.start(), found.end())
 
 
 def _plain(value: bytes) -> bytes:
@@ -83,16 +104,18 @@ def _plain(value: bytes) -> bytes:
     return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
 
 
-def _value_end(text: bytes, start: int, colon: int) -> int:
-    """Return where the value of what was found ends."""
+def _value_ends(text: bytes, found: re.Match[bytes]) -> tuple[int, int]:
+    """Return where the value of what was found ends at least, and at most."""
+    start, colon = found.start(), _colon(text, found)
     if text[start : start + 1] not in (b"{", b","):
-        return _block_value_end(text, colon)
+        stop = _block_value_end(text, colon)
+        return stop, stop
     flow_end = _flow_value_end(text, colon + 1)
-    if text.find(b"\n", start, colon) < 0:
-        return flow_end
+    if text.find(b"\n", start, colon) < 0 or text.startswith(_STANDS_IN, colon + 1):
+        return flow_end, flow_end
     # What ended the line before may have been text: then a block's value may go on.
     block_end = _block_value_end(text, colon)
-    return flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(flow_end, block_end)
+    return flow_end, flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(flow_end, block_end)
 
 
 def _block_value_end(text: bytes, colon: int) -> int:
@@ -129,6 +152,8 @@ def _flow_value_end(text: bytes, start: int) -> int:
     if text[start : start + 1] in (*_QUOTES, *_OPENERS):
         return _closing(text, start)
     found = _FLOW_END.search(text, start)
+    while found is not None and found[0].endswith(b"\n") and _NO_PLAIN.match(text, found.end()) is None:
+        found = _FLOW_END.search(text, found.end())
     assert found is not None
     return found.start()
 

@@ -37,6 +37,9 @@ def shown(text: str, kind: str = "application/yaml") -> str:
         ('token: "@\n@"\nb: 1', 'token: "R"\nb: 1'),
         ("token: {a: '}', b: [\n@]}\nb: 1", 'token: "R"\nb: 1'),
         ("note: |\n  {\npassword: |\n  @\nb: 1", 'note: |\n  {\npassword: "R"\nb: 1'),
+        ("{a: {b: 1,\n  token: @}, password: '@\n\n  @', c: 1}", '{a: {b: 1,\n  token: "R", c: 1}'),
+        ("a: {password: @\n    and @, b: 1}", 'a: {password: "R", b: 1}'),
+        ("a:\n  b: c, password: @\n  d: e", 'a:\n  b: c, password: "R"\n  d: e'),
         ("note: a,\npassword: x, @\n  and @\nb: 1", 'note: a,\npassword: "R"\nb: 1'),
         ("# password: @\n#  password: @\n    a: 1", '# password: "R"\n#  password: "R"\n    a: 1'),
         ("login: {user: bob, password: @, b: 1}", 'login: {user: bob, password: "R", b: 1}'),
@@ -97,9 +100,9 @@ def test_files_in_forms() -> None:
 
 NAMES = st.sampled_from(["password", "user", "db_password", "items", "api-key", "note"])
 PLAIN = st.sampled_from(["", "a b", "x: y", "- z", "l\nm", "'", '"', "# n", "[", "{", "true", "  s", "1", "é"])
-SECRETS = st.sampled_from(
-    [SECRET, f"{SECRET}\n{SECRET}", f"x: {SECRET} # {SECRET}", f"  {SECRET}'", f'"{SECRET}\n\n z']
-)
+SECRETS = st.sampled_from([
+    SECRET, f"{SECRET} x {SECRET}", f"{SECRET}\n{SECRET}", f"x: {SECRET} # 1", f"  {SECRET}'", f'"{SECRET}\n\n z',
+])  # fmt: skip
 
 
 def _is_secret(name: str) -> bool:
@@ -170,7 +173,16 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
     "unit",
     [
         *(b"password: a\n", b"password:\n", b"{password: ", b'token: "', b"- ", b"password: [\n"),
-        *(b" ", b"\n", b"password: {'\n", b"name: token\nvalue: |\n", b"# token: '\n", b",token:"),
+        *(
+            b" ",
+            b"\n",
+            b"password: {'\n",
+            b"name: token\nvalue: |\n",
+            b"# token: '\n",
+            b",token:",
+            b",\n token: [",
+            b",\n  token: {a}, b\n",
+        ),
     ],
 )
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
