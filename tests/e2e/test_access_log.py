@@ -65,7 +65,7 @@ def test_a_stdout_without_reader_harms_nothing(tmp_path: Path, upstream: str) ->
                 return b"sidelog_access_log_dropped_total 3.0" in response.read()
 
         eventually(has_counted)
-        assert "lines of the access log are lost: broken pipe" in sidelog.log
+        sidelog.await_log("lines of the access log are lost: broken pipe")
 
 
 def test_lines_go_on_over_a_reload_and_tell_of_lost_exchanges(tmp_path: Path, upstream: str) -> None:

@@ -189,7 +189,7 @@ def test_newer_files_stop_nothing_and_stay(tmp_path: Path, upstream: str, fixtur
             *("has layout 99, this sidelog reads layout 1", "and is left in place"),
             *("a key snapshot of format 99", "a segment of the spool is of another version of sidelog"),
         ):
-            assert words in sidelog.log
+            sidelog.await_log(words)
         assert sidelog.api("/api/ledger")["balanced"]
         sidelog.stop()
         assert {path: path.read_bytes() for path in rings} == rings

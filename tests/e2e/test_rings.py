@@ -132,7 +132,7 @@ def test_a_ring_that_cannot_be_read_is_an_error_of_readiness(stoppable: Sidelog)
     assert health(stoppable) == (1, f"not ready: {reason}\n{NEXT}\n")
     read = {worker["name"]: worker["read"] for worker in stoppable.api("/api/status")["workers"]}
     assert sorted(read.values()) == [False, True]
-    assert "nobody reads the ring of worker " in stoppable.log
+    stoppable.await_log("nobody reads the ring of worker ")
     source = ring.stem
     (worker,) = [w for w in stoppable.api("/api/status")["workers"] if w["ring"] == source]
     os.kill(worker["pid"], signal.SIGKILL)  # the next one has a ring of its own
@@ -203,7 +203,7 @@ def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstre
         missing = set(load.completed) - stored_ids
         assert set(ledger["dropped"]) <= {"corrupt"}
         assert len(missing) <= ledger["dropped"].get("corrupt", 0) <= len(missing) + 8  # those that were not answered
-        assert "the file of a ring was cut" in sidelog.log
+        sidelog.await_log("the file of a ring was cut")
 
 
 def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream: str) -> None:
@@ -215,7 +215,7 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         answer = sidelog.ready_answer()
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
-        assert "the data directory was removed or replaced while sidelog runs" in sidelog.log
+        sidelog.await_log("the data directory was removed or replaced while sidelog runs")
         eventually(lambda: (sidelog.data_dir / "admin-token").exists())
         assert (tmp_path / "moved" / "admin-token").read_text() == (sidelog.data_dir / "admin-token").read_text()
         command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(sidelog.data_dir)]

@@ -81,7 +81,7 @@ def test_a_store_removed_under_a_running_sidelog_is_told(
         status = sidelog.api("/api/status")
         assert status["storage"]["replaced"] == {"damaged": 0, "removed": 1}
         assert ("the data directory was removed: restart" in status["reasons"]) is (what == "directory")
-        assert "the file of the store was removed while sidelog ran, its records are lost" in sidelog.log
+        sidelog.await_log("the file of the store was removed while sidelog ran, its records are lost")
         assert sidelog.ready_answer()["ready"]
         assert sidelog.ready_answer()["degraded"] is (what == "directory")
     with sidelog:
@@ -136,5 +136,5 @@ def test_a_data_directory_deleted_after_a_crash_leaves_a_count(tmp_path: Path, u
         asked = crash_with_full_rings(sidelog)
         shutil.rmtree(sidelog.data_dir)
         sidelog.start()
-        assert f"rings that nobody came back for are removed, and at least {len(asked)} records in them" in sidelog.log
+        sidelog.await_log(f"rings that nobody came back for are removed, and at least {len(asked)} records in them")
         assert sidelog.settled_ledger()["received"] == 0

@@ -106,6 +106,10 @@ class Sidelog:
         """What all processes wrote to stderr so far."""
         return self.log_path.read_text() if self.log_path.exists() else ""
 
+    def await_log(self, words: str) -> None:
+        """Wait until some process has written words: a thread writes them, behind what they tell of."""
+        eventually(lambda: words in self.log)
+
     def __enter__(self) -> Self:
         """Start and wait until it is ready."""
         self.start()
