@@ -115,8 +115,7 @@ class SizeCap:
                 await self._wake.wait()
         except TimeoutError:
             pass
-        if self._monotonic() - self._reported_s >= ROUND_S:  # batches may wake it all the time
-            self.report()
+        self._report_when_due()
 
     async def make_room(self, entries: int, size_bytes: int) -> None:
         """Delete before a batch is committed, if need be.
@@ -152,6 +151,7 @@ class SizeCap:
             if left is None:
                 break
             used = left
+            self._report_when_due()  # traffic may bring as much as goes, for hours
             await asyncio.sleep(min(self._monotonic() - began_s, 1.0))
         if self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
             self._freed_bytes = 0
@@ -164,6 +164,10 @@ class SizeCap:
         if trims.rows or trims.bodies:
             log.info("the cap on size took %d records, and the bodies of up to %d more", trims.rows, trims.bodies)
             self.on_trimmed(trims, self.reaches_back_us)
+
+    def _report_when_due(self) -> None:
+        if self._monotonic() - self._reported_s >= ROUND_S:  # batches may wake the task all the time
+            self.report()
 
     async def _measure(self) -> int:
         before, self._unmeasured_bytes = self._unmeasured_bytes, 0.0

@@ -113,6 +113,28 @@ async def test_what_goes_beside_traffic_that_never_rests_is_told(monkeypatch: py
     assert sum(trims.rows for trims in told) == cap.total.rows
 
 
+async def test_what_goes_is_told_where_as_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task never gets down to where it rests: it tells of what goes all the same."""
+    monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 0.0)
+    told: list[Trims] = []
+    async with Sized() as store:
+        await store.fill(2000)
+        trim = store.trim
+
+        async def trim_in_vain(max_rows: int) -> Trimmed:
+            await store.fill(max_rows)
+            return await trim(max_rows)
+
+        monkeypatch.setattr(store, "trim", trim_in_vain)
+        cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append(trims))
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(30):
+            running = tasks.create_task(cap.tidy(), name="tidy")
+            while not told:
+                assert not running.done()
+                await asyncio.sleep(0.01)
+            running.cancel()
+
+
 async def test_the_newest_stay_under_a_cap_that_is_too_small(caplog: pytest.LogCaptureFixture) -> None:
     """It is said once, and batches are stored all the same."""
     async with Sized() as store:
