@@ -277,8 +277,10 @@ def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
 def _build_export(
     settings: Settings, data: DataDir, state: StartState, committed: CommittedPositions, writer: Writer
 ) -> Export:
-    start = None if state.offline_since is not None else _export_start(state, committed, writer)
-    return Export(settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer), start)
+    export = Export(settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer))
+    if state.offline_since is None:
+        export.begin_at(_export_start(state, committed, writer))
+    return export
 
 
 def _export_start(state: StartState, committed: CommittedPositions, writer: Writer) -> Progress:

@@ -23,7 +23,6 @@ class Export:
         storage: Storage,
         instance: str,
         stored_records: Callable[[], int],
-        start: Progress | None,
     ) -> None:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)
@@ -37,15 +36,14 @@ class Export:
                 stored_records=stored_records,
                 max_bytes=settings.batch_max_bytes,
                 interval_s=settings.interval_s,
-                start=start,
             )
             for signal in (settings.signals if settings.endpoint else ())
         ]
 
     def begin_at(self, start: Progress) -> None:
-        """Say where an export begins that has no position yet, before the store can be asked."""
+        """Say where an export begins that has no position yet, before the store can be asked for one."""
         for exporter in self.exporters:
-            exporter.begin_at(start)
+            exporter.start = start
 
     async def run(self) -> None:
         """Export until `finish`, or until cancelled."""

@@ -93,7 +93,7 @@ class Exporter:
             stored_records: Tells how many records this sidecar has stored since its data directory was made.
             max_bytes: Of a request before compression.
             interval_s: Pause when everything is sent.
-            start: Where an export begins that has no position yet; None: behind what is stored when it is asked.
+            start: See the attribute.
             clock: Unix time, seconds.
         """
         self.signal: Final = signal
@@ -106,7 +106,8 @@ class Exporter:
         self._stored_records = stored_records
         self._max_bytes = max_bytes
         self._interval_s = interval_s
-        self._start = start
+        self.start = start
+        """Where an export begins that has no position yet; None: behind what is stored when it is asked."""
         self._clock = clock
         self._meta: Final = f"otel_{signal}:{reader.instance}"
         self._progress: Progress | None = None
@@ -128,10 +129,6 @@ class Exporter:
         if self._oldest_at_us is None or not self.waiting_records:
             return 0.0
         return max(self._clock() - self._oldest_at_us / 1e6, 0.0)
-
-    def begin_at(self, start: Progress) -> None:
-        """Say where to begin without a position, before the store can be asked."""
-        self._start = start
 
     async def run(self) -> None:
         """Export until `stop`, and then what is stored by then, once."""
@@ -171,7 +168,7 @@ class Exporter:
             progress = None if kept is None else _read(kept)
             if progress is None:
                 stored = self._stored_records()  # before the head: what is counted is not above it
-                progress = self._start or Progress(await self._storage.last_seq(), stored)
+                progress = self.start or Progress(await self._storage.last_seq(), stored)
                 self._is_saved = False
             # A store that was restored knows of fewer records than were counted.
             self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self._stored_records()))

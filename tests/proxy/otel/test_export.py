@@ -24,7 +24,7 @@ def settings(endpoint: str) -> OtelSettings:
 async def test_without_an_endpoint_there_is_none(tmp_path: Path) -> None:
     """The task ends at once."""
     async with await SqliteStorage.open(None) as store:
-        export = Export(settings(""), store, "sidecar-1", lambda: 0, None)
+        export = Export(settings(""), store, "sidecar-1", lambda: 0)
         await export.run()
         assert export.describe() == []
 
@@ -34,7 +34,8 @@ async def test_both_signals_are_sent_before_the_end() -> None:
     receiver, stored = Receiver(), 0
     with running(receiver.app()) as url:
         async with await SqliteStorage.open(None, read_budget_s=60.0) as store, asyncio.TaskGroup() as tasks:
-            export = Export(settings(url), store, "sidecar-1", lambda: stored, Progress(0, 0))
+            export = Export(settings(url), store, "sidecar-1", lambda: stored)
+            export.begin_at(Progress(0, 0))
             running_export = tasks.create_task(export.run())
             await store.commit(Batch("sidecar-1", [Entry(make_record())]))
             stored = 1
@@ -59,7 +60,8 @@ async def test_an_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, await SqliteStorage.open(None, read_budget_s=60.0) as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record())]))
-        export = Export(settings(url), store, "sidecar-1", lambda: 1, Progress(0, 0))
+        export = Export(settings(url), store, "sidecar-1", lambda: 1)
+        export.begin_at(Progress(0, 0))
         async with asyncio.TaskGroup() as tasks:
             running_export = tasks.create_task(export.run())
             await export.finish(running_export)

@@ -46,7 +46,7 @@ async def view_of(plane: Collecting) -> StatusView:
         replicas=ReplicaWatch(plane.store),
         workers=workers,
         keys=KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex()),
-        export=Export(OtelSettings(), plane.store, INSTANCE, lambda: 0, None),
+        export=Export(OtelSettings(), plane.store, INSTANCE, lambda: 0),
     )
 
 
