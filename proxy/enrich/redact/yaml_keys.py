@@ -25,7 +25,7 @@ _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
 """Indentation, and what says that an entry of a list, a key or a comment begins."""
 _COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
 _NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
-_NEXT_LINE: Final = re.compile(rb"\n([ \t]*)([^\n]*)")
+_NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\n]*)")
 _BLANK: Final = (b"", b"\r")
 _NOTHING: Final = re.compile(rb"\s*\Z")
 _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
@@ -129,7 +129,7 @@ def _block_value_end(text: bytes, colon: int) -> int:
     value = text[colon + 1 : stop].strip()
     is_nested = _COMMENT.fullmatch(value) is not None
     column = before.end() - begin
-    line = _NEXT_LINE.match(text, _newline(text, stop))
+    line = _NEXT_LINE.match(text, stop)
     while line is not None:
         if line[2] not in _BLANK:
             indentation = len(line[1])
@@ -175,8 +175,3 @@ def _line_end(text: bytes, start: int) -> int:
     newline = text.find(b"\n", start)
     stop = len(text) if newline < 0 else newline
     return stop - 1 if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start else stop
-
-
-def _newline(text: bytes, stop: int) -> int:
-    """Return where the break of a line is that ends there."""
-    return stop + (text[stop : stop + 1] == b"\r")
