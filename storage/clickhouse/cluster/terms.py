@@ -33,9 +33,9 @@ from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.literals import literal
 from storage.clickhouse.writes.arrays import arrays_of
-from storage.clickhouse.writes.epochs import HANDED_LIMIT_S, PATIENCE_S
+from storage.clickhouse.writes.epochs import PATIENCE_S
 from storage.clickhouse.writes.group import EPOCH_SHIFT, HandedIn
-from storage.clickhouse.writes.inbox import Hand
+from storage.clickhouse.writes.inbox import Hand, wait_limit_s
 from storage.clickhouse.writes.waiting import Waiting
 from storage.errors import StorageUnavailable
 
@@ -128,7 +128,7 @@ class Terms:
                 # Where the replica that is asked is behind, another one is asked from now on.
                 with suppress(AlreadyThere, _Behind):
                     return await self._follow(hand)
-            if now > since + PATIENCE_S + (LIMIT_S if hand is None or not hand.epoch else HANDED_LIMIT_S):
+            if now > since + PATIENCE_S + wait_limit_s(hand):
                 raise StorageUnavailable("clickhouse: other sidecars write to this database without a pause")
             if not is_free and hand is not None:
                 await self._hand_in(hand, waiting)

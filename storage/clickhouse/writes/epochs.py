@@ -25,7 +25,7 @@ from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.arrays import arrays_of
 from storage.clickhouse.writes.group import EPOCH_SHIFT, HandedIn
-from storage.clickhouse.writes.inbox import COLUMNS, Hand, handed, pending, table_of
+from storage.clickhouse.writes.inbox import COLUMNS, Hand, handed, pending, table_of, wait_limit_s
 from storage.clickhouse.writes.waiting import LOOK_AGAIN_S, Waiting, epochs_of, new_ticket
 from storage.errors import StorageUnavailable
 
@@ -33,8 +33,6 @@ PATIENCE_S: Final = 5.0
 """How long an epoch in which nothing happens is left to its writer, where the server answers soon."""
 _TURN_LOOKS: Final = 40
 """Where a look takes long, a turn takes longer: as so many looks at most."""
-HANDED_LIMIT_S: Final = 55.0
-"""How much longer than that who has handed in waits for somebody to commit it, while others write."""
 _INBOXES: Final = 2
 """Epochs before the newest whose tables are kept."""
 IS_NEWEST: Final = (
@@ -166,9 +164,7 @@ class Epochs:
                 is_free = await self._is_given_up(newest)
             if waiting.may_follow(now, patience_s, is_free=is_free):
                 return numbers
-            # What is handed in has its turn as soon as somebody has one.
-            limit_s = LIMIT_S if hand is None or not hand.epoch else HANDED_LIMIT_S
-            if now > since + patience_s + limit_s:
+            if now > since + patience_s + wait_limit_s(hand):
                 raise StorageUnavailable("clickhouse: other sidecars write to this database without a pause")
             if not waiting.ticket and not await self._is_handed_in(hand, newest, waiting):
                 waiting.ticket = new_ticket()

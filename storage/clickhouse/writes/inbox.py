@@ -30,6 +30,7 @@ MAX_FOLLOWERS: Final = 512
 """Batches that are taken out of one epoch, where they are small. The others are left to who comes next."""
 MAX_TAKEN_BYTES: Final = 32 << 20
 """They are fewer where the largest of them, as often, would have more."""
+_HANDED_LIMIT_S: Final = 55.0
 _HOW_MANY: Final = "SELECT count() FROM {}"
 _LARGEST: Final = "SELECT max(length(batch)) FROM {}"
 _PENDING: Final = "SELECT batch FROM {} WHERE NOT gone LIMIT $1"
@@ -127,6 +128,11 @@ class Hand:
             self.needed = self._link.needed
             self._data = _encode(msgspec.structs.replace(batch, needed=self.needed))
         return self._data
+
+
+def wait_limit_s(hand: Hand | None) -> float:
+    """How long others may write before a turn is given up: what is handed in has its turn with the next of them."""
+    return LIMIT_S if hand is None or not hand.epoch else _HANDED_LIMIT_S
 
 
 class Lying(NamedTuple):
