@@ -1,7 +1,6 @@
 """Sidecars of a cluster that commit for each other: every batch once, on every replica, whichever each of them asks."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -22,9 +21,9 @@ from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.group import EPOCH_SHIFT
 from storage.clickhouse.writes.inbox import table_of
 from storage.errors import StorageUnavailable
-from storage.record import Batch, Position, Record
-from storage.record import Entry as Stored
-from tests.storage.samples import SOURCE, make_payload, make_record
+from storage.record import Batch
+from tests.storage.clickhouse.interrupted import batch, check_kept, write_interrupted
+from tests.storage.samples import SOURCE, make_record
 from tests.support.clickhouse import Server
 from tests.support.clickhouse_cluster import Cluster, cluster, own_cluster
 
@@ -92,11 +91,11 @@ class Fleet:
             assert time.monotonic() < ends_at, lying
             await asyncio.sleep(0.02)
 
-    def stored(self, server: Server) -> list[tuple[int, str]]:
-        """The committed rows of a replica: number and id, in hexadecimal."""
+    def stored(self, server: Server) -> list[tuple[int, bytes]]:
+        """The committed rows of a replica: number and id."""
         live = LIVE.format(database=self.database)
         answer = server.ask(f"SELECT seq, lower(hex(id)) FROM {self.database}.records WHERE {live} ORDER BY seq")
-        return [(int(seq), record_id) for seq, record_id in map(str.split, answer.splitlines())]
+        return [(int(seq), bytes.fromhex(record_id)) for seq, record_id in map(str.split, answer.splitlines())]
 
     def terms(self) -> list[int]:
         """Of all commits, each once."""
@@ -111,11 +110,6 @@ async def fleet() -> AsyncIterator[Fleet]:
         yield Fleet(cluster(), closing)
 
 
-def batch(name: str, *records: Record, offset: int = 1) -> Batch:
-    """A batch of one sidecar."""
-    return Batch(name, [Stored(record, make_payload()) for record in records], {SOURCE: Position(offset=offset)})
-
-
 async def test_whoever_has_a_term_commits_for_all(fleet: Fleet) -> None:
     """Whichever replica each has handed in to: one commit, with all rows and texts on both."""
     names = "abcd"
@@ -123,7 +117,7 @@ async def test_whoever_has_a_term_commits_for_all(fleet: Fleet) -> None:
     batches = [batch(name, make_record(project=f"of-{name}"), offset=2) for name in names]
     async with fleet.waiting(*zip(stores, batches, strict=True)):
         pass
-    wanted = sorted((own.entries[0].record.seq, own.entries[0].record.id.hex()) for own in batches)
+    wanted = sorted((own.entries[0].record.seq, own.entries[0].record.id) for own in batches)
     assert [seq for seq, _ in wanted] == [5, 6, 7, 8]
     assert len(set(fleet.terms()[4:])) == 1
     for server in fleet.servers:
@@ -164,35 +158,10 @@ async def test_positions_of_a_turn_are_bounded(fleet: Fleet, monkeypatch: pytest
 async def test_writers_that_are_interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every record is there once, in its sidecar's order, on each replica, and every position is that of what is."""
     monkeypatch.setattr("storage.clickhouse.cluster.terms.PATIENCE_S", 0.5)
-    chance = random.Random(17)
-    kept: dict[str, list[str]] = {}
-
-    async def write(name: str) -> None:
-        store = await fleet.writer(name)
-        kept[name] = []
-        for number in range(4):
-            own = batch(name, *(make_record() for _ in range(chance.choice((1, 3, 40)))), offset=number + 2)
-            while True:
-                try:
-                    async with asyncio.timeout(chance.choice((0.2, 0.5, 2.0, WAIT_S))):
-                        await store.store(own)
-                    break
-                except (TimeoutError, StorageUnavailable):
-                    await asyncio.sleep(0.02)
-            kept[name] += (entry.record.id.hex() for entry in own.entries)
-
-    async with asyncio.TaskGroup() as writing:
-        for name in "abcd":
-            writing.create_task(write(name), name=name)
+    kept = await write_interrupted(fleet.writer, 4, (0.2, 0.5, 2.0, WAIT_S), 0.02)
     found, other = (fleet.stored(server) for server in fleet.servers)
     assert found == other
-    assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
-    places = {record_id: seq for seq, record_id in found}
-    assert len(places) == len(found) == 4 + sum(map(len, kept.values()))
-    heir = await fleet.store()
-    for name, ids in kept.items():
-        assert [places[record_id] for record_id in ids] == sorted(places[record_id] for record_id in ids)
-        assert (await heir.positions(name))[SOURCE].offset == 5
+    await check_kept(found, kept, await fleet.store(), 4)
 
 
 async def test_a_batch_on_a_replica_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +182,7 @@ async def test_a_batch_on_a_replica_that_is_gone(monkeypatch: pytest.MonkeyPatch
                             await store.store(own)
             found = fleet.stored(fleet.servers[0])
             assert [seq for seq, _ in found] == [1, 2, 3, 4]
-            assert {record_id for _, record_id in found[2:]} == {own.entries[0].record.id.hex() for own in batches}
+            assert {record_id for _, record_id in found[2:]} == {own.entries[0].record.id for own in batches}
 
 
 def test_an_entry_of_an_earlier_program_is_read() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import AsyncIterator
 
@@ -15,9 +14,10 @@ from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.epochs import Epochs
 from storage.clickhouse.writes.group import EPOCH_SHIFT
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
-from storage.record import Batch, Entry, Job, Position, Record, ToolCall, ToolStatus
+from storage.record import Batch, Job, ToolCall, ToolStatus
+from tests.storage.clickhouse.interrupted import batch, check_kept, write_interrupted
 from tests.storage.clickhouse.links import WaywardLink
-from tests.storage.samples import SOURCE, START_US, make_payload, make_record
+from tests.storage.samples import SOURCE, START_US, make_record
 
 LIVE = "attempt IN (SELECT attempt FROM commits)"
 WAIT_S = 30.0
@@ -89,11 +89,6 @@ async def fleet(link: Link) -> AsyncIterator[Fleet]:
     yield made
     for own in made.links:
         await own.close()
-
-
-def batch(name: str, *records: Record, offset: int = 1) -> Batch:
-    """A batch of one sidecar."""
-    return Batch(name, [Entry(record, make_payload()) for record in records], {SOURCE: Position(offset=offset)})
 
 
 def full_batch(name: str) -> Batch:
@@ -291,34 +286,8 @@ async def test_what_another_program_handed_in_is_left_to_it(fleet: Fleet, monkey
 async def test_many_writers_that_are_interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every record is there once, in its sidecar's order, and every position is that of what is there."""
     monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 0.5)
-    chance = random.Random(17)
-    kept: dict[str, list[bytes]] = {}
-
-    async def write(name: str) -> None:
-        store = await fleet.writer(name)
-        kept[name] = []
-        for number in range(5):
-            own = batch(name, *(make_record() for _ in range(chance.choice((1, 3, 40)))), offset=number + 2)
-            while True:
-                try:
-                    async with asyncio.timeout(chance.choice((0.05, 0.2, 1.0, WAIT_S))):
-                        await store.store(own)
-                    break
-                except (TimeoutError, StorageUnavailable):
-                    await asyncio.sleep(0.01)
-            kept[name] += (entry.record.id for entry in own.entries)
-
-    async with asyncio.TaskGroup() as writing:
-        for name in "abcd":
-            writing.create_task(write(name), name=name)
-    found = await fleet.stored()
-    assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
-    places = {record_id: seq for seq, record_id in found}
-    assert len(places) == len(found) == 4 + sum(map(len, kept.values()))
-    heir = await fleet.heir()
-    for name, ids in kept.items():
-        assert [places[record_id] for record_id in ids] == sorted(places[record_id] for record_id in ids)
-        assert (await heir.positions(name))[SOURCE].offset == 6
+    kept = await write_interrupted(fleet.writer, 5, (0.05, 0.2, 1.0, WAIT_S), 0.01)
+    await check_kept(await fleet.stored(), kept, await fleet.heir(), 5)
 
 
 async def test_a_batch_is_found_while_others_follow_each_other(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
