@@ -77,6 +77,8 @@ def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | No
         raise UpstreamError("upstream_bad_response", "Transfer-Encoding with Content-Length or in HTTP/1.0")
     if dropped:
         kept = [line for line in kept if name_of(line) not in dropped]
+        if response.is_websocket and status == 426:
+            kept.append(UPGRADE_LINES[:-2])
     response.framing = _framing(response)
     fields = b"\r\n".join(kept) + b"\r\n" if kept else b""
     response.prefix = response.status_line + fields + response.framing

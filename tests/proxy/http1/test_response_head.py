@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.http1.errors import UpstreamError
-from proxy.http1.field_lines import PlainLines
+from proxy.http1.field_lines import UPGRADE_LINES, PlainLines
 from proxy.http1.response_head import ResponseHead, parse_response_head
 
 
@@ -118,6 +118,15 @@ def test_fields_pass_as_they_came() -> None:
         assert response.status_line == b"HTTP/1.1 200 Fine  indeed\r\n"
         assert response.fields == b"set-cookie: a\r\nSet-Cookie:b \r\nTrailer: T\r\nX: \xc3\xa4\xff\r\n"
     assert parse(b"HTTP/1.1 200\r\n").status_line == b"HTTP/1.1 200\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "offer", "is_passed_on"), [(426, b"websocket", True), (426, b"TLS/1.2", False), (200, b"h2c", False)]
+)
+def test_what_upgrade_is_required_is_told(status: int, offer: bytes, is_passed_on: bool) -> None:
+    """RFC 9110 §15.5.22; of an upgrade that cannot be had here nothing is said (P7)."""
+    head = parse(b"HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 0\r\n" % (status, offer))
+    assert head.fields == (UPGRADE_LINES if is_passed_on else b"")
 
 
 def test_event_streams_are_known_by_their_type() -> None:
