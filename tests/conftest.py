@@ -10,7 +10,10 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from storage.postgres.store import PostgresStorage
+from storage.sqlite.store import SqliteStorage
 from tests.contract import clickhouse, sample
+from tests.contract.backends import READ_BUDGET_S
 
 # How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
 settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,9 +26,15 @@ def pytest_configure() -> None:
 
     Where nothing keeps it, each compiles all that it imports: `sidelog serve` then takes 2.3 s of CPU to start and stop
     instead of 1.4.
+
+    Stores in a test's own process read for as long as they take, unless it says otherwise.
     """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for backend in (SqliteStorage, PostgresStorage):
+        defaults = backend.open.__kwdefaults__
+        assert defaults is not None
+        defaults["read_budget_s"] = READ_BUDGET_S
 
 
 @pytest.hookimpl(wrapper=True)

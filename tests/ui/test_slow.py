@@ -46,7 +46,7 @@ async def test_the_overview_waits_for_its_figures(site: Site, monkeypatch: pytes
     storage = site.world.storage
     monkeypatch.setattr(storage, "summary", slow(storage.summary, 0.8))
     await hasten(site, "/?period=15m")
-    await site.page.until("document.querySelector('.failing')?.checkVisibility()", timeout_s=6)
+    await site.page.until("document.querySelector('.failing')?.checkVisibility()")
     asked = sum(path.startswith("api/heatmap") for path in site.page.requests)
     await site.page.until(
         "performance.getEntriesByType('resource').filter((e) => e.name.includes('api/heatmap')).length > 1"

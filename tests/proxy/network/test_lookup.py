@@ -113,6 +113,7 @@ async def test_an_earlier_answer_outlives_the_resolver_not_the_name(
 async def test_a_thread_that_nobody_asks_ends(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """And another takes its place."""
     monkeypatch.setattr(lookup, "IDLE_S", 0)
+    monkeypatch.setattr(lookup, "PATIENCE_S", 60.0)
     name = Lookup("a.example", 80)
     resolver.answers["a.example"] = [A]
     for _ in range(100):
