@@ -148,7 +148,7 @@ async def _opened(url: str, directory: Path, number: int) -> Sidecar:
 
 def _report(options: argparse.Namespace, sidecars: list[Sidecar], took_s: float, cpu_s: float) -> dict[str, object]:
     commits_ms = sorted(second * 1000 for sidecar in sidecars for second in sidecar.commits_s)
-    cuts = statistics.quantiles(commits_ms, n=100)
+    cuts = statistics.quantiles(commits_ms, n=100, method="inclusive")
     stored = sum(sidecar.stored for sidecar in sidecars)
     return {
         "sidecars": options.sidecars,

@@ -120,7 +120,7 @@ async def _asked(ask: Callable[[], Awaitable[object]]) -> dict[str, object]:
         began_s = time.perf_counter()
         answer = await ask()
         took_ms.append((time.perf_counter() - began_s) * 1000)
-    cuts = quantiles(took_ms, n=20)
+    cuts = quantiles(took_ms, n=20, method="inclusive")
     complete = getattr(answer, "complete", getattr(answer, "exact", True))
     return {"p50_ms": round(cuts[9], 2), "p95_ms": round(cuts[18], 2), "complete": complete}
 

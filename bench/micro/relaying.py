@@ -164,7 +164,7 @@ class Worker:
         self.connect()
         costs_ns = [self.batch_ns(scenario) for _ in range(batches)]
         self.disconnect()
-        return statistics.quantiles(costs_ns, n=4)[0]
+        return statistics.quantiles(costs_ns, n=4, method="inclusive")[0]
 
 
 async def serve() -> None:
