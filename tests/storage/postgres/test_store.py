@@ -360,7 +360,8 @@ async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asy
 async def test_keys_are_read_beside_slow_answers(url: str) -> None:
     """Workers learn of changed keys while every other reader is busy."""
     async with await opened(url, readers=1) as store, asyncio.TaskGroup() as group:
-        slow = group.create_task(store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(0.5)")))
+        slow = group.create_task(store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(60)")))
         await asyncio.sleep(0)
         assert (await store.key_version(), await store.keys()) == (0, [])
         assert not slow.done()
+        slow.cancel()
