@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from api.access.principal import Credential, Credentials
+from api.access.scoped import QueryGate
 from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
@@ -85,6 +86,7 @@ class World:
                 heartbeat_s=self.heartbeat_s,
                 stall_s=self.stall_s,
             ),
+            gate=QueryGate(max_wait_s=60.0),
             now_us=lambda: START_US + 3_600_000_000,
         )
 

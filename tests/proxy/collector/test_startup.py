@@ -122,7 +122,7 @@ async def test_an_export_begins_where_the_store_was_when_the_collector_began(pla
         await taken(plane, place, 25)
         place.bring_back()
         await settled(plane, 25)
-        await until(lambda: plane.export.describe()[0]["problem"])
+        await until(lambda: all(each["problem"] for each in plane.export.describe()))
         assert [each["waiting_records"] for each in plane.export.describe()] == [20, 20]
     assert [record.id for record in await place.stored()] == old + ids
     place.worker.die()

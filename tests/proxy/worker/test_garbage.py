@@ -25,7 +25,7 @@ from tests.support.script import OK
 from tests.support.upstream import read_head
 
 COUNT = 20
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 OURS = ("proxy.", "traceback", "builtins.traceback", "uvloop.", "asyncio.", "_asyncio", "ssl", "_ssl")
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
