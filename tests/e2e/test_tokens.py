@@ -68,7 +68,7 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
         admin = sidelog.token
         url = f"http://127.0.0.1:{sidelog.admin_port}/v1/requests"
         with urllib.request.urlopen(
-            urllib.request.Request(url, headers={"Authorization": READER}), timeout=10
+            urllib.request.Request(url, headers={"Authorization": READER}), timeout=60
         ) as response:
             assert [row["project_id"] for row in json.load(response)["data"]] == ["proj_a"]
         scoped = {"Host": "proj-b.logs.example"}
