@@ -127,6 +127,7 @@ def test_what_stalls_is_cut_off_at_a_stop(start: Start, refusing: str) -> None:
     plane = start(refusing)
     with plane.connect() as client:
         client.send(post(100) + b"part")
+        eventually(lambda: plane.counters().connections_downstream)
         time.sleep(0.05)
         plane.stop()
         exchange = plane.exchange()
@@ -167,7 +168,7 @@ def test_the_beginning_of_an_early_answer_is_not_held(start: Start) -> None:
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
-        seen.wait(10)
+        seen.wait(60)
         assert connection.recv(4) == b"body"
         connection.sendall(b"lf")
 
