@@ -94,11 +94,17 @@ def crash_with_full_rings(sidelog: Sidelog) -> set[str]:
     (collector,) = await_pids(sidelog, "proxy.collector")
     sidelog.settled_ledger()
     os.kill(collector, signal.SIGSTOP)
+    eventually(lambda: states(collector) == {"T"})  # it is only asked to stand still
     asked = ask(sidelog, 20)
     pids = [collector, *sidelog.pids("proxy.worker")]
     sidelog.kill_all()
     eventually(lambda: not any(map(open_files, pids)))  # until then it is a sidelog that may live on elsewhere
     return asked
+
+
+def states(pid: int) -> set[str]:
+    """The states of a process's threads, as /proc/PID/stat has them (proc(5))."""
+    return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
 
 
 def rings_apart(directory: Path) -> dict[str, str]:

@@ -6,14 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, normalise
+from proxy.enrich.redact.names import (
+    BUILT_IN,
+    ENDINGS,
+    HEADER_ENDINGS,
+    HEADERS_ONLY,
+    PARAMETERS_ONLY,
+    QUERY_ONLY,
+    normalise,
+)
 from proxy.enrich.redact.redactor import Redactor
 
 SECRET = "hunter2-Zq7Xv9Kw4Jd8"
-SECRETS_COMPARED = {normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY)}
+SECRETS_COMPARED = {normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY, *PARAMETERS_ONLY, *HEADERS_ONLY)}
+ENDINGS_COMPARED = tuple(normalise(name.encode()) for name in (*ENDINGS, *HEADER_ENDINGS))
 
 plain_names = st.text("abcdefghijklmnopqrstuvwxyz-_ABCXYZ0123456789", min_size=1, max_size=12).filter(
-    lambda name: normalise(name.encode()) not in SECRETS_COMPARED
+    lambda name: (
+        (compared := normalise(name.encode())) not in SECRETS_COMPARED and not compared.endswith(ENDINGS_COMPARED)
+    )
 )
 plain_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="?#"), max_size=30)
 
