@@ -213,6 +213,7 @@ class CollectorSettings(Section, frozen=True):
             le=19,
         ),
     ] = 5
+    yields: Annotated[bool, about("workers on its core interrupt it at once; takes CAP_SYS_NICE or LimitNICE")] = False
 
 
 class RetentionSettings(Section, frozen=True):

@@ -133,6 +133,11 @@ class Child:
         """Whether it was running at the last look."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None while there is none, as far as we know."""
+        return None if self._process is None else self._process.pid
+
     def is_running(self) -> bool:
         self.poll()
         return self._process is not None

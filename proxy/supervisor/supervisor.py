@@ -22,6 +22,7 @@ from proxy.process.logs import lines_dropped, set_up_log
 from proxy.process.memfd import anonymous_file
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
+from proxy.supervisor.courtesy import LEAST_RING_BYTES, Courtesy, can_take_back
 from proxy.supervisor.group_signals import take
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.reload import Reload
@@ -58,6 +59,7 @@ class Supervisor:
         )  # fmt: skip
         shared.check_ring_directory()
         self._collector = Collector(shared)
+        self._courtesy = _courtesy(shared)
         self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
         """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
@@ -225,6 +227,8 @@ class Supervisor:
             self._reload.advance()
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         self._tell_collector()
+        if self._courtesy is not None and self._collector.pid is not None:
+            self._courtesy.look(self._collector.pid, now)
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
             self._collector.kill()  # what it had not committed is in the rings
@@ -258,6 +262,8 @@ class Supervisor:
             waits.append(self._watchdog_s)
         if self._is_behind:
             waits.append(TELL_AGAIN_S)
+        if self._courtesy is not None:
+            waits.append(self._courtesy.next_look_s(now))
         return min(waits, default=None)
 
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
@@ -274,6 +280,8 @@ class Supervisor:
         write_addresses(shared.data, self._listeners, settings)
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
+        self._end_courtesy()
+        self._courtesy = _courtesy(shared)
         self._collector.hand_over(shared)
         self._reloads["done"] += 1
         log.info("reloaded: new workers serve with the new settings", extra={"workers": len(workers)})
@@ -290,6 +298,7 @@ class Supervisor:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
         notify("STOPPING=1")
         log.info("stopping; waiting for requests in flight", extra={"within_s": self._limits["drain_timeout_s"]})
+        self._end_courtesy()
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
         for listener in self._listeners.data:
@@ -304,6 +313,10 @@ class Supervisor:
         is_clean = not self._has_stop_signal() and self._collector.exit_code == 0
         log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
         return 0 if is_clean else 1
+
+    def _end_courtesy(self) -> None:
+        if self._courtesy is not None:
+            self._courtesy.end()
 
     def _pause(self, read_end: socket.socket, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -328,3 +341,20 @@ class Supervisor:
     def _has_stop_signal(self) -> bool:
         self._signals = [n for n in self._signals if n in (signal.SIGTERM, signal.SIGINT)]
         return bool(self._signals)
+
+
+def _courtesy(shared: Shared) -> Courtesy | None:
+    """What lets workers go before the collector, where that is wanted and can be taken back."""
+    collector = shared.settings["collector"]
+    if not collector["yields"] or not shared.workers:
+        return None
+    if shared.settings["ring"]["bytes"] < LEAST_RING_BYTES:
+        log.warning("[collector] yields is without effect: it takes a ring of %d bytes", LEAST_RING_BYTES)
+    elif not can_take_back(collector["nice"]):
+        log.warning(
+            "[collector] yields is without effect: it takes CAP_SYS_NICE, or a limit on niceness (LimitNICE, --ulimit "
+            "nice) of %d", 20 - collector["nice"],
+        )  # fmt: skip
+    else:
+        return Courtesy()
+    return None

@@ -1,0 +1,128 @@
+"""Lets workers interrupt the collector at once where they share a core, as long as it keeps up. Linux only.
+
+Strategy: a worker that is woken while the collector runs waits for the kernel's next ticks, 3 ms of the p99 at one
+connection. A thread of SCHED_IDLE (sched(7)) gives way at once, whatever its niceness; but beside others that never
+rest it gets three thousandths of a core. So it is looked at four times a second how long each of its threads has waited
+for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats). When one has waited most of that time all
+have their ordinary priority until the core is less crowded, and for twice as long when that comes again soon.
+
+To take the ordinary priority back needs CAP_SYS_NICE, or a limit on niceness (RLIMIT_NICE) that allows the
+collector's. Whether it can be had is tried at the start, by a thread that ends.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+LOOK_S: Final = 0.25
+"""Between two looks: a ring at 50 MB/s is a fifth full when the collector gets its priority back."""
+LEAST_RING_BYTES: Final = 32 << 20
+"""A smaller one could be full before."""
+CROWDED: Final = 0.5
+"""Share of the time that a thread has waited, with its ordinary priority: 0.15 to 0.34 at one connection, 0.60 to 0.78
+where a worker saturates its core. It does not yield then."""
+STARVED: Final = 0.8
+"""The same while it yields: 0.5 at one connection, and all of it where a worker saturates its core."""
+START_S: Final = 2.0
+"""So long it has its ordinary priority in any case."""
+REST_S: Final = 1.0
+"""It is twice as long each time, from the first on."""
+MAX_REST_S: Final = 60.0
+CALM_S: Final = 10.0
+"""After so long a time without much waiting the next rest is short again."""
+
+
+class Courtesy:
+    """The priority of one collector, by what it waited."""
+
+    def __init__(self) -> None:
+        self._pid = -1
+        self._waited_ns: dict[int, int] = {}
+        self._looked_at = 0.0
+        self._rests_until = 0.0
+        self._rest_s = REST_S
+        self.yields = False
+        """Whether it gives way now."""
+
+    def next_look_s(self, now: float) -> float:
+        return max(0.0, self._looked_at + LOOK_S - now)
+
+    def look(self, pid: int, now: float) -> None:
+        """Look how long it waited, if it is time to, and give or take its priority."""
+        if now - self._looked_at < LOOK_S:
+            return
+        waited_ns = _waited_ns(pid)
+        if pid == self._pid:
+            before = self._waited_ns
+            longest_ns = max((waited - before.get(thread, waited) for thread, waited in waited_ns.items()), default=0)
+            self._judge(longest_ns / 1e9 / (now - self._looked_at), now)
+            _schedule(waited_ns, idle=self.yields)
+        else:
+            self._pid, self.yields = pid, False
+            self._rest_s, self._rests_until = REST_S, now + START_S
+        self._waited_ns, self._looked_at = waited_ns, now
+
+    def end(self) -> None:
+        """Give its priority back: what is left in the rings is waited for."""
+        if self.yields:
+            self.yields = False
+            _schedule(_waited_ns(self._pid), idle=False)
+
+    def _judge(self, waited: float, now: float) -> None:
+        if waited >= (STARVED if self.yields else CROWDED):
+            if self.yields:
+                self._rest_s = min(self._rest_s * 2, MAX_REST_S)
+            self.yields = False
+            self._rests_until = now + self._rest_s
+        elif now >= self._rests_until:
+            self.yields = True
+            if now >= self._rests_until + CALM_S:
+                self._rest_s = REST_S
+
+
+def can_take_back(nice: int) -> bool:
+    """Whether a process of a niceness may leave SCHED_IDLE again, and the kernel tells how long its threads wait."""
+    if not hasattr(os, "SCHED_IDLE") or not Path("/proc/self/schedstat").exists():
+        return False
+    can: list[bool] = []
+
+    def attempt() -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        except OSError:
+            return
+        can.append(True)
+
+    thread = threading.Thread(target=attempt, name="scheduling")
+    thread.start()
+    thread.join()
+    return bool(can)
+
+
+def _waited_ns(pid: int) -> dict[int, int]:
+    """Read how long each thread of a process has waited for a core since it began; empty when it is gone."""
+    waited: dict[int, int] = {}
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return waited
+    for thread in threads:
+        try:
+            waited[int(thread)] = int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1])
+        except (OSError, IndexError):  # it has ended
+            continue
+    return waited
+
+
+def _schedule(threads: dict[int, int], *, idle: bool) -> None:
+    policy = os.SCHED_IDLE if idle else os.SCHED_OTHER
+    for thread in threads:
+        try:
+            # A thread begins as the one that made it was then.
+            if os.sched_getscheduler(thread) != policy:
+                os.sched_setscheduler(thread, policy, os.sched_param(0))
+        except OSError:  # it has ended
+            continue
