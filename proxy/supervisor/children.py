@@ -153,8 +153,7 @@ class Child:
             self.control.send(line, descriptors)
 
     def describe(self) -> dict[str, object]:
-        pid = self._process.pid if self._process is not None else None
-        return {"name": self.name, "pid": pid, "ready": self.is_ready, "failures": self._failures}
+        return {"name": self.name, "pid": self.pid, "ready": self.is_ready, "failures": self._failures}
 
 
 class Worker(Child):

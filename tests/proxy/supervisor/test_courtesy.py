@@ -39,16 +39,20 @@ def busy() -> Iterator[int]:
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
         try:
             eventually(lambda: len(policies(process.pid)) == 2)
-            for thread in os.listdir(f"/proc/{process.pid}/task"):
-                os.sched_setaffinity(int(thread), {min(os.sched_getaffinity(0))})
+            for thread in threads(process.pid):
+                os.sched_setaffinity(thread, {min(os.sched_getaffinity(0))})
             yield process.pid
         finally:
             process.kill()
 
 
+def threads(pid: int) -> list[int]:
+    return [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
+
+
 def policies(pid: int) -> list[int]:
     """How each thread of a process is scheduled."""
-    return [os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")]
+    return [os.sched_getscheduler(thread) for thread in threads(pid)]
 
 
 @needs_privilege

@@ -21,11 +21,13 @@ SECRET = "hunter2-Zq7Xv9Kw4Jd8"
 SECRETS_COMPARED = {normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY, *PARAMETERS_ONLY, *HEADERS_ONLY)}
 ENDINGS_COMPARED = tuple(normalise(name.encode()) for name in (*ENDINGS, *HEADER_ENDINGS))
 
-plain_names = st.text("abcdefghijklmnopqrstuvwxyz-_ABCXYZ0123456789", min_size=1, max_size=12).filter(
-    lambda name: (
-        (compared := normalise(name.encode())) not in SECRETS_COMPARED and not compared.endswith(ENDINGS_COMPARED)
-    )
-)
+
+def is_plain(name: str) -> bool:
+    compared = normalise(name.encode())
+    return compared not in SECRETS_COMPARED and not compared.endswith(ENDINGS_COMPARED)
+
+
+plain_names = st.text("abcdefghijklmnopqrstuvwxyz-_ABCXYZ0123456789", min_size=1, max_size=12).filter(is_plain)
 plain_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="?#"), max_size=30)
 
 
