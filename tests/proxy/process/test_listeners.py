@@ -1,5 +1,6 @@
 """Listening sockets: opened before anything starts, shared by the workers, or handed over by a service manager."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -143,7 +144,7 @@ def activated(pid: str, count: int, names: str | None, sockets: list[socket.sock
         environ["LISTEN_FDNAMES"] = names
 
     def hand_over() -> None:
-        copies = [os.dup2(listener.fileno(), 100 + index) for index, listener in enumerate(sockets)]
+        copies = [fcntl.fcntl(listener, fcntl.F_DUPFD, 3 + len(sockets)) for listener in sockets]
         for index, fd in enumerate(copies):
             os.dup2(fd, 3 + index, inheritable=True)
 
