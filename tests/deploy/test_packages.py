@@ -68,7 +68,7 @@ def serving(program: Path, cwd: Path, data_dir: Path, *, build: str) -> Iterator
     with running(service()) as upstream:
         sidelog.use_upstream(upstream)
         with sidelog:
-            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
+            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).read()
             (record,) = eventually(sidelog.records)
             assert record["path"] == "/items/1"
             with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:

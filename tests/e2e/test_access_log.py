@@ -19,8 +19,10 @@ def get(sidelog: Sidelog, target: str) -> int:
     request = urllib.request.Request(sidelog.url + target, headers={"User-Agent": "probe"})
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
+            response.read()
             return int(response.status)
     except urllib.error.HTTPError as error:
+        error.read()
         return error.code
 
 

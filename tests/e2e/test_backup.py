@@ -30,5 +30,5 @@ def test_a_store_goes_back_to_its_backup(tmp_path: Path, upstream: str) -> None:
 
 
 def _record(sidelog: Sidelog, path: str) -> None:
-    urllib.request.urlopen(sidelog.url + path, timeout=60).close()
+    urllib.request.urlopen(sidelog.url + path, timeout=60).read()
     eventually(lambda: sidelog.records(f"path={path}"))

@@ -60,6 +60,7 @@ def test_nginx_and_record_name_each_other(tmp_path: Path, upstream: str) -> None
     ):
         request = urllib.request.Request(f"{front}/through", headers={"X-Forwarded-For": "198.51.100.7"})
         with urllib.request.urlopen(request, timeout=60) as response:
+            response.read()
             record = sidelog.record(response.headers["X-Sidelog-Id"])
         logged = eventually(lambda: (tmp_path / "access.log").read_text().split())
         assert [record["request_id"]] == logged

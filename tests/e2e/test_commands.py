@@ -49,9 +49,9 @@ def call(sidelog: Sidelog, *arguments: str, code: int = 0) -> str:
 def fetch(sidelog: Sidelog, path: str) -> None:
     """GET through the proxy, whatever the status."""
     try:
-        urllib.request.urlopen(sidelog.url + path, timeout=60).close()
+        urllib.request.urlopen(sidelog.url + path, timeout=60).read()
     except urllib.error.HTTPError as error:
-        error.close()
+        error.read()
 
 
 def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_path: Path) -> None:

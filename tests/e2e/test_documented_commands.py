@@ -94,9 +94,9 @@ class World:
     def fetch(self, path: str) -> None:
         """Make a request through the proxy."""
         try:
-            urllib.request.urlopen(self.sidelog.url + path, timeout=60).close()
+            urllib.request.urlopen(self.sidelog.url + path, timeout=60).read()
         except urllib.error.HTTPError as error:
-            error.close()
+            error.read()
 
     def placed(self, line: str, *, is_new: bool) -> tuple[str, dict[str, str]]:
         """Return a line and its environment with the places of the examples replaced; `is_new`: it starts a sidelog."""

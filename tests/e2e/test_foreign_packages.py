@@ -53,6 +53,7 @@ def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: 
     sidelog.start_in(project, command)
     with sidelog:
         with urllib.request.urlopen(f"{sidelog.url}/v1/users", timeout=60) as answer:
+            answer.read()
             record_id = answer.headers["X-Sidelog-Id"]
         assert sidelog.record(record_id)["outcome"] == "ok"
         done = subprocess.run(

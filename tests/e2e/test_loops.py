@@ -17,6 +17,7 @@ def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     """GET; return status and error code."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=60) as response:
+            response.read()
             return response.status, ""
     except urllib.error.HTTPError as error:
         with error:

@@ -32,7 +32,7 @@ def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, u
     ):
 
         def get(wait_s: float) -> None:
-            urllib.request.urlopen(f"{sidelog.url}/slow?s={wait_s}", timeout=60).close()
+            urllib.request.urlopen(f"{sidelog.url}/slow?s={wait_s}", timeout=60).read()
 
         list(threads.map(get, waits_s))
         assert sidelog.settled_ledger()["stored"] >= REQUESTS
@@ -76,7 +76,7 @@ def test_latency_by_endpoint_is_bounded_and_forgets_what_is_erased(few_endpoints
         return {endpoint: int(float(count)) for endpoint, count in found}
 
     for path in ("/orders/1", "/orders/2", "/secret-name", "/late"):
-        urllib.request.urlopen(few_endpoints.url + path, timeout=60).close()
+        urllib.request.urlopen(few_endpoints.url + path, timeout=60).read()
         few_endpoints.settled_ledger()
     assert counts() == {"other": 1, "/orders/{id}": 2, "/secret-name": 1}
     erase = urllib.request.Request(

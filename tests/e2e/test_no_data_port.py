@@ -55,6 +55,7 @@ def upstream() -> Iterator[str]:
 def ask(sidelog: Sidelog, path: str) -> str:
     """Ask once; returns the id of the record, once it is stored."""
     with urllib.request.urlopen(sidelog.url + path, timeout=60) as response:
+        response.read()
         record = str(response.headers["X-Sidelog-Id"])
     sidelog.settled_ledger()
     return record

@@ -58,7 +58,7 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
 def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Path, upstream: str, workers: str) -> None:
     """Without a token, under any name; what the admin port has beside them is not there, not even its existence."""
     with opened(tmp_path, upstream, "--workers", workers) as (sidelog, metrics, health):
-        urllib.request.urlopen(sidelog.url + "/x").close()
+        urllib.request.urlopen(sidelog.url + "/x").read()
         status, body = ask(metrics, "/metrics")
         assert (status, b"sidelog_requests_total{" in body) == (200, True)
         names = {"sidelog"} if workers == "0" else {"supervisor", "collector", "worker 0"}
@@ -148,6 +148,7 @@ def test_a_silent_crowd_on_open_ports_ends_nothing(tmp_path: Path, upstream: str
         eventually(lambda: min(displaced().get(port, 0) for port in ("metrics", "admin")) > SILENT - 300)
         assert sidelog.api("/api/status")["collector"]["pid"] == before[0]
         with urllib.request.urlopen(sidelog.url + "/x") as response:
+            response.read()
             name = response.headers["X-Sidelog-Id"]
         assert sidelog.record(name)["status"] == 200
         assert sidelog.ready_answer()["ready"]

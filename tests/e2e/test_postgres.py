@@ -58,5 +58,5 @@ async def test_commits_are_told_once_a_reload_asks_for_it(tmp_path: Path, upstre
 
 def ask(sidelog: Sidelog) -> None:
     """Ask once; returns when it is stored."""
-    urllib.request.urlopen(sidelog.url + "/x", timeout=60).close()
+    urllib.request.urlopen(sidelog.url + "/x", timeout=60).read()
     sidelog.settled_ledger()

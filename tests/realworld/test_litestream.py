@@ -53,12 +53,12 @@ def test_a_store_comes_back_from_its_copy(tmp_path: Path) -> None:
     def ask(sidelog: Sidelog) -> None:
         with contextlib.suppress(OSError):  # in the end it is killed
             while not is_over.is_set():
-                urllib.request.urlopen(f"{sidelog.url}/busy", timeout=60).close()
+                urllib.request.urlopen(f"{sidelog.url}/busy", timeout=60).read()
 
     with running(service()) as upstream, Sidelog(data, upstream) as sidelog:
         with replicating(data / "sidelog.db", replica, home):
             for number in range(REQUESTS):
-                urllib.request.urlopen(f"{sidelog.url}/{number}", timeout=60).close()
+                urllib.request.urlopen(f"{sidelog.url}/{number}", timeout=60).read()
             busy = threading.Thread(target=ask, args=(sidelog,))
             busy.start()
             attempts = iter(range(1000))
@@ -73,7 +73,7 @@ def test_a_store_comes_back_from_its_copy(tmp_path: Path) -> None:
         shutil.rmtree(data)
         (tmp_path / "restored").rename(data)
         sidelog.start()
-        urllib.request.urlopen(f"{sidelog.url}/after", timeout=60).close()
+        urllib.request.urlopen(f"{sidelog.url}/after", timeout=60).read()
         eventually(lambda: sidelog.records("path=/after"))
         paths = [record["path"] for record in sidelog.records("kind=exchange")]
         assert {"/after", *(f"/{number}" for number in range(REQUESTS))} <= set(paths)

@@ -57,7 +57,7 @@ class Monitored:
         asyncio.run(_visit(self.sidelog.url, seed))
         for path in ("/gone/1", "/closed/1"):
             with contextlib.suppress(urllib.error.HTTPError):
-                urllib.request.urlopen(self.sidelog.url + path, timeout=60).close()
+                urllib.request.urlopen(self.sidelog.url + path, timeout=60).read()
         for sent in (b"GET / HTTP/1.1\r\n\r\n", PROXY_HEADER + b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", self.edge.port), 60) as connection:
                 connection.sendall(sent)
@@ -104,7 +104,7 @@ def monitored(directory: Path) -> Iterator[Monitored]:
     with running(application(0.005)) as upstream:
         config.write_text(CONFIG.format(upstream=upstream, closed_port=free_port()))
         with Sidelog(directory / "data", upstream, "--config", str(config)) as sidelog:
-            urllib.request.urlopen(f"{sidelog.url}/api/users", timeout=60).close()
+            urllib.request.urlopen(f"{sidelog.url}/api/users", timeout=60).read()
             assert sidelog.settled_ledger()["stored"] == 1
             sidelog.stop()
             sidelog.start()  # how far its records reach back is looked up at the start, and once a minute
