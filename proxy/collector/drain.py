@@ -138,7 +138,8 @@ class Drain:
 
     async def _sleep(self) -> None:
         self._is_woken.clear()
-        sources = list(self._sources.attached.values())
+        # Of one that is given up nothing more is read, whatever its header says.
+        sources = [source for source in self._sources.attached.values() if not source.is_closing]
         is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)  # sets every flag
         if is_quiet and not self._is_stopping:
             try:
@@ -146,6 +147,8 @@ class Drain:
                     await self._is_woken.wait()
             except TimeoutError:
                 pass
+        else:
+            await asyncio.sleep(0)  # Whatever is not quiet: never a turn in which nobody else has one.
         for source in sources:
             if source.id in self._sources.attached:
                 source.reader.sleep_flag(False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.collector.drain import IDLE_AFTER_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
 from proxy.ring.segment import segments_in
@@ -149,6 +150,25 @@ async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_pa
         assert (ledger.received, ledger.stored, ledger.waiting) == (3, 3, 0)
     (event,) = events(await rows(store), "unclean_start")
     assert (event["reason"], event["ring"]) == ("ring_damaged", worker.source.hex())
+    worker.die()
+
+
+@pytest.mark.timeout(60)
+async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_path: Path) -> None:
+    """Until its end is committed its header still promises entries: nobody waits for those without a pause."""
+    worker, store = RingWorker(tmp_path), MortalStore()
+    worker.record(2)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 2)
+        store.dies_at = store.commits + 1
+        worker.segment.cells[HEAD] = 1 << 60
+        await store.has_died.wait()
+        await asyncio.sleep(4 * IDLE_AFTER_S)
+        assert plane.sources.attached
+        healthy = RingWorker(tmp_path)
+        healthy.record()
+        await plane.until(lambda: plane.writer.waiting_records == 2)  # its event, and the record
+        healthy.die()
     worker.die()
 
 
