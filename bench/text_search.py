@@ -4,12 +4,16 @@
     python -m bench.text_search --records 200000 --texts repeats --own-postgres
     python -m bench.text_search --records 1000000 --texts repeats --own-clickhouse debian
     python -m bench.text_search --records 10000000 --texts repeats --directory DIR --only-ours    # of what is made
+    python -m bench.text_search --records 30000 --texts gets --only-ours --behind
+
+The index is made beside the commits, as a collector does that keeps up: of what was committed a moment ago. With
+`--behind` it is made when all is committed, of what is stored: so does one that was too busy, or off.
 
 Records are POSTs of 1 KB each way, with ids that never come again: `prose` is JSON with sentences of Python's own
-documentation, `repeats` the bodies of `bench.macro`. Reported are the size of each index in bytes a record, the
-processor time to make it in µs a record (of this process: a server's is not in it), and how long searches take: for a
-word that one record has, one in a thousand, or none, for two words, and for a phrase. Ours answers with a page of 100
-records, as the API does; FTS5, without the texts, and GIN with 100 numbers of rows.
+documentation, `repeats` the bodies of `bench.macro`; `gets` are GETs without one. Reported are the size of each index
+in bytes a record, the processor time to make it in µs a record (of this process: a server's is not in it), and how
+long searches take: for a word that one record has, one in a thousand, or none, for two words, and for a phrase. Ours
+answers with a page of 100 records, as the API does; FTS5, without the texts, and GIN with 100 numbers of rows.
 """
 
 import argparse
@@ -41,13 +45,17 @@ from storage.search.expression import And, Expression, Text
 from storage.search.phrase import Phrase
 from tests.support.clickhouse import own_server
 
-BATCH: Final = 3000
+BATCH: Final = 2000
 SOURCE: Final = bytes(15) + b"\x0a"
 BODY_BYTES: Final = 1024
 _PROSE: Final = " ".join(" ".join(topics.values()).encode("ascii", "ignore").decode().split()).split(" ")
 _HEAD: Final = (
     "POST /api/users/{user}?run={run:x} HTTP/1.1\r\nHost: bench.local\r\nUser-Agent: Mozilla/5.0 (X11; Linux)\r\n"
     "Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: 1024\r\nX-Request-Id: {id:032x}"
+)
+_GET: Final = (
+    "GET /api/users/{user}?own=own{number}x HTTP/1.1\r\nHost: bench.local\r\nUser-Agent: Mozilla/5.0 (X11; Linux)\r\n"
+    "Accept: application/json\r\nX-Request-Id: {id:032x}"
 )
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: application/json\r\nContent-Length: 1024"
 
@@ -78,6 +86,10 @@ def entries(first: int, last: int, total: int, texts: str) -> Iterator[Entry]:
     """Make the records with some numbers, always the same."""
     for number in range(first, last):
         chosen = random.Random(number)
+        if texts == "gets":
+            head = _GET.format(user=chosen.randrange(5000), number=number, id=chosen.getrandbits(128))
+            yield Entry(make_record(number, total, 2.0), Payload(head.encode(), _ANSWER, None, None))
+            continue
         head = _HEAD.format(user=chosen.randrange(5000), run=chosen.getrandbits(32), id=chosen.getrandbits(128))
         asked, answered = (make_body(number, chosen, texts).encode() for _ in range(2))
         request, response = (Body(text, b"", len(text), False, None, None) for text in (asked, answered))
@@ -119,24 +131,35 @@ async def timed(search: Search, total: int) -> dict[str, Measured]:
     return found
 
 
-async def measure_ours(url: str, directory: Path, total: int, texts: str) -> dict[str, Any]:
+async def measure_ours(url: str, directory: Path, total: int, texts: str, *, is_behind: bool) -> dict[str, Any]:
     """Fill a store, make its index, and search it."""
     async with await open_storage(url, directory, durability="fast") as storage:
+        records, cpu_s = (0, 0.0) if is_behind else await _index(storage)
         for first in range(await storage.last_seq(), total, BATCH):
             batch = list(entries(first, min(first + BATCH, total), total, texts))
             taken = first + len(batch)
             position = Position(offset=taken * 500, taken=taken, stored=taken, received=taken)
             await storage.commit(Batch("sidecar-1", batch, {SOURCE: position}))
-        cpu_s, records = time.process_time(), 0
-        while not (step := await storage.index_text()).is_done:
-            records += step.records
-        cpu_us = (time.process_time() - cpu_s) * 1e6 / records if records else None
+            if not is_behind:
+                made, took_s = await _index(storage)
+                records, cpu_s = records + made, cpu_s + took_s
+        made, took_s = await _index(storage)
+        records, cpu_s = records + made, cpu_s + took_s
+        cpu_us = cpu_s * 1e6 / records if records else None
         size = (await storage.text_index()).size_bytes
-    made = "made before" if cpu_us is None else f"{cpu_us:.1f} µs a record, {records} of them"
-    print(f"ours, {url.partition(':')[0]}: {size / total:.1f} bytes a record, {made}")
+    told = "made before" if cpu_us is None else f"{cpu_us:.1f} µs a record, {records} of them"
+    print(f"ours, {url.partition(':')[0]}: {size / total:.1f} bytes a record, {told}")
     async with await open_storage(url, directory, durability="fast") as storage:
         searches = await timed(lambda words: _page(storage, words), total)
     return _shown(size / total, cpu_us, searches)
+
+
+async def _index(storage: Storage) -> tuple[int, float]:
+    """Make the index until there is nothing to do; returns of how many records, and in how many seconds of CPU."""
+    began_s, records = time.process_time(), 0
+    while not (step := await storage.index_text()).is_done:
+        records += step.records
+    return records, time.process_time() - began_s
 
 
 async def _page(storage: Storage, words: str) -> object:
@@ -228,17 +251,17 @@ async def _run(options: argparse.Namespace) -> None:
     async with _server(options) as urls:
         if urls is None:
             url = f"sqlite:///text-{texts}-{total}.db"
-            results["ours"] = await measure_ours(url, options.directory, total, texts)
+            results["ours"] = await measure_ours(url, options.directory, total, texts, is_behind=options.behind)
             if not options.only_ours:
                 results["fts5"] = await measure_fts5(options.directory, total, texts)
         else:
-            results["ours"] = await measure_ours(urls[0], options.directory, total, texts)
+            results["ours"] = await measure_ours(urls[0], options.directory, total, texts, is_behind=options.behind)
             if urls[1] is not None and not options.only_ours:
                 results["gin"] = await measure_gin(urls[1], total, texts)
     clickhouse = f"clickhouse-{options.own_clickhouse}" if options.own_clickhouse else ""
     backend = clickhouse or ("postgres" if options.own_postgres else "sqlite")
     document = {"machine": machine(), "records": total, "texts": texts, "results": results}
-    alone = "-only-ours" if options.only_ours else ""
+    alone = ("-only-ours" if options.only_ours else "") + ("-behind" if options.behind else "")
     path = Path("bench/results") / f"text-search-{backend}-{texts}-{total}{alone}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -247,9 +270,10 @@ def main() -> None:
     """Compare over as many records as the options say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--texts", choices=("prose", "repeats"), default="prose")
+    parser.add_argument("--texts", choices=("prose", "repeats", "gets"), default="prose")
     parser.add_argument("--own-postgres", action="store_true", help="in a Postgres of its own instead of SQLite")
     parser.add_argument("--own-clickhouse", choices=("debian", "chdb"), help="in a ClickHouse of its own; only ours")
+    parser.add_argument("--behind", action="store_true", help="make the index when all is stored")
     parser.add_argument("--only-ours", action="store_true", help="no other index beside it")
     parser.add_argument("--directory", type=Path, default=Path("/tmp/text-search"), help="where stores are made")
     asyncio.run(_run(parser.parse_args()))

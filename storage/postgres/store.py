@@ -159,7 +159,9 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
             if self._lease.is_lost:
                 raise StorageUnavailable(self._lease.reason)
         async with self._write_connection() as connection:
-            return await self._batches.store(connection, batch)
+            last_seq = await self._batches.store(connection, batch)
+        self._indexer.offer(batch.entries)
+        return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._write(lambda session: read_positions(session.connection, instance))

@@ -173,6 +173,7 @@ class RelationalStorage(ABC, Generic[S]):
         return await self._indexer.step()
 
     async def drop_text_index(self) -> TextStep:
+        self._indexer.rest()
         return TextStep(0, is_done=not await self._write(drop_some))
 
     async def text_index(self) -> TextIndex:

@@ -111,7 +111,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return cls(path, connections[0], connections[1:], schema_version, read_budget_s)
 
     async def commit(self, batch: Batch) -> int:
-        return await self._writer.run(lambda connection: self._batches.store(connection, batch))
+        last_seq = await self._writer.run(lambda connection: self._batches.store(connection, batch))
+        self._indexer.offer(batch.entries)
+        return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._writer.run(lambda connection: read_positions(connection, instance))

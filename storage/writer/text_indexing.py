@@ -15,16 +15,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.purge import TextIndex
+from storage.record import Batch
 
 log = logging.getLogger(__name__)
 
 IDLE_S: Final = 1.0
 """How often it is looked whether there is something to do."""
+ENOUGH_RECORDS: Final = 2048
+"""So many that are committed meanwhile end a rest early: stores hold what came last at hand, but not much of it."""
 AWAY_S: Final = 5.0
 """Pause after an error, and after somebody else was quicker: another sidecar of the same database makes the index."""
 DESCRIBED_EVERY_S: Final = 10.0
@@ -70,12 +74,30 @@ class TextIndexing:
         self.errors = 0
         """Steps that failed since the start."""
         self._reason = ""
+        self._came = 0
+        """Records committed since there was nothing to do."""
+        self._has_enough = asyncio.Event()
 
     async def run(self) -> None:
         """Make the index, until cancelled."""
         while True:
             rest_s = await self.step()
-            await asyncio.sleep(rest_s)
+            if rest_s == IDLE_S:
+                await self._idle()
+            else:
+                await asyncio.sleep(rest_s)
+
+    def on_commit(self, batch: Batch, last_seq: int) -> None:
+        self._came += len(batch.entries)
+        if self._came >= ENOUGH_RECORDS:
+            self._has_enough.set()
+
+    async def _idle(self) -> None:
+        self._came = 0
+        self._has_enough.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_S):
+                await self._has_enough.wait()
 
     def describe(self) -> dict[str, object]:
         state = self.state

@@ -343,22 +343,6 @@ async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     assert not any(has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18))
 
 
-async def test_an_erasure_beside_a_step_wins(celled: Any) -> None:
-    """A cell that was read before an erasure is not written after it."""
-    await fill(celled, 1, 20)
-    write = celled._indexer._write
-
-    async def erase_first(work: Any) -> Any:
-        celled._indexer._write = write
-        await celled.erase(Filter(kind="all", projects=("a",)))
-        return await write(work)
-
-    celled._indexer._write = erase_first
-    step = await celled.index_text()
-    assert step.is_lost
-    assert await holders(celled) == ([], [])
-
-
 async def test_a_segment_that_was_not_finished_is_erased_too(celled: Any) -> None:
     """Parts that a killed process has left go with the records of any of its cells."""
     await fill(celled, 1, 40)

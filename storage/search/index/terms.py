@@ -58,11 +58,14 @@ class Terms:
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Add texts of other kinds."""
-        pieces = {text.encode("utf-8", "replace") for text in texts}
-        are_plain = all(map(is_plain, pieces))
-        if not are_plain:
+        some = set(texts)
+        whole = "\n".join(some).encode("utf-8", "replace")
+        if is_plain(whole):
+            self._add({whole}, are_plain=True)
+        else:
+            pieces = {text.encode("utf-8", "replace") for text in some}
             self._add_pairs(pieces)
-        self._add(pieces, are_plain=are_plain)
+            self._add(pieces, are_plain=False)
 
     def signature(self) -> bytes:
         """Write the hashes of all terms: sorted numbers of 32 bits, little-endian."""

@@ -1,5 +1,7 @@
 """The task that makes the index of words: its pace, and what it does when the store is away."""
 
+import asyncio
+
 import pytest
 
 from storage.errors import StorageUnavailable
@@ -7,7 +9,8 @@ from storage.purge import TextIndex, TextStep
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry
 from storage.sqlite.store import SqliteStorage
-from storage.writer.text_indexing import AWAY_S, BEHIND_RECORDS, IDLE_S, REST_S, TextIndexing
+from storage.writer import text_indexing
+from storage.writer.text_indexing import AWAY_S, BEHIND_RECORDS, ENOUGH_RECORDS, IDLE_S, REST_S, TextIndexing
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -59,6 +62,32 @@ async def test_records_that_wait_come_first() -> None:
     waiting[0] = BEHIND_RECORDS
     assert await indexing.step() == IDLE_S
     assert indexing.records == 100
+
+
+async def test_enough_that_is_committed_ends_its_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store holds what was committed last at hand, but only so much of it."""
+    monkeypatch.setattr(text_indexing, "IDLE_S", 300.0)
+    stepped = asyncio.Event()
+
+    class Told(MemoryStorage):
+        async def index_text(self) -> TextStep:
+            stepped.set()
+            return TextStep(0, is_done=True)
+
+    indexing = TextIndexing(Told())
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(indexing.run(), name="indexing")
+        await stepped.wait()
+        for _ in range(3):
+            stepped.clear()
+            await asyncio.sleep(0.01)
+            batch = Batch("sidecar-1", [Entry(make_record())] * (ENOUGH_RECORDS - 1))
+            indexing.on_commit(batch, 1)
+            await asyncio.sleep(0.01)
+            assert not stepped.is_set()
+            indexing.on_commit(Batch("sidecar-1", [Entry(make_record())]), 2)
+            await stepped.wait()
+        running.cancel()
 
 
 async def test_it_leaves_the_index_to_a_quicker_one(caplog: pytest.LogCaptureFixture) -> None:

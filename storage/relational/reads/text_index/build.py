@@ -3,10 +3,11 @@
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
 transaction and writes in another, which is short; between them somebody may have erased, or another sidecar have been
-quicker: then the step comes to nothing.
+quicker: then the step comes to nothing. Where the next rows are those that were committed a moment ago, nothing is
+read (`fresh`).
 
 Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
-counts it; nothing is written that was read before an erasure.
+counts it; nothing is written that was read before an erasure, or that was committed before it and is gone.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -19,8 +20,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
 from storage.query import Filter
+from storage.record import Entry
+from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
-from storage.relational.reads.text_index.tables import add_cell, covered, drop, expired, lock_erasures
+from storage.relational.reads.text_index.tables import add_cell, covered, drop, expired, lock_erasures, row_ids
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
@@ -35,6 +38,8 @@ _SMALL_CELL_BYTES: Final = CELL_BYTES // 4
 """The same where records have few words that others lack: 6 bytes of index more a record, a third of the time."""
 _SMALL_AT_ONCE: Final = 2
 """Of small ones a step makes so many: neighbours share blocks, and a step has two transactions."""
+_FRESH_BYTES: Final = 2 * CELL_BYTES
+"""Text of what a step makes cells of without reading it: some milliseconds."""
 _REPETITIVE: Final = 40
 """So many bytes of text for one of the signature, and more: bodies of JSON with some values have 80, prose has 19."""
 CELL_ROWS: Final = 1024
@@ -56,7 +61,10 @@ class _Made:
 
     cells: Sequence[Cell]
     records: int
-    erasures: int
+    erasures: int | None = None
+    """How often records were erased when the cells were made; None where `ids` tell what they are of."""
+    ids: Sequence[bytes] = ()
+    """Of their records, in their order."""
 
     @property
     def rows(self) -> Range:
@@ -77,22 +85,36 @@ class TextIndexer:
         """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
         self._untidied = LEAST_CELLS
         """Cells made since it was looked for some that make a segment, and for what has to go."""
+        self._fresh: FreshRecords | None = None
+        """What was committed since the first step: who does not index keeps nothing."""
 
     @property
     def _cell_bytes(self) -> int:
         return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Take what was committed, for a step to come."""
+        if self._fresh is not None:
+            self._fresh.offer(entries)
+
+    def rest(self) -> None:
+        """Keep nothing for steps to come: there are none for now."""
+        self._fresh = None
+
     async def step(self) -> TextStep:
         """Make a cell or some, or one segment."""
+        fresh = self._fresh = self._fresh or FreshRecords()
         if self._untidied >= LEAST_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
-        made = await self._read(self._make_cells)
+        made = await self._make_of(fresh) or await self._read(self._make_cells)
         if made is None:
             return TextStep(0, is_done=not await self._tidy())
         if not await self._write(partial(_keep_cells, made=made)):
             self._from_seq = 0
+            fresh.clear()
             return TextStep(0, is_done=False, is_lost=True)
         self._from_seq = made.rows.last + 1
+        fresh.drop_before(self._from_seq)
         self._untidied += len(made.cells)
         return TextStep(made.records, is_done=False)
 
@@ -108,6 +130,18 @@ class TextIndexer:
             return True
         self._untidied = 0
         return False
+
+    async def _make_of(self, fresh: FreshRecords) -> _Made | None:
+        """Make cells of what was committed a moment ago, if that comes next and is enough for one."""
+        if fresh.first_seq != self._from_seq:
+            return None
+        portions = fresh.portions(self._cell_bytes, CELL_ROWS, _FRESH_BYTES)
+        if not portions:
+            return None
+        cells = await asyncio.to_thread(lambda: [cell_of(portion.entries) for portion in portions])
+        self._note(cells[-1], portions[-1].size_bytes)
+        ids = [entry.record.id for portion in portions for entry in portion.entries]
+        return _Made(cells, len(ids), ids=ids)
 
     async def _make_cells(self, session: BlockSession) -> _Made | None:
         made = await self._make_behind(session)
@@ -129,14 +163,20 @@ class TextIndexer:
             cells.append(cell)
             records += texts.count
             gap = Range(cell.rows.last + 1, gap.last)
-        return _Made(cells, records, (await session.state()).erasures) if cells else None
+        if not cells:
+            self._from_seq = gap.first
+            return None
+        return _Made(cells, records, (await session.state()).erasures)
 
     async def _make_cell(self, session: BlockSession, gap: Range, texts: Texts) -> Cell:
         if not texts.count:
             return Cell(await _without_rows(session, gap, texts.rows), b"", 0)
         cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
-        self._is_repetitive = len(cell.signature) * _REPETITIVE < texts.size_bytes
+        self._note(cell, texts.size_bytes)
         return cell
+
+    def _note(self, cell: Cell, text_bytes: int) -> None:
+        self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
 
     async def _choose(self, session: Session, gap: Range) -> Texts:
         """Find how many rows of a gap have about as much text as a cell should, or less where one more has much."""
@@ -168,11 +208,19 @@ class TextIndexer:
 
 
 async def _keep_cells(session: Session, made: _Made) -> bool:
-    if await lock_erasures(session) != made.erasures or await covered(session, made.rows):
+    if not await _is_current(session, made) or await covered(session, made.rows):
         return False
     for cell in made.cells:
         await add_cell(session, cell)
     return True
+
+
+async def _is_current(session: Session, made: _Made) -> bool:
+    """Whether the rows are those that cells were made of; nobody erases one until the transaction ends."""
+    erasures = await lock_erasures(session)
+    if made.erasures is None:
+        return await row_ids(session, made.rows) == made.ids
+    return erasures == made.erasures
 
 
 async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:

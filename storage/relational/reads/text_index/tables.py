@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.purge import TextIndex
+from storage.query import Filter
 from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.slices import Range
@@ -31,6 +32,17 @@ async def covered(session: Session, within: Range) -> list[Range]:
     )
     rows = await session.fetch(f"{sql} ORDER BY 1", _ends(within) * 2)
     return [Range(first, last) for first, last in rows]
+
+
+async def row_ids(session: Session, within: Range) -> list[bytes]:
+    """Read the ids of all rows of a range, in their order."""
+    selected = await session.rows_by_seq(Filter(kind="all"))
+    where = None if selected is None else await selected.within(within)
+    if selected is None or where is None:
+        return []
+    dialect = session.dialect
+    sql = f"SELECT id FROM {dialect.schema}records WHERE {where.text} {selected.order_by('asc')}"
+    return [dialect.to_id(record_id) for (record_id,) in await session.fetch(sql, where.parameters)]
 
 
 async def read_segments(session: Session, within: Range) -> list[Segment]:

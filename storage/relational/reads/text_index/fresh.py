@@ -1,0 +1,133 @@
+"""Records that were committed a moment ago: what the next cells are made of while the index keeps up. No I/O.
+
+Strategy: a commit hands its entries over, so nothing of them has to be looked up, inflated and decoded, which takes
+two thirds of the time of a cell that is read. They are one run of neighbours: what does not follow it, or is more than
+may be held, is left to the store, where the index comes upon it.
+
+Invariant: who writes a cell of them compares their ids with those of its rows in the same transaction. Between commit
+and cell they may have been erased, and behind a failover that lost commits their rows may be others'.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from storage.record import Entry
+from storage.relational.search.holders import Cell
+from storage.relational.slices import Range
+from storage.search.index.terms import Terms
+
+MAX_RECORDS: Final = 4096
+"""As many as are committed in a second of much traffic; about 1 KB each beside their texts."""
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of their texts."""
+
+
+class FreshRecords:
+    """Neighbouring records, the oldest first."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._sizes: deque[int] = deque()
+        self._size_bytes = 0
+
+    @property
+    def first_seq(self) -> int | None:
+        return self._entries[0].record.seq if self._entries else None
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Take what was committed together, with its `seq`s: all of it, or none."""
+        if not entries or not _are_neighbours(entries):
+            return
+        sizes = list(map(_text_bytes, entries))
+        if len(self._sizes) + len(sizes) > MAX_RECORDS or self._size_bytes + sum(sizes) > MAX_BYTES:
+            return
+        if self._entries and self._entries[-1].record.seq + 1 != entries[0].record.seq:
+            return
+        self._entries += entries
+        self._sizes += sizes
+        self._size_bytes += sum(sizes)
+
+    def drop_before(self, seq: int) -> None:
+        """Let go of what is in a cell."""
+        while self._entries and self._entries[0].record.seq < seq:
+            self._entries.popleft()
+            self._size_bytes -= self._sizes.popleft()
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._sizes.clear()
+        self._size_bytes = 0
+
+    def portions(self, size_bytes: int, max_records: int, max_bytes: int) -> "list[Portion]":
+        """Cut off what makes whole cells; the records stay here.
+
+        Args:
+            size_bytes: Of the text of a cell, at least; the last one may have three quarters of it.
+            max_records: Of a cell: so many are enough in any case.
+            max_bytes: Of the text of all cells, about.
+        """
+        found: list[Portion] = []
+        entries = iter(self._entries)
+        count = size = whole = 0
+        for added in self._sizes:
+            count, size = count + 1, size + added
+            if size >= size_bytes or count >= max_records:
+                found.append(Portion(list(islice(entries, count)), size))
+                count, size, whole = 0, 0, whole + size
+                if whole >= max_bytes:
+                    break
+        if size >= size_bytes * 3 // 4:
+            found.append(Portion(list(islice(entries, count)), size))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The records of a cell to be."""
+
+    entries: Sequence[Entry]
+    size_bytes: int
+    """Of their texts."""
+
+
+def cell_of(entries: Sequence[Entry]) -> Cell:
+    """Make the cell of neighbouring records."""
+    terms = Terms()
+    records = [entry.record for entry in entries]
+    payloads = [entry.payload for entry in entries if entry.payload is not None]
+    terms.add_texts({text for each in records for text in (each.path, each.query, each.error_type) if text})
+    # Alike as a whole they are often, too: who asks the same again sends the same head.
+    terms.add_heads(list({head for payload in payloads for head in (payload.request_head, payload.response_head)}))
+    bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
+    newest_body_us = 0
+    if bodies:
+        terms.add_bodies([text for body in bodies for text in (body.head, body.tail) if text])
+        newest_body_us = max([entry.record.started_at_us for entry in entries if _has_body(entry)])
+    return Cell(Range(records[0].seq, records[-1].seq), terms.signature(), newest_body_us)
+
+
+def _are_neighbours(entries: Sequence[Entry]) -> bool:
+    """Whether all of a batch was stored now: of one whose answer was lost, some may have been stored before."""
+    first, last = entries[0].record.seq, entries[-1].record.seq
+    return first > 0 and last - first + 1 == len(entries)
+
+
+def _has_body(entry: Entry) -> bool:
+    payload = entry.payload
+    return payload is not None and (payload.request_body is not None or payload.response_body is not None)
+
+
+def _text_bytes(entry: Entry) -> int:
+    """Return how much text of a record is in blocks, where it is stored."""
+    payload = entry.payload
+    if payload is None:
+        return 0
+    size = len(payload.request_head) + len(payload.response_head)
+    if (body := payload.request_body) is not None:
+        size += len(body.head) + len(body.tail)
+    if (body := payload.response_body) is not None:
+        size += len(body.head) + len(body.tail)
+    return size

@@ -1,0 +1,95 @@
+"""Records that were committed a moment ago: a run of neighbours, bounded, cut into cells."""
+
+import pytest
+
+from storage.record import Entry, Payload
+from storage.relational.reads.text_index import fresh
+from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
+from storage.search.index.segment import has
+from storage.search.index.terms import term
+from tests.storage.samples import START_US, make_body, make_record
+
+
+def entries(first: int, last: int, size: int = 0) -> list[Entry]:
+    """Make records with some `seq`s, and so many bytes of text each; without a payload where there are none."""
+    payload = Payload(b"x" * size, b"", None, None) if size else None
+    made = [Entry(make_record(), payload) for _ in range(first, last + 1)]
+    for seq, entry in enumerate(made, first):
+        entry.record.seq = seq
+    return made
+
+
+def seqs(records: FreshRecords, *, size_bytes: int = 100, max_records: int = 1000, max_bytes: int = 10**9) -> list[str]:
+    """Tell which rows each portion has."""
+    found = records.portions(size_bytes, max_records, max_bytes)
+    return [f"{each.entries[0].record.seq}-{each.entries[-1].record.seq}" for each in found]
+
+
+def test_batches_that_follow_each_other_are_one_run() -> None:
+    """What does not follow it is left to the store: so is a batch of which a part had been stored before."""
+    records = FreshRecords()
+    records.offer([])
+    partly = entries(1, 5)
+    partly[2].record.seq = 0
+    for batch in (entries(0, 0), [partly[0], *partly[2:]], partly[2:]):
+        records.offer(batch)
+    assert seqs(records, max_records=1) == []
+    records.offer(entries(4, 7, 10))
+    records.offer(entries(8, 8, 10))
+    for batch in (entries(8, 9, 10), entries(10, 12, 10), entries(1, 3, 10)):
+        records.offer(batch)
+    records.offer(entries(9, 13, 10))
+    assert (records.first_seq, seqs(records)) == (4, ["4-13"])
+    records.drop_before(10)
+    assert records.first_seq == 10
+    records.drop_before(99)
+    assert records.first_seq is None
+    records.offer(entries(50, 60, 10))
+    records.clear()
+    assert records.first_seq is None
+
+
+def test_it_is_bounded_in_records_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch for which there is no room is not taken; when cells were made of what is there, the next one is."""
+    monkeypatch.setattr(fresh, "MAX_RECORDS", 20)
+    monkeypatch.setattr(fresh, "MAX_BYTES", 1000)
+    records = FreshRecords()
+    records.offer(entries(1, 10, 80))
+    records.offer(entries(11, 13, 80))
+    assert seqs(records) == ["1-2", "3-4", "5-6", "7-8", "9-10"]
+    records.drop_before(9)
+    records.offer(entries(11, 18))
+    records.offer(entries(19, 31))
+    assert seqs(records, size_bytes=50) == ["9-9", "10-10"]
+    records.drop_before(12)
+    records.offer(entries(19, 31))
+    assert seqs(records, max_records=10) == ["12-21", "22-31"]
+
+
+def test_cells_are_full_or_nearly() -> None:
+    """The last one has three quarters of a cell, or it waits for more; a step makes so many at once."""
+    records = FreshRecords()
+    records.offer(entries(1, 11, 25))
+    assert seqs(records) == ["1-4", "5-8", "9-11"]
+    assert seqs(records, size_bytes=101) == ["1-5", "6-10"]
+    assert seqs(records, max_bytes=150) == ["1-4", "5-8"]
+    assert seqs(records, max_records=3) == ["1-3", "4-6", "7-9"]
+    assert seqs(records, size_bytes=500) == []
+    assert records.first_seq == 1
+
+
+def test_a_cell_has_the_words_of_its_records() -> None:
+    """Of path, query, error, heads and bodies; it says when its newest record with a body started."""
+    made = entries(7, 9)
+    made[0].record.path, made[0].record.query, made[0].record.error_type = "/caf%C3%A9/1", "name=two", "three_times"
+    head, tail = make_body(b'{"five": "\\u00fcber six"}'), make_body(b"seven", b"eight")
+    made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Four", head, tail)
+    made[2].payload = Payload(b"GET /nine HTTP/1.1", b"", None, None)
+    for entry, started in zip(made, (30, 10, 20), strict=True):
+        entry.record.started_at_us = START_US + started
+    cell = cell_of(made)
+    assert (cell.rows.first, cell.rows.last, cell.newest_body_us) == (7, 9, START_US + 10)
+    for word in ["café", "two", "three_times", "four", "five", "über", "six", "seven", "eight", "nine"]:
+        assert has(cell.signature, term(word)), word
+    assert not has(cell.signature, term("ten"))
+    assert cell_of(made[2:]).newest_body_us == 0
