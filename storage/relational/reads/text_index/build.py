@@ -154,6 +154,9 @@ class TextIndexer:
         gap, is_last = await _first_gap(session, self._from_seq)
         cells: list[Cell] = []
         records = 0
+        if is_last and self._fresh is not None and self._fresh.are_all_of(gap):
+            self._from_seq = gap.first
+            return None  # They are not enough for a cell, or it would have been made of them.
         while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
             texts = await self._choose(session, gap)
             is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4

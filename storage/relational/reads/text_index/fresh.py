@@ -37,6 +37,9 @@ class FreshRecords:
     def first_seq(self) -> int | None:
         return self._entries[0].record.seq if self._entries else None
 
+    def are_all_of(self, rows: Range) -> bool:
+        return self.first_seq == rows.first and len(self._entries) == rows.size
+
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take what was committed together, with its `seq`s: all of it, or none."""
         if not entries or not _are_neighbours(entries):

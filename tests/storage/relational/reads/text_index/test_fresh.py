@@ -5,6 +5,7 @@ import pytest
 from storage.record import Entry, Payload
 from storage.relational.reads.text_index import fresh
 from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
+from storage.relational.slices import Range
 from storage.search.index.segment import has
 from storage.search.index.terms import term
 from tests.storage.samples import START_US, make_body, make_record
@@ -42,6 +43,8 @@ def test_batches_that_follow_each_other_are_one_run() -> None:
     assert (records.first_seq, seqs(records)) == (4, ["4-13"])
     records.drop_before(10)
     assert records.first_seq == 10
+    assert records.are_all_of(Range(10, 13))
+    assert not any(records.are_all_of(rows) for rows in (Range(9, 13), Range(10, 14), Range(11, 13)))
     records.drop_before(99)
     assert records.first_seq is None
     records.offer(entries(50, 60, 10))
