@@ -45,7 +45,7 @@ from storage.search.expression import And, Expression, Text
 from storage.search.phrase import Phrase
 from tests.support.clickhouse import own_server
 
-BATCH: Final = 2000
+BATCH: Final = 1000
 SOURCE: Final = bytes(15) + b"\x0a"
 BODY_BYTES: Final = 1024
 _PROSE: Final = " ".join(" ".join(topics.values()).encode("ascii", "ignore").decode().split()).split(" ")

@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 IDLE_S: Final = 1.0
 """How often it is looked whether there is something to do."""
-ENOUGH_RECORDS: Final = 2048
+ENOUGH_RECORDS: Final = 1024
 """So many that are committed meanwhile end a rest early: stores hold what came last at hand, but not much of it."""
 AWAY_S: Final = 5.0
 """Pause after an error, and after somebody else was quicker: another sidecar of the same database makes the index."""
 DESCRIBED_EVERY_S: Final = 10.0
-BEHIND_RECORDS: Final = 500
-"""What a batch gathers of 2 500 records per second. When more wait, they need the interpreter."""
+BEHIND_RECORDS: Final = 1000
+"""What a batch gathers of 5 000 records per second. When more wait, they need the interpreter."""
 REST_S: Final = 0.1
 """How often it is looked whether they are stored."""
 _BUSY_PAUSES: Final = 4

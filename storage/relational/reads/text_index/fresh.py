@@ -19,10 +19,10 @@ from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
 
-MAX_RECORDS: Final = 4096
-"""As many as are committed in a second of much traffic; about 1 KB each beside their texts."""
-MAX_BYTES: Final = 8 * 1024 * 1024
-"""Of their texts."""
+MAX_RECORDS: Final = 2048
+"""As many as are committed in half a second of much traffic; about 1 KB each beside their texts."""
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of their texts and data."""
 
 
 class FreshRecords:
@@ -41,17 +41,19 @@ class FreshRecords:
         return self.first_seq == rows.first and len(self._entries) == rows.size
 
     def offer(self, entries: Sequence[Entry]) -> None:
-        """Take what was committed together, with its `seq`s: all of it, or none."""
+        """Take what was committed together, with its `seq`s, as far as there is room."""
         if not entries or not _are_neighbours(entries):
-            return
-        sizes = list(map(_text_bytes, entries))
-        if len(self._sizes) + len(sizes) > MAX_RECORDS or self._size_bytes + sum(sizes) > MAX_BYTES:
             return
         if self._entries and self._entries[-1].record.seq + 1 != entries[0].record.seq:
             return
-        self._entries += entries
-        self._sizes += sizes
-        self._size_bytes += sum(sizes)
+        for entry in islice(entries, MAX_RECORDS - len(self._entries)):
+            size = _held_bytes(entry)
+            if self._size_bytes + size > MAX_BYTES:
+                return
+            # Without calls of tools: their texts are in the bodies, too.
+            self._entries.append(Entry(entry.record, entry.payload) if entry.tool_calls else entry)
+            self._sizes.append(size)
+            self._size_bytes += size
 
     def drop_before(self, seq: int) -> None:
         """Let go of what is in a cell."""
@@ -82,7 +84,7 @@ class FreshRecords:
                 count, size, whole = 0, 0, whole + size
                 if whole >= max_bytes:
                     break
-        if size >= size_bytes * 3 // 4:
+        if count and size >= size_bytes * 3 // 4:
             found.append(Portion(list(islice(entries, count)), size))
         return found
 
@@ -123,12 +125,13 @@ def _has_body(entry: Entry) -> bool:
     return payload is not None and (payload.request_body is not None or payload.response_body is not None)
 
 
-def _text_bytes(entry: Entry) -> int:
-    """Return how much text of a record is in blocks, where it is stored."""
-    payload = entry.payload
+def _held_bytes(entry: Entry) -> int:
+    """Return what a record's texts and data take: little more than what of it is in blocks, where it is stored."""
+    record, payload = entry.record, entry.payload
+    size = len(record.path or "") + len(record.query or "") + len(record.user_agent or "") + len(record.data or b"")
     if payload is None:
-        return 0
-    size = len(payload.request_head) + len(payload.response_head)
+        return size
+    size += len(payload.request_head) + len(payload.response_head)
     if (body := payload.request_body) is not None:
         size += len(body.head) + len(body.tail)
     if (body := payload.response_body) is not None:

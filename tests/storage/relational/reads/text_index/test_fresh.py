@@ -1,8 +1,9 @@
 """Records that were committed a moment ago: a run of neighbours, bounded, cut into cells."""
 
+import msgspec
 import pytest
 
-from storage.record import Entry, Payload
+from storage.record import Entry, Payload, ToolCall
 from storage.relational.reads.text_index import fresh
 from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
 from storage.relational.slices import Range
@@ -14,7 +15,7 @@ from tests.storage.samples import START_US, make_body, make_record
 def entries(first: int, last: int, size: int = 0) -> list[Entry]:
     """Make records with some `seq`s, and so many bytes of text each; without a payload where there are none."""
     payload = Payload(b"x" * size, b"", None, None) if size else None
-    made = [Entry(make_record(), payload) for _ in range(first, last + 1)]
+    made = [Entry(make_record(path=None, user_agent=None), payload) for _ in range(first, last + 1)]
     for seq, entry in enumerate(made, first):
         entry.record.seq = seq
     return made
@@ -53,20 +54,42 @@ def test_batches_that_follow_each_other_are_one_run() -> None:
 
 
 def test_it_is_bounded_in_records_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch for which there is no room is not taken; when cells were made of what is there, the next one is."""
+    """Of a batch as much is taken as there is room for; what comes behind it is the store's, until that is in cells."""
     monkeypatch.setattr(fresh, "MAX_RECORDS", 20)
     monkeypatch.setattr(fresh, "MAX_BYTES", 1000)
     records = FreshRecords()
     records.offer(entries(1, 10, 80))
     records.offer(entries(11, 13, 80))
-    assert seqs(records) == ["1-2", "3-4", "5-6", "7-8", "9-10"]
-    records.drop_before(9)
-    records.offer(entries(11, 18))
-    records.offer(entries(19, 31))
-    assert seqs(records, size_bytes=50) == ["9-9", "10-10"]
+    records.offer(entries(14, 14, 1))
+    assert records.are_all_of(Range(1, 12))
     records.drop_before(12)
-    records.offer(entries(19, 31))
-    assert seqs(records, max_records=10) == ["12-21", "22-31"]
+    records.offer(entries(15, 16))
+    assert records.are_all_of(Range(12, 12))
+    records.drop_before(13)
+    records.offer(entries(15, 30))
+    records.offer(entries(31, 40))
+    records.offer(entries(41, 41))
+    assert records.are_all_of(Range(15, 34))
+
+
+def test_what_is_held_of_a_record_without_payload_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses and messages of any length are bounded like bodies; what tools were called with is not held."""
+    monkeypatch.setattr(fresh, "MAX_BYTES", 1000)
+    for changes in ({"path": "/" * 600}, {"query": "q" * 600}, {"user_agent": "a" * 600}, {"data": b"d" * 600}):
+        records = FreshRecords()
+        made = entries(1, 2)
+        for entry in made:
+            entry.record = msgspec.structs.replace(entry.record, **changes)
+            entry.tool_calls = [
+                ToolCall(
+                    record_id=entry.record.id, started_at_us=START_US, created_at_us=1, tool_name="add",
+                    server_label="s", status="success", arguments=b"x" * 10_000,
+                )
+            ]  # fmt: skip
+        records.offer(made)
+        assert records.are_all_of(Range(1, 1))
+        [portion] = records.portions(1, 1, 1)
+        assert [entry.tool_calls for entry in portion.entries] == [[]]
 
 
 def test_cells_are_full_or_nearly() -> None:
