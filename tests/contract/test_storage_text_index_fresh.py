@@ -118,3 +118,6 @@ async def test_an_erasure_beside_a_step_wins(celled: Any, *, is_fresh: bool) -> 
     step = await celled.index_text()
     assert step.is_lost
     assert await holders(celled) == ([], [])
+    await fill(celled, 21, 60)
+    await index(celled)
+    assert (await celled.text_index()).waiting < 7

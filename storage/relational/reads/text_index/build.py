@@ -19,11 +19,18 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
-from storage.query import Filter
 from storage.record import Entry
 from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
-from storage.relational.reads.text_index.tables import add_cell, covered, drop, expired, lock_erasures, row_ids
+from storage.relational.reads.text_index.tables import (
+    add_cell,
+    covered,
+    drop,
+    every_row,
+    expired,
+    lock_erasures,
+    row_ids,
+)
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
@@ -107,6 +114,8 @@ class TextIndexer:
         if self._untidied >= LEAST_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
         made = await self._make_of(fresh) or await self._read(self._make_cells)
+        # The look has found where to go on, and more may have been committed.
+        made = made or await self._make_of(fresh)
         if made is None:
             return TextStep(0, is_done=not await self._tidy())
         if not await self._write(partial(_keep_cells, made=made)):
@@ -240,10 +249,9 @@ async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:
 async def _without_rows(session: Session, gap: Range, empty: Range) -> Range:
     """Find how far a part of a gap goes on without a row."""
     rest = Range(empty.last + 1, gap.last)
-    selected = None if rest.is_empty else await session.rows_by_seq(Filter(kind="all"))
-    where = None if selected is None else await selected.within(rest)
-    if selected is None or where is None:
+    if rest.is_empty:
         return empty
+    selected, where = await every_row(session, rest)
     sql = f"SELECT seq FROM {session.dialect.schema}records WHERE {where.text} {selected.order_by('asc')} LIMIT 1"
     found = await session.fetch(sql, where.parameters)
     return Range(gap.first, found[0][0] - 1 if found else gap.last)

@@ -15,9 +15,9 @@ from typing import Final
 from storage.purge import TextIndex
 from storage.query import Filter
 from storage.relational.search.holders import Cell, Segment, part_key
-from storage.relational.session import Session
+from storage.relational.session import Selection, Session
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT
+from storage.relational.sql import MAX_INT, Where
 from storage.search.index.segment import PARTS
 
 _DROPPED_AT_ONCE: Final = 2
@@ -34,12 +34,18 @@ async def covered(session: Session, within: Range) -> list[Range]:
     return [Range(first, last) for first, last in rows]
 
 
-async def row_ids(session: Session, within: Range) -> list[bytes]:
-    """Read the ids of all rows of a range, in their order."""
+async def every_row(session: Session, within: Range) -> tuple[Selection, Where]:
+    """Select all rows of a range."""
     selected = await session.rows_by_seq(Filter(kind="all"))
     where = None if selected is None else await selected.within(within)
-    if selected is None or where is None:
-        return []
+    assert selected is not None, "bug: all rows can be selected"
+    assert where is not None, "bug: all rows can be selected without a budget"
+    return selected, where
+
+
+async def row_ids(session: Session, within: Range) -> list[bytes]:
+    """Read the ids of all rows of a range, in their order."""
+    selected, where = await every_row(session, within)
     dialect = session.dialect
     sql = f"SELECT id FROM {dialect.schema}records WHERE {where.text} {selected.order_by('asc')}"
     return [dialect.to_id(record_id) for (record_id,) in await session.fetch(sql, where.parameters)]

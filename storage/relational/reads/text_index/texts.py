@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from storage.query import Filter
 from storage.relational.blocks.payloads import Place
 from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import Bodies, Heads, body_texts, head_texts, read_bodies, read_heads
+from storage.relational.reads.text_index.tables import every_row
 from storage.relational.session import BlockSession, Session, State
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
@@ -78,9 +78,7 @@ class Texts:
 async def find_texts(session: Session, rows: Range) -> Texts:
     """Find where the texts of some rows are."""
     found = Texts(rows)
-    selected = await session.rows_by_seq(Filter(kind="all"))
-    where = None if selected is None else await selected.within(rows)
-    assert where is not None, "bug: all rows can be selected, without a budget"
+    _, where = await every_row(session, rows)
     dialect = session.dialect
     columns = _COLUMNS.format(paths=dialect.joined.format("path"), queries=dialect.joined.format("query"))
     sql = (
@@ -130,9 +128,7 @@ def _whole(
 
 
 async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
-    selected = await session.rows_by_seq(Filter(kind="all"))
-    where = None if selected is None else await selected.within(texts.rows)
-    assert where is not None, "bug: all rows can be selected, without a budget"
+    _, where = await every_row(session, texts.rows)
     sql = (
         f"SELECT {name}_block, {name}_offset, {name}_length FROM {session.dialect.schema}records WHERE {where.text} "
         f"ORDER BY {name}_block"
