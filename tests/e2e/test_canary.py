@@ -188,6 +188,9 @@ def named_places(sidelog: Sidelog, planter: Planter) -> None:
     send(sidelog, "/soap", xml.encode(), {"Content-Type": "text/xml"})
     manifest = f"kind: Pod\nenv:\n- name: DB_PASSWORD\n  value: {note('environment')}\npassword: |\n  {note('yaml')}\n"
     send(sidelog, "/apply", manifest.encode(), {"Content-Type": "application/apply-patch+yaml"})
+    settings_file = f"[db]\nuser = 'u'\npassword = '{note('toml')}'\nssl = {{api_key = \"{note('inline table')}\"}}\n"
+    send(sidelog, "/config", settings_file.encode(), {"Content-Type": "text/plain"})
+    send(sidelog, "/users", f"name,password\nbob,{note('column')}\n".encode(), {"Content-Type": "text/csv"})
     html = f'<html><input name="csrf_token" value="{note("hidden field")}"></html>'
     send(sidelog, "/page", html.encode(), {"Content-Type": "text/html"})
     arguments = json.dumps({"user": "bob", "password": note("arguments of a tool in a stream")})

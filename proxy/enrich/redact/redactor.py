@@ -11,14 +11,16 @@ the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of t
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
+from proxy.enrich.redact.assignments import AssignmentRedactor
 from proxy.enrich.redact.fields import PARTLY_SECRET
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
+from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
 from proxy.enrich.redact.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
@@ -45,35 +47,29 @@ from proxy.enrich.redact.patterns import (
     redact_patterns,
     without_beginning,
 )
+from proxy.enrich.redact.separated import SeparatedRedactor
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
-from proxy.enrich.redact.yaml_keys import YamlRedactor, is_yaml
+from proxy.enrich.redact.yaml_keys import YamlRedactor
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
 
-_HTTP: Final = re.compile(rb"(?:application|message)/http(?![\w.+-])", re.IGNORECASE)
 _HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
-_PART: Final = re.compile(rb"--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,1000}\r?\n){0,4}?content-disposition:", re.IGNORECASE)
-"""The beginning of a form of parts whose content type is missing, or wrong."""
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
 _HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
-_JSON_OPENS: Final = (b"{", b"[")
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
 """The rest of a private key whose beginning a window lacks."""
-_FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
-
-Kind = Literal["form", "http", "multipart", "other", "yaml"]
 
 
 class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = (
-        "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query", "_yaml"
+        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query"
     )  # fmt: skip
 
     def __init__(
@@ -92,7 +88,11 @@ class Redactor:
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
         names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
         self._json, self._graphql, self._markup = JsonRedactor(names), GraphqlRedactor(names), MarkupRedactor(names)
-        self._yaml = YamlRedactor(names)
+        self._by_kind: Final[dict[Kind, AssignmentRedactor | SeparatedRedactor | YamlRedactor]] = {
+            "assignments": AssignmentRedactor(names),
+            "separated": SeparatedRedactor(names),
+            "yaml": YamlRedactor(names),
+        }
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
@@ -195,14 +195,14 @@ class Redactor:
             not is_truncated
             and not tail
             and content_type.startswith(b"application/json")
-            and head[:1] in _JSON_OPENS
+            and head[:1] in JSON_OPENS
             and NUL not in head[:4]
             and (is_clean or not self._may_hold_any(head))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
         if (plain := to_utf8(head if is_truncated else head + tail, content_type)) is not None:
             head, tail = plain, b""  # where a character begins in a wide tail is not known
-        kind = _kind_of(content_type, head)
+        kind = kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
         if not is_truncated and tail:
             head, tail = head + tail, b""
@@ -245,9 +245,12 @@ class Redactor:
             text = self._redact_message(text)
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
+            if LF in text:  # a file of settings, which curl sends so
+                text, end_of_line = self._by_kind["assignments"].redact(text)
+                end = end_of_line if end is End.OUTSIDE else end
         else:
-            if kind == "yaml":
-                text, end = self._yaml.redact(text)
+            if (own := self._by_kind.get(kind)) is not None:
+                text, end = own.redact(text)
             elif is_markup(text):
                 text, end = self._markup.redact(text)
             if not self._may_hold_any(text):
@@ -264,12 +267,12 @@ class Redactor:
     def _redact_part(self, headers: bytes, content: bytes) -> bytes:
         """Redact a part of a body, which may be an HTTP message, as in batches of OData."""
         headers = self.redact_head(headers)
-        if _HTTP.search(headers) is not None:
+        if HTTP.search(headers) is not None:
             return headers + self._redact_message(content)
         if is_markup(content):
             content = self._markup.redact(content)[0]
-        elif is_yaml(headers.lower(), content):
-            content = self._yaml.redact(content)[0]
+        elif (own := self._by_kind.get(kind_of_text(headers.lower(), content))) is not None:
+            content = own.redact(content)[0]
         return headers + self._redact_named(content)[0]
 
     def _redact_message(self, text: bytes) -> bytes:
@@ -346,23 +349,6 @@ def _redact_secret_field(line: bytes, colon: int) -> bytes:
     name = line[:colon]
     redact = PARTLY_SECRET.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))
-
-
-def _kind_of(content_type: bytes, head: bytes) -> Kind:
-    """Decide how a body is read; the content type counts only as far as the body bears it out."""
-    kind = content_type.lower()
-    start = head[:64].lstrip()[:1]
-    if b"multipart/" in kind or (start == b"-" and _PART.match(head) is not None):
-        return "multipart"
-    if _HTTP.search(kind) is not None:
-        return "http"
-    if is_yaml(kind, head):
-        return "yaml"
-    if start in _JSON_OPENS:  # curl sends JSON as a form unless told otherwise
-        return "other"
-    if b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None):
-        return "form"
-    return "other"
 
 
 def cut_end(text: bytes) -> bytes:

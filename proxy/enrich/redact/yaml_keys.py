@@ -14,12 +14,10 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.extents import OPENERS, QUOTES, closing, line_end
 from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 
-_TYPE: Final = re.compile(rb"[/+.](?:x-)?ya?ml\b")
-"""In a content type, or in the name of a file."""
-_BEGINNINGS: Final = (b"---\n", b"---\r\n", b"%YAML", b"apiVersion:")
 _BEFORE_ENDING: Final = rb"[\w.-]*"
 _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
 """Indentation, and what says that an entry of a list, a key or a comment begins."""
@@ -31,18 +29,13 @@ _NOTHING: Final = re.compile(rb"\s*\Z")
 _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
 _NO_PLAIN: Final = re.compile(rb"[ \t]*(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
 """A line that continues no plain scalar of a flow: empty, or one of a block."""
-_STRUCTURE: Final = re.compile(rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|[{}\[\]]""", re.DOTALL)
-_OPENERS: Final = (b"{", b"[")
-_QUOTES: Final = (b'"', b"'")
+_PARTS: Final = re.compile(
+    rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""", re.DOTALL
+)
 _MAX_ALONG: Final = 16
 """Further keys in what may belong to a value; behind so many all goes."""
 _STANDS_IN: Final = b' "%b"' % MARK
 """Without quotes it would be a list."""
-
-
-def is_yaml(kind: bytes, text: bytes) -> bool:
-    """Whether a text is YAML, by its content type, in lower case, or by its beginning."""
-    return _TYPE.search(kind) is not None or text.startswith(_BEGINNINGS)
 
 
 class YamlRedactor:
@@ -123,7 +116,7 @@ def _block_value_end(text: bytes, colon: int) -> int:
     begin = text.rfind(b"\n", 0, colon) + 1
     before = _BEFORE_KEY.match(text, begin)
     assert before is not None
-    stop = _line_end(text, colon + 1)
+    stop = line_end(text, colon + 1)
     if before[0].lstrip().startswith(b"#"):
         return stop
     value = text[colon + 1 : stop].strip()
@@ -136,12 +129,12 @@ def _block_value_end(text: bytes, colon: int) -> int:
             is_entry = is_nested and indentation == column and line[2][:1] == b"-" and line[2][1:2] in b" \t\r"
             if indentation <= column and not is_entry:
                 break
-            stop = _line_end(text, line.start(2))
+            stop = line_end(text, line.start(2))
         line = _NEXT_LINE.match(text, line.end())
-    if value[:1] in (*_QUOTES, *_OPENERS):
+    if value[:1] in (*QUOTES, *OPENERS):
         # Some programs read on, however the next lines are indented.
         start = text.index(value[:1], colon)
-        stop = max(stop, _line_end(text, _closing(text, start)))
+        stop = max(stop, line_end(text, closing(text, start, _PARTS)))
     return stop
 
 
@@ -149,29 +142,10 @@ def _flow_value_end(text: bytes, start: int) -> int:
     """Return where the value of a key between braces ends."""
     while text[start : start + 1].isspace():
         start += 1
-    if text[start : start + 1] in (*_QUOTES, *_OPENERS):
-        return _closing(text, start)
+    if text[start : start + 1] in (*QUOTES, *OPENERS):
+        return closing(text, start, _PARTS)
     found = _FLOW_END.search(text, start)
     while found is not None and found[0].endswith(b"\n") and _NO_PLAIN.match(text, found.end()) is None:
         found = _FLOW_END.search(text, found.end())
     assert found is not None
     return found.start()
-
-
-def _closing(text: bytes, start: int) -> int:
-    """Return where what is opened by a quote, brace or bracket is closed, behind it; the text's end where it is not."""
-    depth = 0
-    for found in _STRUCTURE.finditer(text, start):
-        mark = found[0]
-        depth += mark in _OPENERS
-        depth -= mark in (b"}", b"]")
-        if depth <= 0:
-            return found.end()
-    return len(text)
-
-
-def _line_end(text: bytes, start: int) -> int:
-    """Return where a line ends, before what breaks it."""
-    newline = text.find(b"\n", start)
-    stop = len(text) if newline < 0 else newline
-    return stop - 1 if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start else stop

@@ -1,0 +1,129 @@
+r"""Redact files of settings by name: TOML, INI, Java properties, environments; `name = value` and `name: value`.
+
+Strategy: lexical, as with YAML. One google-re2 pattern finds secret names at the start of a line, behind a prefix
+(`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`), within braces (`{user = "x", password = "y"}`),
+and names of tables (`[db.secret]`). A value is the rest of its line, and what goes on behind it: a quoted one up to its
+quote, an array or table up to its bracket, another over lines that end in a backslash or are indented further. Of a
+table it is all up to the next one.
+
+Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
+Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.extents import OPENERS, QUOTES, closing, line_end
+from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.names import SecretNames
+
+_PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
+_BEFORE_ENDING: Final = rb"[\w-]*"
+_BEFORE_NAME: Final = re.compile(rb"[ \t]*")
+_LONG_QUOTES: Final = (b'"""', b"'''")
+_NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\r\n]?)")
+_NEXT_TABLE: Final = re.compile(rb"\n[ \t]*\[")
+_INLINE_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
+_PARTS: Final = re.compile(
+    rb"""\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)"""
+    rb"""|"(?:[^"\\]|\\.)*+("|\Z)|'[^']*+('|\Z)|#[^\n]*|[{}\[\]]""",
+    re.DOTALL,
+)
+_NULLS: Final = frozenset((*KEPT, b"''", b'""', b"[]", b"{}"))
+_NOTHING: Final = re.compile(rb"\s*\Z")
+_IN_TABLE: Final = b"\n# " + MARK
+
+
+class AssignmentRedactor:
+    """Redacts the values of a set of names. Pure and reusable; compiled once."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, names: SecretNames) -> None:
+        name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
+        kinds = (
+            rb"""^[ \t]*(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%p%b["']?[ \t]*[=:]""",
+            rb"""[{,][ \t]*%p%b["']?[ \t]*=""",
+            rb"""^[ \t]*\[\[?[ \t]*%p%b["']?[ \t]*\]""",
+        )
+        patterns = (kind.replace(b"%p", _PREFIX).replace(b"%b", name) for kind in kinds)
+        self._pattern = compile_bytes(b"(?im)" + b"|".join(patterns))
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace secret values; the same object comes back when there are none.
+
+        Returns:
+            The text, and whether it ended within what may be a secret value.
+        """
+        edits: list[Edit] = []
+        hits, end = 0, End.OUTSIDE
+        found = self._pattern.search(text)
+        while found is not None:
+            hits += 1
+            if hits > MAX_HITS:
+                edits.append((found.start(), len(text), MARK))
+                return edited(text, edits), End.IN_CONTAINER
+            start, stop, stands_in = _value(text, found)
+            if stands_in:
+                edits.append((start, stop, stands_in))
+            if _NOTHING.match(text, stop) is not None:
+                end = End.IN_CONTAINER
+            found = self._pattern.search(text, max(stop, found.end()))
+        return edited(text, edits), end
+
+
+def _value(text: bytes, found: re.Match[bytes]) -> tuple[int, int, bytes]:
+    """Return where the value of what was found begins and ends, and what stands in for it: nothing, where it stays."""
+    start = found.end()
+    if text[start - 1 : start] == b"]":
+        return _table(text, start)
+    while text[start : start + 1] in (b" ", b"\t"):
+        start += 1
+    is_inline = text[found.start() : found.start() + 1] in (b"{", b",")
+    stop = _inline_end(text, start) if is_inline else _end(text, start, found.start())
+    value = text[start:stop].strip()
+    if value.lower() in _NULLS or value.strip(b"\"'") == MARK:
+        return start, stop, b""
+    is_quoted = value[:1] in (*QUOTES, *OPENERS)
+    return start, stop, b'"%b"' % MARK if is_quoted else MARK
+
+
+def _table(text: bytes, start: int) -> tuple[int, int, bytes]:
+    start = line_end(text, start)
+    following = _NEXT_TABLE.search(text, start)
+    stop = len(text) if following is None else following.start()
+    return start, stop, b"" if text[start:stop].strip() in (b"", _IN_TABLE.strip()) else _IN_TABLE
+
+
+def _inline_end(text: bytes, start: int) -> int:
+    if text[start : start + 1] in (*QUOTES, *OPENERS):
+        return closing(text, start, _PARTS)
+    found = _INLINE_END.search(text, start)
+    assert found is not None
+    return found.start()
+
+
+def _end(text: bytes, start: int, line: int) -> int:
+    """Return where the value ends that begins at `start`, in a line that begins at `line`."""
+    stop = line_end(text, start)
+    for quote in _LONG_QUOTES:
+        if text.startswith(quote, start):
+            close = text.find(quote, start + len(quote))
+            return len(text) if close < 0 else line_end(text, close)
+    if text[start : start + 1] in (*QUOTES, *OPENERS):
+        return max(stop, line_end(text, closing(text, start, _PARTS)))
+    indentation = _BEFORE_NAME.match(text, line)
+    assert indentation is not None
+    while (following := _NEXT_LINE.match(text, stop)) is not None:
+        is_deeper = len(following[1]) > len(indentation[0]) and following[2]
+        if not is_deeper and not _is_continued(text, start, stop):
+            break
+        stop = line_end(text, following.end(1))
+    return stop
+
+
+def _is_continued(text: bytes, start: int, stop: int) -> bool:
+    """Whether a line ends in a backslash that is not escaped itself."""
+    line = text[max(start, text.rfind(b"\n", 0, stop)) : stop]
+    return (len(line) - len(line.rstrip(b"\\"))) % 2 == 1

@@ -1,0 +1,91 @@
+"""Redact values separated by commas, semicolons, tabs or bars, by the names of their columns.
+
+Strategy: the first row names the columns, and after an empty line there may be another table with names of its own, as
+InfluxDB answers. Where no name is secret nothing else is read. Rows are found by one pattern, with what is quoted.
+
+Invariant: of a column whose name was seen no value survives; redacting twice changes nothing.
+Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come before the names.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.redact.json_keys import KEPT, MARK, Edit, End, edited
+from proxy.enrich.redact.names import SecretNames
+
+_SEPARATORS: Final = (b",", b";", b"\t", b"|")
+_BOM: Final = b"\xef\xbb\xbf"
+_LINE_END: Final = rb"(?:\r\n|\n|\r|\Z)"
+_FIELD: Final = rb'(?:"(?:[^"]|"")*+(?:"|\Z)[^%b\r\n]*+|[^%b\r\n]*+)'
+_NOT_NAMES: Final = re.compile(rb"#|sep=.?[\r\n]", re.IGNORECASE)
+_QUOTED_MARK: Final = b'"%b"' % MARK
+
+
+class _Rows:
+    """Rows of one separator."""
+
+    __slots__ = ("fields", "row")
+
+    def __init__(self, separator: bytes) -> None:
+        mark = re.escape(separator)
+        field = _FIELD.replace(b"%b", mark)
+        self.fields = re.compile(rb"(%b)(?:%b|%b)" % (field, mark, _LINE_END))
+        self.row = re.compile(rb"%b(?:%b%b)*+%b" % (field, mark, field, _LINE_END))
+
+
+_ROWS: Final = {separator: _Rows(separator) for separator in _SEPARATORS}
+
+
+class SeparatedRedactor:
+    """Redacts the columns of a set of names."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: SecretNames) -> None:
+        self._names = names
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace the values of secret columns; the same object comes back when there are none.
+
+        Returns:
+            The text, and whether more of it would have to be removed: a tail does not say where its columns are.
+        """
+        edits: list[Edit] = []
+        rows, secret, is_heading, has_secret = _ROWS[b","], frozenset[int](), True, False
+        at = len(_BOM) if text.startswith(_BOM) else 0
+        while at < len(text):
+            row = rows.row.match(text, at)
+            assert row is not None
+            start, at = at, row.end()
+            if not row[0].strip():
+                is_heading = True
+            elif is_heading and _NOT_NAMES.match(row[0]) is None:
+                rows = _ROWS[_separator(row[0])]
+                row = rows.row.match(text, start)
+                assert row is not None
+                at = row.end()
+                secret = self._secret_columns(rows, row[0])
+                is_heading, has_secret = False, has_secret or bool(secret)
+            elif secret:
+                edits += _edits(rows, secret, text, start, at)
+        return edited(text, edits), End.IN_CONTAINER if has_secret else End.OUTSIDE
+
+    def _secret_columns(self, rows: _Rows, heading: bytes) -> frozenset[int]:
+        names = [found[1].strip(b"\"' \t").replace(b" ", b"_") for found in rows.fields.finditer(heading)]
+        return frozenset(column for column, name in enumerate(names) if name and self._names.has(name))
+
+
+def _separator(heading: bytes) -> bytes:
+    """Return what separates the names of columns: what is there most often."""
+    return max(_SEPARATORS, key=heading.count)
+
+
+def _edits(rows: _Rows, secret: frozenset[int], text: bytes, start: int, stop: int) -> list[Edit]:
+    """Return what stands in for the secret values of a row."""
+    edits: list[Edit] = []
+    for column, found in enumerate(rows.fields.finditer(text, start, stop)):
+        if column in secret:
+            value = found[1].strip()
+            if value.lower() not in KEPT and value.strip(b'"') not in (b"", MARK):
+                edits.append((*found.span(1), _QUOTED_MARK if value.startswith(b'"') else MARK))
+    return edits
