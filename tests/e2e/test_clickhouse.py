@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_store_away import ENVIRON, balanced
-from tests.e2e.test_store_full import fill, small_disk
 from tests.support.clickhouse import Server, own_server
+from tests.support.disks import fill, small_disk
 from tests.support.kills import KILL_PAUSE_S, ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually

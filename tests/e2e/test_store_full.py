@@ -1,16 +1,14 @@
 """No room: a spool that is full, a disk that is full. Requests go on, drops are exact, and it recovers alone."""
 
 import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_store_away import MIB, balanced, locked
+from tests.support.disks import fill, small_disk
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
@@ -28,35 +26,6 @@ def upstream() -> Iterator[str]:
     """An ordinary service."""
     with running(service()) as url:
         yield url
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[None]:
-    """Mount a disk of its own; skips where that is not allowed."""
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def fill(path: Path, left_bytes: int) -> Path:
-    """Leave only so much of a disk free; answers the file to remove."""
-    ballast = path / "ballast"
-    with ballast.open("wb") as file:
-
-        def is_allocated() -> bool:
-            try:
-                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(path).free - left_bytes)
-            except OSError:  # others write meanwhile
-                return False
-            return True
-
-        eventually(is_allocated)
-    return ballast
 
 
 def gaps(sidelog: Sidelog) -> Counter[str]:
