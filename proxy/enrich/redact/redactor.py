@@ -16,12 +16,14 @@ from typing import Final
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
-from proxy.enrich.redact.assignments import AssignmentRedactor
+from proxy.enrich.redact.documents.assignments import AssignmentRedactor
+from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
+from proxy.enrich.redact.documents.separated import SeparatedRedactor
+from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import PARTLY_SECRET
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
-from proxy.enrich.redact.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
@@ -47,9 +49,7 @@ from proxy.enrich.redact.patterns import (
     redact_patterns,
     without_beginning,
 )
-from proxy.enrich.redact.separated import SeparatedRedactor
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
-from proxy.enrich.redact.yaml_keys import YamlRedactor
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""

@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.extents import OPENERS, QUOTES, closing, line_end
+from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, closing, line_end
 from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 

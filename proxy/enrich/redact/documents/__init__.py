@@ -1,0 +1,1 @@
+"""Text by name in the formats of files: YAML, markup, settings, separated values."""
