@@ -205,15 +205,11 @@ class RingSettings(Section, frozen=True):
 class CollectorSettings(Section, frozen=True):
     """[collector]: the process that reads rings, stores records and serves the admin port."""
 
-    nice: Annotated[
-        int,
-        about(
-            "niceness: it yields to workers on a shared core; above 5, records may be dropped at saturation",
-            ge=0,
-            le=19,
-        ),
-    ] = 5
-    yields: Annotated[bool, about("workers on its core interrupt it at once; takes CAP_SYS_NICE or LimitNICE")] = False
+    nice: Annotated[int, about("niceness; above 5, records may be dropped at saturation", ge=0, le=19)] = 5
+    yields: Annotated[
+        Literal["auto", "on", "off"],
+        about("workers on its core interrupt it at once, where CAP_SYS_NICE or LimitNICE allows; on: warn where not"),
+    ] = "auto"
 
 
 class RetentionSettings(Section, frozen=True):

@@ -3,8 +3,9 @@
 Strategy: a worker that is woken while the collector runs waits for the kernel's next ticks, 3 ms of the p99 at one
 connection. A thread of SCHED_IDLE (sched(7)) gives way at once, whatever its niceness; but beside others that never
 rest it gets three thousandths of a core. So it is looked at four times a second how long each of its threads has waited
-for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats). When one has waited most of that time all
-have their ordinary priority until the core is less crowded, and for twice as long when that comes again soon.
+for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats), and how long they ran. When one has waited
+most of that time, or all together ran for half of it, they have their ordinary priority until the core is less crowded,
+and for twice as long when that comes again soon: the index of words, which comes last, would not catch up.
 
 To take the ordinary priority back needs CAP_SYS_NICE, or a limit on niceness (RLIMIT_NICE) that allows the
 collector's. Whether it can be had is tried at the start, by a thread that ends.
@@ -12,6 +13,7 @@ collector's. Whether it can be had is tried at the start, by a thread that ends.
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,9 @@ CROWDED: Final = 0.5
 where a worker saturates its core. It does not yield then."""
 STARVED: Final = 0.8
 """The same while it yields: 0.5 at one connection, and all of it where a worker saturates its core."""
+BUSY: Final = 0.5
+"""Share of a core that all threads took together: 0.2 at one connection, 0.8 at saturation of two shared cores, where
+900 000 records were not indexed after 30 s, and none where it did not yield (bench.macro.saturate)."""
 START_S: Final = 2.0
 """So long it has its ordinary priority in any case."""
 REST_S: Final = 1.0
@@ -32,13 +37,16 @@ MAX_REST_S: Final = 60.0
 CALM_S: Final = 10.0
 """After so long a time without much waiting the next rest is short again."""
 
+Spent = dict[int, tuple[int, int]]
+"""Thread → how long it has run, and how long it has waited for a core, ns."""
+
 
 class Courtesy:
     """The priority of one collector, by what it waited."""
 
     def __init__(self) -> None:
         self._pid = -1
-        self._waited_ns: dict[int, int] = {}
+        self._spent_ns: Spent = {}
         self._looked_at = 0.0
         self._rests_until = 0.0
         self._rest_s = REST_S
@@ -52,25 +60,30 @@ class Courtesy:
         """Look how long it waited, if it is time to, and give or take its priority."""
         if now - self._looked_at < LOOK_S:
             return
-        waited_ns = _waited_ns(pid)
+        spent_ns = _spent_ns(pid)
         if pid == self._pid:
-            before = self._waited_ns
-            longest_ns = max((waited - before.get(thread, waited) for thread, waited in waited_ns.items()), default=0)
-            self._judge(longest_ns / 1e9 / (now - self._looked_at), now)
-            _schedule(waited_ns, idle=self.yields)
+            looked_ns = (now - self._looked_at) * 1e9
+            before = self._spent_ns
+            ran_ns = waited_ns = 0
+            for thread, (ran, waited) in spent_ns.items():
+                ran_before, waited_before = before.get(thread, (ran, waited))
+                ran_ns += ran - ran_before
+                waited_ns = max(waited_ns, waited - waited_before)
+            self._judge(ran_ns / looked_ns, waited_ns / looked_ns, now)
+            _schedule(spent_ns, idle=self.yields)
         else:
             self._pid, self.yields = pid, False
             self._rest_s, self._rests_until = REST_S, now + START_S
-        self._waited_ns, self._looked_at = waited_ns, now
+        self._spent_ns, self._looked_at = spent_ns, now
 
     def end(self) -> None:
         """Give its priority back: what is left in the rings is waited for."""
         if self.yields:
             self.yields = False
-            _schedule(_waited_ns(self._pid), idle=False)
+            _schedule(_spent_ns(self._pid), idle=False)
 
-    def _judge(self, waited: float, now: float) -> None:
-        if waited >= (STARVED if self.yields else CROWDED):
+    def _judge(self, ran: float, waited: float, now: float) -> None:
+        if ran >= BUSY or waited >= (STARVED if self.yields else CROWDED):
             if self.yields:
                 self._rest_s = min(self._rest_s * 2, MAX_REST_S)
             self.yields = False
@@ -102,22 +115,23 @@ def can_take_back(nice: int) -> bool:
     return bool(can)
 
 
-def _waited_ns(pid: int) -> dict[int, int]:
-    """Read how long each thread of a process has waited for a core since it began; empty when it is gone."""
-    waited: dict[int, int] = {}
+def _spent_ns(pid: int) -> Spent:
+    """Read how long each thread of a process has run and waited since it began; empty when it is gone."""
+    spent: Spent = {}
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return waited
+        return spent
     for thread in threads:
         try:
-            waited[int(thread)] = int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1])
-        except (OSError, IndexError):  # it has ended
+            ran, waited, _ = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()
+        except (OSError, ValueError):  # it has ended
             continue
-    return waited
+        spent[int(thread)] = int(ran), int(waited)
+    return spent
 
 
-def _schedule(threads: dict[int, int], *, idle: bool) -> None:
+def _schedule(threads: Iterable[int], *, idle: bool) -> None:
     policy = os.SCHED_IDLE if idle else os.SCHED_OTHER
     for thread in threads:
         try:

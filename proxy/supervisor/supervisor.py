@@ -346,15 +346,15 @@ class Supervisor:
 def _courtesy(shared: Shared) -> Courtesy | None:
     """What lets workers go before the collector, where that is wanted and can be taken back."""
     collector = shared.settings["collector"]
-    if not collector["yields"] or not shared.workers:
+    if collector["yields"] == "off" or not shared.workers:
         return None
     if shared.settings["ring"]["bytes"] < LEAST_RING_BYTES:
-        log.warning("[collector] yields is without effect: it takes a ring of %d bytes", LEAST_RING_BYTES)
+        missing = f"a ring of {LEAST_RING_BYTES} bytes"
     elif not can_take_back(collector["nice"]):
-        log.warning(
-            "[collector] yields is without effect: it takes CAP_SYS_NICE, or a limit on niceness (LimitNICE, --ulimit "
-            "nice) of %d", 20 - collector["nice"],
-        )  # fmt: skip
+        limit = 20 - collector["nice"]
+        missing = f"CAP_SYS_NICE, or a limit on niceness (LimitNICE, --ulimit nice) of {limit}"
     else:
         return Courtesy()
+    level = logging.WARNING if collector["yields"] == "on" else logging.DEBUG
+    log.log(level, "[collector] yields is without effect: it takes %s", missing)
     return None

@@ -14,6 +14,7 @@ import pytest
 
 from proxy.supervisor import courtesy
 from proxy.supervisor.courtesy import (
+    BUSY,
     CALM_S,
     CROWDED,
     LEAST_RING_BYTES,
@@ -83,13 +84,33 @@ def test_who_is_starved_has_its_priority_back() -> None:
 def test_a_core_that_is_crowded_is_not_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits half of the time with its ordinary priority keeps it, however long."""
     waited = {2**30: 0}
-    monkeypatch.setattr(courtesy, "_waited_ns", lambda pid: dict(waited))
+    monkeypatch.setattr(courtesy, "_spent_ns", lambda pid: {each: (0, ns) for each, ns in waited.items()})
     judged, now = Courtesy(), 100.0
     while now < 200:
         judged.look(1, now)
         assert not judged.yields
         now += LOOK_S
         waited[2**30] += int(CROWDED * LOOK_S * 1e9) + 1
+
+
+def test_who_has_much_to_do_does_not_yield(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All threads together count; with less to do it yields again after a rest."""
+    ran = {2**30: 0, 2**30 + 1: 0}
+    monkeypatch.setattr(courtesy, "_spent_ns", lambda pid: {thread: (ns, 0) for thread, ns in ran.items()})
+    judged, now = Courtesy(), 100.0
+
+    def look(share: float) -> bool:
+        nonlocal now
+        now += LOOK_S
+        for thread in ran:
+            ran[thread] += int(share / 2 * LOOK_S * 1e9) + 1
+        judged.look(1, now)
+        return judged.yields
+
+    assert {look(BUSY) for _ in range(100)} == {False}
+    assert [look(BUSY - 0.01) for _ in range(8)][-1]
+    assert not look(BUSY)
+    assert [look(BUSY - 0.01) for _ in range(8)] == [False] * 7 + [True]
 
 
 @needs_privilege
@@ -111,7 +132,7 @@ def test_the_end_gives_its_priority_back() -> None:
 def test_a_rest_is_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to a minute; a time of calm makes it short again."""
     waited = {2**30: 0}
-    monkeypatch.setattr(courtesy, "_waited_ns", lambda pid: dict(waited))
+    monkeypatch.setattr(courtesy, "_spent_ns", lambda pid: {each: (0, ns) for each, ns in waited.items()})
     judged, now = Courtesy(), 100.0
     judged.look(1, now)
 
@@ -154,9 +175,9 @@ def test_whether_it_can_be_taken_back_is_tried() -> None:
 @pytest.mark.wide
 @needs_privilege
 def test_a_collector_yields_and_stops_in_order(tmp_path: Path) -> None:
-    """As configured; its niceness stays, workers are scheduled as ever."""
+    """Where it may; its niceness stays, workers are scheduled as ever."""
     with running(service()) as upstream:
-        environ = {"SIDELOG_COLLECTOR__YIELDS": "true", "SIDELOG_RING__BYTES": str(LEAST_RING_BYTES)}
+        environ = {"SIDELOG_RING__BYTES": str(LEAST_RING_BYTES)}
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
             (collector,) = await_pids(sidelog, "proxy.collector")
             eventually(lambda: set(policies(collector)) == {os.SCHED_IDLE})
@@ -170,6 +191,17 @@ def test_a_collector_yields_and_stops_in_order(tmp_path: Path) -> None:
 def test_a_small_ring_does_not_yield(tmp_path: Path) -> None:
     """It is said why."""
     with running(service()) as upstream:
-        environ = {"SIDELOG_COLLECTOR__YIELDS": "true", "SIDELOG_RING__BYTES": str(LEAST_RING_BYTES - 1)}
+        environ = {"SIDELOG_COLLECTOR__YIELDS": "on", "SIDELOG_RING__BYTES": str(LEAST_RING_BYTES - 1)}
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
             sidelog.await_log(f"[collector] yields is without effect: it takes a ring of {LEAST_RING_BYTES} bytes")
+
+
+@pytest.mark.wide
+@needs_privilege
+def test_a_collector_that_shall_not_yield_does_not(tmp_path: Path) -> None:
+    """Long after its start."""
+    environ = {"SIDELOG_COLLECTOR__YIELDS": "off", "SIDELOG_RING__BYTES": str(LEAST_RING_BYTES)}
+    with running(service()) as upstream, Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        (collector,) = await_pids(sidelog, "proxy.collector")
+        time.sleep(START_S + 4 * LOOK_S)
+        assert set(policies(collector)) == {os.SCHED_OTHER}
