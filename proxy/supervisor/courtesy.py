@@ -2,7 +2,7 @@
 
 Strategy: a worker that is woken while the collector runs waits for the kernel's next ticks, 3 ms of the p99 at one
 connection. A thread of SCHED_IDLE (sched(7)) gives way at once, whatever its niceness; but beside others that never
-rest it gets three thousandths of a core. So it is looked at four times a second how long each of its threads has waited
+rest it gets three thousandths of a core. So it is looked at ten times a second how long each of its threads has waited
 for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats), and how long they ran. When one has waited
 most of that time, or all together ran for half of it, they have their ordinary priority until the core is less crowded,
 and for twice as long when that comes again soon: the index of words, which comes last, would not catch up.
@@ -17,15 +17,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-LOOK_S: Final = 0.25
-"""Between two looks: a ring at 50 MB/s is a fifth full when the collector gets its priority back."""
+LOOK_S: Final = 0.1
+"""Between two looks: of a burst that saturates its core from one moment to the next, a ring at 50 MB/s is a tenth full
+when the collector has its priority back."""
+_NEWEST_PART: Final = 0.4
+"""Of what is judged over several looks, so that a batch that is stored is no crowd."""
 LEAST_RING_BYTES: Final = 32 << 20
 """A smaller one could be full before."""
-CROWDED: Final = 0.5
-"""Share of the time that a thread has waited, with its ordinary priority: 0.15 to 0.34 at one connection, 0.60 to 0.78
+CROWDED: Final = 0.4
+"""Share of the time that a thread has waited, with its ordinary priority: 0.1 to 0.34 at one connection, 0.60 to 0.78
 where a worker saturates its core. It does not yield then."""
-STARVED: Final = 0.8
-"""The same while it yields: 0.5 at one connection, and all of it where a worker saturates its core."""
+STARVED: Final = 0.2
+"""The same while it yields, if it ran for less than a `STARVED_RATIO`th of that: at one connection it waits 0.5 and
+runs 0.1, where a worker saturates its core it runs three thousandths."""
+STARVED_RATIO: Final = 20
 BUSY: Final = 0.5
 """Share of a core that all threads took together: 0.2 at one connection, 0.8 at saturation of two shared cores, where
 900 000 records were not indexed after 30 s, and none where it did not yield (bench.macro.saturate)."""
@@ -47,6 +52,8 @@ class Courtesy:
     def __init__(self) -> None:
         self._pid = -1
         self._spent_ns: Spent = {}
+        self._ran = self._waited = 0.0
+        """Shares of the time of the last looks."""
         self._looked_at = 0.0
         self._rests_until = 0.0
         self._rest_s = REST_S
@@ -73,6 +80,7 @@ class Courtesy:
             _schedule(spent_ns, idle=self.yields)
         else:
             self._pid, self.yields = pid, False
+            self._ran = self._waited = 0.0
             self._rest_s, self._rests_until = REST_S, now + START_S
         self._spent_ns, self._looked_at = spent_ns, now
 
@@ -83,7 +91,10 @@ class Courtesy:
             _schedule(_spent_ns(self._pid), idle=False)
 
     def _judge(self, ran: float, waited: float, now: float) -> None:
-        if ran >= BUSY or waited >= (STARVED if self.yields else CROWDED):
+        self._ran += (ran - self._ran) * _NEWEST_PART
+        self._waited += (waited - self._waited) * _NEWEST_PART
+        is_starved = waited >= max(STARVED, STARVED_RATIO * ran)
+        if self._ran >= BUSY or (is_starved if self.yields else self._waited >= CROWDED):
             if self.yields:
                 self._rest_s = min(self._rest_s * 2, MAX_REST_S)
             self.yields = False
