@@ -14,8 +14,8 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, closing, line_end
-from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, Value, closing, line_end, redacted
+from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 
 _PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
@@ -31,7 +31,6 @@ _PARTS: Final = re.compile(
     re.DOTALL,
 )
 _NULLS: Final = frozenset((*KEPT, b"''", b'""', b"[]", b"{}"))
-_NOTHING: Final = re.compile(rb"\s*\Z")
 _IN_TABLE: Final = b"\n# " + MARK
 
 
@@ -51,30 +50,11 @@ class AssignmentRedactor:
         self._pattern = compile_bytes(b"(?im)" + b"|".join(patterns))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; the same object comes back when there are none.
-
-        Returns:
-            The text, and whether it ended within what may be a secret value.
-        """
-        edits: list[Edit] = []
-        hits, end = 0, End.OUTSIDE
-        found = self._pattern.search(text)
-        while found is not None:
-            hits += 1
-            if hits > MAX_HITS:
-                edits.append((found.start(), len(text), MARK))
-                return edited(text, edits), End.IN_CONTAINER
-            start, stop, stands_in = _value(text, found)
-            if stands_in:
-                edits.append((start, stop, stands_in))
-            if _NOTHING.match(text, stop) is not None:
-                end = End.IN_CONTAINER
-            found = self._pattern.search(text, max(stop, found.end()))
-        return edited(text, edits), end
+        """Replace secret values; see `redacted`."""
+        return redacted(text, self._pattern, _value)
 
 
-def _value(text: bytes, found: re.Match[bytes]) -> tuple[int, int, bytes]:
-    """Return where the value of what was found begins and ends, and what stands in for it: nothing, where it stays."""
+def _value(text: bytes, found: re.Match[bytes]) -> Value:
     start = found.end()
     if text[start - 1 : start] == b"]":
         return _table(text, start)
@@ -89,7 +69,7 @@ def _value(text: bytes, found: re.Match[bytes]) -> tuple[int, int, bytes]:
     return start, stop, b'"%b"' % MARK if is_quoted else MARK
 
 
-def _table(text: bytes, start: int) -> tuple[int, int, bytes]:
+def _table(text: bytes, start: int) -> Value:
     start = line_end(text, start)
     following = _NEXT_TABLE.search(text, start)
     stop = len(text) if following is None else following.start()

@@ -1,10 +1,42 @@
-"""Where a value in a text ends that is quoted, bracketed, or goes to the end of its line."""
+"""Where a value in a text ends that is quoted, bracketed, or goes to the end of its line; and how each is taken out."""
 
 import re
+from collections.abc import Callable
 from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, End, edited
+
+Value = tuple[int, int, bytes]
+"""Where a value begins and ends, and what stands in for it: nothing, where it stays."""
 
 OPENERS: Final = (b"{", b"[")
 QUOTES: Final = (b'"', b"'")
+_NOTHING: Final = re.compile(rb"\s*\Z")
+
+
+def redacted(
+    text: bytes, names: re.Pattern[bytes], value: Callable[[bytes, re.Match[bytes]], Value]
+) -> tuple[bytes, End]:
+    """Replace the value of each name that a pattern finds; the same object comes back when there is none.
+
+    Returns:
+        The text, and whether it ended within what may be a secret value.
+    """
+    edits: list[Edit] = []
+    hits, end = 0, End.OUTSIDE
+    found = names.search(text)
+    while found is not None:
+        hits += 1
+        if hits > MAX_HITS:
+            edits.append((found.start(), len(text), MARK))
+            return edited(text, edits), End.IN_CONTAINER
+        start, stop, stands_in = value(text, found)
+        if stands_in:
+            edits.append((start, stop, stands_in))
+        if _NOTHING.match(text, stop) is not None:
+            end = End.IN_CONTAINER
+        found = names.search(text, max(stop, start))
+    return edited(text, edits), end
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:

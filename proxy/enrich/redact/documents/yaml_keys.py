@@ -14,8 +14,8 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, closing, line_end
-from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, Value, closing, line_end, redacted
+from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 
 _BEFORE_ENDING: Final = rb"[\w.-]*"
@@ -25,7 +25,6 @@ _COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
 _NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
 _NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\n]*)")
 _BLANK: Final = (b"", b"\r")
-_NOTHING: Final = re.compile(rb"\s*\Z")
 _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
 _NO_PLAIN: Final = re.compile(rb"[ \t]*(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
 """A line that continues no plain scalar of a flow: empty, or one of a block."""
@@ -53,27 +52,12 @@ class YamlRedactor:
         self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; the same object comes back when there are none.
+        """Replace secret values; see `redacted`."""
+        return redacted(text, self._pattern, self._value)
 
-        Returns:
-            The text, and whether it ended within what may be a secret value.
-        """
-        edits: list[Edit] = []
-        hits, end = 0, End.OUTSIDE
-        found = self._pattern.search(text)
-        while found is not None:
-            hits += 1
-            colon = _colon(text, found)
-            if hits > MAX_HITS:
-                edits.append((found.start(), len(text), MARK))
-                return edited(text, edits), End.IN_CONTAINER
-            stop = self._value_end(text, found)
-            if _plain(text[colon + 1 : stop]) not in _NULLS:
-                edits.append((colon + 1, stop, _STANDS_IN))
-            if _NOTHING.match(text, stop) is not None:
-                end = End.IN_CONTAINER
-            found = self._pattern.search(text, max(stop, colon + 1))
-        return edited(text, edits), end
+    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
+        start, stop = _colon(text, found) + 1, self._value_end(text, found)
+        return start, stop, b"" if _plain(text[start:stop]) in _NULLS else _STANDS_IN
 
     def _value_end(self, text: bytes, found: re.Match[bytes]) -> int:
         """Return where the value of what was found ends, with all values of what goes along."""

@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.redact.redactor import Redactor
-
-SECRET = "hunter2-Zq7Xv9Kw4Jd8"
-REDACTOR = Redactor()
+from tests.proxy.enrich.redact.documents.redacting import REDACTOR, SECRET, stored
 
 
 def shown(text: str, kind: str = "application/toml") -> str:
-    raw = text.encode()
-    redacted, tail = REDACTOR.redact_body(raw, b"", kind.encode(), False)
-    assert REDACTOR.redact_body(redacted, b"", kind.encode(), False) == (redacted, tail)
-    return redacted.decode()
+    return stored(text, kind)
 
 
 @pytest.mark.parametrize(
