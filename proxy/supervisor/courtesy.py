@@ -3,9 +3,10 @@
 Strategy: a worker that is woken while the collector runs waits for the kernel's next ticks, 3 ms of the p99 at one
 connection. A thread of SCHED_IDLE (sched(7)) gives way at once, whatever its niceness; but beside others that never
 rest it gets three thousandths of a core. So it is looked at ten times a second how long each of its threads has waited
-for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats), and how long they ran. When one has waited
-most of that time, or all together ran for half of it, they have their ordinary priority until the core is less crowded,
-and for twice as long when that comes again soon: the index of words, which comes last, would not catch up.
+for one (`/proc/PID/task/TID/schedstat`: the kernel's scheduler/sched-stats), and how long they ran. When one
+waits and hardly runs, they have their ordinary priority until the core is less crowded, and for twice as long when that
+comes again soon. So they do while all together run for half of a core: the index of words, which comes last, would not
+keep up.
 
 To take the ordinary priority back needs CAP_SYS_NICE, or a limit on niceness (RLIMIT_NICE) that allows the
 collector's. Whether it can be had is tried at the start, by a thread that ends.

@@ -3,6 +3,8 @@
 import re
 from typing import Final, Literal
 
+from proxy.enrich.redact.documents.markup import is_markup
+
 Kind = Literal["assignments", "form", "http", "multipart", "other", "separated", "yaml"]
 
 HTTP: Final = re.compile(rb"(?:application|message)/http(?![\w.+-])", re.IGNORECASE)
@@ -54,4 +56,5 @@ def kind_of_text(kind: bytes, text: bytes) -> Kind:
         return "yaml"
     if _SEPARATED.search(kind) is not None:
         return "separated"
-    return "other" if _ASSIGNMENTS.search(kind) is None else "assignments"
+    # .NET has markup in its files of settings.
+    return "other" if _ASSIGNMENTS.search(kind) is None or is_markup(text) else "assignments"

@@ -249,15 +249,18 @@ class Redactor:
                 text, end_of_line = self._by_kind["assignments"].redact(text)
                 end = end_of_line if end is End.OUTSIDE else end
         else:
-            if (own := self._by_kind.get(kind)) is not None:
-                text, end = own.redact(text)
-            elif is_markup(text):
-                text, end = self._markup.redact(text)
+            text, end = self._redact_document(text, kind)
             if not self._may_hold_any(text):
                 return text, end
             text, end_of_value = self._redact_named(text)
             end = end_of_value if end is End.OUTSIDE else end
         return (redact_patterns(text), end) if self._has_patterns else (text, end)
+
+    def _redact_document(self, text: bytes, kind: Kind) -> tuple[bytes, End]:
+        """Redact a text by its format, where that is not JSON."""
+        if (own := self._by_kind.get(kind)) is not None:
+            return own.redact(text)
+        return self._markup.redact(text) if is_markup(text) else (text, End.OUTSIDE)
 
     def _redact_named(self, text: bytes) -> tuple[bytes, End]:
         text, end = self._json.redact(text)
@@ -269,10 +272,7 @@ class Redactor:
         headers = self.redact_head(headers)
         if HTTP.search(headers) is not None:
             return headers + self._redact_message(content)
-        if is_markup(content):
-            content = self._markup.redact(content)[0]
-        elif (own := self._by_kind.get(kind_of_text(headers.lower(), content))) is not None:
-            content = own.redact(content)[0]
+        content, _ = self._redact_document(content, kind_of_text(headers.lower(), content))
         return headers + self._redact_named(content)[0]
 
     def _redact_message(self, text: bytes) -> bytes:

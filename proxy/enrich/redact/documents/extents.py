@@ -49,7 +49,7 @@ def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:
         mark = found[0]
         depth += mark in OPENERS
         depth -= mark in (b"}", b"]")
-        if depth <= 0 and not mark.startswith(b"#"):
+        if depth <= 0:
             return found.end()
     return len(text)
 

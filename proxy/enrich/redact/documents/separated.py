@@ -1,7 +1,7 @@
 """Redact values separated by commas, semicolons, tabs or bars, by the names of their columns.
 
 Strategy: the first row names the columns, and after an empty line there may be another table with names of its own, as
-InfluxDB answers. Where no name is secret nothing else is read. Rows are found by one pattern, with what is quoted.
+InfluxDB answers. Rows are found by one pattern, with what is quoted, and cut into fields where a name is secret.
 
 Invariant: of a column whose name was seen no value survives; redacting twice changes nothing.
 Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come before the names.
