@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, Value, closing, line_end, redacted
+from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
 from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 
@@ -42,9 +42,9 @@ class AssignmentRedactor:
     def __init__(self, names: SecretNames) -> None:
         name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
         kinds = (
-            rb"""^[ \t]*(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%p%b["']?[ \t]*[=:]""",
+            LINE_BEGINS + rb"""(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%p%b["']?[ \t]*[=:]""",
             rb"""[{,][ \t]*%p%b["']?[ \t]*=""",
-            rb"""^[ \t]*\[\[?[ \t]*%p%b["']?[ \t]*\]""",
+            LINE_BEGINS + rb"""\[\[?[ \t]*%p%b["']?[ \t]*\]""",
         )
         patterns = (kind.replace(b"%p", _PREFIX).replace(b"%b", name) for kind in kinds)
         self._pattern = compile_bytes(b"(?im)" + b"|".join(patterns))

@@ -9,6 +9,8 @@ from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, End, edited
 Value = tuple[int, int, bytes]
 """Where a value begins and ends, and what stands in for it: nothing, where it stays."""
 
+LINE_BEGINS: Final = rb"^(?:\xef\xbb\xbf)?[ \t]*"
+"""Begins a pattern: programs of Windows put a mark before the first line."""
 OPENERS: Final = (b"{", b"[")
 QUOTES: Final = (b'"', b"'")
 _NOTHING: Final = re.compile(rb"\s*\Z")

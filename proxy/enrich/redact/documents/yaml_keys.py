@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import OPENERS, QUOTES, Value, closing, line_end, redacted
+from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
 from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
 from proxy.enrich.redact.names import SecretNames
 
@@ -45,9 +45,9 @@ class YamlRedactor:
     def __init__(self, names: SecretNames) -> None:
         name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
         kinds = (
-            rb"""^[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
+            LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
             rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
-            rb"""^[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
+            LINE_BEGINS + rb"""[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
         )
         self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
 

@@ -42,6 +42,7 @@ def shown(text: str, kind: str = "application/toml") -> str:
         ("password =\n  @\n  @\nb = 1", "password =R\nb = 1"),
         ("  password = @\n  b = 1\n", "  password = R\n  b = 1\n"),
         ('[db.secret]\na = "@"\nb = "@"\n\n[c]\nb = 1', "[db.secret]\n# R\n[c]\nb = 1"),
+        ("\ufeffpassword = @\n  @\nb = 1", "\ufeffpassword = R\nb = 1"),
         ("[[auths]]\na = '@'", "[[auths]]\n# R"),
         ("db = {\n  user = 'u',\n  password = '@',\n}", "db = {\n  user = 'u',\n  password = \"R\"\n}"),
         ("jdbc=driver,user=u,password=@,b=1\n", "jdbc=driver,user=u,password=R,b=1\n"),

@@ -18,6 +18,7 @@ def shown(text: str, kind: str = "application/yaml") -> str:
     ("text", "expected"),
     [
         ("a: 1\npassword: @\nb: 2\n", 'a: 1\npassword: "R"\nb: 2\n'),
+        ("\ufeffpassword: @\n  @\nb: 2\n", '\ufeffpassword: "R"\nb: 2\n'),
         ("a: 1\r\npassword: @\r\nb: 2\r\n", 'a: 1\r\npassword: "R"\r\nb: 2\r\n'),
         ("spring:\n  datasource:\n    db-Password:   '@' # c\n    user: u", None),
         ('- "api_key": "@"\n- user: u', '- "api_key": "R"\n- user: u'),
@@ -90,6 +91,7 @@ def test_files_in_forms() -> None:
     """By their name."""
     part = f'--B\r\nContent-Disposition: form-data; name="f"; filename="a.yml"\r\n\r\npassword: {SECRET}\r\n--B--\r\n'
     assert SECRET not in shown(part, "multipart/form-data; boundary=B")
+    assert SECRET not in shown(part.replace("password:", "<<: *a\npassword:"), "multipart/form-data; boundary=B")
 
 
 NAMES = st.sampled_from(["password", "user", "db_password", "items", "api-key", "note"])
