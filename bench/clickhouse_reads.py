@@ -2,9 +2,10 @@
 
 Strategy: some generated records are stored as a sidecar would, over one part of the days; the server then copies them
 part by part, with `seq`, id and times moved on, each copy with the commits it would have had. So 10 million rows take
-two minutes. Sums are made of all of it, as an idle sidecar does, unless `--no-sums`. Then everything in
-`bench.query_set` is asked some rounds. Beside milliseconds until the answer stands the CPU that the server took for it,
-which is the figure to look at on a busy machine.
+two minutes. With `--payloads` they have heads and bodies and an index of words, which are copied likewise; some records
+with words that no other has are stored behind them, as a sidecar would. Sums are made of all of it, as an idle sidecar
+does, unless `--no-sums`. Then everything in `bench.query_set` is asked some rounds, and words. Beside milliseconds
+until the answer stands the CPU that the server took for it, which is the figure to look at on a busy machine.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -20,18 +22,27 @@ from urllib.parse import urlsplit
 from bench.generate import fill
 from bench.macro.machine import machine
 from bench.queries import Measured, measure, queries
+from bench.query_set import PAGE_RECORDS, Query
+from bench.text_search import expression_of
+from storage.base import Storage
 from storage.clickhouse.address import Address
 from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.link import Link
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.tables import create
+from storage.clickhouse.upkeep.segments import read_noted
+from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
 from storage.errors import StorageUnavailable
+from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US
 from tests.support.clickhouse import ENGINES, Server, own_server
 
 _ORIGINALS: Final = 99_000
 """Some batches of `bench.generate`."""
+_FIRST_RARE: Final = 2_000_000
+"""Number of the first record of those with rare words: the others have numbers below 1 000 003 in their texts."""
+_RARE: Final = 9_000
 _LIMIT_S: Final = 600.0
 _MOVED: Final = {
     "seq": "seq + $1",
@@ -40,11 +51,21 @@ _MOVED: Final = {
     "id": "toFixedString(unhex(concat(hex(reinterpretAsUInt64(reverse(unhex(substring(hex(id), 1, 12)))) + $3), "
     "substring(hex(id), 13, 20))), 16)",
 }
+_PAYLOAD_TABLES: Final = {"heads": ("seq", "attempt", *HEAD_TYPES), "bodies": ("seq", "attempt", *BODY_TYPES)}
+_PARTS: Final = (
+    "INSERT INTO text_parts (first_seq, made, part, data) SELECT first_seq + $1, made + $1, part, data "
+    "FROM text_parts WHERE made IN $2"
+)
+_SEGMENTS: Final = (
+    "INSERT INTO text_segments (first_seq, last_seq, made, erasures, what, newest_body_us, size_bytes, offsets) "
+    "SELECT first_seq + $1, last_seq + $1, made + $1, erasures, what, newest_body_us + $3, size_bytes, offsets "
+    "FROM text_segments WHERE made IN $2 AND what = 'done'"
+)
 _COMMITS: Final = (
     "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
-    "min_id_ms, max_id_ms, instance) SELECT first_attempt + $4, attempt + $4, first_seq + $1, last_seq + $1, "
-    "min_started_at_us + $2, max_started_at_us + $2, min_id_ms + $3, max_id_ms + $3, instance "
-    f"FROM commits WHERE last_seq <= {_ORIGINALS}"
+    "min_id_ms, max_id_ms, instance, positions) SELECT first_attempt + $4, attempt + $4, first_seq + $1, "
+    "last_seq + $1, min_started_at_us + $2, max_started_at_us + $2, min_id_ms + $3, max_id_ms + $3, instance, "
+    f"positions FROM commits WHERE last_seq <= {_ORIGINALS}"
 )
 
 
@@ -57,23 +78,68 @@ class Asked:
     """CPU of the server, on average."""
 
 
-async def fill_server(address: Address, records: int, days: float) -> None:
+async def fill_server(address: Address, records: int, days: float, *, has_payloads: bool) -> None:
     """Store originals in the first part of the days, and have the server copy them into the others."""
     times = max(1, records // _ORIGINALS)
     start_us, step_us = now_us() - int(days * DAY_US), int(days * DAY_US / times)
     async with await ClickhouseStorage.open(address) as storage:
-        await fill(storage, _ORIGINALS, days / times, has_payloads=False, start_us=start_us)
+        await fill(storage, _ORIGINALS, days / times, has_payloads=has_payloads, start_us=start_us)
+        if has_payloads:
+            await index_words(storage)
     link = Link(address)
     settings = (await create(link)).insert_settings
     [(commits,)] = await link.fetch("SELECT count() FROM commits", limit_s=_LIMIT_S)
-    names, moved = ", ".join(ROW_TYPES), ", ".join(_MOVED.get(name, name) for name in ROW_TYPES)
-    copied = f"INSERT INTO records ({names}) SELECT {moved} FROM records WHERE seq <= {_ORIGINALS}"
+    made = [one.made for one in await read_noted(link) if one.what == "done"]
     for number in range(1, times):
         by = (number * _ORIGINALS, number * step_us, number * (step_us // 1000))
-        await link.execute(copied, by, limit_s=_LIMIT_S, settings=settings)
+        await link.execute(_copy("records", ROW_TYPES), by, limit_s=_LIMIT_S, settings=settings)
+        if has_payloads:
+            for table, columns in _PAYLOAD_TABLES.items():
+                await link.execute(_copy(table, columns), by[:2], limit_s=_LIMIT_S, settings=settings)
+            await link.execute(_PARTS, (by[0], made), limit_s=_LIMIT_S, settings=settings)
+            await link.execute(_SEGMENTS, (by[0], made, by[1]), limit_s=_LIMIT_S, settings=settings)
         await link.execute(_COMMITS, (*by, number * commits), limit_s=_LIMIT_S)
     await rest(link)
     await link.close()
+
+
+def _copy(table: str, columns: Iterable[str]) -> str:
+    """Write the statement that copies the originals' rows of a table."""
+    names, moved = ", ".join(columns), ", ".join(_MOVED.get(name, name) for name in columns)
+    return f"INSERT INTO {table} ({names}) SELECT {moved} FROM {table} WHERE seq <= {_ORIGINALS}"
+
+
+async def add_rare(address: Address, days: float) -> None:
+    """Store some records behind all others, each with a word that no other has, and make their index."""
+    total = _FIRST_RARE + _RARE
+    async with await ClickhouseStorage.open(address) as storage:
+        start_us = now_us() - int(days * DAY_US)
+        await fill(storage, total, days, has_payloads=True, start_us=start_us, first=_FIRST_RARE)
+        await index_words(storage)
+
+
+async def index_words(storage: Storage) -> None:
+    """Make the index of all that is stored."""
+    while not (await storage.index_text()).is_done:
+        pass
+
+
+def words(storage: Storage) -> dict[str, Query]:
+    """Ask for words: of one record, of one in some thousands, of none, and for two of which one is rare."""
+    asked = {
+        "one row": lambda number: f"{_FIRST_RARE + number * 441 + 17}",
+        "one row in 60 000": lambda number: f"{number * 1009 + 23_456}",
+        "no row": lambda number: f"absent{number}x",
+        "of one row and of all": lambda number: f"{_FIRST_RARE + number * 441 + 18} lorem",
+    }
+
+    def page(asked: str) -> Awaitable[object]:
+        return storage.select(RecordQuery(filter=Filter(where=expression_of(asked)), limit=PAGE_RECORDS))
+
+    def query(word: Callable[[int], str]) -> Query:
+        return lambda number: page(word(number))
+
+    return {f"word, {kind}": query(word) for kind, word in asked.items()}
 
 
 async def add_up(address: Address) -> float:
@@ -103,7 +169,9 @@ def cpu_s(server: Server) -> float:
 
 async def _run(options: argparse.Namespace, server: Server) -> None:
     address = Address.of(urlsplit(server.url(server.database())))
-    await fill_server(address, options.records, options.days)
+    await fill_server(address, options.records, options.days, has_payloads=options.payloads)
+    if options.payloads:
+        await add_rare(address, options.days)
     before_s = cpu_s(server)
     sums_s = await add_up(address) if options.sums else 0.0
     sums = {"s": round(sums_s, 1), "server_cpu_s": round(cpu_s(server) - before_s, 1)}
@@ -113,7 +181,7 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
         info = await storage.info()
         print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, sums {sums}")
         print("ms: p50, p95, CPU of the server, whether complete")
-        for name, query in (await queries(storage)).items():
+        for name, query in (await queries(storage) | (words(storage) if options.payloads else {})).items():
             if options.only not in name:
                 continue
             before_s = cpu_s(server)
@@ -139,7 +207,10 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
             name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
         },
     }
-    path = Path("bench/results") / f"clickhouse-reads-{options.engine}-{info.rows}.json"
+    path = (
+        Path("bench/results")
+        / f"clickhouse-reads-{options.engine}-{info.rows}{'-payloads' if options.payloads else ''}.json"
+    )
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
@@ -147,15 +218,17 @@ def main() -> None:
     """Measure a server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--payloads", action="store_true", help="with heads, bodies and an index of words")
     parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
     parser.add_argument(
         "--sums", action=argparse.BooleanOptionalAction, default=True, help="make sums of all rows first"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
+    parser.add_argument("--directory", type=Path, help="where the server keeps its data, instead of in memory")
     parser.add_argument("--engine", choices=ENGINES, default="debian")
     options = parser.parse_args()
-    with own_server(options.engine) as server:
+    with own_server(options.engine, place=options.directory) as server:
         asyncio.run(_run(options, server))
 
 
