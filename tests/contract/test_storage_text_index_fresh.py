@@ -8,7 +8,7 @@ import pytest
 
 from storage.query import Filter
 from storage.record import Entry
-from storage.relational.reads.text_index import build, merge
+from storage.relational.reads.text_index import build, fresh, merge
 from storage.relational.reads.text_index.fresh import cell_of
 from storage.relational.reads.text_index.texts import find_texts, read_terms
 from storage.relational.search.holders import Cell
@@ -66,6 +66,33 @@ async def test_what_was_committed_a_moment_ago_is_indexed_as_what_is_stored(
         terms, stored = set(unpacked(cell.signature)), await read_back(celled, cell.rows)
         assert terms <= stored
         assert len(stored - terms) <= 1
+
+
+async def test_an_index_that_does_not_keep_up_makes_the_newest_first(
+    celled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would read each row that it has missed, at half the pace, and miss more; a gap is read when nothing is new."""
+    monkeypatch.setattr(fresh, "MAX_RECORDS", 24)
+
+    async def covered() -> list[Range]:
+        segments, cells = await holders(celled)
+        rows = [segment.rows for segment in segments] + [cell.rows for cell in cells]
+        return sorted(rows, key=lambda rows: rows.first)
+
+    await index(celled)
+    entries = await fill(celled, 1, 60)
+    await celled.index_text()
+    assert [(rows.first, rows.last) for rows in await covered()] == [(1, 7), (8, 14), (15, 21)]
+    await celled.index_text()
+    entries |= await fill(celled, 61, 120)
+    while (rows := await covered())[-1].last < 81:
+        await celled.index_text()
+    assert sum(each.size for each in rows) < 60
+    await check(celled, entries)
+    await check_words(celled, entries)
+    await index(celled)
+    assert sum(each.size for each in await covered()) > 120 - 7
+    await check(celled, entries)
 
 
 async def test_rows_that_are_others_by_now_are_read(celled: Any) -> None:

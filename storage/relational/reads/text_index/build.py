@@ -3,8 +3,8 @@
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
 transaction and writes in another, which is short; between them somebody may have erased, or another sidecar have been
-quicker: then the step comes to nothing. Where the next rows are those that were committed a moment ago, nothing is
-read (`fresh`).
+quicker: then the step comes to nothing. Rows that were committed a moment ago need not be read (`fresh`). Where many of
+them wait they come first: an index that reads what it has missed misses more meanwhile, so it leaves that for later.
 
 Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
 counts it; nothing is written that was read before an erasure, or that was committed before it and is gone.
@@ -141,11 +141,14 @@ class TextIndexer:
         return False
 
     async def _make_of(self, fresh: FreshRecords) -> _Made | None:
-        """Make cells of what was committed a moment ago, if that comes next and is enough for one."""
-        if fresh.first_seq != self._from_seq:
+        """Make cells of what was committed a moment ago, if that comes next or cannot wait, and is enough for one."""
+        fresh.drop_before(self._from_seq)
+        if fresh.first_seq != self._from_seq and not fresh.has_little_room:
             return None
         portions = fresh.portions(self._cell_bytes, CELL_ROWS, _FRESH_BYTES)
         if not portions:
+            if fresh.is_ended:
+                fresh.clear()  # The rest of them is made with the gap behind it, and newer ones can be taken.
             return None
         cells = await asyncio.to_thread(lambda: [cell_of(portion.entries) for portion in portions])
         self._note(cells[-1], portions[-1].size_bytes)

@@ -2,7 +2,7 @@
 
 Strategy: a commit hands its entries over, so nothing of them has to be looked up, inflated and decoded, which takes
 two thirds of the time of a cell that is read. They are one run of neighbours: what does not follow it, or is more than
-may be held, is left to the store, where the index comes upon it.
+may be held, is left to the store, where the index comes upon it. A run that has ended makes room when it is in cells.
 
 Invariant: who writes a cell of them compares their ids with those of its rows in the same transaction. Between commit
 and cell they may have been erased, and behind a failover that lost commits their rows may be others'.
@@ -32,36 +32,49 @@ class FreshRecords:
         self._entries: deque[Entry] = deque()
         self._sizes: deque[int] = deque()
         self._size_bytes = 0
+        self.is_ended = False
+        """Whether something was committed behind these that was not taken: they stay as many as they are."""
 
     @property
     def first_seq(self) -> int | None:
         return self._entries[0].record.seq if self._entries else None
+
+    @property
+    def has_little_room(self) -> bool:
+        return self.is_ended or len(self._entries) * 2 >= MAX_RECORDS or self._size_bytes * 2 >= MAX_BYTES
 
     def are_all_of(self, rows: Range) -> bool:
         return self.first_seq == rows.first and len(self._entries) == rows.size
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take what was committed together, with its `seq`s, as far as there is room."""
-        if not entries or not _are_neighbours(entries):
+        if not entries:
             return
-        if self._entries and self._entries[-1].record.seq + 1 != entries[0].record.seq:
+        if self.is_ended or not _are_neighbours(entries) or not self._is_followed_by(entries[0]):
+            self.is_ended = bool(self._entries)
             return
-        for entry in islice(entries, MAX_RECORDS - len(self._entries)):
+        for entry in entries:
             size = _held_bytes(entry)
-            if self._size_bytes + size > MAX_BYTES:
+            if len(self._entries) >= MAX_RECORDS or self._size_bytes + size > MAX_BYTES:
+                self.is_ended = bool(self._entries)
                 return
             # Without calls of tools: their texts are in the bodies, too.
             self._entries.append(Entry(entry.record, entry.payload) if entry.tool_calls else entry)
             self._sizes.append(size)
             self._size_bytes += size
 
+    def _is_followed_by(self, entry: Entry) -> bool:
+        return not self._entries or self._entries[-1].record.seq + 1 == entry.record.seq
+
     def drop_before(self, seq: int) -> None:
         """Let go of what is in a cell."""
         while self._entries and self._entries[0].record.seq < seq:
             self._entries.popleft()
             self._size_bytes -= self._sizes.popleft()
+        self.is_ended = self.is_ended and bool(self._entries)
 
     def clear(self) -> None:
+        self.is_ended = False
         self._entries.clear()
         self._sizes.clear()
         self._size_bytes = 0

@@ -36,21 +36,25 @@ def test_batches_that_follow_each_other_are_one_run() -> None:
     for batch in (entries(0, 0), [partly[0], *partly[2:]], partly[2:]):
         records.offer(batch)
     assert seqs(records, max_records=1) == []
+    assert not records.is_ended
     records.offer(entries(4, 7, 10))
-    records.offer(entries(8, 8, 10))
-    for batch in (entries(8, 9, 10), entries(10, 12, 10), entries(1, 3, 10)):
-        records.offer(batch)
-    records.offer(entries(9, 13, 10))
+    records.offer(entries(8, 13, 10))
+    assert not records.is_ended
+    records.offer(entries(15, 16, 10))
+    assert records.is_ended
+    records.offer(entries(14, 14, 10))
     assert (records.first_seq, seqs(records)) == (4, ["4-13"])
     records.drop_before(10)
     assert records.first_seq == 10
     assert records.are_all_of(Range(10, 13))
     assert not any(records.are_all_of(rows) for rows in (Range(9, 13), Range(10, 14), Range(11, 13)))
+    assert records.is_ended
     records.drop_before(99)
-    assert records.first_seq is None
+    assert (records.first_seq, records.is_ended) == (None, False)
     records.offer(entries(50, 60, 10))
+    records.offer(entries(70, 80, 10))
     records.clear()
-    assert records.first_seq is None
+    assert (records.first_seq, records.is_ended) == (None, False)
 
 
 def test_it_is_bounded_in_records_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,15 +62,22 @@ def test_it_is_bounded_in_records_and_in_bytes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fresh, "MAX_RECORDS", 20)
     monkeypatch.setattr(fresh, "MAX_BYTES", 1000)
     records = FreshRecords()
-    records.offer(entries(1, 10, 80))
+    records.offer(entries(1, 6, 80))
+    assert not records.has_little_room
+    records.offer(entries(7, 10, 80))
+    assert records.has_little_room
     records.offer(entries(11, 13, 80))
+    assert records.is_ended
     records.offer(entries(14, 14, 1))
     assert records.are_all_of(Range(1, 12))
     records.drop_before(12)
     records.offer(entries(15, 16))
     assert records.are_all_of(Range(12, 12))
     records.drop_before(13)
-    records.offer(entries(15, 30))
+    records.offer(entries(15, 22))
+    assert not records.has_little_room
+    records.offer(entries(23, 30))
+    assert records.has_little_room
     records.offer(entries(31, 40))
     records.offer(entries(41, 41))
     assert records.are_all_of(Range(15, 34))
