@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from proxy.process.event_loop import new_event_loop
 from proxy.ring.counters import CounterLayout, CounterSnapshot
@@ -45,6 +45,10 @@ def eventually(probe: Callable[[], Value], timeout_s: float = PATIENCE_S) -> Val
         time.sleep(0.002)
 
 
+_LIMITS: Final = {"drain_timeout_s": 0.05, "timeout_connect_s": 60.0}
+"""A starved process may take more than the five seconds that a connection has by default."""
+
+
 def settings_for(
     upstream: str,
     *,
@@ -56,7 +60,7 @@ def settings_for(
     """Settings of one route to `upstream`; limits and other settings of [proxy] by name."""
     limits = {key: proxy.pop(key) for key in list(proxy) if key in LimitSettings.__struct_fields__}
     return Settings(
-        proxy=ProxySettings(limits=LimitSettings(**{"drain_timeout_s": 0.05, **limits}), **proxy),
+        proxy=ProxySettings(limits=LimitSettings(**{**_LIMITS, **limits}), **proxy),
         capture=capture or CaptureSettings(),
         ring=RingSettings(bytes=ring_bytes),
         routes=(RouteSettings(id="default", upstream=upstream, **(route or {})),),
