@@ -108,7 +108,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def commit(self, batch: Batch) -> int:
         async with self._writing:
             last_seq = await self._batches.store(batch)
-        self._indexing.add_stored(len(batch.entries))
+        self._indexing.add_stored(batch.entries)
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
@@ -158,6 +158,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return step
 
     async def index_text(self) -> TextStep:
+        if await self._indexing.prepare():
+            return TextStep(0, is_done=False)
         if not self._indexing.is_due:
             return TextStep(0, is_done=True)
         step = await self._indexing.step(await self._session())
@@ -167,6 +169,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return step
 
     async def drop_text_index(self) -> TextStep:
+        self._indexing.forget_stored()
         if self._indexing.is_due:
             self._indexing.rest()
             if await segments.read_noted(self._link):

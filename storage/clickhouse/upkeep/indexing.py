@@ -4,7 +4,8 @@ Strategy: behind the commits, by whichever sidecar finds rows that nobody has be
 saves work. One does it alone while it can, and more where rows wait. Texts are read in chunks, whose size the server
 tells before, and cut into cells; their signatures wait here, 32 MB at most, until they make a segment. So that few of
 the newest rows have none, which searches have to look into, a segment may be small, and some small ones are made one
-later.
+later. Of what this sidecar has stored itself there are cells already (`ready_cells`); where much is missing before them
+their segment is made first.
 
 Invariant: see `storage.clickhouse.upkeep.segments`. What was read before an erasure is not kept after it.
 """
@@ -18,6 +19,7 @@ from typing import Final
 
 from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.upkeep.grids import Grid, read_grids
+from storage.clickhouse.upkeep.ready_cells import ReadyCells
 from storage.clickhouse.upkeep.segments import (
     BEGUN_S,
     Noted,
@@ -33,6 +35,8 @@ from storage.clickhouse.upkeep.segments import (
 )
 from storage.clickhouse.upkeep.texts import read_sizes, read_texts
 from storage.purge import TextStep
+from storage.record import Entry
+from storage.relational.reads.text_index.tables import row_ids
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.segment import PARTS, joined, merged
@@ -104,6 +108,8 @@ class Indexing:
         self._next_look = 0.0
         self._stored_rows = 0
         """Rows that were stored here since the last look."""
+        self._ready: ReadyCells | None = None
+        """None before the first step: who makes no index keeps nothing."""
         self._work: _Work | None = None
         self._own: set[int] = set()
         """Numbers of segments that were noted here."""
@@ -111,16 +117,29 @@ class Indexing:
     @property
     def is_due(self) -> bool:
         """Whether there is something to go on with, or to look for."""
-        return self._work is not None or self._stored_rows >= self._segment_rows or self._clock() >= self._next_look
+        # Of the last rows there is no cell yet.
+        enough = self._segment_rows + self._cell_rows
+        return self._work is not None or self._stored_rows >= enough or self._clock() >= self._next_look
 
-    def add_stored(self, rows: int) -> None:
-        """Count rows that this sidecar has stored."""
-        self._stored_rows += rows
+    def add_stored(self, entries: Sequence[Entry]) -> None:
+        """Count what this sidecar has stored, and make cells of it by and by."""
+        self._stored_rows += len(entries)
+        if self._ready is not None:
+            self._ready.offer(entries)
+
+    def forget_stored(self) -> None:
+        """Keep nothing of what is stored: no index is made for now."""
+        self._ready = None
 
     def rest(self) -> None:
         """Look again in a while."""
         self._stored_rows = 0
         self._next_look = self._clock() + self._look_s
+
+    async def prepare(self) -> bool:
+        """Make cells of what was stored here, without the server; False when there is not enough of it."""
+        self._ready = self._ready or ReadyCells()
+        return await self._ready.make(CELL_BYTES, self._cell_rows)
 
     async def step(self, session: ClickhouseSession) -> TextStep:
         """Read some rows, or make a segment; see `storage.base.Storage.index_text`."""
@@ -160,13 +179,25 @@ class Indexing:
         known = [one.rows for one in taken]
         # An erasure that came to nothing has a number that no state has: its rows wait for the next one.
         known += [grid.rows for grid in grids if grid.what == "void" and grid.erasures > upkeep.erasures]
-        gap, is_last = _first_gap(await session.seq_ends(), known)
+        gap, is_last = self._next_gap(await session.seq_ends(), known)
         gap = Range(gap.first, min(gap.last, gap.first + _MOST_ROWS - 1))
         if gap.is_empty or (is_last and not await self._is_enough(session, gap)):
             return None
         work = _Work(gap, self._number(), upkeep.erasures, self._clock())
         await note(session.link, work.noted("begun"))
         return work
+
+    def _next_gap(self, whole: Range, known: Sequence[Range]) -> tuple[Range, bool]:
+        """Find the rows that come next, and whether they go on to the newest."""
+        gap, is_last = _first_gap(whole, known)
+        if self._ready is None:
+            return gap, is_last
+        self._ready.drop(known)
+        ready = self._ready.newest_rows
+        if ready.size < self._segment_rows or ready.last > whole.last:
+            return gap, is_last
+        is_next = gap.first <= ready.first < gap.first + self._segment_rows and ready.last <= gap.last
+        return Range(gap.first if is_next else ready.first, ready.last), is_last
 
     def _number(self) -> int:
         number = secrets.randbits(63)
@@ -227,9 +258,24 @@ class Indexing:
         """Make the next cells, at least one."""
         first = work.next_seq
         chunk = Range(first, min(first + _CHUNK_ROWS - 1, work.gap.last))
+        if ready := await self._ready_cells(session, chunk):
+            return ready[: MAX_CELLS - len(work.cells)]
+        if self._ready is not None and (next_ready := self._ready.first_within(chunk)) is not None:
+            chunk = Range(first, next_ready - 1)
         ranges = self._cut(chunk, await read_sizes(session, chunk, _STEP_ROWS))[: MAX_CELLS - len(work.cells)]
         texts = await read_texts(session, Range(first, ranges[-1].last))
         return await asyncio.to_thread(lambda: [texts.cell(rows) for rows in ranges])
+
+    async def _ready_cells(self, session: ClickhouseSession, chunk: Range) -> list[Cell]:
+        """List cells of the first rows of a chunk that were made when these were stored, if they are those still."""
+        ready = () if self._ready is None else self._ready.within(chunk)
+        if self._ready is None or not ready:
+            return []
+        rows = Range(ready[0].rows.first, ready[-1].rows.last)
+        if b"".join(await row_ids(session, rows)) == b"".join([each.ids for each in ready]):
+            return [each.cell for each in ready]
+        self._ready.drop([rows])
+        return []
 
     def _cut(self, chunk: Range, sizes: dict[int, int]) -> list[Range]:
         """Cut the first rows of a chunk, as many as may be read at once, into cells of about the size they should have.

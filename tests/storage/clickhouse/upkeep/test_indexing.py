@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from storage.clickhouse.link import Link
+from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.upkeep import erasures, indexing, segments
 from storage.clickhouse.upkeep.indexing import Indexing
 from storage.clickhouse.upkeep.parts import await_quiet
 from storage.clickhouse.upkeep.segments import Noted, keep_parts, note, read_noted
 from storage.clickhouse.upkeep.state import Upkeep
+from storage.clickhouse.upkeep.texts import Texts, read_texts
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.slices import Range
@@ -290,18 +292,75 @@ async def test_a_segment_ends_where_it_would_hold_much(store: SummingStorage, mo
 async def test_a_fleet_does_not_ask_all_the_time(store: SummingStorage) -> None:
     """Each sidecar looks once a minute, or when it has stored enough for a segment itself."""
     now_s = 1000.0
-    store._indexing = Indexing(segment_rows=ROWS, clock=lambda: now_s)
+    store._indexing = Indexing(segment_rows=ROWS - 8, cell_rows=8, clock=lambda: now_s)
     assert (await store.index_text()).is_done
     assert (await store.text_index()).waiting == 0
     await fill(store, 1, ROWS - 1)
     assert not store._indexing.is_due
     assert (await store.text_index()).waiting == 0
     await fill(store, ROWS, ROWS)
-    assert await index(store) == 3
+    # Cells of what was stored here, twice as many as a step makes; a look, which begins; cells taken; a segment.
+    assert await index(store) == 4
     assert (await store.text_index()).waiting == 0
-    await fill(store, ROWS + 1, ROWS + 9)
+    await fill(store, ROWS + 1, ROWS + 5)
     assert not store._indexing.is_due
     now_s += indexing.LOOK_S
     assert store._indexing.is_due
     assert (await store.index_text()).is_done
-    assert (await store.text_index()).waiting == 9
+    assert (await store.text_index()).waiting == 5
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Range]:
+    """Which rows were read to make cells of them."""
+    made: list[Range] = []
+
+    async def read(session: ClickhouseSession, rows: Range) -> Texts:
+        made.append(rows)
+        return await read_texts(session, rows)
+
+    monkeypatch.setattr(indexing, "read_texts", read)
+    return made
+
+
+async def test_what_was_stored_here_is_not_read_again(store: SummingStorage, reads: list[Range]) -> None:
+    """Unless there is too little for a cell; from the first step on, for there may be none."""
+    await fill(store, 1, ROWS)
+    await index(store)
+    assert reads == [Range(1, ROWS)]
+    await fill(store, ROWS + 1, 2 * ROWS + 9)
+    await index(store)
+    assert (await covered(store), reads) == ([Range(1, ROWS), Range(ROWS + 1, 2 * ROWS)], [Range(1, ROWS)])
+    for number in (2, ROWS + 2, 2 * ROWS, 2 * ROWS + 9):
+        assert await found(store, number) == [number]
+    await fill(store, 2 * ROWS + 10, 3 * ROWS)
+    await index(store)
+    assert (await covered(store))[2:] == [Range(2 * ROWS + 1, 3 * ROWS)]
+    assert reads == [Range(1, ROWS)]
+    assert await found(store, 3 * ROWS - 1) == [3 * ROWS - 1]
+
+
+async def test_what_is_erased_before_it_is_in_a_segment_is_in_none(store: SummingStorage, reads: list[Range]) -> None:
+    """Its cells are those of other records than the store shows."""
+    await index(store)
+    await fill(store, 1, ROWS)
+    while await store._indexing.prepare():
+        pass
+    await store.erase(Filter(seq_after=8, seq_until=9))
+    await index(store)
+    assert (await covered(store), reads) == ([Range(1, ROWS)], [Range(1, ROWS)])
+    assert (await found(store, 9), await found(store, 10)) == ([], [10])
+
+
+async def test_the_newest_come_first_where_much_is_missing(store: SummingStorage, reads: list[Range]) -> None:
+    """An index that was off, or did not keep up, misses no more because of what it has missed."""
+    await fill(store, 1, 3 * ROWS)
+    assert not await store._indexing.prepare()
+    await fill(store, 3 * ROWS + 1, 4 * ROWS)
+    while not await covered(store):
+        assert not (await store.index_text()).is_done
+    assert (await covered(store), reads) == ([Range(3 * ROWS + 1, 4 * ROWS)], [])
+    await index(store)
+    assert await covered(store) == [Range(1, 3 * ROWS), Range(3 * ROWS + 1, 4 * ROWS)]
+    for number in (1, 3 * ROWS, 3 * ROWS + 1, 4 * ROWS):
+        assert await found(store, number) == [number]
