@@ -60,8 +60,8 @@ async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
     text = '{"a": {"b": 1, "c": []}, "d": [2, {}, {"e": 3}], "f": null}'
     lines = await site.page.evaluate(
         f"""import("/ui/newest/record/json-tree.js").then(({{ jsonTree }}) => {{
-          document.body.replaceChildren(jsonTree({text!r}));
-          return document.body.innerText.split("\\n").map((line) => line.trim()).filter(Boolean);
+          const tree = document.body.appendChild(jsonTree({text!r}));
+          return tree.innerText.split("\\n").map((line) => line.trim()).filter(Boolean);
         }})"""
     )
     expected = [
@@ -83,7 +83,7 @@ async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
     assert lines == expected
     await site.page.evaluate("document.querySelectorAll('.tree details').forEach((branch) => (branch.open = false))")
     await site.page.evaluate("document.querySelector('.tree > details').open = true")
-    folded = "document.body.innerText.split('\\n').map((line) => line.trim()).filter(Boolean)"
+    folded = "document.querySelector('.tree').innerText.split('\\n').map((line) => line.trim()).filter(Boolean)"
     assert await site.page.evaluate(folded) == ["{", '"a": { 2 members },', '"d": [ 3 items ],', '"f": null', "}"]
 
 

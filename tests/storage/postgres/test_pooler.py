@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,12 @@ ignore_startup_parameters = extra_float_digits
 """
 
 
+def _is_listening(path: Path) -> bool:
+    """Whether a server accepts here: the socket's file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
 def pooled(url: str) -> Iterator[str]:
     """The address of the test's database through a pooler with three sessions."""
@@ -55,7 +62,7 @@ def pooled(url: str) -> Iterator[str]:
         with subprocess.Popen([program, "-q", str(directory / "ini")], user=user) as process:
             try:
                 deadline = time.monotonic() + 60
-                while not (directory / ".s.PGSQL.5432").exists():
+                while not _is_listening(directory / ".s.PGSQL.5432"):
                     assert process.poll() is None
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
