@@ -138,7 +138,7 @@ def test_silence_before_the_handshake_ends_a_connection(
 
 def test_a_handshake_and_its_first_head_share_one_time(tmp_path: Path, settings: Callable[..., Settings]) -> None:
     """A secured connection waits for its first head since it was accepted, not since its handshake ended."""
-    with running_plane(settings(timeout_headers_s=1), tmp_path) as plane, opened(plane) as connection:
+    with running_plane(settings(timeout_headers_s=4), tmp_path) as plane, opened(plane) as connection:
         engine = cast(ProtocolPlane, plane.plane).engine
         eventually(lambda: len(engine.connections) == 1, 30)
         (accepted,) = engine.connections

@@ -331,7 +331,7 @@ def test_http10_clients_get_a_close_and_no_chunks(start: Start) -> None:
 
 def test_a_slow_head_is_refused(start: Start) -> None:
     """The time for a head runs from its first byte; dribbling does not extend it."""
-    plane = start(Script(), timeout_headers_s=2.0)
+    plane = start(Script(), timeout_headers_s=4.0)
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.1\r\n")
         for _ in range(8):

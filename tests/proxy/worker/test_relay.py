@@ -225,7 +225,7 @@ def test_nobody_listening_is_502_and_the_client_may_go_on(start: Start) -> None:
 
 def test_silence_is_504(start: Start) -> None:
     """An upstream that does not begin to answer in time, or stalls where that is limited, is given up."""
-    plane = start(_silent, timeout_first_byte_s=2.0, timeout_upstream_idle_s=0.3)
+    plane = start(_silent, timeout_first_byte_s=4.0, timeout_upstream_idle_s=0.3)
     with plane.connect() as client:
         client.send(GET)
         assert client.answer().status == 504

@@ -59,7 +59,7 @@ def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> 
 def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes, loop: Loop) -> None:
     """What it leaves may be so little that nobody waits for it: closing its connection would wait for ever."""
     # On a busy machine a second may pass between two requests.
-    plane = start(_fill, timeout_write_stall_s=0.5, timeout_keep_alive_s=60.0 if last else 1.5, loop=loop)
+    plane = start(_fill, timeout_write_stall_s=2.0, timeout_keep_alive_s=60.0 if last else 3.0, loop=loop)
     with _small_window(plane) as client:
         _leave_some(plane, client)
         client.send(b"GET /last HTTP/1.1\r\nHost: a\r\n%b\r\n" % last)
@@ -69,12 +69,12 @@ def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes
 
 def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
     """Its connection closes behind all that was written, however long that takes."""
-    plane = start(_fill, timeout_write_stall_s=1.0)
+    plane = start(_fill, timeout_write_stall_s=2.0)
     with _small_window(plane) as client:
         count = _leave_some(plane, client) + 1
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         taken = 0
-        for _ in range(10):
+        for _ in range(12):
             time.sleep(0.2)
             taken += len(client.socket.recv(65536))
         assert taken + len(client.rest()) > count * len(_BODY)
@@ -179,14 +179,14 @@ def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
             go_on.wait(60)
             connection.sendall(OK)
 
-    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=0.5)
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=2.0)
     with plane.connect() as first, plane.connect() as second:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)
         upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000)
         sending = threading.Thread(target=second.send, args=(upload,))
         sending.start()
-        time.sleep(1.2)
+        time.sleep(2.5)
         assert not plane.unread
         go_on.set()
         assert [client.answer().status for client in (first, second)] == [200, 200]

@@ -211,7 +211,7 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
             go_on.wait(60)
             connection.sendall(OK)
 
-    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=1.0)
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=3.0)
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)

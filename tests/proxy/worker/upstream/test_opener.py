@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from proxy.http1.errors import UpstreamError
@@ -53,7 +54,7 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
     writers: list[asyncio.StreamWriter] = []
     server, url = await serve(lambda _, writer: writers.append(writer))
     opened: list[int] = []
-    pool = new_pool(url, opened, upstream_max_connections=2, timeout_connect_s=0.5, upstream_keep_alive_s=60)
+    pool = new_pool(url, opened, upstream_max_connections=2, timeout_connect_s=30, upstream_keep_alive_s=60)
     async with server:
         idle = [await opener_of(pool).open(is_idempotent=True) for _ in range(2)]
         for connection in idle:
@@ -73,9 +74,10 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
     """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not remembered."""
     writers: list[asyncio.StreamWriter] = []
     server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=0.02)
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
     async with server:
         await opener_of(pool).open(is_idempotent=True)
+        pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
         for _ in range(3):
             with pytest.raises(UpstreamError):
                 await opener_of(pool).open(is_idempotent=True)
@@ -114,7 +116,7 @@ async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
     """It is closed when it is looked at: nobody else will say that there is room."""
     writers: list[asyncio.StreamWriter] = []
     server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=0.5, upstream_keep_alive_s=10)
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30, upstream_keep_alive_s=10)
     async with server:
         idle = await opener_of(pool).open(is_idempotent=True)
         pool.release(idle, time.monotonic_ns() - 10_000_000_000)
