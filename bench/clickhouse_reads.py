@@ -194,8 +194,6 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
             used_ms = round((cpu_s(server) - before_s) * 1000 / options.rounds, 1)
             results[name] = Asked(answer, used_ms)
             print(f"{name:48} {answer.p50_ms:9} {answer.p95_ms:9} {used_ms:9}  {answer.complete}", flush=True)
-    if options.only:
-        return
     document = {
         "machine": machine(),
         "engine": options.engine,
@@ -207,10 +205,8 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
             name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
         },
     }
-    path = (
-        Path("bench/results")
-        / f"clickhouse-reads-{options.engine}-{info.rows}{'-payloads' if options.payloads else ''}.json"
-    )
+    kind = ("-payloads" if options.payloads else "") + (f"-{options.only}" if options.only else "")
+    path = Path("bench/results") / f"clickhouse-reads-{options.engine}-{info.rows}{kind}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
@@ -224,7 +220,7 @@ def main() -> None:
         "--sums", action=argparse.BooleanOptionalAction, default=True, help="make sums of all rows first"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
+    parser.add_argument("--only", default="", help="queries with this in their name")
     parser.add_argument("--directory", type=Path, help="where the server keeps its data, instead of in memory")
     parser.add_argument("--engine", choices=ENGINES, default="debian")
     options = parser.parse_args()
