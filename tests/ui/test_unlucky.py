@@ -133,6 +133,30 @@ async def test_a_value_with_a_space_is_offered_in_quotes(site: Site) -> None:
     assert offered == ['-project:"team a"', "-project:team"]
 
 
+@pytest.mark.parametrize(("module", "chart"), [("bar-chart", "BarChart"), ("latency-chart", "LatencyChart")])
+async def test_a_chart_takes_keys_and_pointers_before_it_is_drawn(site: Site, module: str, chart: str) -> None:
+    """Its data may be there before its width is known: what was chosen until then is drawn with the rest."""
+    await site.open("/keys")
+    drawn = await site.page.evaluate(f"""import("/ui/newest/lib/{module}.js").then(async ({{ {chart} }}) => {{
+      const {{ readLatency }} = await import("/ui/newest/endpoints/latency.js");
+      const {{ histogram, heat }} = await readLatency({{ since: "15m" }});
+      const host = document.createElement("div"), chart = new {chart}(host, {{ height: 168 }});
+      const press = () => host.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowRight" }}));
+      const sends = (type) => host.dispatchEvent(new PointerEvent(type, {{ pointerType: "mouse", clientX: 9 }}));
+      ["pointermove", "pointerdown", "pointerleave"].forEach(sends);
+      document.body.append(host);
+      chart.set(histogram, heat);
+      press();
+      ["pointermove", "pointerleave"].forEach(sends);
+      press();
+      const early = host.innerHTML;
+      while (!host.querySelector("svg")) await new Promise(requestAnimationFrame);
+      return [early, host.querySelector(".brush, .cursor:not([hidden])").getAttribute("width")];
+    }})""")
+    assert "NaN" not in drawn[0]
+    assert float(drawn[1]) > 0
+
+
 async def test_an_element_may_have_any_number_of_children(site: Site) -> None:
     """An array of numbers in a body of 256 KiB has more than a function takes arguments."""
     await site.open("/keys")

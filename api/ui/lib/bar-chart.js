@@ -240,13 +240,13 @@ export class BarChart {
   }
 
   onPointer(event) {
-    if (!this.data || event.button || event.target.closest("button")) return;
+    if (!this.data || !this.width || event.button || event.target.closest("button")) return;
     const x0 = this.host.getBoundingClientRect().left;
     const start = event.clientX;
     const move = (now) => {
       if (Math.abs(now.clientX - start) < LEAST_DRAG_PX) return;
       this.brush = [this.at(start - x0), this.at(now.clientX - x0)].sort((a, b) => a - b);
-      this.draw();
+      this.redraw();
     };
     const end = (now) => {
       removeEventListener("pointermove", move);
@@ -254,7 +254,7 @@ export class BarChart {
       removeEventListener("pointercancel", end);
       if (Math.abs(now.clientX - start) < LEAST_DRAG_PX && this.brush) {
         this.brush = null;
-        this.draw();
+        this.redraw();
       }
     };
     addEventListener("pointermove", move);
@@ -274,7 +274,7 @@ export class BarChart {
       event.preventDefault();
       event.stopPropagation();
       this.brush = null;
-      return this.draw();
+      return this.redraw();
     }
     const step = STEP_KEYS[event.key];
     if (!step) return;
@@ -285,6 +285,6 @@ export class BarChart {
       this.brush[edge] = Math.min(last, Math.max(0, this.brush[edge] + step));
       this.brush.sort((a, b) => a - b);
     }
-    this.draw();
+    this.redraw();
   }
 }

@@ -202,6 +202,7 @@ export class LatencyChart {
   }
 
   drawCursor() {
+    if (!this.cursor) return; // not drawn yet: its width is not known
     const { area } = this;
     this.label.hidden = !area;
     this.cursor.toggleAttribute("hidden", !area);
