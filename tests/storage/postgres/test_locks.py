@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -27,10 +28,10 @@ async def second(url: str, store: Storage, tmp_path: Path) -> AsyncIterator[Stor
         yield opened
 
 
-async def until_waiting(other: "Other[asyncpg.Record]", sessions: int) -> None:
-    """Wait until so many sessions wait for a lock."""
+async def until_waiting(other: "Other[asyncpg.Record]", sessions: int, *unless: asyncio.Task[Any]) -> None:
+    """Wait until so many sessions wait for a lock, or fewer by those of tasks that are done by then."""
     async with asyncio.timeout(30):
-        while await other.fetchval(WAITING) < sessions:  # noqa: ASYNC110 - nothing tells
+        while await other.fetchval(WAITING) < sessions - sum(task.done() for task in unless):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -90,6 +91,6 @@ async def test_retention_forgets_jobs_without_the_counter(
         purging = working.create_task(store.purge(1000), name="purge")
         await asyncio.wait((purging,), timeout=0.5)
         storing = working.create_task(second.commit(batch(make_call(hours_later=20))), name="store")
-        await until_waiting(other, 2 - purging.done())
+        await until_waiting(other, 2, purging)
     assert purging.result().blocks
     assert storing.result() == 2
