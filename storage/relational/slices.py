@@ -23,6 +23,8 @@ SLICE_S: Final = 0.25
 """What a slice should take, for the next one to be as wide."""
 _MOST_WIDER: Final = 8
 _MOST_NARROWER: Final = 4
+_AMPLE: Final = 2
+"""How many times as many rows as should do are looked at: another slice would cost more than the rest of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +92,24 @@ class Pace:
         self.max_joined = int(MAX_JOINED * patience)
         self._slice_s = SLICE_S * patience
         self._began_s = 0.0
+        self._enough: int | None = None
 
     def start(self) -> None:
         """A slice begins."""
         self._began_s = self._clock()
+        self._enough = None
+
+    def expect(self, rows: int) -> None:
+        """Of the slice being walked it was seen how often there is what is looked for: so many rows have the rest."""
+        self._enough = rows * _AMPLE
 
     def finish(self, *, may_widen: bool) -> None:
-        """The slice is done with; the next one is wider only if it may be."""
+        """The slice is done with; the next one is wider only if it may be, and has to be."""
         took_s = self._clock() - self._began_s
         wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
         if wider < 1 or may_widen:
-            self.width = max(self._least, int(self.width * max(wider, 1 / _MOST_NARROWER)))
+            width = int(self.width * max(wider, 1 / _MOST_NARROWER))
+            self.width = max(self._least, width if self._enough is None else min(width, self._enough))
 
 
 def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:

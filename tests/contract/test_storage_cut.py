@@ -108,6 +108,24 @@ async def test_an_offset_that_is_not_reached_has_no_cursor(slow: Storage) -> Non
     assert (page.records, page.complete, page.next_after) == ([], False, None)
 
 
+async def test_a_page_that_is_nearly_full_is_filled_from_few_rows(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However quick the slices were: what was found tells how many rows have the rest."""
+    monkeypatch.setattr(slices, "SLICE_S", 1000.0)
+    widths, start = list[int](), slices.Pace.start
+
+    def began(pace: slices.Pace) -> None:
+        widths.append(pace.width)
+        start(pace)
+
+    monkeypatch.setattr(slices.Pace, "start", began)
+    await store.commit(make_batch(*[make_record(path="/odd" if n % 10 == 9 else "/even") for n in range(2000)]))
+    page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", limit=11))
+    assert [record.seq for record in page.records] == list(range(10, 111, 10))
+    assert widths == [10, 80, 60]
+
+
 @pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
 @pytest.mark.parametrize("odd", [Filter(path_contains="odd"), Filter(where=Text(Phrase(("odd",))))])
 async def test_an_offset_reaches_over_slices(store: Storage, odd: Filter, offset: int) -> None:

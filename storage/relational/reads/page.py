@@ -9,7 +9,7 @@ that are committed while a read runs are left to the next one.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, Self
@@ -34,7 +34,7 @@ _FEW: Final = 1000
 @dataclass(frozen=True, slots=True)
 class _Walk:
     rows: Selection
-    parts: AsyncIterator[Range]
+    parts: "Slices | _Parts"
     number: Callable[[Record], int]
     """A record's place in the order, as cursors carry it."""
     skip: int
@@ -53,6 +53,9 @@ class _Parts:
         for part in self._parts:
             return part
         raise StopAsyncIteration
+
+    def expect(self, rows: int) -> None:
+        """Leave the slices as they are."""
 
 
 async def read_page(session: Session, query: RecordQuery) -> Page:
@@ -120,6 +123,8 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
         if len(rows) > limit:
             page = await session.records(rows[:limit])
             return Page(page, complete=True, next_after=walk.number(page[-1]))
+        if found:
+            walk.parts.expect(part.size * (limit + 1 - len(rows)) // len(found))
         edge = part.last if query.order == "asc" else part.first
     return Page(await session.records(rows), complete=True, next_after=None)
 

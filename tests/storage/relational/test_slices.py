@@ -33,6 +33,18 @@ def test_a_patient_walk_widens_longer() -> None:
     assert [part.size // FIRST for part in found][:4] == [1, 8, 16, 8]
 
 
+def test_a_walk_that_has_nearly_enough_goes_on_in_few_rows() -> None:
+    """Twice as many as should have the rest, never fewer than at first; where nothing is found it widens again."""
+    pace = Pace(1000, lambda: 0.0)
+    found = slices(Range(1, 100_000), "asc", pace)
+    widths = []
+    for part, rows in zip(found, (None, 1200, 10, None, None), strict=False):
+        widths.append(part.size)
+        if rows is not None:
+            pace.expect(rows)
+    assert widths == [1000, 8000, 2400, 1000, 8000]
+
+
 @given(
     first=st.integers(-5, 5),
     length=st.integers(0, 500_000),

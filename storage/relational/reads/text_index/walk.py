@@ -68,6 +68,10 @@ class Slices:
                 joins, ordered = self._session.dialect.joins_ranges, ranges if self._order == "asc" else ranges[::-1]
                 self._slices = joint_slices(ordered, self._order, self._pace, joins=joins)
 
+    def expect(self, rows: int) -> None:
+        """About so many rows have what is still missing: the next slice need not be much wider."""
+        self._pace.expect(rows)
+
     async def _next_ranges(self) -> tuple[Range, list[Range]]:
         """Find the next part of the rest, and what in it can match: rising."""
         if self._holders is None:
