@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.browser import Page
 from tests.ui.conftest import Site
 
 SHOWS_ARGUMENTS = """curl() { printf '%s\\0' "$@"; }\n"""
@@ -82,24 +83,47 @@ async def test_a_body_with_a_null_is_no_argument(empty_site: Site) -> None:
     assert found[-2:] == ["--data-binary", "@body"]
 
 
-async def test_a_secret_is_copied_on_plain_http(site: Site) -> None:
-    """There a browser has no clipboard interface, and what is outside the dialog cannot be selected."""
-    page = site.page
-    await site.open("/keys")
-    await page.wait_for("#keys tr")
-    await page.evaluate("""
-      Object.defineProperty(navigator, "clipboard", { value: undefined });
-      document.addEventListener("copy", () => {
-        const { value = "", selectionStart, selectionEnd } = document.activeElement;
-        window.copied = value.slice(selectionStart, selectionEnd);
-      });
-    """)
+MISSING = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+FORBIDDEN = "navigator.clipboard.writeText = async () => { throw new DOMException('denied', 'NotAllowedError'); }"
+
+
+async def make_key(page: Page) -> None:
+    """Make a key with the keyboard, and wait for its secret."""
     await page.press("n")
     await page.until("document.activeElement?.name === 'name'")
     await page.type("Plain Key")
     await page.press("Enter")
     await page.until("document.activeElement?.id === 'copy-secret'")
+
+
+@pytest.mark.parametrize("clipboard", [MISSING, FORBIDDEN], ids=["plain HTTP", "forbidden"])
+async def test_a_secret_is_copied_without_a_clipboard(site: Site, clipboard: str) -> None:
+    """On plain HTTP a browser has no interface for it; what is outside the dialog cannot be selected."""
+    page = site.page
+    await site.open("/keys")
+    await page.wait_for("#keys tr")
+    await page.evaluate(clipboard)
+    await page.evaluate("""
+      document.addEventListener("copy", () => {
+        const { value = "", selectionStart, selectionEnd } = document.activeElement;
+        window.copied = value.slice(selectionStart, selectionEnd);
+      });
+    """)
+    await make_key(page)
     await page.press("Enter")
     await page.wait_for("#copy-secret", "Copied")
     assert await page.evaluate("window.copied === document.querySelector('#secret').textContent")
     assert await page.evaluate("document.activeElement.id") == "copy-secret"
+
+
+async def test_a_secret_that_was_not_copied_is_not_said_to_be(site: Site) -> None:
+    """It is shown this once."""
+    page = site.page
+    await site.open("/keys")
+    await page.wait_for("#keys tr")
+    await page.evaluate(FORBIDDEN)
+    await page.evaluate("document.execCommand = () => false")
+    await make_key(page)
+    await page.press("Enter")
+    await page.wait_for("#copy-secret", "Could not copy")
+    await page.wait_for("#copy-secret", "Copy secret")

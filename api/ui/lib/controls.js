@@ -72,7 +72,7 @@ export class Trail {
 }
 
 /**
- * A button that copies what `text()` returns and confirms it for a moment.
+ * A button that copies what `text()` returns and tells for a moment whether it could.
  * @param {string} label
  * @param {() => string} text
  * @param {Record<string, unknown>} attributes
@@ -81,8 +81,7 @@ export function copyButton(label, text, attributes = { class: "link" }) {
   const made = button(
     label,
     async () => {
-      await copyText(text());
-      made.textContent = "Copied";
+      made.textContent = (await copyText(text())) ? "Copied" : "Could not copy";
       setTimeout(() => made.replaceChildren(label), 1500);
     },
     attributes,
@@ -90,15 +89,25 @@ export function copyButton(label, text, attributes = { class: "link" }) {
   return made;
 }
 
-/** Copy text, also on plain HTTP, where there is no clipboard interface; what a dialog covers cannot be selected. */
+/** Copy text; answers whether it could. Plain HTTP has no clipboard interface, and one that there is may be forbidden. */
 async function copyText(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copySelected(text);
+  }
+}
+
+/** Copy text as a selection, within the dialog that is open: what one covers cannot be selected. */
+function copySelected(text) {
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const area = el("textarea", { class: "hidden" });
   area.value = text;
   (focused?.closest("dialog") ?? document.body).append(area);
   area.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   area.remove();
   focused?.focus();
+  return isCopied;
 }
