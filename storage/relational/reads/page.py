@@ -31,15 +31,6 @@ _FEW: Final = 1000
 """Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    rows: Selection
-    parts: "Slices | _Parts"
-    number: Callable[[Record], int]
-    """A record's place in the order, as cursors carry it."""
-    skip: int
-
-
 class _Parts:
     """Slices that are known without asking."""
 
@@ -56,6 +47,15 @@ class _Parts:
 
     def expect(self, rows: int) -> None:
         """Leave the slices as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    rows: Selection
+    parts: Slices | _Parts
+    number: Callable[[Record], int]
+    """A record's place in the order, as cursors carry it."""
+    skip: int
 
 
 async def read_page(session: Session, query: RecordQuery) -> Page:
