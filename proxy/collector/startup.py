@@ -31,7 +31,7 @@ from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings, without_password
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
-from storage.errors import StorageUnavailable
+from storage.errors import StorageDamaged, StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Job, Position, Record, ToolCall, now_us
@@ -197,7 +197,7 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, n
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
         storage = deferred.as_storage()
         tail = make_tail(settings, storage)
-        answer = await _read_store(settings, data, await deferred.opened(), tail, ANSWER_S)
+        answer = await _read_store(settings, data, deferred, tail, ANSWER_S)
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
@@ -247,21 +247,33 @@ class _StoreState:
 
 
 async def _read_store(
-    settings: Settings, data: DataDir, storage: Storage, tail: Tail, timeout_s: float
+    settings: Settings, data: DataDir, deferred: DeferredStorage, tail: Tail, timeout_s: float
 ) -> _StoreState | None:
-    """Read everything that is needed of the store at the start, and start the tail; None when it is away."""
+    """Read what is needed of the store at the start, and start the tail; None when it is away or is to be replaced."""
+    storage = await deferred.opened()
     try:
         async with asyncio.timeout(timeout_s):
             await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if settings.admin.fanout else b""
-            waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
-            jobs = await storage.jobs(MAX_JOBS)
-            calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
-            recalled = Recalled(waiting, jobs, calls.records[::-1])
+            recalled = await _recall(data.instance, storage)
             return _StoreState(await _positions(data, storage), secret, recalled)
+    except StorageDamaged as error:
+        deferred.note_damage(error)
     except (StorageUnavailable, TimeoutError) as error:
         log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {timeout_s:g} s")
     return None
+
+
+async def _recall(instance: str, storage: Storage) -> Recalled:
+    """Read what new records may continue; nothing where it is damaged, for they can do without."""
+    try:
+        waiting = await storage.waiting_calls(instance) if isinstance(storage, ToolStorage) else []
+        jobs = await storage.jobs(MAX_JOBS)
+        calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
+    except StorageDamaged as error:
+        log.error("what new records may continue cannot be read, they begin anew: %s", error)
+        return Recalled([], [], [])
+    return Recalled(waiting, jobs, calls.records[::-1])
 
 
 async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
@@ -299,9 +311,10 @@ async def reconcile(
 
     Before that, and before anything is committed, `on_known` is called.
     """
-    storage = await state.deferred.opened()
-    state.deferred.reason = "it is open, and did not yet say what it has of this sidecar"
-    while (answer := await _read_store(settings, data, storage, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
+    deferred = state.deferred
+    await deferred.opened()
+    deferred.reason = "it is open, and did not yet say what it has of this sidecar"
+    while (answer := await _read_store(settings, data, deferred, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
     stored, state.recalled = answer.positions, answer.recalled
     if state.fanout is not None:
@@ -313,7 +326,7 @@ async def reconcile(
         state.committed = stored
         committed.reconcile(state.effective, state.spooled)
         on_known()
-        state.deferred.enable()
+        deferred.enable()
         is_reconciled.set()
 
     drain.reconcile(apply)

@@ -5,8 +5,8 @@ after its positions were reconciled with what was assumed: nothing is committed 
 
 API keys may be in a store of their own, which is opened beside it and is away or there by itself.
 
-A store that turns out to be damaged when a batch is committed, or whose file is removed, is replaced by an empty one
-that has its keys and positions, between two calls: nobody else has to know.
+A store that turns out to be damaged in a call that commits depend on, or whose file is removed, is replaced by an
+empty one that has its keys and positions, between two calls: nobody else has to know.
 
 Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve, a lock, a full
 disk, a refused password, a database that is not there yet or that a newer sidelog wrote. An address that the driver
@@ -40,6 +40,8 @@ WATCH_S: Final = 1.0
 """How often it is looked whether the store is still where it was."""
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
+_COMMITS_NEED: Final = frozenset({"commit", "retention", "trim"})
+"""Calls that a batch waits for, the last two because of the cap on size: where they fail nothing is stored any more."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class _Replacement:
 
     why: str
     reason: str
+    was_enabled: bool
     kept: Kept = field(default_factory=dict)
     records: int = 0
     is_closed: bool = False
@@ -124,7 +127,7 @@ class DeferredStorage:
         return self._is_open.is_set()
 
     async def opened(self) -> Storage:
-        """Wait for the store itself, which is for reading positions before it is enabled."""
+        """Wait for the store itself, which is for reading positions before it is enabled; not one to be replaced."""
         await self._is_open.wait()
         assert self._store is not None
         return self._store
@@ -157,9 +160,13 @@ class DeferredStorage:
         try:
             return await getattr(store, name)(*arguments, **options)
         except StorageDamaged as error:
-            if name == "commit":
-                self._begin_replacing("damaged", str(error))
+            if name in _COMMITS_NEED:
+                self.note_damage(error)
             raise
+
+    def note_damage(self, error: StorageDamaged) -> None:
+        """Have the store replaced by an empty one, which is enabled if this one was."""
+        self._begin_replacing("damaged", str(error))
 
     async def watch(self) -> None:
         """Replace a store that is damaged, or whose file was removed, until cancelled."""
@@ -174,8 +181,9 @@ class DeferredStorage:
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:
+            self._replacement = _Replacement(why, reason, self._is_enabled)
             self._is_enabled, self.reason = False, reason
-            self._replacement = _Replacement(why, reason)
+            self._is_open.clear()
             log.error("%s is %s, an empty one replaces it: %s", self._name, why, reason)
 
     async def _look(self) -> None:
@@ -193,7 +201,8 @@ class DeferredStorage:
         replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
         if pending.kept:
             await replacement.keep(pending.kept)
-        self._store, self._replacement, self._is_enabled = replacement, None, True
+        self._store, self._replacement, self._is_enabled = replacement, None, pending.was_enabled
+        self._is_open.set()
         self.replaced[pending.why] += 1
         if pending.why == "removed":
             self._on_removed(pending.records)

@@ -26,6 +26,7 @@ from storage.query import Filter
 from storage.record import Batch, Entry, Position
 from storage.tools import ToolStorage
 from storage.writer.deferred import DeferredStorage
+from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_keys import make_key
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
@@ -230,6 +231,55 @@ async def test_a_file_that_turns_out_to_be_damaged_is_set_aside(
     async with await open_storage(f"sqlite:///{Path(place).name}", tmp_path, is_read_only=True) as old:
         assert (await old.count(Filter(kind="all"))).exchanges == 1
     assert "the store is damaged" in caplog.text
+
+
+async def zeroed_file(files: Files, records: int = 3000) -> None:
+    """Make a store whose oldest records are in a page of zeros."""
+    files.directory.mkdir(exist_ok=True)
+    async with await files.open("") as store:
+        first = Entry(make_record(path="/the-first-of-all"))
+        await store.commit(Batch("sidecar-1", [first, *(Entry(make_record()) for _ in range(records))], {}))
+    raw = bytearray(files.path.read_bytes())
+    page_bytes = int.from_bytes(raw[16:18], "big")
+    place = raw.index(b"/the-first-of-all") // page_bytes * page_bytes
+    raw[place : place + page_bytes] = bytes(page_bytes)
+    files.path.write_bytes(raw)
+
+
+async def test_a_file_whose_oldest_records_are_damaged_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cap on size looks at them before each batch: none could be committed any more."""
+    files = Files(tmp_path)
+    await zeroed_file(files)
+    async with files.running(monkeypatch) as storage:
+        cap = SizeCap(storage, 1 << 30)
+        with pytest.raises(StorageDamaged):
+            await cap.make_room(1, 100)
+        await files.replaced("damaged")
+        await cap.make_room(1, 100)
+        assert await storage.commit(batch(1)) > 3000
+    assert len(files.set_aside) == 1
+
+
+async def test_damage_that_is_met_before_it_is_enabled_is_mended_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the store to read its positions gets the new one, and enables that."""
+    files = Files(tmp_path)
+    monkeypatch.setattr("storage.writer.deferred.WATCH_S", 0.01)
+    await files.deferred.open()
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(files.deferred.watch())
+        before = await files.deferred.opened()
+        files.deferred.note_damage(StorageDamaged("sqlite: database disk image is malformed"))
+        async with asyncio.timeout(30):
+            assert await files.deferred.opened() is not before
+        assert not files.deferred.is_enabled
+        files.deferred.enable()
+        assert await files.deferred.as_storage().commit(batch(1)) == 1
+        watching.cancel()
+    await files.deferred.close()
 
 
 async def test_a_store_that_cannot_be_replaced_yet_is_tried_again(
