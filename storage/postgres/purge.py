@@ -32,17 +32,40 @@ from storage.relational.time_ranges import DAY_US, HOUR_US
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
-ROW_BYTES: Final = 400
-"""A row with its indexes, about (measured, bench/results/queries-postgres-10000000.json)."""
+_ROW_BYTES: Final = 360
+"""A row with its indexes, about, beside its text (measured, bench/results/queries-postgres-10000000.json)."""
 _CALL_BYTES: Final = 450
 """The same of a tool call, beside its content."""
 _SAMPLE_PAGES: Final = 500
-_CONTENT: Final = "avg(octet_length(detail) + octet_length(search))"
-_SAMPLE: Final = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, pg_relation_size('sidelog.tool_calls')))"
-_CALLS: Final = (
-    # Of those in some pages of the file; of the newest, where all of these pages were freed.
-    f"coalesce((SELECT {_CONTENT} FROM sidelog.tool_calls TABLESAMPLE SYSTEM ({_SAMPLE})), (SELECT {_CONTENT} FROM "
-    f"(SELECT detail, search FROM sidelog.tool_calls ORDER BY id DESC LIMIT {_SAMPLE_PAGES}) AS newest), 0)"
+_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id", "data", "stream", "marks")
+
+
+def _average(measure: str, columns: str, table: str, size: str, newest: str) -> str:
+    """Return SQL of an average over the rows in some pages; over the newest, where all of these pages were freed."""
+    share = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, {size}))"
+    return (
+        f"coalesce((SELECT avg({measure}) FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), (SELECT avg({measure}) "
+        f"FROM (SELECT {columns} FROM sidelog.{table} {newest} LIMIT {_SAMPLE_PAGES}) AS newest), 0)"
+    )
+
+
+_TEXT_BYTES: Final = _average(
+    # What does not fit into a row is kept in chunks of 2 kB: up to a quarter more (measured).
+    " + ".join(
+        f"coalesce(pg_column_size({column}) * (1 + (pg_column_size({column}) > 2000)::int * 0.25), 0)"
+        for column in _TEXT
+    ),
+    ", ".join(_TEXT),
+    "records",
+    "(SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'sidelog.records'::regclass)",
+    by_seq("desc"),
+)
+_CALLS: Final = _average(
+    "octet_length(detail) + octet_length(search)",
+    "detail, search",
+    "tool_calls",
+    "pg_relation_size('sidelog.tool_calls')",
+    "ORDER BY id DESC",
 )
 _OTHERS: Final = (
     "SELECT ((SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
@@ -54,6 +77,8 @@ _OTHERS: Final = (
     f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
 )
 """Space of everything but records and blocks. Files of large tables also hold what was freed and is used again."""
+_USED: Final = f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
+"""Space of so many records with blocks of so many bytes, and of everything else."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
@@ -76,7 +101,7 @@ async def retention(session: PostgresSession) -> RetentionState:
         body_floor_us=state.body_floor_us,
         purged_through_seq=state.purged_through_seq,
         oldest_us=oldest_us,
-        used_bytes=await rows_total(session) * ROW_BYTES + int(block_bytes) + await connection.fetchval(_OTHERS),
+        used_bytes=await connection.fetchval(_USED, await rows_total(session), block_bytes),
         last_seq=state.last_seq,
         reaches_back_us=None if first_us is None else max(first_us, state.purge_floor_us),
     )
