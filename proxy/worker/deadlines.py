@@ -101,6 +101,12 @@ class Deadlines:
         """Name the limit of a phase and the setting that holds it."""
         return f"{self._limits_ns[phase] / 1e9:g} s, {SETTING_OF[phase]}"
 
+    def describe_first_byte(self, *, is_llm: bool) -> str:
+        """Name the limit of the response's first byte, which is another one where LLM calls have more time."""
+        if is_llm and self._thinking_ns > self._limits_ns[Phase.WAITING]:
+            return f"{self._thinking_ns / 1e9:g} s, timeout_llm_first_byte_s"
+        return self.describe(Phase.WAITING)
+
     def describe_stall(self) -> str:
         return f"{self.write_stall_ns / 1e9:g} s, timeout_write_stall_s"
 

@@ -521,10 +521,10 @@ class Relay:
         self.tunnel = None
         tunnel.settle()
         exchange.outcome = OK if tunnel.has_closed else outcome
-        now_ns = time.monotonic_ns()
-        exchange.done_ns = now_ns - exchange.started_ns
-        self._record(exchange, now_ns)
-        self._client.exchange_ended(now_ns, linger=False)
+        ended_ns = self._ended_ns(exchange)
+        exchange.done_ns = ended_ns - exchange.started_ns
+        self._record(exchange, ended_ns)
+        self._client.exchange_ended(time.monotonic_ns(), linger=False)
 
     # Failures.
 
@@ -534,6 +534,9 @@ class Relay:
         if exchange is None or route is None:
             return
         if self.tunnel is not None:
+            if error.code == "upstream_timeout":
+                self._engine.recorder.count_upstream_error(route.index, error.code)
+                self._note_error(exchange, error.code, error.message)
             self._end_tunnel(_CLIENT_CLOSED if self._client.eof_ns else _TRUNCATED)
             return
         self._drop_upstream()
@@ -647,17 +650,18 @@ class Relay:
                 message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
                 self._send_error("timeout_body", message, _REJECTED, close=True)
             elif self._phase == Phase.WAITING and not self._is_thinking(now_ns):
-                self._time_out_upstream("timed out waiting for the response", deadlines.describe(Phase.WAITING))
+                limit = deadlines.describe_first_byte(is_llm=self._is_llm_call())
+                self._time_out_upstream("timed out waiting for the response", limit)
             elif self._phase != Phase.WAITING:
                 limit = deadlines.describe(Phase.STREAMING)
                 self._time_out_upstream("timed out waiting for more of the response", limit)
 
     def _is_thinking(self, now_ns: int) -> bool:
         """Whether what runs is an LLM call that may take longer than others to be answered."""
-        exchange, deadlines = self.exchange, self.deadlines
-        if exchange is None or not deadlines.may_think(self._since_ns, now_ns):
-            return False
-        return CaptureWindows.is_call(exchange.request_head)
+        return self.deadlines.may_think(self._since_ns, now_ns) and self._is_llm_call()
+
+    def _is_llm_call(self) -> bool:
+        return self.exchange is not None and CaptureWindows.is_call(self.exchange.request_head)
 
     def _time_out_upstream(self, message: str, limit: str) -> None:
         self.upstream_failed(UpstreamError("upstream_timeout", f"{message} ({limit})"), is_stale=False)
@@ -745,11 +749,13 @@ class Relay:
         exchange.outcome = outcome
         if not self._is_responding:
             exchange.status = status
-        now_ns = time.monotonic_ns()
-        if outcome == _CLIENT_CLOSED and self._client.eof_ns:
-            # It left then, even if a response was still waited for.
-            now_ns = max(self._client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
-        self._record(exchange, now_ns)
+        self._record(exchange, self._ended_ns(exchange))
+
+    def _ended_ns(self, exchange: Exchange) -> int:
+        """Return now, or when its client left, even if a response was still waited for."""
+        if exchange.outcome != _CLIENT_CLOSED or not self._client.eof_ns:
+            return time.monotonic_ns()
+        return max(self._client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
 
     def _record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = self._ending = None

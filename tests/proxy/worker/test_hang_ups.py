@@ -52,25 +52,32 @@ def test_a_request_that_was_refused_is_recorded_once(start: Start) -> None:
     assert plane.unread == 0
 
 
+@pytest.mark.parametrize("is_tunnel", [False, True], ids=["request", "tunnel"])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_the_end_is_the_moment_at_which_the_client_left(start: Start, loop: Loop) -> None:
+def test_the_end_is_the_moment_at_which_the_client_left(start: Start, loop: Loop, is_tunnel: bool) -> None:
     """A client that ended its side has a while for its answer; when none comes, that while is not its own."""
     is_asked, may_end = threading.Event(), threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
+        if is_tunnel:
+            connection.sendall(b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
         is_asked.set()
         may_end.wait(60)
 
     plane = start(upstream, loop=loop)
     with plane.connect() as client:
-        client.send(GET)
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" if is_tunnel else GET
+        )
         assert is_asked.wait(60)
+        if is_tunnel:
+            assert client.head().startswith(b"HTTP/1.1 101")
         client.finish_sending()
         found = eventually(lambda: plane.run(lambda: _left(plane.plane.engine.connections)))  # type: ignore[attr-defined]
         exchange = plane.exchange()
     may_end.set()
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
+    assert (exchange.status, outcome(exchange)) == (101 if is_tunnel else 499, Outcome.CLIENT_CLOSED)
     assert exchange.ended_ns == found
 
 

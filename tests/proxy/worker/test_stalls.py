@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.client import Client
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, read_body
@@ -145,7 +145,9 @@ def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
         with _sending(client, 40_000_000):
             exchange = plane.exchange()
     may_end.set()
-    assert (exchange.status, outcome(exchange)) == (101, Outcome.TRUNCATED)
+    assert (exchange.status, outcome(exchange), error(exchange)) == (101, Outcome.TRUNCATED, "upstream_timeout")
+    message = b"the upstream stopped reading the request (0.4 s, timeout_write_stall_s)"
+    assert exchange.notes[NOTE_MESSAGE] == message
 
 
 @pytest.mark.parametrize("loop", LOOPS)
