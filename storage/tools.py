@@ -4,6 +4,7 @@
 against it. A call carries its own search text: what was said in arguments and result, folded, bounded.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
@@ -15,6 +16,17 @@ from storage.record import Entry, ToolCall
 
 MAX_SEARCH_BYTES: Final = 16 * 1024
 """Of the search text of one call (`api/dialects/README.md`)."""
+
+_NEEDFUL_ESCAPE: Final = re.compile(rb"\\u00(?:22|5[cC]|[01][0-9a-fA-F])")
+"""A character as its number that has to be escaped, and for which JSON has a shorter way (RFC 8259 §7)."""
+_NEEDLESS_ESCAPE: Final = re.compile(
+    r"(?<!\\)\\++(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\++u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|u(?!00(?:22|5[cC]|[01]))(?P<one>(?![dD][89a-fA-F])[0-9a-fA-F]{4})|/)"
+)
+"""A slash, or any other character that could stand for itself; with more backslashes in a document in a string.
+
+PHP writes `\\/`, Python `\\u00e9`, Go `\\u003c`, others neither.
+"""
 
 ToolSort = Literal["timestamp", "latency", "cost"]
 
@@ -158,7 +170,7 @@ def matches(filter: ToolFilter, call: ToolCall) -> bool:
 
 def spellings(content: str) -> list[str]:
     """Write a text as it may stand in JSON: as it is, in a string, and in a string of a document in a string."""
-    found = [content]
+    found = [_without_needless_escapes(content)]
     for _ in range(2):
         found.append(msgspec.json.encode(found[-1].encode("utf-8", "replace").decode())[1:-1].decode())
     return list(dict.fromkeys(text.casefold() for text in found))
@@ -181,14 +193,25 @@ def search_text(*parts: bytes | None) -> str:
 
 
 def _readable(part: bytes) -> str:
-    """Write JSON with all characters as themselves; what is no JSON stays as it is."""
+    """Write JSON with all characters as themselves, also in a document in a string; what is no JSON stays as it is."""
     part = part[: 4 * MAX_SEARCH_BYTES]
-    if b"\\u" not in part:
-        return part.decode("utf-8", "replace")
-    try:
-        return msgspec.json.encode(msgspec.json.decode(part)).decode("utf-8", "replace")
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return part.decode("utf-8", "replace")
+    if _NEEDFUL_ESCAPE.search(part):
+        try:
+            part = msgspec.json.encode(msgspec.json.decode(part))
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            pass
+    return _without_needless_escapes(part.decode("utf-8", "replace"))
+
+
+def _without_needless_escapes(text: str) -> str:
+    return _NEEDLESS_ESCAPE.sub(_unescaped, text) if "\\u" in text or "\\/" in text else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    if found["high"]:
+        high, low = int(found["high"], 16), int(found["low"], 16)
+        return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00)
+    return "/" if found["one"] is None else chr(int(found["one"], 16))
 
 
 def _has_dimensions(filter: ToolFilter, call: ToolCall) -> bool:

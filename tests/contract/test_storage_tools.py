@@ -1,5 +1,6 @@
 """Tool calls, over every backend that keeps them (`storage/tools.py`)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -260,7 +261,9 @@ def replace_id(call: ToolCall) -> tuple[object, ...]:
 
 def test_search_text_is_folded_decoded_and_bounded() -> None:
     """Escapes are read, case goes, the length is bounded in bytes, and nothing fails."""
-    assert search_text(b'{"a": "Stra\\u00dfe"}', None, b"\xff {") == '{"a":"strasse"}\n\ufffd {'
+    assert search_text(b'{"a": "Stra\\u00dfe"}', None, b"\xff {") == '{"a": "strasse"}\n\ufffd {'
+    assert search_text(rb'["\u0022\u000a"]') == r'["\"\n"]'
+    assert search_text(rb'["\ud83d\ude00\ud83d\udE00 \ud800 \u00e9 \u003C"]') == r'["😀😀 \ud800 é <"]'
     assert len(search_text("ö".encode() * 20_000).encode()) <= 16 * 1024
     assert search_text(b"[" * 100_000 + b"\\u0041")
     assert replace(ToolFilter(), content="").content == ""
@@ -329,6 +332,20 @@ async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) 
     assert nested.record_id in {call.record_id for call in found}
     assert other.record_id not in {call.record_id for call in found}
     assert (await store.tool_stats(ToolFilter(content=content))).executions == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["https://a.example/x", "Café", "<b>", "😀", "café/ü", r"https:\/\/a", r"caf\u00e9"]
+)
+@pytest.mark.parametrize("level", [1, 2])
+async def test_characters_that_were_escaped_without_need_are_found(store: Any, content: str, level: int) -> None:
+    """As PHP, Python and Go write them, in a string, and in the text of a document that is a string itself."""
+    value: Any = "see https://a.example/x at café/ü, <b>😀"
+    for _ in range(level):
+        value = json.dumps({"text": value}).replace("/", "\\/").replace("<", "\\u003c")
+    (call, _) = await keep(store, make_call(result=value.encode()), make_call(result=b'{"text": "cafe"}'))
+    found = await listed(store, ToolFilter(content=content))
+    assert [each.record_id for each in found] == [call.record_id]
 
 
 async def test_an_end_of_the_log_bounds_pages_and_totals(store: Any) -> None:
