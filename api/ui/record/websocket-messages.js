@@ -27,13 +27,16 @@ export function messagesTab(record, signal) {
   async function read() {
     more.disabled = true;
     try {
-      const page = await getJson(
-        `/api/records/${encodeURIComponent(record.id)}/messages`,
-        { limit: PAGE, ...(cursor && { cursor }) },
-        signal,
-      );
+      let page;
+      do {
+        page = await getJson(
+          `/api/records/${encodeURIComponent(record.id)}/messages`,
+          { limit: PAGE, ...(cursor && { cursor }) },
+          signal,
+        );
+        cursor = page.next_cursor;
+      } while (cursor && !page.messages.length); // where a trace has several sessions
       number += page.messages.length;
-      cursor = page.next_cursor;
       body.append(...page.messages.map((message) => row(message, record)));
       note.textContent = number
         ? countOf(number, "message") + (cursor ? " so far" : "")

@@ -15,12 +15,22 @@ _MAX_BINARY_BYTES: Final = 200
 """Shown of a binary message; the web UI and --json have all that is kept."""
 
 
-def read_messages(client: Client, record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Read the first page of a session's messages; None for a record that is no session."""
+def read_messages(client: Client, record: Mapping[str, Any], *, has_all: bool) -> dict[str, Any] | None:
+    """Read the first of a session's messages, or all of them; None for a record that is no session.
+
+    Where a trace has several sessions, a page may be empty and others follow.
+    """
     if record.get("status") != SWITCHING_PROTOCOLS:
         return None
-    page: dict[str, Any] = client.get_json(f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)})
-    return page
+    messages: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": str(MAX_SHOWN)} | ({"cursor": cursor} if cursor else {})
+        page = client.get_json(f"/api/records/{record['id']}/messages", query)
+        messages += page["messages"]
+        cursor = page["next_cursor"]
+        if not cursor or (messages and not has_all):
+            return {"messages": messages, "next_cursor": cursor}
 
 
 def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:

@@ -85,7 +85,7 @@ def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int)
 def get(client: Client, record_id: str, *, has_all: bool, as_json: bool) -> int:
     """Print one exchange: what came of it, heads and bodies; with `has_all` also every other field."""
     record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
-    messages = read_messages(client, record)
+    messages = read_messages(client, record, has_all=has_all or as_json)
     if as_json:
         say_json(record if messages is None else record | {"messages": messages["messages"]})
         return 0

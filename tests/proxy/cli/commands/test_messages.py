@@ -1,10 +1,11 @@
 """WebSocket messages of `sidelog get`."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from proxy.cli.commands.messages import print_messages
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.messages import print_messages, read_messages
 
 RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101}
 
@@ -47,3 +48,36 @@ def test_more_than_a_page_and_none_are_said(capsys: pytest.CaptureFixture[str]) 
     assert "[messages in were not recorded here]" in capsys.readouterr().out
     print_messages({"messages": [], "next_cursor": None}, RECORD)
     assert "none were kept" in capsys.readouterr().out
+
+
+class Pages:
+    """Answers with one page after the other, the cursor being its number."""
+
+    def __init__(self, *pages: list[str]) -> None:
+        self.pages = pages
+
+    def get_json(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+        """Answer as /api/records/{id}/messages does."""
+        assert path == "/api/records/r-1/messages"
+        number = int(query.get("cursor", "0"))
+        following = str(number + 1) if number + 1 < len(self.pages) else None
+        return {"messages": [message(text=text) for text in self.pages[number]], "next_cursor": following}
+
+
+@pytest.mark.parametrize(
+    ("pages", "has_all", "texts", "cursor"),
+    [
+        ((["a"], ["b"], ["c"]), True, ["a", "b", "c"], None),
+        ((["a"], ["b"]), False, ["a"], "1"),
+        (([], [], ["a"], ["b"]), False, ["a"], "3"),
+        (([], []), False, [], None),
+    ],
+)
+def test_pages_are_read_until_there_is_something(
+    pages: tuple[list[str], ...], has_all: bool, texts: list[str], cursor: str | None
+) -> None:
+    """All of them for a machine; for a person one, but an empty one is not the answer."""
+    read = read_messages(cast(Client, Pages(*pages)), RECORD, has_all=has_all)
+    assert read is not None
+    assert [each["text"] for each in read["messages"]] == texts
+    assert read["next_cursor"] == cursor
