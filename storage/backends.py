@@ -57,7 +57,7 @@ class Opening:
     notify_as: str = ""
     """Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not."""
     instance: str = ""
-    """Name of this sidecar, which no other may write under at the same time (Postgres)."""
+    """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse)."""
     holder: str = ""
     """What tells this sidecar from others of its name, kept over restarts; empty: its name is not watched."""
     max_bytes: int = 0
@@ -124,9 +124,14 @@ async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> 
 
 async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
     from storage.clickhouse.address import Address
+    from storage.clickhouse.register.lease import Lease
     from storage.clickhouse.store import ClickhouseStorage
 
-    return await ClickhouseStorage.open(Address.of(url), is_read_only=opening.is_read_only)
+    return await ClickhouseStorage.open(
+        Address.of(url),
+        is_read_only=opening.is_read_only,
+        lease=Lease(opening.instance, opening.holder) if opening.holder else None,
+    )
 
 
 def _check_memory(url: SplitResult) -> str | None:

@@ -8,6 +8,7 @@ made behind the commits; rows that have none yet are counted, and the server loo
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Self, TypeVar
 
@@ -27,6 +28,7 @@ from storage.clickhouse.reads.segments import KnownOffsets
 from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.register import keys, meta, views
+from storage.clickhouse.register.lease import Lease
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.upkeep import erasures, floors, measure, segments, trim
 from storage.clickhouse.upkeep.grids import GRID_ROWS, avoid_all
@@ -36,6 +38,7 @@ from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.upkeep.sums import Summing, sweep
 from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.group import Turn
+from storage.errors import StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Filter, Replica
@@ -50,16 +53,27 @@ T = TypeVar("T")
 READERS: Final = 4
 READ_BUDGET_S: Final = 2.0
 """More than that of other stores: each statement takes some 5 ms before it begins."""
+_RELEASE_S: Final = 1.0
 _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()"
 
 
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
 
-    def __init__(self, link: Link, features: Features, layout: int, *, read_budget_s: float, grid_rows: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        features: Features,
+        layout: int,
+        *,
+        read_budget_s: float,
+        grid_rows: int,
+        lease: Lease | None = None,
+    ) -> None:
         super().__init__("clickhouse", link.address.location, layout)
         self._link = link
         self._read_budget_s = read_budget_s
+        self._lease = lease
         self._batches = BatchStore(link, features)
         self._register = Register(link)
         self._writing = asyncio.Lock()
@@ -83,6 +97,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         read_budget_s: float = READ_BUDGET_S,
         is_read_only: bool = False,
         grid_rows: int = GRID_ROWS,
+        lease: Lease | None = None,
     ) -> Self:
         """Open a database, making or bringing up to date its tables; read-only, they stay as they are.
 
@@ -100,12 +115,16 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             else:
                 layout = await (check_layout if is_read_only else migrate)(link)
             features = await read_features(link)
+            if lease is not None:
+                await lease.take(link)
         except BaseException:
             await link.close()
             raise
-        return cls(link, features, layout, read_budget_s=read_budget_s, grid_rows=grid_rows)
+        return cls(link, features, layout, read_budget_s=read_budget_s, grid_rows=grid_rows, lease=lease)
 
     async def commit(self, batch: Batch) -> int:
+        if self._lease is not None:
+            await self._lease.confirm(self.is_in_place)
         async with self._writing:
             last_seq = await self._batches.store(batch)
         self._indexing.add_stored(batch.entries)
@@ -261,6 +280,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             await self._batches.journal.change(change, insert)
 
     async def is_in_place(self) -> bool:
+        if self._lease is not None and self._lease.is_due:
+            await self._lease.take(self._link)
         return True
 
     async def kept(self) -> Kept:
@@ -273,6 +294,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         async with self._writing:
             if not self._link.is_closed:
                 await self._batches.close()
+                if self._lease is not None:
+                    with suppress(StorageUnavailable, TimeoutError):
+                        async with asyncio.timeout(_RELEASE_S):
+                            await self._lease.release(self._link)
             await self._link.close()
 
     async def _read(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:

@@ -1,8 +1,8 @@
 """The lease on the name of an instance: two sidecars of one name on one database would share their positions.
 
 Strategy: a row says who holds the name, renewed every few seconds and by the server's clock. The holder is known by
-what its data directory has kept, so that it goes on at once after a kill; another has to wait until the row is old. A
-copy of a data directory is the same holder in another session: of two that take the name from each other both are told.
+its data directory, so that it goes on at once after a kill; another has to wait until the row is old. A directory that
+two machines share is the same holder in another session: of two that take the name from each other both are told.
 
 Invariant: while somebody else holds the name nothing is committed under it.
 """
@@ -16,12 +16,10 @@ from uuid import uuid4
 from storage.errors import StorageUnavailable
 from storage.postgres.connection import Connection
 from storage.postgres.text import escape
+from storage.relational.lease import NameLease
 
 log = logging.getLogger(__name__)
 
-RENEW_S: Final = 5.0
-EXPIRES_S: Final = 20.0
-"""A holder that was not heard of for so long has lost its name."""
 _TOLD_AFTER: Final = 3
 """Of two sessions of one holder, one may be handing over to the other: more than that is a copy."""
 _TAKE: Final = (
@@ -34,37 +32,16 @@ _TAKE: Final = (
 _RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = $2"
 
 
-class Lease:
+class Lease(NameLease):
     """One name, held or not."""
 
+    renew_s = 5.0
+    expires_s = 20.0
+
     def __init__(self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._instance = instance
-        self._holder = escape(holder)
+        super().__init__(instance, escape(holder), clock)
         self._session = uuid4().hex
-        self._clock = clock
-        self._renewed_at_s: float | None = None
         self._taken_from_us = 0
-        self.is_lost = False
-        """Whether another holds the name."""
-
-    @property
-    def reason(self) -> str:
-        return (
-            f"another sidelog writes to this database as instance {self._instance!r}; "
-            "give each its own name in the setting instance"
-        )
-
-    @property
-    def is_due(self) -> bool:
-        return self._is_older(RENEW_S)
-
-    @property
-    def may_be_lost(self) -> bool:
-        """Whether this sidecar was stopped, or the database away, for so long that another may have the name."""
-        return self._is_older(EXPIRES_S)
-
-    def _is_older(self, seconds: float) -> bool:
-        return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= seconds
 
     async def take(self, connection: Connection) -> None:
         """Take the name, or renew it.
@@ -73,7 +50,7 @@ class Lease:
             StorageUnavailable: another holds it.
         """
         now_s = self._clock()
-        row = await connection.fetchrow(_TAKE, escape(self._instance), self._holder, self._session, EXPIRES_S)
+        row = await connection.fetchrow(_TAKE, escape(self._instance), self._holder, self._session, self.expires_s)
         self.is_lost = row is None
         if row is None:
             raise StorageUnavailable(self.reason)
@@ -81,7 +58,7 @@ class Lease:
         if is_renewal and row[0] != self._session:
             self._taken_from_us += 1
             if self._taken_from_us == _TOLD_AFTER:
-                log.error("%s, or a copy of this data directory is in use", self.reason)
+                log.error("%s, or another machine uses this data directory", self.reason)
 
     async def release(self, connection: Connection) -> None:
         """Give the name to whoever wants it, unless somebody has it already."""

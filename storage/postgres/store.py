@@ -154,10 +154,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
     async def commit(self, batch: Batch) -> int:
         if self._lease is not None:
-            if self._lease.may_be_lost:
-                await self.is_in_place()
-            if self._lease.is_lost:
-                raise StorageUnavailable(self._lease.reason)
+            await self._lease.confirm(self.is_in_place)
         async with self._write_connection() as connection:
             last_seq = await self._batches.store(connection, batch)
         self._indexer.offer(batch.entries)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,13 @@ def test_a_full_disk_stops_no_start(
     for listener in (*listeners.data, listeners.admin):
         listener.close()
     os.close(data.lock_fd)
+
+
+def test_a_copy_of_a_data_directory_is_another_holder(tmp_path: Path) -> None:
+    """Both would write under one name; the same directory is known again, wherever it is."""
+    one = tmp_path / "one"
+    one.mkdir()
+    holder = _holder(one)
+    shutil.copytree(one, tmp_path / "copy")
+    assert _holder(tmp_path / "copy") != holder
+    assert _holder(one.rename(tmp_path / "moved")) == holder

@@ -10,7 +10,7 @@ import pytest
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.postgres import lease as lease_module
+from storage.postgres.lease import Lease
 from storage.postgres.store import PostgresStorage
 from storage.record import Batch, Entry
 from tests.storage.samples import make_record
@@ -29,7 +29,7 @@ async def url(tmp_path: Path) -> str:
 @pytest.fixture
 def opened(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the store as the sidecar `one` of a data directory."""
-    monkeypatch.setattr(lease_module, "RENEW_S", 0.0)
+    monkeypatch.setattr(Lease, "renew_s", 0.0)
 
     async def open_as(holder: str) -> Storage:
         return await open_storage(url, tmp_path, instance="one", holder=holder)
@@ -90,19 +90,19 @@ async def test_who_was_stopped_for_long_asks_before_it_commits(
         assert isinstance(first, PostgresStorage)
         await execute(url, AGE)
         async with await opened("b"):
-            monkeypatch.setattr(first._lease, "_clock", lambda: time.monotonic() + lease_module.EXPIRES_S)
+            monkeypatch.setattr(first._lease, "_clock", lambda: time.monotonic() + Lease.expires_s)
             with pytest.raises(StorageUnavailable, match="another sidelog"):
                 await first.commit(Batch("one", [Entry(make_record())]))
             assert await first.last_seq() == 0
         assert await first.commit(Batch("one", [Entry(make_record())])) == 1
 
 
-async def test_copies_of_a_data_directory_are_told(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+async def test_machines_that_share_a_data_directory_are_told(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
     """Not for one that hands over to its successor; for two that both go on."""
     async with await opened("a") as first, await opened("a") as second:
         await first.is_in_place()
-        assert "copy of this data directory" not in caplog.text
+        assert "another machine uses this data directory" not in caplog.text
         for _ in range(3):
             await second.is_in_place()
             await first.is_in_place()
-        assert "copy of this data directory" in caplog.text
+        assert "another machine uses this data directory" in caplog.text
