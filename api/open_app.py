@@ -13,7 +13,7 @@ from api.services import VIEW, Services, view_for
 
 def make_open_app(services: Services, *, has_metrics: bool) -> web.Application:
     """Build the application; any path but `/healthz`, `/readyz` and maybe `/metrics` is 404."""
-    app = web.Application(middlewares=[middleware.answer_errors, _as_nobody(services)])
+    app = web.Application(middlewares=[middleware.compress, middleware.answer_errors, _as_nobody(services)])
     app.on_response_prepare.append(middleware.add_security_headers)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

@@ -1,5 +1,6 @@
 """The open ports: metrics and probes for those who have no token, and the supervisor's own probes."""
 
+import gzip
 import http.client
 import json
 import os
@@ -63,6 +64,8 @@ def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Pat
         assert (status, b"sidelog_requests_total{" in body) == (200, True)
         names = {"sidelog"} if workers == "0" else {"supervisor", "collector", "worker 0"}
         assert set(re.findall(r'^process_resident_memory_bytes{process="(.*)"}', body.decode(), re.MULTILINE)) == names
+        request = urllib.request.Request(f"http://127.0.0.1:{metrics}/metrics", headers={"Accept-Encoding": "gzip"})
+        assert b"sidelog_requests_total{" in gzip.decompress(urllib.request.urlopen(request).read())
         assert ask(metrics, "/healthz") == (200, b'{"status":"ok"}')
         assert ready(metrics)[0] == 200
         for path in (

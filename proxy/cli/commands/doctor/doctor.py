@@ -46,8 +46,7 @@ def run(settings: Settings, problems: list[str], *, as_json: bool, leave: Callab
 
     Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its resolver.
     """
-    found, is_hanging = run_checks(CHECKS, settings)
-    findings = [*check_settings(settings, problems), *found]
+    findings, is_hanging = run_checks([_check_of(problems), *CHECKS], settings)
     if as_json:
         say_json([dict(zip(JSON_KEYS, finding, strict=True)) for finding in findings])
     else:
@@ -95,18 +94,24 @@ def _name_of(check: Check) -> str:
     return check.__name__.removeprefix("check_").replace("_", " ")
 
 
-def check_settings(settings: Settings, problems: list[str]) -> Iterator[Finding]:
-    """Tell each problem; that nothing to proxy to is configured is none of the machine's."""
-    for problem in problems:
-        if NO_UPSTREAM not in problem:
-            yield Finding("fail", "settings", problem, "see `sidelog config check`")
-        elif is_in_use(Path(settings.data_dir)):
-            yield Finding("ok", "settings", f"no upstream here; the sidelog that runs in {settings.data_dir} has one")
-        else:
-            fix = "--upstream URL, or --config FILE with [[routes]]"
-            yield Finding("warn", "settings", "no upstream configured", fix)
-    if not problems:
-        yield Finding("ok", "settings", f"valid, {len(settings.routes)} route(s)")
+def _check_of(problems: list[str]) -> Check:
+    """Make the check of settings whose problems are known."""
+
+    def check_settings(settings: Settings) -> Iterator[Finding]:
+        """Tell each problem; that nothing to proxy to is configured is none of the machine's."""
+        for problem in problems:
+            if NO_UPSTREAM not in problem:
+                yield Finding("fail", "settings", problem, "see `sidelog config check`")
+            elif is_in_use(Path(settings.data_dir)):
+                text = f"no upstream here; the sidelog that runs in {settings.data_dir} has one"
+                yield Finding("ok", "settings", text)
+            else:
+                fix = "--upstream URL, or --config FILE with [[routes]]"
+                yield Finding("warn", "settings", "no upstream configured", fix)
+        if not problems:
+            yield Finding("ok", "settings", f"valid, {len(settings.routes)} route(s)")
+
+    return check_settings
 
 
 def check_packages(settings: Settings) -> Iterator[Finding]:

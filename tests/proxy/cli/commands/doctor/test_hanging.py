@@ -42,3 +42,15 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (1, b"")
     assert (texts["ports"], texts["upstreams"]) == ("no answer within 4 s",) * 2
     assert {"settings", "open files", "data directory", "storage", "sqlite", "clock"} <= set(texts)
+
+
+def test_a_file_system_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+    """Whether a sidelog runs there is asked of its lock, and only where no upstream is given."""
+    (tmp_path / "sitecustomize.py").write_text("import fcntl, time; fcntl.flock = lambda *_: time.sleep(3600)")
+    (tmp_path / "lock").touch()
+    command = [sys.executable, "-m", "proxy", "doctor", "--json", "--data-dir", str(tmp_path)]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=60)
+    texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert texts["settings"] == "no answer within 4 s"
