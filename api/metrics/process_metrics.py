@@ -33,5 +33,5 @@ def process_families(totals: ProcessTotals) -> Iterator[Metric]:
 
 def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     """Return how many connections the collector's own ports closed; `closed`: port → reason → connections."""
-    text = "Connections of sidelog's own ports that were closed at a deadline or for want of room, by reason."
+    text = "Connections of sidelog's own ports that were closed: no room, a deadline, TLS that failed; by reason."
     yield counters("admin_connections_closed", text, ["port", "reason"], keyed_twice(closed))

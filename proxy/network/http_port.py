@@ -34,8 +34,9 @@ BODY_S: Final = 30.0
 STALL_S: Final = 60.0
 """Without a byte taken of a response."""
 CHECK_EVERY_S: Final = 1.0
-REASONS: Final = ("displaced", "full", "head", "body", "stall")
-"""Why a connection was closed: to make room for a new one, as a new one for which there was none, at a deadline."""
+REASONS: Final = ("displaced", "full", "head", "body", "stall", "tls")
+"""Why a connection was closed: to make room for a new one, as a new one for which there was none, at a deadline, or as
+its handshake failed, which plain HTTP does, too."""
 
 Refuse = Callable[[int, str], web.StreamResponse]
 """Makes the response to what is no request: status, and what is wrong."""
@@ -110,6 +111,7 @@ class HttpPort:
         try:
             await self._loop.connect_accepted_socket(lambda: connection, accepted, **options)
         except OSError as error:
+            self.closed["tls"] += 1
             log.debug("a connection was not secured: %s", error)
         finally:
             if connection.transport is None:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 from api.middleware import unreadable_response
 from proxy.network import http_port as module
 from proxy.network.http_port import HttpPort, http_port
+from tests.support.certificate import self_signed
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -126,6 +129,23 @@ async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) 
         assert await answered(client)
     assert await ended(stalled)
     assert counted(world.port) == {"stall": 1}
+
+
+async def test_a_handshake_that_fails_is_counted(tmp_path: Path) -> None:
+    """Plain HTTP on a port with TLS is one; who leaves without a word is another."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with http_port(web.Application(), listener, unreadable_response, tls=tls) as port:
+            world = World(port, listener.getsockname())
+            plain = await world.connect(GET)
+            assert b"HTTP/1.1 200" not in await ended(plain)
+            for client in (plain, await world.connect()):
+                client.close()
+            async with asyncio.timeout(30):
+                while counted(port) != {"tls": 2}:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            assert not port.connections
 
 
 async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
