@@ -20,7 +20,7 @@ MAX_MESSAGES: Final = 10_000
 _MEMBERS: Final = ("messages", "contents")
 _CACHE_MARK: Final = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*'
-    rb'|,?\s*\{\s*"cachePoint"\s*:\s*\{[^{}]*\}\s*\}'
+    rb'|(?:,\s*)?\{\s*"cachePoint"\s*:\s*\{[^{}]*\}\s*\}'
 )
 """A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes would be escaped."""
 _RAW: Final = msgspec.Raw()

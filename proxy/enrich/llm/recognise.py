@@ -110,7 +110,11 @@ _ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b
 """Members that an error has, all of them, where it is not `error` alone."""
 _LOOK_BYTES: Final = 4096
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):")
-_PART_MODEL: Final = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
+_PART_MODEL: Final = re.compile(
+    rb'^content-disposition:[^\r\n]{0,200}?[;\s]name=(?:"model"|model(?=[;\s]))[^\r\n]{0,200}+\r?\n'
+    rb"(?:[^\r\n]{1,200}+\r?\n){0,8}+\r?\n([^\r\n]{1,256}+)\r?\n",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SESSIONS: Final = (b"metadata", b"session_id", b"litellm_session_id", b"prompt_cache_key")
 _NAMES: Final = frozenset((b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names)))
 

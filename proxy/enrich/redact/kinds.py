@@ -21,8 +21,8 @@ _ASSIGNMENTS: Final = re.compile(
 _YAML_BEGINS: Final = (b"---\n", b"---\r\n", b"%YAML", b"apiVersion:")
 _ASSIGNMENTS_BEGIN: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:[#;!][^\n]{0,400})?\r?\n){0,64}+"
-    rb"[ \t]*(?:\[{1,2}[A-Za-z][\w .:\"'/@-]{0,200}\]{1,2}"
-    rb"|(?:export[ \t]+)?[\w.\"'/:@%\[\]-]{1,200}[ \t]*=[^&\n]{0,4000})\s*?(?:\n|\Z)"
+    rb"[ \t]*(?:\[{1,2}[A-Za-z][\w .:\"'/@-]{0,200}\]{1,2}[ \t\r]{0,400}+"
+    rb"|(?:export[ \t]+)?[\w.\"'/:@%\[\]-]{1,200}[ \t]{0,400}+=[^&\n]{0,4000}+)(?:\n|\Z)"
 )
 _UNTYPED: Final = re.compile(rb"\s*(?:\Z|text/plain|application/octet-stream|binary/octet-stream)")
 

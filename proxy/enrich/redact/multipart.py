@@ -12,7 +12,7 @@ from proxy.enrich.redact.json_keys import MARK
 
 _BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;,"]{1,200}))""", re.IGNORECASE)
 _NAME: Final = re.compile(rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE)
-_CHARSET_PREFIX: Final = re.compile(rb"[\w-]*'[\w-]*'")
+_CHARSET_PREFIX: Final = re.compile(rb"\A[\w-]*+'[\w-]*+'")
 _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
 
 

@@ -67,12 +67,14 @@ _MAY_BE_WORDS: Final = re.compile(
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
 _BLANKS: Final = rb"(?:[\s+]|%20|\\[nrt])+"
+_SQL_NAME: Final = rb"(?:[^\s+%\\]|%[^\s+2]|%2[^\s+0]|\\[^\s+nrt])+"
+"""Of a user; without what is a blank, so that a long one is read once, wherever it might end."""
 _SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
     words.replace(b" ", _BLANKS)
     for words in (
         rb"with (?:encrypted )?password",
-        rb"set password for [^\s'+]+(?:[\s+]|\\[nrt])*=",
-        rb"(?:user|role) (?:if not exists )?[^\s+]+ (?:encrypted password|identified (?:with \w+ )?by)",
+        rb"set password for %b(?:[\s+]|\\[nrt])*=" % _SQL_NAME.replace(rb"^\s", rb"^\s'="),
+        rb"(?:user|role) (?:if not exists )?%b (?:encrypted password|identified (?:with \w+ )?by)" % _SQL_NAME,
     )
 )
 """Before the password that a statement gives a user: InfluxDB, Postgres, MySQL, ClickHouse."""

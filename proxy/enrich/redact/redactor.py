@@ -61,7 +61,7 @@ _HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGN
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
-_KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
+_KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
 """The rest of a private key whose beginning a window lacks."""
 
 

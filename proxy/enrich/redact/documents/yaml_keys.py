@@ -26,7 +26,7 @@ _NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
 _NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\n]*)")
 _BLANK: Final = (b"", b"\r")
 _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
-_NO_PLAIN: Final = re.compile(rb"[ \t]*(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
+_NO_PLAIN: Final = re.compile(rb"[ \t]*+(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
 """A line that continues no plain scalar of a flow: empty, or one of a block."""
 _PARTS: Final = re.compile(
     rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""", re.DOTALL
