@@ -8,7 +8,8 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange
 from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLineReader
-from proxy.enrich.redact.redactor import Redactor, cut_end
+from proxy.enrich.redact.redactor import Redactor
+from proxy.enrich.redact.windows import cut_end
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange
 from proxy.ring.inflight import InflightExchange

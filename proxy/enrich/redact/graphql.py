@@ -7,6 +7,7 @@ variable (`password: $password`) is none.
 Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); GraphQL over HTTP §5.
 """
 
+import re
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
@@ -21,6 +22,9 @@ DOCUMENT: Final = b"".join((
 """A member of JSON that has one, or the beginning of one; also for a pre-filter."""
 _HAS_DOCUMENT: Final = held_by(compile_bytes(DOCUMENT))
 _MAX_PARAMETER_BYTES: Final = 65_536
+_BEGINS_DOCUMENT: Final = re.compile(
+    rb"(?:[\s+]|%20|%0[AaDd9])*+(?:(?:query|mutation|subscription|fragment)(?![A-Za-z])|\{|%7[Bb])"
+)
 
 
 def argument_pattern(names: SecretNames) -> bytes:
@@ -60,9 +64,14 @@ class GraphqlRedactor:
         return edited(text, edits), end
 
     def redact_parameter(self, value: bytes) -> bytes:
-        """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret."""
+        """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret.
+
+        What is behind the first 64 KiB of a document counts as one secret.
+        """
         if len(value) > _MAX_PARAMETER_BYTES:
-            return value
+            if _BEGINS_DOCUMENT.match(value) is None:
+                return value
+            return self.redact_parameter(value[:_MAX_PARAMETER_BYTES]) + MARK
         document = b"query " + unquote_to_bytes(value.replace(b"+", b" "))
         redacted, _ = self.redact(document)
         return value if redacted is document else quote_plus(redacted[6:], safe="[]").encode()

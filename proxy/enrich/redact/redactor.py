@@ -5,7 +5,7 @@ formats of known keys (`patterns.py`). Bodies are first searched for any name or
 pattern. What is not a secret value stays byte for byte.
 
 Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
-the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of token characters follows).
+the rest of one is cut off (`windows.py`).
 """
 
 import re
@@ -18,13 +18,14 @@ from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
+from proxy.enrich.redact.documents.messages import messages_of
+from proxy.enrich.redact.documents.multipart import boundary_of, content_type_in, redact_multipart
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import PARTLY_SECRET
 from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
-from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import (
     BUILT_IN,
     ENDINGS,
@@ -37,32 +38,30 @@ from proxy.enrich.redact.names import (
     normalise,
     parameter_parts,
 )
-from proxy.enrich.redact.octets import AMPERSAND, AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.octets import AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
     PATTERN,
-    TOKEN_BYTES,
-    begins_secret,
     has_encoded_secret,
     redact_patterns,
     without_beginning,
 )
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
+from proxy.enrich.redact.windows import cut_end, cut_start
 
-EDGE_BYTES: Final = 256
-"""How far from a window's edge half a secret is searched for: longer than nearly all keys."""
-
-_HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
+_MAX_NESTING: Final = 8
+"""Of parts and messages within each other; what is deeper is a secret as a whole."""
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
+_URL_PATH: Final = re.compile(rb"""[^\s"<>?#]+""")
+_URL_FIELD: Final = re.compile(
+    rb"(?:referer|(?:content-)?location|destination|link|refresh|x-(?:original|rewrite|forwarded)-ur[il]):",
+    re.IGNORECASE,
+)
 _HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
-_KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
-_TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
-_KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
-"""The rest of a private key whose beginning a window lacks."""
 
 
 class Redactor:
@@ -213,7 +212,7 @@ class Redactor:
             redacted = cut_end(redacted)
         if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
             return redacted, b""
-        return redacted, self._redact_window(_cut_start(tail, end, kind, boundary), kind, boundary)[0]
+        return redacted, self._redact_window(cut_start(tail, end, kind, boundary), kind, boundary)[0]
 
     def _redact_stream(
         self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
@@ -229,7 +228,7 @@ class Redactor:
             redacted = redact_split(redacted, joined, is_cut_at_end=is_truncated)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
-        tail = _cut_start(tail, end, kind, boundary)
+        tail = cut_start(tail, end, kind, boundary)
         tail, _ = redact_split_names(tail, joined_pieces(tail), self._json, open_names)
         tail = self._redact_window(tail, kind, boundary)[0]
         if self._has_patterns:
@@ -239,10 +238,10 @@ class Redactor:
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
         if boundary is not None:
-            text, is_open = redact_multipart(text, boundary, self._form.names.has, self._redact_part)
+            text, is_open = self._redact_parts(text, boundary, 0)
             end = End.IN_STRING if is_open else End.OUTSIDE
         elif kind == "http":
-            text = self._redact_message(text)
+            text = self._redact_messages(text, 0)
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
             if LF in text:  # a file of settings, which curl sends so
@@ -267,19 +266,42 @@ class Redactor:
         text, end_of_argument = self._graphql.redact(text)
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 
-    def _redact_part(self, headers: bytes, content: bytes) -> bytes:
-        """Redact a part of a body, which may be an HTTP message, as in batches of OData."""
-        headers = self.redact_head(headers)
-        if HTTP.search(headers) is not None:
-            return headers + self._redact_message(content)
-        content, _ = self._redact_document(content, kind_of_text(headers.lower(), content))
-        return headers + self._redact_named(content)[0]
+    def _redact_parts(self, text: bytes, boundary: bytes, depth: int) -> tuple[bytes, bool]:
+        return redact_multipart(text, boundary, self._form.names.has, partial(self._redact_part, depth))
 
-    def _redact_message(self, text: bytes) -> bytes:
-        """Redact an HTTP message in a body: TRACE sends back the head of the request, cookies included."""
-        end = _HEAD_ENDS.search(text)
-        cut = len(text) if end is None else end.end()
-        return self.redact_head(text[:cut]) + self._redact_named(text[cut:])[0]
+    def _redact_part(self, depth: int, headers: bytes, content: bytes) -> tuple[bytes, bool]:
+        headers = self.redact_head(headers)
+        content, is_open = self._redact_within(headers, content, depth)
+        return headers + content, is_open
+
+    def _redact_messages(self, text: bytes, depth: int) -> bytes:
+        """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies included."""
+        pieces: list[bytes] = []
+        for head, content in messages_of(text):
+            own = b"content-type: " + content_type_in(head)
+            pieces += self.redact_head(head), self._redact_within(own, content, depth)[0]
+        return b"".join(pieces)
+
+    def _redact_within(self, headers: bytes, content: bytes, depth: int) -> tuple[bytes, bool]:
+        """Redact what has headers of its own, within a body, and may be made of others, as in batches of OData.
+
+        Returns:
+            The content, and whether it ended within a secret.
+        """
+        end, content_type = End.OUTSIDE, content_type_in(headers)
+        is_multipart, is_http = b"multipart/" in content_type.lower(), HTTP.search(headers) is not None
+        if (is_multipart or is_http) and depth == _MAX_NESTING:
+            return MARK, True
+        if is_multipart and (boundary := boundary_of(content_type, content.lstrip())) is not None:
+            return self._redact_parts(content, boundary, depth + 1)
+        if is_http:
+            return self._redact_messages(content, depth + 1), False
+        if b"x-www-form-urlencoded" in content_type:
+            content = self._form.redact(content)
+        else:
+            content, end = self._redact_document(content, kind_of_text(headers.lower(), content))
+        content, end_of_value = self._redact_named(content)
+        return content, end is not End.OUTSIDE or end_of_value is not End.OUTSIDE
 
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
@@ -331,13 +353,18 @@ class Redactor:
         return _HOST_USER.sub(rb"\1" + MARK + b"@", line) if AT in line else line
 
     def _redact_value(self, value: bytes) -> bytes:
-        """Redact parameters of URLs in a header value, such as a Referer's or a Location's."""
+        """Redact parameters of URLs in a field, such as a Referer or a Location."""
+        if SEMICOLON in value and _URL_FIELD.match(value) is not None:
+            value = _URL_PATH.sub(self._redact_url_path, value)
         if QUESTION not in value and HASH not in value:
             return value
         return _URL_QUERY.sub(self._redact_url_query, value)
 
     def _redact_path_parameter(self, found: re.Match[bytes]) -> bytes:
         return found[1] + found[2] + b"=" + MARK if self._query.names.has(found[2]) else found[0]
+
+    def _redact_url_path(self, found: re.Match[bytes]) -> bytes:
+        return _PATH_PARAMETER.sub(self._redact_path_parameter, found[0])
 
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]
@@ -349,37 +376,3 @@ def _redact_secret_field(line: bytes, colon: int) -> bytes:
     name = line[:colon]
     redact = PARTLY_SECRET.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))
-
-
-def cut_end(text: bytes) -> bytes:
-    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the last delimiter."""
-    run = len(text) - len(text.rstrip(TOKEN_BYTES))
-    if run > EDGE_BYTES and not begins_secret(text[-run:]):
-        run = EDGE_BYTES
-    return text[: len(text) - run]
-
-
-def _cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
-    """Cut what might be the rest of a secret off the start of a tail window.
-
-    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES` go, and whatever
-    unbroken run of token characters follows; when the head window ended within a secret, however far it is.
-    """
-    is_secret = end is End.IN_STRING
-    closing = _KEY_CLOSES.match(tail)
-    if closing is not None:
-        tail = tail[closing.end() :]
-    if boundary is not None:
-        start = tail.find(b"--" + boundary)
-    elif kind == "form":
-        return tail[tail.find(b"&") :] if AMPERSAND in tail else b""
-    else:
-        found = _KEY_OR_LINE.search(tail)
-        start = -1 if found is None else found.start()
-    if 0 <= start <= EDGE_BYTES or (is_secret and start >= 0):
-        return tail[start:]
-    if is_secret:
-        return b""
-    run = _TOKEN_RUN.match(tail, min(EDGE_BYTES, len(tail)))
-    assert run is not None
-    return tail[run.end() :]

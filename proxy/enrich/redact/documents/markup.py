@@ -31,7 +31,8 @@ _VOID: Final = (b"input", b"meta")
 
 
 def is_markup(text: bytes) -> bool:
-    return text[:64].lstrip(_BEFORE_TEXT)[:1] == b"<"
+    """Return whether a text begins as markup does; templates may write any number of empty lines before it."""
+    return (text[:64].lstrip(_BEFORE_TEXT) or text.lstrip(_BEFORE_TEXT))[:1] == b"<"
 
 
 class MarkupRedactor:

@@ -78,6 +78,21 @@ def test_what_is_no_attribute_goes(value: bytes, expected: bytes) -> None:
     assert S not in redacted
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Referer: https://h/a;token=S3CRET", "Referer: https://h/a;token=[REDACTED]"),
+        ("location:/cb;token=S3CRET/b?c=d;token=S3CRET", "location:/cb;token=[REDACTED]/b?c=d;token=[REDACTED]"),
+        ('Link: </a;api_key=S3CRET>; rel="next"', 'Link: </a;api_key=[REDACTED]>; rel="next"'),
+        ("X-Original-URI: /a;v=1;password=S3CRET", "X-Original-URI: /a;v=1;password=[REDACTED]"),
+        ("Accept: text/html;token=1", "Accept: text/html;token=1"),
+    ],
+)
+def test_parameters_of_paths_in_urls_are_those_of_the_target(line: str, expected: str) -> None:
+    """In fields that hold URLs; elsewhere a semicolon has another meaning."""
+    assert Redactor().redact_head(f"GET / HTTP/1.1\r\n{line}".encode()).decode() == f"GET / HTTP/1.1\r\n{expected}"
+
+
 def test_cookies_of_a_head() -> None:
     """In any spelling of the fields; a name that looks like a key goes by its looks."""
     key = b"sk-ant-api03-" + b"aB3dE5gH7jK9" * 4

@@ -51,6 +51,18 @@ def test_in_a_query(encode: type[str]) -> None:
     assert Redactor().redact_query(redacted.encode()).decode() == redacted
 
 
+def test_a_document_larger_than_a_query_may_be() -> None:
+    """In a form: what is behind its beginning counts as a secret, and words that only look for something stay."""
+    document = quote_plus('mutation { login(password: "hunter2") { id } }')
+    redacted, _ = Redactor().redact_body(
+        f"query={document}{'+' * 65_536}{document}&a=1".encode(), b"", b"application/x-www-form-urlencoded", False
+    )
+    assert b"hunter2" not in redacted
+    assert redacted.endswith(b"[REDACTED]&a=1")
+    words = b"query=" + b"some+words+" * 10_000
+    assert Redactor().redact_body(words, b"", b"application/x-www-form-urlencoded", False) == (words, b"")
+
+
 @pytest.mark.parametrize(
     "text",
     [

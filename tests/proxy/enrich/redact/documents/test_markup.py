@@ -19,6 +19,8 @@ def shown(text: str, kind: str = "text/xml") -> str:
     "text",
     [
         "<a><password>@</password><b>1</b></a>",
+        "\r\n" * 33 + "<a><password>@</password></a>",
+        " " * 5000 + '<input name="csrf_token" value="@">',
         '<?xml version="1.0"?>\n<s:Envelope><wsse:Password Type="text">@</wsse:Password></s:Envelope>',
         "<R><SecretAccessKey>@</SecretAccessKey><SessionToken>@</SessionToken><Expiration>1</Expiration></R>",
         "<a><DB_PASSWORD>@</DB_PASSWORD></a>",

@@ -10,7 +10,8 @@ from typing import Final
 
 from proxy.enrich.redact.json_keys import MARK
 
-_BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;,"]{1,200}))""", re.IGNORECASE)
+_PARAMETER: Final = re.compile(rb""";\s*([^\s;="]{1,200}+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]{1,200}))""")
+_CONTENT_TYPE: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _NAME: Final = re.compile(rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE)
 _CHARSET_PREFIX: Final = re.compile(rb"\A[\w-]*+'[\w-]*+'")
 _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
@@ -18,23 +19,37 @@ _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
 
 def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
     """Return the boundary by the header, else by the body's first line; None when there is none."""
-    found = _BOUNDARY.search(content_type)
-    if found is not None:
-        return found[1] or found[2]
+    for found in _PARAMETER.finditer(content_type):
+        if found[1].lower() == b"boundary":
+            return found[2] or found[3]
     first = body[:200].partition(b"\n")[0].rstrip()
     return first[2:] if first.startswith(b"--") and len(first) > 2 else None
 
 
+def content_type_in(headers: bytes) -> bytes:
+    found = _CONTENT_TYPE.search(headers)
+    return b"" if found is None else found[1]
+
+
 def redact_multipart(
-    body: bytes, boundary: bytes, is_secret: Callable[[bytes], bool], redact_part: Callable[[bytes, bytes], bytes]
+    body: bytes,
+    boundary: bytes,
+    is_secret: Callable[[bytes], bool],
+    redact_part: Callable[[bytes, bytes], tuple[bytes, bool]],
 ) -> tuple[bytes, bool]:
     """Replace the content of secret parts, and the others by what `redact_part` makes of their headers and content.
+
+    Args:
+        body: All of it, or a window.
+        boundary: Between the parts.
+        is_secret: Whether a name is.
+        redact_part: Answers as this function does.
 
     Returns:
         The body, and whether it ended within a secret part.
     """
     first, *parts = body.split(b"--" + boundary)
-    pieces = [redact_part(b"", first)]
+    pieces = [redact_part(b"", first)[0]]
     is_secret_last = False
     for part in parts:
         end = _HEADERS_END.search(part)
@@ -47,7 +62,8 @@ def redact_multipart(
             is_secret_last = True
             pieces.append(headers + MARK + _line_end(content))
         else:
-            pieces.append(redact_part(headers, content))
+            piece, is_secret_last = redact_part(headers, content)
+            pieces.append(piece)
     return (b"--" + boundary).join(pieces), is_secret_last
 
 

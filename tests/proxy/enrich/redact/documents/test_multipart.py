@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.redact.multipart import boundary_of
+from proxy.enrich.redact.documents.multipart import boundary_of
 from proxy.enrich.redact.redactor import Redactor
 
 TYPE = b"multipart/form-data; boundary=B"
@@ -54,6 +54,7 @@ def test_boundary_comes_from_the_header_or_the_first_line() -> None:
     """Quoted, bare, or missing; a missing one is read off the body, for the tail window too."""
     assert boundary_of(b'multipart/x; Boundary="a b"', b"") == b"a b"
     assert boundary_of(b"multipart/x; boundary=ab; c=d", b"") == b"ab"
+    assert boundary_of(b'multipart/x; xboundary=a; y="; boundary=c"; boundary=b', b"") == b"b"
     assert boundary_of(b"multipart/x", b"--ab\r\nX: y") == b"ab"
     assert boundary_of(b"multipart/x", b"no delimiter") is None
     body = part(b'name="password"', b"S")

@@ -1,0 +1,51 @@
+"""The edges of a window of a body, where half a secret may stand whose other half is not there."""
+
+import re
+from typing import Final
+
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.kinds import Kind
+from proxy.enrich.redact.octets import AMPERSAND
+from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret
+
+EDGE_BYTES: Final = 256
+"""How far from a window's edge half a secret is searched for: longer than nearly all keys."""
+_KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
+_TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
+_KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
+"""The rest of a private key whose beginning a window lacks."""
+
+
+def cut_end(text: bytes) -> bytes:
+    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the last delimiter."""
+    run = len(text) - len(text.rstrip(TOKEN_BYTES))
+    if run > EDGE_BYTES and not begins_secret(text[-run:]):
+        run = EDGE_BYTES
+    return text[: len(text) - run]
+
+
+def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
+    """Cut what might be the rest of a secret off the start of a tail window.
+
+    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES` go, and whatever
+    unbroken run of token characters follows; when the head window ended within a secret, however far it is.
+    """
+    is_secret = end is End.IN_STRING
+    closing = _KEY_CLOSES.match(tail)
+    if closing is not None:
+        tail = tail[closing.end() :]
+    if boundary is not None:
+        start = tail.find(b"--" + boundary)
+    elif kind == "form":
+        return tail[tail.find(b"&") :] if AMPERSAND in tail else b""
+    else:
+        found = _KEY_OR_LINE.search(tail)
+        start = -1 if found is None else found.start()
+    if 0 <= start <= EDGE_BYTES or (is_secret and start >= 0):
+        return tail[start:]
+    if is_secret:
+        return b""
+    run = _TOKEN_RUN.match(tail, min(EDGE_BYTES, len(tail)))
+    assert run is not None
+    return tail[run.end() :]

@@ -1,0 +1,96 @@
+"""HTTP messages within bodies, and bodies within those."""
+
+import pytest
+
+from proxy.enrich.redact.documents.messages import messages_of
+from proxy.enrich.redact.redactor import Redactor
+
+SECRET = b"hunter2-Zq7Xv9"
+
+
+def redacted(body: bytes, content_type: bytes = b"application/http") -> bytes:
+    """Redact a whole body."""
+    return Redactor().redact_body(body, b"", content_type, is_truncated=False)[0]
+
+
+def test_messages_are_found_by_their_first_lines() -> None:
+    """Each with its head; what comes before the first is one, too, and nothing is lost."""
+    first = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    second = b"HTTP/1.1 200 OK\nA: b\n\nGET is a word\n"
+    third = b"PROPFIND /b?c=d HTTP/1.0\r\nHost: a"
+    assert list(messages_of(first + second + third)) == [
+        (first, b""),
+        (b"HTTP/1.1 200 OK\nA: b\n\n", b"GET is a word\n"),
+        (third, b""),
+    ]
+    assert list(messages_of(b"A: b\r\n\r\n" + first)) == [(b"A: b\r\n\r\n", b""), (first, b"")]
+    assert list(messages_of(b"")) == [(b"", b"")]
+
+
+@pytest.mark.parametrize("field", [b"X-Api-Key: %b", b"Cookie: sid=%b", b"Authorization: Basic %b"])
+def test_every_message_in_a_row_loses_its_secrets(field: bytes) -> None:
+    """Pipelined ones, each with another head."""
+    message = b"GET /l HTTP/1.1\r\nHost: a\r\n" + field % SECRET + b"\r\n\r\n"
+    shown = redacted(b"GET /l HTTP/1.1\r\nHost: a\r\n\r\n" + message * 3)
+    assert SECRET not in shown
+    assert shown.count(b"Host: a\r\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        (b"application/x-www-form-urlencoded", b"user=a&password=%b"),
+        (b"application/json", b'{"password": "%b"}'),
+        (b"application/yaml", b"password: %b\n"),
+        (
+            b"multipart/form-data; boundary=i",
+            b'--i\r\nContent-Disposition: form-data; name="password"\r\n\r\n%b\r\n--i--',
+        ),
+    ],
+)
+def test_the_content_of_a_message_is_read_as_it_says(content_type: bytes, content: bytes) -> None:
+    """As that of an exchange is."""
+    head = b"POST /login HTTP/1.1\r\nContent-Type: " + content_type + b"\r\n\r\n"
+    shown = redacted(head + content % SECRET)
+    assert shown.startswith(head)
+    assert SECRET not in shown
+    assert b"[REDACTED]" in shown
+
+
+def test_batches_are_entered() -> None:
+    """A changeset of OData is a body of parts in a body of parts, whose parts are messages."""
+    inner = (
+        b"--cs\r\nContent-Type: application/http\r\n\r\n"
+        b"POST /Orders HTTP/1.1\r\nX-Api-Key: %b\r\nCookie: sid=%b\r\n\r\n{}\r\n--cs--\r\n" % (SECRET, SECRET)
+    )
+    body = b"--b\r\nContent-Type: multipart/mixed; boundary=cs\r\n\r\n" + inner + b"--b--\r\n"
+    shown = redacted(body, b"multipart/mixed; boundary=b")
+    assert SECRET not in shown
+    assert b"POST /Orders HTTP/1.1" in shown
+    assert shown.endswith(b"{}\r\n--cs--\r\n--b--\r\n")
+
+
+@pytest.mark.parametrize("kind", [b"multipart/mixed; boundary=b", b"application/http"])
+def test_nesting_has_an_end(kind: bytes) -> None:
+    """What lies deeper than anybody nests is a secret as a whole."""
+    body = b"GET /l HTTP/1.1\r\nX-Api-Key: %b\r\n\r\n" % SECRET
+    for level in range(2000):
+        if kind == b"application/http":
+            body = b"POST / HTTP/1.1\r\nContent-Type: message/http\r\n\r\n" + body
+        else:
+            edge = b"b%d" % level
+            body = b"--" + edge + b"\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (level - 1) + body
+            kind = b"multipart/mixed; boundary=" + edge
+    assert SECRET not in redacted(body, kind)
+
+
+def test_a_secret_part_that_a_window_cuts_goes_on_in_the_next() -> None:
+    """However deep it is: the tail begins at the next part of the outer body."""
+    head = (
+        b"--b\r\nContent-Type: multipart/form-data; boundary=i\r\n\r\n"
+        b'--i\r\nContent-Disposition: form-data; name="password"\r\n\r\nwort wort wort'
+    )
+    tail = b"wort " * 200 + SECRET + b"\r\n--i--\r\n--b\r\n\r\nkept\r\n--b--"
+    shown, rest = Redactor().redact_body(head, tail, b"multipart/mixed; boundary=b", is_truncated=True)
+    assert b"wort" not in shown + rest
+    assert rest == b"--b\r\n\r\nkept\r\n--b--"
