@@ -107,6 +107,8 @@ class RetentionShown(Struct):
     oldest_ms: int | UnsetType | None = UNSET
     used_bytes: int | UnsetType | None = UNSET
     lag_s: float | UnsetType = UNSET
+    erasing_records: int | UnsetType = UNSET
+    """Erased, and not yet gone from the server's disk (ClickHouse)."""
     rows_purged: int | UnsetType = UNSET
     """Deleted for their age since the start."""
     rows_trimmed: int | UnsetType = UNSET
@@ -124,6 +126,22 @@ class TextIndexShown(Struct):
     waiting_records: int | UnsetType | None = UNSET
     """Not in it yet: searches look at each of them."""
     size_bytes: int | UnsetType | None = UNSET
+
+
+class ExportShown(Struct):
+    """How far the export of one signal to an OpenTelemetry receiver has come."""
+
+    signal: str
+    exported: int
+    rejected: int
+    missed_records: int
+    """Deleted before they were sent."""
+    failures: dict[str, int]
+    """Reason → requests."""
+    waiting_records: int
+    lag_s: float
+    problem: str | None
+    """Why it does not go on."""
 
 
 class StatusShown(Struct):
@@ -147,6 +165,7 @@ class StatusShown(Struct):
     keys: KeysShown | UnsetType = UNSET
     retention: RetentionShown | UnsetType = UNSET
     text_index: TextIndexShown | UnsetType = UNSET
+    otel: list[ExportShown] | UnsetType = UNSET
     configuration: dict[str, Any] | UnsetType = UNSET
     """The settings in force, secrets left out."""
 

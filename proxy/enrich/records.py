@@ -34,6 +34,7 @@ from proxy.ring.exchange import (
     MAX_REFUSED_HEAD_BYTES,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
+    NOTE_MESSAGES_UNREADABLE,
     NOTE_REFUSED_HEAD,
     NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
@@ -63,6 +64,7 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "erro
 
 _SEARCHED_BYTES: Final = 2048
 """Longer bodies are searched by themselves."""
+_DIRECTIONS: Final = ("", "in", "out", "both")
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
 _DecodedParts = tuple[CapturedExchange, DecodedExchange]
@@ -210,6 +212,8 @@ class RecordBuilder:
             data["close_code"] = captured.close_code or None
         if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
             data["messages_dropped"] = int.from_bytes(dropped, "little")
+        if (directions := captured.notes.get(NOTE_MESSAGES_UNREADABLE)) is not None:
+            data["messages_unreadable"] = _DIRECTIONS[directions[0] & 3]
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
             data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
         head = captured.notes.get(NOTE_REFUSED_HEAD)

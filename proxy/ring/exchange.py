@@ -49,6 +49,8 @@ longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entri
 unrecorded."""
 NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
 """Trailer lines as received, each with its CRLF; names of those that were not passed on, each once, between commas."""
+NOTE_MESSAGES_UNREADABLE: Final = 9
+"""In which direction of a WebSocket frames passed that are none by RFC 6455 §5: a byte, 1 for in, 2 for out."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")

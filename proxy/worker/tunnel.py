@@ -5,7 +5,8 @@ close code. Back-pressure is that of any exchange: the transports of both sides 
 are not all read is not read further (P23).
 
 Bounds: messages are recorded at a rate per connection, empty ones in a row as one, and hold at most a part of the ring
-(`Recorder.message`). What is above that passes like the rest, and is counted on the exchange.
+(`Recorder.message`). What is above that passes like the rest, and is counted on the exchange. Behind a frame that is
+none the messages of its direction cannot be read any more: one counts as dropped, and the exchange says so.
 """
 
 import re
@@ -17,7 +18,7 @@ from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_
 from proxy.network.rate import Rate
 from proxy.network.turns import BY_FRAMES, Turns
 from proxy.ring.body_window import Window
-from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, Exchange
+from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, NOTE_MESSAGES_UNREADABLE, Exchange
 from proxy.ring.websocket_message import IN, MAX_TARGET_BYTES, OUT
 from proxy.worker.recorder import Recorder
 
@@ -46,7 +47,7 @@ class Tunnel:
 
     __slots__ = (
         "_counts_only", "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_rate", "_recorder",
-        "_scanners", "_session", "_sides", "_traceparent", "_turns", "close_code", "has_closed",
+        "_scanners", "_session", "_sides", "_traceparent", "_turns", "_unreadable", "close_code", "has_closed",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +80,7 @@ class Tunnel:
         self._session = _session_of(exchange) if has_calls else b""
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""
-        self._dropped = 0
+        self._dropped = self._unreadable = 0
         self._has_gap = [False, False]
         """By direction: whether messages passed unrecorded since the last one that was."""
         self._on_read: Callable[[], None] | None = None
@@ -118,6 +119,9 @@ class Tunnel:
                 dropped += message.times
         if messages:
             self._rate.take(min(len(messages), room))
+        if scanner.is_lost and not self._unreadable >> direction & 1:
+            self._unreadable |= 1 << direction
+            dropped += 1
         self._has_gap[direction] |= is_cut  # what was not returned came behind all that was
         if dropped and self._is_recorded:
             self._dropped += dropped
@@ -162,6 +166,8 @@ class Tunnel:
         self._exchange.close_code = self.close_code or 0
         if self._dropped:
             self._exchange.note(NOTE_MESSAGES_DROPPED, self._dropped.to_bytes(8, "little"))
+        if self._unreadable and self._is_recorded:
+            self._exchange.note(NOTE_MESSAGES_UNREADABLE, bytes((self._unreadable,)))
 
 
 def _session_of(exchange: Exchange) -> bytes:

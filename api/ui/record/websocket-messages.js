@@ -15,6 +15,12 @@ const OMITTED = {
   level: "not kept at this capture level",
   context: "not readable: an earlier message, which it refers to, was not kept whole",
 };
+const UNREADABLE = {
+  __proto__: null,
+  in: "the client sent what is no frame",
+  out: "the server sent what is no frame",
+  both: "both sides sent what is no frame",
+};
 const COLUMNS = ["At", "Direction", "Kind", "Size", "Message"];
 
 export function messagesTab(record, signal) {
@@ -42,7 +48,9 @@ export function messagesTab(record, signal) {
         ? countOf(number, "message") + (cursor ? " so far" : "")
         : "No messages were kept";
       const dropped = record.data?.messages_dropped;
-      if (dropped) note.textContent += ` · ${count(dropped)} more passed too fast to be kept`;
+      const unreadable = UNREADABLE[record.data?.messages_unreadable];
+      if (unreadable) note.textContent += ` · ${unreadable}: what followed was not kept`;
+      else if (dropped) note.textContent += ` · ${count(dropped)} more passed too fast to be kept`;
       more.hidden = cursor === null;
     } catch (error) {
       note.textContent = errorText(error) ?? "";

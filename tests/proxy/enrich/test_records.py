@@ -27,6 +27,7 @@ from proxy.ring.exchange import (
     NO_ROUTE,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
+    NOTE_MESSAGES_UNREADABLE,
     NOTE_REFUSED_HEAD,
     OUTCOME_INDEX,
     SHED_BODIES,
@@ -378,6 +379,16 @@ def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
     )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
     assert (entry.record.request_bytes, entry.record.response_bytes) == (len(body), len(body))
+
+
+@pytest.mark.parametrize(("noted", "told"), [(1, "in"), (2, "out"), (3, "both")])
+def test_a_session_says_whose_frames_were_none(source: Source, noted: int, told: str) -> None:
+    """What followed them is not on the record."""
+    session = exchange(status=101, close_code=0)
+    session.note(NOTE_MESSAGES_UNREADABLE, bytes((noted,)))
+    data = build(source, session).record.data
+    assert data is not None
+    assert json.loads(data) == {"close_code": None, "messages_unreadable": told}
 
 
 @pytest.mark.parametrize("dropped", [0, 3, 1 << 40])
