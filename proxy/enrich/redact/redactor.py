@@ -19,7 +19,7 @@ from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.documents.messages import messages_of
-from proxy.enrich.redact.documents.multipart import boundary_of, content_type_in, redact_multipart
+from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import PARTLY_SECRET
@@ -68,7 +68,8 @@ class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = (
-        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any", "_query"
+        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any",
+        "_parts_left", "_query",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +96,7 @@ class Redactor:
         self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
+        self._parts_left = MAX_PARTS
         anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
 
@@ -203,6 +205,7 @@ class Redactor:
             head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
+        self._parts_left = MAX_PARTS
         if not is_truncated and tail:
             head, tail = head + tail, b""
         if is_streamed(content_type, head):
@@ -270,6 +273,9 @@ class Redactor:
         return redact_multipart(text, boundary, self._form.names.has, partial(self._redact_part, depth))
 
     def _redact_part(self, depth: int, headers: bytes, content: bytes) -> tuple[bytes, bool]:
+        if not self._parts_left:
+            return MARK, True
+        self._parts_left -= 1
         headers = self.redact_head(headers)
         content, is_open = self._redact_within(headers, content, depth)
         return headers + content, is_open
@@ -278,6 +284,10 @@ class Redactor:
         """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies included."""
         pieces: list[bytes] = []
         for head, content in messages_of(text):
+            if not self._parts_left:
+                pieces.append(MARK)
+                break
+            self._parts_left -= 1
             own = b"content-type: " + content_type_in(head)
             pieces += self.redact_head(head), self._redact_within(own, content, depth)[0]
         return b"".join(pieces)

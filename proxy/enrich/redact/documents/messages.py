@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 _START: Final = re.compile(
@@ -14,8 +14,8 @@ _HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
 
 def messages_of(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield each message's head, its empty line included, and what follows it up to the next one."""
-    starts = [0, *(found.start() for found in _START.finditer(text, 1))]
-    for start, stop in pairwise([*starts, len(text)]):
+    starts = chain((0,), (found.start() for found in _START.finditer(text, 1)), (len(text),))
+    for start, stop in pairwise(starts):
         end = _HEAD_ENDS.search(text, start, stop)
         cut = stop if end is None else end.end()
         yield text[start:cut], text[cut:stop]

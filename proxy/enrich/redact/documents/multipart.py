@@ -10,6 +10,8 @@ from typing import Final
 
 from proxy.enrich.redact.json_keys import MARK
 
+MAX_PARTS: Final = 1000
+"""Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us, however small."""
 _PARAMETER: Final = re.compile(rb""";\s*([^\s;="]{1,200}+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]{1,200}))""")
 _CONTENT_TYPE: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _NAME: Final = re.compile(rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE)
@@ -48,7 +50,9 @@ def redact_multipart(
     Returns:
         The body, and whether it ended within a secret part.
     """
-    first, *parts = body.split(b"--" + boundary)
+    first, *parts = body.split(b"--" + boundary, MAX_PARTS)
+    if has_more := len(parts) == MAX_PARTS:
+        parts.pop()
     pieces = [redact_part(b"", first)[0]]
     is_secret_last = False
     for part in parts:
@@ -64,7 +68,9 @@ def redact_multipart(
         else:
             piece, is_secret_last = redact_part(headers, content)
             pieces.append(piece)
-    return (b"--" + boundary).join(pieces), is_secret_last
+    if has_more:
+        pieces.append(MARK)
+    return (b"--" + boundary).join(pieces), is_secret_last or has_more
 
 
 def _names(headers: bytes) -> list[bytes]:

@@ -94,3 +94,21 @@ def test_a_secret_part_that_a_window_cuts_goes_on_in_the_next() -> None:
     shown, rest = Redactor().redact_body(head, tail, b"multipart/mixed; boundary=b", is_truncated=True)
     assert b"wort" not in shown + rest
     assert rest == b"--b\r\n\r\nkept\r\n--b--"
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind"),
+    [
+        (b"GET / HTTP/1.1\r\nX-Api-Key: %b\r\n\r\n" % SECRET, b"message/http"),
+        (
+            b'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n%b\r\n' % SECRET,
+            b"multipart/form-data; boundary=b",
+        ),
+    ],
+)
+def test_more_than_anybody_sends_count_as_one_secret(unit: bytes, kind: bytes) -> None:
+    """Where they end nobody looks."""
+    shown = redacted(unit * 1500, kind)
+    assert SECRET not in shown
+    assert 999 <= shown.count(unit[:8]) <= 1001
+    assert shown.endswith(b"[REDACTED]")
