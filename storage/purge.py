@@ -1,6 +1,6 @@
 """What a store and retention tell each other. Values only."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from storage.query import Filter
@@ -24,6 +24,8 @@ class RetentionState:
     """The newest."""
     reaches_back_us: int | None = None
     """When the first record that is left started; None when empty."""
+    server_now_us: int | None = field(default=None, compare=False)
+    """The clock of a server that several sidecars share, Unix µs; None where there is none."""
 
     @property
     def lag_s(self) -> float:

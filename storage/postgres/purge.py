@@ -79,6 +79,9 @@ _OTHERS: Final = (
 """Space of everything but records and blocks. Files of large tables also hold what was freed and is used again."""
 _USED: Final = f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
 """Space of so many records with blocks of so many bytes, and of everything else."""
+_OLDEST: Final = (
+    "SELECT min(min_started_at_us), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM sidelog.spans"
+)
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
@@ -92,7 +95,9 @@ _DAY_MS: Final = DAY_US // 1000
 
 async def retention(session: PostgresSession) -> RetentionState:
     connection, state = session.connection, await session.state()
-    oldest_us = await connection.fetchval("SELECT min(min_started_at_us) FROM sidelog.spans")
+    row = await connection.fetchrow(_OLDEST)
+    assert row is not None, "bug: an aggregate without a row"
+    oldest_us, server_now_us = row
     first_us = await connection.fetchval(f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1")
     # Not the size of the files: what vacuum has freed in them is used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
@@ -104,6 +109,7 @@ async def retention(session: PostgresSession) -> RetentionState:
         used_bytes=await connection.fetchval(_USED, await rows_total(session), block_bytes),
         last_seq=state.last_seq,
         reaches_back_us=None if first_us is None else max(first_us, state.purge_floor_us),
+        server_now_us=server_now_us,
     )
 
 

@@ -6,7 +6,7 @@ a slice for as long as that took, and still is faster than ingest: SQLite delete
 beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/purge.py). The cap on size is
 `size_cap.py`.
 
-What is too old is told by a clock that the records do not contradict (`trusted_clock.py`).
+What is too old is told by a clock that the records do not contradict (`trusted_clock.py`), nor that of a server.
 
 Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the running hour.
 """
@@ -120,9 +120,11 @@ class Retention:
 
     async def tidy(self) -> None:
         """Raise the floors and delete everything below them."""
-        now_us = await self._believed_us()
         state = await self._storage.retention()
-        if max(state.purge_floor_us, state.body_floor_us) > max(now_us, self._clock_us()):
+        # Of sidecars that share a store one whose clock is ahead would delete what the others have.
+        server_us = state.server_now_us
+        now_us = min(await self._believed_us(), self._clock_us() if server_us is None else server_us)
+        if max(state.purge_floor_us, state.body_floor_us) > (server_us or max(now_us, self._clock_us())):
             log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
             await self._storage.lower_floors(
                 _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us)

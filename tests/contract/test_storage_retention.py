@@ -8,7 +8,7 @@ import pytest
 from storage.aggregates import FACETS
 from storage.base import Storage
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope, matches
-from storage.record import Batch, Entry, Record
+from storage.record import Batch, Entry, Record, now_us
 from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import make_dataset
@@ -19,6 +19,15 @@ from tests.support.wide import wide
 HOUR = START_US // HOUR_US * HOUR_US
 ALL = Filter(kind="all")
 HOURS = 30
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_a_server_tells_the_time(backend: Backend, tmp_path: Path) -> None:
+    """One clock for all sidecars that share it; a store of one sidecar has none of its own."""
+    async with await backend.open(tmp_path) as store:
+        told = (await store.retention()).server_now_us
+        assert told is None or abs(told - now_us()) < 60_000_000
+        assert (told is None) == (backend.name in ("model", "memory", "sqlite"))
 
 
 async def fill(store: Storage) -> list[Record]:

@@ -32,6 +32,7 @@ async def retention(link: Link, session: Session) -> RetentionState:
     state = await session.state()
     first = await first_row(session, state.purge_floor_us)
     partitions = await listed(link)
+    [(server_now_s,)] = await session.fetch("SELECT toInt64(toUnixTimestamp(now()))")
     return RetentionState(
         purge_floor_us=state.purge_floor_us,
         body_floor_us=state.body_floor_us,
@@ -40,6 +41,7 @@ async def retention(link: Link, session: Session) -> RetentionState:
         used_bytes=await _used_bytes(link, state, partitions),
         last_seq=state.last_seq,
         reaches_back_us=None if first is None else first[1],
+        server_now_us=int(server_now_s) * 1_000_000,
     )
 
 

@@ -1,6 +1,7 @@
 """Retention decides floors by age, and deletes in slices until nothing is left below them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,35 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_re
         await retention.tidy()
         left = (await store.select(RecordQuery(filter=ALL))).records
         assert all(record.started_at_us > NOW + 4 * HOUR_US - 2 * HOUR_US for record in left)
+
+
+class SharedStorage(MemoryStorage):
+    """A store of which the server tells the time."""
+
+    server_now_us = NOW
+
+    async def retention(self) -> RetentionState:
+        """Add the server's clock."""
+        return replace(await super().retention(), server_now_us=self.server_now_us)
+
+
+async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
+    """However long it holds: the server's says otherwise; what a wrong one has hidden is shown again."""
+    clocks = Clocks()
+    async with SharedStorage() as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
+        clocks.ahead_us = 365 * 24 * HOUR_US
+        retention = clocks.retention(store, Limits(max_age_us=9 * HOUR_US))
+        for _ in range(3):
+            await retention.tidy()
+            clocks.boot_us += 24 * HOUR_US
+        assert (await store.count(ALL)).exchanges == 1
+        await store.raise_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
+        await retention.tidy()
+        assert (await store.count(ALL)).exchanges == 1
+        store.server_now_us += 20 * HOUR_US
+        await retention.tidy()
+        assert (await store.count(ALL)).exchanges == 0
 
 
 async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptureFixture) -> None:
