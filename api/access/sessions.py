@@ -16,7 +16,9 @@ import msgspec
 IDLE_S: Final = 12 * 3600
 """A session unused for this long is over."""
 MAX_SESSIONS: Final = 1000
-"""Oldest ones go first above this: a person has a handful, but a script may log in every minute."""
+MAX_OF_TOKEN: Final = 100
+"""The oldest of the same token goes first: a person has a handful, but a script may log in every minute."""
+_OWNER_DIGITS: Final = 16
 _SAVE_EVERY_S: Final = 300
 """How stale the saved times may become: a kill shortens a session's idle time by at most this."""
 
@@ -54,8 +56,9 @@ class Sessions:
         """Start a session bound to a token's digest; the returned secret belongs into the cookie and nowhere else."""
         secret = secrets.token_urlsafe(32)
         self._expire()
-        while len(self._used_s) >= MAX_SESSIONS:
-            del self._used_s[min(self._used_s, key=self._used_s.__getitem__)]
+        own = [digest for digest in self._used_s if digest.startswith(_owner(binding))]
+        if len(own) >= MAX_OF_TOKEN or len(self._used_s) >= MAX_SESSIONS:
+            del self._used_s[min(own or self._used_s, key=self._used_s.__getitem__)]
         self._used_s[_digest(secret, binding)] = self._now_s()
         self._save()
         return secret
@@ -95,8 +98,13 @@ class Sessions:
             _log.warning("sessions were not saved: %s", error)
 
 
+def _owner(binding: bytes) -> str:
+    """Return what all sessions of a token begin with."""
+    return hashlib.sha256(binding).hexdigest()[:_OWNER_DIGITS]
+
+
 def _digest(secret: str, binding: bytes) -> str:
-    return hashlib.sha256(binding + secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return _owner(binding) + hashlib.sha256(binding + secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _restored(saved: object) -> dict[str, float]:

@@ -326,6 +326,25 @@ def make_many(number: int) -> list[Record]:
     return [make_record(project=f"p{place}") for place in range(number)]
 
 
+@pytest.mark.parametrize("backend", JUDGED, ids=lambda backend: backend.name)
+async def test_a_summary_of_a_scope_tells_nothing_of_others(backend: Backend, tmp_path: Path) -> None:
+    """Neither that they were there before nor that they are now; without anything of its own it has no time at all."""
+    own = Filter(scope=Scope(projects=("a",)))
+
+    async def told(store: Storage, project: str, at_us: int) -> tuple[int | None, int | None]:
+        entry = Entry(make_record(project=project, started_at_us=at_us))
+        await store.commit(Batch("sidecar-1", [entry]))
+        summary = await store.summary(own, only_totals=True)
+        return summary.since_us, summary.until_us
+
+    async with await backend.open(tmp_path) as store:
+        assert await told(store, "b", START_US - 5) == (None, None)
+        await told(store, "a", START_US)
+        assert await told(store, "a", START_US + 7) == (START_US, START_US + 7)
+        assert await told(store, "b", START_US + 900_000_000) == (START_US, START_US + 7)
+        assert await told(store, "a", START_US + 9) == (START_US, START_US + 9)
+
+
 @pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -> None:
     """Of more values than 200 the most frequent are listed."""

@@ -29,7 +29,7 @@ from storage.aggregates import (
     most_frequent,
     status_class,
 )
-from storage.query import ROLLUP_METHODS, Filter, matches
+from storage.query import ROLLUP_METHODS, Filter, Scope, matches
 from storage.record import Payload, Record
 from storage.relational.tally import Tally, check_names, extent, within
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, reduced, steps, without_time
@@ -169,11 +169,20 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
             count_usage(usage, record)
     models = usage.models() if is_counted(filter) or not without_time(filter).has_only_rollup_dimensions else None
     top = {name: _top(name, found) for name in TOPS}
-    times = [record.started_at_us for record in records]
-    start, end = extent(filter, min(times, default=None), max(times, default=None))
+    start, end = extent(filter, *_range_of(records, filter.scope))
     if only_totals:
         return tally.summary(start, end, {}, None, complete=True)
     return tally.summary(start, end, top, models, complete=True)
+
+
+def _range_of(records: Sequence[Record], scope: Scope) -> tuple[int | None, int | None]:
+    """Of all, when the oldest and the newest started; of a scope, when its first and its last did."""
+    if scope.is_everything:
+        times = [record.started_at_us for record in records]
+        return min(times, default=None), max(times, default=None)
+    filter = Filter(scope=scope, kind="all")
+    own = sorted((record.seq, record.started_at_us) for record in records if matches(filter, record))
+    return (own[0][1], own[-1][1]) if own else (None, None)
 
 
 def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[int, Payload] | None = None) -> Top:

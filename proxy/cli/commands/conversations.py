@@ -11,7 +11,7 @@ from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import GAP, View, make_table, print_records
 from proxy.cli.commands.output import complain, console, say, say_json
 from proxy.cli.commands.zone import zone_name
-from proxy.process.terminal import visible, visible_line
+from proxy.process.terminal import visible_line
 
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
@@ -148,7 +148,7 @@ _FIGURES: Final = frozenset(("turns", "failed", "input", "output", "cost", "time
 
 
 def _print_sums(each: Mapping[str, Any]) -> None:
-    say(f"about     {visible(each['title'] or '–')}")
+    say(f"about     {visible_line(each['title'] or '–')}")
     say(f"turns     {each['turns']:,}, {each['failed']:,} failed")
     say(f"models    {_counts(each['models'])}")
     say(f"tools     {_counts(each['tools'])}")
@@ -158,13 +158,13 @@ def _print_sums(each: Mapping[str, Any]) -> None:
     say(f"cost      {_cost(each)}")
     say(f"time      {_seconds(each):,.1f} s, of which calls took {each['calls_ms'] / _MS_PER_S:,.1f} s")
     if (failure := each["failure"]) is not None:
-        said = visible(str(failure["error_type"] or failure["outcome"]))
+        said = visible_line(str(failure["error_type"] or failure["outcome"]))
         say(f"failed    {failure['id']}  {failure['status'] or '–'}  {said}")
     say("")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{visible(name)} {count:,}" for name, count in counts.items()) or "–"
+    return ", ".join(f"{visible_line(name)} {count:,}" for name, count in counts.items()) or "–"
 
 
 def _tokens(each: Mapping[str, Any], name: str) -> str:

@@ -7,8 +7,10 @@ Strategy: bounds on time become bounds on `seq` first (table `spans`). The range
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from storage.query import Filter
+from storage.query import Filter, Order, Scope
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.session import Parameters, Rows, Session
 from storage.relational.slices import Range
@@ -23,6 +25,7 @@ async def scan(
     add: Callable[[Rows], bool | None],
     *,
     before: Parameters = (),
+    order: Order = "desc",
 ) -> bool:
     """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
 
@@ -33,11 +36,12 @@ async def scan(
         then: What follows the conditions: grouping, order, limit.
         add: Takes the rows of each slice; True ends the scan, for no more are needed.
         before: Parameters of `select`, the first ones.
+        order: Which end comes first.
     """
     rows = await session.rows_by_seq(filter, len(before) + 1)
     if rows is None:
         return True
-    async for part in Slices(session, rows, await seq_range(session, filter), "desc"):
+    async for part in Slices(session, rows, await seq_range(session, filter), order):
         where = await rows.within(part)
         if where is None:
             return False
@@ -74,6 +78,29 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
     sql = f"SELECT min(min_started_at_us), max(max_started_at_us) FROM {session.dialect.schema}spans"
     [(least, most)] = await session.fetch(sql)
     return (None, None) if least is None else (max(least, (await session.state()).purge_floor_us), most)
+
+
+async def scoped_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
+    """Find when the first and the last record of a scope started, and nothing that others' records tell."""
+    if scope.is_everything:
+        return await start_range(session)
+    filter = (await session.state()).visible(Filter(scope=scope, kind="all"))
+    return await _started_us(session, filter, "asc"), await _started_us(session, filter, "desc")
+
+
+async def _started_us(session: Session, filter: Filter, order: Order) -> int | None:
+    seqs: list[int] = []
+    times: list[Any] = []
+
+    def add(rows: Rows) -> bool:
+        seqs.extend(seq for (seq,) in rows if seq)
+        return bool(seqs)
+
+    await scan(session, filter, f"SELECT {'min' if order == 'asc' else 'max'}(seq)", "", add, order=order)
+    if seqs:
+        one = replace(filter, seq_after=seqs[0] - 1, seq_until=seqs[0])
+        await scan(session, one, "SELECT started_at_us", "", times.extend)
+    return times[0][0] if times else None
 
 
 def within_int(value: int) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.access.sessions import IDLE_S, MAX_SESSIONS, Sessions
+from api.access.sessions import IDLE_S, MAX_OF_TOKEN, MAX_SESSIONS, Sessions
 
 
 def test_a_session_ends_after_twelve_idle_hours() -> None:
@@ -24,11 +24,17 @@ def test_the_number_of_sessions_is_bounded() -> None:
     now_s = 0.0
     sessions = Sessions(now_s=lambda: now_s)
     secrets = []
-    for _ in range(MAX_SESSIONS + 1):
+    other = sessions.open(b"other")
+    for _ in range(MAX_OF_TOKEN + 1):
         now_s += 1
         secrets.append(sessions.open(b""))
     assert not sessions.is_open(secrets[0], b"")
     assert sessions.is_open(secrets[1], b"")
+    assert sessions.is_open(other, b"other")  # a reader's logins end nobody else's session
+    for number in range(MAX_SESSIONS + 1):
+        now_s += 1
+        sessions.open(b"%d" % number)
+    assert not sessions.is_open(secrets[-1], b"")
 
 
 @pytest.mark.parametrize("saved", [None, "", [], 5, {"a": "b"}])
