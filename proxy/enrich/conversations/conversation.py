@@ -21,6 +21,7 @@ from proxy.enrich.formats.cut_json import elements_at_start
 from proxy.enrich.formats.json_parts import Member, decode_text
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.head_facts import parse_head
+from proxy.enrich.http.tenant import tenant_of
 from storage.conversations import has_failed
 from storage.record import Record
 
@@ -54,7 +55,7 @@ class Conversations:
     ) -> Place | None:
         """Find the conversation of a call, and remember what continues it; None for a call without messages."""
         fields = parse_head(exchange.request_head)[1]
-        tenant = _tenant_of(record)
+        tenant = tenant_of(record)
         caller = _hash(tenant, caller_of(fields))
         history = read_history(_messages(record, exchange, members), _hash(caller, (record.provider or "").encode()))
         session = session_of(fields, members)
@@ -81,12 +82,12 @@ class Conversations:
         """
         if name is None or len(name) < _SURE_CHARACTERS:
             return connection
-        return _session_id(_tenant_of(record), name)
+        return _session_id(tenant_of(record), name)
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
         """Find the conversation of a job that is a response which was to be fetched later; None for others."""
         kind, _, name = job.partition("/")
-        caller = _hash(_tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
+        caller = _hash(tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
         return self._get(_response_mark(caller, name)) if kind in ("response", "interaction") else None
 
     def recall(self, records: Iterable[Record]) -> None:
@@ -149,11 +150,6 @@ def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, M
     if found or body is None or not body.is_truncated:
         return found
     return elements_at_start(body.head, (b"messages", b"contents", *((b"input",) if has_input else ())))
-
-
-def _tenant_of(record: Record) -> bytes:
-    named = (record.project, record.container, record.client, record.key_id)
-    return _hash(*(b"-" if name is None else b"+" + name.encode("utf-8", "replace") for name in named))
 
 
 def _session_id(owner: bytes, name: bytes) -> bytes:

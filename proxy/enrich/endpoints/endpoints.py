@@ -15,7 +15,7 @@ from typing import Final
 from proxy.enrich.endpoints import tree
 from proxy.enrich.endpoints.given import Given
 from proxy.enrich.endpoints.node import Node
-from proxy.enrich.endpoints.tree import DAV_METHODS, Tree
+from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
 from proxy.enrich.http.sights import Sights
 from storage.record import Record
 
@@ -89,7 +89,8 @@ class Endpoints:
                 return OTHER
             service = self._services[record.route_id, record.project] = Service()
         learning = service.tree
-        node = learning.learn(path, record.method, operation)
+        is_share = (record.method, record.status) in DAV_PROOFS
+        node = learning.learn(path, operation, is_share=is_share)
         if node is None:
             return OTHER
         if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:

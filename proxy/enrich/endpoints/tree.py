@@ -28,6 +28,11 @@ _OPERATION: Final = "#{operation}"
 DAV_METHODS: Final = frozenset(
     ("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "MKCALENDAR", "SEARCH")
 )
+DAV_PROOFS: Final = frozenset(
+    (*((method, 207) for method in ("PROPFIND", "PROPPATCH", "REPORT", "SEARCH")), ("MKCOL", 201), ("MKCALENDAR", 201),
+     ("COPY", 201), ("COPY", 204), ("MOVE", 201), ("MOVE", 204))
+)  # fmt: skip
+"""Method and status that only a server of WebDAV answers (RFC 4918 §9): others say 200 to anything, or fail."""
 _PLACES: Final = {ANY: NAME, BELOW: PATH}
 _MIN_NAMES: Final = 4
 """At a place that is taken for one of values because there are too many endpoints."""
@@ -107,9 +112,12 @@ class Tree:
                 node = child
         return node
 
-    def learn(self, path: str, method: str | None = None, operation: str | None = None) -> Node | None:
-        """Return the endpoint of a path that was answered, a new one if need be; None when there are too many."""
-        if method in DAV_METHODS:
+    def learn(self, path: str, operation: str | None = None, *, is_share: bool = False) -> Node | None:
+        """Return the endpoint of a path that was answered, a new one if need be; None when there are too many.
+
+        `is_share`: whether the answer says that it lies in a tree of WebDAV.
+        """
+        if is_share:
             self._learn_share([placeholder(segment) or segment for segment in split(path)])
         found = self.find(path, operation)
         if found is not None:
@@ -186,6 +194,8 @@ class Tree:
         if not segments:
             return
         known = self._shares.get(segments[0])
+        if known is None and len(self._shares) > MAX_SHARES:
+            return
         common = list(segments)
         if known is not None:
             pairs = takewhile(lambda pair: pair[0] == pair[1], zip(known, segments, strict=False))

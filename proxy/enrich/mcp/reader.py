@@ -97,7 +97,7 @@ class McpReader:
     def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
         """Return the calls that have ended with this exchange, and those now pending; corrects what the record says."""
         request, response = exchange.request_body, exchange.response_body
-        session = session_of(exchange)
+        session = session_of(record, exchange)
         requests = [] if request is None else read_requests(request)
         responses = [] if response is None else list(read_responses(response, exchange.response.content_type))
         by_id = {found.id: found for found in responses}
@@ -141,7 +141,7 @@ class McpReader:
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
-        session = session_of(exchange)
+        session = session_of(record, exchange)
         requests = read_requests(body) or read_requests(DecodedBody.beginning(body.head, None))
         tools = [message for message in requests if message.method == "tools/call"]
         return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]

@@ -2,7 +2,8 @@
 
 A session is known by a hash only. Where a revision has none, the endpoint stands in for it. Kept are the names that
 client and server give themselves, and calls whose response comes on another stream; both are bounded and expire: an
-evicted session costs a nicer name, an evicted call becomes a row without a response. Clients count request ids from 1,
+evicted session costs a nicer name, an evicted call becomes a row without a response. No tenant's session is another's,
+nor does one that keeps many calls pending evict others'. Clients count request ids from 1,
 so an id only means something within its session.
 """
 
@@ -17,6 +18,7 @@ import msgspec
 from proxy.enrich.formats.json_parts import decode, decode_object, text_of
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.tenant import tenant_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from storage.record import Record, ToolCall
 
@@ -27,6 +29,9 @@ MAX_PENDING: Final = 1024
 """Pending calls, and as many early responses."""
 MAX_PENDING_BYTES: Final = 16 << 20
 """Of their arguments, and as much of early responses, of which one may have as much as is captured of a body."""
+_SHARE_BYTES: Final = MAX_PENDING_BYTES // MAX_PENDING
+_OWNER_CHARACTERS: Final = 8
+"""Of a session, or of what stands in for it: whose it is."""
 PENDING_US: Final = 3_600_000_000
 """A call that was accepted, to be answered on another stream, gets no response after an hour."""
 RESUME_US: Final = 300_000_000
@@ -67,28 +72,41 @@ Held = TypeVar("Held")
 
 
 class _Waiting(Generic[Held]):
-    """What waits for its counterpart, bounded in number and size: the oldest makes room."""
+    """What waits for its counterpart, bounded in number and size: the oldest of the tenant with most makes room."""
 
     def __init__(self) -> None:
         self.values: OrderedDict[Key, Held] = OrderedDict()
         self._sizes: dict[Key, int] = {}
         self._size_bytes = 0
+        self._shares: dict[str, int] = {}
+        """Tenant → its part of both limits, in bytes."""
 
     def put(self, key: Key, value: Held, size_bytes: int) -> list[tuple[Key, Held]]:
         """Keep a value, in the place of none; return what makes room for it."""
         self.values[key] = value
         self._sizes[key] = size_bytes
         self._size_bytes += size_bytes
+        self._add_share(key, size_bytes + _SHARE_BYTES)
         evicted = []
         while len(self.values) > MAX_PENDING or self._size_bytes > MAX_PENDING_BYTES:
-            oldest = next(iter(self.values))
+            owner = max(self._shares, key=self._shares.__getitem__)
+            oldest = next(key for key in self.values if key[0].startswith(owner))
             evicted.append((oldest, self.values[oldest]))
             self.take(oldest)
         return evicted
 
+    def _add_share(self, key: Key, size_bytes: int) -> None:
+        owner = key[0][:_OWNER_CHARACTERS]
+        self._shares[owner] = self._shares.get(owner, 0) + size_bytes
+        if not self._shares[owner]:
+            del self._shares[owner]
+
     def take(self, key: Key) -> Held | None:
         """Return a value; it is kept no longer."""
-        self._size_bytes -= self._sizes.pop(key, 0)
+        if key in self.values:
+            size_bytes = self._sizes.pop(key)
+            self._size_bytes -= size_bytes
+            self._add_share(key, -size_bytes - _SHARE_BYTES)
         return self.values.pop(key, None)
 
 
@@ -158,8 +176,11 @@ class Sessions:
         return list(self._pending.values.values())
 
 
-def session_of(exchange: DecodedExchange) -> str | None:
-    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream names."""
+def session_of(record: Record, exchange: DecodedExchange) -> str | None:
+    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream names.
+
+    It begins with that of the tenant: a name is the client's choice, and may be guessed.
+    """
     raw = exchange.request.mcp_session or exchange.response.mcp_session
     if not raw:
         head = exchange.request_head
@@ -167,7 +188,7 @@ def session_of(exchange: DecodedExchange) -> str | None:
     body = exchange.response_body
     if not raw and body is not None and opens_sse_transport(body):
         raw = _session_in(next((frame.data for frame in body.frames()), b""))
-    return hashlib.sha256(raw).hexdigest()[:16] if raw else None
+    return _owner_of(record) + hashlib.sha256(raw).hexdigest()[:16] if raw else None
 
 
 def opens_sse_transport(response: DecodedBody) -> bool:
@@ -177,7 +198,11 @@ def opens_sse_transport(response: DecodedBody) -> bool:
 
 def endpoint_of(record: Record) -> str:
     """Return what stands in for the session where a revision has none."""
-    return f"{record.host}{record.path}"
+    return f"{_owner_of(record)}{record.host}{record.path}"
+
+
+def _owner_of(record: Record) -> str:
+    return tenant_of(record).hex()[:_OWNER_CHARACTERS]
 
 
 def name_in(meta: msgspec.Raw, member: str) -> str | None:

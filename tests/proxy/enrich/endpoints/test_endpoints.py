@@ -31,6 +31,20 @@ def test_only_answers_teach() -> None:
     assert name(endpoints, None) is None
 
 
+@pytest.mark.parametrize(
+    ("method", "status"), [("SEARCH", 500), ("PROPFIND", 200), ("MOVE", 200), ("LOCK", 200), ("REPORT", None)]
+)
+def test_no_client_makes_a_share_of_an_api(method: str, status: int | None) -> None:
+    """Any server may fail at a method of WebDAV, or say 200 to it: that is no tree of files."""
+    endpoints = Endpoints()
+    assert name(endpoints, "/api/users") == "/api/users"
+    for number in range(30):
+        endpoints.name(ask("/api", "", method=method, status=status).record)  # type: ignore[arg-type]
+        endpoints.name(ask(f"/{'x' * number}", "", method=method, status=status).record)  # type: ignore[arg-type]
+    assert name(endpoints, "/api/users") == "/api/users"
+    assert name(endpoints, "/api/pay") == "/api/pay"
+
+
 def test_what_is_written_down_comes_first() -> None:
     """Templates of a route name its endpoints, whatever the status; other routes learn."""
     endpoints = Endpoints({"shop": ["/people/{person}", "/files/*"]})

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from itertools import product
 
 from proxy.enrich.endpoints.node import MAX_LITERALS
-from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_FORMER, MAX_OPERATIONS, Tree
+from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_FORMER, MAX_OPERATIONS, MAX_SHARES, Tree
 
 
 def learned(paths: Iterable[str], method: str = "GET") -> Tree:
     tree = Tree()
     for path in paths:
-        tree.learn(path, method)
+        tree.learn(path, is_share=method == "PROPFIND")
     return tree
 
 
@@ -62,10 +62,19 @@ def test_what_is_learned_does_not_depend_on_the_order() -> None:
 def test_trees_of_files_are_one_endpoint() -> None:
     """What WebDAV's methods are used on is one tree, whatever its paths are, from what they have in common on."""
     tree = learned(["/remote/dav/ann/a.txt", "/remote/dav/bob/b/c.png", "/remote/dav"], "PROPFIND")
-    tree.learn("/remote/dav/eve/x/y/z.js", "PUT")
+    tree.learn("/remote/dav/eve/x/y/z.js")
     tree.learn("/remote/status")
     assert endpoints(tree) == {"/remote/dav", "/remote/dav/{path}", "/remote/status"}
     assert tree.find("/remote/dav/never/seen") is not None
+
+
+def test_trees_of_files_are_bounded() -> None:
+    """With more of them than anybody has everything is one, and no further one is kept."""
+    tree = Tree()
+    for number in range(1000):
+        tree.learn(f"/{word(number)}/a", is_share=True)
+    assert endpoints(tree) == {"/{path}"}
+    assert len(tree.learned().shares) == MAX_SHARES + 1
 
 
 def test_static_files_are_grouped() -> None:
@@ -78,7 +87,7 @@ def test_operations_are_endpoints_up_to_a_limit() -> None:
     """GraphQL operations are told apart until there are too many."""
     tree = Tree()
     for number in range(MAX_OPERATIONS + 20):
-        tree.learn("/graphql", "POST", f"Get{word(number)}")
+        tree.learn("/graphql", f"Get{word(number)}")
     assert tree.endpoints == MAX_OPERATIONS + 1
     assert "/graphql#{operation}" in endpoints(tree)
 
@@ -106,7 +115,7 @@ def test_a_full_tree_is_not_searched_for_room_with_every_path() -> None:
     paths = ["/".join(["", *map(word, places)]) for places in product(range(3), repeat=6)]
     tree = learned(paths)
     assert (tree.endpoints, tree.is_settled, tree.learn(paths[-1])) == (MAX_ENDPOINTS, True, None)
-    tree.learn(f"/{word(0)}", "PROPFIND")
+    tree.learn(f"/{word(0)}", is_share=True)
     assert not tree.is_settled
     assert tree.learn(paths[-1]) is not None, "there is room again"
 
@@ -115,8 +124,8 @@ def test_what_was_learned_is_learned_again() -> None:
     """A new tree that is given what another learned is the same, names that are no values included."""
     paths = [f"/people/{word(number)}/posts" for number in range(100)]
     tree = learned(["/people/me", *paths, "/a/b"])
-    tree.learn("/dav/x/y", "PROPFIND")
-    tree.learn("/graphql", "POST", "GetUser")
+    tree.learn("/dav/x/y", is_share=True)
+    tree.learn("/graphql", "GetUser")
     again = Tree()
     again.merge(tree.learned())
     assert endpoints(again) == endpoints(tree)
@@ -140,7 +149,7 @@ def test_operations_with_slashes_are_learned_again() -> None:
     """What MCP's methods are called; a restart finds them as they were."""
     tree, again = Tree(), Tree()
     for operation in ("tools/list", "tools/call/add", "tools/call/sub"):
-        tree.learn("/mcp", "POST", operation)
+        tree.learn("/mcp", operation)
     again.merge(tree.learned())
     assert again.learned() == tree.learned()
     assert again.endpoints == tree.endpoints == 3
