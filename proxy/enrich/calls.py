@@ -4,7 +4,10 @@ Whether there is any call is asked, cheaply, of every exchange; everything else 
 body is redacted like any other before it stands in a column.
 """
 
-from typing import Any, NamedTuple
+import logging
+import time
+import traceback
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -30,9 +33,12 @@ from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import IN, CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
 
+log = logging.getLogger(__name__)
+
 TOO_MANY_REQUESTS = 429
 LATER = "later"
 """Usage state of what began a job: the counts are those of the record that shows its result."""
+_REPORT_EVERY_S: Final = 60.0
 
 
 class Calls(NamedTuple):
@@ -66,6 +72,7 @@ class CallReader:
         self.sessions = LiveSessions()
         self.conversations = Conversations()
         self._prices = Prices()
+        self._reported_s = -_REPORT_EVERY_S
 
     def read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:
         """Fill the LLM columns of `record`, and return what is stored beside it.
@@ -74,6 +81,15 @@ class CallReader:
             TooLong: it takes long, because the price list must be loaded, a quarter of a second, or because of a large
                 file of results, and `may_take_long` is false.
         """
+        try:
+            return self._read(record, exchange, may_take_long=may_take_long)
+        except TooLong:
+            raise
+        except Exception as error:  # of what nobody thought of: it must not cost the record
+            self._report(error)
+            return Calls([], [])
+
+    def _read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:
         setting = exchange.labels.provider or "auto"
         is_candidate = may_be_job(record.method, record.path or "")
         if is_candidate and not may_take_long and is_long(exchange.response_body):
@@ -161,6 +177,23 @@ class CallReader:
         Returns:
             How that call began; None where the message ends none.
         """
+        try:
+            return self._read_message(record, message, content, size)
+        except Exception as error:
+            self._report(error)
+            return None
+
+    def _report(self, error: Exception) -> None:
+        """Say where, and nothing of the content; once a minute, for who sends it may send more."""
+        if (now_s := time.monotonic()) - self._reported_s >= _REPORT_EVERY_S:
+            self._reported_s = now_s
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            log.error("bug: the calls of an exchange could not be read: %s at %s", type(error).__name__, where)
+
+    def _read_message(
+        self, record: Record, message: CapturedMessage, content: bytes | None, size: int | None
+    ) -> PendingCall | None:
         self._prices.prepare()
         found = self.sessions.read(message, content, size)
         if found is None:

@@ -26,17 +26,19 @@ _ELEMENT_DEPTH: Final = 3
 """Of an object in an array in the root."""
 
 
-def members_at_start(data: bytes, names: Collection[bytes]) -> list[Members]:
+def members_at_start(data: bytes, names: Collection[bytes], max_tokens: int = MAX_TOKENS) -> list[Members]:
     """Return the members of the containers that are open where `data` ends, from the root inwards; the first counts.
 
-    A document that is whole gives the members of its root.
+    A document that is whole gives the members of its root; one of more tokens those before.
     """
     open_: list[Members] = []
     root: list[Members] = []
     pending: list[tuple[bytes, int]] = []  # member whose container is open: name and start, per depth
     for number, found in enumerate(_FORWARD.finditer(data)):
         token = found.group()
-        if number > MAX_TOKENS or len(open_) > _MAX_DEPTH:
+        if number > max_tokens:
+            return open_[:1] if open_ and open_[0] else []
+        if len(open_) > _MAX_DEPTH:
             return []
         if token in (b"{", b"["):
             open_.append({})

@@ -269,7 +269,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     usage = CallUsage()
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
-    usage.is_finished = usage.is_settled = document.status in _ENDED
+    usage.is_finished = usage.is_settled = text_of(document.status) in _ENDED
     counted = decode_object(_REQUEST_COUNTS, document.request_counts)
     usage.requests = (counted and count_of(counted.completed)) or 1
     provider = _named(openai.PROVIDER, record)
@@ -297,7 +297,7 @@ def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     if document is None or document.object != "video":
         return None
     provider = _named(openai.PROVIDER, record)
-    if document.status not in _ENDED:
+    if text_of(document.status) not in _ENDED:
         return Report(f"video/{name}", provider)
     usage = CallUsage(finish_reason=text_of(document.status), is_finished=True, is_settled=True)
     usage.model = usage.resolved_model = text_of(document.model)

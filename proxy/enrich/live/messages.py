@@ -27,6 +27,8 @@ _WANTED: Final = re.compile(
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 _ASKS: Final = "response.create"
+_MAX_TOKENS: Final = 1000
+"""Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones inflate to much."""
 _REQUEST: Final = frozenset(
     (b"type", b"model", b"metadata", b"conversation", b"prompt_cache_key", b"session_id", b"litellm_session_id")
 )
@@ -134,7 +136,7 @@ def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -
     if event.type == "response.done" and is_object(event.response):
         return _read_done(session, event, data)
     is_refusal = session.api == "responses" and event.type == "error" and session.pending is not None
-    if is_refusal or (event.type in _ENDS and is_object(event.response)):
+    if is_refusal or (event.type.__class__ is str and event.type in _ENDS and is_object(event.response)):
         usage = CallUsage(model=session.model)
         openai.read(usage, data)
         return usage
@@ -145,7 +147,7 @@ def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: in
     """Begin the call that a message asks for; return whether it asks for one."""
     whole = decode(_MEMBERS, data) if size == len(data) else None
     members: Mapping[str, Member] = whole or {}
-    if whole is None and (found := members_at_start(data, _REQUEST)):
+    if whole is None and (found := members_at_start(data, _REQUEST, _MAX_TOKENS)):
         members = {name.decode(): value for name, value in found[0].items()}
     if decode_text(short(members.get("type"))) != _ASKS:
         return False
@@ -210,7 +212,7 @@ def _read_cut(session: LiveSession, data: bytes) -> CallUsage | None:
             session.unread += 1  # they stand at the end
             return None
     else:
-        members = members_at_start(data, frozenset((b"type",)))
+        members = members_at_start(data, frozenset((b"type",)), _MAX_TOKENS)
         kind = decode_text(members[0].get(b"type")) if members else None
         if kind != "response.done" and kind not in _ENDS:
             return None

@@ -5,7 +5,6 @@ documents of an invoke stream, of which each event holds one in base64. An excep
 """
 
 import base64
-import binascii
 import re
 from typing import Any, Final
 from urllib.parse import unquote
@@ -143,7 +142,7 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
 def _read_chunk(usage: CallUsage, encoded: str) -> None:
     try:
         read(usage, base64.b64decode(encoded))
-    except (binascii.Error, RecursionError):
+    except (ValueError, RecursionError):  # not base64, or not even ASCII
         return
 
 

@@ -95,7 +95,7 @@ def _read_interaction(usage: CallUsage, found: _Document) -> None:
     usage.set_resolved_model(found.model or found.agent)
     usage.response_id = text_of(found.id) or usage.response_id
     usage.service_tier = text_of(found.service_tier) or usage.service_tier
-    if found.status not in _UNDER_WAY:
+    if text_of(found.status) not in _UNDER_WAY:
         usage.finish_reason = text_of(found.status) or usage.finish_reason
     error = decode_object(_PART, found.error)
     errors = decode_array(_PARTS, found.errors) if error is None else [error]
@@ -110,7 +110,7 @@ def _read_interaction(usage: CallUsage, found: _Document) -> None:
 
 def _read_steps(usage: CallUsage, steps: list[_Part]) -> None:
     for step in steps:
-        if step.type in _TOOLS:
+        if text_of(step.type) in _TOOLS:
             usage.add_tool(step.name)
 
 

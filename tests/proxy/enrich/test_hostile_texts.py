@@ -8,6 +8,8 @@ import re
 import pytest
 
 from proxy.enrich.conversations.history import _CACHE_MARK
+from proxy.enrich.live.messages import read_message
+from proxy.enrich.live.session import LiveSession
 from proxy.enrich.llm.recognise import _PART_MODEL
 from proxy.enrich.redact.kinds import kind_of
 from proxy.enrich.redact.redactor import Redactor
@@ -58,6 +60,15 @@ def test_the_kind_is_soon_known(text: bytes) -> None:
     for at in range(2000):
         kind_of(b"", text[:4096] + b"%d" % at)
     kind_of(b"", text)
+
+
+def test_messages_that_are_no_json_are_soon_given_up() -> None:
+    """A thousand may come a second, and inflate to their limit."""
+    text = b'{"type":"response.create","x":[' + b"[]," * 80_000
+    session = LiveSession("responses", "openai")
+    for _ in range(1000):
+        assert read_message(session, text, len(text), 0, is_from_model=False) is None
+    assert session.pending is not None
 
 
 @pytest.mark.parametrize(
