@@ -8,6 +8,7 @@ have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -148,6 +149,7 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
     """Return whose API a path belongs to, by its route's setting or by itself; None when it is no LLM call."""
     if method != "POST":
         return None
+    path = plain_path(path)
     if setting == "auto":
         if not path.endswith(_SUFFIXES) and _CONTINUED not in path:
             return None
@@ -157,9 +159,19 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
     return None if provider is None or _NO_CALL.search(path) is not None else provider
 
 
+def plain_path(path: str) -> str:
+    """Return a path as its server reads it, so that no spelling hides a call: unescaped, without slashes at its end.
+
+    One that is an API's stays: names of Bedrock's models have slashes, escaped.
+    """
+    if ("%" not in path and not path.endswith("/")) or _PATHS.search(path) is not None:
+        return path
+    return unquote(path).rstrip("/")
+
+
 def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> Recognised | None:
     """Return the call of an exchange whose path is an API's, where its bodies agree; else None."""
-    path = record.path or ""
+    path = plain_path(record.path or "")
     is_set = exchange.labels.provider not in (None, "auto")
     if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
         provider = llama_server.PROVIDER

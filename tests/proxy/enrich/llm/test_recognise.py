@@ -17,6 +17,9 @@ CALLS: list[tuple[str, Any, Any, str, str]] = [
     # https://docs.github.com/en/rest/models/inference
     ("/models/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     ("/inference/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
+    ("/v1/chat/completion%73", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),  # as servers that unescape a path read it
+    ("/v1%2Fchat/completions/", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
+    ("/v1/message%73", ANTHROPIC, MESSAGE, "anthropic", "claude-sonnet-4-5"),
     ("/some/prefix/v1/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     ("/api/v0/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),  # LM Studio
     ("/v1beta/openai/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),  # Gemini, as OpenAI
