@@ -128,8 +128,9 @@ def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> I
             if len(path[0]) < 7 and int(path[0]) < len(value):
                 yield from values_at(value[int(path[0])], path[1:], depth - 1)
             return
-        for item in value:
-            yield from values_at(item, path, depth - 1)
+        for item in value:  # ten times as fast as asking each: a list may have 40 000 numbers
+            if (isinstance(item, dict) and path[0] in item) or isinstance(item, list):
+                yield from values_at(item, path, depth - 1)
 
 
 def _is_something(value: Any, depth: int) -> bool:
