@@ -16,7 +16,7 @@ from uuid import uuid4
 from storage.errors import StorageUnavailable
 from storage.postgres.connection import Connection
 from storage.postgres.text import escape
-from storage.relational.lease import NameLease
+from storage.relational.writes.lease import NameLease
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.errors import StorageUnavailable
-from storage.relational.lease import NameLease
+from storage.relational.writes.lease import NameLease
 
 _HELD: Final = "lease of "
 _LEFT: Final = "left "

@@ -28,7 +28,7 @@ NAMES = (
     "method", "params", "name", "arguments", "errors", "request_counts", "completed", "results", "tool_calls",
     "function", "index", "custom_id", "body", "created_at",
 )  # fmt: skip
-VALUES = (
+VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 1e308, 10**30, "", "x", "\u00e9", "completed", "failed", "response.completed"),
     *("message_stop", "message_delta", "interaction.completed", "2.0", "tools/call", [], {}, [[]], [{}], [None]),
     *({"a": {}}, ["x", {}], [1]),

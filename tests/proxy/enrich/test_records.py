@@ -381,22 +381,19 @@ def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
     assert (entry.record.request_bytes, entry.record.response_bytes) == (len(body), len(body))
 
 
-@pytest.mark.parametrize(("noted", "told"), [(1, "in"), (2, "out"), (3, "both")])
-def test_a_session_says_whose_frames_were_none(source: Source, noted: int, told: str) -> None:
-    """What followed them is not on the record."""
-    session = exchange(status=101, close_code=0)
-    session.note(NOTE_MESSAGES_UNREADABLE, bytes((noted,)))
-    data = build(source, session).record.data
-    assert data is not None
-    assert json.loads(data) == {"close_code": None, "messages_unreadable": told}
-
-
-@pytest.mark.parametrize("dropped", [0, 3, 1 << 40])
-def test_a_session_says_how_many_messages_were_not_recorded(source: Source, dropped: int) -> None:
-    """Beside the close code, and only where some are missing."""
+@pytest.mark.parametrize(
+    ("tag", "noted", "told"),
+    [(0, b"", {})]
+    + [(NOTE_MESSAGES_DROPPED, n.to_bytes(8, "little"), {"messages_dropped": n}) for n in (3, 1 << 40)]
+    + [
+        (NOTE_MESSAGES_UNREADABLE, bytes((1 + n,)), {"messages_unreadable": ("in", "out", "both")[n]}) for n in range(3)
+    ],
+)
+def test_a_session_says_which_messages_were_not_recorded(source: Source, tag: int, noted: bytes, told: Any) -> None:
+    """Beside the close code, and only where some are missing: how many, or in which direction none could be read."""
     session = exchange(status=101, close_code=1000)
-    if dropped:
-        session.note(NOTE_MESSAGES_DROPPED, dropped.to_bytes(8, "little"))
+    if tag:
+        session.note(tag, noted)
     data = build(source, session).record.data
     assert data is not None
-    assert json.loads(data) == {"close_code": 1000} | ({"messages_dropped": dropped} if dropped else {})
+    assert json.loads(data) == {"close_code": 1000} | told
