@@ -56,7 +56,8 @@ class Sessions:
         """Start a session bound to a token's digest; the returned secret belongs into the cookie and nowhere else."""
         secret = secrets.token_urlsafe(32)
         self._expire()
-        own = [digest for digest in self._used_s if digest.startswith(_owner(binding))]
+        owner = _owner(binding)
+        own = [digest for digest in self._used_s if digest.startswith(owner)]
         if len(own) >= MAX_OF_TOKEN or len(self._used_s) >= MAX_SESSIONS:
             del self._used_s[min(own or self._used_s, key=self._used_s.__getitem__)]
         self._used_s[_digest(secret, binding)] = self._now_s()

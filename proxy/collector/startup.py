@@ -182,16 +182,14 @@ async def _run_keys_store(keys: DeferredStorage, deferred: DeferredStorage) -> N
 
 def _holder(data_dir: Path) -> str:
     """Return what tells this sidecar from others of its name: kept in its data directory, and not true of a copy."""
-    place = data_dir.stat().st_ino
     kept = read_state(data_dir).get(HOLDER)
-    if isinstance(kept, str) and kept:
-        return f"{kept}-{place}"
-    made = secrets.token_hex(16)
-    try:
-        update_state(data_dir, **{HOLDER: made})
-    except OSError as error:
-        log.warning("who holds this sidecar's name cannot be kept, the next start has to wait: %s", error.strerror)
-    return f"{made}-{place}"
+    if not (isinstance(kept, str) and kept):
+        kept = secrets.token_hex(16)
+        try:
+            update_state(data_dir, **{HOLDER: kept})
+        except OSError as error:
+            log.warning("who holds this sidecar's name cannot be kept, the next start has to wait: %s", error.strerror)
+    return f"{kept}-{data_dir.stat().st_ino}"
 
 
 async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:

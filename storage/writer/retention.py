@@ -122,9 +122,9 @@ class Retention:
         """Raise the floors and delete everything below them."""
         state = await self._storage.retention()
         # Of sidecars that share a store one whose clock is ahead would delete what the others have.
-        server_us = state.server_now_us
-        now_us = min(await self._believed_us(), self._clock_us() if server_us is None else server_us)
-        if max(state.purge_floor_us, state.body_floor_us) > (server_us or max(now_us, self._clock_us())):
+        latest_us = self._clock_us() if state.server_now_us is None else state.server_now_us
+        now_us = min(await self._believed_us(), latest_us)
+        if max(state.purge_floor_us, state.body_floor_us) > latest_us:
             log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
             await self._storage.lower_floors(
                 _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us)

@@ -11,13 +11,13 @@ marks that were not used for long go first: a call that continues one of them be
 """
 
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from proxy.enrich.conversations.history import HASH_BYTES, History, messages_of, read_history
+from proxy.enrich.conversations.history import History, messages_of, read_history
 from proxy.enrich.conversations.marks import MAX_MARKS, Known, Marks
 from proxy.enrich.conversations.session import caller_of, session_of, short
 from proxy.enrich.formats.cut_json import elements_at_start
+from proxy.enrich.formats.hashes import HASH_BYTES, hash_of
 from proxy.enrich.formats.json_parts import Member, decode_text
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.head_facts import parse_head
@@ -56,8 +56,8 @@ class Conversations:
         """Find the conversation of a call, and remember what continues it; None for a call without messages."""
         fields = parse_head(exchange.request_head)[1]
         tenant = tenant_of(record)
-        caller = _hash(tenant, caller_of(fields))
-        history = read_history(_messages(record, exchange, members), _hash(caller, (record.provider or "").encode()))
+        caller = hash_of(tenant, caller_of(fields))
+        history = read_history(_messages(record, exchange, members), hash_of(caller, (record.provider or "").encode()))
         session = session_of(fields, members)
         previous = decode_text(short(members.get("previous_response_id") or members.get("previous_interaction_id")))
         if session is not None:
@@ -87,7 +87,7 @@ class Conversations:
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
         """Find the conversation of a job that is a response which was to be fetched later; None for others."""
         kind, _, name = job.partition("/")
-        caller = _hash(tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
+        caller = hash_of(tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
         return self._get(_response_mark(caller, name)) if kind in ("response", "interaction") else None
 
     def recall(self, records: Iterable[Record]) -> None:
@@ -153,16 +153,8 @@ def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, M
 
 
 def _session_id(owner: bytes, name: bytes) -> bytes:
-    return _hash(owner, b"session", name)
+    return hash_of(owner, b"session", name)
 
 
 def _response_mark(caller: bytes, response_id: str) -> bytes:
-    return _hash(caller, b"response", response_id.encode("utf-8", "replace"))
-
-
-def _hash(*parts: bytes) -> bytes:
-    hashed = blake2b(digest_size=HASH_BYTES)
-    for part in parts:
-        hashed.update(len(part).to_bytes(4, "big"))
-        hashed.update(part)
-    return hashed.digest()
+    return hash_of(caller, b"response", response_id.encode("utf-8", "replace"))

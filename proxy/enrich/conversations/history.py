@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from proxy.enrich.formats.hashes import HASH_BYTES
 from proxy.enrich.formats.json_parts import Member, decode, is_array
 
-HASH_BYTES: Final = 16
 MAX_MESSAGES: Final = 10_000
 """Of one request; what comes behind is left out."""
 _MEMBERS: Final = ("messages", "contents")

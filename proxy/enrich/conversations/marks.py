@@ -8,7 +8,7 @@ with a list of uses and a tuple for each conversation it was 370, 12 MB of a col
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proxy.enrich.conversations.history import HASH_BYTES
+from proxy.enrich.formats.hashes import HASH_BYTES
 
 MAX_MARKS: Final = 32_768
 """Those of the last 8 000 to 16 000 calls: at most 4.4 MB."""

@@ -136,7 +136,7 @@ def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -
     if event.type == "response.done" and is_object(event.response):
         return _read_done(session, event, data)
     is_refusal = session.api == "responses" and event.type == "error" and session.pending is not None
-    if is_refusal or (event.type.__class__ is str and event.type in _ENDS and is_object(event.response)):
+    if is_refusal or (text_of(event.type) in _ENDS and is_object(event.response)):
         usage = CallUsage(model=session.model)
         openai.read(usage, data)
         return usage

@@ -162,17 +162,18 @@ def read(usage: CallUsage, data: bytes) -> None:
     document = decode(_DOCUMENT, data)
     if document is None:
         return
+    is_end = text_of(document.type) in _TERMINATORS
     if is_object(document.response):
         inner = decode(_DOCUMENT, document.response)
         if inner is not None:
             _read_object(usage, inner)
             # Without a type it is the end of an event whose beginning was cut off: only the last has counts.
-            usage.is_finished |= _ends(document.type) or (document.type is None and is_object(inner.usage))
+            usage.is_finished |= is_end or (document.type is None and is_object(inner.usage))
         return
     _read_object(usage, document)
     # Of an image that is streamed the last event is cut before its data, which are longer than what is kept.
     is_image = document.type is None and document.output_format is not None and document.object is None
-    usage.is_finished |= _ends(document.type) or (is_image and is_object(document.usage))
+    usage.is_finished |= is_end or (is_image and is_object(document.usage))
     if (item := decode_object(_ITEM, document.item)) is not None:
         _add_tools(usage, [item])
         if document.type == "response.output_item.done":
@@ -182,10 +183,6 @@ def read(usage: CallUsage, data: bytes) -> None:
     if document.type in ("error", "conversation.response.error") or document.object == "error":
         # The responses API and Mistral send an error as the document itself.
         usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
-
-
-def _ends(kind: Any) -> bool:
-    return isinstance(kind, str) and kind in _TERMINATORS
 
 
 def _read_object(usage: CallUsage, document: _Document) -> None:

@@ -277,7 +277,7 @@ class Redactor:
             return MARK, True
         self._parts_left -= 1
         headers = self.redact_head(headers)
-        content, is_open = self._redact_within(headers, content, depth)
+        content, is_open = self._redact_within(content_type_in(headers), headers, content, depth)
         return headers + content, is_open
 
     def _redact_messages(self, text: bytes, depth: int) -> bytes:
@@ -288,28 +288,35 @@ class Redactor:
                 pieces.append(MARK)
                 break
             self._parts_left -= 1
-            own = b"content-type: " + content_type_in(head)
-            pieces += self.redact_head(head), self._redact_within(own, content, depth)[0]
+            content_type = content_type_in(head)
+            content, _ = self._redact_within(content_type, content_type, content, depth)
+            pieces += self.redact_head(head), content
         return b"".join(pieces)
 
-    def _redact_within(self, headers: bytes, content: bytes, depth: int) -> tuple[bytes, bool]:
-        """Redact what has headers of its own, within a body, and may be made of others, as in batches of OData.
+    def _redact_within(self, content_type: bytes, named: bytes, content: bytes, depth: int) -> tuple[bytes, bool]:
+        """Redact what has a type of its own, within a body, and may be made of others, as in batches of OData.
+
+        Args:
+            content_type: as sent; empty when there was none.
+            named: what else may tell how it is read: headers with the name of its file.
+            content: all of it, or as far as a window goes.
+            depth: within so many others.
 
         Returns:
             The content, and whether it ended within a secret.
         """
-        end, content_type = End.OUTSIDE, content_type_in(headers)
-        is_multipart, is_http = b"multipart/" in content_type.lower(), HTTP.search(headers) is not None
+        end, kind = End.OUTSIDE, content_type.lower()
+        is_multipart, is_http = b"multipart/" in kind, HTTP.search(named) is not None
         if (is_multipart or is_http) and depth == _MAX_NESTING:
             return MARK, True
         if is_multipart and (boundary := boundary_of(content_type, content.lstrip())) is not None:
             return self._redact_parts(content, boundary, depth + 1)
         if is_http:
             return self._redact_messages(content, depth + 1), False
-        if b"x-www-form-urlencoded" in content_type:
+        if b"x-www-form-urlencoded" in kind:
             content = self._form.redact(content)
         else:
-            content, end = self._redact_document(content, kind_of_text(headers.lower(), content))
+            content, end = self._redact_document(content, kind_of_text(named.lower(), content))
         content, end_of_value = self._redact_named(content)
         return content, end is not End.OUTSIDE or end_of_value is not End.OUTSIDE
 

@@ -80,10 +80,8 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
     return (None, None) if least is None else (max(least, (await session.state()).purge_floor_us), most)
 
 
-async def scoped_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
+async def scope_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
     """Find when the first and the last record of a scope started, and nothing that others' records tell."""
-    if scope.is_everything:
-        return await start_range(session)
     filter = (await session.state()).visible(Filter(scope=scope, kind="all"))
     return await _started_us(session, filter, "asc"), await _started_us(session, filter, "desc")
 

@@ -11,7 +11,7 @@ from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.few import few_exchanges
-from storage.relational.reads.scan import scan, scoped_range, start_range
+from storage.relational.reads.scan import scan, scope_range, start_range
 from storage.relational.rollup_sql import (
     add_latencies,
     can_count,
@@ -44,7 +44,8 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()
     filter = state.visible(filter)
-    _, newest_us = await start_range(session)
+    whole = await start_range(session)
+    newest_us = whole[1]
     cut = split(filter, newest_us)
     edges = top_edges = [filter]
     complete = True
@@ -65,7 +66,7 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
         complete &= complete and await _add_tops(session, edge, tops)
     if complete:
         await _measure_few(session, filter, tally, is_counted=is_counted)
-    start, end = extent(filter, *await scoped_range(session, filter.scope))
+    start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
     if only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
     models, is_whole = await usage(session, filter, newest_us)

@@ -1,22 +1,20 @@
 """One instance name, one sidecar at a time: the second is refused until the first is gone or silent."""
 
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from storage.backends import open_storage
-from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.postgres.lease import Lease
 from storage.postgres.store import PostgresStorage
 from storage.record import Batch, Entry
 from tests.storage.samples import make_record
 from tests.support import postgres
+from tests.support.leases import Open, opens_as_one
 
-Open = Callable[[str], Awaitable[Storage]]
 AGE = "UPDATE sidelog.leases SET renewed_at = renewed_at - interval '1 hour'"
 
 
@@ -30,11 +28,7 @@ async def url(tmp_path: Path) -> str:
 def opened(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the store as the sidecar `one` of a data directory."""
     monkeypatch.setattr(Lease, "renew_s", 0.0)
-
-    async def open_as(holder: str) -> Storage:
-        return await open_storage(url, tmp_path, instance="one", holder=holder)
-
-    return open_as
+    return opens_as_one(url, tmp_path)
 
 
 async def execute(url: str, sql: str) -> None:

@@ -1,6 +1,5 @@
 """One instance name, one sidecar at a time: the second is refused until the first is gone or silent."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from storage.errors import StorageUnavailable
 from storage.record import Batch, Entry
 from tests.storage.samples import make_record
 from tests.support.clickhouse import Server
+from tests.support.leases import Open, opens_as_one
 
-Open = Callable[[str], Awaitable[Storage]]
 REFUSED = "another sidelog writes to this database as instance 'one'"
 
 
@@ -34,11 +33,7 @@ def url(engine: Server) -> str:
 def opened(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the store as the sidecar `one` of a data directory."""
     monkeypatch.setattr(Lease, "renew_s", 0.0)
-
-    async def open_as(holder: str) -> Storage:
-        return await open_storage(url, tmp_path, instance="one", holder=holder)
-
-    return open_as
+    return opens_as_one(url, tmp_path)
 
 
 async def forget_marks(store: Storage) -> None:

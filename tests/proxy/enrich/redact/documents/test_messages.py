@@ -40,6 +40,7 @@ def test_every_message_in_a_row_loses_its_secrets(field: bytes) -> None:
     ("content_type", "content"),
     [
         (b"application/x-www-form-urlencoded", b"user=a&password=%b"),
+        (b"Application/X-WWW-Form-Urlencoded", b"user=a&password=%b"),
         (b"application/json", b'{"password": "%b"}'),
         (b"application/yaml", b"password: %b\n"),
         (
