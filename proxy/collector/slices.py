@@ -20,13 +20,14 @@ from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
+from storage.entry_size import data_bytes
 from storage.record import Entry
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
 ENTRY_BYTES: Final = 2048
-"""Taken by an entry in memory beside its sections (measured, bench/store_away.py)."""
+"""Taken by an entry in memory beside its texts and data (measured, bench/store_away.py)."""
 SLICE_S: Final = 0.002
 """A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
 STAGE_RECORDS: Final = 32
@@ -90,7 +91,7 @@ class SliceReader:
                 continue
             run.entries.append(entry)
             run.ends.append(raw[3])
-            run.size_bytes += len(raw[2]) + ENTRY_BYTES
+            run.size_bytes += max(len(raw[2]), data_bytes(entry)) + ENTRY_BYTES
             if time.monotonic() > pause_at_s:  # 45 ns an entry
                 self._flush(source, run)
                 await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from proxy.ring.body_window import Window
 from tests.proxy.worker.vectors.bodies import HOSTILE, HostileBody
 from tests.support.memory_store import MemoryStorage
-from tests.support.rings import RingWorker, collecting, rows
+from tests.support.rings import MortalStore, RingWorker, collecting, rows
 from tests.support.wide import wide
 
 MAX_HOLD_S = 0.15
@@ -84,3 +85,17 @@ async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
     worker.die()
     assert [record.id for record in await rows(store)] == expected
     assert max(holds) < MAX_HOLD_S
+
+
+async def test_what_waits_is_counted_as_it_reads(tmp_path: Path) -> None:
+    """A compressed body waits for the store as its text, and its text is what fills the queue."""
+    worker, store = RingWorker(tmp_path), MortalStore()
+    store.dies_at = 1
+    text = b"".join(b"%d: a line of a log\n" % number for number in range(2000))
+    for _ in range(8):
+        record_hostile(worker, HostileBody("/logs", "text/plain", gzip.compress(text), "gzip"), (65_536, 0))
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.writer.waiting_records == 8, 60)
+        held_bytes = plane.writer.held_bytes
+    worker.die()
+    assert held_bytes > 8 * 2 * len(text)  # what was sent, and the same that came back

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from storage.entry_size import data_bytes
 from storage.record import Entry
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
@@ -54,12 +55,13 @@ class FreshRecords:
             self.is_ended = bool(self._entries)
             return
         for entry in entries:
-            size = _held_bytes(entry)
+            if entry.tool_calls:  # their texts are in the bodies, too
+                entry = Entry(entry.record, entry.payload)
+            size = data_bytes(entry)
             if len(self._entries) >= MAX_RECORDS or self._size_bytes + size > MAX_BYTES:
                 self.is_ended = bool(self._entries)
                 return
-            # Without calls of tools: their texts are in the bodies, too.
-            self._entries.append(Entry(entry.record, entry.payload) if entry.tool_calls else entry)
+            self._entries.append(entry)
             self._sizes.append(size)
             self._size_bytes += size
 
@@ -136,17 +138,3 @@ def _are_neighbours(entries: Sequence[Entry]) -> bool:
 def _has_body(entry: Entry) -> bool:
     payload = entry.payload
     return payload is not None and (payload.request_body is not None or payload.response_body is not None)
-
-
-def _held_bytes(entry: Entry) -> int:
-    """Return what a record's texts and data take: little more than what of it is in blocks, where it is stored."""
-    record, payload = entry.record, entry.payload
-    size = len(record.path or "") + len(record.query or "") + len(record.user_agent or "") + len(record.data or b"")
-    if payload is None:
-        return size
-    size += len(payload.request_head) + len(payload.response_head)
-    if (body := payload.request_body) is not None:
-        size += len(body.head) + len(body.tail)
-    if (body := payload.response_body) is not None:
-        size += len(body.head) + len(body.tail)
-    return size
