@@ -18,7 +18,7 @@ from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
 from proxy.enrich.llm import anthropic, gemini, interactions, openai
 from proxy.enrich.llm.call import CallUsage, Provider
-from proxy.enrich.llm.reader import Call, is_refusal, provider_name, read_answer
+from proxy.enrich.llm.reader import Call, is_provider, is_refusal, provider_name, read_answer
 from proxy.enrich.llm.recognise import PROVIDERS
 from storage.record import Record
 
@@ -54,6 +54,9 @@ _FOLDERS: Final = {"batch": "batches", "video": "video"}
 _ENDED: Final = frozenset(("completed", "failed", "cancelled", "expired", "incomplete"))
 _RAW: Final = msgspec.Raw()
 _MICROSECONDS: Final = 1_000_000
+_PARTIAL_CONTENT: Final = 206
+_FILES: Final = frozenset(("file", "results", "download"))
+"""What is asked for where the response is a file."""
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -164,7 +167,10 @@ def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Cal
     if record.method == "GET" or path.endswith(_POSTED):
         asked = _ASKED.search(path)
         kind = None if asked is None else asked.lastgroup
-        return None if asked is None or kind is None else _ASKS[kind](record, exchange, asked[kind], body)
+        report = None if asked is None or kind is None else _ASKS[kind](record, exchange, asked[kind], body)
+        if report is not None and kind in _FILES and setting == "auto" and not is_provider(record.upstream or ""):
+            return report._replace(needs_known=True)  # it may be a client's own: servers of files have such paths, too
+        return report
     begins = _BEGINS.search(path)
     if begins is None or begins.lastgroup is None:
         return None
@@ -338,7 +344,7 @@ def _results_of(
         if provider is openai.PROVIDER and not results.is_result_line(body):
             return None
         about = Report(name(found), _named(provider, record), needs_known=provider is gemini.PROVIDER)
-        if body.is_truncated or record.outcome != "ok":
+        if body.is_truncated or record.outcome != "ok" or record.status == _PARTIAL_CONTENT:
             return about._replace(call=Call(about.provider, CallUsage(is_lost=True), None))
         return _summed(about, read(body))
 

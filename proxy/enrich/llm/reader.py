@@ -53,6 +53,13 @@ _HOSTS: Final = (
     ("api.jina.ai", "jina"),
 )
 """Upstreams that copy another provider's API, by the end of their name."""
+_OWN_HOSTS: Final = (
+    "api.openai.com",
+    "api.anthropic.com",
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
+)
+"""Ends of the names of the providers themselves."""
 _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
 """Has OpenAI's and Anthropic's own APIs, too."""
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
@@ -155,6 +162,12 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
     if _BEDROCK.fullmatch(host) is not None:
         return bedrock.PROVIDER.name
     return "azure" if provider is openai.PROVIDER and "/openai/deployments/" in path else provider.name
+
+
+def is_provider(upstream: str) -> bool:
+    """Whether an upstream is known to be a provider's, by its name."""
+    host = upstream.partition(":")[0].lower()
+    return host.endswith((*_OWN_HOSTS, *(end for end, _ in _HOSTS))) or _BEDROCK.fullmatch(host) is not None
 
 
 def _read_stream(

@@ -37,6 +37,7 @@ GENERATED = {"candidates": [{"finishReason": "STOP"}], "modelVersion": "gemini-2
 class Sidelog:
     """One collector; `restart` makes another, which knows what the store has."""
 
+    route: dict[str, Any] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ class Sidelog:
 
     def restart(self) -> None:
         """Begin anew with what is stored."""
-        self._settings = settings()
+        self._settings = settings(**self.route)
         self._builder = RecordBuilder("i", self._settings)
         merged = {job.id: job for entry in self.entries for job in entry.jobs}
         self._builder.know_jobs(sorted(merged.values(), key=lambda job: -job.started_at_us))
@@ -222,13 +223,32 @@ def test_a_batch_of_gemini_inline_and_in_a_file() -> None:
     assert used(sidelog.see("GET", "/download/v1beta/files/g:download?alt=media", file)) == NOTHING
 
 
+RESULTS = {
+    "/v1/files/f/content": ("api.openai.com", {"id": "batch_req_1", "custom_id": "r", "response": {"body": CHAT}}),
+    "/v1/messages/batches/b/results": (
+        "api.anthropic.com", {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RESULTS)
+def test_results_of_a_batch_nobody_saw_begin_count_only_if_they_are_a_providers(path: str) -> None:
+    """A client of a server of files cannot invent cost; where the server is a provider's, or said to be, it counts."""
+    host, line = RESULTS[path]
+    assert used(Sidelog().see("GET", path, lines(line))) == NOTHING
+    assert used(Sidelog().see("GET", path, lines(line), upstream=f"{host}.example:443")) == NOTHING
+    assert used(Sidelog().see("GET", path, lines(line), upstream=f"{host}:443"))[-1] == "exact"
+    told = Sidelog({"provider": "anthropic" if "messages" in path else "openai"})
+    assert used(told.see("GET", path, lines(line)))[-1] == "exact"
+
+
 def test_a_file_that_was_not_seen_whole_has_no_figures() -> None:
     """Nor is it counted: a later download may be seen whole."""
     sidelog = Sidelog()
     sidelog.see("POST", "/v1/messages/batches", {"id": "msgbatch_1", "type": "message_batch"}, {"requests": []})
     file = lines(*[{"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}] * 50)
     path = "/v1/messages/batches/msgbatch_1/results"
-    for more in ({"windows": (1000, 500)}, {"outcome": Outcome.CLIENT_CLOSED}):
+    for more in ({"windows": (1000, 500)}, {"outcome": Outcome.CLIENT_CLOSED}, {"status": 206}):
         assert used(sidelog.see("GET", path, file, **more)) == (None, None, None, None, "lost")
     assert used(sidelog.see("GET", path, file))[2:] == (550, 1800, "exact")
 
@@ -316,7 +336,7 @@ def batch_line(number: int, given: int) -> dict[str, Any]:
 def test_answers_of_a_batch_are_priced_one_by_one() -> None:
     """Many short ones are not one long one."""
     file = lines(*[batch_line(number, 10_000) for number in range(40)], batch_line(40, 300_000))
-    done = Sidelog().see("GET", "/v1/files/file-out/content", file)
+    done = Sidelog().see("GET", "/v1/files/file-out/content", file, upstream="api.openai.com:443")
     assert (done.resolved_model, done.input_tokens) == ("gpt-5.6-sol", 700_000)
     assert done.cost_usd == pytest.approx((400_000 * 2 + 300_000 * 4) / 1e6)
 
