@@ -37,6 +37,8 @@ MAX_CHUNK_BYTES: Final = 256 * 1024
 MAX_SHARED_BYTES: Final = 8 * 1024 * 1024
 """Joined buffers kept for others of the same tick; above it each reader builds its own."""
 MAX_RING_BYTES: Final = 32 * 1024 * 1024
+STORE_READERS: Final = 2
+"""Streams that look into the store at once: half as many as it has readers, the others are for queries."""
 BACKFILL_RECORDS: Final = 200
 """Records of one look into the store: 2 ms of decoding on its thread."""
 
@@ -115,6 +117,7 @@ class Tail:
         self.counters = TailCounters()
         self.subscribers: dict[int, Subscriber] = {}
         self._storage = storage
+        self._turns = asyncio.Semaphore(STORE_READERS)
         self._ring = TailRing(offset=offset, max_entries=max_entries, max_bytes=max_bytes)
         self._committed_seq = head_seq
         self._published_seq = head_seq
@@ -244,14 +247,13 @@ class Tail:
         seq = after_id // 2 + 1
         if seq > self._published_seq:
             return []
-        first_seq, last_seq = self._ring.first_seq, self._ring.last_seq
-        if interest.reads_store:
-            return await self._read_store(interest, after_id, self._published_seq)
-        if first_seq is None or last_seq is None or seq > last_seq:
-            return await self._read_store(interest, after_id, self._published_seq)
-        if seq < first_seq:
-            return await self._read_store(interest, after_id, min(self._published_seq, first_seq - 1))
-        return [self._read_ring(interest, after_id, seq)]
+        first_seq, last_seq, until_seq = self._ring.first_seq, self._ring.last_seq, self._published_seq
+        if first_seq is not None and last_seq is not None and seq <= last_seq and not interest.reads_store:
+            if seq >= first_seq:
+                return [self._read_ring(interest, after_id, seq)]
+            until_seq = min(until_seq, first_seq - 1)
+        async with self._turns:
+            return await self._read_store(interest, after_id, until_seq)
 
     def _read_ring(self, interest: Interest, after_id: int, seq: int) -> Chunk:
         key = (interest, after_id)

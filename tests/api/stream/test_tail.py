@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.dialects.entries import encode_entries
 from api.native.records import encode_record
 from api.stream.interest import Interest
-from api.stream.tail import Subscriber, Tail
+from api.stream.tail import STORE_READERS, Subscriber, Tail
 from storage.query import EVERYTHING, Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record
@@ -371,3 +371,29 @@ async def test_the_ring_is_bounded_in_bytes(make: Callable[..., Record]) -> None
     assert len(events) == (199 if make is make_event else 398)
     assert bytes_of(world.tail) <= 200_000
     world.tail.close()
+
+
+class CountedReads(MemoryStorage):
+    """A store that takes a moment, and notes how many read it at once."""
+
+    running = most = 0
+
+    async def select(self, query: RecordQuery) -> Page:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0)
+        self.running -= 1
+        return await super().select(query)
+
+
+async def test_streams_leave_readers_of_the_store_to_queries() -> None:
+    """However many come back at once, two read what they missed at a time, and each gets all of it."""
+    storage = CountedReads()
+    await storage.commit(make_batch(*(make_record(number) for number in range(1, 6))))
+    tail = Tail(storage, head_seq=5, tick_s=0)
+    streams = [tail.enter(interest, 0) for interest in INTERESTS for _ in range(4)]
+    async with asyncio.TaskGroup() as group:
+        reads = [group.create_task(tail.read(stream.interest, stream.after_id)) for stream in streams]
+    assert storage.most == STORE_READERS
+    assert [read.result()[-1].after_id for read in reads] == [10] * len(streams)
+    tail.close()
