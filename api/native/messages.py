@@ -30,6 +30,8 @@ MAX_ARCHIVED: Final = 1000
 """Messages of one exchange in an archive."""
 MAX_ARCHIVED_BYTES: Final = 8 * 1024 * 1024
 """Stored bytes of those: an archive is written exchange by exchange, and one must fit into memory."""
+MAX_ARCHIVED_PAGES: Final = 10
+"""Pages of events looked through for those: a client may give its trace to any number of other exchanges."""
 _OPCODES: Final = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 
 
@@ -141,7 +143,7 @@ async def archived_messages(storage: Storage, record: Record) -> Archived:
     query = _query_of(record, MAX_ARCHIVED)
     found: list[dict[str, object]] = []
     left = MAX_ARCHIVED_BYTES
-    while True:
+    for _ in range(MAX_ARCHIVED_PAGES):
         page = await storage.select(query)
         for event in (event for event in page.records if _belongs(event, record)):
             left -= len(event.data or b"")
@@ -151,6 +153,7 @@ async def archived_messages(storage: Storage, record: Record) -> Archived:
         if page.next_after is None:
             return Archived(found, has_more=False)
         query = replace(query, after=page.next_after)
+    return Archived(found, has_more=True)
 
 
 def _archived(message: MessageShown) -> dict[str, object]:

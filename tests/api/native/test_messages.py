@@ -131,6 +131,21 @@ async def test_an_archive_is_bounded_and_says_so(
     assert entry["comment"].endswith("the first 2 messages only")
 
 
+async def test_an_archive_looks_through_so_many_events_of_a_trace(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others of the trace may have any number."""
+    monkeypatch.setattr(messages, "MAX_ARCHIVED", 4)
+    session, other = make_record(1, status=101, trace_id=TRACE), make_record(2, status=101, trace_id=TRACE)
+    mine = [make_message(n, session, exchange_id=format_id(session.id)) for n in (10, 90)]
+    foreign = [make_message(n, other, exchange_id=format_id(other.id)) for n in range(11, 90)]
+    await world.storage.commit(make_batch(session, mine[0], *foreign, mine[1], other))
+    response = await client.get(f"/api/records/{format_id(session.id)}/har", headers=BEARER)
+    (entry,) = (await response.json())["log"]["entries"]
+    assert [message["data"] for message in entry["_webSocketMessages"]] == ["text 10"]
+    assert entry["comment"].endswith("the first 1 messages only")
+
+
 async def test_the_message_that_ends_a_call_of_a_session_tells_what_it_used(world: World, client: Client) -> None:
     """Model, tokens and cost are its own."""
     session = make_record(1, status=101)
