@@ -1,6 +1,8 @@
 """TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
 
-Nothing below TLS 1.2, no compression, no renegotiation; ALPN offers `http/1.1` only, so no client tries anything else.
+Nothing below TLS 1.2, no compression, no renegotiation. Our ports choose `http/1.1` from what a client offers, and `h2`
+only where that is all it offers: it then speaks it, and is refused with a reason and a record. Without a common
+protocol such a client, gRPC above all, would hang up before a byte, and nobody could see why (RFC 7301 §3.2).
 """
 
 import ssl
@@ -24,7 +26,7 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["http/1.1", "h2"])
     context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
     return context
 

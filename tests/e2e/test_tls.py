@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -74,6 +75,24 @@ def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) ->
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """As gRPC does: it is told, and the record says why."""
+    cert, key = certificate
+    environ = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
+    with Sidelog(tmp_path / "data", "http://127.0.0.1:9", environ=environ) as sidelog:
+        client = ssl.create_default_context(cafile=str(cert))
+        client.set_alpn_protocols(["h2"])
+        with (
+            socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as plain,
+            client.wrap_socket(plain, server_hostname="localhost") as secured,
+        ):
+            assert secured.selected_alpn_protocol() == "h2"
+            secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+            assert secured.recv(1000).startswith(b"HTTP/1.1 400 ")
+        (record,) = eventually(lambda: sidelog.records())
+        assert (record["error_type"], record["level"], record["scheme"]) == ("http2_unsupported", "info", "https")
 
 
 def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Path, Path]) -> None:

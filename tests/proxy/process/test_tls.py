@@ -49,7 +49,7 @@ def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> None:
-    """TLS 1.2 at least, HTTP/1.1 only; without the certificate the client refuses."""
+    """TLS 1.2 at least, HTTP/1.1 unless only HTTP/2 is offered; without the certificate the client refuses."""
     cert, key = self_signed(tmp_path)
     server = server_context(str(cert), str(key))
     assert server is not None
@@ -57,5 +57,7 @@ def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> Non
     client = client_context(str(cert))
     client.set_alpn_protocols(["h2", "http/1.1"])
     assert handshake(server, client) == ("TLSv1.3", "http/1.1")
+    client.set_alpn_protocols(["h2"])
+    assert handshake(server, client) == ("TLSv1.3", "h2")
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(server, client_context(""))
