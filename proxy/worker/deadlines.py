@@ -29,6 +29,13 @@ MAX_LINGER_BYTES: Final = 65536
 LATE_BODY_NS: Final = 1_000_000_000
 """How long the end of an exchange is put off for the body of its request (P24)."""
 
+TRICKLE_NS: Final = 3_000_000_000
+MIN_BODY_BYTES_S: Final = 500
+"""What a request body must bring, on average and from its third second on, to keep an upstream connection that others
+wait for: a crowd that sends a byte now and then would hold all of them (Apache httpd's MinRate is the same)."""
+
+TRICKLED: Final = f"the request body came at less than {MIN_BODY_BYTES_S} bytes/s while others waited for a connection"
+
 MAX_READ_AHEAD_BYTES: Final = 65536
 """Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).
 
@@ -36,6 +43,11 @@ Below it reading goes on, so that the end of the connection is seen. The read th
 loop reads at once (uvloop: 256 000 bytes). A `BufferedProtocol` with a buffer of this size would be exact, at the price
 of two calls and a copy for each read, and of four times as many reads of a large upload.
 """
+
+
+def is_trickle(body_bytes: int, age_ns: int) -> bool:
+    """Return whether a request body of that age has brought too little to hold what others wait for."""
+    return age_ns >= TRICKLE_NS and body_bytes * 1_000_000_000 < MIN_BODY_BYTES_S * age_ns
 
 
 class Phase:

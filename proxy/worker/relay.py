@@ -47,7 +47,7 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission import Admission, TracingAdmission
-from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
+from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, TRICKLED, Deadlines, Phase, is_trickle
 from proxy.worker.engine import Engine
 from proxy.worker.opt_out import lower_outside
 from proxy.worker.routes import Route
@@ -643,6 +643,8 @@ class Relay:
         deadlines = self.deadlines
         if self._is_upload_stalled(now_ns):
             self._time_out_upstream("the upstream stopped reading the request", deadlines.describe_stall())
+        elif self._phase == Phase.BODY and self._holds_others(now_ns):
+            self._send_error("timeout_body", TRICKLED, _REJECTED, close=True)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
             if self._phase == Phase.ENDING:
                 self._end_waiting()
@@ -655,6 +657,14 @@ class Relay:
             elif self._phase != Phase.WAITING:
                 limit = deadlines.describe(Phase.STREAMING)
                 self._time_out_upstream("timed out waiting for more of the response", limit)
+
+    def _holds_others(self, now_ns: int) -> bool:
+        """Whether others wait for an upstream connection that a trickling request body holds (P17)."""
+        exchange, route = self.exchange, self._route
+        if self._upstream is None or exchange is None or route is None or exchange.request_body is None:
+            return False
+        is_awaited = self._engine.pools[route.index].is_awaited
+        return is_awaited and is_trickle(exchange.request_body.size, now_ns - exchange.started_ns)
 
     def _is_thinking(self, now_ns: int) -> bool:
         """Whether what runs is an LLM call that may take longer than others to be answered."""

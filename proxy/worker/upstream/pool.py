@@ -119,6 +119,11 @@ class Pool:
         """Whether as many connections are open, or being opened, as the limit allows."""
         return len(self._connections) + self._opening >= self.max_connections
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a connection, or a place for one."""
+        return bool(self._waiting)
+
     def make_room(self) -> bool:
         """Return whether there is a place, be it that of the connection idle longest: for who may use none (P13)."""
         if self.is_full and self._idle:

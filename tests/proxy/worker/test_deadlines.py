@@ -5,11 +5,21 @@ import time
 import pytest
 
 from proxy.worker import server
+from proxy.worker.deadlines import is_trickle
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
 from tests.support.plane import Plane, eventually
 from tests.support.script import Script
+
+
+@pytest.mark.parametrize(
+    ("body_bytes", "age_s", "is_slow"),
+    [(0, 2.9, False), (0, 3.0, True), (1499, 3.0, True), (1500, 3.0, False), (40_000, 100.0, True)],
+)
+def test_what_a_trickle_is(body_bytes: int, age_s: float, *, is_slow: bool) -> None:
+    """Less than 500 bytes/s, on average, once it had three seconds."""
+    assert is_trickle(body_bytes, int(age_s * 1e9)) == is_slow
 
 
 def test_a_connection_that_never_speaks_is_closed_without_a_word(start: Start) -> None:

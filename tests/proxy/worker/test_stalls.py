@@ -194,3 +194,39 @@ def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
         assert [client.answer().status for client in (first, second)] == [200, 200]
         sending.join()
     assert [exchange.status for exchange in plane.exchanges(2)] == [200, 200]
+
+
+def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: Start) -> None:
+    """As many as there are connections would keep everybody else out; one that comes as it should goes on."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            read_body(connection, head)
+            connection.sendall(OK)
+
+    def sending(client: Client) -> None:
+        while not may_end.wait(0.1):
+            client.send(bytes(1000))
+
+    plane = start(upstream, upstream_max_connections=3, timeout_connect_s=60)
+    upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+    with plane.connect() as slow, plane.connect() as slower, plane.connect() as steady:
+        for client in (slow, slower, steady):
+            client.send(upload)
+        thread = threading.Thread(target=sending, args=(steady,))
+        thread.start()
+        eventually(lambda: plane.counters().connections_upstream == 3)
+        slow.send(b"x")
+        began = time.monotonic()
+        assert plane.call(GET) == b"ok"
+        assert time.monotonic() - began < 30  # the deadline of a body is later, and that of a connection
+        ended = [plane.exchange() for _ in range(2)]
+        may_end.set()
+        thread.join()
+        assert plane.call(GET) == b"ok"  # nobody waits for it: the other one may take its time
+    assert sorted((exchange.status, error(exchange)) for exchange in ended) == [(200, ""), (408, "timeout_body")]
+    [cut] = [exchange for exchange in ended if exchange.status == 408]
+    assert cut.notes[NOTE_MESSAGE] == (
+        b"the request body came at less than 500 bytes/s while others waited for a connection"
+    )
