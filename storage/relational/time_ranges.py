@@ -175,7 +175,8 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
     step = -(-length // max(buckets, 1))
     if not is_long and step < HOUR_US:
         return step, list(range(since_us, until_us, step))
-    unit = HOUR_US * DAY_HOURS if step >= HOUR_US * DAY_HOURS else HOUR_US
+    # A step that whole hours would make a day is a day: it begins at midnight like any other.
+    unit = HOUR_US * DAY_HOURS if step > HOUR_US * (DAY_HOURS - 1) else HOUR_US
     step = -(-step // unit) * unit
     return step, list(range(since_us // unit * unit, until_us, step))
 

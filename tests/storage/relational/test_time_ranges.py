@@ -1,7 +1,7 @@
 """Ranges of time are cut at hours and days without losing or doubling any moment."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.query import Filter, matches
@@ -99,6 +99,7 @@ def test_a_reduced_filter_is_wider_and_countable(filter: Filter) -> None:
     assert all(matches(wide, record) for record in make_dataset() if matches(filter, record))
 
 
+@example(since=HOUR_US, length=23 * HOUR_US + 1, buckets=1, is_long=False)
 @given(st.integers(0, 40 * DAY_US), st.integers(-5, 40 * DAY_US), st.integers(1, 200), st.booleans())
 def test_steps_cover_the_range(since: int, length: int, buckets: int, is_long: bool) -> None:
     """Steps begin at or before the range, are equally long, reach its end, and are not many more than asked for."""
