@@ -20,8 +20,8 @@ from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
-from storage.entry_size import data_bytes
 from storage.record import Entry
+from storage.relational.blocks.entry_size import data_bytes
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from storage.entry_size import data_bytes
 from storage.record import Entry
+from storage.relational.blocks.entry_size import data_bytes
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms

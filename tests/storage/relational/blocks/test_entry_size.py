@@ -2,8 +2,8 @@
 
 import pytest
 
-from storage.entry_size import data_bytes
 from storage.record import Entry, Payload, ToolCall
+from storage.relational.blocks.entry_size import data_bytes
 from tests.storage.samples import make_body, make_empty_record
 
 EMPTY = make_empty_record()
