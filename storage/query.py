@@ -43,7 +43,6 @@ ROLLUP_METHODS: Final = frozenset(
     (
         *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
         *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
-        *("VERSION-CONTROL", "CHECKOUT", "MKACTIVITY", "MERGE"),
     )
 )
 """Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its heirs); clients may

@@ -17,10 +17,9 @@ Key = TypeVar("Key")
 METHODS: Final = (
     *("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"),
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
-    *("VERSION-CONTROL", "CHECKOUT", "MKACTIVITY", "MERGE"),
     "OTHER",
 )
-"""RFC 9110 §9.3, RFC 5789, those of WebDAV and CalDAV (RFC 4918, 3744, 4791, 5323), and Subversion's (RFC 3253)."""
+"""RFC 9110 §9.3, RFC 5789, and those of WebDAV and CalDAV (RFC 4918, 3253, 3744, 4791, 5323)."""
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
 UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_response", "timeout")
