@@ -184,8 +184,8 @@ CASES: Final = (
     ),
     Case(
         "SidelogRetentionBehind",
-        {"sidelog_retention_lag_seconds{T}": "3600x9 25200x90"},
-        *("69m", "70m", {}, "a:8090 is 7h 0m 0s behind with retention"),
+        {"sidelog_retention_lag_seconds{T}": "86400x9 108000x90"},
+        *("69m", "70m", {}, "a:8090 is 1d 6h 0m 0s behind with retention"),
     ),
     Case(
         "SidelogExportBehind",
