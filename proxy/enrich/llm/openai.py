@@ -136,6 +136,8 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: Any = None
     message: msgspec.Raw = _RAW
     delta: msgspec.Raw = _RAW
+    usage: msgspec.Raw = _RAW
+    """Of Moonshot's streams, in the last choice."""
 
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
@@ -232,6 +234,7 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
     reason = None
     for choice in decode_array(_CHOICES, document.choices):
         reason = reason or text_of(choice.finish_reason)
+        _read_counts(usage, choice.usage)
         for raw in (choice.message, choice.delta):
             if b'"name"' in bytes(raw) and (message := decode_object(_MESSAGE, raw)) is not None:
                 for call in message.tool_calls or ():

@@ -24,6 +24,7 @@ from proxy.ring.timeline import FIRST_CHUNKS
 from storage.record import Outcome, Record, Stream, StreamEnd
 
 _HOSTS: Final = (
+    ("api.anthropic.com", "anthropic"),
     ("openrouter.ai", "openrouter"),
     ("openai.azure.com", "azure"),
     ("services.ai.azure.com", "azure"),
@@ -55,7 +56,6 @@ _HOSTS: Final = (
 """Upstreams that copy another provider's API, by the end of their name."""
 _OWN_HOSTS: Final = (
     "api.openai.com",
-    "api.anthropic.com",
     "generativelanguage.googleapis.com",
     "aiplatform.googleapis.com",
 )

@@ -57,7 +57,7 @@ _TOKENS: Final = (
     rb"|AstraCS:[A-Za-z0-9]{20,}:[a-f0-9]{64}|AQVN[A-Za-z0-9_-]{35,}|LTAI[A-Za-z0-9]{20}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}"
     rb"|access-(?:sandbox|production)-[a-f0-9-]{36}|FLWSECK[_-][A-Za-z0-9_-]{20,}|EAA[A-Za-z0-9]{100,}",
     rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}",
-    rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|(?:ST|PT|PGT|TGT)-[0-9]+-[A-Za-z0-9_-]{20,}",  # Telegram, CAS
+    rb"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|(?:ST|PT|PGT|TGT)-[0-9]+-[A-Za-z0-9_-]{20,}",  # Telegram, CAS
     rb"[MNO][A-Za-z0-9]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",  # Discord
     rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
     rb"discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{40,}",
@@ -128,7 +128,7 @@ _ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
     rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
-    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/)|"""
+    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
     + b"|".join((_VARIABLE + rb"""\\*["']?""", _SQL_WORDS))
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")

@@ -177,6 +177,27 @@ def test_gemini_in_the_words_of_openai(path: str, host: str, model: str) -> None
     assert record.cost_usd == pytest.approx((20 * 0.3 + 996 * 2.5) / 1e6)
 
 
+def test_anthropic_in_the_words_of_openai() -> None:
+    """It is Anthropic's, and has its price."""
+    usage = {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29}
+    answer = CHAT_ANSWER | {"model": "claude-sonnet-4-5-20250929", "usage": usage}
+    record = record_of("/v1/chat/completions", CHAT, answer, upstream="api.anthropic.com:443")
+    assert record.provider == "anthropic"
+    assert record.cost_usd == pytest.approx((19 * 3 + 10 * 15) / 1e6)
+
+
+def test_moonshot_counts_in_the_choice_that_ends_a_stream() -> None:
+    """Where nobody asked for them behind it (issues of go-moonshot and higress)."""
+    usage = {"prompt_tokens": 19, "completion_tokens": 13, "total_tokens": 32}
+    last = {"object": "chat.completion.chunk", "model": "moonshot-v1-8k", "choices": [
+        {"index": 0, "delta": {}, "finish_reason": "stop", "usage": usage}]}  # fmt: skip
+    answer = sse(chunk("a"), last, "[DONE]")
+    record = record_of(
+        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", upstream="api.moonshot.ai:443"
+    )
+    assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 13, "exact")
+
+
 def test_mistral_at_vertex() -> None:
     """It is Mistral's, at Google's."""
     path = "/v1/projects/p/locations/l/publishers/mistralai/models/codestral-2:rawPredict"

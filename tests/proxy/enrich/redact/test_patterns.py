@@ -70,6 +70,7 @@ def test_every_kind_is_found(kind: str) -> None:
         ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
         ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
+        ("POST /bot7123456789:AA" + "aB3" * 11 + "/sendMessage", "POST /bot[REDACTED]/sendMessage"),
     ],
 )
 def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
