@@ -89,6 +89,7 @@ class Child:
         Raises:
             OSError: there is no room for it, or for its ring.
         """
+        self._started_at = time.monotonic()  # also of an attempt that fails: the next one waits longer
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -105,7 +106,6 @@ class Child:
         self.control = Control(ours)
         self.is_ready = False
         self.due_at = None
-        self._started_at = time.monotonic()
 
     def poll(self) -> int | None:
         """Return the exit code once, when the process has ended since the last call."""

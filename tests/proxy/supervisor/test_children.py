@@ -1,9 +1,12 @@
 """Children are started with what they need, heard, and started again later and later."""
 
+import errno
 import json
 import os
 import select
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,22 @@ def test_restarts_back_off(shared: Shared) -> None:
     assert child.schedule_restart(now + STABLE_S) == 0.0
     assert child.schedule_restart(now + STABLE_S - 1) == 0.0
     assert child.schedule_restart(now + STABLE_S - 1) == 0.1
+
+
+def test_a_start_that_fails_backs_off(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine lacks processes, trying without a pause would take what is left of it."""
+    child = TestChild(shared)
+
+    def fail(*args: object, **options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    delays = []
+    for _ in range(4):
+        with pytest.raises(BlockingIOError):
+            child.start()
+        delays.append(child.schedule_restart(time.monotonic()))
+    assert delays == [0.0, 0.1, 0.2, 0.4]
 
 
 def test_a_start_clears_what_was_due(shared: Shared, child: TestChild) -> None:
