@@ -105,7 +105,9 @@ class Prices:
         if (provider, usage.finish_reason, usage.output_tokens) == _NOT_BILLED:
             return Cost(0.0, LISTED)
         listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
-        for model in dict.fromkeys((usage.resolved_model, usage.model)):
+        models = dict.fromkeys((usage.resolved_model, usage.model))
+        # What is asked for at Bedrock says where it may run, which has its price; what Claude answers does not.
+        for model in reversed(models) if provider == "bedrock" else models:
             price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
                 return Cost(price.usd, PARTLY_LISTED if price.lacks else LISTED, price.lacks)

@@ -1,5 +1,7 @@
 """Costs: reported, listed, or not known."""
 
+from typing import Any
+
 import pytest
 
 from proxy.enrich.llm.call import CallUsage
@@ -48,6 +50,22 @@ def test_listed_cost() -> None:
     assert listed.loads == 1
     assert listed.asked[:2] == [("google", "gemini-pro-001"), ("google", "gemini-pro")]
     assert listed.asked.count(("google", "gemini-pro-001")) == 1
+
+
+def test_a_profile_of_bedrock_has_its_own_price() -> None:
+    """A global one is a tenth cheaper than what its answer, without a place in its name, would be taken for."""
+    resolved = "claude-haiku-4-5-20251001"
+    usage: dict[str, Any] = {"input_tokens": 1_000_000, "output_tokens": 100_000, "resolved_model": resolved}
+    prices = Prices(load_list)
+    world = prices.cost_of("bedrock", CallUsage(model=f"global.anthropic.{resolved}-v1:0", **usage))
+    region = prices.cost_of("bedrock", CallUsage(model=f"eu.anthropic.{resolved}-v1:0", **usage))
+    assert world is not None
+    assert region is not None
+    assert (world.usd, region.usd) == pytest.approx((1.5, 1.65))
+    unnamed = prices.cost_of(
+        "bedrock", CallUsage(model="arn:aws:bedrock:eu-west-1:1:application-inference-profile/x", **usage)
+    )
+    assert unnamed == region
 
 
 def test_trouble_of_the_list_is_no_price() -> None:
