@@ -230,3 +230,25 @@ def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: St
     assert cut.notes[NOTE_MESSAGE] == (
         b"the request body came at less than 500 bytes/s while others waited for a connection"
     )
+
+
+def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start) -> None:
+    """Its time begins with the 100 it waits for, however long others wait for its connection."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                time.sleep(3.5)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            read_body(connection, head)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60)
+    with plane.connect() as patient, plane.connect() as waiting:
+        patient.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        eventually(lambda: plane.counters().connections_upstream == 1)
+        waiting.send(GET)
+        time.sleep(4.2)  # with the 100 on its way, and two sweeps behind it
+        patient.send(b"ab")
+        assert [client.answer().status for client in (patient, waiting)] == [200, 200]
+    assert [plane.exchange().status for _ in range(2)] == [200, 200]
