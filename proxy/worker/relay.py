@@ -105,11 +105,11 @@ class Relay:
     """The exchanges of one client connection."""
 
     __slots__ = (
-        "_admission", "_client", "_connecting", "_ending", "_engine", "_flags", "_has_waited", "_head",
+        "_admission", "_client", "_connecting", "_continued_ns", "_ending", "_engine", "_flags", "_has_waited", "_head",
         "_is_chunked_out", "_is_paused", "_is_responding", "_is_retried", "_is_upload_paused", "_peer",
-        "_phase", "_route", "_since_ns", "_transport", "_unsent", "_unsent_bytes", "_upload_bytes", "_uploads_since_ns",
-        "_upstream", "_upstream_head", "exchange", "has_long_body", "is_continue_due", "is_keep_alive",
-        "is_request_complete", "method", "tunnel",
+        "_phase", "_route", "_since_ns", "_transport", "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream",
+        "_upstream_head", "exchange", "has_long_body", "is_continue_due", "is_keep_alive", "is_request_complete",
+        "method", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -147,8 +147,8 @@ class Relay:
         self._has_waited = False
         self._unsent: list[bytes] = []
         self._unsent_bytes = self._upload_bytes = 0
-        self._uploads_since_ns = 0
-        """Since when the client can send a long body."""
+        self._continued_ns = 0
+        """When the newest 100 came, be it to an earlier request."""
         self.tunnel: Tunnel | None = None
         self._is_responding = self._is_chunked_out = self._is_retried = self._is_upload_paused = False
 
@@ -206,7 +206,6 @@ class Relay:
             if len(body) <= route.request_window_bytes:
                 exchange.request_whole = body
                 return body
-        self._uploads_since_ns = exchange.started_ns
         windows = route.windows.of(exchange.request_head)
         exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
         if body:
@@ -294,7 +293,6 @@ class Relay:
         exchange.sent_ns = now_ns - exchange.started_ns
         exchange.upstream = upstream.address_text
         self._upstream = upstream
-        self._uploads_since_ns = now_ns
         if self._phase == Phase.CONNECTING:
             self._phase = Phase.WAITING if self.is_request_complete else Phase.BODY
             self._since_ns = now_ns
@@ -358,9 +356,9 @@ class Relay:
         assert request is not None
         if head.status == 100:
             self.is_continue_due = False
-            self._uploads_since_ns = time.monotonic_ns()
+            self._continued_ns = time.monotonic_ns()
             if self._phase == Phase.BODY:
-                self._since_ns = self._uploads_since_ns
+                self._since_ns = self._continued_ns
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
             self._transport.write(head.status_line + head.fields + b"\r\n")
 
@@ -673,7 +671,8 @@ class Relay:
         if self.is_continue_due:
             return False  # it may not send yet
         is_awaited = self._engine.pools[route.index].is_awaited
-        return is_awaited and is_trickle(exchange.request_body.size, now_ns - self._uploads_since_ns)
+        since_ns = max(exchange.started_ns + exchange.sent_ns, self._continued_ns)
+        return is_awaited and is_trickle(exchange.request_body.size, now_ns - since_ns)
 
     def _is_thinking(self, now_ns: int) -> bool:
         """Whether what runs is an LLM call that may take longer than others to be answered."""

@@ -53,13 +53,12 @@ _HOSTS: Final = (
     ("api.githubcopilot.com", "github-copilot"),
     ("api.jina.ai", "jina"),
 )
-"""Upstreams that copy another provider's API, by the end of their name."""
-_OWN_HOSTS: Final = (
-    "api.openai.com",
-    "generativelanguage.googleapis.com",
-    "aiplatform.googleapis.com",
+"""Upstreams that have another provider's API, too, by the end of their name."""
+_PROVIDER_ENDS: Final = (
+    *("api.openai.com", "generativelanguage.googleapis.com", "aiplatform.googleapis.com"),
+    *(end for end, _ in _HOSTS),
 )
-"""Ends of the names of the providers themselves."""
+"""Ends of the names of all providers that are known by them."""
 _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
 """Has OpenAI's and Anthropic's own APIs, too."""
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
@@ -153,7 +152,7 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
     """Return whom a call is attributed to: the provider, unless the upstream is known to be another's."""
-    host = upstream.partition(":")[0].lower()
+    host = _host_of(upstream)
     for end, name in _HOSTS:
         if host.endswith(end):
             return name
@@ -166,8 +165,12 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
 
 def is_provider(upstream: str) -> bool:
     """Whether an upstream is known to be a provider's, by its name."""
-    host = upstream.partition(":")[0].lower()
-    return host.endswith((*_OWN_HOSTS, *(end for end, _ in _HOSTS))) or _BEDROCK.fullmatch(host) is not None
+    host = _host_of(upstream)
+    return host.endswith(_PROVIDER_ENDS) or _BEDROCK.fullmatch(host) is not None
+
+
+def _host_of(upstream: str) -> str:
+    return upstream.partition(":")[0].lower()
 
 
 def _read_stream(
