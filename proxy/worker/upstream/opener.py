@@ -31,23 +31,14 @@ class Opener:
             UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
         """
         pool, limits = self._pool, self._pool.limits
-        is_full = False
+        is_waiting = True
         try:
             async with asyncio.timeout(limits.timeout_connect_s or None):
-                while pool.is_full:
-                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
-                    if idle is not None:
-                        return idle
-                    if pool.make_room():
-                        break
-                    waiter = asyncio.get_running_loop().create_future()
-                    pool.await_place(waiter, is_next=is_full)
-                    is_full = True
-                    await self._wait_turn(waiter)
-                is_full = False
-                return await self._connect()
+                idle = await self._find_place(is_idempotent=is_idempotent)
+                is_waiting = False
+                return await self._connect() if idle is None else idle
         except TimeoutError as error:
-            if is_full:
+            if is_waiting:
                 raise UpstreamError(
                     "overloaded",
                     f"all {pool.max_connections} upstream connections are busy (upstream_max_connections)",
@@ -59,6 +50,23 @@ class Opener:
         except (OSError, UnicodeError) as error:
             raise UpstreamError(unreached(error), f"cannot connect to the upstream: {why_unreached(error)}") from error
 
+    async def _find_place(self, *, is_idempotent: bool) -> UpstreamConnection | None:
+        """Return an idle connection, or None when there is a place for a new one; after all who waited before."""
+        pool, is_turn = self._pool, False
+        while True:
+            if is_turn or not pool.has_queue:
+                if is_turn or pool.is_full:
+                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent, is_turn=is_turn)
+                    if idle is not None:
+                        pool.share()
+                        return idle
+                if pool.make_room():
+                    return None
+            waiter = asyncio.get_running_loop().create_future()
+            pool.await_place(waiter, is_next=is_turn)
+            await self._wait_turn(waiter)
+            is_turn = True
+
     async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
         """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
         try:
@@ -67,12 +75,15 @@ class Opener:
             if waiter.cancelled():
                 self._pool.leave(waiter)
             else:
+                self._pool.take_turn()
                 self._pool.pass_on()
             raise
+        self._pool.take_turn()
 
     async def _connect(self) -> UpstreamConnection:
         pool = self._pool
         pool.begin_opening()
+        pool.share()
         try:
             connection = await (self._open() if self._dialer is None else self._dial(self._dialer))
             if self._is_ourselves(connection.transport):

@@ -47,6 +47,8 @@ class Pool:
         """Open connections on which a response has ended, and whose upstream has not ended its side."""
         self._concurrency = Concurrency()
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._woken = 0
+        """How many were told that it is their turn, and have not had it yet."""
         self._max_head_bytes = limits.max_header_bytes or 1 << 24
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
@@ -59,8 +61,14 @@ class Pool:
         """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""
         return max(self.keep_alive_ns, (announced_s - 1) * 1_000_000_000) if announced_s > 0 else self.keep_alive_ns
 
-    def acquire(self, now_ns: int, *, is_idempotent: bool) -> UpstreamConnection | None:
-        """Return the most recently used idle connection that is young enough, if any."""
+    def acquire(self, now_ns: int, *, is_idempotent: bool, is_turn: bool = False) -> UpstreamConnection | None:
+        """Return the most recently used idle connection that is young enough, if any.
+
+        While others wait there is none, unless it is one's turn: whoever has the next request at hand as a connection
+        comes back would else keep it for good.
+        """
+        if (self._waiting or self._woken) and not is_turn:
+            return None
         idle = self._idle
         while idle:
             connection, _ = idle.popitem()
@@ -124,6 +132,11 @@ class Pool:
         """Whether somebody waits for a connection, or a place for one."""
         return bool(self._waiting)
 
+    @property
+    def has_queue(self) -> bool:
+        """Whether somebody waits, or was told to go on and has not yet."""
+        return bool(self._waiting or self._woken)
+
     def make_room(self) -> bool:
         """Return whether there is a place, be it that of the connection idle longest: for who may use none (P13)."""
         if self.is_full and self._idle:
@@ -133,7 +146,7 @@ class Pool:
     def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
         """Let a future be resolved when a connection or a place for one becomes free; first come, first served.
 
-        Who was woken, and found that a newcomer had been faster, `is_next`.
+        Who was woken, and found nothing after all, `is_next`.
         """
         self._waiting[waiter] = None
         if is_next:
@@ -144,12 +157,22 @@ class Pool:
         self._waiting.pop(waiter, None)
 
     def pass_on(self) -> None:
-        """Wake the next that waits, if any: for whoever was woken and left."""
+        """Wake the next that waits, if any; it calls `take_turn`."""
         while self._waiting:
             waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
+                self._woken += 1
                 return
+
+    def take_turn(self) -> None:
+        """Note that one who was woken goes on."""
+        self._woken -= 1
+
+    def share(self) -> None:
+        """Wake the next if there is something for it: it may have queued behind one who needed less than there was."""
+        if self._waiting and (self._idle or not self.is_full):
+            self.pass_on()
 
     def begin_opening(self) -> None:
         """Take a place for a connection; `opened` or `failed` follows."""

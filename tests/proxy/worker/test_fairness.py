@@ -28,6 +28,7 @@ PATIENCE_S = 60.0
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 DOWNLOAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
+PIPELINED = 20
 READ_BYTES = 1 << 18
 """As much as a loop reads at once."""
 
@@ -186,6 +187,34 @@ def test_a_large_upload_is_one_read_a_turn(start: Start) -> None:
         assert client.answer().body == b"ok"
     assert turns.stop() <= READ_BYTES
     assert plane.exchange().request_bytes == size
+
+
+def test_a_client_with_its_next_requests_at_hand_lines_up(start: Start) -> None:
+    """The connection that its response came on goes to whoever waits, before it gets one again."""
+    may_answer = threading.Event()
+    targets: list[bytes] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            targets.append(head.split(b" ")[1])
+            may_answer.wait(60)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60)
+    with plane.connect() as busy, plane.connect() as waiting:
+        busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n" * PIPELINED)
+        eventually(lambda: targets == [b"/busy"])
+        waiting.send(b"GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: waits_for_a_connection(plane))
+        may_answer.set()
+        assert waiting.answer().status == 200
+        assert [busy.answer().status for _ in range(PIPELINED)] == [200] * PIPELINED
+    assert targets[1] == b"/waiting"
+
+
+def waits_for_a_connection(plane: Plane) -> bool:
+    assert isinstance(plane.plane, ProtocolPlane)
+    return plane.plane.engine.pools[0].is_awaited
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -87,8 +87,8 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
             writer.close()
 
 
-async def test_who_was_woken_for_nothing_is_next_again() -> None:
-    """A newcomer may take the connection before who was woken for it can: then it is still that one's turn."""
+async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
+    """One that asks as a connection comes back, such as a client with its next request at hand, is the last in line."""
     writers: list[asyncio.StreamWriter] = []
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
@@ -97,16 +97,58 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="first")
             await asyncio.sleep(0.01)
-            second = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="second")
+            pool.release(connection, time.monotonic_ns())
+            assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is None
+            newcomer = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="newcomer")
             await asyncio.sleep(0.01)
-            for _ in range(3):
-                pool.release(connection, time.monotonic_ns())
-                assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is connection
+            assert (first.done(), newcomer.done()) == (True, False)
+            pool.release(connection, time.monotonic_ns())
+            assert await newcomer is connection
+        pool.release(connection, time.monotonic_ns())
+        assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is connection
+        pool.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_who_was_woken_for_nothing_is_next_again() -> None:
+    """A connection may be lost between waking one for it and its turn, and its place taken: then it is still next."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
+    async with server, asyncio.timeout(60):
+        lost = await opener_of(pool).open(is_idempotent=True)
+        async with asyncio.TaskGroup() as tasks:
+            waiting = []
+            for number in range(3):
+                waiting.append(tasks.create_task(opener_of(pool).open(is_idempotent=True), name=str(number)))
                 await asyncio.sleep(0.01)
-            pool.release(connection, time.monotonic_ns())
+            pool.release(lost, time.monotonic_ns())
+            lost.close()
+            connection = await waiting[0]
+            assert [task.done() for task in waiting] == [True, False, False]
+            for task in waiting[1:]:
+                pool.release(connection, time.monotonic_ns())
+                assert await task is connection
+        pool.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
+    """Two places become free for one that waits: a newcomer that lined up meanwhile is given the other."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_max_connections=2, timeout_connect_s=30)
+    async with server, asyncio.timeout(60):
+        both = [await opener_of(pool).open(is_idempotent=True) for _ in range(2)]
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="first")
             await asyncio.sleep(0.01)
-            assert (first.done(), second.done()) == (True, False)
-            pool.release(connection, time.monotonic_ns())
+            for connection in both:
+                pool.release(connection, time.monotonic_ns())
+            newcomer = await opener_of(pool).open(is_idempotent=True)
+            assert {newcomer, await first} == set(both)
         pool.close()
         for writer in writers:
             writer.close()
