@@ -58,6 +58,15 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     return transport.get_write_buffer_size() + int(_INT.unpack(queued)[0])
 
 
+def is_flushing(transport: asyncio.Transport) -> bool:
+    """Whether some of what was written has not reached our kernel.
+
+    A TLS layer leaves out what it has handed to the layer below; as long as that has some, our kernel has more.
+    """
+    is_tls = transport.get_extra_info("sslcontext") is not None
+    return (unsent_bytes(transport) if is_tls else transport.get_write_buffer_size()) > 0
+
+
 def last_bytes(transport: asyncio.Transport) -> bytes:
     """Return what a lost peer sent before and nobody has read; called in `connection_lost`, while the socket is open.
 

@@ -19,6 +19,9 @@ from proxy.network.proxy_accept import peer_of
 MAX_HANDSHAKE_S: Final = 10.0
 """From accept to the end of the handshake."""
 
+_SHUTDOWN_S: Final = 86400.0
+"""The connection's own deadlines come first: a loop's would cut a response that a slow client is still taking."""
+
 _HANDSHAKE_RECORD: Final = 22
 _PARTS_OF_REASONS: Final = (
     ("WRONG_VERSION_NUMBER", "not_tls"),
@@ -98,6 +101,7 @@ class TlsAccept(EarlyConnection):
                 self._connection,
                 ssl=self._port.context,
                 ssl_handshake_timeout=2 * self._port.max_handshake_s,  # the tick comes first
+                ssl_shutdown_timeout=_SHUTDOWN_S,
             )
         except OSError as error:
             self._fail(tls_failure(error))

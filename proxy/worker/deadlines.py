@@ -23,6 +23,9 @@ With the period of the deadlines' tick it stays below the second in which an ups
 LINGER_NS: Final = 1_000_000_000
 """How long unread input is drained after an answer that ends the connection (P16)."""
 
+CLOSE_NS: Final = 30_000_000_000
+"""How long a client that has everything gets to answer the end of a TLS connection (RFC 8446 §6.1)."""
+
 MAX_LINGER_BYTES: Final = 65536
 """How much of it."""
 

@@ -14,9 +14,16 @@ from proxy.http1.errors import Refused, error_response
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
+from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
-from proxy.worker.deadlines import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
+from proxy.worker.deadlines import (
+    CLOSE_NS,
+    HALF_CLOSE_NS,
+    LINGER_NS,
+    MAX_LINGER_BYTES,
+    MAX_READ_AHEAD_BYTES,
+    Phase,
+)
 from proxy.worker.engine import Engine
 from proxy.worker.relay import Relay
 
@@ -77,6 +84,8 @@ class Downstream(PacedReader, asyncio.Protocol):
             self._phase = Phase.LINGERING
             own.write(head + body)
             own.close()
+            if is_tls:  # nobody else ends one that the peer's TLS layer does not
+                asyncio.get_running_loop().call_later(LINGER_NS / 1e9, own.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
@@ -113,7 +122,7 @@ class Downstream(PacedReader, asyncio.Protocol):
     @property
     def is_flushing(self) -> bool:
         """Whether bytes for the client are still in our buffer."""
-        return self._transport.get_write_buffer_size() > 0
+        return is_flushing(self._transport)
 
     @property
     def waits_since_ns(self) -> int:
@@ -168,8 +177,8 @@ class Downstream(PacedReader, asyncio.Protocol):
     def _close_once(self) -> None:
         if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
             self._transport.close()
-            if self.is_flushing and not self._stalled_ns:
-                self._time_stall()  # a loop waits for ever until the rest is taken
+            if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
+                self._time_stall()  # a loop waits for ever until the rest is taken, and a TLS layer for its peer's end
 
     # Time.
 
@@ -177,7 +186,8 @@ class Downstream(PacedReader, asyncio.Protocol):
         """Enforce the deadlines; called by the engine's tick."""
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
-            size, limit_ns = unsent_bytes(self._transport), relay.deadlines.write_stall_ns
+            size = unsent_bytes(self._transport)
+            limit_ns = relay.deadlines.write_stall_ns if size else CLOSE_NS
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
             elif limit_ns and now_ns - self._stalled_ns >= limit_ns:

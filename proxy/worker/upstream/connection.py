@@ -16,7 +16,7 @@ from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import last_bytes
+from proxy.network.socket_queues import is_flushing, last_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
@@ -278,7 +278,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.handler = None
         if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
-        elif handler.has_long_body and self.transport.get_write_buffer_size():
+        elif handler.has_long_body and is_flushing(self.transport):
             self.close()  # an answer to half a body: whoever gives it may read the other half as the next request
         else:
             self._pool.release(self, now_ns)
