@@ -76,6 +76,8 @@ class Drain:
         self._reconcile: Callable[[], None] | None = None
         self._is_due = True
         self._is_woken = asyncio.Event()
+        self._closing: set[bytes] = set()
+        """Rings of dead workers whose last exchanges are being looked for in the store."""
 
     def start_offline(self, *, is_holding: bool) -> None:
         """Start without a store: nothing is closed, and events wait, until `reconcile`. Called before `run`.
@@ -99,28 +101,32 @@ class Drain:
         """Drain until `stop`; then on until every ring is empty, committed and gone."""
         loop = asyncio.get_running_loop()
         loop.add_reader(wakeup.read_fd, self._on_wake, wakeup)
-        last_moved_s = last_found_s = 0.0
         try:
-            while True:
-                now_s = time.monotonic()
-                if self._reconcile is not None:
-                    self._reconcile()
-                    self._is_provisional, self._is_holding, self._reconcile = False, False, None
-                if self._is_due or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
-                    last_found_s = now_s
-                    self._is_due = False
-                    await self._update_sources()
-                if await self._move():
-                    last_moved_s = now_s
-                    await asyncio.sleep(0)
-                elif self._is_stopping and (not self._sources.attached or self._is_provisional):
-                    return  # Without a store no ring can be closed: the next start finds them.
-                elif self._must_poll or now_s - last_moved_s < IDLE_AFTER_S:
-                    await asyncio.sleep(BUSY_PAUSE_S)
-                else:
-                    await self._sleep()
+            async with asyncio.TaskGroup() as closing:
+                await self._drain(closing)
         finally:
             loop.remove_reader(wakeup.read_fd)
+
+    async def _drain(self, closing: asyncio.TaskGroup) -> None:
+        last_moved_s = last_found_s = 0.0
+        while True:
+            now_s = time.monotonic()
+            if self._reconcile is not None:
+                self._reconcile()
+                self._is_provisional, self._is_holding, self._reconcile = False, False, None
+            if self._is_due or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
+                last_found_s = now_s
+                self._is_due = False
+                self._update_sources(closing)
+            if await self._move():
+                last_moved_s = now_s
+                await asyncio.sleep(0)
+            elif self._is_stopping and (not self._sources.attached or self._is_provisional):
+                return  # Without a store no ring can be closed: the next start finds them.
+            elif self._must_poll or now_s - last_moved_s < IDLE_AFTER_S:
+                await asyncio.sleep(BUSY_PAUSE_S)
+            else:
+                await self._sleep()
 
     @property
     def _must_poll(self) -> bool:  # a ring may hold what is not taken yet, and no push will wake us
@@ -153,7 +159,7 @@ class Drain:
             if source.id in self._sources.attached:
                 source.reader.sleep_flag(False)
 
-    async def _update_sources(self) -> None:
+    def _update_sources(self, closing: asyncio.TaskGroup) -> None:
         """Attach new rings, report refusals, close the rings of dead workers."""
         self._sources.find()
         if self._is_provisional:
@@ -161,11 +167,12 @@ class Drain:
         for entry in self._builder.expired():
             self._events.add(entry)
         for source in list(self._sources.attached.values()):
-            if source.is_closing:  # it may be gone by now: a commit may come in while another one is closed
+            if source.is_closing:
                 continue
             self._report_refusals(source)
-            if source.is_finished and self._is_settled(source):
-                await self._close(source)
+            if source.id not in self._closing and source.is_finished and self._is_settled(source):
+                self._closing.add(source.id)
+                closing.create_task(self._close(source), name="close a ring")
 
     def _is_settled(self, source: Source) -> bool:
         """Whether everything the worker pushed is committed, and everything its ring refused is reported.
@@ -188,14 +195,19 @@ class Drain:
         log.error("records were dropped: the ring is full", extra={"count": count})
 
     async def _close(self, source: Source) -> None:
-        """Record what the dead worker left in flight, and close its position, in one batch."""
-        lost = []
-        for entry in self._builder.lost(source.in_flight(), source.descriptor):
-            try:
-                if await self._storage.get(entry.record.id) is None:
-                    lost.append(entry)
-            except StorageUnavailable:
-                return  # tried again at the next update
+        """Record what the dead worker left in flight, and close its position, in one batch.
+
+        A task of its own: the store may take its time to answer, and the other rings fill up meanwhile.
+        """
+        left = self._builder.lost(source.in_flight(), source.descriptor)
+        try:
+            lost = [entry for entry in left if await self._storage.get(entry.record.id) is None]
+        except StorageUnavailable:
+            return  # tried again at the next update
+        finally:
+            self._closing.discard(source.id)
+        if source.is_closing:
+            return  # given up meanwhile
         for entry in lost:
             self._events.add(entry)
         self._writer.advance(source.id, source.finish())

@@ -13,7 +13,7 @@ from proxy.ring.entry import PREFIX
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
-from storage.record import Batch, Position, Record
+from storage.record import Record
 from storage.writer.writer import Writer
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
@@ -91,10 +91,11 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
         while await plane.drain._move():
             pass
         await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
-        with monkeypatch.context() as patch:
-            patch.setattr(Writer, "is_full", True)
-            await plane.drain._update_sources()
-        await plane.drain._update_sources()
+        async with asyncio.TaskGroup() as closing:
+            with monkeypatch.context() as patch:
+                patch.setattr(Writer, "is_full", True)
+                plane.drain._update_sources(closing)
+            plane.drain._update_sources(closing)
         ledger = await plane.until_empty()
     assert told(await rows(store)) == ledger.dropped == {"poison": pushed, "ring_full": 1}
 
@@ -202,58 +203,6 @@ async def test_a_ring_of_another_boot_is_drained_and_told(tmp_path: Path, monkey
     assert [event["reason"] for event in events(stored, "unclean_start")] == ["other_boot"]
 
 
-async def test_what_a_dead_worker_left_in_flight_is_recorded_once(tmp_path: Path) -> None:
-    """An exchange in the table whose id was not stored becomes `worker_lost`, over any number of restarts."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
-    lost = worker.show(worker.begin("/slow?token=secret"))
-    both = worker.begin()
-    worker.show(both)
-    slot, both.slot = both.slot, -1
-    worker.finish(both)  # pushed, and killed before its slot was cleared
-    assert slot >= 0
-    async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 1)
-    worker.die()
-    for _ in range(3):
-        async with collecting(tmp_path, store) as plane:
-            ledger = await plane.until_empty()
-            assert (ledger.received, ledger.stored) == (2, 2)
-    stored = {record.id: record for record in await rows(store)}
-    assert stored.keys() == {lost, both.id}
-    assert (stored[lost].outcome, stored[lost].status, stored[lost].level) == ("worker_lost", None, "error")
-    assert (stored[lost].path, stored[lost].query) == ("/slow", "token=[REDACTED]")
-    assert stored[both.id].outcome == "ok"
-
-
-async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
-    """The file goes, the row goes, the counts and the counters stay."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
-    worker.record(6)
-    worker.die()
-    async with collecting(tmp_path, store) as plane:
-        removed: list[bytes] = []
-        plane.sources.subscribe(on_removed=removed.append)
-        await plane.until_empty()
-        assert removed == [worker.source]
-        assert plane.sources.counters().requests == {("shop", "GET", "2xx"): 6}
-    positions = await store.positions(INSTANCE)
-    assert positions == {RETIRED_TOTALS: Position(taken=6, stored=6, received=6, closed=True)}
-    assert not segments_in(tmp_path)
-
-
-async def test_a_closed_position_needs_only_its_file_removed(tmp_path: Path) -> None:
-    """A kill between the closing commit and the unlinking leaves a file whose entries are not read again."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
-    worker.record(2)
-    await store.commit(Batch(INSTANCE, [], {worker.source: Position(1, 2, 2, 2, {}, closed=True)}))
-    worker.die()
-    async with collecting(tmp_path, store) as plane:
-        assert not segments_in(tmp_path)
-        ledger = await plane.until_empty()
-    assert (ledger.received, ledger.stored) == (2, 2)
-    assert await rows(store) == []
-
-
 def eventful_worker(directory: Path) -> tuple[RingWorker, list[bytes], bytes]:
     """A dead worker with records, poison, damage, refusals, and an exchange in flight; what must be stored."""
     worker = RingWorker(directory, ring_bytes=4096)
@@ -305,28 +254,6 @@ async def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, ha
         if not has_died:
             break
     assert kills > 5
-
-
-async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> None:
-    """While the store is asked about one ring's last exchanges, a commit may take another ring away."""
-
-    class SlowStore(MemoryStorage):
-        async def get(self, record_id: bytes) -> Record | None:
-            await asyncio.sleep(0.05)
-            return await super().get(record_id)
-
-    workers = sorted((RingWorker(tmp_path) for _ in range(2)), key=lambda worker: worker.source)
-    first, second = workers
-    first.show(first.begin())
-    async with collecting(tmp_path, SlowStore(), is_draining=False) as plane:
-        second.die()
-        await plane.drain._update_sources()
-        first.die()
-        assert plane.sources.attached.keys() == {first.source, second.source}
-        await plane.drain._update_sources()
-        assert plane.sources.attached.keys() == {first.source}
-        ledger = await plane.until_empty()
-    assert (ledger.received, ledger.stored) == (1, 1)
 
 
 async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Path) -> None:
