@@ -32,7 +32,7 @@ from storage.errors import StorageMisconfigured
 log = logging.getLogger(__name__)
 
 
-async def _serve(settings: Settings, context: RootContext) -> None:
+async def _serve(settings: Settings, context: RootContext) -> int:
     data, listeners = context.data, context.listeners
     wakeup = Wakeup.create()
     segment = make_segment(settings, context.rings.path)
@@ -61,6 +61,7 @@ async def _serve(settings: Settings, context: RootContext) -> None:
                     await front.drain()
                     watchdog.cancel()
                 segment.let_go()
+        return 1 if plane.unsettled_records else 0
     finally:
         segment.close()
         wakeup.close()
@@ -89,7 +90,7 @@ async def _ping_watchdog() -> None:
 
 
 def run_single(context: RootContext) -> int:
-    """Run everything here until SIGTERM or SIGINT; return the exit code.
+    """Run everything here until SIGTERM or SIGINT; return the exit code, 1 if not all records could be stored.
 
     Raises:
         SharedMemoryError: there is no place for the ring.
@@ -100,7 +101,7 @@ def run_single(context: RootContext) -> int:
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(settings, context))
+            code = runner.run(_serve(settings, context))
     except* StorageMisconfigured as group:
         code = 1
         log_each(group)

@@ -35,7 +35,7 @@ WORKERS_GONE_S: Final = 5.0
 """Beyond their drain timeout, before we stop without them."""
 
 
-async def _serve(options: argparse.Namespace, settings: Settings) -> None:
+async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     data_dir = Path(settings.data_dir)
     data = DataDir(data_dir, options.instance, (data_dir / TOKEN_FILE).read_text().strip(), options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
@@ -57,11 +57,11 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         garbage.tune(garbage.COLLECTOR)
         with stop_signals(lambda: None):  # the supervisor decides; a second signal still ends us at once
             await commands.stopping.wait()
-        if commands.is_handing_over:
-            plane.is_handing_over = True
-            return
-        plane.status.start_draining()
-        await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
+        plane.is_handing_over = commands.is_handing_over
+        if not plane.is_handing_over:
+            plane.status.start_draining()
+            await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
+    return 1 if plane.unsettled_records and not plane.is_handing_over else 0
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
@@ -90,7 +90,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
-    """Run a collector until it has to drain, or its supervisor is gone."""
+    """Run a collector until it has to drain, or its supervisor is gone; 1: not all records could be stored."""
     detach_from_stderr()
     options = _options(argv)
     settings = read_settings(options.settings_fd)
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(options, settings))
+            code = runner.run(_serve(options, settings))
     except* StorageMisconfigured as group:
         code = EXIT_CONFIG
         log_each(group)

@@ -100,6 +100,8 @@ class ControlPlane:
     access_log: AccessLog | None
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
+    unsettled_records: int = 0
+    """At the end: how many neither the store nor the spool took in time."""
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and counters in one synchronous go, rings that were made just now included."""
@@ -161,7 +163,7 @@ async def control_plane(
             if plane.is_handing_over:
                 draining.cancel()
                 await asyncio.wait((draining,))
-            await _settle(plane.drain, draining, plane.writer, writing)
+            plane.unsettled_records = await _settle(plane.drain, draining, plane.writer, writing)
             await _finish(plane, exporting)
             _cancel((tailing, exporting, *assisting))
             await plane.keys.flush_uses()
@@ -357,7 +359,7 @@ def _waiting_records(sources: Sources, writer: Writer) -> int:
     return in_rings + writer.waiting_records + writer.spooled_records
 
 
-async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
+async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> int:
     """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep what is left."""
     if not draining.done():
         drain.stop()
@@ -370,6 +372,7 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
     writing.cancel()
     if unsettled:
         log.warning("timed out waiting for the store; unstored records stay in the rings", extra={"records": unsettled})
+    return unsettled
 
 
 def log_each(group: BaseExceptionGroup[StorageError]) -> None:

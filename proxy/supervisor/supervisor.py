@@ -307,12 +307,22 @@ class Supervisor:
         for worker in workers:
             worker.send("drain")
         self._reap(read_end, workers, self._limits["drain_timeout_s"] + KILL_AFTER_S)
+        self._replace_collector(read_end)
         self._tell_collector()
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         is_clean = not self._has_stop_signal() and self._collector.exit_code == 0
         log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
         return 0 if is_clean else 1
+
+    def _replace_collector(self, read_end: socket.socket) -> None:
+        """Start the collector that was about to follow one that ended or hands over: nobody else empties the rings."""
+        collector = self._collector
+        if collector.is_handing_over and self._hand_over_by_s is not None:
+            self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())
+        is_hopeless = collector.exit_code == EXIT_CONFIG and not collector.has_served
+        if not collector.is_running() and not is_hopeless and not self._has_stop_signal():
+            self._start(collector)
 
     def _end_courtesy(self) -> None:
         if self._courtesy is not None:

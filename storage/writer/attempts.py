@@ -144,8 +144,17 @@ class CommitTimeout:
 
     def shorten(self) -> None:
         """The queue is full: shorten the timeout that is running."""
+        self._end_within(self._full_timeout_s)
+
+    def limit(self, timeout_s: float) -> None:
+        """Let nothing take longer from now on, what is running included: the writer closes, the spool takes over."""
+        if self._timeout_s is not None:
+            self._end_within(timeout_s)
+            self._timeout_s = min(self._timeout_s, timeout_s)
+
+    def _end_within(self, seconds: float) -> None:
         if self._running is None or self._timeout_s is None or self._running.expired():
             return
-        ends_s = asyncio.get_running_loop().time() + self._full_timeout_s
+        ends_s = asyncio.get_running_loop().time() + seconds
         if (limit_s := self._running.when()) is not None and ends_s < limit_s:
             self._running.reschedule(ends_s)

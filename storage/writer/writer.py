@@ -165,6 +165,7 @@ class Writer:
             How many entries are not settled: the store was not available, or too slow.
         """
         self._is_closing = True
+        self._timeout.limit(deadline_s / 2)  # the other half is for the spool, if there is one
         self._wake.set()
         try:
             async with asyncio.timeout(deadline_s):

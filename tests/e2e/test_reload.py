@@ -167,3 +167,22 @@ def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Pa
     assert slow.status == 200
     eventually(lambda: not is_alive(old), 60)
     assert stored(sidelog, [])["dropped"] == {}
+
+
+def test_a_stop_within_a_reload_empties_the_rings(tmp_path: Path, upstream: str) -> None:
+    """The collector leaves them to the next one, which has not been started yet: it is started for that."""
+    (tmp_path / "rings").mkdir()
+    config = write(tmp_path / "c.toml", f'[ring]\ndirectory = "{tmp_path / "rings"}"\nbytes = 1048576\n')
+    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 50)
+            hang_up(sidelog)
+            sidelog.await_log('"message": "reloaded')
+            assert sidelog.process is not None
+            sidelog.process.send_signal(signal.SIGTERM)
+            assert sidelog.process.wait(60) == 0, sidelog.log
+            sidelog.process = None
+        assert not list((tmp_path / "rings").rglob("*.ring"))
+        assert '"message": "stopped"' in sidelog.log
+        sidelog.start()
+        stored(sidelog, load.completed)

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from proxy.collector.control_plane import _build_retention, control_plane
@@ -16,6 +19,7 @@ from storage.record import Batch, Entry, now_us
 from storage.writer.size_cap import SizeCap
 from storage.writer.text_indexing import BEHIND_RECORDS, REST_S
 from tests.storage.samples import make_record
+from tests.support.collecting import until
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker
 
@@ -59,6 +63,30 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
     async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         ledger = await plane.ledger()
         assert (ledger.received, ledger.stored, ledger.is_balanced) == (50, 50, True)
+
+
+async def test_what_is_not_stored_in_time_is_told(
+    tmp_path: Path, wakeup: Wakeup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process keeps the database locked, and there is no spool: the ring keeps all, which is counted."""
+    monkeypatch.setattr("proxy.collector.control_plane.CLOSE_S", 0.2)
+    directory = tmp_path / "rings"
+    directory.mkdir()
+    worker = RingWorker(directory)
+    data = DataDir(tmp_path, "sidecar-1", "token", -1)
+    made = settings(tmp_path)
+    without_spool = msgspec.structs.replace(made, storage=msgspec.structs.replace(made.storage, durability="fast"))
+    with closing(sqlite3.connect(tmp_path / "sidelog.db")) as other:
+        async with control_plane(without_spool, data, wakeup, directory) as plane:
+            other.execute("BEGIN IMMEDIATE")
+            worker.record(3)
+            worker.die()
+            await until(lambda: plane.writer.waiting_records == 3)
+        assert plane.unsettled_records == 3
+    async with control_plane(without_spool, data, wakeup, directory) as plane:
+        await until(lambda: not plane.sources.attached)
+        assert (await plane.ledger()).stored == 3
+    assert plane.unsettled_records == 0
 
 
 async def test_the_index_of_words_waits_for_rings(tmp_path: Path, wakeup: Wakeup) -> None:

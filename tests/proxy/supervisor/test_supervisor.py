@@ -1,87 +1,20 @@
 """The supervisor keeps its children alive, in order, and knows when starting again is pointless."""
 
-import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from proxy.process.control_channel import EXIT_CONFIG
-from proxy.process.data_dir import DataDir, lock_data_dir, read_state
-from proxy.process.listeners import Listeners, open_listeners
-from proxy.process.memfd import hand_over
-from proxy.process.ring_home import RingHome
-from proxy.settings.model import RouteSettings, Settings
+from proxy.process.data_dir import DataDir, read_state
+from proxy.process.listeners import Listeners
 from proxy.supervisor.children import Child, Collector, Worker
-from proxy.supervisor.startup import RootContext, _announce
+from proxy.supervisor.startup import _announce
 from proxy.supervisor.supervisor import Supervisor
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
-    """Two workers on free ports."""
-    made: dict[str, Any] = msgspec.to_builtins(Settings(routes=(RouteSettings(id="a", upstream="http://x"),)))
-    made["proxy"].update(listen="127.0.0.1:0", workers=2)
-    made["admin"]["listen"] = "127.0.0.1:0"
-    made["ring"].update(bytes=1 << 20, directory=str(tmp_path / "rings"))
-    return made
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[DataDir]:
-    """A data directory of our own."""
-    taken = lock_data_dir(tmp_path / "data")
-    yield taken
-    os.close(taken.lock_fd)
-
-
-@pytest.fixture
-def listeners(settings: dict[str, Any]) -> Iterator[Listeners]:
-    """Its sockets."""
-    opened = open_listeners(settings, {})
-    yield opened
-    for listener in (*opened.data, opened.admin):
-        listener.close()
-
-
-@pytest.fixture
-def harmless_signals() -> Iterator[None]:
-    """Give the test process its signal handlers back."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def supervised(
-    settings: dict[str, Any],
-    data: DataDir,
-    listeners: Listeners,
-    monkeypatch: pytest.MonkeyPatch,
-    harmless_signals: None,
-) -> Iterator[Supervisor]:
-    """A supervisor whose children are processes of `tests.support.child`."""
-    for kind in (Collector, Worker):
-        monkeypatch.setattr(kind, "command", lambda self, fd: (["tests.support.child", str(fd)], []))
-    source = {"overrides": {"proxy.upstream": "http://x", "data_dir": str(data.path)}, "config": None}
-    source_fd = hand_over(json.dumps(source).encode(), "test-source")
-    settings_fd = hand_over(json.dumps(settings).encode(), "test-settings")
-    made = Supervisor(RootContext(settings, settings_fd, source_fd, data, listeners, RingHome()))
-    yield made
-    for child in (made._collector, *made._all_workers):
-        child.kill()
-        if child.control is not None:
-            child.control.close()
-    os.close(made._reload._shared.settings_fd)
-    os.close(source_fd)
 
 
 class Play(threading.Thread):
@@ -362,6 +295,19 @@ def test_a_child_that_does_not_end_is_killed_in_time(supervised: Supervisor, mon
 
     assert run(supervised, steps) == 0
     assert supervised._workers[0].exit_code == -9
+    assert supervised._collector.exit_code == 0
+
+
+def test_a_stop_starts_a_collector_that_is_due(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had ended, and would be started again later: the rings of the workers are to be emptied now."""
+    monkeypatch.setattr(Collector, "schedule_restart", lambda self, now: 60.0)
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        os.kill(pid(supervised._collector), signal.SIGKILL)
+        until(lambda: supervised._collector.exit_code == -9)
+
+    assert run(supervised, steps) == 0
     assert supervised._collector.exit_code == 0
 
 

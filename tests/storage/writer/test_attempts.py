@@ -87,12 +87,25 @@ async def test_a_full_queue_shortens_what_is_being_waited_for() -> None:
         await hang(timeout)
 
 
+async def test_a_limit_holds_for_what_runs_and_what_follows() -> None:
+    """As when the writer closes; it never lengthens anything."""
+    timeout = CommitTimeout(600.0, 600.0)
+    asyncio.get_running_loop().call_later(0.01, timeout.limit, 0.01)
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            await hang(timeout)
+    timeout.limit(600.0)
+    with pytest.raises(StorageUnavailable):
+        await hang(timeout)
+
+
 async def test_without_a_spool_it_is_endless() -> None:
     """There is nothing else to do than to wait."""
     timeout = CommitTimeout(None, 0.0)
     has_answered = False
     async with timeout.bounded(is_full=True):
         timeout.shorten()
+        timeout.limit(0.0)
         await asyncio.sleep(0.02)
         has_answered = True
     assert has_answered

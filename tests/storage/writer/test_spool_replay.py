@@ -250,17 +250,18 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
         assert failures < 0
 
 
-async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
-    """With the store away, a writer that closes spools what it has, and the next one stores it."""
+@pytest.mark.parametrize("trouble", ["is_away", "hangs"])
+async def test_closing_leaves_everything_in_the_spool(tmp_path: Path, trouble: str) -> None:
+    """With the store away, or hanging, a writer that closes spools what it has, and the next one stores it."""
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            store.is_away = True
+            setattr(store, trouble, True)
             rig.push(15)
-            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
+            await rig.until(lambda: rig.position.taken == 15)
             assert await writer.close(5.0) == 0
             assert writer.spooled_records == 15
-        store.is_away = False
+        setattr(store, trouble, False)
         async with rig.running():
             await rig.until(rig.is_settled)
         assert await store.stored_ids() == [record.id for record in rig.ring]
