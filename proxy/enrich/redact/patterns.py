@@ -2,7 +2,8 @@ r"""Secrets of known formats: provider keys, tokens, private keys, credentials i
 
 Strategy: one google-re2 pattern over all kinds, linear in the text and quick to say no; what it finds is
 examined (is this `sk-…` a key, or hyphenated words?) and replaced, except for the words that say what it was. A secret
-may be written with JSON escapes (`\u0073k-`) or percent-encoded: such text is also searched as it reads unescaped.
+may be written with JSON escapes (`\u0073k-`, `:\/\/`) or percent-encoded: such text is also searched as it reads
+unescaped.
 
 Invariant: redacting twice changes nothing. Ordinary text, code, hashes and UUIDs are left alone (a test measures it).
 """
@@ -95,6 +96,7 @@ _KINDS: Final = (
     rb"""|(?:access|refresh|id|auth|password|reset|confirmation|verification|activation|invit(?:ation|e)|login)[-_]?token"""
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"(?i:;jsessionid=)[A-Za-z0-9._!~-]{8,}",  # in paths of Java's servlets
+    rb"""(?:\b|\\[nr])passcode:[^\s"\\\x00]{4,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
     rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
@@ -116,18 +118,26 @@ def _coarse(pattern: bytes) -> bytes:
 
 PATTERN: Final = _coarse(b"|".join(_KINDS))
 """All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
-ESCAPED: Final = rb"\\u00(?:2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])"
-"""A letter, digit, hyphen or underscore that nobody needs to escape in JSON."""
+ESCAPED: Final = rb"\\u00(?:2[03dDeE]|3[0-9aAfF]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])"
+"""What is part of tokens and URLs, and nobody needs to escape in JSON."""
+_USUAL: Final = (
+    *((b"\\u0026", b"&"), (b"\\u0027", b"'"), (b"\\u002b", b"+"), (b"\\u002B", b"+"), (b"\\u002f", b"/")),
+    *((b"\\u002F", b"/"), (b"\\u003d", b"="), (b"\\u003D", b"=")),
+)
+"""What Go, .NET, Gson and others escape in each JSON they write; PHP escapes slashes."""
+_MAX_BACKSLASHES: Final = 7
+"""Before a slash: JSON within a string of JSON within another has so many."""
 
 _EXACT: Final = re.compile(b"|".join(_KINDS))
 _FOUND: Final = compile_bytes(PATTERN)
 _MAX_CANDIDATES: Final = 20_000
 """That only begin like secrets, 8 us each."""
 _may_hold: Final = held_by(_FOUND)
-_ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+_ESCAPE: Final = re.compile(rb"\\+u00([2-7][0-9a-fA-F])")
+"""With more backslashes in JSON within a string of JSON."""
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
-    rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
+    rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
     rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
     + b"|".join((_VARIABLE + rb"""\\*["']?""", _SQL_WORDS))
 )
@@ -150,11 +160,23 @@ def redact_patterns(text: bytes) -> bytes:
     """Replace what looks like a secret; the same object comes back when nothing does."""
     if len(text) < MIN_BYTES:
         return text
-    if text.find(b"\\u00") >= 0:
+    if text.find(b"\\u00") >= 0 or text.find(b"\\/") >= 0:
         text = _redact_escaped(text)
     if not _may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
         return text
     return edited(text, find_secrets(text))
+
+
+def without_usual_escapes(text: bytes) -> bytes:
+    """Return JSON without the escapes that many write; the same object where there are none."""
+    if text.find(b"\\u00") >= 0:
+        for escape, plain in _USUAL:
+            text = text.replace(escape, plain)
+    for _ in range(_MAX_BACKSLASHES):
+        if text.find(b"\\/") < 0:
+            break
+        text = text.replace(b"\\/", b"/")
+    return text
 
 
 def find_secrets(text: bytes) -> Iterator[Edit]:
@@ -201,8 +223,8 @@ def without_beginning(text: bytes) -> bytes:
 
 
 def _redact_escaped(text: bytes) -> bytes:
-    """Unescape letters and digits where that shows a secret; other text keeps its escapes."""
-    plain = _ESCAPE.sub(_unescape, text)
+    """Unescape letters, digits and slashes where that shows a secret; other text keeps its escapes."""
+    plain = without_usual_escapes(_ESCAPE.sub(_unescape, text) if text.find(b"\\u00") >= 0 else text)
     return text if plain == text or next(find_secrets(plain), None) is None else plain
 
 

@@ -31,6 +31,9 @@ def test_every_kind_is_found(kind: str) -> None:
         "prose": f"my key is {secret}, keep it",
         "json": json.dumps({"note": f"see:\n{secret}\n"}),
         "query": f"/x?q={secret}",
+        "slashes": json.dumps({"note": f"see {secret}"}).replace("/", "\\/"),
+        "ampersands": json.dumps({"note": f"see {secret}"}).replace("&", "\\u0026").replace("=", "\\u003d"),
+        "json in json": json.dumps(json.dumps({"note": secret}).replace("/", "\\/")),
         "letters": "".join(chr(92) + f"u{ord(c):04x}" if c in "sAeg" else c for c in escaped),
     }
     for place, text in places.items():
@@ -65,6 +68,12 @@ def test_every_kind_is_found(kind: str) -> None:
         ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
         (r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"', r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"'),
         ('["BASIC_AUTH_PASSWORD=hunter2x","A=1"]', '["BASIC_AUTH_PASSWORD=[REDACTED]","A=1"]'),
+        (r'{"u":"https:\/\/user:p4ss@db\/x"}', '{"u":"https://[REDACTED]@db/x"}'),
+        (r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}', '{"u":"https://x/?a=1&api_key=[REDACTED]"}'),
+        (r'{"a":"Basic dXP\/OnBhc3M="}', '{"a":"Basic [REDACTED]"}'),
+        (r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}', r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}'),
+        ("CONNECT\nlogin:me\npasscode:hunter2\n\n\0", "CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\0"),
+        (r'["CONNECT\nlogin:me\npasscode:hunter2\n\n\u0000"]', r'["CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\u0000"]'),
         ("mysql --password=hunter2x -u a", "mysql --password=[REDACTED] -u a"),
         ('"docker login --registry-token=abc-def \\"x\\""', '"docker login --registry-token=[REDACTED] \\"x\\""'),
         ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
@@ -238,3 +247,20 @@ def test_statements_without_a_password_stay() -> None:
     """Columns have names like it."""
     for text in ("select password from user where id = 'a'", "identified by 'id'", "with password: no"):
         assert redact_patterns(text.encode()).decode() == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"u":"https:\/\/user:p4ssword@db\/x"}',
+        rb'{"u":"https://x/?a=1\u0026api_key=p4ssword"}',
+        rb'{"u":"https://x/?api_key\u003dp4ssword"}',
+        b"CONNECT\npasscode:p4ssword\n\n\0",
+    ],
+)
+def test_escapes_are_no_reason_to_skip_a_body(body: bytes) -> None:
+    """Of most bodies a first look tells that there is nothing in them."""
+    redactor = Redactor()
+    assert redactor.may_hold_secret(body)
+    assert not redactor.are_clean([body])
+    assert b"p4ss" not in redactor.redact_value(body)
