@@ -11,7 +11,7 @@ Invariant: redacting twice changes nothing. Ordinary text, code, hashes and UUID
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -167,7 +167,16 @@ def redact_patterns(text: bytes) -> bytes:
     return edited(text, find_secrets(text))
 
 
-def without_usual_escapes(text: bytes) -> bytes:
+def behind_escapes(may_hold: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+    """Have a first look at a text followed by one without the usual escapes, where there are some."""
+
+    def look(text: bytes) -> bool:
+        return may_hold(text) or ((plain := _without_usual_escapes(text)) is not text and may_hold(plain))
+
+    return look
+
+
+def _without_usual_escapes(text: bytes) -> bytes:
     """Return JSON without the escapes that many write; the same object where there are none."""
     if text.find(b"\\u00") >= 0:
         for escape, plain in _USUAL:
@@ -224,7 +233,7 @@ def without_beginning(text: bytes) -> bytes:
 
 def _redact_escaped(text: bytes) -> bytes:
     """Unescape letters, digits and slashes where that shows a secret; other text keeps its escapes."""
-    plain = without_usual_escapes(_ESCAPE.sub(_unescape, text) if text.find(b"\\u00") >= 0 else text)
+    plain = _without_usual_escapes(_ESCAPE.sub(_unescape, text) if text.find(b"\\u00") >= 0 else text)
     return text if plain == text or next(find_secrets(plain), None) is None else plain
 
 

@@ -44,10 +44,10 @@ from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
     PATTERN,
+    behind_escapes,
     has_encoded_secret,
     redact_patterns,
     without_beginning,
-    without_usual_escapes,
 )
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.windows import cut_end, cut_start
@@ -69,7 +69,7 @@ class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = (
-        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold_any",
+        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold",
         "_parts_left", "_query",
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ class Redactor:
         self._has_patterns = patterns
         self._parts_left = MAX_PARTS
         anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
-        self._may_hold_any = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
+        self._may_hold = behind_escapes(held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything))))
 
     def redact_head(self, head: bytes) -> bytes:
         """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
@@ -150,13 +150,6 @@ class Redactor:
         What one text holds by itself it also holds between line ends, so none is missed.
         """
         return not self._may_hold(b"\n".join(texts))
-
-    def _may_hold(self, text: bytes) -> bool:
-        """Look a second time without the usual escapes, where there are some."""
-        if self._may_hold_any(text):
-            return True
-        plain = without_usual_escapes(text)
-        return plain is not text and self._may_hold_any(plain)
 
     def redact_query_names(self, query: bytes) -> bytes:
         """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
