@@ -37,9 +37,12 @@ def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") ->
     return b"%bdata: %b\n\n" % (head, data)
 
 
-def encode_retry(milliseconds: int) -> bytes:
-    """Tell the client how long to wait before it connects again."""
-    return b"retry: %d\n\n" % milliseconds
+def encode_retry(milliseconds: int, event_id: int) -> bytes:
+    """Tell the client how long to wait before it connects again, and behind what it then goes on.
+
+    An id without data dispatches nothing, and is given back all the same.
+    """
+    return b"retry: %d\nid: %d\n\n" % (milliseconds, event_id)
 
 
 def read_event_id(text: str | None) -> int | None:

@@ -96,7 +96,7 @@ class _Stream:
         resume = self._tail.resume(last_event_id)
         subscriber = self._tail.enter(interest, resume.after_id)
         try:
-            first = encode_retry(RETRY_MS)
+            first = encode_retry(RETRY_MS, self._tail.offset + resume.after_id)
             if resume.reset_reason is not None:
                 data: dict[str, object] = {
                     "reason": resume.reset_reason,

@@ -93,8 +93,8 @@ export class Live {
       this.lostAt ??= Date.now();
       this.isLost = true;
     } else if (kind === "back") {
-      if (!this.hadContact)
-        this.refresh(); // what came between the list and the stream
+      if (!this.hadContact || (this.lostAt && !this.lastId))
+        this.refresh(); // what came between the list and the stream, or before its first record
       else if (this.lostAt) this.hold(resumedNotice(this.lostAt, this.lastId));
       this.hadContact = true;
       this.lostAt = null;

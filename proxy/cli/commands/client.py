@@ -61,6 +61,13 @@ def admin_url_of(state: Mapping[str, Any]) -> str | None:
     return url if isinstance(url, str) and url else None
 
 
+class TemporaryRefusal(CommandError):
+    """The server refused for now: it is busy, or what it needs is away."""
+
+
+_TEMPORARY: Final = frozenset((429, 500, 502, 503, 504))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole response."""
@@ -145,7 +152,7 @@ class Client:
         """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each read.
 
         Raises:
-            CommandError: the server refused, with its message.
+            CommandError: the server refused, with its message; a `TemporaryRefusal` where it may think again.
             OSError: the server cannot be reached, or the connection broke.
             http.client.HTTPException: the response ended early.
         """
@@ -162,6 +169,8 @@ class Client:
                     break
                 answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
                 if not patience.has_more_for(answer):
+                    if answer.status in _TEMPORARY:
+                        raise TemporaryRefusal(refusal(answer))
                     raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
             yield response
         finally:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from proxy.cli.commands.client import Client, no_response, reason_of
+from proxy.cli.commands.client import Client, TemporaryRefusal, no_response, reason_of
 from proxy.cli.commands.listing import View, line_of, selected
 from proxy.cli.commands.output import complain, console, ends_with_its_reader, flush, say_json, say_styled
 
@@ -69,6 +69,10 @@ def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Print
             if not is_connected:
                 raise no_response(client.url, error) from error
             reason = reason_of(error)
+        except TemporaryRefusal as error:  # a restart, or a balancer before it
+            if not is_connected:
+                raise
+            reason = str(error)
         complain(f"disconnected from {client.url} ({reason}); reconnecting")
         time.sleep(retry_s)
         retry_s = min(2 * retry_s, MAX_RETRY_S)
@@ -82,15 +86,20 @@ def _events(client: Client, filters: Mapping[str, str | list[str]], last_id: str
 
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
-    """Read events from the lines of a stream; comments and unfinished events are left out."""
-    name, event_id = "message", ""
+    """Read events from the lines of a stream; comments and unfinished events are left out.
+
+    An id without data comes as an event of the name "id": it counts as well, for who comes back.
+    """
+    name, event_id, told_id = "message", "", ""
     data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
             if data:
                 yield Event(name, event_id, "\n".join(data))
-            name, data = "message", []
+            elif event_id != told_id:
+                yield Event("id", event_id, "")
+            told_id, name, data = event_id, "message", []
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -105,7 +114,7 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
 def _show(event: Event, write: Printer) -> bool:
     """Print one event; False when it is the last."""
     match event.name:
-        case "open":
+        case "open" | "id":
             return True
         case "message":
             write(json.loads(event.data))

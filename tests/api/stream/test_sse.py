@@ -40,7 +40,7 @@ def test_frames_look_as_the_document_shows_them() -> None:
     assert encode_event(b'{"id":84321}', event_id=12345) == b'id: 12345\ndata: {"id":84321}\n\n'
     assert encode_event(b"{}", event_id=1, name="gap") == b"event: gap\nid: 1\ndata: {}\n\n"
     assert HEARTBEAT == b":\n\n"
-    assert encode_retry(2000) == b"retry: 2000\n\n"
+    assert encode_retry(2000, 7) == b"retry: 2000\nid: 7\n\n"
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\0b"])

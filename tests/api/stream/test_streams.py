@@ -105,6 +105,21 @@ async def test_a_stream_looks_as_the_document_says(world: World, client: Client)
         assert not any("\n" in event.data for event in events)
 
 
+@pytest.mark.parametrize("path", [ENTRIES, RECORDS])
+async def test_a_stream_that_brought_nothing_is_resumed_where_it_began(world: World, client: Client, path: str) -> None:
+    """Its first block has an id, which a client gives back; what came meanwhile is not lost."""
+    await commit(world, make_record(1))
+    async with opened(client, path) as stream:
+        async with asyncio.timeout(60):
+            while not stream.reader.last_event_id:
+                assert not stream.reader.feed(await stream.response.content.readany())
+    began_behind = int(stream.reader.last_event_id)
+    assert began_behind == OFFSET + 2
+    await commit(world, make_record(2, path="/missed"))
+    async with opened(client, path, began_behind) as stream:
+        assert "/missed" in (await stream.next(1))[0].data
+
+
 async def test_records_are_streamed_whole(world: World, client: Client) -> None:
     """The native stream brings each record once, under the id of its newer entry."""
     async with opened(client, RECORDS) as stream:

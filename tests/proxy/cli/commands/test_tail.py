@@ -1,0 +1,63 @@
+"""`sidelog tail` goes on behind the last id it was told, however often the server is away."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from proxy.cli import app
+from proxy.cli.commands import tail
+from proxy.cli.commands.tail import Event, parse_events
+
+END = b'event: scope-destroyed\ndata: {"containerId": "c"}\n\n'
+CONNECTED = (200, b"retry: 2000\nid: 7\n\n")
+
+
+def test_an_id_without_data_is_told() -> None:
+    """Once, and before anything else of its stream."""
+    lines = b"retry: 2000\nid: 7\n\n:\n\nid: 8\ndata: a\n\n:\n\nevent: gap\ndata: b\n\n".splitlines(keepends=True)
+    assert list(parse_events(lines)) == [Event("id", "7", ""), Event("message", "8", "a"), Event("gap", "8", "b")]
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]) -> tuple[int, list[str | None]]:
+    """Run the command against a server that answers so; its exit code, and the ids it came with."""
+    monkeypatch.setattr(tail, "RETRY_S", 0.01)
+    asked: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content = answers[len(asked)]
+            asked.append(self.headers["Last-Event-ID"])
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            code = app.main(["tail", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t"])
+        finally:
+            server.shutdown()
+            thread.join()
+    return code, asked
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_who_was_connected_is_not_turned_away(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int
+) -> None:
+    """A restart, or a balancer before it, answers for a while; the tail resumes behind the id it was told first."""
+    refused = (status, b'{"detail": "the store is being opened"}')
+    assert follow(monkeypatch, CONNECTED, refused, refused, (200, END)) == (0, [None, "7", "7", "7"])
+    assert capfd.readouterr().err.count("(the store is being opened); reconnecting") == 2
+
+
+@pytest.mark.parametrize("answers", [[(503, b"{}")], [CONNECTED, (401, b"{}")]])
+def test_a_refusal_that_stays_ends_it(monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]]) -> None:
+    """At the first connection any, later one that no time will change."""
+    code, asked = follow(monkeypatch, *answers)
+    assert (code, len(asked)) == (1, len(answers))
