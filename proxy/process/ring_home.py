@@ -82,7 +82,7 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
     parent = ring_parent(configured, shared_memory)
     try:
         home = _claim(parent, data_dir, is_configured=bool(configured))
-        _sweep(parent, home)
+        _sweep(parent, home, _identity(data_dir))
     except OSError as error:
         reason = str(error) if isinstance(error, SharedMemoryError) else f"{error.filename}: {error.strerror}"
         if configured:
@@ -129,11 +129,14 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
             os.close(fd)
             return None
         (path / _OWNER).write_text(json.dumps(_identity(data_dir)))
-        update_state(data_dir, **{STATE_NAME: str(path)})
     except BaseException:
         _remove(path)
         os.close(fd)
         raise
+    try:
+        update_state(data_dir, **{STATE_NAME: str(path)})
+    except OSError as error:  # a full disk: the next start finds it by its owner
+        log.warning("cannot note the ring directory in %s: %s", data_dir, error.strerror)
     return RingHome(path, fd)
 
 
@@ -157,8 +160,11 @@ def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
     return RingHome(path, fd)
 
 
-def _sweep(parent: Path, home: RingHome) -> None:
-    """Remove what the gone left: empty directories at once, rings when their data directory is gone too."""
+def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
+    """Remove what the gone left: empty directories at once, rings when their data directory is gone too.
+
+    Rings of an earlier run of our own are taken along: the state may be lost, or older than they are.
+    """
     for path in parent.iterdir():
         if path == home.path or not _NAME.fullmatch(path.name):
             continue
@@ -167,13 +173,25 @@ def _sweep(parent: Path, home: RingHome) -> None:
         except OSError:  # somebody else's, or gone
             continue
         try:
-            if _lock(fd) and _is_abandoned(path):
+            if not _lock(fd):
+                continue
+            if home.path is not None and _is_same(_owner(path), ours):
+                _take_along(path, home.path)
+            if _is_abandoned(path):
                 _tell_loss(path)
                 _remove(path)
         except OSError as error:
             log.warning("cannot sweep the ring directory %s: %s", path, error.strerror)
         finally:
             os.close(fd)
+
+
+def _take_along(path: Path, home: Path) -> None:
+    rings = _rings(path)
+    for ring in rings:
+        ring.rename(home / ring.name)
+    if rings:
+        log.warning("rings of an earlier run were found in %s", path, extra={"rings": len(rings)})
 
 
 def _tell_loss(path: Path) -> None:
@@ -239,7 +257,7 @@ def _is_abandoned(path: Path) -> bool:
     data_dir = Path(str(owner.get("data_dir")))
     here = _identity(data_dir)
     if _is_same(owner, here):
-        return read_state(data_dir).get(STATE_NAME) != str(path)
+        return False
     if owner.get("view") == here["view"]:
         return True
     # Another container's, whose files are not to be seen from here.

@@ -1,6 +1,7 @@
 """Whose rings are whose: found again after a kill, never another's, and swept when nobody comes back for them."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -143,16 +144,55 @@ def test_a_copy_whose_original_is_gone_takes_its_rings(shared: Path, data: Path)
 
 
 def test_what_nobody_comes_back_for_is_swept(shared: Path, data: Path, tmp_path: Path) -> None:
-    """Rings whose data directory is gone or names others, and empty directories; not those of one that may return."""
+    """Rings whose data directory is gone, and empty directories; not those of one that may return."""
     names = ("gone", "forgetful", "returning", "empty")
     gone, forgetful, returning, empty = (data_dir(tmp_path / name) for name in names)
-    lost = [killed(shared, gone, "a.ring", "b.new"), killed(shared, forgetful, "a.ring"), killed(shared, empty)]
-    kept = killed(shared, returning, "a.ring")
+    lost = [killed(shared, gone, "a.ring", "b.new"), killed(shared, empty)]
+    kept = [killed(shared, forgetful, "a.ring"), killed(shared, returning, "a.ring")]
     shutil.rmtree(gone)
     (forgetful / "state.json").unlink()
     with claimed(shared, data):
-        assert [path.exists() for path in lost] == [False, False, False]
-        assert (kept / "a.ring").exists()
+        assert [path.exists() for path in lost] == [False, False]
+        assert [(path / "a.ring").exists() for path in kept] == [True, True]
+
+
+@pytest.mark.parametrize("state", [None, '{"rings": "/nowhere/0123456789abcdef"}'])
+def test_rings_are_found_without_the_state(
+    shared: Path, data: Path, state: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was lost, or restored from a copy: whose rings they are is written beside them."""
+    old = killed(shared, data, "a.ring", "b.ring")
+    (data / "state.json").unlink()
+    if state is not None:
+        (data / "state.json").write_text(state)
+    with claimed(shared, data) as home:
+        assert sorted(path.name for path in home.glob("*.ring")) == ["a.ring", "b.ring"]
+        assert not old.exists()
+    assert f"rings of an earlier run were found in {old}" in caplog.text
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_full_disk_of_the_data_is_no_reason_to_have_no_rings(
+    shared: Path, data: Path, is_configured: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The state cannot name the directory then, and the next start finds it all the same."""
+
+    def full(path: Path, **members: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path / "state.json"))
+
+    configured = str(shared / "rings") if is_configured else ""
+    with monkeypatch.context() as patch:
+        patch.setattr(ring_home, "update_state", full)
+        home = claim_ring_home(configured, data, shared_memory=shared)
+    assert home.path is not None
+    (home.path / "a.ring").write_text("unredacted")
+    os.close(home.lock_fd)
+    assert "No space left" in caplog.text
+    again = claim_ring_home(configured, data, shared_memory=shared)
+    assert again.path is not None
+    assert (again.path / "a.ring").exists()
+    (again.path / "a.ring").unlink()
+    again.release()
 
 
 def test_the_records_in_swept_rings_are_told(
