@@ -253,7 +253,8 @@ class Relay:
 
     def _forward(self, data: bytes) -> None:
         if self._upstream is not None:
-            self._upstream.transport.write(data)
+            if not self._upstream.transport.is_closing():  # lost, while its last bytes are still being read
+                self._upstream.transport.write(data)
         elif self._connecting is not None:
             self._keep_unsent(data)
 

@@ -296,8 +296,14 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.transport.abort()
 
     def eof_received(self) -> bool:
-        """The upstream is done sending: close; `connection_lost` sorts out what that means."""
+        """The upstream is done sending: close; `connection_lost` sorts out what that means.
+
+        A transport closes only when all is sent: an upstream that reads no more would keep that news back.
+        """
         self._pool.ending(self)
+        if self.handler is not None and is_flushing(self.transport):
+            self._lose(None)
+            self.transport.abort()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -307,6 +313,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         """
         if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
             self.data_received(data)
+        self._lose(error)
+
+    def _lose(self, error: Exception | None) -> None:
         self._pool.remove(self)
         if self._has_more:
             self._is_lost = True

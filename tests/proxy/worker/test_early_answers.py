@@ -297,3 +297,52 @@ def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
     (record,) = world.records()
     assert (record.status, record.response_head + record.response_window) == (400, bytes(client.written))
     assert record.response_bytes == len(record.response_window)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    ("answer", "status", "ended"),
+    [
+        (b"HTTP/1.1 413 Content Too Large\r\n\r\ntoo long", 413, Outcome.OK),
+        (b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 10\r\n\r\ntoo", 413, Outcome.TRUNCATED),
+        (b"", 502, Outcome.UPSTREAM_ERROR),
+    ],
+    ids=["whole", "cut", "none"],
+)
+def test_an_upstream_that_ends_its_side_and_reads_no_more_is_done(
+    start: Start, answer: bytes, status: int, ended: Outcome, loop: Loop
+) -> None:
+    """Its connection stays open, and the upload would fill it until the deadline of a stalled peer."""
+    is_over = threading.Event()
+
+    def half_close(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        eventually(lambda: plane.run(lambda: is_full(plane)))
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        is_over.wait(60)
+
+    plane = start(half_close, loop=loop)
+    with plane.connect() as client:
+        sending = threading.Thread(target=send_what_is_taken, args=(client.socket,))
+        sending.start()
+        began = time.monotonic()
+        assert client.answer().status == status
+        exchange = plane.exchange()
+        assert time.monotonic() - began < 30
+        is_over.set()
+        with contextlib.suppress(OSError):  # it was reset, with a response that was cut
+            client.socket.shutdown(socket.SHUT_RDWR)
+        sending.join()
+    assert (exchange.status, outcome(exchange)) == (status, ended)
+
+
+def is_full(plane: Plane) -> bool:
+    """Whether an upload waits for its upstream."""
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    return any(connection._relay._is_upload_paused for connection in connections)
+
+
+def send_what_is_taken(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        client.sendall(post(50_000_000) + bytes(50_000_000))
