@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, Scope
-from storage.record import LEVELS, Batch, Entry, Payload, Stream, ToolCall, format_id
+from storage.record import LEVELS, Batch, Entry, Payload, Record, Stream, ToolCall, format_id
 from storage.relational.reads.text_index import build, merge
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.meaning import fulfils, pack_address
@@ -93,6 +93,18 @@ class Reader:
         assert counted.exchanges + counted.events == len(expected)
         shown = self._run(self._store.histogram(filter, START_US - 1, START_US + 10, 4))
         assert sum(bucket.exchanges + bucket.events for bucket in shown.buckets) == len(expected)
+
+    def check_within_text(self, search: Expression, text: str) -> None:
+        """Compare the rows of a search among those that have a text with both by themselves."""
+
+        def select(**filter: Any) -> list[Record]:
+            query = RecordQuery(filter=Filter(kind="all", **filter), order="asc", limit=RECORDS)
+            return self._run(self._store.select(query)).records
+
+        with_text, found = select(text=text), select(where=search)
+        expected = [record for record in with_text if record in found]
+        assert 0 < len(expected) < len(with_text)
+        assert select(text=text, where=search) == expected
 
 
 @pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")
@@ -194,3 +206,9 @@ def test_not_finds_all_others(reader: Reader, leaf: Expression) -> None:
     """A leaf and its negation divide all records between them, also those that do not have the field."""
     reader.check(leaf, Scope(), by_id=False)
     reader.check(Not(leaf), Scope(), by_id=False)
+
+
+@pytest.mark.parametrize("text", ["us", ':"Ann"}'])
+def test_a_search_holds_beside_a_text(reader: Reader, text: str) -> None:
+    """Whatever the index of words tells of its alternatives, and whether it knows the text."""
+    reader.check_within_text(Or((Text(Phrase(("reset",))), Is("method", ("GET",)))), text)

@@ -30,7 +30,8 @@ def ways_of(filter: Filter) -> tuple[Way, ...]:
     if filter.where is None:
         return (Way(None, text),)
     search = negated_at_leaves(filter.where)
-    parts = _taken_apart(search) if text == NOTHING else (search,)
+    # With a text in bodies all rows are looked into anyhow, by a backend that does so in its own way.
+    parts = _taken_apart(search) if filter.text is None else (search,)
     return tuple(Way(part, all_of((text, expression_need(part)))) for part in parts)
 
 
