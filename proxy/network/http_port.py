@@ -2,8 +2,8 @@
 
 aiohttp waits for a request head as long as for the next request, holds any number of connections, and takes a body or
 gives a response at whatever pace its client likes. Here each of these has an end; where too many are open, the one
-that has waited longest for a request gives way, so that those who hold them open keep out nobody. A stream may last
-for ever, as long as its client takes bytes.
+that has waited longest for a request gives way, else for the rest of a body, so that those who hold them open keep out
+nobody. A stream may last for ever, as long as its client takes bytes.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class HttpPort:
 
     def _accept(self, accepted: socket.socket) -> None:
         if len(self.connections) >= self._max_connections:
-            waiting = next((c for c in self.connections if c.is_waiting), None)
+            waiting = self._longest_waiting()
             if waiting is None:
                 self.closed["full"] += 1
                 accepted.close()
@@ -105,6 +105,10 @@ class HttpPort:
         connection.opening = self._loop.create_task(self._open(connection, accepted))
         if self._timer is None:
             self._timer = self._loop.call_later(CHECK_EVERY_S, self._check)
+
+    def _longest_waiting(self) -> "_Connection | None":
+        silent = next((c for c in self.connections if c.is_waiting), None)
+        return silent or next((c for c in self.connections if c.is_uploading), None)
 
     async def _open(self, connection: "_Connection", accepted: socket.socket) -> None:
         options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "ssl_handshake_timeout": 2 * HEAD_S}
@@ -144,6 +148,11 @@ class _Connection(web.RequestHandler):
         """Whether it is the client's turn to ask for something."""
         return self._current_request is None and not self._request_in_progress and not self._messages
 
+    @property
+    def is_uploading(self) -> bool:
+        """Whether the rest of a request is still to come."""
+        return self._current_request is not None and not self._current_request.content.is_eof()
+
     def end(self, reason: str) -> None:
         """Close it, counted by one of `REASONS`."""
         self._port.closed[reason] += 1
@@ -162,8 +171,8 @@ class _Connection(web.RequestHandler):
         if not self._was_sending:
             self._was_sending = True
             self._since_s = now_s
-        request, transport = self._current_request, self.transport
-        if request is not None and not request.content.is_eof():
+        transport = self.transport
+        if self.is_uploading:
             if now_s - self._since_s >= BODY_S:
                 self.end("body")
         elif transport is not None:

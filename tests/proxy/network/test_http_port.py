@@ -162,6 +162,20 @@ async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.M
     assert counted(world.port) == {"displaced": 4, "full": 1}
 
 
+async def test_slow_bodies_keep_out_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They need no token: the first of them gives way, and not a stream that is older."""
+    monkeypatch.setattr(world.port, "_max_connections", 3)
+    stream = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert await answered(stream)
+    slow = [await world.connect(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab") for _ in range(2)]
+    while sum(connection.is_uploading for connection in world.port.connections) < 2:  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
+    assert (await answered(await world.connect(GET))).endswith(b"hello")
+    assert await ended(slow[0]) == b""
+    assert await answered(stream)
+    assert counted(world.port) == {"displaced": 1}
+
+
 @pytest.mark.parametrize(
     ("sent", "shown"),
     [
