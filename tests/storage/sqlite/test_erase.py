@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from storage.purge import Slice
 from storage.query import Filter
 from storage.record import Batch, Entry
 from storage.sqlite import erase
+from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_body, make_payload, make_record
 
@@ -34,6 +38,26 @@ async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
         assert (receipt.exchanges, receipt.through_seq) == (number, 2 * number)
         assert (await store.count(Filter())).exchanges == number
         assert len(await store.payloads(range(2 * number + 1))) == number
+
+
+async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each slice is a transaction, and batches wait for its end."""
+    slices: list[Slice] = []
+
+    def erase_slice(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
+        slices.append(inner(session, filter, from_seq))
+        return slices[-1]
+
+    inner = erase._erase
+    monkeypatch.setattr(erase, "_erase", erase_slice)
+    monkeypatch.setattr(erase, "_READ_ROWS", 10)
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)]))
+        await store.erase(Filter(text="nowhere to be found"))
+        assert [each.next_seq for each in slices] == [11, 21, 31, None]
+        slices.clear()
+        await store.erase(Filter(projects=("nobody's",)))
+        assert len(slices) == 1
 
 
 def files_in(directory: Path) -> str:
