@@ -28,7 +28,7 @@ from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.mcp.errors import CALLER_ERRORS
 from proxy.enrich.mcp.operation import read_operation
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
-from proxy.enrich.mcp.sessions import SSE_TRANSPORT
+from proxy.enrich.mcp.sessions import opens_sse_transport
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import IN, CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
@@ -59,7 +59,7 @@ def may_be_call(method: str | None, path: str, answer: bytes) -> bool:
         return True
     if method == "POST":
         return path.endswith(MCP_PATHS) or candidate_of("auto", method, path) is not None
-    return answer.startswith(SSE_TRANSPORT)
+    return opens_sse_transport(answer)
 
 
 class CallReader:

@@ -51,7 +51,8 @@ _ASKS_BACK: Final = "input_required"
 """A result that is none yet: the client is asked for something, and calls the tool again with it."""
 _TASK_KEY: Final = "task "
 """Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a letter."""
-MCP_PATHS: Final = ("/mcp", "/mcp/")
+MCP_PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
+"""The last is Spring's, where a message is accepted with 200 instead of 202."""
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
 _RAW: Final = msgspec.Raw()
@@ -84,7 +85,7 @@ def is_mcp(provider: str, record: Record, exchange: DecodedExchange) -> bool:
         return True
     if record.method == "POST":
         return record.path is not None and (record.path.endswith(MCP_PATHS) or record.status == 202)
-    return exchange.response_body is not None and opens_sse_transport(exchange.response_body)
+    return exchange.response_body is not None and opens_sse_transport(exchange.response_body.head)
 
 
 class McpReader:
@@ -127,7 +128,7 @@ class McpReader:
             by_id |= {} if request is None else read_cancellations(request)
             calls += self._end_pending(record, exchange, by_id, session)
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
-            if is_deleted or (response is not None and opens_sse_transport(response)):
+            if is_deleted or (response is not None and opens_sse_transport(response.head)):
                 lost = self._end_session(exchange, session)
         calls += self._end_notified_tasks(record, exchange, session)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)

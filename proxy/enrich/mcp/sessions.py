@@ -8,6 +8,7 @@ so an id only means something within its session.
 """
 
 import hashlib
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -16,14 +17,13 @@ from urllib.parse import parse_qs
 import msgspec
 
 from proxy.enrich.formats.json_parts import decode, decode_object, text_of
-from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.tenant import tenant_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from storage.record import Record, ToolCall
 
-SSE_TRANSPORT: Final = b"event: endpoint"
-"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05)."""
+_OPENING: Final = re.compile(rb"(?:(?:id|retry|):[^\r\n]{0,200}\r?\n){0,4}event: ?endpoint[\r\n]")
+"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05); Spring gives it an id."""
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
 """Pending calls, and as many early responses."""
@@ -186,14 +186,14 @@ def session_of(record: Record, exchange: DecodedExchange) -> str | None:
         head = exchange.request_head
         raw = _session_in(head[: max(0, head.find(b"\r\n"))])
     body = exchange.response_body
-    if not raw and body is not None and opens_sse_transport(body):
+    if not raw and body is not None and opens_sse_transport(body.head):
         raw = _session_in(next((frame.data for frame in body.frames()), b""))
     return _owner_of(record) + hashlib.sha256(raw).hexdigest()[:16] if raw else None
 
 
-def opens_sse_transport(response: DecodedBody) -> bool:
-    """Whether this is the one stream of a session of the HTTP+SSE transport (revision 2024-11-05)."""
-    return response.head.startswith(SSE_TRANSPORT)
+def opens_sse_transport(head: bytes) -> bool:
+    """Whether this begins the one stream of a session of the HTTP+SSE transport (revision 2024-11-05)."""
+    return _OPENING.match(head) is not None
 
 
 def endpoint_of(record: Record) -> str:

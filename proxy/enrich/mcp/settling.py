@@ -21,12 +21,13 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
     response = exchange.response_body
     if has_others:
         return RESUME_US
-    if response is None:
-        return 0
     kind = exchange.response.content_type.lower()
     if not exchange.request.mcp_session and not exchange.response.mcp_session:
-        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words.
-        return 0 if b"html" in kind or b"json" in kind else PENDING_US
+        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words, or none.
+        is_answer = response is not None and (b"html" in kind or b"json" in kind)
+        return 0 if is_answer else PENDING_US
+    if response is None:
+        return 0
     has_ids = response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
     return RESUME_US if b"event-stream" in kind and has_ids else 0
 

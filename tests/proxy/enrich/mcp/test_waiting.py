@@ -53,6 +53,24 @@ def test_answer_on_another_stream() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [
+        b"id:7d1f\nevent:endpoint\ndata:/mcp/message?sessionId=abc\n\n",
+        b": hello\nretry: 3000\nevent: endpoint\ndata: /mcp/message?sessionId=abc\n\n",
+    ],
+)
+def test_servers_of_java_accept_with_200_and_nothing(opening: bytes) -> None:
+    """The session is in the query of the message, and its stream begins with an id."""
+    world = World()
+    waits = only(world.pass_on(ask(7), b"", path="/mcp/message?sessionId=abc", status=200, request_headers=""))
+    assert (waits.status, waits.rpc_id) == ("processing", "7")
+    get: dict[str, Any] = {"path": "/sse", "method": "GET", "content_type": "text/event-stream", "request_headers": ""}
+    call = only(world.pass_on(b"", opening + events(answer(7)), **get))
+    assert (call.status, call.record_id) == ("success", waits.record_id)
+    assert world.builder.waiting_tools() == []
+
+
 def test_a_call_that_waits_survives_its_collector() -> None:
     """What was stored as waiting is waited for again, and ends as if nothing had happened."""
     post: dict[str, Any] = {"path": "/messages/?session_id=abc", "status": 202, "request_headers": ""}
