@@ -185,7 +185,8 @@ class Relay:
         engine.in_flight.add(exchange)
         if not self.is_request_complete:
             outgoing += self._begin_body(exchange, route, request)
-        self._phase = Phase.WAITING if self.is_request_complete else Phase.BODY
+        is_sending = not self.is_request_complete and (not self.is_continue_due or request.body)
+        self._phase = Phase.BODY if is_sending else Phase.WAITING
         self._since_ns = now_ns
         upstream = engine.pools[route.index].acquire(now_ns, is_idempotent=self.method in IDEMPOTENT_METHODS)
         if upstream is not None:
@@ -217,8 +218,7 @@ class Relay:
         assert exchange is not None
         assert exchange.request_body is not None
         assert head is not None
-        if self._phase == Phase.BODY:
-            self._since_ns = time.monotonic_ns()
+        self._note_more_body()
         if body:
             exchange.request_body.add(body)
         if head.is_chunked:
@@ -240,6 +240,12 @@ class Relay:
             self._forward(body)
         elif is_last or self._is_body_enough():
             self._end_waiting()
+
+    def _note_more_body(self) -> None:
+        if self.is_continue_due and self._phase == Phase.WAITING and not self._is_upload_paused:
+            self._phase = Phase.BODY  # the client goes on without its 100 (RFC 9110 §10.1.1)
+        if self._phase == Phase.BODY:
+            self._since_ns = time.monotonic_ns()
 
     def _end_request_body(self, exchange: Exchange, trailers: bytes) -> bytes:
         assert self._route is not None
@@ -268,7 +274,7 @@ class Relay:
     def _connect(self, outgoing: bytes) -> None:
         self._unsent, self._unsent_bytes = [], 0
         self._keep_unsent(outgoing)
-        if self.is_request_complete:
+        if self._phase != Phase.BODY:
             self._phase = Phase.CONNECTING
         self._connecting = self._engine.tasks.create_task(self._open_upstream(), name="open upstream")
 
@@ -295,7 +301,7 @@ class Relay:
         exchange.upstream = upstream.address_text
         self._upstream = upstream
         if self._phase == Phase.CONNECTING:
-            self._phase = Phase.WAITING if self.is_request_complete else Phase.BODY
+            self._phase = Phase.WAITING if self.is_request_complete or self.is_continue_due else Phase.BODY
             self._since_ns = now_ns
         unsent, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
         upstream.begin(self, unsent)
@@ -311,7 +317,7 @@ class Relay:
 
     def resume_request(self) -> None:
         self._is_upload_paused = False
-        if self._phase == Phase.WAITING and not self.is_request_complete:
+        if self._phase == Phase.WAITING and not self.is_request_complete and not self.is_continue_due:
             self._phase = Phase.BODY
             self._since_ns = time.monotonic_ns()
         self._client.resume(BY_UPSTREAM)
@@ -358,6 +364,8 @@ class Relay:
         if head.status == 100:
             self.is_continue_due = False
             self._continued_ns = time.monotonic_ns()
+            if not self.is_request_complete and not self._is_upload_paused and self._phase == Phase.WAITING:
+                self._phase = Phase.BODY
             if self._phase == Phase.BODY:
                 self._since_ns = self._continued_ns
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):

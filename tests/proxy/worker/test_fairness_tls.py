@@ -13,6 +13,7 @@ import pytest
 
 from proxy.network.turns import HELD_BYTES
 from proxy.worker.downstream import Downstream
+from proxy.worker.engine import Connection
 from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -32,7 +33,7 @@ from tests.proxy.worker.test_fairness import (
 )
 from tests.support.certificate import self_signed
 from tests.support.client import Client
-from tests.support.plane import Loop, Plane
+from tests.support.plane import Loop, Plane, eventually
 from tests.support.upstream import read_head, scripted
 
 
@@ -160,13 +161,14 @@ def test_a_connection_that_its_loop_has_closed_can_be_drained(start_tls: Callabl
         client.send(GET)
         assert client.answer().body == b"ok"
 
-        def drain() -> list[bool]:
+        def drain() -> list[Connection]:
             assert isinstance(plane.plane, ProtocolPlane)
             found = list(plane.plane.engine.connections)
             for connection in found:
                 assert isinstance(connection, Downstream)
                 connection._transport.close()  # as the loop does when the client leaves
                 connection.close_if_idle(1 << 62)
-            return [connection.is_flushing for connection in found]
+            return found
 
-        assert plane.run(drain) == [False]
+        [connection] = plane.run(drain)
+        eventually(lambda: not plane.run(lambda: connection.is_flushing))

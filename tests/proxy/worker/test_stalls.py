@@ -80,6 +80,7 @@ def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
         assert taken + len(client.rest()) > count * len(_BODY)
 
 
+EXPECTING = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
 _BODY = bytes(50_000)
 _LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
 
@@ -245,10 +246,48 @@ def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start) -> None
 
     plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60)
     with plane.connect() as patient, plane.connect() as waiting:
-        patient.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        patient.send(EXPECTING)
         eventually(lambda: plane.counters().connections_upstream == 1)
         waiting.send(GET)
         time.sleep(4.2)  # with the 100 on its way, and two sweeps behind it
         patient.send(b"ab")
         assert [client.answer().status for client in (patient, waiting)] == [200, 200]
     assert [plane.exchange().status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"), [(b"", 504, "upstream_timeout"), (b"a", 408, "timeout_body")], ids=["waits", "goes on"]
+)
+def test_who_is_late_behind_an_expectation(start: Start, sent: bytes, status: int, code: str) -> None:
+    """The upstream, as long as the client waits for its 100; the client, once it has begun to send without."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        may_end.wait(60)
+
+    plane = start(upstream, timeout_body_idle_s=0.2, timeout_first_byte_s=0.8)
+    with plane.connect() as client:
+        client.send(EXPECTING + sent)
+        assert client.answer().status == status
+        exchange = plane.exchange()
+    may_end.set()
+    assert (exchange.status, error(exchange)) == (status, code)
+
+
+def test_the_deadline_of_a_body_begins_with_its_100(start: Start) -> None:
+    """However late that is."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        head = read_head(connection)
+        time.sleep(0.6)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        read_body(connection, head)
+        connection.sendall(OK)
+
+    plane = start(upstream, timeout_body_idle_s=0.4)
+    with plane.connect() as client:
+        client.send(EXPECTING)
+        assert client.head().startswith(b"HTTP/1.1 100")
+        assert client.answer().status == 408
+    assert error(plane.exchange()) == "timeout_body"
