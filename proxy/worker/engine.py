@@ -76,7 +76,7 @@ class Connection(Waiting, Protocol):
 class Opening(Protocol):
     """What opens upstream connections for one pool."""
 
-    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+    async def open(self, *, may_repeat: bool) -> UpstreamConnection:
         """Return a new connection, or one that became free meanwhile.
 
         Raises:

@@ -164,7 +164,8 @@ class Relay:
         self._head = head
         self._is_responding = False
         self.is_keep_alive = head.is_keep_alive and engine.keeps_alive
-        if request.content_length > 0 or head.is_chunked:
+        has_body = request.content_length > 0 or head.is_chunked
+        if has_body:
             self.is_request_complete = False
             self.is_continue_due = head.expects_continue
             exchange.flags = flags
@@ -188,7 +189,9 @@ class Relay:
         is_sending = not self.is_request_complete and (not self.is_continue_due or request.body)
         self._phase = Phase.BODY if is_sending else Phase.WAITING
         self._since_ns = now_ns
-        upstream = engine.pools[route.index].acquire(now_ns, is_idempotent=self.method in IDEMPOTENT_METHODS)
+        upstream = engine.pools[route.index].acquire(
+            now_ns, may_repeat=not has_body and self.method in IDEMPOTENT_METHODS
+        )
         if upstream is not None:
             self._upstream = upstream
             exchange.upstream = upstream.address_text
@@ -284,7 +287,7 @@ class Relay:
         assert route is not None
         before_ns = time.monotonic_ns()
         try:
-            upstream = await self._engine.openers[route.index].open(is_idempotent=self.method in IDEMPOTENT_METHODS)
+            upstream = await self._engine.openers[route.index].open(may_repeat=self._may_be_retried(exchange))
         except UpstreamError as error:
             self._connecting = None
             self.upstream_failed(error, is_stale=False)

@@ -233,7 +233,7 @@ class _Opener:
         self._world = world
         self._pool = pool
 
-    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+    async def open(self, *, may_repeat: bool) -> UpstreamConnection:
         """Open at once."""
         connection = self._pool.new_connection()
         wire = Wire(self._world, connection)

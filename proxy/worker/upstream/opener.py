@@ -24,7 +24,7 @@ class Opener:
         self._own = own
         self._dialer = _dialer_for(pool.route.address)
 
-    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+    async def open(self, *, may_repeat: bool) -> UpstreamConnection:
         """Open a connection, or wait for one when the limit is reached.
 
         Raises:
@@ -34,7 +34,7 @@ class Opener:
         is_waiting = True
         try:
             async with asyncio.timeout(limits.timeout_connect_s or None):
-                idle = await self._find_place(is_idempotent=is_idempotent)
+                idle = await self._find_place(may_repeat=may_repeat)
                 is_waiting = False
                 return await self._connect() if idle is None else idle
         except TimeoutError as error:
@@ -50,13 +50,13 @@ class Opener:
         except (OSError, UnicodeError) as error:
             raise UpstreamError(unreached(error), f"cannot connect to the upstream: {why_unreached(error)}") from error
 
-    async def _find_place(self, *, is_idempotent: bool) -> UpstreamConnection | None:
+    async def _find_place(self, *, may_repeat: bool) -> UpstreamConnection | None:
         """Return an idle connection, or None when there is a place for a new one; after all who waited before."""
         pool, is_turn = self._pool, False
         while True:
             if is_turn or not pool.has_queue:
                 if is_turn or pool.is_full:
-                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent, is_turn=is_turn)
+                    idle = pool.acquire(time.monotonic_ns(), may_repeat=may_repeat, is_turn=is_turn)
                     if idle is not None:
                         pool.share()
                         return idle

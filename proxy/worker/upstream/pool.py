@@ -58,11 +58,16 @@ class Pool:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""
-        return max(self.keep_alive_ns, (announced_s - 1) * 1_000_000_000) if announced_s > 0 else self.keep_alive_ns
+        """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting.
 
-    def acquire(self, now_ns: int, *, is_idempotent: bool, is_turn: bool = False) -> UpstreamConnection | None:
-        """Return the most recently used idle connection that is young enough, if any.
+        Of a single second half is kept: a request must not meet its end.
+        """
+        return max((announced_s - 1) * 1_000_000_000, 500_000_000) if announced_s > 0 else self.keep_alive_ns
+
+    def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> UpstreamConnection | None:
+        """Return the most recently used idle connection that is young enough for a request, if any.
+
+        One that may be sent once more, where the connection turns out to be closed, may use an older one.
 
         While others wait there is none, unless it is one's turn: whoever has the next request at hand as a connection
         comes back would else keep it for good.
@@ -74,7 +79,7 @@ class Pool:
             connection, _ = idle.popitem()
             age_ns = now_ns - connection.idle_since_ns
             if age_ns < connection.keep_alive_ns and not connection.transport.is_closing():
-                if is_idempotent or age_ns < POST_IDLE_NS:
+                if may_repeat or age_ns < POST_IDLE_NS:
                     return connection
                 idle[connection] = None
                 return None

@@ -17,7 +17,7 @@ from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
 from tests.proxy.worker.test_relay import POST
 from tests.support.plane import Plane, eventually
-from tests.support.script import OK, Script
+from tests.support.script import OK, Script, read_body
 from tests.support.upstream import read_head
 
 PUT = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -175,6 +175,45 @@ def test_an_announced_timeout_prolongs_the_time(start: Start) -> None:
     plane.call(GET)
     assert script.connections == 1
     plane.exchanges(2)
+
+
+def test_an_announced_timeout_shortens_the_time(start: Start) -> None:
+    """An upstream that ends its connections soon says so: a request must not meet that end."""
+    script = Script(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok")
+    plane = start(script, upstream_keep_alive_s=60)
+    plane.call(GET)
+    plane.call(GET)
+    time.sleep(0.55)
+    plane.call(GET)
+    assert script.connections == 2
+    plane.exchanges(3)
+
+
+def test_a_body_is_not_sent_on_an_old_connection(start: Start) -> None:
+    """PUT is idempotent, but a body cannot be sent once more: it goes where it is sure to arrive."""
+    both_ask = threading.Barrier(2)
+    numbers: list[int] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            read_body(connection, head)
+            if head.startswith(b"GET"):
+                both_ask.wait(60)  # it serves two at once: idle connections hold nobody
+            numbers.append(number)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_keep_alive_s=60)
+    with plane.connect() as one, plane.connect() as other:
+        for client in (one, other):
+            client.send(GET)
+        assert [client.answer().status for client in (one, other)] == [200, 200]
+    time.sleep(1.05)
+    for length in (0, 2):
+        plane.call(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + bytes(length))
+        time.sleep(1.05)
+    assert numbers[2] in (0, 1)
+    assert numbers[3] == 2
+    plane.exchanges(4)
 
 
 def test_the_last_used_connection_is_lent_first(start: Start) -> None:

@@ -19,10 +19,10 @@ async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
     opened: list[int] = []
     pool = new_pool(url, opened, upstream_max_connections=1, timeout_connect_s=30)
     async with server:
-        first = await opener_of(pool).open(is_idempotent=True)
+        first = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
-            leaving = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="leaving")
-            staying = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="staying")
+            leaving = tasks.create_task(opener_of(pool).open(may_repeat=True), name="leaving")
+            staying = tasks.create_task(opener_of(pool).open(may_repeat=True), name="staying")
             await asyncio.sleep(0.01)
             first.is_reused = True
             pool.release(first, time.monotonic_ns())
@@ -41,7 +41,7 @@ async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
 
     async def fail() -> str:
         with pytest.raises(UpstreamError) as caught:
-            await opener_of(pool).open(is_idempotent=True)
+            await opener_of(pool).open(may_repeat=True)
         return caught.value.code
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
@@ -56,15 +56,15 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
     opened: list[int] = []
     pool = new_pool(url, opened, upstream_max_connections=2, timeout_connect_s=30, upstream_keep_alive_s=60)
     async with server:
-        idle = [await opener_of(pool).open(is_idempotent=True) for _ in range(2)]
+        idle = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         for connection in idle:
             pool.release(connection, time.monotonic_ns() - POST_IDLE_NS)
-        assert pool.acquire(time.monotonic_ns(), is_idempotent=False) is None
-        connection = await opener_of(pool).open(is_idempotent=False)
+        assert pool.acquire(time.monotonic_ns(), may_repeat=False) is None
+        connection = await opener_of(pool).open(may_repeat=False)
         assert connection not in idle
         assert [idle[0].transport.is_closing(), idle[1].transport.is_closing()] == [True, False]
         assert sum(opened) == 2
-        assert await opener_of(pool).open(is_idempotent=True) is idle[1]
+        assert await opener_of(pool).open(may_repeat=True) is idle[1]
         pool.close()
         for writer in writers:
             writer.close()
@@ -76,11 +76,11 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
     async with server:
-        await opener_of(pool).open(is_idempotent=True)
+        await opener_of(pool).open(may_repeat=True)
         pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
         for _ in range(3):
             with pytest.raises(UpstreamError):
-                await opener_of(pool).open(is_idempotent=True)
+                await opener_of(pool).open(may_repeat=True)
         assert not pool._waiting
         pool.close()
         for writer in writers:
@@ -93,19 +93,19 @@ async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
     async with server, asyncio.timeout(60):
-        connection = await opener_of(pool).open(is_idempotent=True)
+        connection = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
-            first = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="first")
+            first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
             await asyncio.sleep(0.01)
             pool.release(connection, time.monotonic_ns())
-            assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is None
-            newcomer = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="newcomer")
+            assert pool.acquire(time.monotonic_ns(), may_repeat=True) is None
+            newcomer = tasks.create_task(opener_of(pool).open(may_repeat=True), name="newcomer")
             await asyncio.sleep(0.01)
             assert (first.done(), newcomer.done()) == (True, False)
             pool.release(connection, time.monotonic_ns())
             assert await newcomer is connection
         pool.release(connection, time.monotonic_ns())
-        assert pool.acquire(time.monotonic_ns(), is_idempotent=True) is connection
+        assert pool.acquire(time.monotonic_ns(), may_repeat=True) is connection
         pool.close()
         for writer in writers:
             writer.close()
@@ -117,11 +117,11 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
     async with server, asyncio.timeout(60):
-        lost = await opener_of(pool).open(is_idempotent=True)
+        lost = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             waiting = []
             for number in range(3):
-                waiting.append(tasks.create_task(opener_of(pool).open(is_idempotent=True), name=str(number)))
+                waiting.append(tasks.create_task(opener_of(pool).open(may_repeat=True), name=str(number)))
                 await asyncio.sleep(0.01)
             pool.release(lost, time.monotonic_ns())
             lost.close()
@@ -141,13 +141,13 @@ async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=2, timeout_connect_s=30)
     async with server, asyncio.timeout(60):
-        both = [await opener_of(pool).open(is_idempotent=True) for _ in range(2)]
+        both = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         async with asyncio.TaskGroup() as tasks:
-            first = tasks.create_task(opener_of(pool).open(is_idempotent=True), name="first")
+            first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
             await asyncio.sleep(0.01)
             for connection in both:
                 pool.release(connection, time.monotonic_ns())
-            newcomer = await opener_of(pool).open(is_idempotent=True)
+            newcomer = await opener_of(pool).open(may_repeat=True)
             assert {newcomer, await first} == set(both)
         pool.close()
         for writer in writers:
@@ -160,9 +160,9 @@ async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30, upstream_keep_alive_s=10)
     async with server:
-        idle = await opener_of(pool).open(is_idempotent=True)
+        idle = await opener_of(pool).open(may_repeat=True)
         pool.release(idle, time.monotonic_ns() - 10_000_000_000)
-        assert await opener_of(pool).open(is_idempotent=True) is not idle
+        assert await opener_of(pool).open(may_repeat=True) is not idle
         pool.close()
         for writer in writers:
             writer.close()

@@ -39,24 +39,24 @@ async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections(
     server, url = await serve(lambda _, writer: writers.append(writer))
     pool = new_pool(url, [])
     async with server:
-        connection = await opener_of(pool).open(is_idempotent=True)
+        connection = await opener_of(pool).open(may_repeat=True)
         now_ns = time.monotonic_ns()
         pool.release(connection, now_ns)
         late_ns = now_ns + 1_000_000_000
-        assert pool.acquire(late_ns, is_idempotent=False) is None
-        assert pool.acquire(late_ns, is_idempotent=True) is connection
+        assert pool.acquire(late_ns, may_repeat=False) is None
+        assert pool.acquire(late_ns, may_repeat=True) is connection
         pool.release(connection, now_ns)
-        assert pool.acquire(late_ns - 1, is_idempotent=False) is connection
+        assert pool.acquire(late_ns - 1, may_repeat=False) is connection
         pool.release(connection, now_ns)
         pool.expire(now_ns + pool.keep_alive_ns)
-        assert pool.acquire(late_ns, is_idempotent=True) is None
+        assert pool.acquire(late_ns, may_repeat=True) is None
         for writer in writers:
             writer.close()
 
 
 async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
     """Open connections and take them back, as after a response on each; all of them are idle then."""
-    connections = [await opener_of(pool).open(is_idempotent=True) for _ in range(count)]
+    connections = [await opener_of(pool).open(may_repeat=True) for _ in range(count)]
     for connection in connections:
         pool.release(connection, time.monotonic_ns())
     return connections
@@ -94,7 +94,7 @@ async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> N
     pool = new_pool(url, [], upstream_keep_alive_s=60)
     async with server:
         first, second = await _answered(pool, 2)
-        waiting = await opener_of(pool).open(is_idempotent=True)
+        waiting = await opener_of(pool).open(may_repeat=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 100_000_000)
         assert list(pool._idle) == [first, second]
@@ -116,7 +116,7 @@ async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> 
     async with server:
         connections = await _answered(pool, 3)
         connections[0].close()
-        waiting = await opener_of(pool).open(is_idempotent=True)
+        waiting = await opener_of(pool).open(may_repeat=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 10_000_000_000)
         assert list(pool._idle) == connections[1:]
