@@ -17,3 +17,4 @@ SEMICOLON: Final = 0x3B
 EQUALS: Final = 0x3D
 QUESTION: Final = 0x3F
 AT: Final = 0x40
+BACKSLASH: Final = 0x5C
