@@ -37,6 +37,10 @@ MIN_BODY_BYTES_S: Final = 500
 """What a request body must bring, on average and from its third second on, to keep an upstream connection that others
 wait for: a crowd that sends a byte now and then would hold all of them (Apache httpd's MinRate is the same)."""
 
+STALLED_NS: Final = 10_000_000_000
+"""How long a client may take nothing of a response that keeps an upstream connection others wait for."""
+
+STALLED: Final = f"it took nothing for {STALLED_NS / 1e9:g} s while others waited for a connection"
 TRICKLED: Final = f"the request body came at less than {MIN_BODY_BYTES_S} bytes/s while others waited for a connection"
 
 MAX_READ_AHEAD_BYTES: Final = 65536

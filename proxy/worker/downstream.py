@@ -187,11 +187,11 @@ class Downstream(PacedReader, asyncio.Protocol):
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
             size = unsent_bytes(self._transport)
-            limit_ns = relay.deadlines.write_stall_ns if size else CLOSE_NS
+            limit_ns = relay.stall_limit_ns if size else CLOSE_NS
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
             elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
-                relay.client_stalled()
+                relay.client_stalled(limit_ns)
                 self._transport.abort()
             self._stalled_bytes = size
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):

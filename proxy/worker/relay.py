@@ -47,7 +47,15 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission import Admission, TracingAdmission
-from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, TRICKLED, Deadlines, Phase, is_trickle
+from proxy.worker.deadlines import (
+    MAX_READ_AHEAD_BYTES,
+    STALLED,
+    STALLED_NS,
+    TRICKLED,
+    Deadlines,
+    Phase,
+    is_trickle,
+)
 from proxy.worker.engine import Engine
 from proxy.worker.opt_out import lower_outside
 from proxy.worker.routes import Route
@@ -731,11 +739,20 @@ class Relay:
         if self.tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():
             self._upstream.transport.write_eof()
 
-    def client_stalled(self) -> None:
+    @property
+    def stall_limit_ns(self) -> int:
+        """How long the client may take nothing, 0 for ever: less while others wait for a connection that it holds."""
+        limit_ns, route = self.deadlines.write_stall_ns, self._route
+        if self._upstream is None or route is None or not self._engine.pools[route.index].is_awaited:
+            return limit_ns
+        return min(limit_ns or STALLED_NS, STALLED_NS)
+
+    def client_stalled(self, limit_ns: int) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""
         if self.exchange is not None:
-            limit = self.deadlines.describe_stall()
+            limit = STALLED if limit_ns == STALLED_NS else self.deadlines.describe_stall()
             self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
+        self._drop_upstream()  # at once: the next that is looked at may hold nobody up then
 
     def _note_error(self, exchange: Exchange, code: str, message: str) -> None:
         """Say what ended a response that was under way: nobody else will."""

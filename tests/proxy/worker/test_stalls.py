@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
+from proxy.worker import relay
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -231,6 +232,34 @@ def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: St
     assert cut.notes[NOTE_MESSAGE] == (
         b"the request body came at less than 500 bytes/s while others waited for a connection"
     )
+
+
+def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them for each that waits; without anybody they have minutes."""
+    monkeypatch.setattr(relay, "STALLED_NS", 400_000_000)
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + bytes(8_000_000)
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            connection.sendall(large if b"/large" in head else OK)
+
+    plane = start(upstream, upstream_max_connections=2, timeout_connect_s=60)
+    clients = [_small_window(plane) for _ in range(2)]
+    for client in clients:
+        client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    time.sleep(1)
+    assert not plane.unread
+    assert plane.call(GET) == b"ok"
+    cut = plane.exchange()
+    assert (cut.status, error(cut)) == (200, "client_stalled")
+    assert cut.notes[NOTE_MESSAGE].startswith(b"the client stopped reading the response (it took nothing for 10 s")
+    answered = [client.answer().is_complete for client in clients]
+    assert sorted(answered) == [False, True]
+    for client in clients:
+        client.socket.close()
+    plane.exchanges(2)
 
 
 def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start) -> None:
