@@ -33,42 +33,50 @@ def find_id(client: Client, text: str) -> str:
     digits = text.strip().lower().replace("-", "")
     is_hexadecimal = set(digits) <= set("0123456789abcdef")
     if is_hexadecimal and MIN_DIGITS <= len(digits) < _DIGITS:
-        return _by_beginning(client, text, digits)
+        ids = _beginning_so(client, digits)
+        return ids[0] if len(ids) == 1 else _by_request_id(client, text) or _ambiguous(text, ids)
     is_whole = is_hexadecimal and len(digits) == _DIGITS and digits[_VERSION_DIGIT] == "7"
-    return text if is_whole or text.startswith("req_") else _by_request_id(client, text)
+    if text.startswith("req_") or (is_whole and client.get(f"/api/records/{text}").status != 404):
+        return text
+    return _by_request_id(client, text) or text
 
 
-def _by_request_id(client: Client, text: str) -> str:
+def _ambiguous(text: str, ids: list[str]) -> str:
+    if not ids:
+        raise CommandError(f"no record's id begins with {text!r}, and none has it as request id")
+    raise CommandError(f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it")
+
+
+def _by_request_id(client: Client, text: str) -> str | None:
     found = client.get_json("/api/records", {"request_id": text, "limit": "2"})["records"]
     if len(found) > 1:
         some = " and ".join(str(record["id"]) for record in reversed(found))
         raise CommandError(f"several records have the request id {text!r}, {some} among them")
-    return str(found[0]["id"]) if found else text
+    return str(found[0]["id"]) if found else None
 
 
-def _by_beginning(client: Client, text: str, digits: str) -> str:
-    since, until = _span(digits[:_TIME_DIGITS])
+def _beginning_so(client: Client, digits: str) -> list[str]:
+    """Return the newest ids that begin so; of the beginning of a time, two at most."""
+    span = _span(digits[:_TIME_DIGITS])
+    if span is None:
+        return []
+    since, until = span
     limit = 2 if len(digits) <= _TIME_DIGITS else _MAX_CANDIDATES
     parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}
     found = client.get_json("/api/records", parameters)["records"]
-    ids = [record["id"] for record in found if _begins(record, digits)]
-    if not ids:
-        raise CommandError(f"no record's id begins with {text!r}")
-    if len(ids) > 1:
-        raise CommandError(f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it")
-    return str(ids[0])
+    return [str(record["id"]) for record in found if _begins(record, digits)]
 
 
 def _begins(record: Mapping[str, Any], digits: str) -> bool:
     return str(record["id"]).replace("-", "").startswith(digits)
 
 
-def _span(digits: str) -> tuple[str, str]:
-    """Return the first moment of the ids that begin with these digits, and the first after them."""
+def _span(digits: str) -> tuple[str, str] | None:
+    """Return the first moment of the ids that begin with these digits, and the first after them; None: of no ids."""
     missing = 4 * (_TIME_DIGITS - len(digits))
     first = int(digits, 16)
     try:
         since, until = (_EPOCH + timedelta(milliseconds=number << missing) for number in (first, first + 1))
     except OverflowError:
-        raise CommandError(f"no record's id begins with {digits!r}") from None
+        return None
     return since.isoformat(), until.isoformat()
