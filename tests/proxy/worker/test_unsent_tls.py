@@ -41,6 +41,13 @@ def slow_client(plane: Plane) -> Iterator[Client]:
             yield Client(secure)
 
 
+def start_large(start: Start, directory: Path, loop: Loop) -> Plane:
+    """A plane over TLS whose upstream's response is more than the kernels hold."""
+    cert, key = self_signed(directory)
+    answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
+    return start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), drain_timeout_s=PATIENCE_S)
+
+
 def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> None:
     """Read a response until its last bytes have left the worker's TLS layer."""
 
@@ -59,9 +66,7 @@ def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> Non
 @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
 def test_a_stop_waits_for_a_finished_response(start: Start, tmp_path: Path, loop: Loop, connection: bytes) -> None:
     """It is recorded as whole: then its client gets the whole of it, as long as it reads."""
-    cert, key = self_signed(tmp_path)
-    answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
-    plane = start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), drain_timeout_s=PATIENCE_S)
+    plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n" % connection)
         read = bytearray()
@@ -80,9 +85,7 @@ def test_the_end_of_a_response_may_take_its_time(
 ) -> None:
     """The limit for a peer's own end begins when it has everything; until then that of a stalled client counts."""
     monkeypatch.setattr(downstream, "CLOSE_NS", 200_000_000)
-    cert, key = self_signed(tmp_path)
-    answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
-    plane = start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), drain_timeout_s=PATIENCE_S)
+    plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         read = bytearray()
