@@ -96,7 +96,7 @@ _KINDS: Final = (
     rb"""|(?:access|refresh|id|auth|password|reset|confirmation|verification|activation|invit(?:ation|e)|login)[-_]?token"""
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"(?i:;jsessionid=)[A-Za-z0-9._!~-]{8,}",  # in paths of Java's servlets
-    rb"""(?:\b|\\[nr])passcode:[^\s"\\\x00]{4,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
+    rb"""(?:\b|\\[nr])passcode:[^\s"\\\x00\[][^\s"\\\x00]{3,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
     rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
@@ -135,8 +135,8 @@ _FOUND: Final = compile_bytes(PATTERN)
 _MAX_CANDIDATES: Final = 20_000
 """That only begin like secrets, 8 us each."""
 _may_hold: Final = held_by(_FOUND)
-_ESCAPE: Final = re.compile(rb"\\+u00([2-7][0-9a-fA-F])")
-"""With more backslashes in JSON within a string of JSON."""
+_ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
+"""With more backslashes in JSON within a string of JSON; a run of them is read once, from its first."""
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
     rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
@@ -235,12 +235,23 @@ def without_beginning(text: bytes) -> bytes:
 def _redact_escaped(text: bytes) -> bytes:
     """Unescape letters, digits and slashes where that shows a secret; other text keeps its escapes."""
     plain = _without_usual_escapes(_ESCAPE.sub(_unescape, text))
-    return text if plain == text or next(find_secrets(plain), None) is None else plain
+    return plain if plain != text and _hides_secret(text, plain) else text
+
+
+def _hides_secret(text: bytes, plain: bytes) -> bool:
+    """Whether one of the secrets in the unescaped text does not stand in the other as it is."""
+    at = 0
+    for start, stop, _ in find_secrets(plain):
+        found = text.find(plain[start:stop], at)
+        if found < 0:
+            return True
+        at = found + stop - start
+    return False
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:
     character = bytes((int(found[1], 16),))
-    return character if character.isalnum() or character in b"-_.:/@=+ ~?&" else found[0]
+    return character if character.isalnum() or character in b"-_.:/@=+ ~?&'" else found[0]
 
 
 def _replacement(found: bytes) -> bytes | None:

@@ -264,3 +264,31 @@ def test_escapes_are_no_reason_to_skip_a_body(body: bytes) -> None:
     assert redactor.may_hold_secret(body)
     assert not redactor.are_clean([body])
     assert b"p4ss" not in redactor.redact_value(body)
+
+
+@pytest.mark.parametrize("end", [b"/ x", b" \\u0026 x", b"u00 \\/"])
+def test_a_run_of_backslashes_is_read_once(end: bytes) -> None:
+    """However long: one client's bytes must not hold the collector. Read from each of its places it takes minutes."""
+    text = b"\\" * 1_000_000 + end
+    assert redact_patterns(text) == text
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        r'{"arguments":"{\"q\":\"it\\u0027s\"}"}',
+        r'"s.replace(/\\//g, 1); cat \\u0041"',
+        r"sed 's/\/usr\/bin/X/'",
+    ],
+)
+def test_escapes_beside_a_readable_secret_stay(beside: str) -> None:
+    """Only what hides a secret is unescaped."""
+    text = f"{beside} sk-proj-aB3dE5fG7hI9jK1lM3nO5pQ7"
+    assert redact_patterns(text.encode()).decode() == f"{beside} [REDACTED]"
+
+
+def test_what_is_redacted_behind_escapes_is_redacted_once() -> None:
+    """Also where many backslashes stand beside it."""
+    once = redact_patterns(b"passcode:hunter22 " + b"\\" * 10 + b"/x")
+    assert once.startswith(b"passcode:[REDACTED] ")
+    assert redact_patterns(once) == once
