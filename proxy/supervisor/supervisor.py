@@ -322,6 +322,9 @@ class Supervisor:
             self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())
         is_hopeless = collector.exit_code == EXIT_CONFIG and not collector.has_served
         if not collector.is_running() and not is_hopeless and not self._has_stop_signal():
+            if collector.control is not None:
+                self._listen_to(collector)  # its end, which would else be news for ever
+            collector.exit_code = None
             self._start(collector)
 
     def _end_courtesy(self) -> None:

@@ -238,9 +238,11 @@ class Writer:
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
         """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
         while not self._is_stopped:
-            if self._clock() < self.availability.retry_at_s:
-                if await self._try_spool(part):
-                    return True
+            is_away = self._clock() < self.availability.retry_at_s
+            is_spools = is_away or (self._is_closing and not self.availability.is_up)  # what time is left at the end
+            if is_spools and await self._try_spool(part):
+                return True
+            if is_away:
                 await self._wait_until(self.availability.retry_at_s)
                 continue
             try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.process.control_channel import EXIT_CONFIG
+from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import DataDir, read_state
 from proxy.process.listeners import Listeners
 from proxy.supervisor.children import Child, Collector, Worker
@@ -309,6 +309,27 @@ def test_a_stop_starts_a_collector_that_is_due(supervised: Supervisor, monkeypat
 
     assert run(supervised, steps) == 0
     assert supervised._collector.exit_code == 0
+
+
+def test_a_stop_replaces_a_collector_that_does_not_hand_over(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed in time, and its end is heard once; the next one empties the rings."""
+    hung: list[Control] = []
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        assert supervised._collector.control is not None
+        hung.append(supervised._collector.control)
+        os.kill(pid(supervised._collector), signal.SIGSTOP)
+        monkeypatch.setattr("proxy.supervisor.supervisor.COLLECTOR_STOP_S", 1.0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: supervised._collector.is_handing_over)
+        monkeypatch.setattr("proxy.supervisor.supervisor.COLLECTOR_STOP_S", 60.0)
+
+    assert run(supervised, steps) == 0
+    assert supervised._collector.exit_code == 0
+    assert hung[0].fileno() == -1
 
 
 def test_a_second_signal_kills_what_is_left(supervised: Supervisor) -> None:

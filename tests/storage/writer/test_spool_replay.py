@@ -15,6 +15,7 @@ from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
+from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import FrameLocation, Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
 from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
@@ -262,6 +263,23 @@ async def test_closing_leaves_everything_in_the_spool(tmp_path: Path, trouble: s
             assert await writer.close(5.0) == 0
             assert writer.spooled_records == 15
         setattr(store, trouble, False)
+        async with rig.running():
+            await rig.until(rig.is_settled)
+        assert await store.stored_ids() == [record.id for record in rig.ring]
+
+
+async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path) -> None:
+    """However many batches wait: the rest of the time is the spool's."""
+    async with FickleStore() as store:
+        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=1 << 20)
+        rig = Rig(store, tmp_path, limits=limits)
+        async with rig.running() as writer:
+            store.hangs = True
+            rig.push(300)
+            await rig.until(lambda: rig.position.taken == 300)
+            assert await writer.close(4.0) == 0
+            assert writer.spooled_records == 300
+        store.hangs = False
         async with rig.running():
             await rig.until(rig.is_settled)
         assert await store.stored_ids() == [record.id for record in rig.ring]
