@@ -101,7 +101,7 @@ class ControlPlane:
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
     unsettled_records: int = 0
-    """At the end: how many neither the store nor the spool took in time."""
+    """At the end: how many neither the store nor the spool took in time, those that are still in rings included."""
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and counters in one synchronous go, rings that were made just now included."""
@@ -164,6 +164,7 @@ async def control_plane(
                 draining.cancel()
                 await asyncio.wait((draining,))
             plane.unsettled_records = await _settle(plane.drain, draining, plane.writer, writing)
+            plane.unsettled_records += _in_rings(plane.sources)
             await _finish(plane, exporting)
             _cancel((tailing, exporting, *assisting))
             await plane.keys.flush_uses()
@@ -355,8 +356,11 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
 
 def _waiting_records(sources: Sources, writer: Writer) -> int:
     """Count what is on its way to the store: in rings, in the writer, in the spool."""
-    in_rings = sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
-    return in_rings + writer.waiting_records + writer.spooled_records
+    return _in_rings(sources) + writer.waiting_records + writer.spooled_records
+
+
+def _in_rings(sources: Sources) -> int:
+    return sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> int:

@@ -21,6 +21,7 @@ from storage.writer.text_indexing import BEHIND_RECORDS, REST_S
 from tests.storage.samples import make_record
 from tests.support.collecting import until
 from tests.support.memory_store import MemoryStorage
+from tests.support.ports import free_port
 from tests.support.rings import SETTINGS, RingWorker
 
 DAY_US = 86_400_000_000
@@ -87,6 +88,23 @@ async def test_what_is_not_stored_in_time_is_told(
         await until(lambda: not plane.sources.attached)
         assert (await plane.ledger()).stored == 3
     assert plane.unsettled_records == 0
+
+
+async def test_what_is_still_in_rings_is_told(tmp_path: Path) -> None:
+    """A store that never came, and no spool: nothing was taken, and the next start will find it."""
+    directory = tmp_path / "rings"
+    directory.mkdir()
+    worker = RingWorker(directory)
+    data = DataDir(tmp_path, "sidecar-1", "token", -1)
+    made = settings(tmp_path, f"postgres://nobody@127.0.0.1:{free_port()}/none")
+    without_spool = msgspec.structs.replace(made, storage=msgspec.structs.replace(made.storage, durability="fast"))
+    wakeup = Wakeup.create()
+    async with control_plane(without_spool, data, wakeup, directory) as plane:
+        worker.record(3)
+        worker.die()
+        await until(lambda: plane.sources.attached)
+    wakeup.close()
+    assert plane.unsettled_records == 3
 
 
 async def test_the_index_of_words_waits_for_rings(tmp_path: Path, wakeup: Wakeup) -> None:
