@@ -163,8 +163,7 @@ async def control_plane(
             if plane.is_handing_over:
                 draining.cancel()
                 await asyncio.wait((draining,))
-            plane.unsettled_records = await _settle(plane.drain, draining, plane.writer, writing)
-            plane.unsettled_records += _in_rings(plane.sources)
+            plane.unsettled_records = await _settle(plane, draining, writing)
             await _finish(plane, exporting)
             _cancel((tailing, exporting, *assisting))
             await plane.keys.flush_uses()
@@ -363,20 +362,24 @@ def _in_rings(sources: Sources) -> int:
     return sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
 
 
-async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> int:
-    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep what is left."""
+async def _settle(plane: ControlPlane, draining: asyncio.Task[None], writing: asyncio.Task[None]) -> int:
+    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep what is left.
+
+    Returns:
+        How many records are in no store and no spool.
+    """
     if not draining.done():
-        drain.stop()
+        plane.drain.stop()
         try:
             async with asyncio.timeout(CLOSE_S):
                 await asyncio.shield(draining)
         except TimeoutError:
             draining.cancel()
-    unsettled = await writer.close(CLOSE_S)
+    unsettled = await plane.writer.close(CLOSE_S)
     writing.cancel()
     if unsettled:
         log.warning("timed out waiting for the store; unstored records stay in the rings", extra={"records": unsettled})
-    return unsettled
+    return unsettled + _in_rings(plane.sources)
 
 
 def log_each(group: BaseExceptionGroup[StorageError]) -> None:
