@@ -19,6 +19,9 @@ _INT: Final = struct.Struct("i")
 MAX_LAST_BYTES: Final = 1 << 18
 """As much as one read of the loop."""
 
+_LEAST_QUEUE_BYTES: Final = 4096
+"""The smallest queue of a connection that is being sent on (`tcp_wmem`)."""
+
 _PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A minute of silence, and another until a peer is given up. A kernel's own are two hours, when gateways and load
 balancers have long forgotten the connection: many do after some minutes."""
@@ -61,10 +64,11 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
 def is_flushing(transport: asyncio.Transport) -> bool:
     """Whether some of what was written has not reached our kernel.
 
-    A TLS layer leaves out what it has handed to the layer below; as long as that has some, our kernel has more.
+    A TLS layer leaves out what it has handed to the layer below. That has some only while our kernel's queue is nearly
+    full; a few bytes in it may be the goodbye to a peer that has vanished.
     """
     is_tls = transport.get_extra_info("sslcontext") is not None
-    return (unsent_bytes(transport) if is_tls else transport.get_write_buffer_size()) > 0
+    return transport.get_write_buffer_size() > 0 or (is_tls and unsent_bytes(transport) >= _LEAST_QUEUE_BYTES)
 
 
 def last_bytes(transport: asyncio.Transport) -> bytes:

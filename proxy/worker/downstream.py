@@ -107,6 +107,8 @@ class Downstream(PacedReader, asyncio.Protocol):
         """The client sends no more; a complete request still gets its response, for a while (`HALF_CLOSE_NS`)."""
         relay = self._relay
         if not self._transport.can_write_eof():  # TLS ends both sides at once, and its loop logs who says otherwise
+            if not self._stalled_ns:
+                self._time_stall()  # what the loop still has for it may never be taken
             return False
         if relay.exchange is None:
             if not self._stalled_ns or not self._reader.buffer:  # no requests that wait until their client reads
@@ -187,11 +189,11 @@ class Downstream(PacedReader, asyncio.Protocol):
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
             size = unsent_bytes(self._transport)
-            limit_ns = relay.stall_limit_ns if size else CLOSE_NS
+            is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
             elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
-                relay.client_stalled(limit_ns)
+                relay.client_stalled(is_awaited=is_awaited)
                 self._transport.abort()
             self._stalled_bytes = size
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):

@@ -190,7 +190,7 @@ class Relay:
             return
         self._route = route
         self._upstream_head = outgoing
-        self._is_retried = False
+        self._is_retried = self._is_upload_paused = False
         engine.in_flight.add(exchange)
         if not self.is_request_complete:
             outgoing += self._begin_body(exchange, route, request)
@@ -252,6 +252,14 @@ class Relay:
         elif is_last or self._is_body_enough():
             self._end_waiting()
 
+    @property
+    def _is_body_next(self) -> bool:
+        """Whether it is the client's turn to send: a part of its body is to come, and it waits for no 100."""
+        if self.is_request_complete:
+            return False
+        body = None if self.exchange is None else self.exchange.request_body
+        return not self.is_continue_due or (body is not None and body.size > 0)
+
     def _note_more_body(self) -> None:
         if self.is_continue_due and self._phase == Phase.WAITING and not self._is_upload_paused:
             self._phase = Phase.BODY  # the client goes on without its 100 (RFC 9110 §10.1.1)
@@ -312,7 +320,7 @@ class Relay:
         exchange.upstream = upstream.address_text
         self._upstream = upstream
         if self._phase == Phase.CONNECTING:
-            self._phase = Phase.WAITING if self.is_request_complete or self.is_continue_due else Phase.BODY
+            self._phase = Phase.BODY if self._is_body_next else Phase.WAITING
             self._since_ns = now_ns
         unsent, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
         upstream.begin(self, unsent)
@@ -328,7 +336,7 @@ class Relay:
 
     def resume_request(self) -> None:
         self._is_upload_paused = False
-        if self._phase == Phase.WAITING and not self.is_request_complete and not self.is_continue_due:
+        if self._phase == Phase.WAITING and self._is_body_next:
             self._phase = Phase.BODY
             self._since_ns = time.monotonic_ns()
         self._client.resume(BY_UPSTREAM)
@@ -740,17 +748,18 @@ class Relay:
             self._upstream.transport.write_eof()
 
     @property
-    def stall_limit_ns(self) -> int:
-        """How long the client may take nothing, 0 for ever: less while others wait for a connection that it holds."""
+    def stall_limit(self) -> tuple[bool, int]:
+        """How long the client may take nothing, ns, 0 for ever; whether others wait for a connection that it holds."""
         limit_ns, route = self.deadlines.write_stall_ns, self._route
-        if self._upstream is None or route is None or not self._engine.pools[route.index].is_awaited:
-            return limit_ns
-        return min(limit_ns or STALLED_NS, STALLED_NS)
+        if self._upstream is None or route is None or 0 < limit_ns <= STALLED_NS:
+            return False, limit_ns
+        is_awaited = self._engine.pools[route.index].is_awaited
+        return is_awaited, STALLED_NS if is_awaited else limit_ns
 
-    def client_stalled(self, limit_ns: int) -> None:
+    def client_stalled(self, *, is_awaited: bool) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""
         if self.exchange is not None:
-            limit = STALLED if limit_ns == STALLED_NS else self.deadlines.describe_stall()
+            limit = STALLED if is_awaited else self.deadlines.describe_stall()
             self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
         self._drop_upstream()  # at once: the next that is looked at may hold nobody up then
 

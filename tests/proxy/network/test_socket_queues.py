@@ -2,7 +2,11 @@
 
 import asyncio
 import socket
+from typing import cast
 
+import pytest
+
+from proxy.network import socket_queues
 from proxy.network.socket_queues import is_reset_by_peer, last_bytes, unsent_bytes
 from tests.support.client import Client
 from tests.support.plane import eventually
@@ -56,3 +60,22 @@ async def test_what_a_lost_peer_sent_last_can_be_read() -> None:
     assert last_bytes(transport) == b"last words"
     assert last_bytes(transport) == b""
     transport.abort()
+
+
+class Secured:
+    """A transport over TLS that has handed all it had to the layer below."""
+
+    def get_extra_info(self, name: str) -> object:
+        return True if name == "sslcontext" else None
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("unsent", "is_busy"), [(0, False), (24, False), (100_000, True)])
+def test_a_goodbye_that_is_not_acknowledged_holds_nobody(
+    monkeypatch: pytest.MonkeyPatch, unsent: int, is_busy: bool
+) -> None:
+    """A peer that has vanished answers nothing; a layer that still has something keeps the kernel's queue full."""
+    monkeypatch.setattr(socket_queues, "unsent_bytes", lambda transport: unsent)
+    assert socket_queues.is_flushing(cast(asyncio.Transport, Secured())) is is_busy

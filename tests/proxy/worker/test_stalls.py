@@ -320,3 +320,60 @@ def test_the_deadline_of_a_body_begins_with_its_100(start: Start) -> None:
         assert client.head().startswith(b"HTTP/1.1 100")
         assert client.answer().status == 408
     assert error(plane.exchange()) == "timeout_body"
+
+
+def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Start) -> None:
+    """One that ends with its last bytes in our buffer leaves nothing to the next, which its own body times."""
+    is_over = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                is_over.wait(60)
+                return
+            connection.sendall(OK)
+
+    def hold_back() -> None:
+        for connection in plane.plane.engine.connections:  # type: ignore[attr-defined]
+            connection._relay._is_upload_paused = True
+
+    plane = start(upstream, timeout_body_idle_s=0.3, timeout_first_byte_s=20)
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 200
+        plane.run(hold_back)
+        client.send(EXPECTING)
+        assert client.head().startswith(b"HTTP/1.1 100")
+        assert client.answer().status == 408
+    is_over.set()
+    plane.exchanges(2)
+
+
+def test_a_body_that_began_before_its_connection_is_timed(start: Start) -> None:
+    """A client that goes on without its 100 while its request waits for an upstream connection."""
+    may_answer, is_over = threading.Event(), threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                is_over.wait(60)
+                return
+            may_answer.wait(60)
+            connection.sendall(OK)
+
+    plane = start(
+        upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=0.3, timeout_first_byte_s=20
+    )
+    with plane.connect() as first, plane.connect() as second:
+        first.send(GET)
+        eventually(lambda: plane.counters().connections_upstream == 1)
+        second.send(EXPECTING)
+        time.sleep(0.1)
+        second.send(b"a")
+        time.sleep(0.1)
+        may_answer.set()
+        assert first.answer().status == 200
+        assert second.answer().status == 408
+    is_over.set()
+    plane.exchanges(2)

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,11 +41,12 @@ def slow_client(plane: Plane) -> Iterator[Client]:
             yield Client(secure)
 
 
-def start_large(start: Start, directory: Path, loop: Loop) -> Plane:
+def start_large(start: Start, directory: Path, loop: Loop, **limits: float) -> Plane:
     """A plane over TLS whose upstream's response is more than the kernels hold."""
     cert, key = self_signed(directory)
     answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
-    return start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), drain_timeout_s=PATIENCE_S)
+    limits = {"drain_timeout_s": PATIENCE_S} | limits
+    return start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), **limits)
 
 
 def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> None:
@@ -94,6 +95,20 @@ def test_the_end_of_a_response_may_take_its_time(
         while piece := client.socket.recv(STEP_BYTES):
             read += piece
         assert read.partition(b"\r\n\r\n")[2] == BODY
+        eventually(lambda: not plane.counters().connections_downstream)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_says_goodbye_and_reads_no_more_is_left(start: Start, tmp_path: Path, loop: Loop) -> None:
+    """Its loop waits for ever to hand over the rest; the deadline of a client that stalls does not."""
+    plane = start_large(start, tmp_path, loop, timeout_write_stall_s=0.5)
+    with slow_client(plane) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        read_until_handed_down(plane, client, bytearray())
+        assert isinstance(client.socket, ssl.SSLSocket)
+        client.socket.settimeout(0.2)
+        with suppress(OSError):
+            client.socket.unwrap()
         eventually(lambda: not plane.counters().connections_downstream)
 
 
