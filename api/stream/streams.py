@@ -96,11 +96,12 @@ class _Stream:
         resume = self._tail.resume(last_event_id)
         subscriber = self._tail.enter(interest, resume.after_id)
         try:
-            first = encode_retry(RETRY_MS, self._tail.offset + resume.after_id)
+            place = self._tail.offset + resume.after_id
+            first = encode_retry(RETRY_MS, place)
             if resume.reset_reason is not None:
                 data: dict[str, object] = {
                     "reason": resume.reset_reason,
-                    "ringSeq": self._tail.offset + resume.after_id,
+                    "ringSeq": place,
                 }
                 first += self._tail.event("reset", data, resume.after_id)
             await self._write(first)

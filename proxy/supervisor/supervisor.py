@@ -112,6 +112,8 @@ class Supervisor:
         return self._stop(read_end)
 
     def _start(self, child: Child) -> None:
+        if child.control is not None:
+            self._listen_to(child)  # the end of its last life, which would else be news for ever
         try:
             child.start()
         except OSError as error:
@@ -322,9 +324,7 @@ class Supervisor:
             self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())
         is_hopeless = collector.exit_code == EXIT_CONFIG and not collector.has_served
         if not collector.is_running() and not is_hopeless and not self._has_stop_signal():
-            if collector.control is not None:
-                self._listen_to(collector)  # its end, which would else be news for ever
-            collector.exit_code = None
+            collector.exit_code = None  # that of the one before would pass for a clean end, if this cannot be started
             self._start(collector)
 
     def _end_courtesy(self) -> None:

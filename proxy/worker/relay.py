@@ -194,8 +194,7 @@ class Relay:
         engine.in_flight.add(exchange)
         if not self.is_request_complete:
             outgoing += self._begin_body(exchange, route, request)
-        is_sending = not self.is_request_complete and (not self.is_continue_due or request.body)
-        self._phase = Phase.BODY if is_sending else Phase.WAITING
+        self._phase = Phase.BODY if not self.is_request_complete and self._is_body_next else Phase.WAITING
         self._since_ns = now_ns
         upstream = engine.pools[route.index].acquire(
             now_ns, may_repeat=not has_body and self.method in IDEMPOTENT_METHODS
@@ -229,9 +228,9 @@ class Relay:
         assert exchange is not None
         assert exchange.request_body is not None
         assert head is not None
-        self._note_more_body()
         if body:
             exchange.request_body.add(body)
+        self._time_body()
         if head.is_chunked:
             assert self._route is not None
             limit = self._route.max_body_bytes
@@ -260,9 +259,14 @@ class Relay:
         body = None if self.exchange is None else self.exchange.request_body
         return not self.is_continue_due or (body is not None and body.size > 0)
 
-    def _note_more_body(self) -> None:
-        if self.is_continue_due and self._phase == Phase.WAITING and not self._is_upload_paused:
-            self._phase = Phase.BODY  # the client goes on without its 100 (RFC 9110 §10.1.1)
+    def _time_body(self) -> None:
+        """Begin the client's time for the next part of its body anew, if it is its turn.
+
+        It was not while the upstream took no more, or the client waited for a 100, without which it may go on (RFC 9110
+        §10.1.1).
+        """
+        if self._phase == Phase.WAITING and not self._is_upload_paused and self._is_body_next:
+            self._phase = Phase.BODY
         if self._phase == Phase.BODY:
             self._since_ns = time.monotonic_ns()
 
@@ -336,9 +340,7 @@ class Relay:
 
     def resume_request(self) -> None:
         self._is_upload_paused = False
-        if self._phase == Phase.WAITING and self._is_body_next:
-            self._phase = Phase.BODY
-            self._since_ns = time.monotonic_ns()
+        self._time_body()
         self._client.resume(BY_UPSTREAM)
 
     # Ends that are known before the request is.
@@ -383,10 +385,7 @@ class Relay:
         if head.status == 100:
             self.is_continue_due = False
             self._continued_ns = time.monotonic_ns()
-            if not self.is_request_complete and not self._is_upload_paused and self._phase == Phase.WAITING:
-                self._phase = Phase.BODY
-            if self._phase == Phase.BODY:
-                self._since_ns = self._continued_ns
+            self._time_body()
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
             self._transport.write(head.status_line + head.fields + b"\r\n")
 
@@ -693,14 +692,17 @@ class Relay:
 
     def _holds_others(self, now_ns: int) -> bool:
         """Whether others wait for an upstream connection that a trickling request body holds (P17)."""
-        exchange, route = self.exchange, self._route
-        if self._upstream is None or exchange is None or route is None or exchange.request_body is None:
-            return False
-        if self.is_continue_due:
-            return False  # it may not send yet
-        is_awaited = self._engine.pools[route.index].is_awaited
+        exchange = self.exchange
+        if exchange is None or exchange.request_body is None or self.is_continue_due or not self._is_awaited:
+            return False  # or it may not send yet
         since_ns = max(exchange.started_ns + exchange.sent_ns, self._continued_ns)
-        return is_awaited and is_trickle(exchange.request_body.size, now_ns - since_ns)
+        return is_trickle(exchange.request_body.size, now_ns - since_ns)
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether others wait for an upstream connection, and this holds one."""
+        route = self._route
+        return self._upstream is not None and route is not None and self._engine.pools[route.index].is_awaited
 
     def _is_thinking(self, now_ns: int) -> bool:
         """Whether what runs is an LLM call that may take longer than others to be answered."""
@@ -750,11 +752,9 @@ class Relay:
     @property
     def stall_limit(self) -> tuple[bool, int]:
         """How long the client may take nothing, ns, 0 for ever; whether others wait for a connection that it holds."""
-        limit_ns, route = self.deadlines.write_stall_ns, self._route
-        if self._upstream is None or route is None or 0 < limit_ns <= STALLED_NS:
-            return False, limit_ns
-        is_awaited = self._engine.pools[route.index].is_awaited
-        return is_awaited, STALLED_NS if is_awaited else limit_ns
+        limit_ns = self.deadlines.write_stall_ns
+        gives_way = (limit_ns > STALLED_NS or not limit_ns) and self._is_awaited
+        return gives_way, STALLED_NS if gives_way else limit_ns
 
     def client_stalled(self, *, is_awaited: bool) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""

@@ -61,11 +61,12 @@ def admin_url_of(state: Mapping[str, Any]) -> str | None:
     return url if isinstance(url, str) and url else None
 
 
+_TEMPORARY: Final = frozenset((429, 500, 502, 503, 504))
+"""Statuses of a refusal that need not last."""
+
+
 class TemporaryRefusal(CommandError):
     """The server refused for now: it is busy, or what it needs is away."""
-
-
-_TEMPORARY: Final = frozenset((429, 500, 502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +170,7 @@ class Client:
                     break
                 answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
                 if not patience.has_more_for(answer):
-                    if answer.status in _TEMPORARY:
-                        raise TemporaryRefusal(refusal(answer))
-                    raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+                    raise _refused(answer)
             yield response
         finally:
             connection.close()
@@ -186,7 +185,7 @@ class Client:
 
     def _read(self, answer: Answer) -> Any:
         if answer.status >= 400:
-            raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+            raise _refused(answer)
         if answer.status == 204:
             return None
         try:
@@ -241,6 +240,12 @@ def message_in(document: object) -> str | None:
 
 def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}
+
+
+def _refused(answer: Answer) -> CommandError:
+    if answer.status in _TEMPORARY:
+        return TemporaryRefusal(refusal(answer))
+    return CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
 
 
 def refusal(answer: Answer) -> str:

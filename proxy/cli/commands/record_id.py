@@ -7,7 +7,7 @@ decides, so two records tell that it is ambiguous; beyond them the rest is compa
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError
@@ -34,14 +34,14 @@ def find_id(client: Client, text: str) -> str:
     is_hexadecimal = set(digits) <= set("0123456789abcdef")
     if is_hexadecimal and MIN_DIGITS <= len(digits) < _DIGITS:
         ids = _beginning_so(client, digits)
-        return ids[0] if len(ids) == 1 else _by_request_id(client, text) or _ambiguous(text, ids)
+        return ids[0] if len(ids) == 1 else _by_request_id(client, text) or _fail(text, ids)
     is_whole = is_hexadecimal and len(digits) == _DIGITS and digits[_VERSION_DIGIT] == "7"
     if text.startswith("req_") or (is_whole and client.get(f"/api/records/{text}").status != 404):
         return text
     return _by_request_id(client, text) or text
 
 
-def _ambiguous(text: str, ids: list[str]) -> str:
+def _fail(text: str, ids: list[str]) -> NoReturn:
     if not ids:
         raise CommandError(f"no record's id begins with {text!r}, and none has it as request id")
     raise CommandError(f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it")

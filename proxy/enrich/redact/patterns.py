@@ -125,7 +125,7 @@ _USUAL: Final = (
     *((b"\\u002F", b"/"), (b"\\u003d", b"="), (b"\\u003D", b"=")),
 )
 """What Go, .NET, Gson and others escape in each JSON they write; PHP escapes slashes."""
-_has_usual: Final = held_by(compile_bytes(rb"\\(?:/|u00(?:2[67bBfF]|3[dD]))"))
+_has_usual: Final = held_by(compile_bytes(b"|".join(re.escape(text) for text in (b"\\/", *dict(_USUAL)))))
 _has_any: Final = held_by(compile_bytes(rb"\\(?:/|u00[2-7])"))
 _MAX_BACKSLASHES: Final = 7
 """Before a slash: JSON within a string of JSON within another has so many."""

@@ -8,17 +8,14 @@ import pytest
 
 from proxy.http1.errors import UpstreamError
 from proxy.worker.upstream.pool import POST_IDLE_NS
-from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, serve
+from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, silent_pool
 from tests.support.ports import free_port
 
 
 async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
     """No wake-up is wasted on a request whose client is gone."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
     opened: list[int] = []
-    pool = new_pool(url, opened, upstream_max_connections=1, timeout_connect_s=30)
-    async with server:
+    async with silent_pool(opened, upstream_max_connections=1, timeout_connect_s=30) as pool:
         first = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             leaving = tasks.create_task(opener_of(pool).open(may_repeat=True), name="leaving")
@@ -27,11 +24,7 @@ async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
             first.is_reused = True
             pool.release(first, time.monotonic_ns())
             leaving.cancel()
-            async with asyncio.timeout(60):
-                assert await staying is first
-        pool.close()
-        for writer in writers:
-            writer.close()
+            assert await staying is first
     assert sum(opened) == 0
 
 
@@ -51,11 +44,8 @@ async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
 
 async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
     """Where all places are taken by idle connections that a request must not use, it gets the place of one (P13)."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
     opened: list[int] = []
-    pool = new_pool(url, opened, upstream_max_connections=2, timeout_connect_s=30, upstream_keep_alive_s=60)
-    async with server:
+    async with silent_pool(opened, upstream_max_connections=2, timeout_connect_s=30, upstream_keep_alive_s=60) as pool:
         idle = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         for connection in idle:
             pool.release(connection, time.monotonic_ns() - POST_IDLE_NS)
@@ -65,34 +55,22 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
         assert [idle[0].transport.is_closing(), idle[1].transport.is_closing()] == [True, False]
         assert sum(opened) == 2
         assert await opener_of(pool).open(may_repeat=True) is idle[1]
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_who_waited_in_vain_leaves_nothing() -> None:
     """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not remembered."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
-    async with server:
+    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
         await opener_of(pool).open(may_repeat=True)
         pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
         for _ in range(3):
             with pytest.raises(UpstreamError):
                 await opener_of(pool).open(may_repeat=True)
         assert not pool._waiting
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
     """One that asks as a connection comes back, such as a client with its next request at hand, is the last in line."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
-    async with server, asyncio.timeout(60):
+    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
         connection = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
@@ -106,17 +84,11 @@ async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
             assert await newcomer is connection
         pool.release(connection, time.monotonic_ns())
         assert pool.acquire(time.monotonic_ns(), may_repeat=True) is connection
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_who_was_woken_for_nothing_is_next_again() -> None:
     """A connection may be lost between waking one for it and its turn, and its place taken: then it is still next."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
-    async with server, asyncio.timeout(60):
+    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
         lost = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             waiting = []
@@ -130,17 +102,11 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
             for task in waiting[1:]:
                 pool.release(connection, time.monotonic_ns())
                 assert await task is connection
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
     """Two places become free for one that waits: a newcomer that lined up meanwhile is given the other."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=2, timeout_connect_s=30)
-    async with server, asyncio.timeout(60):
+    async with silent_pool(upstream_max_connections=2, timeout_connect_s=30) as pool:
         both = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
@@ -149,20 +115,11 @@ async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
                 pool.release(connection, time.monotonic_ns())
             newcomer = await opener_of(pool).open(may_repeat=True)
             assert {newcomer, await first} == set(both)
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
     """It is closed when it is looked at: nobody else will say that there is room."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_max_connections=1, timeout_connect_s=30, upstream_keep_alive_s=10)
-    async with server:
+    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30, upstream_keep_alive_s=10) as pool:
         idle = await opener_of(pool).open(may_repeat=True)
         pool.release(idle, time.monotonic_ns() - 10_000_000_000)
         assert await opener_of(pool).open(may_repeat=True) is not idle
-        pool.close()
-        for writer in writers:
-            writer.close()

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self, cast
 
 import pytest
@@ -28,17 +29,23 @@ def opener_of(pool: Pool) -> Opener:
     return Opener(pool, frozenset())
 
 
-async def serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+@asynccontextmanager
+async def silent_pool(opened: list[int] | None = None, **limits: float) -> AsyncIterator[Pool]:
+    """A pool whose upstream takes connections and answers nothing; all of them are closed at the end."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    pool = new_pool(url, [] if opened is None else opened, **limits)
+    async with server, asyncio.timeout(60):
+        yield pool
+        pool.close()
+        for writer in writers:
+            writer.close()
 
 
 async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections() -> None:
     """A connection idle for a second is lent to idempotent requests only."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [])
-    async with server:
+    async with silent_pool() as pool:
         connection = await opener_of(pool).open(may_repeat=True)
         now_ns = time.monotonic_ns()
         pool.release(connection, now_ns)
@@ -50,8 +57,6 @@ async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections(
         pool.release(connection, now_ns)
         pool.expire(now_ns + pool.keep_alive_ns)
         assert pool.acquire(late_ns, may_repeat=True) is None
-        for writer in writers:
-            writer.close()
 
 
 async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
@@ -70,10 +75,7 @@ class Asking:
 
 async def test_idle_connections_are_kept_once_two_were_served() -> None:
     """Before, for half a second; whoever serves one at a time never shows two (P27)."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_keep_alive_s=60)
-    async with server:
+    async with silent_pool(upstream_keep_alive_s=60) as pool:
         await _answered(pool, 1)
         pool.expire(time.monotonic_ns() + 400_000_000)
         assert len(pool._idle) == 1
@@ -82,17 +84,11 @@ async def test_idle_connections_are_kept_once_two_were_served() -> None:
         await _answered(pool, 2)
         pool.expire(time.monotonic_ns() + 50_000_000_000)
         assert len(pool._idle) == 2
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> None:
     """A new connection without an answer beside as many as were ever served: they go, and the suspicion stays."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_keep_alive_s=60)
-    async with server:
+    async with silent_pool(upstream_keep_alive_s=60) as pool:
         first, second = await _answered(pool, 2)
         waiting = await opener_of(pool).open(may_repeat=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
@@ -103,26 +99,17 @@ async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> N
         for connection in await _answered(pool, 2):
             assert connection.transport.is_closing() is (connection not in pool._idle)
         assert len(pool._idle) == 1
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> None:
     """The upstream has shown that it serves more at once."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await serve(lambda _, writer: writers.append(writer))
-    pool = new_pool(url, [], upstream_keep_alive_s=60)
-    async with server:
+    async with silent_pool(upstream_keep_alive_s=60) as pool:
         connections = await _answered(pool, 3)
         connections[0].close()
         waiting = await opener_of(pool).open(may_repeat=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 10_000_000_000)
         assert list(pool._idle) == connections[1:]
-        pool.close()
-        for writer in writers:
-            writer.close()
 
 
 needs_source = pytest.mark.skipif(BUILD == "compiled", reason="a compiled pool takes no connections but its own")
