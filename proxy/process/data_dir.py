@@ -92,7 +92,7 @@ def _lock(path: Path, wait_s: float) -> int:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
+            break
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(fd)
@@ -100,6 +100,23 @@ def _lock(path: Path, wait_s: float) -> int:
                     f"data directory {path} is in use by another sidelog; choose another --data-dir"
                 ) from None
             time.sleep(0.05)
+    try:
+        if not os.fstat(fd).st_size:
+            os.write(fd, secrets.token_hex(8).encode())
+    except OSError:  # a full disk: the next start has another chance
+        pass
+    return fd
+
+
+def directory_id(path: Path) -> str:
+    """Return what tells a data directory from one that is made in its place later; "" where it has or shows none.
+
+    Device and inode number do not: file systems give the numbers of what was deleted to what is made next.
+    """
+    try:
+        return (path / LOCK_FILE).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def is_in_use(path: Path) -> bool:

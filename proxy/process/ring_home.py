@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.process.data_dir import read_state, update_state
+from proxy.process.data_dir import directory_id, read_state, update_state
 from proxy.process.shared_memory import SHARED_MEMORY, SharedMemoryError, private_directory
 
 log = logging.getLogger("proxy.supervisor")
@@ -281,10 +281,14 @@ def _identity(data_dir: Path) -> dict[str, Any]:
         view = os.readlink("/proc/self/ns/mnt")
     except OSError:
         view = ""
-    return {"data_dir": os.path.realpath(data_dir), "device": device, "inode": inode, "view": view}
+    place = os.path.realpath(data_dir)
+    return {"data_dir": place, "device": device, "inode": inode, "id": directory_id(data_dir), "view": view}
 
 
 def _is_same(owner: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two are one data directory; one of the two may have been seen before it had an id."""
+    if owner.get("id") and other["id"] and owner["id"] != other["id"]:
+        return False
     return bool(other["inode"]) and all(owner.get(name) == other[name] for name in ("device", "inode"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.process import ring_home
-from proxy.process.data_dir import read_state
+from proxy.process.data_dir import lock_data_dir, read_state
 from proxy.process.ring_home import (
     ABANDONED_S,
     HEAD_AT,
@@ -169,6 +169,24 @@ def test_rings_are_found_without_the_state(
         assert sorted(path.name for path in home.glob("*.ring")) == ["a.ring", "b.ring"]
         assert not old.exists()
     assert f"rings of an earlier run were found in {old}" in caplog.text
+
+
+def test_a_directory_made_in_the_place_of_another_has_no_part_in_its_rings(
+    shared: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the file system gives it the number of the one that was deleted, as ext4 does."""
+    os.close(lock_data_dir(data).lock_fd)
+    old = killed(shared, data)
+    worker = RingWorker(old)
+    worker.record(3)
+    worker.die()
+    for file in data.iterdir():
+        file.unlink()
+    os.close(lock_data_dir(data).lock_fd)
+    with claimed(shared, data) as home:
+        assert list(home.glob("*.ring")) == []
+        assert not old.exists()
+    assert "at least 3 records in them" in caplog.text
 
 
 @pytest.mark.parametrize("is_configured", [False, True])
