@@ -33,10 +33,10 @@ class Opener:
         pool, limits = self._pool, self._pool.limits
         is_waiting = True
         try:
-            async with asyncio.timeout(limits.timeout_connect_s or None):
+            async with asyncio.timeout(limits.timeout_connect_s or None) as deadline:
                 idle = await self._find_place(may_repeat=may_repeat)
                 is_waiting = False
-                return await self._connect() if idle is None else idle
+                return await self._connect(deadline) if idle is None else idle
         except TimeoutError as error:
             if is_waiting:
                 raise UpstreamError(
@@ -80,12 +80,12 @@ class Opener:
             raise
         self._pool.take_turn()
 
-    async def _connect(self) -> UpstreamConnection:
+    async def _connect(self, deadline: asyncio.Timeout) -> UpstreamConnection:
         pool = self._pool
         pool.begin_opening()
         pool.share()
         try:
-            connection = await (self._open() if self._dialer is None else self._dial(self._dialer))
+            connection = await (self._open() if self._dialer is None else self._dial(self._dialer, deadline))
             if self._is_ourselves(connection.transport):
                 connection.transport.abort()
                 raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
@@ -109,7 +109,7 @@ class Opener:
             connection = await self._secure(raw, route.tls)
         return connection
 
-    async def _dial(self, dialer: Dialer) -> UpstreamConnection:
+    async def _dial(self, dialer: Dialer, deadline: asyncio.Timeout) -> UpstreamConnection:
         """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
         connected, address = await dialer.connect()
         try:
@@ -119,8 +119,10 @@ class Opener:
             else:
                 raw, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
                 connection = await self._secure(raw, tls)
-        except BaseException:
-            dialer.avoid(address)
+        except BaseException as error:
+            # A client that leaves meanwhile says nothing about the address.
+            if deadline.expired() or not isinstance(error, asyncio.CancelledError):
+                dialer.avoid(address)
             connected.close()
             raise
         connection.address_text = _text_of(address)

@@ -1,6 +1,7 @@
 """Opening connections: who waits for a place, and who is woken."""
 
 import asyncio
+import socket
 import time
 
 import msgspec
@@ -123,3 +124,28 @@ async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
         idle = await opener_of(pool).open(may_repeat=True)
         pool.release(idle, time.monotonic_ns() - 10_000_000_000)
         assert await opener_of(pool).open(may_repeat=True) is not idle
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["the client leaves", "the address is silent"])
+async def test_only_what_an_address_did_counts_against_it(leaves: bool) -> None:
+    """One that takes connections and never answers a TLS handshake comes after the others for a while (P26)."""
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0)
+    address = socket.AF_INET, server.sockets[0].getsockname()
+    pool = new_pool(f"https://localhost:{address[1][1]}", [], timeout_connect_s=30 if leaves else 1)
+    opener = opener_of(pool)
+
+    async def fail() -> None:
+        with pytest.raises((UpstreamError, asyncio.CancelledError)):
+            await opener.open(may_repeat=True)
+
+    async with server, asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        opening = tasks.create_task(fail(), name="open")
+        writer = await accepted.get()
+        if leaves:
+            opening.cancel()
+        await opening
+        writer.close()
+    pool.close()
+    assert opener._dialer is not None
+    assert (address in opener._dialer._order._avoided) is not leaves
