@@ -141,7 +141,7 @@ class ToolStorage(Protocol):
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
         """List the calls that were committed as `processing` by one sidecar, and not since with their answer.
 
-        Such a call is no row of any other answer; it is forgotten with its record.
+        Such a call is no row of any other answer; it is forgotten with its record, as it is once it has ended.
         """
         ...
 

@@ -49,7 +49,10 @@ _AWAIT: Final = (
     "WHERE NOT EXISTS (SELECT FROM sidelog.tool_calls AS ended "
     "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) ON CONFLICT DO NOTHING"
 )
-_ERASE: Final = "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) RETURNING *"
+_ERASE: Final = (
+    "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) "
+    f"OR record_id = ANY(ARRAY(SELECT id FROM sidelog.records WHERE {seq_among('$1')})) RETURNING *"
+)
 
 Row = list[Any]
 Ids = dict[str, dict[str | None, int | None]]
@@ -124,7 +127,7 @@ async def _merge(connection: Connection, sums: dict[tuple[int, ...], list[float]
 
 
 async def erase_calls(connection: Connection, seqs: list[int]) -> None:
-    """Delete the calls that were stored with some records, and take them off the rollups."""
+    """Delete the calls that some records asked for or are stored with, and take them off the rollups."""
     sums: dict[tuple[int, ...], list[float]] = {}
     await connection.execute(
         "DELETE FROM sidelog.waiting_calls "

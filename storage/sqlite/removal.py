@@ -1,7 +1,7 @@
 """Taking rows out with everything that counts them: erasure and the cap on size do it in slices.
 
-Invariant: inside a transaction; after it all sums are those of the records that are left. Tool calls go with their
-record by triggers; blocks are the caller's business.
+Invariant: inside a transaction; after it all sums are those of the records that are left. Tool calls go with the
+record they are stored with by triggers, and with the one that asked; blocks are the caller's business.
 """
 
 from typing import Final
@@ -26,6 +26,7 @@ STARTED: Final = COLUMNS.index("started_at_us")
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
 _USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
+_ID: Final = COLUMNS.index("id")
 
 
 def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits) -> None:
@@ -40,3 +41,4 @@ def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_l
     rollups.merge(connection, counts, limits, sign=-1)
     rollups.merge_usage(connection, used, usage_limits, sign=-1)
     connection.execute(_DELETE, (number_list([row[0] for row in rows]),))
+    connection.executemany("DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows])

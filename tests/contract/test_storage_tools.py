@@ -240,6 +240,19 @@ async def test_calls_go_with_their_records(store: Any) -> None:
     assert await store.tool_call(new.record_id, 0) == new
 
 
+async def test_a_call_goes_with_the_record_that_asked_for_it(store: Any) -> None:
+    """What it asked was in that request, wherever the answer came; others that were answered there stay."""
+    erased, left, stream = make_record(), make_record(), make_record()
+    await store.commit(Batch("sidecar-1", [Entry(erased), Entry(left)]))
+    asked, other = make_call(record_id=erased.id, tool_name="erased"), make_call(record_id=left.id)
+    await store.commit(Batch("sidecar-1", [Entry(stream, None, [asked, other])]))
+    await store.erase(Filter(seq_until=1))
+    assert await listed(store) == await store.tool_calls_of(3) == [other]
+    assert await store.tool_call(erased.id, 0) is None
+    assert (await store.tool_stats(ToolFilter())).executions == 1
+    assert (await store.tool_values(EVERYTHING)).tool_names == ["add"]
+
+
 async def test_bodies_go_before_their_rows(store: Any) -> None:
     """Below the floor of bodies, arguments and results are gone, and nothing is found by them."""
     (call,) = await keep(store, make_call(started_at_us=START - HOUR_US, arguments=b'{"q": "needle"}'))

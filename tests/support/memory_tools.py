@@ -65,7 +65,7 @@ class MemoryTools:
     def remove(self, seqs: Container[int], ids: Container[bytes]) -> None:
         """Forget the calls of records that are gone, by the seq they were stored with, and by the id that asked."""
         self._waiting = {key: call for key, call in self._waiting.items() if key[0] not in ids}
-        self._calls = [(seq, call) for seq, call in self._calls if seq not in seqs]
+        self._calls = [(seq, call) for seq, call in self._calls if not (seq in seqs or call.record_id in ids)]
         self._ids = {(call.record_id, call.position) for _, call in self._calls}
 
     def visible(

@@ -14,8 +14,9 @@ from typing import Final
 from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.grids import avoid
-from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
+from storage.clickhouse.upkeep.parts import SEQ, await_quiet, delete, is_busy
 from storage.clickhouse.upkeep.segments import delete_voided, read_voided
+from storage.clickhouse.writes.calls import PLACE_BITS
 from storage.errors import StorageUnavailable
 from storage.purge import Slice
 from storage.query import Filter
@@ -27,6 +28,10 @@ ERASED: Final = "CREATE TABLE IF NOT EXISTS erased (seq Int64, slice Int64) ENGI
 _SLICE_ROWS: Final = 1_000_000
 """Rows looked at for one slice, unless they have to be looked at here."""
 _AMONG: Final = "{} IN (SELECT seq FROM erased)"
+_ASKED: Final = (
+    f"SELECT id FROM tool_calls WHERE record_id IN (SELECT id FROM records WHERE {_AMONG.format('seq')}) "
+    f"AND NOT {_AMONG.format('record_seq')}"
+)
 
 
 async def find_slice(session: Session, filter: Filter, from_seq: int) -> tuple[Slice, list[int]]:
@@ -60,7 +65,15 @@ async def hide(link: Link, seqs: Sequence[int], erasure: int, grid_rows: int) ->
 
 
 async def take_out(link: Link) -> None:
-    """Have the server take the rows of hidden records out of all tables, and what tells of words in them."""
+    """Have the server take the rows of hidden records out of all tables, and what tells of words in them.
+
+    Calls of tools that they asked for, and others are stored with, are hidden by nothing: they go first, and are waited
+    for.
+    """
+    asked = [number for (number,) in await link.fetch(_ASKED, limit_s=LIMIT_S)]
+    if asked:
+        await delete(link, "tool_calls", f"record_seq * {1 << PLACE_BITS} + place IN $1", (asked,))
+        await await_quiet(link, LIMIT_S)
     await delete_voided(link)
     for table, seq in SEQ.items():
         await delete(link, table, _AMONG.format(seq))
