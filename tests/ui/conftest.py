@@ -21,7 +21,7 @@ from storage.backends import open_storage
 from storage.ledger import Ledger
 from storage.record import Batch, Entry, Record
 from tests.api.conftest import TOKEN, World
-from tests.support.browser import Browser, Page, start_chromium
+from tests.support.browser import POLL_S, TIMEOUT_S, Browser, Page, start_chromium
 from tests.support.ports import free_port
 from tests.ui.world import fill
 
@@ -115,11 +115,9 @@ class Site:
     async def listened(self) -> None:
         """Wait until the page listens to the stream."""
         await self.page.wait_for("#live-bar", "Live")
-        for _ in range(500):
-            if self.tail.subscribers:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("the page does not listen")
+        async with asyncio.timeout(TIMEOUT_S):
+            while not self.tail.subscribers:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(POLL_S)
 
     async def store(self, *records: Record) -> None:
         """Commit records, as the collector does."""
