@@ -1,5 +1,7 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
+import pytest
+
 from storage.record import Batch, Entry, Payload, Stream, format_id
 from tests.api.samples import make_body
 from tests.ui.conftest import Site
@@ -287,6 +289,23 @@ async def test_a_record_that_is_gone_says_so(site: Site) -> None:
     await site.page.wait_for("#sheet", "there is no record")
     await site.page.wait_for("#sheet a", "trace id")
     site.page.problems.clear()  # the browser reports the 404
+
+
+@pytest.mark.parametrize("of", ["request", "trace"])
+async def test_a_pasted_id_may_be_that_of_a_client(empty_site: Site, of: str) -> None:
+    """Services log the X-Request-Id, often a UUID as a record's id is, or the trace; one click finds the record."""
+    page, pasted = empty_site.page, "6f1c29b4-6a51-4c1b-9d30-2f1f6c0a7be4"
+    fields = {"request_id": pasted} if of == "request" else {"trace_id": pasted.replace("-", "")}
+    await empty_site.store(record_of(1, path="/wanted", **fields), record_of(2, path="/other"))
+    await empty_site.open("/requests?period=15m")
+    await page.wait_for("#rows tr[data-id]", "/other")
+    await page.press("/")
+    await page.type(pasted)
+    await page.press("Enter")
+    await page.click("#sheet a", "request id or a trace id")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 1")
+    await page.wait_for("#rows tr[data-id]", "/wanted")
+    page.problems.clear()  # the browser reports the 404
 
 
 async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:

@@ -58,6 +58,10 @@ const FACTS = [
   "upstream_done_at",
 ];
 
+/** Where an id leads that is no record's: the client or the tracing may have made it. */
+const otherwise = (id) =>
+  `/requests${toQuery({ filter: `request_id:${id} or trace:${id.replaceAll("-", "")}`, period: "7d" })}`;
+
 const TAB_KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Sheet {
@@ -115,15 +119,11 @@ export class Sheet {
     const isGone = error instanceof ApiError && error.status === 404;
     this.host.replaceChildren(
       el("p", { class: "complaint warn" }, text),
-      isGone && /^[0-9a-f]{32}$/i.test(id)
+      isGone && /^[0-9a-f-]{32,36}$/i.test(id)
         ? el(
             "p",
             {},
-            el(
-              "a",
-              { href: `/requests?filter=trace_id:${id}&period=7d` },
-              "Search for it as a trace id",
-            ),
+            el("a", { href: otherwise(id) }, "Search for it as a request id or a trace id"),
           )
         : "",
       el(
