@@ -311,9 +311,7 @@ def test_a_stop_starts_a_collector_that_is_due(supervised: Supervisor, monkeypat
     assert supervised._collector.exit_code == 0
 
 
-def test_a_stop_replaces_a_collector_that_does_not_hand_over(
-    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_replaces_a_collector_that_does_not_hand_over(supervised: Supervisor) -> None:
     """It is killed in time, and its end is heard once; the next one empties the rings."""
     hung: list[Control] = []
 
@@ -322,10 +320,9 @@ def test_a_stop_replaces_a_collector_that_does_not_hand_over(
         assert supervised._collector.control is not None
         hung.append(supervised._collector.control)
         os.kill(pid(supervised._collector), signal.SIGSTOP)
-        monkeypatch.setattr("proxy.supervisor.supervisor.COLLECTOR_STOP_S", 1.0)
         os.kill(os.getpid(), signal.SIGHUP)
         until(lambda: supervised._collector.is_handing_over)
-        monkeypatch.setattr("proxy.supervisor.supervisor.COLLECTOR_STOP_S", 60.0)
+        supervised._hand_over_by_s = time.monotonic() + 1
 
     assert run(supervised, steps) == 0
     assert supervised._collector.exit_code == 0
