@@ -85,7 +85,7 @@ def test_a_program_of_a_guide_is_recorded(before_models: Sidelog, name: str) -> 
     program = PYTHON[name].replace(":8080", f":{before_models.port}")
     environ = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-ant-none", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

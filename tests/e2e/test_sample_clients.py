@@ -72,7 +72,7 @@ def adapted(sample: str, sidelog: Sidelog) -> str:
 def run(sidelog: Sidelog, *command: str, cwd: Path) -> str:
     """Run a sample with the token where the document has it."""
     environ = {**os.environ, "USER_TOKEN": sidelog.token, "PYTHONPATH": str(cwd)}
-    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

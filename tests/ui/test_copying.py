@@ -31,7 +31,7 @@ async def arguments_of(site: Site, record: dict[str, Any], shell: str = "sh") ->
     """Have a shell read the command, and tell what curl would be given."""
     script = f'import("/ui/newest/record/curl.js").then(({{ asCurl }}) => asCurl({json.dumps(record)}))'
     command = SHOWS_ARGUMENTS + await site.page.evaluate(script)
-    shown = await asyncio.to_thread(subprocess.run, [shell, "-c", command], capture_output=True, check=True, timeout=30)
+    shown = await asyncio.to_thread(subprocess.run, [shell, "-c", command], capture_output=True, check=True, timeout=60)
     assert shown.stderr == b""
     return shown.stdout.decode().split("\0")[:-1]
 
