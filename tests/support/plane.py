@@ -189,10 +189,10 @@ def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop
         assert not thread.is_alive()
         assert not problems, problems
         _check_accounts(plane)
-    deadline = time.monotonic() + PATIENCE_S
-    while left := _new_since(descriptors):
-        assert time.monotonic() < deadline, f"left open: {left}"
-        time.sleep(0.002)
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: not _new_since(descriptors), 60)
+    left = _new_since(descriptors)
+    assert not left, f"left open: {left}"
 
 
 def _serve(
@@ -254,10 +254,5 @@ def _descriptors() -> set[str]:
 
 
 def _new_since(before: set[str]) -> set[str]:
-    """Name the descriptors that are new, sockets with their line of /proc/net/tcp (addresses and state, proc(5))."""
     # A mapping of a closed segment lives as long as the views of it, which are the garbage collector's.
-    found = {what for what in _descriptors() - before if not what.startswith("/proc/") and ".ring" not in what}
-    if not any(what.startswith("socket:[") for what in found):
-        return found
-    lines = {line.split()[9]: line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]}
-    return {f"{what} {lines.get(what[8:-1])}" for what in found}
+    return {what for what in _descriptors() - before if not what.startswith("/proc/") and ".ring" not in what}

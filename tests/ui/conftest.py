@@ -1,6 +1,5 @@
 """The web UI in a real Chromium, over a real admin server with a store that has a bit of everything."""
 
-import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -21,7 +20,8 @@ from storage.backends import open_storage
 from storage.ledger import Ledger
 from storage.record import Batch, Entry, Record
 from tests.api.conftest import TOKEN, World
-from tests.support.browser import POLL_S, TIMEOUT_S, Browser, Page, start_chromium
+from tests.support.browser import Browser, Page, start_chromium
+from tests.support.collecting import until
 from tests.support.ports import free_port
 from tests.ui.world import fill
 
@@ -115,9 +115,7 @@ class Site:
     async def listened(self) -> None:
         """Wait until the page listens to the stream."""
         await self.page.wait_for("#live-bar", "Live")
-        async with asyncio.timeout(TIMEOUT_S):
-            while not self.tail.subscribers:  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(POLL_S)
+        await until(lambda: self.tail.subscribers)
 
     async def store(self, *records: Record) -> None:
         """Commit records, as the collector does."""

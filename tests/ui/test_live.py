@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from storage.query import Page, RecordQuery
+from tests.support.collecting import until
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -77,15 +78,16 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
                 await is_let.wait()
         return await select(query)
 
+    async def asked_about(batches: int) -> None:
+        await until(lambda: len(held) >= batches)
+
     await site.open("/requests?period=15m&live=1&columns=status,path,duration,header.host")
     await site.listened()
     await page.quiet(0.3)
     monkeypatch.setattr(storage, "select", first_is_slow)
     for number, path in ((1, "/first"), (2, "/second"), (3, "/third")):
         await site.store(record_of(-number, path=path))
-        async with asyncio.timeout(60):
-            while len(held) < number:  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.02)
+        await asked_about(number)
     await asyncio.sleep(0.3)  # the others are answered, and could be shown
     is_let.set()
     await page.until(f"{PATHS}.includes('/first') && {PATHS}.includes('/third')")
