@@ -1,9 +1,12 @@
-"""The time budget of a read, and connections beside those of other processes."""
+"""The time budget of a read, an opening that is cancelled, and connections beside those of other processes."""
 
+import asyncio
 import contextlib
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,28 @@ def test_a_function_that_fails_in_time_is_an_error() -> None:
         connection.create_function("broken", 0, lambda: 1 // 0)
         with pytest.raises(sqlite3.OperationalError, match="user-defined"):
             Budget(10.0).execute(connection, "SELECT broken()", ())
+
+
+def test_an_opening_that_is_cancelled_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the disk is: a thread that answers a loop that is closed writes a traceback as the program ends."""
+    begun, make = threading.Event(), Path.mkdir
+
+    def make_slowly(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        begun.set()
+        time.sleep(0.3)
+        make(path, mode, parents, exist_ok)
+
+    async def leave() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(SqliteStorage.open(tmp_path / "file" / "sidelog.db"))
+            await asyncio.to_thread(begun.wait, 60)
+            opening.cancel()
+
+    (tmp_path / "file").write_text("")
+    before = threading.active_count()
+    monkeypatch.setattr(Path, "mkdir", make_slowly)
+    asyncio.run(leave())
+    assert threading.active_count() == before
 
 
 COUNT = """
