@@ -6,6 +6,7 @@ find the same one. It ends with this process, however that ends. It lies in memo
 Postgres is installed, and fail where `CI=true` says that one must be.
 """
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -199,6 +200,23 @@ async def database(directory: Path) -> str:
     finally:
         await admin.close()
     return url(name)
+
+
+async def size(connection: "asyncpg.Connection[asyncpg.Record]", tables: str = "%") -> int:
+    """Return the space of tables in bytes. Of it, an empty store has some for days to come, one more after midnight."""
+    size: int = await connection.fetchval(
+        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class "
+        "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND relname LIKE $1",
+        tables,
+    )
+    return size
+
+
+async def until(connection: "asyncpg.Connection[asyncpg.Record]", query: str, wanted: object) -> None:
+    """Ask until the answer is `wanted`: the server's processes do what they were told when it is their turn."""
+    async with asyncio.timeout(60):
+        while await connection.fetchval(query) != wanted:  # noqa: ASYNC110 -- nothing tells of it
+            await asyncio.sleep(0.01)
 
 
 async def _drop_oldest(admin: "asyncpg.Connection[asyncpg.Record]") -> None:
