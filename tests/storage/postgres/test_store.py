@@ -24,6 +24,7 @@ from storage.relational.rollups import Limits
 from storage.relational.writes import remembered
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
+from tests.support import postgres
 from tests.support.certificate import self_signed
 
 ALL = Filter(kind="all")
@@ -143,12 +144,12 @@ async def test_a_read_only_server_is_unavailable(store: PostgresStorage, other: 
     await store.last_seq()
     with pytest.raises(StorageUnavailable, match="read-only"):
         await store.commit(make_batch(make_record()))
-    before = set(await other.fetch(pids))
+    before = ", ".join(str(row["pid"]) for row in await other.fetch(pids))
     await other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     assert await store.commit(make_batch(make_record())) == 1
     assert await store.last_seq() == 1
     assert before
-    assert not before & set(await other.fetch(pids))
+    await postgres.until(other, f"SELECT count(*) FROM ({pids}) AS open WHERE pid IN ({before})", 0)
 
 
 async def test_a_connection_that_was_idle_for_long_is_not_used_again(
@@ -292,11 +293,11 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
     async with await opened(url, readers=1) as store:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(20)"))
+                await store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(600)"))
         async with asyncio.timeout(60):
             assert await store.last_seq() == 0
-        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()"
-        assert await other.fetchval(f"{running} AND state = 'active'") == 0
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
+        await postgres.until(other, f"{running} AND state = 'active'", 0)
 
 
 # What the writer remembers.
