@@ -9,6 +9,7 @@ import pytest
 from api.access.auth import COOKIE, token_digest
 from api.access.principal import Credential, Principal
 from storage.query import Scope
+from tests.support.collecting import until
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -59,6 +60,7 @@ async def test_the_health_page_asks_again_when_it_was_answered(site: Site) -> No
     page = site.page
     await page.call("Fetch.enable", patterns=[{"urlPattern": "*/api/status"}])
     await hasten(site, "/health")
+    await until(lambda: "api/status" in page.requests)
     await asyncio.sleep(1.5)  # fifteen polls
     assert page.requests.count("api/status") == 1
     await page.call("Fetch.disable")

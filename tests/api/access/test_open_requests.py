@@ -23,6 +23,7 @@ STREAMS = ("/api/records/stream", "/api/proxy-logs/_logs/stream")
 async def world(world: World) -> World:
     """A store with a tail, and a reader beside the admin."""
     world.tail = Tail(world.storage, tick_s=0.001)
+    world.heartbeat_s = 600.0
     principal = Principal("reader", "reader", Scope(projects=("p",)))
     world.credentials.append(Credential(token_digest(READER), principal))
     return world

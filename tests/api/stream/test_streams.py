@@ -262,10 +262,10 @@ async def test_a_client_that_left_is_forgotten(world: World, client: Client, tai
 
 async def test_a_client_that_takes_nothing_is_closed(world: World, start: Start, tail: Tail) -> None:
     """It delays nobody, and is closed when it has taken no bytes for a while."""
+    client = await start(world.services())  # not for so short a while: it shares our thread
     world.stall_s = 0.3
-    client = await start(world.services())
-    assert client.server is not None
-    _, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+    hasty = await start(world.services())
+    _, writer = await asyncio.open_connection(hasty.host, hasty.port, limit=1024)
     request = f"GET {ENTRIES} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
     writer.write(request.encode())
     async with opened(client, RECORDS) as other:
