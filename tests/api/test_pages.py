@@ -189,6 +189,6 @@ def test_pure_parts_of_the_scripts_hold() -> None:
     """JSON is indented without touching a token, filters are told from searches, curl lines cannot be broken out of."""
     node = find("node")
     ran = subprocess.run(
-        [node, "--input-type=module", "-"], input=PURE, cwd=UI, capture_output=True, text=True, check=False, timeout=60
+        [node, "--input-type=module", "-"], input=PURE, cwd=UI, capture_output=True, text=True, check=False, timeout=240
     )
     assert ran.returncode == 0, ran.stderr

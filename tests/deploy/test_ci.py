@@ -72,7 +72,7 @@ class Machine:
             "SIDELOG_TEST_JARS": str(self._jars),
         }
         ended = subprocess.run(
-            [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=60, check=False
+            [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=240, check=False
         )
         calls = self._log.read_text().splitlines() if self._log.exists() else []
         return ended.returncode, ended.stdout + ended.stderr, [call for call in calls if not call.startswith("id ")]

@@ -86,7 +86,7 @@ def helm(*arguments: str | Path, values: dict[str, Any], directory: Path) -> sub
     file = directory / "values.json"
     file.write_text(json.dumps(values))
     return subprocess.run(
-        [program, *map(str, arguments), "--values", str(file)], capture_output=True, text=True, timeout=60, check=False
+        [program, *map(str, arguments), "--values", str(file)], capture_output=True, text=True, timeout=240, check=False
     )
 
 

@@ -15,7 +15,7 @@ def test_a_store_goes_back_to_its_backup(tmp_path: Path, upstream: str) -> None:
     with Sidelog(data_dir, upstream) as sidelog:
         _record(sidelog, "/before")
         command = [sys.executable, "-m", "proxy", "db", "backup", str(copy), "--data-dir", str(data_dir)]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+        subprocess.run(command, cwd=ROOT, check=True, timeout=240)
         _record(sidelog, "/between")
         sidelog.stop()
         for journal in ("-wal", "-shm"):

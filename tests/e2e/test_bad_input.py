@@ -40,7 +40,7 @@ def refusal(data_dir: Path, *arguments: str, environ: dict[str, str] | None = No
         env={**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert ended.stdout == ""

@@ -39,7 +39,7 @@ def call(sidelog: Sidelog, *arguments: str, code: int = 0) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == code, done.stderr
     assert "\x1b" not in done.stdout
@@ -162,7 +162,7 @@ def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("sidelog: ")

@@ -127,7 +127,7 @@ class World:
         line, environ = self.placed(line, is_new=False)
         command = ["bash", "-c", line]
         return subprocess.run(
-            command, cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=90
+            command, cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=240
         )
 
     def interrupt(self, line: str, expected: str) -> str:

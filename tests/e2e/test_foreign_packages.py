@@ -63,7 +63,7 @@ def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: 
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
         assert (done.returncode, record_id in done.stdout) == (0, True), done.stderr
 
@@ -78,7 +78,7 @@ def test_a_foreign_package_on_the_path_is_refused(project: Path, arguments: list
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
     assert f"'api' would be imported from {project}/api/__init__.py" in done.stderr

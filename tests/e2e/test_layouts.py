@@ -125,7 +125,7 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
 def doctor(sidelog: Sidelog, config: Path) -> str:
     """Ask `sidelog doctor`; what it prints."""
     command = [sys.executable, "-m", "proxy", "doctor", "--data-dir", str(sidelog.data_dir), "--config", str(config)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=sidelog.environ)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, env=sidelog.environ)
     assert done.returncode == 1, done.stdout
     return done.stdout
 

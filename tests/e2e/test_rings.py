@@ -55,7 +55,7 @@ def kill(sidelog: Sidelog, role: str) -> None:
 def health(sidelog: Sidelog) -> tuple[int, str]:
     """What `sidelog health` says."""
     command = [sys.executable, "-m", "proxy", "health", "--data-dir", str(sidelog.data_dir)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

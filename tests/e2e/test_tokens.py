@@ -81,7 +81,7 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
         cookie = {"Cookie": logged_in(sidelog)}
         assert status_of(sidelog, "/api/records", "", **cookie) == 200
         command = [sys.executable, "-m", "proxy", "token", "rotate", "--data-dir", str(sidelog.data_dir)]
-        rotated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+        rotated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=True).stdout
         assert rotated.strip() == sidelog.token != admin
         eventually(lambda: status_of(sidelog, "/api/records", admin) == 401)
         assert status_of(sidelog, "/api/records", sidelog.token) == 200

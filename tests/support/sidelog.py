@@ -140,7 +140,7 @@ class Sidelog:
                 pass_fds=self.inherited,
             )
         if is_awaited:
-            eventually(self.is_ready)
+            eventually(self.is_ready, 180.0)  # a busy machine imports twice, one process behind the other
 
     def is_ready(self) -> bool:
         """Whether /readyz says so, without a store that is just being opened, and the data port accepts."""

@@ -74,7 +74,7 @@ def configure(max_examples: int) -> "SchemathesisConfig":
             "seed": 1,
             "headers": BEARER,
             "continue-on-failure": True,
-            "request-timeout": 20,
+            "request-timeout": 120,
             "suppress-health-check": ["all"],
             "generation": {"max-examples": max_examples, "deterministic": True, "database": "none", "no-shrink": True},
             "phases": {"stateful": {"max-steps": 6}},

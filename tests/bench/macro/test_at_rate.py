@@ -15,6 +15,12 @@ from bench.macro.scenarios import POST_BYTES, varying_get, varying_post
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for as long as a busy machine takes: nothing here is to be given up."""
+    monkeypatch.setattr("bench.macro.at_rate.PATIENCE_S", 100.0)
+
+
 @contextmanager
 def server(answer: Callable[[int], bytes]) -> Iterator[tuple[str, int]]:
     """Answer the requests of every connection; `answer` gets the number of a request."""

@@ -3,12 +3,15 @@
 import socket
 import time
 
+import pytest
+
 from bench.macro.pace import Poller
 from bench.macro.streams import Streams, chunk
 
 
-def test_every_event_is_counted_with_its_delay() -> None:
+def test_every_event_is_counted_with_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients straight at the source: as many events as were sent, one a read when they are far apart."""
+    monkeypatch.setattr("bench.macro.streams.PATIENCE_S", 100.0)
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
         streams = Streams(listener.getsockname(), listener, 5)
         streams.open_all()

@@ -172,7 +172,7 @@ def test_a_reader_that_leaves_is_no_error_message(name: str, empty: Path) -> Non
             cwd=empty,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
-            timeout=60,
+            timeout=240,
             stdout=gone,
             stderr=subprocess.PIPE,
         )

@@ -26,6 +26,12 @@ COMBINED = re.compile(
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that writes gets its turn."""
+    monkeypatch.setattr(AccessLog.close, "__defaults__", (60.0,))
+
+
 def columns(**changes: object) -> tuple[str, ...]:
     """The columns of a record's NCSA line, read as log analysers do."""
     found = COMBINED.fullmatch(CommonFormatter()(Entry(make_record(**changes))).decode())
@@ -222,7 +228,7 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[
     found = bytearray()
     reader = threading.Thread(target=lambda: found.extend(pipe[0].readall()))
     reader.start()
-    log.close(5)
+    log.close(60)
     pipe[1].close()
     reader.join()
     assert (found.count(b"\n"), log.dropped) == (1000, 0)

@@ -74,7 +74,7 @@ async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_pa
     worker.record(24)
     async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
         await plane.until(lambda: plane.writer.spooled_records >= 18)
-        await plane.writer.close(1)
+        await plane.writer.close(60)
     store.is_away = False
     ledgers = []
     async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:

@@ -41,6 +41,7 @@ class FakePlan(run.Plan):
     def serve_command(self):
         return [sys.executable, fake, *super().serve_command[5:]]
 run.Plan = FakePlan
+run.TIMEOUT_START_S = 240.0
 sys.exit(run.main(listen, admin_listen, data_dir))
 """
 
@@ -97,7 +98,7 @@ def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals, 
         text = read_welcome(process)
         assert text.count("curl ") == 3
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
         assert (process.returncode, errors) == (code, "")
         wait_until_gone(admin_url(text))
 
@@ -108,7 +109,7 @@ def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     with start_demo(tmp_path, FAKE_SIDELOG) as process:
         text = read_welcome(process)
         process.kill()
-        process.communicate(timeout=60)  # returns once nobody holds the pipe any more
+        process.communicate(timeout=240)  # returns once nobody holds the pipe any more
         wait_until_gone(admin_url(text))
         assert process.returncode == -signal.SIGKILL
 
@@ -116,7 +117,7 @@ def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_an_exit_of_sidelog_is_passed_on(tmp_path: Path) -> None:
     """Its exit code is the demo's, its message reaches the terminal."""
     with start_demo(tmp_path, "import sys; sys.exit('cannot open the store')") as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
         assert (process.returncode, errors) == (1, "cannot open the store\n")
 
 
@@ -124,7 +125,7 @@ def test_a_killed_sidelog_counts_as_in_a_shell(tmp_path: Path) -> None:
     """A child that died by a signal gives 128 and its number."""
     fake = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with start_demo(tmp_path, fake) as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         assert process.returncode == 128 + signal.SIGKILL
 
 

@@ -29,8 +29,9 @@ async def test_without_an_endpoint_there_is_none(tmp_path: Path) -> None:
         assert export.describe() == []
 
 
-async def test_both_signals_are_sent_before_the_end() -> None:
+async def test_both_signals_are_sent_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stored after the last look, too."""
+    monkeypatch.setattr(module, "FINISH_S", 60.0)
     receiver, stored = Receiver(), 0
     with running(receiver.app()) as url:
         async with await SqliteStorage.open(None, read_budget_s=60.0) as store, asyncio.TaskGroup() as tasks:

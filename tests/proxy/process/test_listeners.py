@@ -156,7 +156,7 @@ def activated(pid: str, count: int, names: str | None, sockets: list[socket.sock
         close_fds=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     data, admin = ended.stdout.strip().rsplit(" ", 1)

@@ -67,7 +67,7 @@ def drained(reader: RingReader, expected: int) -> int:
 
 def found(directory: Path) -> Path:
     """Wait for the ring of a writer that was just started."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not segments_in(directory):
         assert time.monotonic() < deadline, "the writer made no ring"
         time.sleep(0.005)

@@ -80,7 +80,7 @@ def child(shared: Shared) -> Iterator[TestChild]:
 def heard(child: Child) -> tuple[list[str], bool]:
     """Wait for the next words of a child, or its end."""
     assert child.control is not None
-    assert select.select([child.control], [], [], 10)[0]
+    assert select.select([child.control], [], [], 240)[0]
     lines, _, has_ended = child.control.receive()
     return lines, has_ended
 

@@ -23,7 +23,7 @@ def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
             env={**module_environment(), "SIDELOG_PROXY__STAGE": "from-the-environment"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         return done, read_document(settings_fd)
     finally:

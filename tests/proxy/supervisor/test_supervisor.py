@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ class Play(threading.Thread):
 
 
 def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -106,9 +107,17 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
 def test_a_stop_says_whom_it_waits_for_and_is_bounded(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A worker that does not end is named, and killed when its time is over."""
+    """A worker that does not end is named, and killed when its time is over: here when the other one has ended."""
+
+    def clock() -> float:
+        is_named = any(text.startswith("waiting for ") for text in caplog.messages)
+        return time.monotonic() + 3600 * (is_named and supervised._workers[0].exit_code is not None)
+
+    monkeypatch.setattr(
+        "proxy.supervisor.supervisor.time", SimpleNamespace(monotonic=clock, monotonic_ns=time.monotonic_ns)
+    )
     monkeypatch.setattr("proxy.supervisor.supervisor.SLOW_STOP_S", 0.05)
-    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 3.0)
+    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 60.0)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
 
     def steps() -> None:
@@ -218,15 +227,23 @@ def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pyte
     assert [worker.exit_code for worker in old] == [0, 0, 0]
 
 
-def test_a_second_hangup_waits_for_the_first(supervised: Supervisor) -> None:
+def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two reloads, one after the other, and what is left of the first generation is told to end."""
     generations: set[int] = set()
+    begun: list[None] = []
+    read = supervised._reload._read
+
+    def noted() -> None:
+        read()
+        begun.append(None)
+
+    monkeypatch.setattr(supervised._reload, "_read", noted)
 
     def steps() -> None:
         until(lambda: all_ready(supervised))
         first = supervised._workers
         os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: supervised._reload._reader is not None)
+        until(lambda: begun)
         os.kill(os.getpid(), signal.SIGHUP)
 
         def third() -> bool:

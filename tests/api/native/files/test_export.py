@@ -209,7 +209,7 @@ async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog:
             response = await session.get(f"{url}/export?bodies=true")
             assert await response.content.readany()
             response.close()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await noticed.wait()
             async with session.get(f"{url}/records?limit=1") as after:
                 assert after.status == 200

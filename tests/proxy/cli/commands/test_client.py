@@ -354,7 +354,7 @@ class Opening(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    ("after", "patience_s", "waits", "code"), [("1", 10.0, [1, 1, 1], 0), ("1", 0.5, [], 1), ("5", 10.0, [], 1)]
+    ("after", "patience_s", "waits", "code"), [("1", 600.0, [1, 1, 1], 0), ("1", 0.5, [], 1), ("5", 10.0, [], 1)]
 )
 @pytest.mark.parametrize("command", ["query", "tail"])
 def test_a_store_that_is_being_opened_is_waited_for(
@@ -383,7 +383,7 @@ def test_a_store_that_is_being_opened_is_waited_for(
                 assert refusal(answer) == ("200 OK" if code == 0 else "the store is being opened")
             else:
                 done = nullcontext() if code == 0 else pytest.raises(CommandError, match="the store is being opened")
-                with done, client.stream("/api/records/stream", {}, {}, 10.0) as response:
+                with done, client.stream("/api/records/stream", {}, {}, 60.0) as response:
                     assert response.status == 200
         finally:
             server.shutdown()

@@ -82,7 +82,7 @@ def server() -> Iterator[str]:
 def replay(line: str) -> dict[str, Any]:
     """Run a line in a shell; return what arrived."""
     Heard.last = {}
-    subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=60)
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=240)
     return Heard.last
 
 

@@ -30,6 +30,6 @@ def test_a_running_sidelog_is_asked_without_what_opens_stores(
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.stdout.splitlines()[-1] == str(is_imported)

@@ -26,7 +26,7 @@ def own_mib():
 def run(code: str) -> list[float]:
     """Run it in a fresh process; return the numbers it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PRELUDE + code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240
     )
     return [float(word) for word in done.stdout.split()]
 

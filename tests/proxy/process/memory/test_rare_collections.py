@@ -65,7 +65,7 @@ for node in kept:
 after = [each["collections"] for each in gc.get_stats()]
 print(*(now - then for now, then in zip(after, before)))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
     young, middle, full = map(int, done.stdout.split())
     assert 1 <= young < most_looks
     assert bool(middle) == (habit == "WORKER")

@@ -1,0 +1,13 @@
+"""What tests of the command line share."""
+
+import pytest
+
+from proxy.cli.commands.doctor import doctor, network, store
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the doctor's checks has its say, however busy the machine is: a late one would end the tests' process."""
+    monkeypatch.setattr(doctor.run_checks, "__defaults__", (60.0,))
+    monkeypatch.setattr(network, "CONNECT_S", 60.0)
+    monkeypatch.setattr(store, "SQLITE_CHECK_S", 60.0)
