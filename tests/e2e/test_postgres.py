@@ -52,7 +52,8 @@ async def test_commits_are_told_once_a_reload_asks_for_it(tmp_path: Path, upstre
         await other.execute("SELECT 1")
         assert set(told) == {"here"}
         listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-        await postgres.until(other, listening, 1)  # the test's own has asked something else since
+        # The test's own has asked something else since.
+        await postgres.until(other, listening, lambda count: count == 1)
     await other.close()
 
 

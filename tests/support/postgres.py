@@ -18,15 +18,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import pytest
 
 from storage.backends import open_storage
+from storage.postgres.connection import Connection
 from storage.record import Batch
 
 BIN_VARIABLE = "SIDELOG_TEST_POSTGRES_BIN"
@@ -202,24 +204,26 @@ async def database(directory: Path) -> str:
     return url(name)
 
 
-async def size(connection: "asyncpg.Connection[asyncpg.Record]", tables: str = "%") -> int:
-    """Return the space of tables in bytes. Of it, an empty store has some for days to come, one more after midnight."""
+async def size_of_rows(connection: Connection) -> int:
+    """Return the space of records with their indexes, in bytes: of the days that have some.
+
+    Of the days to come, which have tables of their own already, there is one more after midnight.
+    """
     size: int = await connection.fetchval(
-        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class "
-        "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND relname LIKE $1",
-        tables,
+        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace "
+        "AND relkind = 'r' AND relname LIKE 'records%' AND pg_relation_size(oid) > 0"
     )
     return size
 
 
-async def until(connection: "asyncpg.Connection[asyncpg.Record]", query: str, wanted: object) -> None:
-    """Ask until the answer is `wanted`: the server's processes do what they were told when it is their turn."""
-    async with asyncio.timeout(60):
-        while await connection.fetchval(query) != wanted:  # noqa: ASYNC110 -- nothing tells of it
+async def until(connection: Connection, query: str, holds: Callable[[Any], object]) -> None:
+    """Wait for an answer of which something holds: a process of the server may have to wait for its turn."""
+    async with asyncio.timeout(30):
+        while not holds(await connection.fetchval(query)):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
 
-async def _drop_oldest(admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _drop_oldest(admin: Connection) -> None:
     names = await admin.fetch("SELECT datname FROM pg_database WHERE datname ~ '^t[0-9a-f]{16}$' ORDER BY oid")
     for (name,) in names[:-_KEPT_DATABASES]:
         with contextlib.suppress(asyncpg.ObjectInUseError):

@@ -14,6 +14,7 @@ from storage.query import Filter
 from storage.record import Batch, Entry, Job, Record
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_payload, make_record
+from tests.support import postgres
 
 JOB_ID = bytes(range(16))
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -30,9 +31,7 @@ async def second(url: str, store: Storage, tmp_path: Path) -> AsyncIterator[Stor
 
 async def until_waiting(other: "Other[asyncpg.Record]", sessions: int, *unless: asyncio.Task[Any]) -> None:
     """Wait until so many sessions wait for a lock, or fewer by those of tasks that are done by then."""
-    async with asyncio.timeout(30):
-        while await other.fetchval(WAITING) < sessions - sum(task.done() for task in unless):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await postgres.until(other, WAITING, lambda waiting: waiting >= sessions - sum(task.done() for task in unless))
 
 
 def batch(*records: Record) -> Batch:

@@ -33,10 +33,9 @@ def usual(number: int) -> Record:
 async def test_rows_take_what_is_said(
     store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]", make: Callable[[int], Record]
 ) -> None:
-    """The cap on size is held by this figure: three quarters to four thirds of the truth."""
-    size_before, said_before = await postgres.size(other), (await store.retention()).used_bytes
+    """The cap on size is held by this figure."""
+    before = (await store.retention()).used_bytes
     for _ in range(4):
         await store.commit(Batch("sidecar-1", [Entry(make(number)) for number in range(1000)]))
-    taken = await postgres.size(other) - size_before
-    said = (await store.retention()).used_bytes - said_before
-    assert 3 / 4 * taken <= said <= 4 / 3 * taken
+    size = await postgres.size_of_rows(other)
+    assert 0.75 * size <= (await store.retention()).used_bytes - before <= 1.25 * size
