@@ -12,7 +12,7 @@ import pytest
 from api.assets import load_assets
 from api.pages import PAGES
 from tests.api.conftest import Client
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 
 UI = Path(__file__).parents[2] / "api" / "ui"
 SCRIPTS = sorted(str(path.relative_to(UI)) for path in UI.rglob("*.js"))
@@ -189,6 +189,12 @@ def test_pure_parts_of_the_scripts_hold() -> None:
     """JSON is indented without touching a token, filters are told from searches, curl lines cannot be broken out of."""
     node = find("node")
     ran = subprocess.run(
-        [node, "--input-type=module", "-"], input=PURE, cwd=UI, capture_output=True, text=True, check=False, timeout=240
+        [node, "--input-type=module", "-"],
+        input=PURE,
+        cwd=UI,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert ran.returncode == 0, ran.stderr

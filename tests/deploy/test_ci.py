@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import PROGRAM_S
+
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = ("bash", "dirname", "basename", "readlink", "env", "timeout")
 TOOLS = (*sorted({*re.findall(r"command -v ([\w-]+) >", (ROOT / ".ci" / "run").read_text())} - {"sudo"}), "python3")
@@ -72,7 +74,7 @@ class Machine:
             "SIDELOG_TEST_JARS": str(self._jars),
         }
         ended = subprocess.run(
-            [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=240, check=False
+            [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=PROGRAM_S, check=False
         )
         calls = self._log.read_text().splitlines() if self._log.exists() else []
         return ended.returncode, ended.stdout + ended.stderr, [call for call in calls if not call.startswith("id ")]

@@ -15,6 +15,7 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings
 from proxy.settings.sources import ENV_PREFIX, leaves
 from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
+from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -170,7 +171,9 @@ def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     service.write_text(re.sub(r"/opt/sidelog/bin/sidelog", "/bin/true", UNIT.read_text()))
     socket.write_text(SOCKET.read_text())
     for arguments in (("verify", service, socket), ("security", "--offline=true", "--threshold=20", service)):
-        run = subprocess.run([systemd_analyze, *arguments], capture_output=True, text=True, check=False, timeout=240)
+        run = subprocess.run(
+            [systemd_analyze, *arguments], capture_output=True, text=True, check=False, timeout=PROGRAM_S
+        )
         assert run.returncode == 0, run.stdout + run.stderr
 
 

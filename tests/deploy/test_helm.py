@@ -13,6 +13,7 @@ from proxy.process.shared_memory import RING_OVERHEAD_BYTES
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.support import kubernetes, programs
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT
 
 pytestmark = pytest.mark.helm
@@ -86,7 +87,11 @@ def helm(*arguments: str | Path, values: dict[str, Any], directory: Path) -> sub
     file = directory / "values.json"
     file.write_text(json.dumps(values))
     return subprocess.run(
-        [program, *map(str, arguments), "--values", str(file)], capture_output=True, text=True, timeout=240, check=False
+        [program, *map(str, arguments), "--values", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_S,
+        check=False,
     )
 
 

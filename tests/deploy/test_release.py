@@ -20,7 +20,7 @@ from deploy.release.packages import PACKAGES, Packages, check_packages
 from deploy.release.publishing import NotPublished, Publishing
 from deploy.release.tree import PROJECT, git, read_tree
 from proxy.process.version import VERSION
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 from tests.support.sidelog import ROOT
 from tests.support.upstream import running
 
@@ -64,7 +64,13 @@ class Repository:
             if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PUBLISH")
         }
         return subprocess.run(
-            command, cwd=self.root, env=inherited | environ, capture_output=True, text=True, check=False, timeout=240
+            command,
+            cwd=self.root,
+            env=inherited | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PROGRAM_S,
         )
 
 

@@ -6,6 +6,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 
 
@@ -15,7 +16,7 @@ def test_a_store_goes_back_to_its_backup(tmp_path: Path, upstream: str) -> None:
     with Sidelog(data_dir, upstream) as sidelog:
         _record(sidelog, "/before")
         command = [sys.executable, "-m", "proxy", "db", "backup", str(copy), "--data-dir", str(data_dir)]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=240)
+        subprocess.run(command, cwd=ROOT, check=True, timeout=PROGRAM_S)
         _record(sidelog, "/between")
         sidelog.stop()
         for journal in ("-wal", "-shm"):

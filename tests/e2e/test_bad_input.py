@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.load import Load, await_more
 from tests.support.ports import free_port
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import scripted
 from tests.support.wide import wide
@@ -40,7 +41,7 @@ def refusal(data_dir: Path, *arguments: str, environ: dict[str, str] | None = No
         env={**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROGRAM_S,
         check=False,
     )
     assert ended.stdout == ""

@@ -13,6 +13,7 @@ from typing import IO
 
 import pytest
 
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running, service
 from tests.support.wide import wide
@@ -39,7 +40,7 @@ def call(sidelog: Sidelog, *arguments: str, code: int = 0) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROGRAM_S,
     )
     assert done.returncode == code, done.stderr
     assert "\x1b" not in done.stdout
@@ -162,7 +163,7 @@ def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROGRAM_S,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("sidelog: ")

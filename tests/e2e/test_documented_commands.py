@@ -26,6 +26,7 @@ import typer
 from proxy.cli import app
 from tests.proxy.cli.test_help import walk
 from tests.support.ports import free_port
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.wide import wide
 
@@ -127,7 +128,7 @@ class World:
         line, environ = self.placed(line, is_new=False)
         command = ["bash", "-c", line]
         return subprocess.run(
-            command, cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=240
+            command, cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=PROGRAM_S
         )
 
     def interrupt(self, line: str, expected: str) -> str:

@@ -14,6 +14,7 @@ from proxy.http1.errors import STATUS_OF
 from storage.ledger import DROP_REASONS
 from tests.e2e.test_documented_commands import World, execute
 from tests.support.certificate import self_signed
+from tests.support.programs import PROGRAM_S
 from tests.support.providers.upstream import application
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
@@ -85,7 +86,7 @@ def test_a_program_of_a_guide_is_recorded(before_models: Sidelog, name: str) -> 
     program = PYTHON[name].replace(":8080", f":{before_models.port}")
     environ = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-ant-none", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=PROGRAM_S
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog
 from tests.support.upstream import running, service
 from tests.support.wide import wide
@@ -63,7 +64,7 @@ def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: 
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=PROGRAM_S,
         )
         assert (done.returncode, record_id in done.stdout) == (0, True), done.stderr
 
@@ -78,7 +79,7 @@ def test_a_foreign_package_on_the_path_is_refused(project: Path, arguments: list
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=PROGRAM_S,
     )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
     assert f"'api' would be imported from {project}/api/__init__.py" in done.stderr

@@ -25,6 +25,7 @@ from tests.support.layouts.fixture import NEXT, STORE_FILE, Fixture, fixtures
 from tests.support.layouts.opening import KINDS, database, read_ledger, sidelog_over
 from tests.support.layouts.promises import layouts, promises, unlawful
 from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP, UNKNOWN, ask, ask_with
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running, service
 
@@ -125,7 +126,7 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
 def doctor(sidelog: Sidelog, config: Path) -> str:
     """Ask `sidelog doctor`; what it prints."""
     command = [sys.executable, "-m", "proxy", "doctor", "--data-dir", str(sidelog.data_dir), "--config", str(config)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, env=sidelog.environ)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, env=sidelog.environ)
     assert done.returncode == 1, done.stdout
     return done.stdout
 

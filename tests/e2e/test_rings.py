@@ -18,6 +18,7 @@ from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 from tests.support.wide import wide
@@ -55,7 +56,7 @@ def kill(sidelog: Sidelog, role: str) -> None:
 def health(sidelog: Sidelog) -> tuple[int, str]:
     """What `sidelog health` says."""
     command = [sys.executable, "-m", "proxy", "health", "--data-dir", str(sidelog.data_dir)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

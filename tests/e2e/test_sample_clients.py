@@ -27,7 +27,7 @@ from tests.e2e.sample_texts import (
     REQUESTS,
     SDK_JS,
 )
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 from tests.support.sidelog import Sidelog, eventually
 
 CONFIG = """
@@ -72,7 +72,7 @@ def adapted(sample: str, sidelog: Sidelog) -> str:
 def run(sidelog: Sidelog, *command: str, cwd: Path) -> str:
     """Run a sample with the token where the document has it."""
     environ = {**os.environ, "USER_TOKEN": sidelog.token, "PYTHONPATH": str(cwd)}
-    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -196,7 +196,7 @@ def test_curl_follows_the_stream(running: Sidelog, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
     headers = ["-H", f"Authorization: Bearer {running.token}", "-H", "Last-Event-ID: 0"]
     command = [find("curl"), "-sSN", "--max-time", "2", *headers, url]
-    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False).stdout
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PROGRAM_S, check=False).stdout
     frames = [frame for frame in text.split("\n\n") if frame.startswith("id: ")]
     assert len(frames) == 2 * NUMBER
     first, second = frames[0].split("\n")

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 
 CONFIG = """
@@ -81,7 +82,9 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
         cookie = {"Cookie": logged_in(sidelog)}
         assert status_of(sidelog, "/api/records", "", **cookie) == 200
         command = [sys.executable, "-m", "proxy", "token", "rotate", "--data-dir", str(sidelog.data_dir)]
-        rotated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=True).stdout
+        rotated = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=True
+        ).stdout
         assert rotated.strip() == sidelog.token != admin
         eventually(lambda: status_of(sidelog, "/api/records", admin) == 401)
         assert status_of(sidelog, "/api/records", sidelog.token) == 200

@@ -2,8 +2,12 @@
 
 import os
 import shutil
+from typing import Final
 
 import pytest
+
+PROGRAM_S: Final = 240.0
+"""What a started program has for all its work. On a busy machine its imports alone may take half a minute."""
 
 
 def find(*programs: str) -> str:

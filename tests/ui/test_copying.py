@@ -85,11 +85,11 @@ async def test_a_body_with_a_null_is_no_argument(empty_site: Site) -> None:
 
 MISSING = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
 FORBIDDEN = "navigator.clipboard.writeText = async () => { throw new DOMException('denied', 'NotAllowedError'); }"
-WATCHED = """
+WATCH = """{
   const button = document.querySelector("#copy-secret");
   window.said = [];
   new MutationObserver(() => said.push(button.textContent)).observe(button, { childList: true });
-"""
+}"""
 """What the button says, which it says for a second and a half."""
 
 
@@ -100,7 +100,7 @@ async def make_key(page: Page) -> None:
     await page.type("Plain Key")
     await page.press("Enter")
     await page.until("document.activeElement?.id === 'copy-secret'")
-    await page.evaluate(f"{{ {WATCHED} }}")
+    await page.evaluate(WATCH)
 
 
 @pytest.mark.parametrize("clipboard", [MISSING, FORBIDDEN], ids=["plain HTTP", "forbidden"])

@@ -10,7 +10,7 @@ from api.metrics.metrics import Metrics, StoreStatus, WorkerTotals
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 
 LEDGER = Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
 TOTALS = WorkerTotals(
@@ -172,6 +172,6 @@ def test_promtool_has_nothing_to_say() -> None:
     for metrics in (filled(), Metrics()):
         text = metrics.render("", LEDGER)[0]
         checked = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=240
+            [promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=PROGRAM_S
         )
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

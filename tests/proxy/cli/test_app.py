@@ -24,6 +24,7 @@ from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import leaves
 from proxy.supervisor.group_signals import held_back
+from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -289,7 +290,7 @@ main()
 def test_interruption_while_the_commands_are_loaded_says_nothing() -> None:
     """Ctrl-C in the first moment has no traceback; a shell makes 130 of this end."""
     command = [sys.executable, "-c", EARLY]
-    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=240, check=False)
+    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from proxy.cli.completion import search_completions
 from tests.support.plane import eventually
+from tests.support.programs import PROGRAM_S
 
 
 def values(facet: str) -> list[str]:
@@ -106,7 +107,7 @@ def offered_to_fish(words: str, url: str) -> list[str]:
 def answered(given: dict[str, str], url: str) -> list[str]:
     environment = {**os.environ, **given, "SIDELOG_URL": url, "SIDELOG_TOKEN": "x"}
     run = subprocess.run(
-        [sys.executable, "-m", "proxy"], env=environment, capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, "-m", "proxy"], env=environment, capture_output=True, text=True, check=False, timeout=PROGRAM_S
     )
     assert run.stderr == ""
     return [line for line in run.stdout.splitlines() if line]
@@ -124,13 +125,13 @@ def answered(given: dict[str, str], url: str) -> list[str]:
 def test_a_shell_is_offered_values_of_the_running_sidelog(url: str, words: str, expected: str) -> None:
     """Of words, and the names of views."""
     # A shell waits for a third of a second, in which a busy machine may not have an answer.
-    assert eventually(lambda: offered(words, url), 240.0) == [expected]
+    assert eventually(lambda: offered(words, url), PROGRAM_S) == [expected]
 
 
 def test_only_shells_that_quote_are_offered_views_that_need_it(url: str) -> None:
     """Bash would run what is between backticks; no terminal gets control characters."""
     assert offered("sidelog\nview\ndelete\nthe", url) == []
-    assert eventually(lambda: offered_to_fish("sidelog view delete the", url), 240.0) == ["the `id`", "the slow"]
+    assert eventually(lambda: offered_to_fish("sidelog view delete the", url), PROGRAM_S) == ["the `id`", "the slow"]
 
 
 def test_where_nobody_answers_nothing_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

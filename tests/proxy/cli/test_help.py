@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from proxy.cli import app
+from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -172,7 +173,7 @@ def test_a_reader_that_leaves_is_no_error_message(name: str, empty: Path) -> Non
             cwd=empty,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
-            timeout=240,
+            timeout=PROGRAM_S,
             stdout=gone,
             stderr=subprocess.PIPE,
         )

@@ -2,9 +2,12 @@
 
 import pytest
 
+from proxy.collector.access_log import AccessLog
+
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that is there is waited for, however busy the machine is."""
+    """A store that is there is waited for, and the access log's thread, however busy the machine is."""
     monkeypatch.setattr("proxy.collector.startup.FIRST_ATTEMPT_S", 60.0)
     monkeypatch.setattr("proxy.collector.startup.ANSWER_S", 60.0)
+    monkeypatch.setattr(AccessLog.close, "__defaults__", (60.0,))

@@ -26,12 +26,6 @@ COMBINED = re.compile(
 )
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that writes gets its turn."""
-    monkeypatch.setattr(AccessLog.close, "__defaults__", (60.0,))
-
-
 def columns(**changes: object) -> tuple[str, ...]:
     """The columns of a record's NCSA line, read as log analysers do."""
     found = COMBINED.fullmatch(CommonFormatter()(Entry(make_record(**changes))).decode())

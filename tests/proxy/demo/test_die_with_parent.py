@@ -9,6 +9,7 @@ import pytest
 
 from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.process.own_packages import module_environment
+from tests.support.programs import PROGRAM_S
 
 PARENT = """
 import subprocess, sys
@@ -25,7 +26,9 @@ def test_a_bound_command_runs_with_its_arguments_and_exit_code() -> None:
     command = bound_to_this_process(
         [sys.executable, "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--c"]
     )
-    done = subprocess.run(command, env=module_environment(), capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(
+        command, env=module_environment(), capture_output=True, text=True, check=False, timeout=PROGRAM_S
+    )
     assert (done.returncode, done.stdout) == (7, "['a b', '--c']\n")
 
 
@@ -36,12 +39,12 @@ def test_a_killed_parent_takes_its_child_with_it() -> None:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
         os.kill(parent.pid, signal.SIGKILL)
-        assert parent.communicate(timeout=240)[0] == b""
+        assert parent.communicate(timeout=PROGRAM_S)[0] == b""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a parent's death")
 def test_a_command_whose_parent_is_gone_already_does_not_start() -> None:
     """The death of a parent that ended before is announced to nobody."""
     command = [sys.executable, "-m", "proxy.demo.die_with_parent", "1", sys.executable, "-c", "print('started')"]
-    done = subprocess.run(command, env=module_environment(), capture_output=True, check=False, timeout=240)
+    done = subprocess.run(command, env=module_environment(), capture_output=True, check=False, timeout=PROGRAM_S)
     assert (done.returncode, done.stdout) == (1, b"")

@@ -16,6 +16,7 @@ import pytest
 from proxy.demo.run import CannotStart, Plan, check_free, main, make_plan, url_of, welcome
 from proxy.settings.model import SettingsError
 from tests.support.ports import free_port
+from tests.support.programs import PROGRAM_S
 
 FAKE_SIDELOG = """
 import http.server, pathlib, sys
@@ -98,7 +99,7 @@ def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals, 
         text = read_welcome(process)
         assert text.count("curl ") == 3
         process.send_signal(number)
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=PROGRAM_S)
         assert (process.returncode, errors) == (code, "")
         wait_until_gone(admin_url(text))
 
@@ -109,7 +110,7 @@ def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     with start_demo(tmp_path, FAKE_SIDELOG) as process:
         text = read_welcome(process)
         process.kill()
-        process.communicate(timeout=240)  # returns once nobody holds the pipe any more
+        process.communicate(timeout=PROGRAM_S)  # returns once nobody holds the pipe any more
         wait_until_gone(admin_url(text))
         assert process.returncode == -signal.SIGKILL
 
@@ -117,7 +118,7 @@ def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_an_exit_of_sidelog_is_passed_on(tmp_path: Path) -> None:
     """Its exit code is the demo's, its message reaches the terminal."""
     with start_demo(tmp_path, "import sys; sys.exit('cannot open the store')") as process:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=PROGRAM_S)
         assert (process.returncode, errors) == (1, "cannot open the store\n")
 
 
@@ -125,7 +126,7 @@ def test_a_killed_sidelog_counts_as_in_a_shell(tmp_path: Path) -> None:
     """A child that died by a signal gives 128 and its number."""
     fake = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with start_demo(tmp_path, fake) as process:
-        process.communicate(timeout=240)
+        process.communicate(timeout=PROGRAM_S)
         assert process.returncode == 128 + signal.SIGKILL
 
 

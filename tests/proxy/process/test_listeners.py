@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.process.listeners import ListenError, Listeners, open_listeners
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT
 
 
@@ -156,7 +157,7 @@ def activated(pid: str, count: int, names: str | None, sockets: list[socket.sock
         close_fds=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROGRAM_S,
         check=True,
     )
     data, admin = ended.stdout.strip().rsplit(" ", 1)

@@ -11,6 +11,7 @@ import pytest
 
 from proxy.process.logs import LogStream
 from tests.support.pipes import full_pipe, read_all
+from tests.support.programs import PROGRAM_S
 
 MEMBER = ("x" * 99) + "\n"
 
@@ -90,7 +91,7 @@ def test_it_is_a_stream_like_stderr(pipe: tuple[int, int]) -> None:
 def test_a_process_ends_although_nobody_reads_its_last_words(pipe: tuple[int, int], ending: str) -> None:
     """A crash too, whose traceback Python itself writes."""
     program = f"import sys; from proxy.process.logs import detach_from_stderr; detach_from_stderr(); {ending}"
-    done = subprocess.run([sys.executable, "-c", program], stderr=pipe[1], timeout=240, check=False)
+    done = subprocess.run([sys.executable, "-c", program], stderr=pipe[1], timeout=PROGRAM_S, check=False)
     assert done.returncode == 1
 
 
@@ -98,5 +99,7 @@ def test_the_last_words_of_a_process_are_written() -> None:
     """When somebody reads them."""
     patience = "logs.LogStream.settle.__defaults__ = (60.0,)"
     program = f"import sys; from proxy.process import logs; {patience}; logs.detach_from_stderr(); 1 / 0"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PROGRAM_S, check=False
+    )
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

@@ -15,6 +15,7 @@ from proxy.process.own_packages import (
     module_command,
     module_environment,
 )
+from tests.support.programs import PROGRAM_S
 
 
 def test_a_child_does_not_import_from_the_current_directory(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_child_does_not_import_from_the_current_directory(tmp_path: Path) -> N
     (tmp_path / "secrets.py").write_text("raise SystemExit('foreign')\n")
     command = module_command("proxy", "version")
     done = subprocess.run(
-        command, cwd=tmp_path, env=module_environment(), capture_output=True, text=True, check=False, timeout=240
+        command, cwd=tmp_path, env=module_environment(), capture_output=True, text=True, check=False, timeout=PROGRAM_S
     )
     assert (done.returncode, done.stdout[:8]) == (0, "sidelog "), done.stderr
 

@@ -21,6 +21,7 @@ from proxy.ring.inflight import (
     InflightWriter,
 )
 from proxy.ring.segment import Segment
+from tests.support.programs import PROGRAM_S
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_scans_beside_a_busy_writer_and_after_its_death_are_never_torn(segment: 
     seen = 0
     with child:
         try:
-            deadline = time.monotonic() + 240
+            deadline = time.monotonic() + PROGRAM_S
             while segment.counters[0] < 1000:
                 assert time.monotonic() < deadline, "the writer did not begin"
             end = time.monotonic() + random.Random(1).uniform(0.2, 0.3)

@@ -13,6 +13,7 @@ import pytest
 
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment, segments_in
+from tests.support.programs import PROGRAM_S
 
 WRITER = """
 import struct, sys
@@ -67,7 +68,7 @@ def drained(reader: RingReader, expected: int) -> int:
 
 def found(directory: Path) -> Path:
     """Wait for the ring of a writer that was just started."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PROGRAM_S
     while not segments_in(directory):
         assert time.monotonic() < deadline, "the writer made no ring"
         time.sleep(0.005)

@@ -22,6 +22,7 @@ from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SharedMemoryError
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RouteSettings, Settings
 from proxy.supervisor.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
+from tests.support.programs import PROGRAM_S
 
 
 class TestChild(Child):
@@ -80,7 +81,7 @@ def child(shared: Shared) -> Iterator[TestChild]:
 def heard(child: Child) -> tuple[list[str], bool]:
     """Wait for the next words of a child, or its end."""
     assert child.control is not None
-    assert select.select([child.control], [], [], 240)[0]
+    assert select.select([child.control], [], [], PROGRAM_S)[0]
     lines, _, has_ended = child.control.receive()
     return lines, has_ended
 

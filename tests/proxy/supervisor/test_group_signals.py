@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from proxy.supervisor.group_signals import GROUP_SIGNALS, held_back
+from tests.support.programs import PROGRAM_S
 
 
 def test_a_process_that_is_just_starting_survives() -> None:
@@ -15,7 +16,7 @@ def test_a_process_that_is_just_starting_survives() -> None:
         child = subprocess.Popen([sys.executable, "-c", "print('alive')"], stdout=subprocess.PIPE)
     for number in GROUP_SIGNALS:
         child.send_signal(number)
-    assert child.communicate(timeout=240)[0] == b"alive\n"
+    assert child.communicate(timeout=PROGRAM_S)[0] == b"alive\n"
     assert child.returncode == 0
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
@@ -33,5 +34,5 @@ take()
 
 def test_what_came_too_early_is_delivered_later() -> None:
     """A root process hears of it as soon as it can do something about it."""
-    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=240, check=True)
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=PROGRAM_S, check=True)
     assert done.stdout == "not yet\nheard\n"

@@ -79,10 +79,15 @@ def everything(connection: socket.socket) -> bytes:
     return found
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A running one; its clients may wait for their turn for longer than those that probe."""
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients here may wait for their turn for longer than those that probe."""
     monkeypatch.setattr(health_port, "REQUEST_TIMEOUT_S", 60.0)
+
+
+@pytest.fixture
+def port() -> Iterator[Running]:
+    """A running one."""
     running = Running()
     yield running
     running.stop()
@@ -197,7 +202,6 @@ def test_without_descriptors_it_pauses_and_goes_on(monkeypatch: pytest.MonkeyPat
             return getattr(self._listener, name)
 
     monkeypatch.setattr(health_port, "PAUSE_S", 0.05)
-    monkeypatch.setattr(health_port, "REQUEST_TIMEOUT_S", 60.0)
     selector = selectors.DefaultSelector()
     with socket.create_server(("127.0.0.1", 0)) as listener, selector:
         reluctant = Reluctant(listener)

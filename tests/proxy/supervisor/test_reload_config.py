@@ -8,6 +8,7 @@ from pathlib import Path
 from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.model import thaw
+from tests.support.programs import PROGRAM_S
 
 
 def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
@@ -23,7 +24,7 @@ def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
             env={**module_environment(), "SIDELOG_PROXY__STAGE": "from-the-environment"},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PROGRAM_S,
         )
         return done, read_document(settings_fd)
     finally:

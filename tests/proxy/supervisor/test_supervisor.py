@@ -16,6 +16,7 @@ from proxy.process.listeners import Listeners
 from proxy.supervisor.children import Child, Collector, Worker
 from proxy.supervisor.startup import _announce
 from proxy.supervisor.supervisor import Supervisor
+from tests.support.programs import PROGRAM_S
 
 
 class Play(threading.Thread):
@@ -38,7 +39,7 @@ class Play(threading.Thread):
 
 
 def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PROGRAM_S
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -113,9 +114,7 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
         is_named = any(text.startswith("waiting for ") for text in caplog.messages)
         return time.monotonic() + 3600 * (is_named and supervised._workers[0].exit_code is not None)
 
-    monkeypatch.setattr(
-        "proxy.supervisor.supervisor.time", SimpleNamespace(monotonic=clock, monotonic_ns=time.monotonic_ns)
-    )
+    monkeypatch.setattr("proxy.supervisor.supervisor.time", SimpleNamespace(monotonic=clock))
     monkeypatch.setattr("proxy.supervisor.supervisor.SLOW_STOP_S", 0.05)
     monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 60.0)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
@@ -230,12 +229,12 @@ def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pyte
 def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two reloads, one after the other, and what is left of the first generation is told to end."""
     generations: set[int] = set()
-    begun: list[None] = []
+    begun = threading.Event()
     read = supervised._reload._read
 
     def noted() -> None:
         read()
-        begun.append(None)
+        begun.set()
 
     monkeypatch.setattr(supervised._reload, "_read", noted)
 
@@ -243,7 +242,7 @@ def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch
         until(lambda: all_ready(supervised))
         first = supervised._workers
         os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: begun)
+        until(begun.is_set)
         os.kill(os.getpid(), signal.SIGHUP)
 
         def third() -> bool:

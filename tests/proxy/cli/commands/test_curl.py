@@ -12,7 +12,7 @@ import pytest
 
 from proxy.cli.commands.curl import curl_of
 from proxy.process.terminal import visible
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 
 HOSTILE = (
     "plain",
@@ -82,7 +82,7 @@ def server() -> Iterator[str]:
 def replay(line: str) -> dict[str, Any]:
     """Run a line in a shell; return what arrived."""
     Heard.last = {}
-    subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=240)
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=PROGRAM_S)
     return Heard.last
 
 

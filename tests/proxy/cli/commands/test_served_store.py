@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import PROGRAM_S
+
 _PROGRAM = """
 import sys
 from proxy.cli.app import main
@@ -30,6 +32,6 @@ def test_a_running_sidelog_is_asked_without_what_opens_stores(
         capture_output=True,
         text=True,
         check=True,
-        timeout=240,
+        timeout=PROGRAM_S,
     )
     assert done.stdout.splitlines()[-1] == str(is_imported)

@@ -10,6 +10,7 @@ import pytest
 
 from proxy.process.memory import malloc
 from proxy.process.memory.malloc import HighWaterMark
+from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).resolve().parents[4]
 PRELUDE = """
@@ -26,7 +27,7 @@ def own_mib():
 def run(code: str) -> list[float]:
     """Run it in a fresh process; return the numbers it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240
+        [sys.executable, "-c", PRELUDE + code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PROGRAM_S
     )
     return [float(word) for word in done.stdout.split()]
 

@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 from proxy.process.memory import garbage
+from tests.support.programs import PROGRAM_S
 
 
 class Node:
@@ -65,7 +66,9 @@ for node in kept:
 after = [each["collections"] for each in gc.get_stats()]
 print(*(now - then for now, then in zip(after, before)))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PROGRAM_S
+    )
     young, middle, full = map(int, done.stdout.split())
     assert 1 <= young < most_looks
     assert bool(middle) == (habit == "WORKER")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT
 
 
@@ -24,7 +25,7 @@ def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None
             cwd=tmp_path,
             env=environ,
             capture_output=True,
-            timeout=240,
+            timeout=PROGRAM_S,
         )
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
@@ -37,7 +38,7 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> N
     (tmp_path / "sitecustomize.py").write_text(hanging)
     command = [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://app", "--data-dir", "/proc/no"]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=240)
+    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=PROGRAM_S)
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
     assert (texts["ports"], texts["upstreams"]) == ("no answer within 4 s",) * 2
@@ -50,7 +51,7 @@ def test_a_file_system_that_never_answers_is_not_waited_for(tmp_path: Path) -> N
     (tmp_path / "lock").touch()
     command = [sys.executable, "-m", "proxy", "doctor", "--json", "--data-dir", str(tmp_path)]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=240)
+    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=PROGRAM_S)
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
     assert texts["settings"] == "no answer within 4 s"
