@@ -88,10 +88,8 @@ class Dialer:
                         break
                 while not won.done() and (waiting := [attempt for attempt in started if not attempt.done()]):
                     await _first_of([*waiting, won])
-                for address, attempt in zip(addresses, started, strict=False):
-                    if not attempt.done():
-                        self.avoid(address)
-                        attempt.cancel()
+                if won.done():
+                    self._give_up(addresses, started, won.result()[1])
         except BaseException:
             if won.done():
                 won.result()[0].close()
@@ -99,6 +97,16 @@ class Dialer:
         if won.done():
             return won.result()
         raise errors[0]
+
+    def _give_up(self, addresses: list[Address], started: list[asyncio.Future[Any]], winner: Address) -> None:
+        """End the attempts that are left; those begun after the winner's had no time to show what they are worth."""
+        is_earlier = True
+        for address, attempt in zip(addresses, started, strict=False):
+            is_earlier = is_earlier and address != winner
+            if not attempt.done():
+                attempt.cancel()
+                if is_earlier:
+                    self.avoid(address)
 
     async def _try(
         self, address: Address, won: "asyncio.Future[tuple[socket.socket, Address]]", errors: list[OSError]

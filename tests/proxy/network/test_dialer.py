@@ -134,6 +134,20 @@ async def test_a_refusing_address_costs_nothing(names: list[Address]) -> None:
         assert list(made._order._avoided) == names[:1]
 
 
+async def test_an_address_behind_the_first_that_answers_is_not_avoided(
+    names: list[Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was begun because the first was late, or the loop was, and had no time to show what it is worth."""
+    monkeypatch.setattr("proxy.network.dialer.ATTEMPT_DELAY_S", 0)
+    with serving("127.0.0.2") as port, silent("127.0.0.3", port):
+        names[:] = [v4("127.0.0.2", port), v4("127.0.0.3", port)]
+        made = Dialer("a.example", 1)
+        connected, address = await made.connect()
+        connected.close()
+    assert address == names[0]
+    assert not made._order._avoided
+
+
 @pytest.mark.parametrize("count", [1, 2])
 async def test_no_address_that_answers_is_a_failure(names: list[Address], count: int) -> None:
     """The reason is that of the first."""
