@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -46,6 +47,30 @@ def test_ids_are_uuids_in_order_of_time(recorder: Recorder) -> None:
         assert str(uuid).encode() == exchange.id_text
         assert before_ms - 1 <= int.from_bytes(exchange.id[:6], "big") <= after_ms + 1
         assert abs(exchange.started_at_ns // 1_000_000 - before_ms) < 5000
+
+
+@pytest.mark.parametrize(
+    ("delays_ns", "left", "within_ns"),
+    [((2_000_000_000, 50, 1), 1, 50), ((3_000_000, 2_000_000, 4_000_000, 0), 1, 2_000_000)],
+    ids=["once", "always"],
+)
+def test_a_worker_held_up_between_two_clocks_dates_nothing_early(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, delays_ns: tuple[int, ...], left: int, within_ns: int
+) -> None:
+    """They are read one after the other: of a few attempts the one that took least counts."""
+    delays, now_ns = list(delays_ns), 1_000
+
+    def wall_ns() -> int:
+        nonlocal now_ns
+        read_ns = now_ns + 7_000_000
+        now_ns += delays.pop(0)
+        return read_ns
+
+    clocks = SimpleNamespace(time_ns=wall_ns, monotonic_ns=lambda: now_ns)
+    monkeypatch.setattr("proxy.worker.recorder.time", clocks)
+    recorder.sample_clock()
+    assert len(delays) == left
+    assert abs(recorder.begin(now_ns, b"c").started_at_ns - now_ns - 7_000_000) <= within_ns
 
 
 def test_an_exchange_is_pushed_and_counted(recorder: Recorder, segment: Segment) -> None:
