@@ -93,3 +93,33 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
     await page.until(f"{PATHS}.includes('/first') && {PATHS}.includes('/third')")
     assert len(held) == 3
     assert await page.evaluate(f"{PATHS}.slice(0, 3)") == ["/third", "/second", "/first"]
+
+
+@pytest.mark.parametrize(("question", "late"), [("&filter=path:/late", 1), ("", 2)], ids=["empty", "all"])
+async def test_an_answer_that_comes_late_takes_no_live_record_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch, question: str, late: int
+) -> None:
+    """The list is asked for twice, now and when the stream is there; what it was before the first record is no news."""
+    page, storage = site.page, site.world.storage
+    select, is_let = storage.select, asyncio.Event()
+    found: list[Page] = []
+
+    async def late_at_first(query: RecordQuery) -> Page:
+        found.append(await select(query))
+        answer = found[-1]
+        if len(found) <= late:
+            await is_let.wait()
+        return answer
+
+    answered = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/records?')).length"
+    monkeypatch.setattr(storage, "select", late_at_first)
+    await site.open(f"/requests?period=15m&live=1{question}")
+    await site.listened()
+    await until(lambda: len(found) == 2)
+    await page.until(f"{answered} === {2 - late}")
+    await site.store(record_of(-1, path="/late"))
+    await page.wait_for("#rows tr[data-id]", "/late")
+    is_let.set()
+    await page.until(f"{answered} === 2")
+    await site.store(record_of(-2, path="/late"))
+    await page.until(f"{PATHS}.filter((path) => path === '/late').length === 2")

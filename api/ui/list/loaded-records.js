@@ -19,14 +19,16 @@ export class LoadedRecords {
     this.isCut = false;
     this.isEmpty = true;
     this.searchedMs = 0;
+    this.arrivals = 0; // live items so far
   }
 
-  /** Await a page, and count for how long. */
+  /** Await a page; count for how long, and note what had come live when it was asked for. */
   async timed(reading) {
     const begunAt = Date.now();
+    const { arrivals } = this;
     const answer = await reading;
     this.searchedMs += Date.now() - begunAt;
-    return answer;
+    return { ...answer, arrivals };
   }
 
   /** Whether to ask on at once: the server stopped searching, nothing was found, and that did not take long yet. */
@@ -40,18 +42,21 @@ export class LoadedRecords {
     return [...this.inFlight, ...this.stored];
   }
 
-  /** Take the newest page; when none of it is known, it replaces what was there. */
-  setNewest({ records, next_cursor: cursor, complete }) {
-    const stored = records.filter((record) => !record.in_flight);
-    this.inFlight = records.filter((record) => record.in_flight);
+  /** Take the newest page; when none of it is known, it replaces what was there when it was asked for. */
+  setNewest({ records, next_cursor: cursor, complete, arrivals }) {
     const known = idsOf(this.stored);
-    const fresh = stored.filter((record) => !known.has(record.id));
-    if (this.isEmpty || fresh.length === stored.length) {
-      this.stored = stored;
+    let kept = this.stored;
+    if (this.isEmpty || !records.some((record) => !record.in_flight && known.has(record.id))) {
+      kept = this.stored.filter((record) => record.arrival > arrivals);
       this.cursor = cursor;
       this.isComplete = complete;
       this.isEmpty = false;
-    } else this.stored = [...this.stored, ...fresh].sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0));
+    }
+    const ids = idsOf(kept);
+    const fresh = records.filter((record) => !ids.has(record.id));
+    this.inFlight = fresh.filter((record) => record.in_flight);
+    const stored = [...kept, ...fresh.filter((record) => !record.in_flight)];
+    this.stored = stored.sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0));
   }
 
   /** Take the page behind the cursor. */
@@ -65,9 +70,10 @@ export class LoadedRecords {
   /** Put live items on top; returns whether any was new. */
   prepend(items) {
     const known = idsOf(this.stored.slice(0, RECENT));
+    const newest = this.stored[0]?.seq; // a notice stays where it was told
     const fresh = items
       .filter((item) => !known.has(item.id))
-      .map((item) => ({ ...item, isNew: true }));
+      .map((item) => ({ seq: newest, ...item, isNew: true, arrival: (this.arrivals += 1) }));
     if (!fresh.length) return false;
     const ids = idsOf(fresh);
     this.inFlight = this.inFlight.filter((record) => !ids.has(record.id));
