@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from storage.postgres import connection
+from storage.postgres import store as postgres_store
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
 from tests.contract import clickhouse, sample
@@ -35,6 +37,25 @@ def pytest_configure() -> None:
         defaults = backend.open.__kwdefaults__
         assert defaults is not None
         defaults["read_budget_s"] = READ_BUDGET_S
+    wait_for_postgres()
+
+
+def wait_for_postgres() -> None:
+    """Have a server that is slow only because tests keep the machine busy not taken for one that hangs.
+
+    Tests of these limits set their own.
+    """
+    for module, name in (
+        (connection, "CONNECT_S"),
+        (postgres_store, "READ_LIMIT_S"),
+        (postgres_store, "IDLE_LIMIT_S"),
+    ):
+        assert hasattr(module, name)
+        setattr(module, name, 120.0)
+    defaults = PostgresStorage.open.__kwdefaults__
+    assert defaults is not None
+    assert "lock_limit_s" in defaults
+    defaults["lock_limit_s"] = 60.0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -57,7 +57,9 @@ async def _memory(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Stor
 
 
 async def _sqlite(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
-    return await SqliteStorage.open(directory / "records.db", durability="fast", read_budget_s=read_budget_s)
+    return await SqliteStorage.open(
+        directory / "records.db", durability="fast", busy_timeout_s=60.0, read_budget_s=read_budget_s
+    )
 
 
 async def _postgres(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:

@@ -34,7 +34,7 @@ async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
     before = own_threads()
     async with await backend.open(tmp_path) as opened:
         yield opened
-    assert own_threads() == before
+    assert own_threads() <= before  # some of another test may have been about to end
 
 
 def own_threads() -> set[threading.Thread]:

@@ -93,8 +93,12 @@ async def test_concurrent_writers_that_opened_the_same_store(backend: Backend, t
 CRASH = """
 import asyncio, os, sys
 from pathlib import Path
+from storage.clickhouse import link
+from storage.postgres import connection
 from tests.contract.backends import BACKENDS
 from tests.storage.samples import make_batch, make_record
+
+connection.CONNECT_S = link.CONNECT_S = 60.0
 
 async def crash() -> None:
     backend = next(backend for backend in BACKENDS if backend.name == sys.argv[1])

@@ -81,14 +81,19 @@ class Server:
         command = [str(self._binaries / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options]
         self.process = self._serve(command)
         deadline = time.monotonic() + _START_S
-        status = self.data / "postmaster.pid"
-        while not (status.exists() and b"ready" in status.read_bytes()):
+        while not self._is_ready():
             assert time.monotonic() < deadline, f"postgres was not ready within {_START_S} s"
             if self.process.poll() is not None:
                 # After a kill its memory is in use until the last of its processes is gone.
                 time.sleep(0.2)
                 self.process = self._serve(command)
             time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        try:
+            return b"ready" in (self.data / "postmaster.pid").read_bytes()
+        except FileNotFoundError:  # not there yet, or gone with a server that could not start
+            return False
 
     def _serve(self, command: list[str]) -> "subprocess.Popen[bytes]":
         # A session of its own: in an orphaned process group the kernel lets stopped processes go on.

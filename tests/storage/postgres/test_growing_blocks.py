@@ -42,9 +42,11 @@ async def test_a_block_stays_in_the_partition_of_its_day(
     store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After midnight the next one begins, and the day before can go as a whole."""
+    now = now_us()
+    tomorrow = now + DAY_US
+    monkeypatch.setattr(write, "now_us", lambda: now)
     for turn in range(3):
         await store.commit(Batch("sidecar-1", [entry(turn)]))
-    tomorrow = now_us() + DAY_US
     monkeypatch.setattr(write, "now_us", lambda: tomorrow)
     for turn in range(3, 6):
         await store.commit(Batch("sidecar-1", [entry(turn)]))

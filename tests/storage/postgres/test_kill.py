@@ -87,7 +87,7 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
             server.kill()
             await asyncio.sleep(0.05)
             server.start()
-        assert await writer.close(60.0) == 0
+        assert await writer.close(180.0) == 0
         assert seqs == list(range(1, added + 1))
         assert await store.last_seq() == (await store.info()).rows == added
         assert (await store.positions("sidecar-1"))[SOURCE].offset == added

@@ -28,6 +28,7 @@ async def url(tmp_path: Path) -> str:
 def opened(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the store as the sidecar `one` of a data directory."""
     monkeypatch.setattr(Lease, "renew_s", 0.0)
+    monkeypatch.setattr("storage.postgres.store._RELEASE_S", 60.0)
     return opens_as_one(url, tmp_path)
 
 

@@ -94,9 +94,10 @@ async def test_only_a_commit_is_told_and_only_where_it_is_asked_for(url: str, ot
 
 
 async def test_a_lost_connection_is_opened_again(
-    url: str, other: Other, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    url: str, other: Other, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came meanwhile is looked for at once, and the next commit is heard again."""
+    monkeypatch.setattr(notices, "CHECK_LIMIT_S", 60.0)
     caplog.set_level(logging.INFO, "storage.postgres.notices")
     async with hearing(url) as heard:
         (process_id,) = await listeners(other)

@@ -41,9 +41,13 @@ async def placed(other: "Other[asyncpg.Record]", table: str) -> dict[str, int]:
     return {name.removeprefix("sidelog."): number for name, number in rows}
 
 
-async def test_rows_go_to_the_partition_of_their_day(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+async def test_rows_go_to_the_partition_of_their_day(
+    store: PostgresStorage, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records and blocks of today are in its partitions, ids of far days in the default one, and all are found."""
-    today = partitions.day_of(now_us())
+    now = now_us()
+    monkeypatch.setattr(write, "now_us", lambda: now)
+    today = partitions.day_of(now)
     records = [record_of(day, 1) for day in (today - 1, today, today, today + 400, 0)]
     records[2].id = new_id(today * DAY_US * 1000, 98, 1)
     await store.commit(Batch("sidecar-1", [Entry(record, make_payload()) for record in records]))

@@ -21,8 +21,11 @@ async def empty(url: str) -> str:
     return url
 
 
-async def test_sidecars_that_start_together_migrate_once(empty: str, tmp_path: Path) -> None:
+async def test_sidecars_that_start_together_migrate_once(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever comes first makes the layout, the others wait and find it."""
+    monkeypatch.setattr(schema, "_LOCK_WAIT_MS", 50_000)
     async with asyncio.TaskGroup() as group:
         opening = [group.create_task(open_storage(empty, tmp_path)) for _ in range(4)]
     for task in opening:

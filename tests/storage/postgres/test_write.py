@@ -84,26 +84,31 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as group:
                 answers = group.create_task(self._answer(up_reader, writer))
-                await self._ask(reader, up_writer, answers)
+                await self._ask(reader, up_reader, up_writer, answers)
                 answers.cancel()
         finally:
             for end in (writer, up_writer):
                 end.close()
 
     async def _ask(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: "asyncio.Task[None]"
+        self,
+        reader: asyncio.StreamReader,
+        up_reader: asyncio.StreamReader,
+        up_writer: asyncio.StreamWriter,
+        answers: "asyncio.Task[None]",
     ) -> None:
         while data := await reader.read(65536):
             cut = self.cut if b"COMMIT\0" in data else None
             if cut is not None:
                 self.cut = None
                 answers.cancel()
+                await asyncio.wait((answers,))
             if cut != "before":
-                writer.write(data)
-                await writer.drain()
+                up_writer.write(data)
+                await up_writer.drain()
+            if cut == "after":
+                await up_reader.read(65536)  # only the answer tells that the server has committed
             if cut is not None:
-                # Time for the server to hear of it, and to end a session that it does not hear of again.
-                await asyncio.sleep(0.05)
                 return
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, Ledger, ProducerCounts, balance, merge
@@ -136,6 +138,12 @@ class Rig:
             while not condition():
                 self.drain()
                 await asyncio.sleep(0.001)
+
+    async def close(self, monkeypatch: pytest.MonkeyPatch) -> int:
+        """Close the writer: it soon gives up a store that hangs, and the spool has time on a busy machine, too."""
+        limit = self.writer._timeout.limit
+        monkeypatch.setattr(self.writer._timeout, "limit", lambda timeout_s: limit(timeout_s / 100))
+        return await self.writer.close(60.0)
 
     async def lose_store(self, store: FickleStore, writer: Writer, *, records: int, spooled: int) -> None:
         """Take the store away until so many records are spooled of those that come."""

@@ -166,6 +166,7 @@ async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
             rig.push(100)
             await rig.until(lambda: writer.spooled_records >= 70)
             store.hangs = False
+            writer._timeout._timeout_s = 60.0  # one that answers again may be slow
             await rig.until(rig.is_settled)
         assert len(set(await store.stored_ids())) == 100
 
@@ -252,7 +253,9 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
 
 
 @pytest.mark.parametrize("trouble", ["is_away", "hangs"])
-async def test_closing_leaves_everything_in_the_spool(tmp_path: Path, trouble: str) -> None:
+async def test_closing_leaves_everything_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
     """With the store away, or hanging, a writer that closes spools what it has, and the next one stores it."""
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
@@ -260,7 +263,7 @@ async def test_closing_leaves_everything_in_the_spool(tmp_path: Path, trouble: s
             setattr(store, trouble, True)
             rig.push(15)
             await rig.until(lambda: rig.position.taken == 15)
-            assert await writer.close(5.0) == 0
+            assert await rig.close(monkeypatch) == 0
             assert writer.spooled_records == 15
         setattr(store, trouble, False)
         async with rig.running():
@@ -268,7 +271,7 @@ async def test_closing_leaves_everything_in_the_spool(tmp_path: Path, trouble: s
         assert await store.stored_ids() == [record.id for record in rig.ring]
 
 
-async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path) -> None:
+async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many batches wait: the rest of the time is the spool's."""
     async with FickleStore() as store:
         limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=1 << 20)
@@ -277,7 +280,8 @@ async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path) -> None:
             store.hangs = True
             rig.push(300)
             await rig.until(lambda: rig.position.taken == 300)
-            assert await writer.close(4.0) == 0
+            assert await rig.close(monkeypatch) == 0
+            assert writer.counters.batches["retried"] == 1
             assert writer.spooled_records == 300
         store.hangs = False
         async with rig.running():
@@ -298,7 +302,7 @@ async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
             rig.position = Position()
             old, rig.ring = rig.ring, []
             await rig.until(lambda: not writer.is_storage_up)
-            assert await writer.close(5.0) == 0
+            assert await writer.close(60.0) == 0
         store.is_away = False
         async with rig.running():
             assert RING not in rig.effective
@@ -327,6 +331,7 @@ async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed:
                         rig.check()
                         await asyncio.sleep(chance.choice((0, 0, 0.001, 0.004)))
         store.is_away = store.hangs = store.loses_answers = False
+        rig.options["timeout"] = CommitTimeout(60.0, 60.0)  # one that answers again may be slow
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=len(rig.ring), stored=len(rig.ring), spooled=0, waiting=0)
