@@ -1,5 +1,6 @@
 """LLM calls and tool calls through whole processes: the log says what the providers said, to the token."""
 
+import asyncio
 import json
 import threading
 import urllib.error
@@ -10,7 +11,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from aiohttp import web
 
+from proxy.demo.streams import pause
 from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
@@ -32,6 +35,19 @@ def slow(tmp_path: Path) -> Iterator[Sidelog]:
     """The same, slow enough for calls to be seen while they run."""
     with running(application(SLOW_PACE_S)) as upstream, Sidelog(tmp_path / "data", upstream) as started:
         yield started
+
+
+@pytest.fixture
+def may_go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """What a tool call with progress waits for behind its pause: however slow a reader is, it sees the call run."""
+    event = threading.Event()
+
+    async def held(request: web.Request) -> None:
+        await pause(request)
+        await asyncio.to_thread(event.wait, 60)
+
+    monkeypatch.setattr("proxy.demo.mcp.pause", held)
+    return event
 
 
 def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
@@ -92,7 +108,7 @@ def test_messages_plain_and_streamed(sidelog: Sidelog) -> None:
         assert (record["provider"], record["usage_state"]) == ("anthropic", "exact")
 
 
-def test_tool_calls(slow: Sidelog) -> None:
+def test_tool_calls(slow: Sidelog, may_go_on: threading.Event) -> None:
     """Success, the tool's failure and a streamed answer; the last one is `processing` while it runs."""
     sidelog = slow
     url = f"{sidelog.url}/mcp"
@@ -113,6 +129,7 @@ def test_tool_calls(slow: Sidelog) -> None:
     try:
         running_row = eventually(lambda: sidelog.api("/api/mcp-logs?status=processing")["logs"])[0]
     finally:
+        may_go_on.set()
         asking.join()
     assert (running_row["tool_name"], running_row["latency"]) == ("search_documents", None)
     sidelog.record(answers[0][2]["X-Sidelog-Id"])

@@ -55,6 +55,7 @@ def fetch(sidelog: Sidelog, path: str) -> None:
         error.read()
 
 
+@pytest.mark.timeout(900)  # nine programs, one behind the other
 def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_path: Path) -> None:
     """query, stats and export agree on the same filter."""
     for number in range(5):
@@ -138,7 +139,7 @@ def test_a_live_list_ends_with_its_reader(sidelog: Sidelog) -> None:
         reader.join()
         assert lines == [b"/users/1  close\n"]
         process.stdout.close()
-        assert process.wait(30) == 141
+        assert process.wait(60) == 141
         assert process.stderr.read() == b""
 
 

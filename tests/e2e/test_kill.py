@@ -156,4 +156,4 @@ def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
     assert re.findall(r'"message": "(stop\w+)', sidelog.log) == ["stopping", "stopped"]
     with sidelog:
         check_accounts(sidelog, load.completed)
-        assert len(sidelog.api("/api/status")["rings"]) == 2
+        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 2)

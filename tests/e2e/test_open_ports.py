@@ -12,12 +12,13 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.test_processes import in_flight
 from tests.support.ports import free_port
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.wide import wide
@@ -106,10 +107,13 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
         assert (status, members["ready"], members["draining"], members["workers"]) == (503, False, False, 1)
         eventually(lambda: ready(health)[0] == 200)
         assert sidelog.process is not None
-        sidelog.process.send_signal(signal.SIGTERM)
-        status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
-        assert members["draining"]
-        assert ask(health, "/healthz")[0] == 200
+        with closing(http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)) as client:
+            client.request("GET", "/slow?s=50")  # so that it drains for as long as it takes to ask
+            eventually(lambda: in_flight(sidelog, "/slow"))
+            sidelog.process.send_signal(signal.SIGTERM)
+            status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
+            assert members["draining"]
+            assert ask(health, "/healthz")[0] == 200
         assert sidelog.process.wait(60) == 0
         sidelog.process = None
 

@@ -180,7 +180,7 @@ def test_a_stop_within_a_reload_empties_the_rings(tmp_path: Path, upstream: str)
             sidelog.await_log('"message": "reloaded')
             assert sidelog.process is not None
             sidelog.process.send_signal(signal.SIGTERM)
-            assert sidelog.process.wait(60) == 0, sidelog.log
+            assert sidelog.process.wait(150) == 0, sidelog.log
             sidelog.process = None
         assert not list((tmp_path / "rings").rglob("*.ring"))
         assert '"message": "stopped"' in sidelog.log

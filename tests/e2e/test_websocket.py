@@ -47,9 +47,9 @@ def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
         yield started
 
 
-def session_record(sidelog: Sidelog, path: str) -> dict[str, Any] | None:
-    """The newest exchange of a path, once stored."""
-    found = [record for record in sidelog.records() if record["path"] == path]
+def session_record(sidelog: Sidelog, path: str, query: str | None = None) -> dict[str, Any] | None:
+    """The newest exchange of a path, or of a path and a query, once stored."""
+    found = [row for row in sidelog.records() if row["path"] == path and query in (None, row["query"])]
     return found[0] if found else None
 
 
@@ -79,7 +79,7 @@ async def test_messages_pass_unchanged_and_are_recorded(sidelog: Sidelog, compre
     binary = [e["data"] for e in events if e["data"]["opcode"] == "binary"][-1]
     assert binary["truncated"]
     assert "hunter2" not in str(events)
-    record = await asyncio.to_thread(eventually, lambda: session_record(sidelog, "/ws"))
+    record = await asyncio.to_thread(eventually, lambda: session_record(sidelog, "/ws", f"compress={compress}"))
     assert (record["status"], record["outcome"], record["trace_id"]) == (101, "ok", trace_id)
     assert record["data"] == {"close_code": 1000}
     page = await asyncio.to_thread(sidelog.api, f"/api/records/{record['id']}/messages")

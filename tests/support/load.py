@@ -36,7 +36,7 @@ class Clients:
         """Stop the clients. Idempotent."""
         self._is_stopping.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(240)
 
     def _run(self) -> None:
         raise AssertionError("bug: clients do something")
@@ -97,7 +97,7 @@ class NewConnections(Clients):
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=240)
             try:
                 self._ask(connection, "GET", "/new", {"Connection": "close"})
             except (OSError, http.client.HTTPException) as error:

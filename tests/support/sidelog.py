@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _OPENING_S: Final = 60.0
 _ENVIRON: Final = {
     "SIDELOG_RING__BYTES": str(8 << 20),
+    # A starved process may take more than the five seconds that a connection has by default.
+    "SIDELOG_PROXY__LIMITS__TIMEOUT_CONNECT_S": "60",
     # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07 of 1.3 s of CPU.
     "SSL_CERT_FILE": os.devnull,
 }
@@ -161,7 +163,7 @@ class Sidelog:
         began_s = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(60)
+            code = self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.kill_all()
             raise
