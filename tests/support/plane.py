@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -45,8 +46,8 @@ def eventually(probe: Callable[[], Value], timeout_s: float = PATIENCE_S) -> Val
         time.sleep(0.002)
 
 
-_LIMITS: Final = {"drain_timeout_s": 0.05, "timeout_connect_s": 60.0}
-"""A starved process may take more than the five seconds that a connection has by default."""
+_LIMITS: Final = {"drain_timeout_s": 0.05, "timeout_connect_s": 60.0, "upstream_keep_alive_s": 60.0}
+"""A starved process may take more than the few seconds that a connection has by default, new or idle."""
 
 
 def settings_for(
@@ -85,6 +86,23 @@ class Plane:
     def connect(self) -> Client:
         """Open a client connection; the caller closes it."""
         return Client(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S))
+
+    def connect_with(self, raw: bytes) -> Client:
+        """Open a client connection and send bytes while the loop stands still: they are there when it is accepted."""
+
+        def connect() -> Client:
+            client = self.connect()
+            client.send(raw)
+            return client
+
+        return self.run(connect)
+
+    def trust_upstreams(self) -> "Plane":
+        """Keep idle connections for their whole time, as those of upstreams that were seen to serve several at once."""
+        assert isinstance(self.plane, ProtocolPlane)
+        for pool in self.plane.engine.pools:
+            self.run(partial(pool._concurrency.served, 1000))
+        return self
 
     def call(self, raw: bytes, method: str = "GET") -> bytes:
         """Send bytes on a fresh connection, read one answer, close; returns its body."""

@@ -92,8 +92,8 @@ def counted(port: HttpPort) -> dict[str, int]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines of a moment."""
-    for name, value_s in {"HEAD_S": 0.2, "BODY_S": 0.2, "STALL_S": 0.2, "IDLE_S": 0.4}.items():
+    """Deadlines of a moment, but for a first head: a busy machine may take longer to send one."""
+    for name, value_s in {"BODY_S": 0.2, "STALL_S": 0.2, "IDLE_S": 0.4}.items():
         monkeypatch.setattr(module, name, value_s)
     monkeypatch.setattr(module, "CHECK_EVERY_S", 0.02)
 
@@ -101,8 +101,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /x HT", GET[:-2], b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"]
 )
-async def test_who_says_nothing_or_not_all_is_closed(quick: None, world: World, sent: bytes) -> None:
+async def test_who_says_nothing_or_not_all_is_closed(
+    quick: None, world: World, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A head and a body have an end."""
+    if not sent.startswith(b"POST"):
+        monkeypatch.setattr(module, "HEAD_S", 0.2)
     assert await ended(await world.connect(sent)) == b""
     assert not world.port.connections
     assert counted(world.port) == {"body" if sent.startswith(b"POST") else "head": 1}

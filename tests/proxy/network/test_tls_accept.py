@@ -130,7 +130,8 @@ def test_silence_before_the_handshake_ends_a_connection(
 ) -> None:
     """The time of the first head counts from accept on, and is not prolonged by a part of a handshake."""
     with running_plane(settings(timeout_headers_s=0.3), tmp_path) as plane, opened(plane) as client:
-        client.sendall(beginning)
+        with contextlib.suppress(OSError):  # it may be over before a busy machine has sent it
+            client.sendall(beginning)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
         assert failures(plane) == {"timeout": 1}
@@ -138,17 +139,19 @@ def test_silence_before_the_handshake_ends_a_connection(
 
 def test_a_handshake_and_its_first_head_share_one_time(tmp_path: Path, settings: Callable[..., Settings]) -> None:
     """A secured connection waits for its first head since it was accepted, not since its handshake ended."""
-    with running_plane(settings(timeout_headers_s=4), tmp_path) as plane, opened(plane) as connection:
+    with running_plane(settings(timeout_headers_s=60), tmp_path) as plane, opened(plane) as connection:
         engine = cast(ProtocolPlane, plane.plane).engine
         eventually(lambda: len(engine.connections) == 1, 30)
         (accepted,) = engine.connections
         assert isinstance(accepted, TlsAccept)
         with secured(connection) as client:
             client.send(GET[:-2])
-            eventually(lambda: not isinstance(next(iter(engine.connections)), TlsAccept), 30)
+            eventually(lambda: not isinstance(plane.run(lambda: next(iter(engine.connections))), TlsAccept), 30)
             (downstream,) = engine.connections
             assert isinstance(downstream, Downstream)
             assert downstream._since_ns == accepted.since_ns
+            eventually(lambda: downstream._reader.buffer, 30)  # until its head begins it is closed without a word
+            downstream._since_ns -= 60_000_000_000
             assert client.answer().status == 408
     assert MAX_HANDSHAKE_S == 10
 

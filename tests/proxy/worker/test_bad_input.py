@@ -62,7 +62,7 @@ RULES = {
         "proxy/worker/test_back_pressure.py::test_a_client_that_leaves_while_waiting",
     ),
     "P16": ("back-pressure, early answers", "proxy/worker/test_relay.py::test_an_early_answer_reaches"),
-    "P17": ("deadlines and limits", "proxy/worker/test_downstream.py::test_a_slow_head_is_refused"),
+    "P17": ("deadlines and limits", "proxy/worker/test_deadlines.py::test_a_slow_head_is_refused"),
     "P18": (
         "X-Forwarded-For, trusted proxies, twins",
         "proxy/worker/test_downstream.py::test_the_client_behind_a_trusted",
@@ -266,6 +266,8 @@ def liar(lie: Lie, manner: str) -> Callable[[socket.socket, int], None]:
 def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
     """A right answer, a 502, or a visibly broken one; what was lied on is not used again."""
     plane = start(liar(lie, manner))
+    if lie.is_kept:
+        plane.trust_upstreams()
     with plane.connect() as client:
         client.send(lie.method + b" / HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = client.answer(lie.method.decode())
@@ -309,7 +311,7 @@ def test_an_answer_before_the_request_is_finished(start: Start, manner: str) -> 
 def test_an_unasked_upgrade_never_leaves(plane: Plane, recording: Recording) -> None:
     """h2c is neither offered to the upstream nor agreed to; what follows is HTTP."""
     recording.take()
-    with plane.connect() as client:
+    with plane.trust_upstreams().connect() as client:
         client.send(
             b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n"
             b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n\r\n"

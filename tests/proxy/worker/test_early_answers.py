@@ -13,6 +13,7 @@ import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.settings.model import CaptureSettings
+from proxy.worker import deadlines
 from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
@@ -44,7 +45,14 @@ def refusing() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is waited for, however late a busy machine sends it."""
+    monkeypatch.setattr(deadlines, "LATE_BODY_NS", 60_000_000_000)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.usefixtures("patient")
 def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refusing: str, loop: Loop) -> None:
     """Most clients send head and body in two writes: the failure is known before the second is here."""
     plane = start(refusing, loop=loop)
@@ -60,6 +68,7 @@ def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refu
         assert exchange.flags & FLAG_REQUEST_COMPLETE
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
     """The end of a body without a length is its last chunk."""
     plane = start(refusing)
@@ -71,6 +80,7 @@ def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body", b""]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -> None:
     """The answer waits for the window, not for the end of an upload."""
     plane = start(refusing, capture=CaptureSettings(request_body_bytes=1000, tail_bytes=0))
@@ -112,6 +122,7 @@ def test_a_body_that_is_not_wanted_is_not_waited_for(
     plane.exchange()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(start: Start, refusing: str) -> None:
     """Its answer was not sent."""
     plane = start(refusing)
@@ -142,6 +153,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("answer", "body"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.usefixtures("patient")
 def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes, body: bytes) -> None:
     """An upstream that answers from the head alone takes nothing from the record."""
 
@@ -248,6 +260,7 @@ def test_half_an_answer_before_a_reset_is_none(start: Start, answer: bytes) -> N
     assert (outcome(exchange), error(exchange)) == (expected, "upstream_reset")
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
     """An early answer to a request that became complete costs its client no connection."""
 

@@ -73,7 +73,7 @@ def test_a_running_exchange_shows_whose_it_is(start: Start, trusted: list[str]) 
     """Its key and what a trusted proxy names are noted, also from behind more than the slot keeps of a head."""
     headers = {"project_header": "X-Project", "user_header": "X-User"}
     plane = start("protocol", [KEY], trusted_proxies=tuple(trusted), **headers)
-    lines = ["GET /slow?s=2 HTTP/1.1", "Host: a", f"X-Long: {'x' * 2 * HEAD_BYTES}", f"api-key: {SECRET}"]
+    lines = ["GET /slow?s=60 HTTP/1.1", "Host: a", f"X-Long: {'x' * 2 * HEAD_BYTES}", f"api-key: {SECRET}"]
     lines += ["x-project:  tenant-b ", "X-Project: another", "x-user: ann", "", ""]
     with plane.connect() as client:
         client.send("\r\n".join(lines).encode())

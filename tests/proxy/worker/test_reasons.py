@@ -50,8 +50,7 @@ def test_a_deadline_is_named_with_its_setting(
         may_end.wait(60)
 
     plane = start(upstream, **limits)
-    with plane.connect() as client:
-        client.send(sent)
+    with plane.connect_with(sent) as client:
         answer = client.answer()
         exchange = plane.exchange()
     may_end.set()

@@ -49,7 +49,7 @@ def test_answers_without_a_body_leave_both_connections_open(
 ) -> None:
     """HEAD, 204 and 304 have no body whatever their framing says, and end with their head."""
     script = Script(answer, OK)
-    plane = start(script)
+    plane = start(script).trust_upstreams()
     with plane.connect() as client:
         client.send(raw)
         found = client.answer(raw.partition(b" ")[0].decode())

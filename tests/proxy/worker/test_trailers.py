@@ -6,6 +6,7 @@ import pytest
 
 from proxy.ring.exchange import NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS
 from proxy.settings.route_model import HeaderSettings
+from proxy.worker.upstream import pool
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -27,10 +28,11 @@ def download(section: bytes, fields: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_both_ways_byte_for_byte(start: Start, loop: Loop) -> None:
+def test_both_ways_byte_for_byte(start: Start, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """In any packets; what names them goes on, the connections live on, and the record has both sections."""
+    monkeypatch.setattr(pool, "POST_IDLE_NS", 60_000_000_000)
     script = Script(download(SECTION, b"Trailer: Grpc-Status\r\n"))
-    plane = start(script, loop=loop)
+    plane = start(script, loop=loop).trust_upstreams()
     raw = upload(SECTION, b"TE: trailers\r\nConnection: TE\r\nTrailer: X-Sum\r\n")
     with plane.connect() as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

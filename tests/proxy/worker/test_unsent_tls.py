@@ -101,10 +101,12 @@ def test_the_end_of_a_response_may_take_its_time(
 @pytest.mark.parametrize("loop", LOOPS)
 def test_who_says_goodbye_and_reads_no_more_is_left(start: Start, tmp_path: Path, loop: Loop) -> None:
     """Its loop waits for ever to hand over the rest; the deadline of a client that stalls does not."""
-    plane = start_large(start, tmp_path, loop, timeout_write_stall_s=0.5)
+    plane = start_large(start, tmp_path, loop)
+    assert isinstance(plane.plane, ProtocolPlane)
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         read_until_handed_down(plane, client, bytearray())
+        plane.plane.engine.pools[0].route.deadlines.write_stall_ns = 500_000_000
         assert isinstance(client.socket, ssl.SSLSocket)
         client.socket.settimeout(0.2)
         with suppress(OSError):

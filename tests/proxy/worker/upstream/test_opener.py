@@ -132,7 +132,7 @@ async def test_only_what_an_address_did_counts_against_it(leaves: bool) -> None:
     accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
     server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0)
     address = socket.AF_INET, server.sockets[0].getsockname()
-    pool = new_pool(f"https://localhost:{address[1][1]}", [], timeout_connect_s=30 if leaves else 1)
+    pool = new_pool(f"https://localhost:{address[1][1]}", [], timeout_connect_s=30 if leaves else 10)
     opener = opener_of(pool)
 
     async def fail() -> None:
