@@ -107,10 +107,17 @@ class Client:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + b"\r\n\r\n"
 
+    def _received(self) -> bytes:
+        """Return what came next, or nothing where the connection ended, in whatever way."""
+        try:
+            return self.socket.recv(1 << 18)
+        except ConnectionResetError:
+            return b""
+
     def _exactly(self, size: int) -> tuple[bytes, bool]:
         found = bytearray(self._buffer)
         while len(found) < size:
-            data = self.socket.recv(1 << 18)
+            data = self._received()
             if not data:
                 return bytes(found), False
             found += data
@@ -142,7 +149,7 @@ class Client:
 
     def _line(self) -> tuple[bytes, bool]:
         while b"\r\n" not in self._buffer:
-            data = self.socket.recv(65536)
+            data = self._received()
             if not data:
                 return b"", False
             self._buffer += data

@@ -133,6 +133,26 @@ def test_a_cut_response_is_visibly_cut(start: Start, answer: bytes, loop: Loop) 
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("body", [b"Content-Length: 9\r\n\r\nshort", b"Transfer-Encoding: chunked\r\n\r\n9\r\nshort"])
+def test_what_comes_together_with_the_cut_is_passed_on(start: Start, body: bytes, loop: Loop) -> None:
+    """A worker that finds both at once breaks off behind what it has, as its record says."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        def answer_and_end() -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + body)
+            connection.shutdown(socket.SHUT_RDWR)
+
+        read_head(connection)
+        plane.run(answer_and_end)  # while the loop stands still
+
+    plane = start(upstream, loop=loop)
+    with plane.connect() as client:
+        client.send(GET)
+        answer = client.answer()
+    assert (answer.body, answer.is_complete, plane.exchange().response_window) == (b"short", False, b"short")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_cut_response_to_an_http10_client_is_a_reset(start: Start, loop: Loop) -> None:
     """Where the end of the connection is the end of the body, only a reset tells a cut from an end."""
     plane = start(once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", wait_s=0.05), loop=loop)
