@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 import pytest
@@ -34,10 +34,15 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for backend in (SqliteStorage, PostgresStorage):
-        defaults = backend.open.__kwdefaults__
-        assert defaults is not None
-        defaults["read_budget_s"] = READ_BUDGET_S
+        set_default(backend.open, "read_budget_s", READ_BUDGET_S)
     wait_for_postgres()
+
+
+def set_default(function: Callable[..., object], name: str, value: float) -> None:
+    defaults = getattr(function, "__kwdefaults__", None)
+    assert defaults is not None
+    assert name in defaults
+    defaults[name] = value
 
 
 def wait_for_postgres() -> None:
@@ -52,10 +57,7 @@ def wait_for_postgres() -> None:
     ):
         assert hasattr(module, name)
         setattr(module, name, 120.0)
-    defaults = PostgresStorage.open.__kwdefaults__
-    assert defaults is not None
-    assert "lock_limit_s" in defaults
-    defaults["lock_limit_s"] = 60.0
+    set_default(PostgresStorage.open, "lock_limit_s", 60.0)
 
 
 @pytest.hookimpl(wrapper=True)

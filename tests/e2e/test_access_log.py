@@ -86,7 +86,7 @@ def test_lines_go_on_over_a_reload_and_tell_of_lost_exchanges(tmp_path: Path, up
             os.kill(sidelog.process.pid, signal.SIGHUP)
             eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 60)
             slow = Request(sidelog.port, "/slow?s=50")
-            eventually(lambda: [r for r in sidelog.api("/api/records?in_flight=true")["records"] if r["in_flight"]])
+            eventually(lambda: sidelog.is_in_flight("/slow"))
             for pid in await_pids(sidelog, "proxy.worker"):
                 os.kill(pid, signal.SIGKILL)
             eventually(lambda: '"outcome":"worker_lost"' in out.read_text())

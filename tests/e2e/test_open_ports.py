@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_processes import in_flight
 from tests.support.ports import free_port
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.wide import wide
@@ -109,7 +108,7 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
         assert sidelog.process is not None
         with closing(http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)) as client:
             client.request("GET", "/slow?s=50")  # so that it drains for as long as it takes to ask
-            eventually(lambda: in_flight(sidelog, "/slow"))
+            eventually(lambda: sidelog.is_in_flight("/slow"))
             sidelog.process.send_signal(signal.SIGTERM)
             status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
             assert members["draining"]

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.otlp import Receiver, Span, take
-from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
+from tests.support.sidelog import Sidelog, await_pids, customized, eventually
 from tests.support.upstream import running, service
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -29,13 +29,13 @@ def exporting(url: str, **more: str) -> dict[str, str]:
 @pytest.fixture
 def patient(tmp_path: Path) -> dict[str, str]:
     """An environment in which a stop waits longer for the export: on a busy machine the five seconds are too few."""
-    (tmp_path / "sitecustomize.py").write_text(
+    return customized(
+        tmp_path,
         "import sys\n"
         "if 'proxy.collector' in sys.orig_argv:\n"
         "    import proxy.otel.export\n"
-        "    proxy.otel.export.FINISH_S = 50.0\n"
+        "    proxy.otel.export.FINISH_S = 50.0\n",
     )
-    return {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
 
 
 def call(sidelog: Sidelog, path: str, **headers: str) -> str:

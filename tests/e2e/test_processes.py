@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.script import OK
-from tests.support.sidelog import Sidelog, await_pids, eventually
+from tests.support.sidelog import Sidelog, await_pids, customized, eventually
 from tests.support.upstream import read_head, scripted
 from tests.support.wide import wide
 
@@ -62,12 +62,6 @@ def stored(sidelog: Sidelog, completed: list[str]) -> dict[str, Any]:
     assert max(ids.values(), default=1) == 1
     assert ledger["stored"] == len(ids)
     return ledger
-
-
-def in_flight(sidelog: Sidelog, path: str) -> bool:
-    """Whether an exchange of a path runs; records that are stored are shown beside those that are in flight."""
-    shown = sidelog.api(f"/api/records?in_flight=true&path={path}")["records"]
-    return any(record["in_flight"] and record["path"] == path for record in shown)
 
 
 def events(sidelog: Sidelog, name: str) -> list[dict[str, Any]]:
@@ -171,7 +165,7 @@ def test_children_end_by_themselves_when_the_supervisor_is_killed(two_workers: S
     with Load(two_workers.port, pause_s=PAUSE_S) as load:
         await_more(load.completed, 50)
         slow = Request(two_workers.port, "/slow?s=5")
-        eventually(lambda: in_flight(two_workers, "/slow"))
+        eventually(lambda: two_workers.is_in_flight("/slow"))
         children = two_workers.pids("proxy.worker") + two_workers.pids("proxy.collector")
         assert two_workers.process is not None
         two_workers.process.kill()
@@ -196,7 +190,7 @@ def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Pa
 
     with scripted(hold) as url, Sidelog(tmp_path / "data", url, "--workers", "2") as sidelog:
         slow = Request(sidelog.port, "/slow")
-        eventually(lambda: in_flight(sidelog, "/slow"))
+        eventually(lambda: sidelog.is_in_flight("/slow"))
         assert sidelog.process is not None
         sidelog.process.send_signal(signal.SIGTERM)
 
@@ -232,7 +226,7 @@ def test_a_second_sigterm_stops_at_once(
         Request(sidelog.port, "/before").join()
         record_property("start_to_first_answer_s", round(time.monotonic() - began_s, 2))
         slow = Request(sidelog.port, "/slow?s=50")
-        eventually(lambda: in_flight(sidelog, "/slow"))
+        eventually(lambda: sidelog.is_in_flight("/slow"))
         assert sidelog.process is not None
         children = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
         sidelog.process.send_signal(signal.SIGTERM)
@@ -263,7 +257,8 @@ def anonymous_rings(sidelog: Sidelog) -> int:
 @pytest.fixture
 def without_shared_memory(tmp_path: Path) -> dict[str, str]:
     """An environment in which /dev/shm has no room."""
-    (tmp_path / "sitecustomize.py").write_text(
+    return customized(
+        tmp_path,
         "import os\n"
         "real = os.statvfs\n"
         "def statvfs(path):\n"
@@ -271,9 +266,8 @@ def without_shared_memory(tmp_path: Path) -> dict[str, str]:
         "    if str(path) == '/dev/shm':\n"
         "        found = os.statvfs_result(0 if 2 <= index <= 4 else value for index, value in enumerate(found))\n"
         "    return found\n"
-        "os.statvfs = statvfs\n"
+        "os.statvfs = statvfs\n",
     )
-    return {"PYTHONPATH": str(tmp_path)}
 
 
 @pytest.mark.wide

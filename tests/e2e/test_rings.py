@@ -19,7 +19,7 @@ from tests.e2e.test_processes import anonymous_rings, stored
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.programs import PROGRAM_S
-from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
+from tests.support.sidelog import ROOT, Sidelog, await_pids, customized, eventually
 from tests.support.upstream import running, service
 from tests.support.wide import wide
 
@@ -63,8 +63,7 @@ def health(sidelog: Sidelog) -> tuple[int, str]:
 @pytest.mark.wide
 def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream: str) -> None:
     """Shared memory holds one of two rings, and none of those of a reload: all are drained."""
-    (tmp_path / "sitecustomize.py").write_text(ROOM_FOR_ONE)
-    environ = {"PYTHONPATH": str(tmp_path)}
+    environ = customized(tmp_path, ROOM_FOR_ONE)
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
         assert len(segments_in(rings_of(sidelog))) <= 1
         with Load(sidelog.port, pause_s=PAUSE_S) as load:
@@ -108,12 +107,12 @@ def stoppable(
 ) -> Iterator[Sidelog]:
     """One with so many workers, of which none can be started while there is a file `stop` beside its data directory."""
     directory = tmp_path_factory.mktemp("stoppable")
-    (directory / "sitecustomize.py").write_text(
+    environ = customized(
+        directory,
         "import os, sys\n"
         f"if 'proxy.worker' in sys.orig_argv and os.path.exists({str(directory / 'stop')!r}):\n"
-        "    os._exit(1)\n"
+        "    os._exit(1)\n",
     )
-    environ = {"PYTHONPATH": str(directory)}
     with Sidelog(directory / "data", upstream, "--workers", request.param, environ=environ) as sidelog:
         yield sidelog
 
@@ -260,8 +259,7 @@ ONE_BY_ONE = ("proxy.worker", "proxy.collector")
 @pytest.mark.timeout(3600)
 def test_kills_with_rings_in_a_full_directory(tmp_path: Path, upstream: str) -> None:
     """At most one ring is a file; whoever is killed, everything answered is stored once."""
-    (tmp_path / "sitecustomize.py").write_text(ROOM_FOR_ONE)
-    environ = {**ROOM, "PYTHONPATH": str(tmp_path)}
+    environ = ROOM | customized(tmp_path, ROOM_FOR_ONE)
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
         report = kill_rounds(sidelog, KILLS, seed=1, victims=ONE_BY_ONE)
         check_accounts(sidelog, report.completed)

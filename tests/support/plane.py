@@ -24,6 +24,7 @@ from proxy.ring.inflight import InflightReader
 from proxy.ring.ring import RingReader
 from proxy.ring.segment import Segment
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
+from proxy.worker.downstream import Downstream
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from tests.support.client import Client
@@ -103,6 +104,18 @@ class Plane:
         for pool in self.plane.engine.pools:
             self.run(partial(pool._concurrency.served, 1000))
         return self
+
+    def age(self, by_s: int) -> None:
+        """Let the only client connection have waited for so much longer."""
+        assert isinstance(self.plane, ProtocolPlane)
+        connections = self.plane.engine.connections
+
+        def move_back() -> None:
+            [connection] = connections
+            assert isinstance(connection, Downstream)
+            connection._since_ns -= by_s * 1_000_000_000
+
+        self.run(move_back)
 
     def call(self, raw: bytes, method: str = "GET") -> bytes:
         """Send bytes on a fresh connection, read one answer, close; returns its body."""

@@ -223,7 +223,7 @@ async def size_of_rows(connection: Connection) -> int:
 
 async def until(connection: Connection, query: str, holds: Callable[[Any], object]) -> None:
     """Wait for an answer of which something holds: a process of the server may have to wait for its turn."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds(await connection.fetchval(query)):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 

@@ -45,6 +45,12 @@ def eventually(probe: Callable[[], Value | None], timeout_s: float = 60.0) -> Va
         pause_s = min(pause_s * 1.2, 0.1)  # what takes long is busy, and has better to do than to answer us
 
 
+def customized(directory: Path, code: str) -> dict[str, str]:
+    """An environment in which each Python first runs `code` (the standard library's `site`); it may import ours."""
+    (directory / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"}
+
+
 class Sidelog:
     """One running `sidelog serve`; started by `with`, stopped (SIGTERM) at its end, killed if that fails."""
 
@@ -222,6 +228,11 @@ class Sidelog:
         found = eventually(find, 60)
         assert found is not None
         return found
+
+    def is_in_flight(self, path: str) -> bool:
+        """Whether an exchange of a path runs; the same question answers records that are stored, and longer paths."""
+        shown = self.api(f"/api/records?in_flight=true&path={path}")["records"]
+        return any(record["in_flight"] and record["path"] == path for record in shown)
 
     def ready_answer(self) -> dict[str, Any]:
         """What /readyz answers, whatever its status."""

@@ -105,8 +105,8 @@ async def test_an_answer_that_comes_late_takes_no_live_record_away(
     found: list[Page] = []
 
     async def late_at_first(query: RecordQuery) -> Page:
-        found.append(await select(query))
-        answer = found[-1]
+        answer = await select(query)
+        found.append(answer)
         if len(found) <= late:
             await is_let.wait()
         return answer

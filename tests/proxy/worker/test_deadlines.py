@@ -39,7 +39,7 @@ def test_the_first_head_shares_the_time_since_accept(start: Start) -> None:
         client.send(b"GET / HT")
         eventually(lambda: has_buffered(plane, b"GET / HT"))
         assert waiting_since_ns(plane) == accepted_ns
-        age(plane, 60)
+        plane.age(60)
         assert client.answer().status == 408
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "timeout_headers")
@@ -57,23 +57,13 @@ def test_a_slow_head_is_refused(start: Start) -> None:
             client.send(b"A: b\r\n")
         eventually(lambda: has_buffered(plane, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 8))
         assert waiting_since_ns(plane) == began_ns
-        age(plane, 60)
+        plane.age(60)
         answer = client.answer()
         assert (answer.status, answer.field("X-Sidelog-Error")) == (408, "timeout_headers")
         assert client.is_ended()
     exchange = plane.exchange()
     assert error(exchange) == "timeout_headers"
     assert exchange.request_head.startswith(b"GET / HTTP/1.1\r\nA: b")
-
-
-def age(plane: Plane, by_s: int) -> None:
-    """Let its only connection have waited for so much longer."""
-
-    def move_back() -> None:
-        [connection] = plane.plane.engine.connections  # type: ignore[attr-defined]
-        connection._since_ns -= by_s * 1_000_000_000
-
-    plane.run(move_back)
 
 
 def waiting_since_ns(plane: Plane) -> int:
@@ -91,7 +81,7 @@ def test_a_later_head_has_its_time_from_its_first_byte(start: Start) -> None:
             assert time.monotonic_ns() - waiting_since_ns(plane) < 60_000_000_000
             client.send(GET[7:])
             assert client.answer().status == 200
-            age(plane, 60)
+            plane.age(60)
     plane.exchanges(2)
 
 

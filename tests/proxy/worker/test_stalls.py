@@ -12,7 +12,6 @@ from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
 from proxy.worker import relay
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_deadlines import age
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
 from tests.support.client import Client
 from tests.support.plane import Loop, Plane, eventually
@@ -67,7 +66,7 @@ def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes
         client.send(b"GET /last HTTP/1.1\r\nHost: a\r\n%b\r\n" % last)
         assert plane.exchange().status == 200
         if not last:
-            age(plane, 60)
+            plane.age(60)
         eventually(lambda: plane.counters().connections_downstream == 0)
 
 

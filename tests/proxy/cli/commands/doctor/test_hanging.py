@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.programs import PROGRAM_S
-from tests.support.sidelog import ROOT
+from tests.support.sidelog import ROOT, customized
 
 
 def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
@@ -35,9 +35,8 @@ def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None
 def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
     """In a container without a home, a volume and its resolver: the command ends, and names what hangs."""
     hanging = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(3600)"
-    (tmp_path / "sitecustomize.py").write_text(hanging)
     command = [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://app", "--data-dir", "/proc/no"]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    environ = {"PATH": os.environ["PATH"], **customized(tmp_path, hanging)}
     done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=PROGRAM_S)
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
@@ -47,10 +46,10 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> N
 
 def test_a_file_system_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
     """Whether a sidelog runs there is asked of its lock, and only where no upstream is given."""
-    (tmp_path / "sitecustomize.py").write_text("import fcntl, time; fcntl.flock = lambda *_: time.sleep(3600)")
+    hanging = "import fcntl, time; fcntl.flock = lambda *_: time.sleep(3600)"
     (tmp_path / "lock").touch()
     command = [sys.executable, "-m", "proxy", "doctor", "--json", "--data-dir", str(tmp_path)]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    environ = {"PATH": os.environ["PATH"], **customized(tmp_path, hanging)}
     done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=PROGRAM_S)
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
