@@ -11,6 +11,9 @@ from tests.deploy.test_rules import rules
 from tests.support.monitored import monitored
 from tests.support.promql import labels_of, names_in, unknown
 
+pytestmark = pytest.mark.timeout(900)
+"""A fixture that starts a pair of sidelogs, and gives each traffic of all kinds, counts as part of its first test."""
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:

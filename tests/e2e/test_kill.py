@@ -43,6 +43,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
     assert seqs == list(range(1, len(seqs) + 1))
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("workers", [wide("1"), "2"])
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""

@@ -25,6 +25,7 @@ def upstream() -> Iterator[str]:
 
 
 @pytest.mark.wide
+@pytest.mark.timeout(900)
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     environ = {**ROOM, "SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}

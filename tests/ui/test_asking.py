@@ -75,7 +75,7 @@ async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -
 async def test_long_periods_begin_with_an_hour(site: Site, period: str) -> None:
     """Whole hours are summed up already, so every count of a facet is known and costs no scan."""
     await site.open(f"/requests?period={period}&facets=1")
-    await site.page.quiet(0.3)
+    await asked_once_quiet(site, Counter({"/api/facets": 1, "/api/records": 1}))
     starts = {query["since"][0] for path in site.page.requests if "since" in (query := parse_qs(urlsplit(path).query))}
     assert [start[13:] for start in starts] == [":00:00.000Z"]
     assert "/api/summary" not in asked(site)
@@ -110,6 +110,7 @@ async def test_a_hidden_tab_asks_for_nothing(site: Site) -> None:
     """Polling stops while nobody looks."""
     await site.open("/health")
     await site.page.wait_for(".ledger")
+    await asked_once_quiet(site, Counter(FIRST_VIEWS["/health"]))
     await site.page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
     await site.page.quiet(0.3)
     site.page.requests.clear()

@@ -12,6 +12,7 @@ from proxy.demo.traffic import MIX, Step, perform, visit
 from proxy.demo.upstream import application
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Prices, load_list
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -82,8 +83,8 @@ async def test_leaving_a_stream_ends_only_that_request(base_url: str) -> None:
         assert await perform(session, base_url, (early, Step(method="GET", path="/api/users"))) == [200, 200]
 
 
-async def test_nobody_listening_is_not_an_end(unused_tcp_port: int) -> None:
+async def test_nobody_listening_is_not_an_end() -> None:
     """A proxy that is gone for a moment costs a visit, not the demo."""
     async with ClientSession() as session:
         steps = (Step(method="GET", path="/"), Step(method="GET", path="/"))
-        assert await perform(session, f"http://127.0.0.1:{unused_tcp_port}", steps) == [0]
+        assert await perform(session, f"http://127.0.0.1:{free_port()}", steps) == [0]

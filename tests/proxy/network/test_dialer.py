@@ -14,6 +14,7 @@ from proxy.network.lookup import Address
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS
 from tests.support.plane import Loop
+from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head
 
@@ -151,8 +152,7 @@ async def test_an_address_behind_the_first_that_answers_is_not_avoided(
 @pytest.mark.parametrize("count", [1, 2])
 async def test_no_address_that_answers_is_a_failure(names: list[Address], count: int) -> None:
     """The reason is that of the first."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
+    port = free_port()
     names[:] = [v4(f"127.0.0.{number}", port) for number in range(2, 2 + count)]
     with pytest.raises(ConnectionRefusedError):
         await dial()

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -66,9 +65,10 @@ def test_a_worker_held_up_between_two_clocks_dates_nothing_early(
         now_ns += delays.pop(0)
         return read_ns
 
-    clocks = SimpleNamespace(time_ns=wall_ns, monotonic_ns=lambda: now_ns)
-    monkeypatch.setattr("proxy.worker.recorder.time", clocks)
-    recorder.sample_clock()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", wall_ns)
+        patched.setattr(time, "monotonic_ns", lambda: now_ns)
+        recorder.sample_clock()
     assert len(delays) == left
     assert abs(recorder.begin(now_ns, b"c").started_at_ns - now_ns - 7_000_000) <= within_ns
 
