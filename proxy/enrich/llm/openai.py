@@ -114,7 +114,7 @@ class _Part(msgspec.Struct, gc=False):
     reason: Any = None
 
 
-class _Function(msgspec.Struct, gc=False):
+class _Called(msgspec.Struct, gc=False):
     name: Any = None
 
 
@@ -123,13 +123,14 @@ class _ToolCall(msgspec.Struct, gc=False):
 
     type: Any = None
     name: Any = None
-    function: _Function | None = None
+    function: _Called | None = None
+    custom: _Called | None = None
     action: msgspec.Raw = _RAW
 
 
 class _Message(msgspec.Struct, gc=False):
     tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
+    function_call: _Called | None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -238,7 +239,8 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
         for raw in (choice.message, choice.delta):
             if b'"name"' in bytes(raw) and (message := decode_object(_MESSAGE, raw)) is not None:
                 for call in message.tool_calls or ():
-                    usage.add_tool(call.function and call.function.name)
+                    called = call.function or call.custom
+                    usage.add_tool(called and called.name)
                 usage.add_tool(message.function_call and message.function_call.name)
     return reason
 

@@ -215,6 +215,25 @@ def test_azure_and_openrouter() -> None:
     assert (record.provider, record.cost_usd, record.price_source) == ("openrouter", 0.00014, "reported")
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_custom_tool_is_one_like_a_function(is_streamed: bool) -> None:
+    """Its name stands beside its input, which is text: https://platform.openai.com/docs/api-reference/chat/create"""
+    calls = [
+        {"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run_sql", "input": "select 1"}},
+        {"index": 1, "id": "call_2", "type": "function", "function": {"name": "weather", "arguments": "{}"}},
+    ]
+    said, reason = {"role": "assistant", "tool_calls": calls}, "tool_calls"
+    if is_streamed:
+        begun = chunk(choices=[{"index": 0, "delta": said, "finish_reason": None}])
+        answer = sse(begun, chunk(None, reason), "[DONE]")
+        record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    else:
+        choice = {"index": 0, "message": said, "finish_reason": reason}
+        record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER | {"choices": [choice]})
+    assert record.stream is not None
+    assert record.stream.tools == ["run_sql", "weather"]
+
+
 def item(kind: str, action: str | None = None) -> dict[str, Any]:
     """An item of a response's output that the provider's own tools made."""
     return {"type": kind, "status": "completed"} | ({} if action is None else {"action": {"type": action}})
