@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
-from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
+from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules, check_trace_names, check_trace_rules
 from proxy.settings.check_otel import check_otel
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
@@ -63,6 +63,8 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
     yield from check_otel(settings, own)
+    if settings.proxy.trace_context:
+        yield from _check_trace(settings)
     for name, route in _named_routes(settings):
         yield from _check_route(name, route)
         yield from _check_upstream(name, route.upstream, own)
@@ -234,6 +236,14 @@ def _check_reach(settings: Settings) -> Iterator[Problem]:
 
 def _takes_all_of(earlier: RouteSettings, later: RouteSettings) -> bool:
     return later.path.startswith(earlier.path) and earlier.host.lower() in ("", later.host.lower())
+
+
+def _check_trace(settings: Settings) -> Iterator[Problem]:
+    """Yield the rules that would give a request a second trace context, or take away its only one."""
+    yield from check_trace_rules("proxy", settings.proxy.headers)
+    for name, route in _named_routes(settings):
+        yield from check_trace_rules(name, route.headers)
+        yield from check_trace_names(f"{name}.set_request_headers", route.set_request_headers)
 
 
 def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:

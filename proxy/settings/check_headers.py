@@ -4,7 +4,7 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.settings.route_model import HeaderSettings
@@ -27,6 +27,8 @@ OWN_HEADERS: Final = frozenset(
 _OWN_REQUEST_HEADERS: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"})
 """What the proxy writes on each request itself."""
 
+_TRACE_HEADER: Final = "traceparent"
+
 
 def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str = "") -> Iterator[Problem]:
     """Yield what is wrong with the rules of `owner`, a route or `proxy`."""
@@ -43,3 +45,15 @@ def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str 
                 yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
             elif not _LATIN.match(value):
                 yield setting, f"the value of {header!r} must hold characters of Latin-1 only"
+
+
+def check_trace_rules(owner: str, rules: HeaderSettings) -> Iterator[Problem]:
+    """Yield the rules on requests that name the header which `[proxy] trace_context` writes."""
+    for key in ("set_request", "remove_request", "add_request"):
+        yield from check_trace_names(f"{owner}.headers.{key}", getattr(rules, key))
+
+
+def check_trace_names(setting: str, named: Iterable[str]) -> Iterator[Problem]:
+    for header in named:
+        if header.lower() == _TRACE_HEADER:
+            yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"

@@ -45,6 +45,32 @@ def test_the_record_id_is_the_proxys() -> None:
         load(general, {}, None)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("proxy.headers.set_request", '{"traceparent": "1"}'),
+        ("proxy.headers.add_request", '{"Traceparent": "1"}'),
+        ("proxy.headers.remove_request", '["traceparent"]'),
+    ],
+)
+def test_a_trace_context_that_is_made_is_the_proxys(setting: str, value: str) -> None:
+    """A rule would give a request two of them, or none; one that nobody makes is a header like any other."""
+    given = {"proxy.upstream": "http://a", setting: value}
+    with pytest.raises(SettingsError, match=f"^{setting}: (t|T)raceparent belongs to the proxy while proxy.trace_c"):
+        load(given | {"proxy.trace_context": "true"}, {}, None)
+    load(given, {}, None)
+
+
+def test_a_trace_context_that_is_made_is_no_routes() -> None:
+    """Neither in its rules nor among the headers it sets."""
+    made = {"SIDELOG_PROXY__TRACE_CONTEXT": "true"}
+    with pytest.raises(SettingsError, match=r"^routes\[0\]\.headers\.set_request: traceparent belongs"):
+        loaded('"set_request": {"traceparent": "1"}', made)
+    route = '[{"id": "a", "upstream": "http://a", "set_request_headers": {"traceparent": "1"}}]'
+    with pytest.raises(SettingsError, match=r"^routes\[0\]\.set_request_headers: traceparent belongs"):
+        load({}, made | {"SIDELOG_ROUTES": route}, None)
+
+
 def test_values_come_from_the_environment_and_are_not_shown() -> None:
     """Of all four kinds, general ones and a route's; one that is missing is a problem."""
     rules = ", ".join(f'"{key}": {{"a": "env:SECRET"}}' for key in ("set_request", "add_request", "set_response"))
