@@ -7,6 +7,7 @@ secret, a body that was cut) becomes a placeholder, and a note says so: a line w
 Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
 """
 
+import base64
 import re
 import shlex
 from collections.abc import Mapping
@@ -103,12 +104,18 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         notes.append(f"the body of {body['size']} bytes {why}: put it into the file {BODY_FILE}")
         return "", [f"--data-binary @{BODY_FILE}"]
     if body["encoding"] == "base64":
-        return f"printf %s {_word(body['head'])} | base64 -d | ", ["--data-binary @-"]
+        return _piped(body["head"])
     if body["coding"] is None and len(body["head"].encode()) != body["size"]:
         notes.append("secrets were removed from the body; this is not the original")
     elif _REDACTED.search(body["head"]):
         notes.append("the body held a secret: replace [REDACTED]")
+    if "\0" in body["head"]:  # which no argument can hold
+        return _piped(base64.b64encode(body["head"].encode()).decode())
     return "", [f"--data-raw {_word(body['head'])}"]
+
+
+def _piped(encoded: str) -> tuple[str, list[str]]:
+    return f"printf %s {_word(encoded)} | base64 -d | ", ["--data-binary @-"]
 
 
 def _word(text: str) -> str:

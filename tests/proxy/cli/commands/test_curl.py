@@ -128,6 +128,18 @@ def test_bytes_arrive(server: str) -> None:
     assert arrived(server, record([["content-type", "x/y"]], content, method="PUT"))["body"] == raw
 
 
+def test_a_text_with_nul_arrives(server: str) -> None:
+    """No argument of a command can hold that byte, so it is sent as bytes are."""
+    got = arrived(server, record(content=body(head="a\0b\n\0"), method="POST"))
+    assert got["body"] == b"a\0b\n\0"
+
+
+def test_a_secret_beside_nul_is_said() -> None:
+    """What cannot be seen in the line has its note all the same."""
+    line = curl_of(record(content=body(head="\0[REDACTED]"), method="POST"))
+    assert line.notes == ["the body held a secret: replace [REDACTED]"]
+
+
 def test_an_old_version_stays_old(server: str) -> None:
     """HTTP/1.0 is asked as HTTP/1.0."""
     assert arrived(server, record(http_version="1.0"))["line"].endswith("HTTP/1.0")
