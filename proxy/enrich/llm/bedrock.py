@@ -156,11 +156,23 @@ def _read_tools(usage: CallUsage, raw: msgspec.Raw) -> None:
         usage.add_tool(block and block.tool and block.tool.name)
 
 
+def _other_than(beginning: bytes) -> bytes:
+    """Write a pattern for all that begins otherwise; google-re2 cannot look ahead."""
+    return b"(?:%b)" % b"|".join(b"%b[^%c]" % (beginning[:end], beginning[end]) for end in range(len(beginning)))
+
+
+# Three bytes are four characters, whatever follows.
+_CLAUDE: Final = base64.b64encode(b'{"type":"')
+"""How events of Claude's invoke streams begin."""
+_DELTA: Final = base64.b64encode(b'{"type":"content_block_d')
+"""Most of them: they hold nothing but content."""
+
 PROVIDER: Final = Provider(
     name="bedrock",
-    wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUse"|"bytes"|Exception'),
+    # A part of a tool's input has no id.
+    wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUseId"|Exception|"bytes"\s*:\s*"%b' % _other_than(_DELTA)),
     read=read,
-    content=re.compile(rb'"delta"|"bytes"'),
+    content=re.compile(rb'"delta"|"bytes"\s*:\s*"(?:%b|(?!%b))' % (_DELTA, _CLAUDE)),
     members=frozenset(
         (
             b"usage",

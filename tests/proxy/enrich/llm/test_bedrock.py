@@ -105,6 +105,61 @@ def test_what_was_written_to_the_cache_and_the_tier() -> None:
     assert record.stream.service_tier == "flex"
 
 
+def invoked(*documents: dict[str, Any]) -> list[bytes]:
+    """Events of an invoke stream as Claude's are written there."""
+    texts = (json.dumps(part, separators=(",", ":")).encode() for part in documents)
+    return [event("chunk", {"bytes": base64.b64encode(text).decode()}) for text in texts]
+
+
+CLAUDE: dict[str, Any] = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": []}
+
+
+def test_a_tool_after_much_text_of_an_invoke_stream() -> None:
+    """Claude's words come in many events, each in base64; the one that names a tool is read however many they are."""
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}}
+    written = {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{"}}
+    used = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
+    events = invoked(
+        {"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 25, "output_tokens": 1}}},
+        *[said] * 600,
+        {"type": "content_block_start", "index": 1, "content_block": used},
+        *[written] * 600,
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 15}},
+        {"type": "message_stop"},
+    )
+    path, raw = "/model/m/invoke-with-response-stream", b"".join(events)
+    record = record_of(path, CLAUDE, raw, content_type=KIND, windows=(1 << 20, 0))
+    assert facts_of(record)[:5] == ("bedrock", "m", "claude-x", 25, 15)
+    assert record.stream is not None
+    assert (record.stream.tools, record.stream.frames) == (["weather"], 1204)
+
+
+def test_a_tool_after_much_input_of_another() -> None:
+    """Input comes in parts under the same member as the name of its tool."""
+    written = event("contentBlockDelta", {"delta": {"toolUse": {"input": "{"}}, "contentBlockIndex": 0})
+    second = {"start": {"toolUse": {"toolUseId": "u", "name": "clock"}}, "contentBlockIndex": 1}
+    begun, end = STREAM[:2], STREAM[-2:]
+    raw = b"".join((*begun, *[written] * 600, event("contentBlockStart", second), *[written] * 600, *end))
+    record = stream_of(raw, windows=(1 << 20, 0))
+    assert record.stream is not None
+    assert record.stream.tools == ["weather", "clock"]
+
+
+def test_the_first_content_of_an_invoke_stream() -> None:
+    """It is in a delta, not in the event that only begins the message."""
+    events = invoked(
+        {"type": "message_start", "message": {"model": "claude-x"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "ping"},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}},
+    )
+    first = PROVIDER.content.search(b"".join(events))
+    assert first is not None
+    assert sum(map(len, events[:3])) < first.start()
+    others = event("chunk", {"bytes": base64.b64encode(b'{"generation":"word"}').decode()})
+    assert PROVIDER.content.search(others) is not None
+
+
 def test_invoke_stream() -> None:
     """Each event holds one of the model's own API."""
     events = [
