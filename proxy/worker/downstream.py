@@ -366,5 +366,10 @@ class Downstream(PacedReader, asyncio.Protocol):
         """Begin the requests that wait in the buffer; of a client that sends no more, these are the last."""
         self.resume(BY_CLIENT)
         self._read_requests(b"")
-        if self._eof_ns and self._relay.exchange is None and not self._stalled_ns:
-            self._close(linger=False)
+        if not self._eof_ns or self._relay.exchange is not None or self._stalled_ns:
+            return
+        if self._phase == Phase.HEAD:
+            self._relay.abandon_unread(self._reader, time.monotonic_ns())
+        elif self._reader.buffer:
+            return  # for another turn
+        self._close(linger=False)
