@@ -223,7 +223,7 @@ def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop
     with contextlib.suppress(AssertionError):
         eventually(lambda: not _new_since(descriptors), 60)
     left = _new_since(descriptors)
-    assert not left, f"left open: {left}"
+    assert not left, f"left open: {left}, {_tcp_ends(left)}; the plane's port was {plane.port}"
 
 
 def _serve(
@@ -287,3 +287,10 @@ def _descriptors() -> set[str]:
 def _new_since(before: set[str]) -> set[str]:
     # A mapping of a closed segment lives as long as the views of it, which are the garbage collector's.
     return {what for what in _descriptors() - before if not what.startswith("/proc/") and ".ring" not in what}
+
+
+def _tcp_ends(descriptors: set[str]) -> list[list[str]]:
+    """Look up sockets in the kernel's tables: both ends of each, hexadecimal, and its state (proc_net_tcp)."""
+    tables = [Path(f"/proc/self/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return [row[1:4] for row in rows if f"socket:[{row[9]}]" in descriptors]
