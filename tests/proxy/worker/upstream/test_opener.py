@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
     """No wake-up is wasted on a request whose client is gone."""
     opened: list[int] = []
-    async with silent_pool(opened, upstream_max_connections=1, timeout_connect_s=30) as pool:
+    async with silent_pool(opened, upstream_max_connections=1) as pool:
         first = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             leaving = tasks.create_task(opener_of(pool).open(may_repeat=True), name="leaving")
@@ -31,7 +31,7 @@ async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
 
 async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
     """Whoever waits for a place is woken when the connection in it could not be opened."""
-    pool = new_pool(f"http://127.0.0.1:{free_port()}", [], upstream_max_connections=1, timeout_connect_s=30)
+    pool = new_pool(f"http://127.0.0.1:{free_port()}", [], upstream_max_connections=1)
 
     async def fail() -> str:
         with pytest.raises(UpstreamError) as caught:
@@ -46,7 +46,7 @@ async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
 async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
     """Where all places are taken by idle connections that a request must not use, it gets the place of one (P13)."""
     opened: list[int] = []
-    async with silent_pool(opened, upstream_max_connections=2, timeout_connect_s=30, upstream_keep_alive_s=60) as pool:
+    async with silent_pool(opened, upstream_max_connections=2, upstream_keep_alive_s=60) as pool:
         idle = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         for connection in idle:
             pool.release(connection, time.monotonic_ns() - POST_IDLE_NS)
@@ -60,7 +60,7 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
 
 async def test_who_waited_in_vain_leaves_nothing() -> None:
     """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not remembered."""
-    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
+    async with silent_pool(upstream_max_connections=1) as pool:
         await opener_of(pool).open(may_repeat=True)
         pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
         for _ in range(3):
@@ -71,7 +71,7 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
 
 async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
     """One that asks as a connection comes back, such as a client with its next request at hand, is the last in line."""
-    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
+    async with silent_pool(upstream_max_connections=1) as pool:
         connection = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
@@ -89,7 +89,7 @@ async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
 
 async def test_who_was_woken_for_nothing_is_next_again() -> None:
     """A connection may be lost between waking one for it and its turn, and its place taken: then it is still next."""
-    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30) as pool:
+    async with silent_pool(upstream_max_connections=1) as pool:
         lost = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             waiting = []
@@ -107,7 +107,7 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
 
 async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
     """Two places become free for one that waits: a newcomer that lined up meanwhile is given the other."""
-    async with silent_pool(upstream_max_connections=2, timeout_connect_s=30) as pool:
+    async with silent_pool(upstream_max_connections=2) as pool:
         both = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(opener_of(pool).open(may_repeat=True), name="first")
@@ -120,7 +120,7 @@ async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
 
 async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
     """It is closed when it is looked at: nobody else will say that there is room."""
-    async with silent_pool(upstream_max_connections=1, timeout_connect_s=30, upstream_keep_alive_s=10) as pool:
+    async with silent_pool(upstream_max_connections=1, upstream_keep_alive_s=10) as pool:
         idle = await opener_of(pool).open(may_repeat=True)
         pool.release(idle, time.monotonic_ns() - 10_000_000_000)
         assert await opener_of(pool).open(may_repeat=True) is not idle
