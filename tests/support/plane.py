@@ -47,7 +47,12 @@ def eventually(probe: Callable[[], Value], timeout_s: float = PATIENCE_S) -> Val
         time.sleep(0.002)
 
 
-_LIMITS: Final = {"drain_timeout_s": 0.05, "timeout_connect_s": 60.0, "upstream_keep_alive_s": 60.0}
+_LIMITS: Final = {
+    "drain_timeout_s": 0.05,
+    "timeout_headers_s": 60.0,
+    "timeout_connect_s": 60.0,
+    "upstream_keep_alive_s": 60.0,
+}
 """A starved process may take more than the few seconds that a connection has by default, new or idle."""
 
 

@@ -42,8 +42,14 @@ SETTINGS = Settings(routes=(RouteSettings(id="shop", upstream="http://127.0.0.1:
 class RingWorker:
     """What a worker does with its segment; it is alive until `die`."""
 
-    def __init__(self, directory: Path | None, ring_bytes: int = 1 << 20, descriptor: bytes | None = None) -> None:
-        """Make a segment in the directory, or an anonymous one."""
+    def __init__(
+        self,
+        directory: Path | None,
+        ring_bytes: int = 1 << 20,
+        descriptor: bytes | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make a segment in the directory, or an anonymous one; `wake` is called for a collector that sleeps."""
         layout = CounterLayout(len(SETTINGS.routes))
         self.segment = Segment.create(
             directory,
@@ -54,7 +60,7 @@ class RingWorker:
         )
         self.segment.hold()
         self.source = self.segment.source
-        self.ring = RingWriter(self.segment, lambda: None)
+        self.ring = RingWriter(self.segment, wake)
         self._recorder = Recorder(self.ring, self.segment.counters, layout, InflightWriter(self.segment))
 
     def begin(self, path: str = "/items") -> Exchange:
@@ -136,6 +142,7 @@ class Collecting:
         self.store = store
         self.spool = spool
         effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
+        self.wakeup = Wakeup.create()
         self.observed: list[Entry] = []
         self.writer = Writer(
             store,
@@ -193,7 +200,7 @@ async def collecting(
         spool = Spool(spool_directory, 64 << 20)
         spool.load(committed.get(SOURCE_SPOOL, Position()))
     plane = Collecting(directory, store, committed, spool)
-    wakeup = Wakeup.create()
+    wakeup = plane.wakeup
     try:
         plane.sources.find()
         plane.committed.close_lost_rings(() if spool is None else spool.positions)

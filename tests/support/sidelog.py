@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _OPENING_S: Final = 60.0
 _ENVIRON: Final = {
     "SIDELOG_RING__BYTES": str(8 << 20),
-    # A starved process may take more than the five seconds that a connection has by default.
+    # A starved process may take more than the five seconds that a connection has by default, and the ten of a head.
     "SIDELOG_PROXY__LIMITS__TIMEOUT_CONNECT_S": "60",
+    "SIDELOG_PROXY__LIMITS__TIMEOUT_HEADERS_S": "60",
     # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07 of 1.3 s of CPU.
     "SSL_CERT_FILE": os.devnull,
 }

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.programs import find
+from tests.support.programs import PROGRAM_S, find
 from tests.support.sidelog import ROOT
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 120.0
 SHOW: Final = 'show() { print -r -- "<<<$BUFFER>>>" }; zle -N show; bindkey "^Xb" show'
 SETUP: Final = (
     "autoload -Uz compinit; compinit -u -D; setopt no_beep",
@@ -99,7 +99,7 @@ def test_fish_completes_commands_options_and_searches(tmp_path: Path) -> None:
     script = f"sidelog completion fish | source; {lines}"
     run = subprocess.run(
         ["fish", "--no-config", "-c", script],
-        env=given, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=WAIT_S * 2,
+        env=given, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PROGRAM_S,
     )  # fmt: skip
     offered = [[line.split("\t")[0] for line in answer.split("\n")] for answer in run.stdout.split("\n=\n")]
     assert offered == [

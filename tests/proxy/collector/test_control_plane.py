@@ -77,7 +77,7 @@ async def test_what_is_not_stored_in_time_is_told(
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     made = settings(tmp_path)
     without_spool = msgspec.structs.replace(made, storage=msgspec.structs.replace(made.storage, durability="fast"))
-    with closing(sqlite3.connect(tmp_path / "sidelog.db")) as other:
+    with closing(sqlite3.connect(tmp_path / "sidelog.db", timeout=60)) as other:
         async with control_plane(without_spool, data, wakeup, directory) as plane:
             other.execute("BEGIN IMMEDIATE")
             worker.record(3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.collector import drain
 from proxy.collector.drain import IDLE_AFTER_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
@@ -154,7 +155,6 @@ async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_pa
     worker.die()
 
 
-@pytest.mark.timeout(60)
 async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_path: Path) -> None:
     """Until its end is committed its header still promises entries: nobody waits for those without a pause."""
     worker, store = RingWorker(tmp_path), MortalStore()
@@ -287,11 +287,13 @@ async def test_stop_empties_the_rings_and_ends(tmp_path: Path) -> None:
     wakeup.close()
 
 
-async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path) -> None:
+async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once nothing comes for a while the rings ask for a wake-up, and the next push gives it."""
+    monkeypatch.setattr(drain, "MAX_SLEEP_S", 3600.0)
     store = MemoryStorage()
-    worker = RingWorker(tmp_path)
     async with collecting(tmp_path, store) as plane:
+        worker = RingWorker(tmp_path, wake=plane.wakeup.notify)
+        plane.wakeup.notify()  # there is a ring to be found
         await plane.until(lambda: worker.segment.cells[SLEEPING])
         worker.record()
         await plane.until(lambda: plane.ledger().stored == 1)

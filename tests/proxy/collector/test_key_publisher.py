@@ -136,8 +136,11 @@ async def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pyte
         assert world.generation > before
 
 
-async def test_a_store_that_is_being_opened_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_store_that_is_being_opened_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The start does not wait for it; that there are no keys yet is known, and not complained of."""
+    monkeypatch.setattr(key_publisher, "OPENING_S", 60.0)
     async with world_in(tmp_path) as world:
         world.store.is_away = True
         await world.publisher.refresh()

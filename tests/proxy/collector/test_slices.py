@@ -64,7 +64,7 @@ async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int,
     holds: list[float] = []
     async with collecting(tmp_path, store) as plane:
         watching = asyncio.get_running_loop().create_task(watch(holds))
-        await plane.until(lambda: plane.ledger().stored == len(expected), 60)
+        await plane.until(lambda: plane.ledger().stored == len(expected), 200)
         watching.cancel()
         ledger = plane.ledger()
     worker.die()
@@ -80,7 +80,7 @@ async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
     holds: list[float] = []
     async with collecting(tmp_path, store) as plane:
         watching = asyncio.get_running_loop().create_task(watch(holds))
-        await plane.until(lambda: plane.ledger().stored == len(expected), 60)
+        await plane.until(lambda: plane.ledger().stored == len(expected), 200)
         watching.cancel()
     worker.die()
     assert [record.id for record in await rows(store)] == expected

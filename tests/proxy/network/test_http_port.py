@@ -90,10 +90,17 @@ def counted(port: HttpPort) -> dict[str, int]:
     return {reason: count for reason, count in port.closed.items() if count}
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a busy machine keeps."""
+    for name in ("HEAD_S", "BODY_S", "STALL_S", "IDLE_S"):
+        monkeypatch.setattr(module, name, 60.0)
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines of a moment, but for a first head: a busy machine may take longer to send one."""
-    for name, value_s in {"BODY_S": 0.2, "STALL_S": 0.2, "IDLE_S": 0.4}.items():
+def quick(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of a moment for whoever has begun and does not go on."""
+    for name, value_s in {"BODY_S": 0.2, "IDLE_S": 0.4}.items():
         monkeypatch.setattr(module, name, value_s)
     monkeypatch.setattr(module, "CHECK_EVERY_S", 0.02)
 
@@ -120,8 +127,10 @@ async def test_an_idle_connection_is_closed(quick: None, world: World) -> None:
     assert await ended(client) == b""
 
 
-async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) -> None:
-    """Longer than every deadline; one whose client takes nothing ends."""
+async def test_a_stream_lasts_as_long_as_it_is_taken(
+    quick: None, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a body or a pause may; one whose client takes nothing ends."""
     client = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
     until_s = asyncio.get_running_loop().time() + 0.6
     while asyncio.get_running_loop().time() < until_s:
@@ -129,6 +138,7 @@ async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) 
     stalled = await world.connect(b"GET /stream?size=1000000 HTTP/1.1\r\nHost: a\r\n\r\n")
     while len(world.port.connections) < 2 or any(c.is_waiting for c in world.port.connections):
         await answered(client)
+    monkeypatch.setattr(module, "STALL_S", 2.0)
     while len(world.port.connections) == 2:
         assert await answered(client)
     assert await ended(stalled)

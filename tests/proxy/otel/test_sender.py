@@ -22,7 +22,7 @@ from tests.support.upstream import running
 @asynccontextmanager
 async def sending(endpoint: str, **more: object) -> AsyncIterator[Sender]:
     """A sender; it leaves nothing open."""
-    sender = Sender(OtelSettings(endpoint=endpoint, **more))  # type: ignore[arg-type]
+    sender = Sender(OtelSettings(endpoint=endpoint, **{"timeout_s": 60.0, **more}))  # type: ignore[arg-type]
     try:
         yield sender
     finally:

@@ -6,7 +6,6 @@ import os
 import select
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,7 @@ def test_a_start_that_fails_backs_off(shared: Shared, monkeypatch: pytest.Monkey
     for _ in range(4):
         with pytest.raises(BlockingIOError):
             child.start()
-        delays.append(child.schedule_restart(time.monotonic()))
+        delays.append(child.schedule_restart(child._started_at))
     assert delays == [0.0, 0.1, 0.2, 0.4]
 
 
