@@ -31,7 +31,8 @@ RING_BYTES: Final = 2 << 20
 INFLIGHT_SLOTS: Final = 8
 MAX_ENTRIES: Final = 10_000
 SETTINGS: Final = Settings(
-    proxy=ProxySettings(limits=LimitSettings()), routes=(RouteSettings(id="default", upstream="http://up:81"),)
+    proxy=ProxySettings(limits=LimitSettings(upstream_keep_alive_s=60)),
+    routes=(RouteSettings(id="default", upstream="http://up:81"),),
 )
 
 

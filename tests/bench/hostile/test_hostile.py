@@ -19,7 +19,7 @@ def test_it_measures_a_kind_and_a_crowd(
     monkeypatch.setattr(
         "bench.hostile.__main__.kinds", lambda: [kind for kind in kinds() if kind.name == "mixed frames up"]
     )
-    result = main(["--seconds", "0.3", "--crowd", "20", "--out", str(out)])
+    result = main(["--seconds", "3", "--crowd", "20", "--out", str(out)])
     assert json.loads(out.read_text()) == result
     felt = result["felt"]
     crowds = ["crowd, silent, 20", "crowd, mixed, 20"]

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from bench.macro import peers
 from bench.macro.commands import PEERS
 from bench.macro.peers import Peer, started
 from bench.macro.place import PeerUnavailable, Place, make_certificate, program
 from bench.macro.scenarios import HUGE_BYTES, JSON_BYTES, LARGE_BYTES
 from tests.support.ports import free_port
+from tests.support.programs import PROGRAM_S
 from tests.support.wide import wide
 
 SYSTEMS = ["haproxy", *(name for name in PEERS if name not in ("upstream", "aiohttp"))]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is there is waited for, however busy the machine is: else its test would be left out."""
+    monkeypatch.setattr(peers, "TIMEOUT_START_S", PROGRAM_S)
 
 
 @pytest.fixture

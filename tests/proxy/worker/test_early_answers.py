@@ -51,6 +51,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "LATE_BODY_NS", 60_000_000_000)
 
 
+def await_ending(plane: Plane) -> None:
+    """Return when an answer is known, and only the body of its request is waited for."""
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    eventually(lambda: plane.run(lambda: any(each._relay._ending for each in connections)))
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.usefixtures("patient")
 def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refusing: str, loop: Loop) -> None:
@@ -59,7 +65,7 @@ def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refu
     with plane.connect() as client:
         for _ in range(3):
             client.send(post(len(CALL)))
-            time.sleep(0.02)  # the refusal comes in between
+            await_ending(plane)  # the refusal comes in between
             client.send(CALL)
             answer = client.answer()
             assert (answer.status, answer.field("Connection")) == (502, None)
@@ -74,7 +80,7 @@ def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
     plane = start(refusing)
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-        time.sleep(0.02)
+        await_ending(plane)
         client.send(b"4\r\nbody\r\n0\r\n\r\n" + GET)
         assert [client.answer().status for _ in range(2)] == [502, 502]
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body", b""]
@@ -86,7 +92,7 @@ def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -
     plane = start(refusing, capture=CaptureSettings(request_body_bytes=1000, tail_bytes=0))
     with plane.connect() as client:
         client.send(post(10_000_000))
-        time.sleep(0.02)
+        await_ending(plane)
         client.send(bytes(2000))
         answer = client.answer()
         assert (answer.status, answer.field("Connection")) == (502, "close")
@@ -110,9 +116,14 @@ def test_a_body_that_does_not_come_is_waited_for_a_second(start: Start, refusing
     ids=["nobody asked for it", "nothing is kept"],
 )
 def test_a_body_that_is_not_wanted_is_not_waited_for(
-    start: Start, refusing: str, fields: tuple[bytes, ...], capture: CaptureSettings
+    start: Start,
+    refusing: str,
+    fields: tuple[bytes, ...],
+    capture: CaptureSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who waits for a 100 sends no body before it, and a level without bodies keeps none."""
+    monkeypatch.setattr(deadlines, "LINGER_NS", 60_000_000_000)  # the connection can be looked at
     plane = start(refusing, capture=capture)
     with plane.connect() as client:
         client.send(post(4, *fields))
@@ -128,7 +139,7 @@ def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(start: St
     plane = start(refusing)
     with plane.connect() as client:
         client.send(post(100) + b"part")
-        time.sleep(0.05)
+        await_ending(plane)
     exchange = plane.exchange()
     assert (exchange.status, outcome(exchange), exchange.request_window) == (499, Outcome.CLIENT_CLOSED, b"part")
 
@@ -165,7 +176,7 @@ def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes
     plane = start(upstream)
     with plane.connect() as client:
         client.send(post(len(CALL)))
-        time.sleep(0.05)
+        await_ending(plane)
         client.send(CALL)
         found = client.answer()
         assert (found.status, found.body, found.is_complete) == (401, body, True)
@@ -273,15 +284,16 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
     with plane.connect() as client:
         for _ in range(2):
             client.send(post(4))
-            time.sleep(0.05)
+            await_ending(plane)
             client.send(b"body")
             assert client.answer().status == 200
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
 
 
 @pytest.mark.parametrize("chunks", [10, 1000], ids=["all read", "some in hand"])
-def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int) -> None:
+def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many chunks were in hand at the refusal: left unread they would turn the close into a reset (P16)."""
+    monkeypatch.setattr(deadlines, "LINGER_NS", 5_000_000_000)
 
     def upstream(connection: socket.socket, number: int) -> None:
         connection.recv(1)

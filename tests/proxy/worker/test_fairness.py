@@ -374,6 +374,8 @@ def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> 
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         client.send(GET)
+        connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+        eventually(lambda: plane.run(lambda: any(each._relay._is_paused for each in connections)))
         before = -1
 
         def stands_still() -> bool:

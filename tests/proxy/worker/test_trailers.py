@@ -6,6 +6,7 @@ import pytest
 
 from proxy.ring.exchange import NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS
 from proxy.settings.route_model import HeaderSettings
+from proxy.worker import deadlines
 from proxy.worker.upstream import pool
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -108,8 +109,11 @@ def test_malformed_trailers_are_judged_like_heads(start: Start, section: bytes) 
     assert len(script.requests) == 1
 
 
-def test_trailers_of_a_request_that_is_answered_early_are_recorded(start: Start) -> None:
+def test_trailers_of_a_request_that_is_answered_early_are_recorded(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The upstream is gone, what the client sent is on the record (P24)."""
+    monkeypatch.setattr(deadlines, "LATE_BODY_NS", 60_000_000_000)
     plane = start("http://127.0.0.1:1")
     with plane.connect() as client:
         client.send(upload(SECTION)[:-1])

@@ -134,12 +134,12 @@ def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(start: Sta
     cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    is_handed_down, is_over = threading.Event(), threading.Event()
+    is_over = threading.Event()
 
     def answer_early(connection: socket.socket, number: int) -> None:
         with context.wrap_socket(connection.dup(), server_side=True) as secure:
             read_head(secure)
-            while not is_handed_down.wait(0.002):
+            while not plane.run(is_upper_half_done):
                 secure.recv(STEP_BYTES)
             secure.sendall(OK)
             is_over.wait(PATIENCE_S)
@@ -161,8 +161,6 @@ def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(start: Sta
         try:
             with plane.connect() as client:
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
-                eventually(lambda: plane.run(is_upper_half_done))
-                is_handed_down.set()
                 assert client.answer().body == b"ok"
                 assert not plane.run(lambda: list(pool._idle))
         finally:

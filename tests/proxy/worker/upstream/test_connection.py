@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from proxy.worker.server import ProtocolPlane
@@ -255,15 +256,20 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
             go_on.wait(60)
             connection.sendall(OK)
 
-    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=3.0)
+    plane = start(upstream, upstream_max_connections=1)
+    assert isinstance(plane.plane, ProtocolPlane)
+    [pool] = plane.plane.engine.pools
+    usual = pool.limits
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)
+        pool.limits = msgspec.structs.replace(usual, timeout_connect_s=0.3)
         second.send(GET)
         answer = second.answer()
         assert (answer.status, answer.field("X-Sidelog-Error"), answer.field("Retry-After")) == (503, "overloaded", "1")
+        pool.limits = usual
         third.send(GET)
-        time.sleep(0.05)
+        eventually(lambda: plane.run(lambda: pool.is_awaited))
         go_on.set()
         assert first.answer().status == third.answer().status == 200
     refused, *_ = plane.exchanges(3)

@@ -1,0 +1,151 @@
+"""Uploads that wait for a 100 before they begin: whose time runs, and from when on."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from proxy.worker import deadlines
+from proxy.worker.downstream import Downstream
+from proxy.worker.engine import SWEEP_S
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, error
+from tests.proxy.worker.test_stalls import SECOND_NS, engine_of
+from tests.support.plane import eventually
+from tests.support.script import OK, read_body
+from tests.support.upstream import read_head
+
+EXPECTING = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+
+
+def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time begins with the 100 it waits for, however long others wait for its connection."""
+    monkeypatch.setattr(deadlines, "TRICKLE_NS", 60 * SECOND_NS)
+    may_begin = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                may_begin.wait(60)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            read_body(connection, head)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_max_connections=1)
+    engine = engine_of(plane)
+
+    def has_waited_long() -> None:
+        for connection in engine.connections:
+            if isinstance(connection, Downstream) and (relay := connection._relay)._upstream is not None:
+                assert relay.exchange is not None
+                relay.exchange.started_ns -= 100 * SECOND_NS
+
+    with plane.connect() as patient, plane.connect() as waiting:
+        patient.send(EXPECTING)
+        eventually(lambda: plane.counters().connections_upstream == 1)
+        waiting.send(GET)
+        eventually(lambda: plane.run(lambda: engine.pools[0].is_awaited))
+        plane.run(has_waited_long)
+        time.sleep(3 * SWEEP_S)
+        may_begin.set()
+        assert patient.head().startswith(b"HTTP/1.1 100 ")
+        time.sleep(3 * SWEEP_S)
+        patient.send(b"ab")
+        assert [client.answer().status for client in (patient, waiting)] == [200, 200]
+    assert [plane.exchange().status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"), [(b"", 504, "upstream_timeout"), (b"a", 408, "timeout_body")], ids=["waits", "goes on"]
+)
+def test_who_is_late_behind_an_expectation(start: Start, sent: bytes, status: int, code: str) -> None:
+    """The upstream, as long as the client waits for its 100; the client, once it has begun to send without."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        may_end.wait(60)
+
+    plane = start(upstream, timeout_body_idle_s=0.2, timeout_first_byte_s=0.8)
+    with plane.connect() as client:
+        client.send(EXPECTING + sent)
+        assert client.answer().status == status
+        exchange = plane.exchange()
+    may_end.set()
+    assert (exchange.status, error(exchange)) == (status, code)
+
+
+def test_the_deadline_of_a_body_begins_with_its_100(start: Start) -> None:
+    """However late that is."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        head = read_head(connection)
+        time.sleep(0.6)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        read_body(connection, head)
+        connection.sendall(OK)
+
+    plane = start(upstream, timeout_body_idle_s=0.4)
+    with plane.connect() as client:
+        client.send(EXPECTING)
+        assert client.head().startswith(b"HTTP/1.1 100")
+        assert client.answer().status == 408
+    assert error(plane.exchange()) == "timeout_body"
+
+
+def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Start) -> None:
+    """One that ends with its last bytes in our buffer leaves nothing to the next, which its own body times."""
+    is_over = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                is_over.wait(60)
+                return
+            connection.sendall(OK)
+
+    def hold_back() -> None:
+        for connection in plane.plane.engine.connections:  # type: ignore[attr-defined]
+            connection._relay._is_upload_paused = True
+
+    plane = start(upstream, timeout_body_idle_s=0.3, timeout_first_byte_s=20)
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 200
+        plane.run(hold_back)
+        client.send(EXPECTING)
+        assert client.head().startswith(b"HTTP/1.1 100")
+        assert client.answer().status == 408
+    is_over.set()
+    plane.exchanges(2)
+
+
+def test_a_body_that_began_before_its_connection_is_timed(start: Start) -> None:
+    """A client that goes on without its 100 while its request waits for an upstream connection."""
+    may_answer, is_over = threading.Event(), threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"Expect" in head:
+                is_over.wait(60)
+                return
+            may_answer.wait(60)
+            connection.sendall(OK)
+
+    plane = start(
+        upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=0.3, timeout_first_byte_s=20
+    )
+    with plane.connect() as first, plane.connect() as second:
+        first.send(GET)
+        eventually(lambda: plane.counters().connections_upstream == 1)
+        second.send(EXPECTING)
+        time.sleep(0.1)
+        second.send(b"a")
+        time.sleep(0.1)
+        may_answer.set()
+        assert first.answer().status == 200
+        assert second.answer().status == 408
+    is_over.set()
+    plane.exchanges(2)
