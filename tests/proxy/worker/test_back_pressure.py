@@ -195,7 +195,7 @@ def test_a_slow_reader_holds_the_upstream_back(start: Start, loop: Loop) -> None
     with plane.connect() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         client.send(GET)
-        _settle(sent)
+        _settle(plane, sent)
         assert sent[0] < BUFFERED_BYTES
         assert _written(plane) < 600_000
         answer = client.answer()
@@ -221,15 +221,17 @@ def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
         for _ in range(count):
             client.send(GET)
             time.sleep(0.002)  # one packet each: a request that comes after an answer that was not taken
-        _settle(sent)
+        _settle(plane, sent)
         assert sent[0] < count
         assert _written(plane) < 500_000
         assert [len(client.answer().body) for _ in range(count)] == [size] * count
     plane.exchanges(count)
 
 
-def _settle(sent: list[int]) -> None:
-    """Wait until an upstream sends no more."""
+def _settle(plane: Plane, sent: list[int]) -> None:
+    """Wait until the client is seen to take nothing, and its upstream sends no more."""
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    eventually(lambda: plane.run(lambda: any(each._stalled_ns for each in connections)))
     before = -1
     while before != sent[0] or not sent[0]:
         before = sent[0]
@@ -263,15 +265,17 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
     plane = start(upstream)
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        connections = plane.plane.engine.connections  # type: ignore[attr-defined]
         client.socket.settimeout(0.3)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         block = b"x" * 65536
         sent = 0
-        try:
-            while sent < size:
+        is_held_back = False
+        while not is_held_back and sent < size:
+            try:
                 sent += client.socket.send(block[: size - sent])
-        except TimeoutError:
-            pass
+            except TimeoutError:
+                is_held_back = plane.run(lambda: any(each._relay._is_upload_paused for each in connections))
         assert sent < size
         may_read.set()
         client.socket.settimeout(60)
