@@ -231,7 +231,9 @@ def test_a_stop_does_not_wait_for_handshakes(tmp_path: Path, settings: Callable[
     """Those under way are dropped; the plane's end checks that nothing is left of them."""
     with running_plane(settings(), tmp_path) as plane, opened(plane) as silent, opened(plane) as begun:
         begun.sendall(HELLO)
-        eventually(lambda: plane.counters().connections_downstream == 2, 30)
+        eventually(lambda: plane.counters().connections_downstream == 2)
+        connections = cast(ProtocolPlane, plane.plane).engine.connections
+        eventually(lambda: plane.run(lambda: any(getattr(each, "_task", None) for each in connections)))
         plane.stop()
         for client in (silent, begun):
             with contextlib.suppress(ConnectionResetError):
