@@ -121,7 +121,7 @@ def test_a_ring_whose_moving_part_is_damaged_is_left_alone(tmp_path: Path) -> No
     sources = Sources(tmp_path, {})
     before = set(os.listdir("/proc/self/fd"))
     sources.find()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
     assert not sources.attached
     assert worker.segment.path is not None
     assert sources.damaged == {worker.segment.path.name}

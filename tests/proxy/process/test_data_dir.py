@@ -88,7 +88,7 @@ def test_a_second_taker_is_refused(data: DataDir) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     with pytest.raises(DataDirError):
         lock_data_dir(data.path, wait_s=0.1)
-    assert set(os.listdir("/proc/self/fd")) == descriptors
+    assert set(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_whoever_inherits_the_lock_holds_it(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_nothing_stays_open_after_a_refusal() -> None:
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(ListenError):
         open_listeners(settings("127.0.0.1:0", "192.0.2.1:1", workers=3), {})
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_an_empty_host_means_every_address(opened: list[Listeners]) -> None:

@@ -178,7 +178,7 @@ def test_a_start_that_fails_leaves_nothing_open(shared: Shared) -> None:
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(SharedMemoryError):
         Roomless(shared).start()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_the_command_of_a_worker(shared: Shared) -> None:
