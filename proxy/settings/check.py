@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
-from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules, check_trace_names, check_trace_rules
+from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
@@ -63,10 +63,8 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
     yield from check_otel(settings, own)
-    if settings.proxy.trace_context:
-        yield from _check_trace(settings)
     for name, route in _named_routes(settings):
-        yield from _check_route(name, route)
+        yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from _check_upstream(name, route.upstream, own)
 
 
@@ -112,7 +110,12 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
             yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
     if settings.proxy.record_id_header.lower() in OWN_HEADERS:
         yield "proxy.record_id_header", f"{settings.proxy.record_id_header} has another meaning to the proxy"
-    yield from check_header_rules("proxy", settings.proxy.headers, settings.proxy.record_id_header)
+    yield from check_header_rules(
+        "proxy",
+        settings.proxy.headers,
+        makes_traces=settings.proxy.trace_context,
+        record_id_header=settings.proxy.record_id_header,
+    )
     if not _INSTANCE.match(settings.proxy.instance):
         yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
     if any(character in settings.proxy.stage for character in "\r\n\0"):
@@ -238,22 +241,14 @@ def _takes_all_of(earlier: RouteSettings, later: RouteSettings) -> bool:
     return later.path.startswith(earlier.path) and earlier.host.lower() in ("", later.host.lower())
 
 
-def _check_trace(settings: Settings) -> Iterator[Problem]:
-    """Yield the rules that would give a request a second trace context, or take away its only one."""
-    yield from check_trace_rules("proxy", settings.proxy.headers)
-    for name, route in _named_routes(settings):
-        yield from check_trace_rules(name, route.headers)
-        yield from check_trace_names(f"{name}.set_request_headers", route.set_request_headers)
-
-
-def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
+def _check_route(name: str, route: RouteSettings, *, makes_traces: bool) -> Iterator[Problem]:
     if not _PATH.match(route.path):
         yield f"{name}.path", f"expected a raw path that begins with /, without query, got {route.path!r}"
     yield from _check_hosts(name, route)
     rules = HeaderSettings(set_request=route.set_request_headers)
-    for _, reason in check_header_rules(name, rules):
+    for _, reason in check_header_rules(name, rules, makes_traces=makes_traces):
         yield f"{name}.set_request_headers", reason
-    yield from check_header_rules(name, route.headers)
+    yield from check_header_rules(name, route.headers, makes_traces=makes_traces)
     yield from _check_access(name, route)
     if len(route.endpoints) > MAX_TEMPLATES:
         yield f"{name}.endpoints", f"expected at most {MAX_TEMPLATES} templates, got {len(route.endpoints)}"

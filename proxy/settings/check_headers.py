@@ -4,7 +4,7 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from proxy.settings.route_model import HeaderSettings
@@ -28,9 +28,12 @@ _OWN_REQUEST_HEADERS: Final = frozenset({"x-forwarded-for", "x-forwarded-proto",
 """What the proxy writes on each request itself."""
 
 _TRACE_HEADER: Final = "traceparent"
+"""What it writes on requests while `[proxy] trace_context` is on: a rule would send two, or none."""
 
 
-def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str = "") -> Iterator[Problem]:
+def check_header_rules(
+    owner: str, rules: HeaderSettings, *, makes_traces: bool, record_id_header: str = ""
+) -> Iterator[Problem]:
     """Yield what is wrong with the rules of `owner`, a route or `proxy`."""
     for key in HeaderSettings.__struct_fields__:
         setting, named = f"{owner}.headers.{key}", getattr(rules, key)
@@ -40,20 +43,10 @@ def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str 
                 yield setting, f"expected header names, got {header!r}"
             elif header.lower() in own:
                 yield setting, f"{header} belongs to the proxy and cannot be changed"
+            elif makes_traces and key.endswith("request") and header.lower() == _TRACE_HEADER:
+                yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"
             value = named[header] if isinstance(named, dict) else ""
             if CONTROLS.search(value):
                 yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
             elif not _LATIN.match(value):
                 yield setting, f"the value of {header!r} must hold characters of Latin-1 only"
-
-
-def check_trace_rules(owner: str, rules: HeaderSettings) -> Iterator[Problem]:
-    """Yield the rules on requests that name the header which `[proxy] trace_context` writes."""
-    for key in ("set_request", "remove_request", "add_request"):
-        yield from check_trace_names(f"{owner}.headers.{key}", getattr(rules, key))
-
-
-def check_trace_names(setting: str, named: Iterable[str]) -> Iterator[Problem]:
-    for header in named:
-        if header.lower() == _TRACE_HEADER:
-            yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"
