@@ -130,7 +130,7 @@ async def test_an_idle_connection_is_closed(quick: None, world: World) -> None:
 async def test_a_stream_lasts_as_long_as_it_is_taken(
     quick: None, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than a body or a pause may; one whose client takes nothing ends."""
+    """Longer than every deadline; one whose client takes nothing ends."""
     client = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
     until_s = asyncio.get_running_loop().time() + 0.6
     while asyncio.get_running_loop().time() < until_s:

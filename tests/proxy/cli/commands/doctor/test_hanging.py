@@ -42,6 +42,7 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (1, b"")
     assert (texts["ports"], texts["upstreams"]) == ("no answer within 4 s",) * 2
     assert {"settings", "data directory", "storage", "sqlite", "clock"} <= set(texts)
+    assert {"open files", "descriptors"} & set(texts)  # a check that is late is named after what it looks at
 
 
 def test_a_file_system_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
