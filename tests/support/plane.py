@@ -25,6 +25,7 @@ from proxy.ring.ring import RingReader
 from proxy.ring.segment import Segment
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
 from proxy.worker.downstream import Downstream
+from proxy.worker.engine import Engine
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from tests.support.client import Client
@@ -103,21 +104,32 @@ class Plane:
 
         return self.run(connect)
 
+    @property
+    def engine(self) -> Engine:
+        """The default engine."""
+        assert isinstance(self.plane, ProtocolPlane)
+        return self.plane.engine
+
+    @property
+    def downstreams(self) -> list[Downstream]:
+        """Client connections, but those that are not secured yet; to be asked on the loop while they come and go."""
+        return [each for each in self.engine.connections if isinstance(each, Downstream)]
+
+    def has_downstream(self, holds: Callable[[Downstream], object]) -> bool:
+        """Whether something holds for a client connection."""
+        return self.run(lambda: any(map(holds, self.downstreams)))
+
     def trust_upstreams(self) -> "Plane":
         """Keep idle connections for their whole time, as those of upstreams that were seen to serve several at once."""
-        assert isinstance(self.plane, ProtocolPlane)
-        for pool in self.plane.engine.pools:
+        for pool in self.engine.pools:
             self.run(partial(pool._concurrency.served, 1000))
         return self
 
     def age(self, by_s: int) -> None:
         """Let the only client connection have waited for so much longer."""
-        assert isinstance(self.plane, ProtocolPlane)
-        connections = self.plane.engine.connections
 
         def move_back() -> None:
-            [connection] = connections
-            assert isinstance(connection, Downstream)
+            [connection] = self.downstreams
             connection._since_ns -= by_s * 1_000_000_000
 
         self.run(move_back)
@@ -186,7 +198,7 @@ class Plane:
             "slots": len(self.in_flight()),
         }
         if isinstance(self.plane, ProtocolPlane):
-            engine = self.plane.engine
+            engine = self.engine
             left["connections"] = len(engine.connections)
             left["in flight"] = len(engine.in_flight)
             left["upstreams"] = sum(len(pool._connections) + pool._opening for pool in engine.pools)

@@ -200,14 +200,13 @@ async def collecting(
         spool = Spool(spool_directory, 64 << 20)
         spool.load(committed.get(SOURCE_SPOOL, Position()))
     plane = Collecting(directory, store, committed, spool)
-    wakeup = plane.wakeup
     try:
         plane.sources.find()
         plane.committed.close_lost_rings(() if spool is None else spool.positions)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.writer.run(), name="writer")]
             if is_draining:
-                running.append(tasks.create_task(plane.drain.run(wakeup), name="drain"))
+                running.append(tasks.create_task(plane.drain.run(plane.wakeup), name="drain"))
             try:
                 yield plane
             finally:
@@ -215,7 +214,7 @@ async def collecting(
                     task.cancel()
     finally:
         plane.sources.close()
-        wakeup.close()
+        plane.wakeup.close()
         if spool is not None:
             spool.close()
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,6 @@ from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
 from proxy.ring.counters import TLS_FAILURES
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
-from proxy.worker.server import ProtocolPlane
 from tests.support.certificate import self_signed
 from tests.support.client import Client
 from tests.support.plane import Plane, eventually, running_plane, settings_for
@@ -113,7 +112,7 @@ def test_who_is_not_secured_gives_way(
     ):
         for client in (first, second):
             client.sendall(beginning)
-        engine = cast(ProtocolPlane, plane.plane).engine
+        engine = plane.engine
         eventually(lambda: len(engine._giving_way) == 2, 30)
         with secured(opened(plane)) as healthy:
             healthy.send(GET)
@@ -140,7 +139,7 @@ def test_silence_before_the_handshake_ends_a_connection(
 def test_a_handshake_and_its_first_head_share_one_time(tmp_path: Path, settings: Callable[..., Settings]) -> None:
     """A secured connection waits for its first head since it was accepted, not since its handshake ended."""
     with running_plane(settings(timeout_headers_s=60), tmp_path) as plane, opened(plane) as connection:
-        engine = cast(ProtocolPlane, plane.plane).engine
+        engine = plane.engine
         eventually(lambda: len(engine.connections) == 1, 30)
         (accepted,) = engine.connections
         assert isinstance(accepted, TlsAccept)
@@ -232,7 +231,7 @@ def test_a_stop_does_not_wait_for_handshakes(tmp_path: Path, settings: Callable[
     with running_plane(settings(), tmp_path) as plane, opened(plane) as silent, opened(plane) as begun:
         begun.sendall(HELLO)
         eventually(lambda: plane.counters().connections_downstream == 2)
-        connections = cast(ProtocolPlane, plane.plane).engine.connections
+        connections = plane.engine.connections
         eventually(lambda: plane.run(lambda: any(getattr(each, "_task", None) for each in connections)))
         plane.stop()
         for client in (silent, begun):

@@ -13,7 +13,6 @@ from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker import downstream
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.downstream import Downstream
-from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -142,11 +141,10 @@ def test_the_end_of_sending_drops_no_waiting_request(start: Start, monkeypatch: 
     """Requests that wait until their client reads are answered, although it has closed its sending side."""
     monkeypatch.setattr(downstream, "HALF_CLOSE_NS", 60_000_000_000)
     plane = start(Script())
-    engine = plane.plane.engine  # type: ignore[attr-defined]
     with plane.connect() as client:
         client.send(GET)
         assert client.answer().status == 200
-        (connection,) = plane.run(lambda: list(engine.connections))
+        (connection,) = plane.run(lambda: plane.downstreams)
         plane.run(connection.pause_writing)
         client.send(GET + GET)
         eventually(lambda: connection._reader.buffer)
@@ -165,8 +163,7 @@ BUFFERED_BYTES = 8_000_000 + sum(
 
 
 def _written(plane: Plane) -> int:
-    assert isinstance(plane.plane, ProtocolPlane)
-    engine = plane.plane.engine
+    engine = plane.engine
 
     def written() -> int:
         return sum(c._transport.get_write_buffer_size() for c in engine.connections if isinstance(c, Downstream))
@@ -230,8 +227,7 @@ def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
 
 def _settle(plane: Plane, sent: list[int]) -> None:
     """Wait until the client is seen to take nothing, and its upstream sends no more."""
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
-    eventually(lambda: plane.run(lambda: any(each._stalled_ns for each in connections)))
+    eventually(lambda: plane.has_downstream(lambda each: each._stalled_ns))
     before = -1
     while before != sent[0] or not sent[0]:
         before = sent[0]
@@ -265,7 +261,6 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
     plane = start(upstream)
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        connections = plane.plane.engine.connections  # type: ignore[attr-defined]
         client.socket.settimeout(0.3)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         block = b"x" * 65536
@@ -275,7 +270,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
             try:
                 sent += client.socket.send(block[: size - sent])
             except TimeoutError:
-                is_held_back = plane.run(lambda: any(each._relay._is_upload_paused for each in connections))
+                is_held_back = plane.has_downstream(lambda each: each._relay._is_upload_paused)
         assert sent < size
         may_read.set()
         client.socket.settimeout(60)
@@ -321,7 +316,7 @@ def test_read_ahead_is_bounded(start: Start) -> None:
     one = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
 
     def held() -> list[int]:
-        return plane.run(lambda: [len(c._reader.buffer) for c in plane.plane.engine.connections if c._paused])  # type: ignore[attr-defined]
+        return plane.run(lambda: [len(c._reader.buffer) for c in plane.downstreams if c._paused])
 
     with plane.connect() as client:
         client.send(GET + one * 120)

@@ -68,7 +68,7 @@ def test_a_slow_head_is_refused(start: Start) -> None:
 
 def waiting_since_ns(plane: Plane) -> int:
     """Since when its only connection waits; 0: there is none yet."""
-    return plane.run(lambda: sum(c._since_ns for c in plane.plane.engine.connections))  # type: ignore[attr-defined]
+    return plane.run(lambda: sum(c._since_ns for c in plane.downstreams))
 
 
 def test_a_later_head_has_its_time_from_its_first_byte(start: Start) -> None:
@@ -107,7 +107,7 @@ def test_a_stop_waits_for_a_first_request(start: Start, monkeypatch: pytest.Monk
         eventually(lambda: waiting_since_ns(plane))
         eventually(lambda: not sent or has_buffered(plane, sent))
         plane.stop()
-        eventually(lambda: plane.run(lambda: plane.plane.engine.is_draining))  # type: ignore[attr-defined]
+        eventually(lambda: plane.run(lambda: plane.engine.is_draining))
         client.send(GET[len(sent) :])
         answer = client.answer()
         assert (answer.status, answer.field("connection")) == (200, "close")
@@ -128,5 +128,4 @@ def test_a_stop_waits_for_nothing_where_nothing_comes(start: Start, monkeypatch:
 
 def has_buffered(plane: Plane, sent: bytes) -> bool:
     """Whether its only connection has read so much of a head."""
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
-    return plane.run(lambda: [c._reader.buffer for c in connections]) == [sent]
+    return plane.run(lambda: [c._reader.buffer for c in plane.downstreams]) == [sent]

@@ -53,8 +53,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def await_ending(plane: Plane) -> None:
     """Return when an answer is known, and only the body of its request is waited for."""
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
-    eventually(lambda: plane.run(lambda: any(each._relay._ending for each in connections)))
+    eventually(lambda: plane.has_downstream(lambda each: each._relay._ending))
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -128,7 +127,7 @@ def test_a_body_that_is_not_wanted_is_not_waited_for(
     with plane.connect() as client:
         client.send(post(4, *fields))
         assert client.answer().status == 502
-        (connection,) = plane.plane.engine.connections  # type: ignore[attr-defined]
+        (connection,) = plane.downstreams
         assert not connection._relay._has_waited
     plane.exchange()
 
@@ -364,8 +363,7 @@ def test_an_upstream_that_ends_its_side_and_reads_no_more_is_done(
 
 def is_full(plane: Plane) -> bool:
     """Whether an upload waits for its upstream."""
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
-    return any(connection._relay._is_upload_paused for connection in connections)
+    return any(connection._relay._is_upload_paused for connection in plane.downstreams)
 
 
 def send_what_is_taken(client: socket.socket) -> None:

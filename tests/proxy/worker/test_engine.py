@@ -120,9 +120,9 @@ def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: 
         partial.send(b"GET / HT")
         busy.send(GET + GET)
         eventually(lambda: plane.counters().connections_downstream == 4)
-        engine = plane.plane.engine  # type: ignore[attr-defined]
+        engine = plane.engine
         eventually(lambda: plane.run(lambda: len(engine.in_flight)) == 1)
-        eventually(lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in engine.connections]))
+        eventually(lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in plane.downstreams]))
         plane.stop()
         assert idle.is_ended()
         assert used.is_ended()

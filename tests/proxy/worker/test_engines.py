@@ -255,7 +255,7 @@ def observe(plane: Plane, upstream: Upstream, raw: bytes) -> dict[str, Any]:
 
 
 def _running(plane: Plane) -> int:
-    engine = plane.plane._engine if isinstance(plane.plane, ReferencePlane) else plane.plane.engine  # type: ignore[attr-defined]
+    engine = plane.plane._engine if isinstance(plane.plane, ReferencePlane) else plane.engine
     return len(engine.in_flight)
 
 

@@ -7,11 +7,10 @@ import time
 import pytest
 
 from proxy.worker import deadlines
-from proxy.worker.downstream import Downstream
 from proxy.worker.engine import SWEEP_S
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error
-from tests.proxy.worker.test_stalls import SECOND_NS, engine_of
+from tests.proxy.worker.test_stalls import SECOND_NS
 from tests.support.plane import eventually
 from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
@@ -33,11 +32,11 @@ def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start, monkeyp
             connection.sendall(OK)
 
     plane = start(upstream, upstream_max_connections=1)
-    engine = engine_of(plane)
+    engine = plane.engine
 
     def has_waited_long() -> None:
-        for connection in engine.connections:
-            if isinstance(connection, Downstream) and (relay := connection._relay)._upstream is not None:
+        for connection in plane.downstreams:
+            if (relay := connection._relay)._upstream is not None:
                 assert relay.exchange is not None
                 relay.exchange.started_ns -= 100 * SECOND_NS
 
@@ -107,7 +106,7 @@ def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Star
             connection.sendall(OK)
 
     def hold_back() -> None:
-        for connection in plane.plane.engine.connections:  # type: ignore[attr-defined]
+        for connection in plane.downstreams:
             connection._relay._is_upload_paused = True
 
     plane = start(upstream, timeout_body_idle_s=0.3, timeout_first_byte_s=20)

@@ -15,7 +15,6 @@ from proxy.network.turns import TURN_STEPS
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
-from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -61,8 +60,7 @@ class Turns:
 
 def in_flight(plane: Plane, side: str) -> Callable[[], int]:
     """Bytes of body that the exchanges under way have seen."""
-    assert isinstance(plane.plane, ProtocolPlane)
-    engine = plane.plane.engine
+    engine = plane.engine
 
     def seen() -> int:
         windows = [getattr(exchange, f"{side}_body") for exchange in engine.in_flight]
@@ -95,7 +93,7 @@ SMALL = {
 def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
     """One a turn, and whoever comes waits for seconds behind a crowd; all at once, and those who are served wait."""
     plane = start(Script(), loop=loop)
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    connections = plane.engine.connections
     turns = Turns(plane, lambda: len(connections))
     crowd = plane.run(lambda: [plane.connect() for _ in range(300)])  # the kernel takes them while the loop is held
     eventually(lambda: len(connections) == 300)
@@ -107,10 +105,10 @@ def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
 def test_those_who_leave_at_once_are_closed_some_in_each_turn(start: Start, loop: Loop) -> None:
     """A client that ends with all its connections holds up nobody; half a request among them is on record."""
     plane = start(Script(), loop=loop)
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    connections = plane.engine.connections
     crowd = [plane.connect() for _ in range(300)]
     crowd[150].send(GET[:10])
-    eventually(lambda: sum(bool(c._reader.buffer) for c in plane.run(lambda: tuple(connections))) == 1)
+    eventually(lambda: sum(bool(c._reader.buffer) for c in plane.run(lambda: plane.downstreams)) == 1)
     eventually(lambda: len(connections) == 300)
     turns = Turns(plane, lambda: -len(connections))
     plane.run(partial(close_all, crowd))
@@ -213,8 +211,7 @@ def test_a_client_with_its_next_requests_at_hand_lines_up(start: Start) -> None:
 
 
 def waits_for_a_connection(plane: Plane) -> bool:
-    assert isinstance(plane.plane, ProtocolPlane)
-    return plane.plane.engine.pools[0].is_awaited
+    return plane.engine.pools[0].is_awaited
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -374,8 +371,7 @@ def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> 
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         client.send(GET)
-        connections = plane.plane.engine.connections  # type: ignore[attr-defined]
-        eventually(lambda: plane.run(lambda: any(each._relay._is_paused for each in connections)))
+        eventually(lambda: plane.has_downstream(lambda each: each._relay._is_paused))
         before = -1
 
         def stands_still() -> bool:

@@ -14,7 +14,6 @@ import pytest
 from proxy.network.turns import HELD_BYTES
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Connection
-from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -162,8 +161,7 @@ def test_a_connection_that_its_loop_has_closed_can_be_drained(start_tls: Callabl
         assert client.answer().body == b"ok"
 
         def drain() -> list[Connection]:
-            assert isinstance(plane.plane, ProtocolPlane)
-            found = list(plane.plane.engine.connections)
+            found = list(plane.engine.connections)
             for connection in found:
                 assert isinstance(connection, Downstream)
                 connection._transport.close()  # as the loop does when the client leaves

@@ -120,7 +120,7 @@ def left_behind(plane: Plane, connect: Callable[[], Client], act: Callable[[Clie
         with connect() as client:
             act(client)
 
-    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    connections = plane.engine.connections
 
     def visits(count: int) -> None:
         for _ in range(count):

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from proxy.network import giving_way
-from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -28,8 +27,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def noted(plane: Plane) -> int:
     """How many connections the last sweep found waiting."""
-    assert isinstance(plane.plane, ProtocolPlane)
-    return len(plane.plane.engine._giving_way)
+    return len(plane.engine._giving_way)
 
 
 def has_open(plane: Plane, count: int) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.worker import downstream
-from proxy.worker.downstream import Downstream
-from proxy.worker.server import ProtocolPlane
 from storage.record import OUTCOMES, Outcome
 from tests.proxy.conftest import Start
 from tests.support.client import Client
@@ -44,9 +42,7 @@ def send_and_end(plane: Plane, client: Client, raw: bytes) -> None:
     """Send a request and what stands behind it, and end the client's side; return when the worker has seen that."""
     client.send(FIRST + raw)
     client.finish_sending()
-    assert isinstance(plane.plane, ProtocolPlane)
-    connections = plane.plane.engine.connections
-    eventually(lambda: plane.run(lambda: any(isinstance(each, Downstream) and each.eof_ns for each in connections)))
+    eventually(lambda: plane.has_downstream(lambda each: each.eof_ns))
 
 
 def test_half_a_head_behind_a_running_request_is_recorded(plane: Plane, may_answer: threading.Event) -> None:

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from proxy.worker.downstream import Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -23,7 +24,7 @@ def test_half_a_request_is_recorded(start: Start, half: bytes, loop: Loop) -> No
         client.send(GET)
         client.answer()
         client.send(half)
-        eventually(lambda: plane.run(lambda: [c._reader.buffer for c in plane.plane.engine.connections]) == [half])  # type: ignore[attr-defined]
+        eventually(lambda: plane.run(lambda: [c._reader.buffer for c in plane.downstreams]) == [half])
     _, exchange = plane.exchanges(2)
     assert (exchange.status, outcome(exchange), exchange.request_head) == (499, Outcome.CLIENT_CLOSED, half)
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
@@ -72,7 +73,8 @@ def test_the_end_is_the_moment_at_which_the_client_left(start: Start, loop: Loop
         assert is_asked.wait(60)
         if is_tunnel:
             assert client.head().startswith(b"HTTP/1.1 101")
-        [connection] = plane.run(lambda: list(plane.plane.engine.connections))  # type: ignore[attr-defined]
+        [connection] = plane.run(lambda: plane.downstreams)
+        assert connection._relay.exchange is not None
         began_ns = connection._relay.exchange.started_ns
         client.finish_sending()
         exchange = plane.exchange()
@@ -95,16 +97,17 @@ def test_silent_peers_are_probed(start: Start, loop: Loop) -> None:
     with plane.connect() as client:
         client.send(GET)
         client.head()
-        assert plane.run(lambda: _probes(plane.plane.engine.connections)) == [(1, 60), (1, 60)]  # type: ignore[attr-defined]
+        assert plane.run(lambda: _probes(plane.downstreams)) == [(1, 60), (1, 60)]
     may_end.set()
     plane.exchange()
 
 
-def _probes(connections: set[object]) -> list[tuple[int, int]]:
+def _probes(connections: list[Downstream]) -> list[tuple[int, int]]:
     """Whether the kernel probes both peers, and after how many seconds of silence."""
     found = []
     for connection in connections:
-        for transport in connection._transport, connection._relay._upstream.transport:  # type: ignore[attr-defined]
+        assert connection._relay._upstream is not None
+        for transport in connection._transport, connection._relay._upstream.transport:
             own = transport.get_extra_info("socket")
             is_probed = own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             found.append((is_probed, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)))

@@ -170,7 +170,7 @@ def test_without_a_snapshot_a_route_is_closed(start: Start, engine: str, tmp_pat
 def await_look(plane: Plane, generation: int) -> None:
     """Return when the keys of a generation were found to be none; the reference engine looks at each request."""
     if isinstance(plane.plane, ProtocolPlane):
-        gate = plane.plane.engine.gate
+        gate = plane.engine.gate
         eventually(lambda: gate._failed_generation == generation)
 
 

@@ -56,7 +56,7 @@ def port_of(url: str) -> int:
 
 def end_idle(plane: Plane) -> None:
     """Let the upstream's thread go before the server is stopped."""
-    plane.run(plane.plane.engine.pools[0].close)  # type: ignore[attr-defined]
+    plane.run(plane.engine.pools[0].close)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -11,8 +11,7 @@ import pytest
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
 from proxy.worker import relay
 from proxy.worker.downstream import Downstream
-from proxy.worker.engine import SWEEP_S, Engine
-from proxy.worker.server import ProtocolPlane
+from proxy.worker.engine import SWEEP_S
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -22,11 +21,6 @@ from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
 
 SECOND_NS = 1_000_000_000
-
-
-def engine_of(plane: Plane) -> Engine:
-    assert isinstance(plane.plane, ProtocolPlane)
-    return plane.plane.engine
 
 
 @contextlib.contextmanager
@@ -85,7 +79,7 @@ def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
     plane = start(_fill, timeout_write_stall_s=60.0)
 
     def stalled() -> list[Downstream]:
-        return [each for each in engine_of(plane).connections if isinstance(each, Downstream) and each._stalled_ns]
+        return [each for each in plane.downstreams if each._stalled_ns]
 
     def has_stalled_long() -> None:
         for connection in stalled():
@@ -127,7 +121,7 @@ def _small_window(plane: Plane) -> Client:
 def _leave_some(plane: Plane, client: Client) -> int:
     """Ask until a response, or part of it, is left in our buffer, and too little to stop us; return how many came."""
     count = 0
-    while not count or not plane.run(lambda: any(c.is_flushing for c in plane.plane.engine.connections)):  # type: ignore[attr-defined]
+    while not count or not plane.run(lambda: any(c.is_flushing for c in plane.engine.connections)):
         client.send(GET)
         plane.exchange()
         count += 1
@@ -189,7 +183,7 @@ def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, lo
     plane = start(upstream, loop=loop)
     with plane.connect() as client:
         client.send(GET + GET * 20_000)
-        eventually(lambda: plane.run(lambda: [c._paused for c in plane.plane.engine.connections]) == [1])  # type: ignore[attr-defined]
+        eventually(lambda: plane.run(lambda: [c._paused for c in plane.downstreams]) == [1])
         left = time.monotonic()
         client.reset()
         exchange = plane.exchange()
@@ -209,11 +203,10 @@ def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
             connection.sendall(OK)
 
     plane = start(upstream, upstream_max_connections=1, timeout_body_idle_s=60.0)
-    engine = engine_of(plane)
+    engine = plane.engine
 
     def has_waited_long() -> None:
-        for connection in engine.connections:
-            assert isinstance(connection, Downstream)
+        for connection in plane.downstreams:
             connection._relay._since_ns -= 100 * SECOND_NS
 
     with plane.connect() as first, plane.connect() as second:

@@ -13,7 +13,6 @@ import pytest
 
 from proxy.worker import downstream
 from proxy.worker.downstream import Downstream
-from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import LOOPS, outcome
@@ -53,8 +52,7 @@ def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> Non
     """Read a response until its last bytes have left the worker's TLS layer."""
 
     def is_upper_half_done() -> bool:
-        assert isinstance(plane.plane, ProtocolPlane)
-        [connection] = plane.plane.engine.connections
+        [connection] = plane.engine.connections
         assert isinstance(connection, Downstream)
         return connection._relay.exchange is None and not connection._transport.get_write_buffer_size()
 
@@ -102,11 +100,10 @@ def test_the_end_of_a_response_may_take_its_time(
 def test_who_says_goodbye_and_reads_no_more_is_left(start: Start, tmp_path: Path, loop: Loop) -> None:
     """Its loop waits for ever to hand over the rest; the deadline of a client that stalls does not."""
     plane = start_large(start, tmp_path, loop)
-    assert isinstance(plane.plane, ProtocolPlane)
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         read_until_handed_down(plane, client, bytearray())
-        plane.plane.engine.pools[0].route.deadlines.write_stall_ns = 500_000_000
+        plane.engine.pools[0].route.deadlines.write_stall_ns = 500_000_000
         assert isinstance(client.socket, ssl.SSLSocket)
         client.socket.settimeout(0.2)
         with suppress(OSError):
@@ -147,8 +144,7 @@ def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(start: Sta
     with scripted(answer_early) as url:
         route = {"upstream_ca_file": str(cert)}
         plane = start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route)
-        assert isinstance(plane.plane, ProtocolPlane)
-        [pool] = plane.plane.engine.pools
+        [pool] = plane.engine.pools
 
         def is_upper_half_done() -> bool:
             return any(

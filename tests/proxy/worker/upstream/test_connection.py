@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.worker.server import ProtocolPlane
 from proxy.worker.upstream import pool
 from proxy.worker.upstream.connection import MAX_INTERIM
 from storage.record import Outcome
@@ -27,8 +26,7 @@ POST_EMPTY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 
 
 def idle(plane: Plane) -> int:
-    assert isinstance(plane.plane, ProtocolPlane)
-    own = plane.plane.engine.pools[0]
+    own = plane.engine.pools[0]
     return plane.run(lambda: len(own._idle))
 
 
@@ -257,8 +255,7 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
             connection.sendall(OK)
 
     plane = start(upstream, upstream_max_connections=1)
-    assert isinstance(plane.plane, ProtocolPlane)
-    [pool] = plane.plane.engine.pools
+    [pool] = plane.engine.pools
     usual = pool.limits
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
@@ -287,12 +284,12 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
                 connection.sendall(OK)
 
     plane = start(upstream).trust_upstreams()
-    engine = plane.plane.engine  # type: ignore[attr-defined]
 
     def answer_while_paused(answer: bytes) -> None:
         """What happens when the write of a first part fills the client's buffer, with the rest read already."""
-        (client,) = engine.connections
+        (client,) = plane.downstreams
         upstream = client._relay._upstream
+        assert upstream is not None
         client.pause_writing()
         upstream.data_received(answer)
         client.resume_writing()
