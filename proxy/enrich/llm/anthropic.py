@@ -90,6 +90,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if document is None:
         return
     if document.type == "message_stop":
+        _read_message(usage, document)  # on Bedrock it has counts
         usage.is_finished = True
     elif document.type == "error" or is_object(document.error):
         error = decode_object(_DOCUMENT, document.error)

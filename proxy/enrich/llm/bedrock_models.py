@@ -84,9 +84,13 @@ def read_document(usage: CallUsage, data: bytes) -> None:
     usage.finish_reason = reason or usage.finish_reason
     if (metrics := decode_object(_METRICS, document.metrics)) is not None:
         add_counts(
-            usage, count_of(metrics.input_token_count), count_of(metrics.output_token_count),
-            count_of(metrics.cache_read_input_token_count), count_of(metrics.cache_write_input_token_count),
-        )  # fmt: skip
+            usage,
+            count_of(metrics.input_token_count),
+            count_of(metrics.output_token_count),
+            # Without them, what the model itself said of its cache holds.
+            first_count(metrics.cache_read_input_token_count, usage.cache_read_tokens),
+            first_count(metrics.cache_write_input_token_count, usage.cache_write_tokens),
+        )
         usage.is_finished = usage.is_settled = True  # it is the last document
 
 

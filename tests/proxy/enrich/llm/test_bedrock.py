@@ -177,6 +177,36 @@ def test_invoke_stream() -> None:
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (5, 7, "exact")
 
 
+CACHED = {"cache_read_input_tokens": 9821, "cache_creation_input_tokens": 0}
+
+
+@pytest.mark.parametrize("given", [10_174, 10])
+@pytest.mark.parametrize("where", ["message_start", "message_delta", "message_stop", "metrics"])
+def test_cached_input_of_an_invoke_stream(where: str, given: int) -> None:
+    """Bedrock counts input from no cache; what the cache held is with it, or only where the model counts."""
+    begun: dict[str, Any] = {"input_tokens": given, "output_tokens": 1}
+    said: dict[str, Any] = {"output_tokens": 50}
+    stop: dict[str, Any] = {}
+    metrics = {"inputTokenCount": given, "outputTokenCount": 50}
+    if where == "message_start":
+        begun |= CACHED
+    elif where == "message_delta":
+        said |= CACHED
+    elif where == "message_stop":
+        stop = {"usage": CACHED | begun | said}
+    else:
+        metrics |= {"cacheReadInputTokenCount": 9821, "cacheWriteInputTokenCount": 0}
+    events = invoked(
+        {"type": "message_start", "message": {"model": "claude-sonnet-4-5", "usage": begun}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": said},
+        {"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics, **stop},
+    )
+    path = "/model/anthropic.claude-sonnet-4-5-20250929-v1:0/invoke-with-response-stream"
+    record = record_of(path, CLAUDE, b"".join(events), content_type=KIND)
+    assert (record.input_tokens, record.output_tokens) == (given + 9821, 50)
+    assert (record.cache_read_tokens, record.usage_state) == (9821, "exact")
+
+
 def test_parts_within_parts() -> None:
     """They are of no response; the deepest that can be decoded at all cost nothing."""
     for depth in range(800, 1000):
