@@ -51,7 +51,7 @@ _PATHS: Final = re.compile(
     r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
     r"|decisions|ocr|conversations|conversations/[^/]+(?:/restart)?"
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
-    r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
+    r"|(?P<anthropic>/messages|/publishers/anthropic/models/(?!count-tokens:)[^/:]+:(?:streamR|r)awPredict)$"
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
     r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed))$"
@@ -64,7 +64,7 @@ _SURE: Final = re.compile(
 )
 """Paths that nobody else has: the request need not be readable, nor the response of the shape."""
 _NO_CALL: Final = re.compile(
-    r"count_tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
+    r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
 )
 """Of a route that names its provider: what creates, counts, uploads or cancels is no call."""

@@ -11,6 +11,7 @@ MESSAGE = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": 
 RESPONSE = {"object": "response", "model": "gpt-5", "status": "completed", "usage": {"input_tokens": 1}}
 GENERATED = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 5}, "modelVersion": "g"}
 INPUT = {"model": "m", "input": "x"}
+VERTEX = "/v1/projects/p/locations/l/publishers/anthropic/models"
 CALLS: list[tuple[str, Any, Any, str, str]] = [
     # DeepSeek, Perplexity and Copilot have no /v1: https://api-docs.deepseek.com, https://docs.perplexity.ai
     ("/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
@@ -33,7 +34,7 @@ CALLS: list[tuple[str, Any, Any, str, str]] = [
     ("/prefix/v1/messages", ANTHROPIC, MESSAGE, "anthropic", "claude-sonnet-4-5"),
     # https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
     (
-        "/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus:rawPredict",
+        f"{VERTEX}/claude-opus:rawPredict",
         {"anthropic_version": "vertex-2023-10-16", "messages": []}, MESSAGE, "anthropic", "claude-opus",
     ),
     (
@@ -66,6 +67,7 @@ OTHERS: list[tuple[str, Any, Any]] = [
     ("/surveys/1/responses", CHAT, CHAT_ANSWER),
     ("/rooms/1/messages", {"model": "x", "messages": ["hi"]}, MESSAGE),
     ("/v1/messages/count_tokens", ANTHROPIC, {"input_tokens": 5}),
+    (f"{VERTEX}/count-tokens:rawPredict", ANTHROPIC, {"input_tokens": 5}),
     ("/v1beta/models/g:countTokens", {"contents": []}, {"totalTokens": 5}),
     ("/v1/responses/resp_1/cancel", {"model": "x", "input": "y"}, RESPONSE),
     ("/v1/batches", {"input_file_id": "f", "endpoint": "/v1/chat/completions", "model": "m"}, {"object": "batch"}),
@@ -87,6 +89,7 @@ def test_what_is_like_a_call_is_none(path: str, body: object, answer: object) ->
     ("path", "body"),
     [
         ("/v1/messages/count_tokens", ANTHROPIC),
+        (f"{VERTEX}/count-tokens:rawPredict", ANTHROPIC),
         ("/v1/messages/batches", {"requests": [], "model": "m"}),
         ("/v1/messages/batches/b/cancel", {"model": "m"}),
         ("/v1/files", {"model": "m"}),
