@@ -26,6 +26,8 @@ MAX_WALK_BYTES: Final = 32 << 20
 """Of a response, to reach its end: 30 ms for the emptiest of text, in a thread."""
 MAX_WALK_RATIO: Final = 1000
 """Streams of small deltas repeat their frames: 200 bytes of text in one of the wire were seen."""
+_PLAIN: Final = frozenset(("identity", "none", "utf-8", "utf8"))
+"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by mistake."""
 MAX_CODINGS: Final = 4
 """Chained codings beyond this are not honest."""
 _PIECE_BYTES: Final = 4096
@@ -71,9 +73,9 @@ class _Stage(Protocol):
 
 
 def codings_of(content_encoding: bytes) -> list[str]:
-    """Split a Content-Encoding header into codings, in the order applied, without `identity`."""
+    """Split a Content-Encoding header into codings, in the order applied, without what codes nothing."""
     names = (name.strip().lower() for name in content_encoding.decode("latin-1").split(","))
-    return [name for name in names if name and name != "identity"]
+    return [name for name in names if name and name not in _PLAIN]
 
 
 def decode(
