@@ -1,13 +1,15 @@
 """Secrets that a stream splits over its frames: the text of the frames is joined and searched as one.
 
 Strategy: the pieces of output in event streams and lines of JSON are members with well-known names; those of one name
-are joined in order, and searched for JSON keys, as arguments of tools have them, and for patterns. Where a secret spans
+are joined in order, and searched for JSON keys, as arguments of tools have them, and for patterns. Where several
+choices or calls of tools take turns, each is joined by itself: its frames have its `index`. Where a secret spans
 pieces, its part in each piece is taken out, and what stands in for it is in the first. At a window's edge, what begins
 like a known key, or may be the rest of a secret, goes too.
 """
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import accumulate
 from typing import Final
@@ -17,15 +19,19 @@ from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secret
 
 _PIECE: Final = re.compile(
     rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
-    rb'|response)"\s*:\s*'
+    rb'|response|summary|tool_plan)"\s*:\s*'
     rb'"((?:[^"\\]|\\.)*+)"',
     re.DOTALL,
 )
+_INDEX: Final = re.compile(rb'"(?:[a-z]{1,16}_)?index"\s*:\s*([0-9]{1,9})')
+_SECOND: Final = (b'index":1', b'index": 1')
+"""Where nothing has it, there is only one of a name."""
 _STREAM: Final = re.compile(rb"event-?stream|ndjson|jsonl")
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
 """The rest of a value inside a piece, up to the quote that closes it."""
 Span = tuple[int, int]
 Joined = dict[bytes, bytes]
+"""Text by its name, or by name and index."""
 
 
 def is_streamed(content_type: bytes, head: bytes) -> bool:
@@ -36,11 +42,64 @@ def is_streamed(content_type: bytes, head: bytes) -> bool:
 
 
 def joined_pieces(text: bytes) -> Joined:
-    """Join the pieces of a window, by the name of their member."""
+    """Join the pieces of a window, by the name of their member, and by their index where several take turns."""
     pieces: dict[bytes, list[bytes]] = {}
-    for name, piece in _PIECE.findall(text):
-        pieces.setdefault(name, []).append(piece)
-    return {name: b"".join(some) for name, some in pieces.items()}
+    found = _PIECE.findall(text)
+    for lane, (_, piece) in zip(_lanes(text) or (name for name, _ in found), found, strict=True):
+        pieces.setdefault(lane, []).append(piece)
+    return {lane: b"".join(some) for lane, some in pieces.items()}
+
+
+def _lanes(text: bytes) -> list[bytes] | None:
+    """Tell apart the pieces of one name by the indexes of their frames, in order; None where none take turns."""
+    if not any(second in text for second in _SECOND):
+        return None
+    lanes: list[bytes] = []
+    names: list[bytes] = []
+    begin = end = 0
+    for found in _PIECE.finditer(text):
+        if found.start() >= end:
+            lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
+            names, begin = [], text.rfind(b"\n", end, found.start()) + 1 or end
+        names.append(found[1])
+        if found.end() > end:
+            end = text.find(b"\n", found.end())
+            end = len(text) if end < 0 else end
+    lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
+    return lanes if _take_turns(lanes) else None
+
+
+def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
+    """Name the lanes of one frame's pieces: of several with one name each has an index, or a place, of its own."""
+    common = b",".join(indexes)
+    counts = Counter(names)
+    places: Counter[bytes] = Counter()
+    for name in names:
+        place = places[name]
+        places[name] += 1
+        if counts[name] == 1:
+            yield b"%b %b" % (name, common)
+        elif counts[name] == len(indexes):
+            yield b"%b %b" % (name, indexes[place])
+        else:
+            yield b"%b %b %d" % (name, common, place)
+
+
+def _take_turns(lanes: list[bytes]) -> bool:
+    """Whether a lane goes on behind another of its name."""
+    last: dict[bytes, bytes] = {}
+    begun: set[bytes] = set()
+    for lane in lanes:
+        name = _name_of(lane)
+        if lane in begun and last[name] != lane:
+            return True
+        begun.add(lane)
+        last[name] = lane
+    return False
+
+
+def _name_of(lane: bytes) -> bytes:
+    return lane.partition(b" ")[0]
 
 
 def redact_split_names(
@@ -61,20 +120,20 @@ def redact_split_names(
     """
     secrets: dict[bytes, list[Edit]] = {}
     ended_open: list[bytes] = []
-    for name, pieces in joined.items():
-        secrets[name], end = json.find(pieces)
+    for lane, pieces in joined.items():
+        secrets[lane], end = json.find(pieces)
         if end is not End.OUTSIDE:
-            ended_open.append(name)
-        if name in open_names and (rest := _CLOSING.match(pieces)) is not None:
-            secrets[name].append((0, rest.end(), MARK))
+            ended_open.append(_name_of(lane))
+        if _name_of(lane) in open_names and (rest := _CLOSING.match(pieces)) is not None:
+            secrets[lane].append((0, rest.end(), MARK))
     return _without(text, secrets), ended_open
 
 
 def redact_split(text: bytes, joined: Joined, *, is_cut_at_start: bool = False, is_cut_at_end: bool = False) -> bytes:
     """Take out secrets of known formats that span frames; the same object comes back when there are none."""
     secrets = {
-        name: _by_pattern(pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
-        for name, pieces in joined.items()
+        lane: _by_pattern(pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
+        for lane, pieces in joined.items()
     }
     return _without(text, secrets)
 
@@ -84,9 +143,10 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
         return text
     # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
     spans: dict[bytes, list[Span]] = {}
-    for found in _PIECE.finditer(text):
-        spans.setdefault(found[1], []).append(found.span(2))
-    edits = (edit for name, some in secrets.items() for edit in _edits(spans.get(name, []), apart(some)))
+    found = list(_PIECE.finditer(text))
+    for lane, piece in zip(_lanes(text) or (piece[1] for piece in found), found, strict=True):
+        spans.setdefault(lane, []).append(piece.span(2))
+    edits = (edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some)))
     return edited(text, sorted(edits))
 
 

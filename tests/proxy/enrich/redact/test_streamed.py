@@ -40,6 +40,82 @@ def test_lines_and_other_members() -> None:
     ]  # fmt: skip
 
 
+def turns(kind: str, index: int, piece: str) -> dict[str, object]:
+    """A frame of one of several choices, candidates, or calls of tools."""
+    if kind == "candidates":
+        return {"candidates": [{"content": {"parts": [{"text": piece}]}, "index": index}]}
+    if kind == "tools":
+        called = {"index": index, "function": {"arguments": piece}}
+        return {"choices": [{"index": 0, "delta": {"tool_calls": [called]}}]}
+    if kind == "choices, late":
+        return {"choices": [{"delta": {"content": piece}, "index": index}]}
+    if kind == "blocks":
+        return {"type": "content_block_delta", "index": index, "delta": {"text": piece}}
+    if kind == "responses":
+        return {"type": "response.output_text.delta", "output_index": index, "content_index": 0, "delta": piece}
+    return {"choices": [{"index": index, "delta": {"content": piece}}]}
+
+
+@pytest.mark.parametrize("kind", ["choices", "choices, late", "candidates", "tools", "blocks", "responses"])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_choices_that_take_turns(kind: str, separators: tuple[str, str]) -> None:
+    """Each is a text of its own, by format and by name; the words of the others stay."""
+    for secret, shown in (
+        (SECRETS["openai"], "[REDACTED]"),
+        ('{"password":"hunter2-Zq7X"}', '{"password":"[REDACTED]"}'),
+    ):
+        pieces = [secret[place : place + 7] for place in range(0, len(secret), 7)]
+        frames = [frame for piece in pieces for frame in (turns(kind, 0, piece), turns(kind, 1, "word "))]
+        body = b"".join(f"data: {json.dumps(frame, separators=separators)}\n\n".encode() for frame in frames)
+        redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
+        assert redacted.count(b"word ") == len(pieces)
+        assert "".join(text_in(json.loads(line[6:])) for line in redacted.splitlines()[::4]) == shown
+
+
+def text_in(frame: object) -> str:
+    """The text of a frame with one piece."""
+    if isinstance(frame, dict):
+        members = (value for name, value in frame.items() if name not in ("type", "index"))
+        return "".join(text_in(value) for value in members)
+    if isinstance(frame, list):
+        return "".join(map(text_in, frame))
+    return frame if isinstance(frame, str) else ""
+
+
+def test_candidates_in_one_frame() -> None:
+    """Of the first one the index may be left out."""
+    secret = SECRETS["openai"]
+    pieces = [secret[place : place + 7] for place in range(0, len(secret), 7)]
+    for index in ({"index": 0}, {}):
+        frames = [
+            {
+                "candidates": [
+                    {"content": {"parts": [{"text": piece}]}} | index,
+                    {"content": {"parts": [{"text": "word "}]}, "index": 1},
+                ]
+            }
+            for piece in pieces
+        ]
+        body = b"".join(f"data: {json.dumps(frame)}\n\n".encode() for frame in frames)
+        redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
+        texts = [
+            json.loads(line[6:])["candidates"][0]["content"]["parts"][0]["text"]
+            for line in redacted.split(b"\n\n")
+            if line
+        ]
+        assert "".join(texts) == "[REDACTED]"
+        assert redacted.count(b"word ") == len(pieces)
+
+
+@pytest.mark.parametrize("name", ["tool_plan", "summary"])
+def test_plans_and_summaries(name: str) -> None:
+    """Cohere streams the one, OpenRouter the other."""
+    secret = SECRETS["openai"]
+    body = calls(name, [secret[:9], secret[9:20], secret[20:]])
+    redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
+    assert arguments_in(name, redacted) == "[REDACTED]"
+
+
 def test_halves_at_the_edges_of_windows() -> None:
     """A key that begins in the last frames of the head, or goes on in the tail, leaves nothing."""
     secret = SECRETS["openai"]
@@ -107,3 +183,12 @@ def test_a_stream_full_of_secrets_is_linear() -> None:
     body = frame % SECRETS["github"].encode() * 400 + frame % b"a" * 12_000
     shown, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
     assert shown.count(b"[REDACTED]") == 400
+
+
+def test_choices_full_of_secrets_are_linear() -> None:
+    """Which of several a piece belongs to is looked up once for each frame; without line ends they are one frame."""
+    for end in (b"\n\n", b""):
+        frames = (b'data: {"index":%d,"content":"%b"}%b' % (n % 3, SECRETS["github"].encode(), end) for n in range(400))
+        body = b"".join(frames) + b'data: {"index":1,"content":"a"}%b' % end * 12_000
+        shown, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
+        assert shown.count(b"[REDACTED]") == 400
