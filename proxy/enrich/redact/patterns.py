@@ -57,6 +57,9 @@ _TOKENS: Final = (
     rb"ops_eyJ[A-Za-z0-9+/_-]{40,}|glc_eyJ[A-Za-z0-9+/_-]{32,}=*|tskey-[a-z]+-[A-Za-z0-9-]{20,}|sha256~[A-Za-z0-9_-]{43}"
     rb"|AstraCS:[A-Za-z0-9]{20,}:[a-f0-9]{64}|AQVN[A-Za-z0-9_-]{35,}|LTAI[A-Za-z0-9]{20}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}"
     rb"|access-(?:sandbox|production)-[a-f0-9-]{36}|FLWSECK[_-][A-Za-z0-9_-]{20,}|EAA[A-Za-z0-9]{100,}",
+    rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]{20,}(?:(?:\s|\\+[nr]){1,8}[A-Za-z0-9+/]{16,})*=*"
+    rb"|(?:eyJhdXRocyI6|eyAiYXV0aHMiO|ewo(?:JImF1dGhzIj|gICJhdXRocyI6|gICAgImF1dGhzIj))[A-Za-z0-9+/]{20,}=*",
+    # In base64, as Kubernetes has them: PEM, of which only private keys are secrets, and Docker's logins
     rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}",
     rb"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|(?:ST|PT|PGT|TGT)-[0-9]+-[A-Za-z0-9_-]{20,}",  # Telegram, CAS
     rb"[MNO][A-Za-z0-9]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",  # Discord
@@ -67,6 +70,10 @@ _MAY_BE_WORDS: Final = re.compile(
     rb"sk-|CCIPAT_|dckr_|figd_|f[mo][12]_|jina_|pcsk_|pscale_|sb_|sntrys_|tfp_|tgp_|wandb_|[MNO].{23,27}\."
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
+_PEM: Final = b"LS0t"
+_TICKET: Final = re.compile(rb"[A-Z]{2,3}-[0-9]+-")
+"""Of CAS; issues and branches are named so, too."""
+_LINE_ENDS: Final = re.compile(rb"\s|\\+[nr]")
 _BLANKS: Final = rb"(?:[\s+]|%20|\\[nrt])+"
 _SQL_NAME: Final = rb"(?:[^\s+%\\]|%[^\s+2]|%2[^\s+0]|\\[^\s+nrt])+"
 """Of a user; without what is a blank, so that a long one is read once, wherever it might end."""
@@ -276,8 +283,13 @@ def _is_secret(word: bytes, token: bytes) -> bool:
             return False
     if word.startswith(b"bearer"):
         return len(token) >= 30 or any(byte in b"0123456789" for byte in token)
-    if token.startswith(b"sk-"):
-        return is_random(token) or len(_TURN.findall(token)) >= _MIN_TURNS
+    if token.startswith(_PEM):
+        plain = _LINE_ENDS.sub(b"", token).rstrip(b"=")
+        return b"PRIVATE KEY-" in base64.b64decode(plain[: len(plain) // 4 * 4])
+    ticket = _TICKET.match(token)
+    if ticket is not None or token.startswith(b"sk-"):
+        key = token if ticket is None else token[ticket.end() :]
+        return is_random(key) or len(_TURN.findall(key)) >= _MIN_TURNS
     return _MAY_BE_WORDS.match(token) is None or is_random(token)
 
 

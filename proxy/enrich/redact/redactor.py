@@ -98,7 +98,9 @@ class Redactor:
         self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
         self._has_patterns = patterns
         self._parts_left = MAX_PARTS
-        anything = (plain_key_pattern(names), DOCUMENT, ESCAPED, *((PATTERN,) if patterns else ()))
+        # Of several texts each may begin a document (`are_clean`).
+        document = DOCUMENT.replace(rb"\A", b"(?m:^)")
+        anything = (plain_key_pattern(names), document, ESCAPED, *((PATTERN,) if patterns else ()))
         self._may_hold = behind_escapes(held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything))))
 
     def redact_head(self, head: bytes) -> bytes:

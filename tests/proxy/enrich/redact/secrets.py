@@ -82,9 +82,18 @@ def make_further_secrets(seed: int = 3) -> dict[str, str]:
     return made
 
 
+def _pem(g: random.Random, kind: str) -> str:
+    body = "\n".join(_text(g, 64, _BASE64) for _ in range(3))
+    return f"-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n"
+
+
 def _in_parts(g: random.Random) -> dict[str, str]:
     uuid = "-".join(_text(g, length, _HEXADECIMAL) for length in (8, 4, 4, 4, 12))
     return {
+        "pem in base64": base64.b64encode(_pem(g, "EC PRIVATE KEY").encode()).decode(),
+        "pem in lines of base64": base64.encodebytes(_pem(g, "OPENSSH PRIVATE KEY").encode()).decode().rstrip(),
+        "docker login": base64.b64encode(b'{"auths":{"https://x":{"auth":"%b"}}}' % _text(g, 40).encode()).decode(),
+        "cas ticket": f"ST-1856339-{_text(g, 20)}-cas01",
         "github app": f"ghs_123456_eyJ{_text(g, 60, _WORD)}.{_text(g, 200, _WORD)}.{_text(g, 86, _WORD)}",
         "gitlab routable": f"glpat-{_text(g, 40, _WORD)}.01.{_text(g, 9, _SMALL)}",
         "azure client": f"{_text(g, 3)}8Q~{_text(g, 34)}",

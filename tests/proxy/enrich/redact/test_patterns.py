@@ -19,6 +19,7 @@ from tests.proxy.enrich.redact.secrets import make_further_secrets, make_secrets
 
 SECRETS = make_secrets()
 FURTHER = make_further_secrets()
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIIBkTCB+wIJAKHHIG" * 20 + "\n-----END CERTIFICATE-----\n"
 
 
 @pytest.mark.parametrize("kind", [*SECRETS, *FURTHER])
@@ -95,6 +96,8 @@ def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
         "the bearer authentication-scheme of RFC 6750",
         "basic authentication", "Basic understanding of things",
         "http://host:8080/path@2x.png", "mailto:someone@example.com", "https://example.com/?page=2&sort=token",
+        "certificate-authority-data: " + base64.b64encode(CERTIFICATE.encode()).decode(),
+        "refs/heads/PT-1234-fix-login-page-redirect-bug", "PGT-88-add-new-export-format-for-reports",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "https://example.com/?page_token=0123456789&next_page_token=0123456789", "max_tokens=0123456789",
         "tfp_distributions_log_normal_log_probability", "jina_embeddings_version_three_base_english",
