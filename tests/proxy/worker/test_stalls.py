@@ -76,17 +76,18 @@ def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes
 
 def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
     """Its connection closes behind all that was written, however long that takes."""
-    plane = start(_fill, timeout_write_stall_s=60.0)
+    plane = start(_fill, timeout_write_stall_s=600.0)
 
     def stalled() -> list[Downstream]:
         return [each for each in plane.downstreams if each._stalled_ns]
 
     def has_stalled_long() -> None:
         for connection in stalled():
-            connection._stalled_ns -= 40 * SECOND_NS
+            connection._stalled_ns -= 500 * SECOND_NS
 
     def has_gone_on() -> bool:
-        return all(time.monotonic_ns() - each._stalled_ns < 30 * SECOND_NS for each in stalled())
+        [connection] = stalled()
+        return time.monotonic_ns() - connection._stalled_ns < 400 * SECOND_NS
 
     with _small_window(plane) as client:
         count = _leave_some(plane, client) + 1
@@ -96,8 +97,9 @@ def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
         taken = 0
         for _ in range(4):
             plane.run(has_stalled_long)
-            taken += len(client.socket.recv(65536))
-            eventually(lambda: plane.run(has_gone_on))
+            while not plane.run(has_gone_on):  # what is taken may be too little for the kernel to ask for more
+                taken += len(client.socket.recv(65536))
+                time.sleep(0.2)
         assert taken + len(client.rest()) > count * len(_BODY)
 
 
