@@ -35,8 +35,8 @@ class Downstream(PacedReader, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_leaving", "_is_lost", "_is_reading", "_lingered_bytes", "_peer", "_phase",
-        "_reader", "_relay", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
+        "_engine", "_eof_ns", "_is_leaving", "_is_lingering", "_is_lost", "_is_reading", "_lingered_bytes", "_peer",
+        "_phase", "_reader", "_relay", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -57,6 +57,8 @@ class Downstream(PacedReader, asyncio.Protocol):
         """When the client ended its side."""
         self._lingered_bytes = 0
         self._is_reading = self._is_leaving = self._is_lost = False
+        self._is_lingering = False
+        """Whether its input is drained until it has taken everything, or a second longer."""
 
     # The connection.
 
@@ -89,13 +91,13 @@ class Downstream(PacedReader, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
+        self._is_lost = True
         self._engine.unregister(self, self._peer)
         if self._relay.exchange is not None:
             self._relay.client_lost()
         elif self._phase == Phase.HEAD and self._reader.buffer:
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
         self._phase = Phase.LINGERING
-        self._is_lost = True
         self._relay.part()
 
     @property
@@ -155,7 +157,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._relay.is_keep_alive = False
         is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH)
         if is_idle and not self.is_expected(since_ns):
-            self._close(linger=False)
+            self._close(linger=unsent_bytes(self._transport) > 0)
 
     def abort_for_shutdown(self) -> None:
         """The time for draining is over: record and close."""
@@ -163,18 +165,21 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._relay.shut_down()
 
     def _close(self, *, linger: bool) -> None:
-        """Close after what is written; `linger`: drain unread input for a moment, lest a reset destroys it (P16)."""
+        """Close after what is written; `linger`: input may come, and a reset would destroy what is under way (P16)."""
         self._phase = Phase.LINGERING
-        self._since_ns = time.monotonic_ns()
         self._reader.buffer = b""
         if self._is_lost:
             self._relay.part()
-        if self._eof_ns or not linger or not self._transport.can_write_eof():
+        if self._eof_ns or not linger or self._transport.is_closing():
             self._close_once()
             return
+        self._is_lingering = True
         self._paused = 0
         self._transport.resume_reading()
-        self._transport.write_eof()
+        if not self._stalled_ns:
+            self._time_stall()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _close_once(self) -> None:
         if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
@@ -188,25 +193,44 @@ class Downstream(PacedReader, asyncio.Protocol):
         """Enforce the deadlines; called by the engine's tick."""
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
-            size = unsent_bytes(self._transport)
-            is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)
-            if size < self._stalled_bytes:
-                self._stalled_ns = now_ns
-            elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
-                relay.client_stalled(is_awaited=is_awaited)
-                self._transport.abort()
-            self._stalled_bytes = size
+            self._check_stall(now_ns)
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):
             self._transport.abort()
         elif relay.exchange is not None:
             relay.check(now_ns)
-        elif deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
-            if self._phase == Phase.HEAD:
-                message = f"timed out waiting for the request head ({deadlines.describe(Phase.HEAD)})"
-                refusal = Refused("timeout_headers", message)
-                relay.refuse_unread(self._reader, refusal, now_ns)
-            else:
-                self._close_once()
+        else:
+            self._reader.body = b""  # thousands may be idle
+            if deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
+                self._end_waiting(now_ns)
+
+    def _check_stall(self, now_ns: int) -> None:
+        """Cut off a client that takes nothing of what is written; close when one that may be sending has taken all."""
+        size = unsent_bytes(self._transport)
+        is_awaited, limit_ns = self._relay.stall_limit if size else (False, self._close_ns)
+        if size < self._stalled_bytes:
+            self._stalled_ns = now_ns
+        elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
+            self._relay.client_stalled(is_awaited=is_awaited)
+            self._transport.abort()
+        elif self._is_lingering and not size and not self._transport.can_write_eof():
+            self._close_once()
+        self._stalled_bytes = size
+
+    @property
+    def _close_ns(self) -> int:
+        """How long a client that has taken everything gets to end its side."""
+        if not self._is_lingering:
+            return CLOSE_NS
+        return LINGER_NS if self._lingered_bytes <= MAX_LINGER_BYTES else 1
+
+    def _end_waiting(self, now_ns: int) -> None:
+        """No request came in time, or not all of its head."""
+        if self._phase == Phase.HEAD:
+            limit = self._engine.deadlines.describe(Phase.HEAD)
+            refusal = Refused("timeout_headers", f"timed out waiting for the request head ({limit})")
+            self._relay.refuse_unread(self._reader, refusal, now_ns)
+        else:
+            self._close(linger=unsent_bytes(self._transport) > 0)
 
     def _has_left(self, now_ns: int) -> bool:
         """Whether the client is gone: it ended its side a while ago, or was reset while nothing of it is read (P15)."""
@@ -257,7 +281,7 @@ class Downstream(PacedReader, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client takes bytes again; what is left when its connection is closed is timed to the end."""
-        self._stalled_ns = time.monotonic_ns() if self._transport.is_closing() else 0
+        self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()
@@ -271,7 +295,7 @@ class Downstream(PacedReader, asyncio.Protocol):
             if self._phase == Phase.LINGERING:
                 self._lingered_bytes += len(data)
                 if self._lingered_bytes > MAX_LINGER_BYTES:
-                    self._close_once()
+                    self._stop_reading()
             elif self._stalled_ns:
                 self._hold(data)
             else:
@@ -348,14 +372,15 @@ class Downstream(PacedReader, asyncio.Protocol):
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close; `linger`: the client may still be sending."""
         if linger or not self._relay.is_keep_alive:
-            self._close(linger=linger)
+            # Who sent ahead, or was not asked whether this is the last, may send more.
+            self._close(linger=linger or bool(self._reader.buffer) or not self._engine.keeps_alive)
             return
         self._phase = Phase.IDLE
         self._since_ns = now_ns
         if self._paused:
             self.resume(BY_CLIENT | BY_UPSTREAM | BY_UNSENT)
         if self._engine.is_draining:
-            self._close(linger=False)
+            self._close(linger=True)
         elif self._reader.buffer:
             if not self._is_reading and not self._stalled_ns:
                 self._go_on()

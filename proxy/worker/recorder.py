@@ -123,11 +123,13 @@ class Recorder:
         `follows_gap` comes after messages of its direction that were not recorded.
 
         Returns:
-            Whether there was room in what messages may hold of the ring.
+            Whether it is in the ring. What is above the part that messages may hold of it is counted here, what the
+            ring refuses by the ring.
         """
         if self._ring.pressure():
             message = message._replace(data=b"")
         if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)):
+            self.count_dropped_messages(message.times)
             return False
         now_ns = time.time_ns()
         self._counter = counter = (self._counter + 1) & 0xF_FFFF
@@ -137,8 +139,7 @@ class Recorder:
             record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
             session, keeps_text=keeps_text, follows_gap=follows_gap,
         )  # fmt: skip
-        self._ring.push(KIND_MESSAGE, header, sections)
-        return True
+        return self._ring.push(KIND_MESSAGE, header, sections)
 
     def count_dropped_messages(self, count: int) -> None:
         """Count WebSocket messages that were passed on and not recorded; their exchange's record has them, too."""

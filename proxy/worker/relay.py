@@ -309,12 +309,12 @@ class Relay:
         try:
             upstream = await self._engine.openers[route.index].open(may_repeat=self._may_be_retried(exchange))
         except UpstreamError as error:
-            self._connecting = None
+            self._connecting, self._unsent = None, []
             self.upstream_failed(error, is_stale=False)
             return
         except Exception:  # a fault of ours in one exchange must not end the others with the task group
             log.exception("unexpected error while opening an upstream connection")
-            self._connecting = None
+            self._connecting, self._unsent = None, []
             self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
             return
         now_ns = time.monotonic_ns()
@@ -543,7 +543,9 @@ class Relay:
     def _end_tunnel(self, outcome: int) -> None:
         """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
         if self.tunnel is not None:
-            self._drop_upstream()
+            if self._upstream is not None:
+                self._upstream.part(self.deadlines.write_stall_ns)
+                self._upstream = None
             self.tunnel.end(partial(self._record_tunnel, outcome))
 
     def _record_tunnel(self, outcome: int) -> None:
@@ -556,7 +558,7 @@ class Relay:
         ended_ns = self._ended_ns(exchange)
         exchange.done_ns = ended_ns - exchange.started_ns
         self._record(exchange, ended_ns)
-        self._client.exchange_ended(time.monotonic_ns(), linger=False)
+        self._client.exchange_ended(time.monotonic_ns(), linger=True)
 
     # Failures.
 
@@ -569,6 +571,7 @@ class Relay:
             if error.code == "upstream_timeout":
                 self._engine.recorder.count_upstream_error(route.index, error.code)
                 self._note_error(exchange, error.code, error.message)
+            self._drop_upstream()
             self._end_tunnel(_CLIENT_CLOSED if self._client.eof_ns else _TRUNCATED)
             return
         self._drop_upstream()

@@ -109,27 +109,30 @@ class Tunnel:
         messages = scanner.feed(data, room)
         dropped += scanner.dropped
         is_cut = dropped > 0
-        for message in messages:
-            if message.opcode == Opcode.CLOSE and not self.has_closed:
-                self.has_closed = True
-                self.close_code = close_code(message)
-            if self._counts_only and not (message.is_compressed or _COUNTS.search(message.data)):
-                continue
-            if self._is_recorded and not self._record(direction, message):
-                dropped += message.times
+        unrecorded = sum(self._take(direction, message) for message in messages)
         if messages:
             self._rate.take(min(len(messages), room))
         if scanner.is_lost and not self._unreadable >> direction & 1:
             self._unreadable |= 1 << direction
             dropped += 1
         self._has_gap[direction] |= is_cut  # what was not returned came behind all that was
-        if dropped and self._is_recorded:
-            self._dropped += dropped
-            self._recorder.count_dropped_messages(dropped)
+        if self._is_recorded:
+            self._dropped += dropped + unrecorded
+            if dropped:
+                self._recorder.count_dropped_messages(dropped)
         if scanner.has_more:
             if scanner.in_hand >= self._sides[direction].held_bytes:
                 self._sides[direction].pause(BY_FRAMES)
             self._turns.add(self)
+
+    def _take(self, direction: int, message: Message) -> int:
+        """Look at a message; returns how many are missing on the record now, and counted already."""
+        if message.opcode == Opcode.CLOSE and not self.has_closed:
+            self.has_closed = True
+            self.close_code = close_code(message)
+        if self._counts_only and not (message.is_compressed or _COUNTS.search(message.data)):
+            return 0
+        return message.times if self._is_recorded and not self._record(direction, message) else 0
 
     def _record(self, direction: int, message: Message) -> bool:
         is_recorded = self._recorder.message(

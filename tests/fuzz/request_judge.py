@@ -52,6 +52,7 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
     client = world.client()
     try:
         has_left = _converse(world, case, client, random)
+        world.end_lingering()
         is_closed = client.is_closed or client.has_sent_eof
         before = len(client.written)
         client.end()

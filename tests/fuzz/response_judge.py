@@ -46,6 +46,7 @@ class _Run:
             self._lie(client, world.upstreams[0])
         self.first = bytes(client.written)
         self.was_reset = client.was_reset
+        self._world.end_lingering()
         self.was_ended = client.is_closed or client.has_sent_eof
         self.was_open = not self.was_ended
         if self.was_open and self.has_sent_all:

@@ -116,6 +116,7 @@ class _Session:
             answer, _, rest = rest.partition(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101 ") or rest != case.reply:
             return f"the client got {answer!r} {rest[:200]!r}"
+        self._world.end_lingering()
         if not client.is_closed or not upstream.is_closed:
             return f"still open: client {not client.is_closed}, upstream {not upstream.is_closed}"
         if len(records) != 1:

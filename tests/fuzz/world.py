@@ -5,6 +5,7 @@ thousands of connections a second, each repeatable.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import cache, partial
@@ -18,6 +19,7 @@ from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.worker.deadlines import LINGER_NS
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
@@ -315,11 +317,20 @@ class World:
 
     def leftovers(self) -> str:
         """What is still held for clients, all of which have gone."""
+        self.end_lingering()
         engine = self.engine
         busy = sum(connection.handler is not None for pool in engine.pools for connection in pool._connections)
         if engine.connections or engine.in_flight or busy:
             return f"left: {len(engine.connections)} clients, {len(engine.in_flight)} exchanges, {busy} upstreams"
         return ""
+
+    def end_lingering(self) -> None:
+        """Let so much time pass that clients which were only given time to take everything are closed."""
+        for connection in list(self.engine.connections):
+            assert isinstance(connection, Downstream)
+            if connection._is_lingering:
+                connection.check(time.monotonic_ns() + LINGER_NS)
+        self.pump()
 
     def clear(self) -> None:
         """End what is left of a run and forget it."""

@@ -16,10 +16,12 @@ from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_flushing, last_bytes
+from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
-_HEAD, _BODY, _TUNNEL = range(3)
+_HEAD, _BODY, _TUNNEL, _PARTING = range(4)
+_LOOK_S: Final = 0.25
+"""How often it is asked whether all is taken of what a client left behind."""
 _VERSION_PREFIX: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
 """What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
@@ -146,7 +148,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         """Read the response; whatever comes without being asked for closes the connection."""
         handler = self.handler
         if handler is None:
-            self.close()
+            if self._state != _PARTING:
+                self.close()
         elif self._state == _HEAD:
             self._read_head(handler, data)
         elif self._state == _BODY:
@@ -294,6 +297,30 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.handler = None
         self._pool.remove(self)
         self.transport.abort()
+
+    def part(self, within_ns: int) -> None:
+        """Leave a tunnel whose client is gone, and close once all it sent is taken, or after so long (0: ever).
+
+        What the upstream says meanwhile nobody wants, but unread it would make a reset of the end (P15).
+        """
+        if self._state == _PARTING or self.transport.is_closing() or not unsent_bytes(self.transport):
+            self.close()
+            return
+        self._state = _PARTING
+        self.handler = None
+        self._paused = 0
+        self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._close_when_taken(time.monotonic_ns() + within_ns if within_ns else 1 << 63)
+
+    def _close_when_taken(self, until_ns: int) -> None:
+        if self.transport.is_closing():
+            return
+        if not unsent_bytes(self.transport) or time.monotonic_ns() >= until_ns:
+            self.close()
+        else:
+            asyncio.get_running_loop().call_later(_LOOK_S, self._close_when_taken, until_ns)
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close; `connection_lost` sorts out what that means.

@@ -131,6 +131,22 @@ def test_messages_hold_a_part_of_the_ring(recorder: Recorder, segment: Segment) 
     assert pushed * 64 < head <= segment.capacity // 10
     recorder.count_dropped_messages(3)
     recorder.finish(exchange, time.monotonic_ns())
-    assert (reader.pushed, reader.refused, LAYOUT.read(segment.counters).dropped_messages) == (pushed + 1, 0, 3)
+    assert (reader.pushed, reader.refused, LAYOUT.read(segment.counters).dropped_messages) == (pushed + 1, 0, 4)
     reader.release(head)
     assert recorder.message(exchange, OUT, message, b"", follows_gap=True)
+
+
+def test_a_message_that_the_ring_refuses_is_not_recorded(recorder: Recorder, segment: Segment) -> None:
+    """Exchanges may fill it; the next message of its direction then follows a gap, and the ring counts this one."""
+    exchange = recorder.begin(time.monotonic_ns(), b"c")
+    message = Message(Opcode.TEXT, 5, b"hello", is_compressed=False)
+    reader = RingReader(segment)
+    for size in (1000, 100, 10, 1):
+        refused = reader.refused
+        while reader.refused == refused:
+            large = recorder.begin(time.monotonic_ns(), b"c" * size)
+            recorder.finish(large, time.monotonic_ns())
+    pushed, refused = reader.pushed, reader.refused
+    assert not recorder.message(exchange, OUT, message, b"", follows_gap=False)
+    assert (reader.pushed, reader.refused) == (pushed, refused + 1)
+    assert LAYOUT.read(segment.counters).dropped_messages == 0

@@ -1,0 +1,193 @@
+"""Ends of connections whose client is still sending: what was written for it, or taken from it, arrives."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from proxy.settings.model import CaptureSettings
+from proxy.worker.upstream.connection import UpstreamConnection
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.proxy.worker.test_fairness import HANDSHAKE
+from tests.proxy.worker.test_fairness_tls import certificate, connect, start_tls
+from tests.support.client import Client
+from tests.support.plane import PATIENCE_S, Loop, Plane, eventually
+from tests.support.upstream import read_head
+
+__all__ = ["certificate", "start_tls"]  # fixtures
+
+SIZE = 8_000_000
+UNREAD = CaptureSettings(websocket_message_bytes=0)
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE
+FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)
+CLOSE = b"\x88\x02\x03\xe8"
+MASKED = b"\x82\xfe" + (1000).to_bytes(2, "big") + bytes(1004)
+MASKED_CLOSE = b"\x88\x82" + bytes(4) + b"\x03\xe8"
+
+
+def small_window(plane: Plane) -> Client:
+    """A client that has little room for what it is sent."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.settimeout(PATIENCE_S)
+    connection.connect(("127.0.0.1", plane.port))
+    return Client(connection)
+
+
+def read_all(client: Client, meanwhile: Callable[[], None]) -> int:
+    """Read slowly to the end, which must be an orderly one, and do something else between two reads."""
+    size = 0
+    while data := client.socket.recv(65536):
+        size += len(data)
+        with contextlib.suppress(OSError):
+            meanwhile()
+    return size
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_tunnel_that_its_upstream_ends(start: Start, loop: Loop) -> None:
+    """All frames arrive, also while the client goes on with its own."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(SWITCH + FRAME * 100 + CLOSE)
+        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+    plane = start(upstream, loop=loop, capture=UNREAD)
+    with small_window(plane) as client:
+        client.send(HANDSHAKE)
+        assert client.head().startswith(b"HTTP/1.1 101 ")
+        assert read_all(client, lambda: client.send(MASKED)) + len(client._buffer) == 100 * len(FRAME) + len(CLOSE)
+    assert outcome(plane.exchange()) == Outcome.OK
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_early_answer_to_who_uploads_much(start: Start, loop: Loop) -> None:
+    """It arrives whole, however much the client sends meanwhile, which nobody reads any more."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1500000\r\n\r\n" + bytes(1_500_000))
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+    plane = start(upstream, loop=loop)
+    with small_window(plane) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000))
+        assert outcome(plane.exchange()) == Outcome.OK  # our kernel has room for the response
+        client.send(bytes(600_000))
+        assert client.head().startswith(b"HTTP/1.1 200 ")
+        assert read_all(client, lambda: client.send(bytes(10_000))) + len(client._buffer) == 1_500_000
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop: Loop) -> None:
+    """A drain ends the connection behind the first; the second, which nobody reads, destroys nothing of it."""
+    go_on = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        go_on.wait(PATIENCE_S)
+        connection.sendall(LARGE + bytes(SIZE))
+
+    plane = start(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
+    with small_window(plane) as client:
+        client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(300_000))
+        eventually(lambda: plane.counters().connections_upstream)
+        plane.stop()
+        eventually(lambda: plane.run(lambda: plane.engine.is_draining))
+        go_on.set()
+        head = client.head()
+        assert read_all(client, lambda: None) + len(client._buffer) == SIZE
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert outcome(plane.exchange()) == Outcome.OK
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_refused_client_of_tls_that_never_stops(start_tls: Callable[..., Plane], loop: Loop) -> None:
+    """What it sends behind a refusal is not read for ever: it is cut off soon after it has its answer."""
+    plane = start_tls("http://127.0.0.1:1", loop=loop)
+    with connect(plane) as client:
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.head().startswith(b"HTTP/1.1 400 ")
+        began = time.monotonic()
+        with contextlib.suppress(OSError):  # a reset, a broken pipe, an end within TLS
+            while True:
+                client.send(bytes(65536))
+        assert time.monotonic() - began < 25  # the end of a TLS connection has 30 s
+    plane.exchange()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+def test_what_a_client_leaves_in_a_tunnel_arrives(
+    start: Start, start_tls: Callable[..., Plane], loop: Loop, is_tls: bool
+) -> None:
+    """An upstream that is slow gets all that its client sent before it left."""
+    may_read, got = threading.Event(), []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        read_head(connection)
+        connection.sendall(SWITCH)
+        may_read.wait(PATIENCE_S)
+        size = 0
+        while data := connection.recv(65536):
+            size += len(data)
+        got.append(size)
+
+    plane = (start_tls if is_tls else start)(upstream, loop=loop, capture=UNREAD)
+    with connect(plane) if is_tls else plane.connect() as client:
+        client.send(HANDSHAKE)
+        assert client.head().startswith(b"HTTP/1.1 101 ")
+        plane.run(lambda: _leave_little_room(plane))
+        client.send(MASKED * 40)
+        eventually(lambda: plane.run(lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))))
+        client.send(MASKED_CLOSE)
+        if is_tls:
+            cast(ssl.SSLSocket, client.socket).unwrap().close()
+        else:
+            client.finish_sending()
+            assert client.is_ended()
+    exchange = plane.exchange()
+    may_read.set()
+    eventually(lambda: got)
+    size = len(MASKED * 40 + MASKED_CLOSE)
+    assert (got, exchange.request_bytes) == ([size], size)
+
+
+def _leave_little_room(plane: Plane) -> None:
+    [connection] = plane.engine.pools[0]._connections
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+
+def _waits_in_our_buffer(connection: UpstreamConnection) -> bool:
+    return connection.transport.get_write_buffer_size() > 0
+
+
+@pytest.mark.parametrize("is_up", [True, False], ids=["answered", "refused"])
+def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
+    """Thousands of connections may be idle, each with its last request."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    plane = start(upstream if is_up else "http://127.0.0.1:1")
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + bytes(20000))
+        assert client.answer().status == (204 if is_up else 502)
+        eventually(lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay._unsent))
+    plane.exchange()
