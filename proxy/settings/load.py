@@ -5,6 +5,7 @@ value does not hide the next, build the structs, then run the checks that look a
 Invariant: what `load` returns is complete and valid; nothing is looked up in files or environment later.
 """
 
+import json
 import os
 import typing
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,21 @@ _SECRET_VALUES = (
     *(".sha256", "otel.endpoint", "otel.headers"),
 )
 
+NEEDS_RESTART: typing.Final = (
+    *(
+        "data_dir",
+        "proxy.listen",
+        "proxy.data_port",
+        "proxy.workers",
+        "proxy.instance",
+        "storage.url",
+        "keys.url",
+        "ring.directory",
+    ),
+    *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
+)
+"""What a running sidelog cannot change: its sockets, its number of processes, where records are."""
+
 
 def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
     """Load and validate: defaults < TOML file < environment < flags.
@@ -62,10 +78,66 @@ def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: 
     return settings
 
 
+def load_again(
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str],
+    config_path: Path | None,
+    running: Mapping[str, typing.Any],
+) -> tuple[Settings, list[str]]:
+    """Load for a sidelog that is running: what needs a restart stays as it is.
+
+    Args:
+        overrides: as for `load`.
+        environ: as for `load`.
+        config_path: as for `load`.
+        running: the settings in effect, as plain values.
+
+    Returns:
+        The settings to run with, and the names of those that would need a restart and stay as they were.
+
+    Raises:
+        SettingsError: with every problem of what was given, or of what it would be together with what stays.
+    """
+    settings, problems, found = _read(overrides, environ, config_path)
+    if problems:
+        raise SettingsError(problems)
+    merged, kept = merge(running, msgspec.to_builtins(settings))
+    settings = msgspec.convert(merged, Settings)
+    here = found | {name: Given(None, "kept until a restart", is_text=False) for name in kept}
+    problems = [_with_origin(name, text, here) for name, text in check(settings)]
+    if problems:
+        raise SettingsError(problems + [_with_origin(name, "changes only with a restart", found) for name in kept])
+    return settings, kept
+
+
+def merge(old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]) -> tuple[dict[str, typing.Any], list[str]]:
+    """Take over new settings as far as a running sidelog can.
+
+    Returns:
+        The settings to run with, and the names of those that would need a restart and stay as they were.
+    """
+    merged: dict[str, typing.Any] = json.loads(json.dumps(new))
+    kept = []
+    for name in NEEDS_RESTART:
+        section, _, key = name.rpartition(".")
+        before, after = (old[section], merged[section]) if section else (old, merged)
+        if after[key] != before[key]:
+            kept.append(name)
+            after[key] = before[key]
+    return merged, kept
+
+
 def read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[Settings, list[str]]:
     """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
+    settings, problems, _ = _read(overrides, environ, config_path)
+    return settings, problems
+
+
+def _read(
+    overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
+) -> tuple[Settings, list[str], Found]:
     problems: list[str] = []
     found: Found = {}
     file = from_file(config_path, problems) if config_path is not None else {}
@@ -91,7 +163,7 @@ def read(
     settings = _effective(Settings(**values))
     if not is_file_lost:  # else much would be missing that only could not be read
         problems += [_with_origin(name, text, found) for name, text in check(settings)]
-    return settings, problems
+    return settings, problems, found
 
 
 def _built_in(environ: Mapping[str, str]) -> Found:

@@ -1,9 +1,10 @@
 """Reload: new settings for running processes, without a lost connection or record. Standard library only.
 
-Strategy: the configuration is read and checked by a process of its own (`reload_config.py`). When it is valid, new
-workers start on the same sockets beside the old ones; once all of them are ready they take over, and the old ones
-*retire*: they accept nothing more, and end when their last client has left. A worker that does not start takes the
-reload back. The collector follows last: rings describe themselves, so either can be ahead.
+Strategy: a process of its own (`reload_config.py`) reads the configuration, lays it over what a running sidelog cannot
+change, and checks both. When it is valid, new workers start on the same sockets beside the old ones; once all of them
+are ready they take over, and the old ones *retire*: they accept nothing more, and end when their last client has left.
+A worker that does not start takes the reload back. The collector follows last: rings describe themselves, so either can
+be ahead.
 
 Invariant: at any moment some generation of workers accepts on every socket.
 """
@@ -12,9 +13,9 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.process.own_packages import module_command, module_environment
@@ -23,38 +24,6 @@ from proxy.supervisor.children import Child, Shared, Worker
 from proxy.supervisor.group_signals import held_back
 
 log = logging.getLogger("proxy.supervisor")
-
-NEEDS_RESTART: Final = (
-    *(
-        "data_dir",
-        "proxy.listen",
-        "proxy.data_port",
-        "proxy.workers",
-        "proxy.instance",
-        "storage.url",
-        "keys.url",
-        "ring.directory",
-    ),
-    *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
-)
-"""What a running sidelog cannot change: its sockets, its number of processes, where records are."""
-
-
-def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Take over new settings as far as a running sidelog can.
-
-    Returns:
-        The settings to run with, and the names of those that would need a restart and stay as they were.
-    """
-    merged: dict[str, Any] = json.loads(json.dumps(new))
-    kept = []
-    for name in NEEDS_RESTART:
-        section, _, key = name.rpartition(".")
-        before, after = (old[section], merged[section]) if section else (old, merged)
-        if after[key] != before[key]:
-            kept.append(name)
-            after[key] = before[key]
-    return merged, kept
 
 
 class Reload:
@@ -108,14 +77,15 @@ class Reload:
         except OSError as error:
             self._give_up(error)
             return
-        arguments = ("--source-fd", str(self._source_fd), "--settings-fd", str(self._read_fd))
+        descriptors = {"source": self._source_fd, "running": self._shared.settings_fd, "settings": self._read_fd}
+        arguments = [text for name, fd in descriptors.items() for text in (f"--{name}-fd", str(fd))]
         level = self._shared.settings["log"]["level"]
         try:
             with held_back():
                 self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
                     module_command("proxy.supervisor.reload_config", *arguments, "--log-level", level),
                     env=module_environment(),
-                    pass_fds=(self._source_fd, self._read_fd),
+                    pass_fds=tuple(descriptors.values()),
                 )
         except OSError as error:
             os.close(self._read_fd)
@@ -134,10 +104,7 @@ class Reload:
                 log.error("cannot read the configuration, keeping the current settings")
             self._refuse([])
             return
-        settings, kept = merge(self._shared.settings, json.loads(document))
-        if kept:
-            log.warning("these settings change only with a restart: %s", ", ".join(kept))
-        self._start_new_workers(settings)
+        self._start_new_workers(json.loads(document))
 
     def _start_new_workers(self, settings: dict[str, Any]) -> None:
         try:

@@ -150,6 +150,41 @@ def test_what_needs_a_restart_is_named_and_stays(configured: tuple[Sidelog, Path
     assert sidelog.records()[0]["stage"] == "new"
 
 
+class ByItsFile(Sidelog):
+    """One whose admin port is in its configuration alone."""
+
+    def __init__(self, data_dir: Path, upstream: str, config: Path) -> None:
+        """Prepare one whose admin port anybody can reach, with a token."""
+        super().__init__(data_dir, upstream, "--config", str(config))
+        at = self._command.index("--admin-listen")
+        del self._command[at : at + 2]
+        self._config = config
+        self.configure("0.0.0.0", "token")
+
+    def configure(self, host: str, auth: str) -> None:
+        """Write the configuration anew."""
+        write(self._config, f'[admin]\nlisten = "{host}:{self.admin_port}"\nauth = "{auth}"\n')
+
+
+def test_an_address_that_stays_keeps_its_authentication(tmp_path: Path, upstream: str) -> None:
+    """What is safe only on an address that a reload does not take is refused, and with it the whole reload."""
+    with ByItsFile(tmp_path / "data", upstream, tmp_path / "c.toml") as sidelog:
+        before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+        sidelog.configure("127.0.0.1", "off")
+        hang_up(sidelog)
+        told = ("invalid configuration", '"message": "reloaded')
+        (line,) = eventually(
+            lambda: [text for text in sidelog.log.splitlines() if any(words in text for words in told)]
+        )
+        assert "admin.auth: `off` is accepted only on a loopback address" in line
+        assert "admin.listen: changes only with a restart" in line
+        admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
+        admin.request("GET", "/api/records")
+        assert admin.getresponse().status == 401
+        admin.close()
+        assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
+
+
 def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Path]) -> None:
     """A long answer, and a connection that was idle, belong to the old worker; it ends when they have."""
     sidelog, config = configured

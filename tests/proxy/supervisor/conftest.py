@@ -23,6 +23,7 @@ from proxy.supervisor.supervisor import Supervisor
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
     """Two workers on free ports."""
+    (tmp_path / "rings").mkdir()
     made: dict[str, Any] = msgspec.to_builtins(Settings(routes=(RouteSettings(id="a", upstream="http://x"),)))
     made["proxy"].update(listen="127.0.0.1:0", workers=2)
     made["admin"]["listen"] = "127.0.0.1:0"
