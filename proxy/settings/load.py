@@ -84,7 +84,7 @@ def load_again(
     config_path: Path | None,
     running: Mapping[str, typing.Any],
 ) -> tuple[Settings, list[str]]:
-    """Load for a sidelog that is running: what needs a restart stays as it is.
+    """Load for a sidelog that is running: what needs a restart stays as it is, and with it what follows from it.
 
     Args:
         overrides: as for `load`.
@@ -98,11 +98,11 @@ def load_again(
     Raises:
         SettingsError: with every problem of what was given, or of what it would be together with what stays.
     """
-    settings, problems, found = _read(overrides, environ, config_path)
+    given, problems, found = _read(overrides, environ, config_path)
     if problems:
         raise SettingsError(problems)
-    merged, kept = merge(running, msgspec.to_builtins(settings))
-    settings = msgspec.convert(merged, Settings)
+    merged, kept = merge(running, msgspec.to_builtins(given))
+    settings = _effective(msgspec.convert(merged, Settings))
     here = found | {name: Given(None, "kept until a restart", is_text=False) for name in kept}
     problems = [_with_origin(name, text, here) for name, text in check(settings)]
     if problems:
@@ -131,13 +131,14 @@ def read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[Settings, list[str]]:
     """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
-    settings, problems, _ = _read(overrides, environ, config_path)
-    return settings, problems
+    given, problems, _ = _read(overrides, environ, config_path)
+    return _effective(given), problems
 
 
 def _read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[Settings, list[str], Found]:
+    """Read what was given, still without what follows from it, and what is wrong with what would be in effect."""
     problems: list[str] = []
     found: Found = {}
     file = from_file(config_path, problems) if config_path is not None else {}
@@ -160,10 +161,11 @@ def _read(
     values["admin_hosts"] = _build_tables("admin_hosts", AdminHostSettings, found, problems)
     values["tokens"], wrong = resolve_tokens(_build_tables("tokens", TokenSettings, found, problems), environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
-    settings = _effective(Settings(**values))
+    values["data_dir"] = os.path.abspath(values.get("data_dir", Settings().data_dir))
+    given = Settings(**values)
     if not is_file_lost:  # else much would be missing that only could not be read
-        problems += [_with_origin(name, text, found) for name, text in check(settings)]
-    return settings, problems, found
+        problems += [_with_origin(name, text, found) for name, text in check(_effective(given))]
+    return given, problems, found
 
 
 def _built_in(environ: Mapping[str, str]) -> Found:
@@ -269,13 +271,12 @@ def _resolve(
 
 
 def _effective(settings: Settings) -> Settings:
-    """Fill in what depends on others: default route, level of each route, networks, an absolute directory."""
+    """Fill in what depends on others: default route, level of each route, networks, retention."""
     routes = settings.routes
     if settings.proxy.upstream:
         routes += (RouteSettings(id="default", upstream=settings.proxy.upstream),)
     return msgspec.structs.replace(
         settings,
-        data_dir=os.path.abspath(settings.data_dir),
         # How long records are kept is the affair of those who make them.
         retention=settings.retention if settings.proxy.data_port else KEEP_ALL,
         proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),

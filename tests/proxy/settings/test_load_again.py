@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from proxy.settings.load import NEEDS_RESTART, load, load_again, merge
-from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError, freeze, thaw
+from proxy.settings.model import (
+    KEEP_ALL,
+    ProxySettings,
+    RetentionSettings,
+    RouteSettings,
+    Settings,
+    SettingsError,
+    freeze,
+    thaw,
+)
 from proxy.settings.sources import leaves
 
 ROUTE = '[[routes]]\nid = "a"\nupstream = "%s"\n'
@@ -119,3 +128,22 @@ def test_what_is_wrong_by_itself_is_refused_even_if_it_were_not_taken(tmp_path: 
     path.write_text(f'{APP}[storage]\nurl = "oracle://x"\n')
     with pytest.raises(SettingsError, match="unknown store 'oracle'"):
         load_again({}, {}, path, plain(load({"proxy.upstream": "http://app"}, {}, None)))
+
+
+@pytest.mark.parametrize("has_data_port", [False, True])
+def test_what_follows_from_a_setting_that_stays_stays_with_it(tmp_path: Path, has_data_port: bool) -> None:
+    """A viewer never deletes what others record; a recorder goes on deleting what is too old, as it is told now."""
+    text = APP + "[proxy]\ndata_port = %s\n[retention]\nmax_age_days = %d\n"
+    before, after = text % (str(has_data_port).lower(), 3), text % (str(not has_data_port).lower(), 5)
+    settings, kept = reload(tmp_path, before, after)
+    assert (settings.proxy.data_port, kept) == (has_data_port, ["proxy.data_port"])
+    assert settings.retention == (RetentionSettings(max_age_days=5) if has_data_port else KEEP_ALL)
+
+
+def test_the_default_route_and_the_levels_are_there_once(tmp_path: Path) -> None:
+    """What is derived from the new settings is what a start would derive."""
+    text = '[proxy]\nupstream = "http://app"\ntrusted_proxies = ["private"]\n[capture]\nlevel = "meta"\n'
+    settings, kept = reload(tmp_path, APP, text)
+    assert kept == []
+    assert settings == load({}, {}, tmp_path / "sidelog.toml")
+    assert [(route.id, route.capture) for route in settings.routes] == [("default", "meta")]
