@@ -138,8 +138,11 @@ def _reason(error: OSError | ValueError) -> object:
 
 def _check_names(settings: Settings) -> Iterator[Problem]:
     for text in settings.admin.allowed_hosts:
-        if not _HOST_VALUE.match(text):
+        found = _HOST_VALUE.match(text)
+        if found is None:
             yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
+        elif found[1]:
+            yield "admin.allowed_hosts", f"expected a host without a port: it is accepted with any, got {text!r}"
     for text in settings.redact.headers:
         if not TOKEN.match(text):
             yield "redact.headers", f"expected header names, got {text!r}"

@@ -118,7 +118,9 @@ class AdminSettings(Section, frozen=True):
     auth: Annotated[Literal["token", "off"], about("off is accepted only on a loopback address")] = "token"
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the admin port")] = ""
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
-    allowed_hosts: Annotated[tuple[str, ...], about("Host names accepted beside loopback and the listen address")] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...], about("Host names, without port, accepted beside loopback and the listen address")
+    ] = ()
     fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
     max_streams_per_token: Annotated[int, about("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
     max_stream_opens_per_minute: Annotated[
