@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import json_escaped
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, redacted
+
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""What TOML takes without quotes."""
 
 
 def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
@@ -48,7 +52,7 @@ def to_toml(tree: Mapping[str, Any]) -> str:
 
 
 def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
-    lines = [f"{key} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)]
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)]
     for key, value in tree.items():
         if not _is_table(key, value):
             continue
@@ -69,9 +73,13 @@ def _headed(name: str, value: Any) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"[{name}]", value)] if isinstance(value, dict) else [(f"[[{name}]]", item) for item in value]
 
 
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _value(key)
+
+
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+        inner = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     # DEL is the one character TOML wants escaped and JSON does not; a terminal wants more.
     return json_escaped(json.dumps(value, ensure_ascii=False))

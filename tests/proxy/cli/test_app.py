@@ -184,6 +184,27 @@ def test_shown_toml_means_the_same_settings() -> None:
     assert tomllib.loads(to_toml(shown)) == json.loads(json.dumps(shown))
 
 
+def test_shown_toml_quotes_what_is_no_bare_key() -> None:
+    """Tools have any name, headers those of tokens, which are more than TOML takes as they are."""
+    names = ["plain_1-a", "search.web", "a b", "", 'q"\\', "\u00fc", "\U0001f600", "\x7f\n\u009b"]
+    route = {
+        "id": "a",
+        "upstream": "http://a",
+        "tool_cost_usd": dict.fromkeys(names, 0.5),
+        "set_request_headers": {"x.y": "1"},
+        "headers": {"set_request": {"x!": "1"}},
+    }
+    environ = {
+        "SIDELOG_ROUTES": json.dumps([route]),
+        "SIDELOG_OTEL__ENDPOINT": "http://b",
+        "SIDELOG_OTEL__HEADERS": '{"x.y": "1"}',
+    }
+    shown = redacted(load({}, environ, None))
+    assert set(shown["routes"][0]["tool_cost_usd"]) == set(names)
+    assert tomllib.loads(to_toml(shown)) == json.loads(json.dumps(shown))
+    assert "\nplain_1-a = 0.5\n" in to_toml(shown)
+
+
 def test_module_runs_as_a_program() -> None:
     """`python -m proxy` is the command line; nothing of the data plane is imported for `version`."""
     code = (
