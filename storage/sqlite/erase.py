@@ -2,9 +2,10 @@
 
 Strategy: each slice is a transaction between two batches. Its rows are read once more as records, their counts are
 taken off the rollups, and every block that holds something of theirs is packed anew without it, under its own id; the
-rows that stay get their new places. Freed pages are overwritten (`secure_delete`), and the journal is emptied at the
-end, so that nothing of its heads, bodies and rows is left in the files. Values that records share, such as endpoints,
-models and hosts, stay in the table `dictionary` until retention has passed their day; no answer shows them.
+rows that stay get their new places. What is freed is overwritten, here and by whatever came before (`secure_delete` of
+the write connection), and the journal is emptied at the end, so that nothing of its heads, bodies and rows is left in
+the files. Values that records share, such as endpoints, models and hosts, stay in the table `dictionary` until
+retention has passed their day; no answer shows them.
 
 Invariant: after each slice all sums, lists and payloads are those of the records that are left.
 """
@@ -42,13 +43,8 @@ _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
 
 def erase_slice(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
     """Erase the first records of a filter from a `seq` on, in one transaction."""
-    connection = session.connection
-    connection.execute("PRAGMA secure_delete = on")
-    try:
-        with transaction(connection):
-            return _erase(session, filter, from_seq)
-    finally:
-        connection.execute("PRAGMA secure_delete = off")
+    with transaction(session.connection):
+        return _erase(session, filter, from_seq)
 
 
 def empty_journal(connection: sqlite3.Connection) -> None:

@@ -80,6 +80,8 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         f"journal_size_limit = {(1 if max_bytes else 8) * _PAGE_BYTES * pages}",
         "temp_store = memory",
         f"soft_heap_limit = {_PROCESS_BYTES}",
+        # Always: a block that grows, and retention, free pages with bodies of records that are erased later.
+        "secure_delete = on",
     ):
         connection.execute(f"PRAGMA {pragma}")
     version = _migrate(connection, scripts)

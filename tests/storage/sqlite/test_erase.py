@@ -1,5 +1,6 @@
 """Erasure leaves nothing in the files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from storage.record import Batch, Entry
 from storage.sqlite import erase
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
-from tests.storage.samples import make_body, make_payload, make_record
+from tests.storage.samples import make_batch, make_body, make_payload, make_record
 
 
 async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
@@ -26,6 +27,23 @@ async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
         assert await store.payloads([1, 2]) == {2: other}
         assert "/the-secret-path" not in files_in(tmp_path)
         assert "THE-SECRET" not in files_in(tmp_path)
+
+
+async def test_no_byte_of_a_block_that_grew_is_left(tmp_path: Path) -> None:
+    """Nor what was in pages that it gave up while it grew, or that went with older bodies, at any time of a process."""
+    conversation, bodies = bytes(16), [os.urandom(2600) for _ in range(5)]
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        await store.commit(make_batch(make_record()))
+        await store.erase(Filter())
+        for number, body in enumerate(bodies):
+            payload = make_payload(number)
+            payload.request_body = make_body(body)
+            await store.commit(Batch("sidecar-1", [Entry(make_record(conversation=conversation), payload)]))
+        while not (await store.trim(1)).is_done:
+            pass
+        assert pieces_in(tmp_path, bodies[-1])
+        await store.erase(Filter())
+        assert [pieces_in(tmp_path, body) for body in bodies] == [0] * 5
 
 
 async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
@@ -63,3 +81,9 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, mo
 def files_in(directory: Path) -> str:
     """Read all files of a directory, byte by byte as text."""
     return b"".join(file.read_bytes() for file in directory.iterdir() if file.is_file()).decode("latin-1")
+
+
+def pieces_in(directory: Path, body: bytes) -> int:
+    """Count the pieces of some bytes that are in the files of a directory."""
+    files = files_in(directory)
+    return sum(body[start : start + 48].decode("latin-1") in files for start in range(0, len(body) - 47, 48))
