@@ -20,6 +20,7 @@ from storage.postgres.purge import LOCK
 from storage.postgres.removal import BODIES_BLOCK, CONVERSATION, HEADS_BLOCK, SELECT, STARTED, delete_rows, uncount
 from storage.postgres.session import PostgresSession, bounds, id_range
 from storage.purge import Trimmed, TrimStep, next_trim
+from storage.relational.session import State
 from storage.relational.slices import Range
 
 _NOTE_ROWS: Final = (
@@ -39,8 +40,8 @@ async def trim(session: PostgresSession, begin: str, max_rows: int) -> Trimmed:
     connection = session.connection
     async with transaction(connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
         state = await session.state()
-        first = await _first_seq(connection, state.purged_through_seq)
-        step = next_trim(first, state.last_seq, state.bodies_through_seq, max_rows)
+        first = await _first_seq(connection, state)
+        step = None if first is None else next_trim(first, state.last_seq, state.bodies_through_seq, max_rows)
         if step is None:
             return Trimmed(0, 0)
         if step.what == "bodies":
@@ -48,10 +49,14 @@ async def trim(session: PostgresSession, begin: str, max_rows: int) -> Trimmed:
         return Trimmed(await _trim_rows(session, step), 0)
 
 
-async def _first_seq(connection: Connection, purged_through_seq: int) -> int:
-    # Spans may begin before their first row that is left; purged_through_seq may be behind what erasure took.
-    first = await connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
-    return max(first or 0, purged_through_seq + 1)
+async def _first_seq(connection: Connection, state: State) -> int | None:
+    """Find the first row; None when there is none."""
+    # An erasure moves neither bound. They spare looking at what the index still has of rows that were trimmed.
+    least = await connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
+    within = max(least or 0, state.purged_through_seq + 1), state.last_seq
+    sql = f"SELECT seq FROM sidelog.records WHERE {seq_between('$1', '$2')} {by_seq('asc')} LIMIT 1"
+    first: int | None = await connection.fetchval(sql, *within)
+    return first
 
 
 async def _trim_rows(session: PostgresSession, step: TrimStep) -> int:

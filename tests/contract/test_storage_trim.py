@@ -87,6 +87,21 @@ async def test_the_newest_records_stay(store: Storage) -> None:
     assert found.records == records[-KEPT_ROWS:]
 
 
+async def test_what_is_behind_erased_records_goes(store: Storage) -> None:
+    """Though slices of the oldest records find none of those that an erasure took."""
+    projects = ["erased"] * 2 * KEPT_ROWS + ["left"] * (KEPT_ROWS + 30)
+    for start in range(0, len(projects), BATCH):
+        entries = [Entry(make_record(project=name), make_payload(1)) for name in projects[start : start + BATCH]]
+        await store.commit(Batch("sidecar-1", entries))
+    await store.erase(Filter(projects=("erased",)))
+    while not (await store.trim(25)).is_done:
+        pass
+    found = await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))
+    assert [record.seq for record in found.records] == list(range(2 * KEPT_ROWS + 31, len(projects) + 1))
+    await store.erase(ALL)
+    assert (await store.trim(25)).is_done
+
+
 async def test_tool_calls_lose_their_text_and_go_with_their_records(store: Storage) -> None:
     """Arguments and results are bodies; the calls are counted no more when their record is gone."""
     assert isinstance(store, ToolStorage)
