@@ -71,9 +71,9 @@ class Storage(Protocol):
         """Find the values that records of a filter have in some of `storage.aggregates.FACETS`, most frequent first.
 
         At most 200 per facet; null is no value. Counts are exact where the filter has rollup dimensions and whole hours
-        only and the facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup
-        dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the facet.
-        The scope always holds.
+        only and the facet is one of `ROLLUP_FACETS`, of which no hour counts values together, else None: values are
+        then those of a wider filter (its rollup dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS`
+        records where rollups do not know the facet. The scope always holds.
 
         Raises:
             ValueError: There is no such facet.

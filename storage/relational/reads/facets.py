@@ -26,6 +26,7 @@ from storage.relational.rollup_sql import (
     Tables,
     can_count,
     counted_rows,
+    holds_others,
     record_totals,
     rollup_where,
     sums,
@@ -65,17 +66,19 @@ async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict
     hours = hours_inside(wide.since_us, wide.until_us)
     has_sums = await session.has_sums(hours)
     is_known = has_sums and can_count(filter, state.capped_dimensions)
+    countable = [name for name in names if name in ROLLUP_FACETS]
     is_exact = is_known and has_whole_hours(filter)
-    is_long = is_known and not is_exact and await _has_many(session, filter)
-    sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
+    exact = [name for name in countable if is_exact and not holds_others(state.capped_dimensions, (FACETS[name],))]
+    is_long = is_known and len(exact) < len(countable) and await _has_many(session, filter)
+    sampled = [name for name in names if name not in (countable if is_long else exact)]
     counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
-    counted = [name for name in names if name in ROLLUP_FACETS and has_sums and (is_exact or not is_whole)]
+    counted = [name for name in countable if name not in sampled or (has_sums and not is_whole)]
     if counted:
         counts |= await count_values(session, wide, hours, counted)
     answer = {}
     for name in names:
         found = await named(session, name, counts[name], MAX_FACET_VALUES)
-        has_count = is_whole or (is_exact and name in ROLLUP_FACETS)
+        has_count = is_whole or name in exact
         answer[name] = [FacetValue(value, count if has_count else None) for value, count in found]
     return answer
 

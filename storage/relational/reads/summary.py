@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +17,7 @@ from storage.relational.rollup_sql import (
     add_latencies,
     can_count,
     can_count_by_status,
+    holds_others,
     latency_sums,
     rollup_rows,
     rollup_where,
@@ -23,7 +25,7 @@ from storage.relational.rollup_sql import (
     tables_for,
 )
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
-from storage.relational.session import Rows, Session
+from storage.relational.session import Rows, Session, State
 from storage.relational.sql import EVENT, Dialect, Where
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, split
@@ -31,12 +33,11 @@ from storage.relational.usage import usage
 
 _COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
 _WARN: Final = LEVELS.index("warn")
-_ROLLUP_TOPS: Final = TOPS[:-1]
-_BY_TOPS: Final = f" GROUP BY {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, failure"
-_SCAN_TOPS: Final = (
-    f"SELECT {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, "
-    "CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END AS failure, count(*)"
-)
+_FAILURE: Final = "error_type"
+_SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
+    _FAILURE: f"CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END AS top_{_FAILURE}"
+}
+"""Name of each of `TOPS` → what is counted of rows."""
 
 
 async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Summary:
@@ -47,23 +48,22 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
     whole = await start_range(session)
     newest_us = whole[1]
     cut = split(filter, newest_us)
-    edges = top_edges = [filter]
+    edges = [filter]
     complete = True
     has_sums = await session.has_sums(cut.hours)
     is_counted = has_sums and tables_for(filter, state.capped_dimensions) is not None
     if is_counted:
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
-    if only_totals:
-        top_edges = []
-    elif has_sums and can_count(filter, state.capped_dimensions):
-        top_edges = cut.edges
-        tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
-        complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
+    counted = _counted_tops(filter, state) if has_sums and not only_totals else ()
+    if counted:
+        complete = await _count_tops(session, filter, cut.hours, counted, tops)
     for edge in edges:
         complete &= await _add_sums(session, edge, tally)
-    for edge in top_edges:
-        complete &= complete and await _add_tops(session, edge, tops)
+    scanned = () if only_totals else [name for name in TOPS if name not in counted]
+    for names, parts in ((counted, cut.edges), (scanned, [filter])):
+        for edge in parts if names else ():
+            complete &= complete and await _add_tops(session, edge, names, tops)
     if complete:
         await _measure_few(session, filter, tally, is_counted=is_counted)
     start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
@@ -74,6 +74,18 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
         name: [FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)] for name in TOPS
     }
     return tally.summary(start, end, top, models, complete=complete and is_whole)
+
+
+def _counted_tops(filter: Filter, state: State) -> Sequence[str]:
+    """Choose the tops that whole hours are counted of; of a dimension in which they hold `OTHER`, rows are."""
+    if not can_count(filter, state.capped_dimensions):
+        return ()
+    return [name for name in TOPS if not holds_others(state.capped_dimensions, (FACETS[name],))]
+
+
+async def _count_tops(session: Session, filter: Filter, hours: Hours, names: Sequence[str], tops: Counts) -> bool:
+    tops |= await count_values(session, filter, hours, [name for name in names if name != _FAILURE])
+    return _FAILURE not in names or await _add_failures(session, filter, hours, tops[_FAILURE])
 
 
 async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tally) -> None:
@@ -161,10 +173,11 @@ def _scan_sums(dialect: Dialect) -> str:
     )
 
 
-async def _add_tops(session: Session, filter: Filter, tops: Counts) -> bool:
+async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops: Counts) -> bool:
     def add(rows: Rows) -> None:
         for *values, count in rows:
-            for name, value in zip(TOPS, values, strict=True):
+            for name, value in zip(names, values, strict=True):
                 add_count(tops[name], value or 0, count)
 
-    return await scan(session, filter, _SCAN_TOPS, _BY_TOPS, add)
+    select = f"SELECT {', '.join(_SCANNED[name] for name in names)}, count(*)"
+    return await scan(session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add)

@@ -9,6 +9,7 @@ import pytest
 
 from storage.aggregates import FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
+from storage.relational.reads import facets as facets_module
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -222,11 +223,41 @@ async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> N
         scoped = await store.stats(Scope(projects=("p1", "p6")))
         assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
         facet = (await store.facets(Filter(), ("project",)))["project"]
-        assert [(value.value, value.count) for value in facet] == [("p0", 2), ("p1", 2), ("p2", 2)]
+        assert [(value.value, value.count) for value in facet] == [(f"p{number}", 2) for number in range(8)]
         await store.erase(Filter(projects=("p1", "p5")))
         assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p2": 4, "other": 16}
         await store.commit(make_batch(make_record(project="p9")))
         assert (await store.stats(EVERYTHING)).by_project["other"] == 18
+
+
+async def test_what_another_hour_counts_together_is_no_part_of_a_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values counted apart in one hour and among the others in the next have all their records, or no count."""
+    hour = START_US // HOUR_US * HOUR_US
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        store._batches.limits = Limits(max_values=3)
+        for number, names in enumerate(("abcd", "defaaa", "")):
+            at = {"started_at_us": hour + number * HOUR_US, "level": "error"}
+            records = [make_record(project=name, key_id=name, error_type=name, **at) for name in names]
+            await store.commit(make_batch(*records, make_record(project=None, **at)))
+        every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
+        for filter in (Filter(), Filter(levels=("error",)), Filter(since_us=hour, until_us=hour + 2 * HOUR_US)):
+            summary, facets = await store.summary(filter), await store.facets(filter, ("project", "key", "level"))
+            assert summary.complete
+            assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [every] * 3
+            number = (await store.count(filter)).exchanges
+            assert [counts_of(values) for values in facets.values()] == [every, every, [("error", number)]]
+            assert counts_of(summary.top["service"]) == [("catalogue", number)]
+        monkeypatch.setattr(facets_module, "SAMPLE_ROWS", 5)
+        facets = await store.facets(Filter(), ("project", "level"))
+        assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
+        assert counts_of(facets["level"]) == [("error", 13)]
+
+
+def counts_of(values: list[FacetValue]) -> list[tuple[str, int | None]]:
+    """Values with their counts."""
+    return [(value.value, value.count) for value in values]
 
 
 async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
