@@ -106,7 +106,9 @@ def _repack(connection: sqlite3.Connection, block: int, name: str, conversation:
         connection.execute("DELETE FROM blocks WHERE id = ?", (block,))
         return
     size, packed = repack(frame, ((offset, length) for _, offset, length in left))
-    connection.execute("UPDATE blocks SET raw_bytes = ?, data = ? WHERE id = ?", (size, packed, block))
+    # The last row takes the block with it when the cap on size does: it has to be one that is left.
+    changes = (left[-1][0], size, packed, block)
+    connection.execute("UPDATE blocks SET last_seq = ?, raw_bytes = ?, data = ? WHERE id = ?", changes)
     connection.executemany(f"UPDATE records SET {name}_offset = ? WHERE seq = ?", _offsets(left))
 
 
