@@ -12,7 +12,7 @@ from typing import NamedTuple, overload
 
 import msgspec
 
-from storage.ledger import is_ahead, with_dropped
+from storage.ledger import SOURCE_SPOOL, is_ahead, with_dropped
 from storage.record import Batch, Entry, Position
 
 
@@ -77,6 +77,8 @@ class PendingBatch:
     size_bytes: int = 0
     is_doubtful: bool = False
     """Whether a commit of it was tried and got no answer, so that the store may have it."""
+    is_replayed: bool = False
+    """Whether it comes from the spool: the positions of other sources in it were corrected when they were spooled."""
 
     def move(self, source: bytes, position: Position) -> None:
         """Move a source's position without an entry: what was passed over is counted in it."""
@@ -101,6 +103,7 @@ class PendingBatch:
             [update for update in self.updates if update.settled <= middle],
             [(settled, source) for settled, source in self.retired if settled <= middle],
             is_doubtful=self.is_doubtful,
+            is_replayed=self.is_replayed,
         )
         second = PendingBatch(
             self.opened_at_s,
@@ -109,6 +112,7 @@ class PendingBatch:
             [update._replace(settled=update.settled - middle) for update in self.updates if update.settled > middle],
             [(settled - middle, source) for settled, source in self.retired if settled > middle],
             is_doubtful=self.is_doubtful,
+            is_replayed=self.is_replayed,
         )
         return first, second
 
@@ -145,7 +149,7 @@ class PendingBatch:
                 positions[run.source] = run.positions[-1]
                 done += len(run.positions)
         for source, dropped in poison.items():
-            if source in positions:
+            if source in positions and (source == SOURCE_SPOOL or not self.is_replayed):
                 positions[source] = _corrected(positions[source], dropped)
         return Batch(instance, self.entries, positions, [source for _, source in self.retired])
 

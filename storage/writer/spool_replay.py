@@ -160,7 +160,7 @@ class SpoolReplay:
         location, base = self.spool.oldest, self._base
         if base.taken < self.spool.began_at:
             base = msgspec.structs.replace(base, taken=self.spool.began_at)
-        pending = PendingBatch(self._clock())
+        pending = PendingBatch(self._clock(), is_replayed=True)
         if location is None:
             # Nothing follows what is missing: it was damaged, and where the spool ended is known.
             pending.updates.append(PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))

@@ -18,7 +18,7 @@ from storage.writer.attempts import CommitTimeout
 from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import FrameLocation, Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
-from tests.storage.writer.spool_rig import ALL, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
 
 
 async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
@@ -204,6 +204,24 @@ async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -
             assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
         async with rig.running():
             assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+
+
+async def test_a_refused_record_is_counted_once_though_its_ring_comes_back_through_the_spool(tmp_path: Path) -> None:
+    """The positions in a frame count it already, also where the frame is cut because it has one itself."""
+    async with FickleStore() as store:
+        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=7 * ENTRY_BYTES)
+        rig = Rig(store, tmp_path, limits=limits)
+        async with rig.running() as writer:
+            rig.push(7)
+            store.refused_ids = {rig.ring[3].id}
+            await rig.until(rig.is_settled)
+            await rig.lose_store(store, writer, records=7, spooled=7)  # all that waits: nothing live corrects it
+            store.refused_ids.add(rig.ring[10].id)
+            store.is_away = False
+            await rig.until(rig.is_settled)
+            stored = await store.positions("sidecar-1")
+            assert stored[RING] == Position(offset=112, taken=14, stored=13, dropped={"poison": 1})
+            assert rig.ledger() == Ledger(received=14, stored=12, spooled=0, waiting=0, dropped={"poison": 2})
 
 
 @pytest.mark.parametrize("which", [0, 3, -1])
