@@ -9,6 +9,7 @@ the end: segments are allocated as zeros.
 import struct
 import zlib
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -41,14 +42,28 @@ class Origins(msgspec.Struct):
     sources: list[bytes] = []
     source_of: bytes = b""
     """Index into `sources` of each record, two bytes each."""
+    ends: bytes = b""
+    """Offset behind each record in its source, eight bytes each; empty in frames that older versions wrote."""
 
     @classmethod
-    def of(cls, offline_since: int, sources: Sequence[bytes]) -> "Origins":
+    def of(cls, offline_since: int, sources: Sequence[bytes], ends: Sequence[int]) -> "Origins":
         distinct = {source: index for index, source in enumerate(dict.fromkeys(sources))}
-        return cls(offline_since, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
+        source_of = array("H", [distinct[source] for source in sources])
+        return cls(offline_since, list(distinct), source_of.tobytes(), array("Q", ends).tobytes())
 
-    def source(self, record: int) -> bytes:
-        return self.sources[memoryview(self.source_of).cast("H")[record]]
+    def records(self) -> dict[bytes, list[int]]:
+        """Return which records of the frame come from each source, in order."""
+        records: dict[bytes, list[int]] = {source: [] for source in self.sources}
+        for record, index in enumerate(memoryview(self.source_of).cast("H")):
+            records[self.sources[index]].append(record)
+        return records
+
+    def until(self, records: Sequence[int], offset: int) -> int:
+        """Return how many of a source's records end at an offset of it, or before; all where that is not known."""
+        if not self.ends:
+            return len(records)
+        ends = memoryview(self.ends).cast("Q")
+        return bisect_right(records, offset, key=lambda record: ends[record])
 
 
 class _Meta(msgspec.Struct):

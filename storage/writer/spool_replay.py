@@ -5,8 +5,9 @@ same transactions, so a kill between two parts of a frame doubles nothing. The p
 effect when it was written; replaying commits those that the store has not passed meanwhile with live batches.
 
 When the store was away at the start, its positions are not known. Frames of such an outage name the source of each
-record: of every source the store may have the first ones, up to the batch whose commit got no answer, and no other.
-They are looked up by id until one is missing.
+record, and where it ends there: of every source the store may have the first ones, up to the batch whose commit got no
+answer, and no other. The positions it turns out to have when it is back tell which. After another start those may
+have been moved by live batches; then the last of the first ones is searched for by id.
 
 Invariant: a record is in the spool or in the store. A frame whose commit may have happened before it was spooled says
 so, and is looked up in the store before it is committed.
@@ -16,6 +17,7 @@ import asyncio
 import errno
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -24,11 +26,11 @@ import msgspec
 
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.ledger import SOURCE_SPOOL, is_ahead, with_dropped
+from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL, is_ahead, with_dropped
 from storage.record import Batch, Body, Entry, Position, now_us
 from storage.writer.pending_batch import PendingBatch, PositionUpdate, SourceRun
 from storage.writer.spool import FrameLocation, Spool, SpoolFull
-from storage.writer.spool_frames import FrameDamaged, Origins
+from storage.writer.spool_frames import Frame, FrameDamaged, Origins
 from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
@@ -76,8 +78,12 @@ class SpoolReplay:
         self._offline_since = offline_since
         self._positions_file = positions_file(spool.directory)
         self._is_file_failing = False
+        self._reconciled: dict[int, Mapping[bytes, Position]] = {}
+        """By outage that ended in this process: what the store had before anything else was committed."""
         self._new_sources: set[tuple[int, bytes]] = set()
         """Outages and sources of which the store is known to have no more."""
+        self._searched: dict[tuple[int, bytes], tuple[int, int]] = {}
+        """By frame and source: how many of its records are known to be stored, and how many may be."""
         self._full_until_s = 0.0
         self._synced_at_s = clock()
 
@@ -97,6 +103,8 @@ class SpoolReplay:
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> None:
         """Continue from the positions in the store, which could not be read before."""
+        if self._offline_since is not None:
+            self._reconciled[self._offline_since] = dict(stored)
         self._offline_since = None
         self._known = dict(stored)
         self._base = stored.get(SOURCE_SPOOL, Position(closed=True))
@@ -131,7 +139,8 @@ class SpoolReplay:
         origins, is_doubtful = None, part.is_doubtful
         if self._offline_since is not None:
             sources = [run.source for run in part.runs for _ in run.positions]
-            origins, is_doubtful = Origins.of(self._offline_since, sources), False
+            ends = [position.offset for run in part.runs for position in run.positions]
+            origins, is_doubtful = Origins.of(self._offline_since, sources, ends), False
         try:
             location = await asyncio.to_thread(
                 self.spool.write, batch, opened_at_us=opened_at_us, is_doubtful=is_doubtful, origins=origins
@@ -175,9 +184,10 @@ class SpoolReplay:
             entries = []
         else:
             entries = entries[done:]
+        stored = await self._stored_records(frame, entries, storage)
         taken = []
         for record, entry in enumerate(entries, done):
-            if frame.origins is None or not await self._is_stored(frame.origins, record, entry, storage):
+            if record not in stored:
                 pending.entries.append(entry)
                 taken.append(frame.first_record + record + 1)
         if taken:
@@ -193,15 +203,46 @@ class SpoolReplay:
         pending.retired = [(settled, source) for source in frame.retired]
         return pending
 
-    async def _is_stored(self, origins: Origins, record: int, entry: Entry, storage: Storage) -> bool:
-        """Whether a record of an outage is stored already; looked up until one of its source is missing."""
-        key = (origins.offline_since, origins.source(record))
-        if key in self._new_sources:
-            return False
-        if await storage.get(entry.record.id) is not None:
-            return True
-        self._new_sources.add(key)
-        return False
+    async def _stored_records(self, frame: Frame, entries: list[Entry], storage: Storage) -> set[int]:
+        """Return which of the last records of a frame, `entries`, were stored before the outage it was written in."""
+        stored: set[int] = set()
+        if frame.origins is not None and entries:
+            for source, records in frame.origins.records().items():
+                count = await self._count_stored(frame, frame.origins, source, records, entries, storage)
+                stored.update(records[:count])
+        return stored
+
+    async def _count_stored(
+        self, frame: Frame, origins: Origins, source: bytes, records: list[int], entries: list[Entry], storage: Storage
+    ) -> int:
+        """Return how many of a source's records in a frame are stored: the first ones.
+
+        A search takes up where it was given up, so it ends however slowly the store answers. It begins with the last
+        record that may be stored, as those before it may have been erased; with the first one of a ring that is new.
+        """
+        before = self._reconciled.get(origins.offline_since, {}).get(source)
+        if before is not None and origins.ends and source != SOURCE_INTERNAL:  # Its records have no offset.
+            return origins.until(records, before.offset)
+        done = frame.records - len(entries)
+        outage, search = (origins.offline_since, source), (frame.number, source)
+        if search in self._searched:
+            low, high = self._searched[search]
+            probe = (low + high) // 2
+        elif outage in self._new_sources:
+            return 0
+        else:
+            known = self._known.get(source)
+            low = bisect_left(records, done)
+            high = len(records) if known is None else origins.until(records, known.offset)
+            probe = low if known is None else high - 1
+        while low < high:
+            is_stored = await storage.get(entries[records[probe] - done].record.id) is not None
+            low, high = (probe + 1, high) if is_stored else (low, probe)
+            self._searched[search] = low, high
+            probe = (low + high) // 2
+        if high < len(records):
+            self._new_sources.add(outage)
+        return high
 
     def note_commit(self, part: PendingBatch, batch: Batch) -> None:
         """Take over what a commit moved."""

@@ -80,18 +80,21 @@ class Rig:
         self.position = Position()
         self.body_bytes = 20
         """Of each record, what cannot be compressed; the queue does not know."""
+        self.offline_since: int | None = None
+        """Given for a start without the store, of which nothing is known."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Writer]:
         """Start on what is there; at the end the writer is killed."""
-        committed = await self.storage.positions("sidecar-1")
+        committed = await self.storage.positions("sidecar-1") if self.offline_since is None else {}
         self.spool = Spool(self.directory / "spool", SPOOL_BYTES)
         self.spool.load(committed.get(SOURCE_SPOOL, Position()))
         self.effective = merge(committed, self.spool.positions, self.spool.retired)
         self.position = self.effective.get(RING, Position())
         self.writer = Writer(
             self.storage, instance="sidecar-1", quarantine_directory=self.directory / "quarantine",
-            spool=SpoolReplay(self.spool, committed), availability=Availability(jitter=lambda: 0.0),
+            spool=SpoolReplay(self.spool, committed, offline_since=self.offline_since),
+            availability=Availability(jitter=lambda: 0.0),
             **self.options,  # type: ignore[arg-type]
         )  # fmt: skip
         self.writer.subscribe(
