@@ -49,6 +49,18 @@ ROLLUP_METHODS: Final = frozenset(
 invent others without end."""
 
 
+@dataclass(frozen=True, slots=True)
+class FormerEndpoints:
+    """Names that records of one route and project have, which endpoints of others may have for something else."""
+
+    route: str | None
+    project: str | None
+    names: tuple[str, ...]
+
+    def has(self, record: Record) -> bool:
+        return record.endpoint in self.names and (record.route_id, record.project) == (self.route, self.project)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which records. Every field left at its default restricts nothing; all that are given must hold.
@@ -81,6 +93,8 @@ class Filter:
     services: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     """Templates, as they are stored."""
+    former_endpoints: tuple[FormerEndpoints, ...] = ()
+    """Further alternatives of `endpoints`."""
     projects: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
@@ -125,6 +139,7 @@ class Filter:
             or self.keyed
             or self.hosts
             or self.endpoints
+            or self.former_endpoints
             or self.outcomes
             or self.error_types
             or self.providers
@@ -272,6 +287,7 @@ def matches(filter: Filter, record: Record, payload: Payload | None = None) -> b
     return (
         filter.kind in ("all", record.kind)
         and _has_dimensions(filter, record)
+        and _has_endpoint(filter, record)
         and _has_status(filter, record.status)
         and (record.keyed or not filter.keyed)
         and _has_output(filter, record)
@@ -299,7 +315,6 @@ def _has_dimensions(filter: Filter, record: Record) -> bool:
         (filter.hosts, record.host),
         (filter.routes, record.route_id),
         (filter.services, record.service),
-        (filter.endpoints, record.endpoint),
         (filter.projects, record.project),
         (filter.containers, record.container),
         (filter.clients, record.client),
@@ -314,6 +329,12 @@ def _has_dimensions(filter: Filter, record: Record) -> bool:
         if wanted and value not in wanted:
             return False
     return True
+
+
+def _has_endpoint(filter: Filter, record: Record) -> bool:
+    if not filter.endpoints and not filter.former_endpoints:
+        return True
+    return record.endpoint in filter.endpoints or any(former.has(record) for former in filter.former_endpoints)
 
 
 def _has_output(filter: Filter, record: Record) -> bool:

@@ -6,7 +6,7 @@ whose it is: a restricted caller gets those of records it was shown by the same 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -19,9 +19,9 @@ from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
 from storage.keys import ApiKey
 from storage.purge import Erased
-from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
+from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
-from storage.search.expression import Is, Leaf, with_leaves
+from storage.search.expression import And, Expression, Has, Is, Leaf, Not, Or, with_leaves
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
 
@@ -85,20 +85,25 @@ class ScopedStorage:
     def _narrow(self, filter: Filter) -> Filter:
         """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
         if filter.endpoints:
-            filter = replace(filter, endpoints=self._former(filter.endpoints))
+            filter = replace(filter, former_endpoints=tuple(self._former(filter.endpoints)))
         if filter.where is not None:
             filter = replace(filter, where=with_leaves(filter.where, self._with_former))
         return narrow(filter, self.scope)
 
-    def _with_former(self, leaf: Leaf) -> Leaf:
+    def _with_former(self, leaf: Leaf) -> Expression:
         match leaf:
             case Is("endpoint", values):
-                return Is("endpoint", self._former(values))
+                return Or((leaf, *map(_is_former, self._former(values))))
             case _:
                 return leaf
 
-    def _former(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(old for name in names for old in self._names.former(name, self.scope)))
+    def _former(self, names: Sequence[str]) -> Iterator[FormerEndpoints]:
+        """Find the names of before, once for each route and project: SQL nests alternatives."""
+        found: dict[tuple[str | None, str | None], dict[str, None]] = {}
+        for name in dict.fromkeys(names):
+            for former in self._names.former(name, self.scope):
+                found.setdefault((former.route, former.project), {}).update(dict.fromkeys(former.names))
+        return (FormerEndpoints(*place, tuple(known)) for place, known in found.items())
 
     async def count(self, filter: Filter) -> Count:
         return await self._read(self._storage.count, self._narrow(filter))
@@ -243,3 +248,9 @@ class ScopedStorage:
         if not self._principal.is_unrestricted or self._principal.role != "admin":
             raise OutOfScope
         return getattr(self._storage, name)
+
+
+def _is_former(former: FormerEndpoints) -> Expression:
+    place = (("route_id", former.route), ("project", former.project))
+    is_there = (Not(Has(field)) if value is None else Is(field, (value,)) for field, value in place)
+    return And((Is("endpoint", former.names), *is_there))

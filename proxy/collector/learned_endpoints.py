@@ -20,7 +20,7 @@ from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import StorageError
-from storage.query import Filter, Scope
+from storage.query import Filter, FormerEndpoints, Scope
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,8 @@ class LearnedEndpoints:
         """Return what an endpoint is called now; see `api.access.endpoint_names`."""
         return self.endpoints.current(route, project, name)
 
-    def former(self, name: str, scope: Scope) -> tuple[str, ...]:
-        """Return all names that an endpoint had within a scope."""
+    def former(self, name: str, scope: Scope) -> list[FormerEndpoints]:
+        """Return the names that an endpoint had before within a scope."""
         routes = None
         if scope.containers or scope.clients:
             routes = {

@@ -47,7 +47,7 @@ def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
 
 def can_count_by_endpoint(filter: Filter, capped_dimensions: int) -> bool:
     """Whether the rollups by endpoint can count a filter's records, its time apart; see `can_count`."""
-    others = replace(without_time(filter), endpoints=())
+    others = replace(without_time(filter), endpoints=(), former_endpoints=())
     return others.has_only_rollup_dimensions and not filter.keys and not _is_capped(filter, capped_dimensions)
 
 

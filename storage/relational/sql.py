@@ -15,6 +15,7 @@ from typing import Any, Final
 from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
 from storage.relational.by_id import ID_BYTES
+from storage.relational.search.endpoints import endpoint_ids, endpoint_places, endpoint_texts
 from storage.relational.tools.called import part_of
 from storage.search.patterns import lower_ascii
 
@@ -182,8 +183,8 @@ class Where:
 def texts(filter: Filter) -> Texts:
     """Name the dictionary values a filter needs, by column; values that no store can hold are left out."""
     wanted: Texts = {}
-    models = ((column, filter.models) for column in _MODELS)
-    for column, values in (*_scope(filter.scope), *_dimensions(filter), *models, ("tool_name", filter.tools)):
+    others = ("tool_name", filter.tools), *endpoint_texts(filter), *((column, filter.models) for column in _MODELS)
+    for column, values in (*_scope(filter.scope), *_dimensions(filter), *others):
         if values:
             wanted[column] = wanted.get(column, ()) + tuple(value for value in values if is_storable(value))
     return wanted
@@ -240,21 +241,11 @@ def _scope(scope: Scope) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def _dimensions(filter: Filter) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return (
-        ("project", filter.projects),
-        ("container", filter.containers),
-        ("client", filter.clients),
-        ("service", filter.services),
-        ("route_id", filter.routes),
-        ("key_id", filter.keys),
-        ("source", filter.sources),
-        ("method", filter.methods),
-        ("host", filter.hosts),
-        ("outcome", filter.outcomes),
-        ("error_type", filter.error_types),
-        ("provider", filter.providers),
-        ("finish_reason", filter.finish_reasons),
-        ("endpoint", filter.endpoints),
-    )
+        ("project", filter.projects), ("container", filter.containers), ("client", filter.clients),
+        ("service", filter.services), ("route_id", filter.routes), ("key_id", filter.keys), ("source", filter.sources),
+        ("method", filter.methods), ("host", filter.hosts), ("outcome", filter.outcomes),
+        ("error_type", filter.error_types), ("provider", filter.providers), ("finish_reason", filter.finish_reasons),
+    )  # fmt: skip
 
 
 class _Clause:
@@ -277,8 +268,10 @@ class _Clause:
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
-                if column in ("project", "service", "key_id", "finish_reason", "endpoint"):
+                if column in ("project", "service", "key_id", "finish_reason"):
                     self._conditions.append(f"{column} <> 0")  # Literal: it is the condition of the partial index.
+        if filter.endpoints or filter.former_endpoints:
+            self._endpoints(filter, ids)
         self._models(filter.models, ids)
         self._levels(filter)
         if filter.keyed:
@@ -286,6 +279,13 @@ class _Clause:
         if filter.is_llm:
             self._conditions.append("provider <> 0")
         self._kind(filter)
+
+    def _endpoints(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
+        self.among("endpoint", endpoint_ids(filter, ids))
+        self._conditions.append("endpoint <> 0")  # Literal: it is the condition of the partial index.
+        if filter.former_endpoints and not self._impossible:
+            either = endpoint_places(filter, ids, self._marks, self._dialect.unindexed, self._dialect.negated)
+            self._conditions.append(f"({' OR '.join(f'({each})' for each in either)})")
 
     def _models(self, models: Sequence[str], ids: Mapping[str, Mapping[str, int]]) -> None:
         """Want a model as requested or as resolved: an index each, so the literals of both partial ones are there."""

@@ -120,8 +120,8 @@ def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Ex
             return Not(expression) if is_negated else expression
 
 
-def with_leaves(expression: Expression, change: Callable[[Leaf], Leaf]) -> Expression:
-    """Say the same of other leaves."""
+def with_leaves(expression: Expression, change: Callable[[Leaf], "Expression"]) -> Expression:
+    """Say the same of something else in the place of each leaf."""
     match expression:
         case And(parts):
             return And(tuple(with_leaves(part, change) for part in parts))

@@ -11,7 +11,7 @@ import pytest
 
 from storage.aggregates import FACETS, SAMPLE_ROWS, TOP_FIELDS, HeatMap, Histogram, Top, TopSeries
 from storage.base import Storage
-from storage.query import Filter, Scope
+from storage.query import Filter, FormerEndpoints, Scope
 from storage.record import Batch, Entry, Payload, Record
 from storage.relational.reads import few
 from storage.relational.time_ranges import HOUR_US
@@ -61,6 +61,10 @@ ENDPOINT_FILTERS = (
     Filter(endpoints=("", "unknown"), status_classes=(2, 5)),
     Filter(endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5),
     Filter(endpoints=("a",), statuses=(404,)),
+    Filter(
+        endpoints=("a",), former_endpoints=(FormerEndpoints("a", "b", ("b", "A")), FormerEndpoints("b", "a", ("b",)))
+    ),
+    Filter(former_endpoints=(FormerEndpoints(None, "a", ("a", "b")), FormerEndpoints("a", None, ("",))), kind="all"),
 )
 """Some of which only the rollups by endpoint can tell, and only in part."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.base import Storage
-from storage.query import Filter, RecordQuery, Scope, matches
+from storage.query import Filter, FormerEndpoints, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Payload, Record
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
@@ -41,6 +41,7 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
         Filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
         wide(Filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
+        Filter(endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"),
         wide(Filter(projects=("unknown",))),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.base import Storage
-from storage.query import Filter, Order, RecordQuery, Scope, matches
+from storage.query import Filter, FormerEndpoints, Order, RecordQuery, Scope, matches
 from storage.record import LEVELS, OUTCOMES, Record, Stream
 from storage.search.expression import Has, Is, Like, Not
 from tests.contract.backends import USUAL
@@ -161,6 +161,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "finish_reasons": _names,
     "called_tools": _some((*TOOLS, "unknown", "\udc80")),
     "endpoints": _names,
+    "former_endpoints": st.lists(
+        st.builds(FormerEndpoints, st.sampled_from((*NAMES, None)), st.sampled_from((*NAMES, None)), _names), max_size=3
+    ).map(tuple),
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),

@@ -17,6 +17,7 @@ from proxy.enrich.endpoints.given import Given
 from proxy.enrich.endpoints.node import Node
 from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
 from proxy.enrich.http.sights import Sights
+from storage.query import FormerEndpoints
 from storage.record import Record
 
 UNKNOWN: Final = "{unknown}"
@@ -155,14 +156,15 @@ class Endpoints:
 
     def former(
         self, name: str, projects: Collection[str] = (), routes: Collection[str] | None = None
-    ) -> tuple[str, ...]:
-        """Return all names that an endpoint was counted under, of some projects or, without any, of all."""
-        names = {name: None}
+    ) -> list[FormerEndpoints]:
+        """Return the names that an endpoint had before, of some projects or, without any, of all."""
+        found = []
         with self._lock:
             for (route, project), service in self._services.items():
                 if (not projects or project in projects) and (routes is None or route in routes):
-                    names |= {old: None for old, now in service.tree.former.items() if now == name}
-        return tuple(names)
+                    names = tuple(old for old, now in service.tree.former.items() if now == name)
+                    found += [FormerEndpoints(route, project, names)] if names else []
+        return found
 
 
 def _known(learned: Tree, path: str, operation: str | None) -> Node | None:

@@ -125,7 +125,7 @@ def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
         "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
         "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
         "providers", "models", "finish_reasons", "called_tools", "is_llm", "endpoints", "tools", "text",
-        "conversations",
+        "conversations", "former_endpoints",
     }  # fmt: skip
     assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs", "where"}
 

@@ -8,6 +8,7 @@ import pytest
 
 from api.access.endpoint_names import EndpointNames
 from api.services import Services
+from storage.query import FormerEndpoints
 from storage.record import Batch, Entry
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_body, make_payload, make_record
@@ -153,7 +154,7 @@ async def test_endpoints_of_today_have_the_sums_of_before(
     await fill(world)
     names = EndpointNames(
         lambda route, project, name: "/{name}" if name == "/b" else name,
-        lambda name, scope: ("/b", name) if name == "/{name}" else (name,),
+        lambda name, scope: [FormerEndpoints("default", "proj_a", ("/b",))] if name == "/{name}" else [],
     )
     client = await start(replace(world.services(), endpoints=names))
     found = await ask(client, "/api/endpoints?endpoint=/{name}")

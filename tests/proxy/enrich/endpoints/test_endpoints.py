@@ -67,9 +67,12 @@ def test_projects_learn_apart() -> None:
     assert name(endpoints, "/people/ann", project="b") == "/people/ann"
     assert endpoints.current(None, "a", "/people/b") == "/people/{name}"
     assert endpoints.current(None, "b", "/people/b") == "/people/b"
-    assert "/people/b" in endpoints.former("/people/{name}", ("a",))
-    assert endpoints.former("/people/{name}", ("b",)) == ("/people/{name}",)
-    assert endpoints.former("/people/{name}", (), {"shop"}) == ("/people/{name}",)
+    [former] = endpoints.former("/people/{name}", ("a",))
+    assert (former.route, former.project) == (None, "a")
+    assert "/people/b" in former.names
+    assert endpoints.former("/people/{name}") == [former]
+    assert endpoints.former("/people/{name}", ("b",)) == []
+    assert endpoints.former("/people/{name}", (), {"shop"}) == []
 
 
 def test_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
