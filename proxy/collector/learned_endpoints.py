@@ -80,11 +80,11 @@ class LearnedEndpoints:
 
     async def _save(self) -> None:
         if not self._is_read:
-            await self._read()
+            await self.read()
             self._is_read = True
         has_to_write = self._has_erased or self.endpoints.is_changed
         if has_to_write or self._on_kept:  # whoever shows names must know of other sidecars' erasures
-            await self._read()
+            await self.read()
         if not has_to_write:
             return
         if self._has_erased:
@@ -94,7 +94,12 @@ class LearnedEndpoints:
         await self._storage.put_meta(META, document.decode(), replace=True)
         self._has_erased = False
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Learn what is kept; nothing is written.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
         value = await self._storage.meta(META)
         if value is None:
             return

@@ -23,6 +23,8 @@ from storage.errors import SchemaTooOld, StorageError
 if TYPE_CHECKING:
     from aiohttp.web import Application
 
+    from api.access.endpoint_names import EndpointNames
+
 _STOP_S: Final = 5.0
 
 
@@ -56,9 +58,15 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
     async def serve() -> None:
         from aiohttp import web
 
+        from api.access.endpoint_names import EndpointNames
+        from proxy.collector.learned_endpoints import LearnedEndpoints
+
         stopping = asyncio.Event()
         async with await open_store(settings, is_read_only=True) as storage:
-            runner = web.AppRunner(_application(storage, token), access_log=None, shutdown_timeout=0.1)
+            endpoints = LearnedEndpoints(storage, settings)
+            await endpoints.read()
+            application = _application(storage, token, EndpointNames(endpoints.current, endpoints.former))
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -76,7 +84,7 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
         started.set_exception(error)
 
 
-def _application(storage: Storage, token: str) -> "Application":
+def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "Application":
     """Make the admin application over a store of which nothing changes."""
     from api.access.auth import token_digest
     from api.access.principal import Credential, Credentials, Principal
@@ -103,5 +111,6 @@ def _application(storage: Storage, token: str) -> "Application":
             is_ready=lambda: (True, {}),
             metrics=Metrics(),
             streams=StreamServices(tail=Tail(storage)),
+            endpoints=endpoints,
         )
     )
