@@ -13,7 +13,7 @@ from api.dialects.entries import encode_entries
 from api.native.records import encode_record
 from api.stream.interest import Interest
 from api.stream.tail import STORE_READERS, Subscriber, Tail
-from storage.query import EVERYTHING, Filter, Page, RecordQuery, Scope, matches
+from storage.query import Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record
 from tests.support.memory_store import MemoryStorage
@@ -225,48 +225,6 @@ async def test_publications_keep_their_distance() -> None:
     assert await tail.wait(subscriber, 60)
     assert len(await tail.read(INTERESTS[0], 2)) == 1
     tail.close()
-
-
-class PurgedStorage(MemoryStorage):
-    """Hides what retention has removed."""
-
-    floor_seq = 0
-
-    async def select(self, query: RecordQuery) -> Page:
-        page = await super().select(query)
-        return Page([record for record in page.records if record.seq > self.floor_seq], True, page.next_after)
-
-
-class OldestGone(PurgedStorage):
-    """The same, for the question what the oldest record is."""
-
-    async def select(self, query: RecordQuery) -> Page:
-        if query.limit == 1:
-            kept = [record for record in self._records if record.seq > self.floor_seq]
-            return Page(kept[:1], True, None)
-        return await super().select(query)
-
-
-@pytest.mark.parametrize(("scope", "count"), [(EVERYTHING, 6), (Scope(projects=("proj_a",)), None)])
-async def test_what_retention_removed_is_told_as_a_gap(scope: Scope, count: int | None) -> None:
-    """The gap has its count and range, and an id behind which the stream goes on; readers learn no foreign count."""
-    world = World(2)
-    world.storage = storage = OldestGone()
-    world.tail = world.make_tail(0)
-    await world.commit([(True, False, False)] * 10)
-    storage.floor_seq = 6
-    interest = Interest(encode_entries, Filter(kind="all", scope=scope), ENTRY_KINDS)
-    subscriber = world.tail.enter(interest, world.tail.resume(0).after_id)
-    gap, *events = await drained(world.tail, subscriber)
-    assert (gap.name, int(gap.id)) == ("gap", OFFSET + 12)
-    assert json.loads(gap.data) == {
-        "count": count,
-        "reason": "retention",
-        "fromId": OFFSET + 1,
-        "toId": OFFSET + 12,
-    }
-    assert [int(event.id) - OFFSET for event in events] == list(range(13, 21))
-    world.tail.close()
 
 
 @pytest.mark.parametrize(
