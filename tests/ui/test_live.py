@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from storage.query import Page, RecordQuery
+from storage.record import format_id
 from tests.support.collecting import until
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
+ANSWERED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/records?')).length"
+"""How often the list was read: at once, and when the stream is there."""
 PATHS = "[...document.querySelectorAll('#rows tr[data-id] td.path')].map((cell) => cell.innerText.trim())"
 
 
@@ -29,6 +32,24 @@ async def test_another_search_forgets_what_came_for_the_one_before(site: Site) -
     await page.wait_for("#rows tr[data-id]", "/broken/again")
     assert await page.evaluate(f"{PATHS}.slice(0, 2)") == ["/broken/again", "/broken"]
     assert "/fine" not in await page.evaluate(PATHS)
+
+
+async def test_calls_of_a_session_with_a_model_are_those_of_their_conversation(site: Site) -> None:
+    """They are events, and come live as the list has them; those of other conversations do not."""
+    conversation = bytes([9]) * 16
+    call = {"kind": "event", "name": "websocket_message", "status": None, "data": b"{}", "provider": "openai"}
+    await site.open(f"/requests?period=15m&live=1&filter=conversation:{format_id(conversation)}")
+    await site.listened()
+    await site.page.until(f"{ANSWERED} === 2")
+    await site.store(
+        record_of(-1, **(call | {"conversation": bytes([8]) * 16})),
+        said := record_of(-2, **(call | {"conversation": conversation})),
+        record_of(-3, path="/last", provider="openai", conversation=conversation),
+    )
+    await site.page.wait_for("#rows tr[data-id]", "/last")
+    ids = await site.page.evaluate("[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)")
+    assert ids[1] == format_id(said.id)
+    assert len(ids) == 3  # and the one of the sample
 
 
 async def test_a_tab_that_joins_a_stream_has_what_came_before(site: Site) -> None:
@@ -111,15 +132,14 @@ async def test_an_answer_that_comes_late_takes_no_live_record_away(
             await is_let.wait()
         return answer
 
-    answered = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/records?')).length"
     monkeypatch.setattr(storage, "select", late_at_first)
     await site.open(f"/requests?period=15m&live=1{question}")
     await site.listened()
     await until(lambda: len(found) == 2)
-    await page.until(f"{answered} === {2 - late}")
+    await page.until(f"{ANSWERED} === {2 - late}")
     await site.store(record_of(-1, path="/late"))
     await page.wait_for("#rows tr[data-id]", "/late")
     is_let.set()
-    await page.until(f"{answered} === 2")
+    await page.until(f"{ANSWERED} === 2")
     await site.store(record_of(-2, path="/late"))
     await page.until(f"{PATHS}.filter((path) => path === '/late').length === 2")

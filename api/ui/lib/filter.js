@@ -203,7 +203,8 @@ export const needsServer = (parameters) =>
 /** Whether a record that came by the stream passes the filter, as the API would judge it. */
 export function matches(record, parameters) {
   if ("query" in parameters) return true; // the server has judged
-  const kind = parameters.kind ?? "exchange";
+  // Calls of a session with a model are events, and parts of a conversation.
+  const kind = parameters.kind ?? ("conversation" in parameters ? "all" : "exchange");
   if (kind !== "all" && record.kind !== kind) return false;
   for (const [name, fields] of Object.entries(FIELDS)) {
     if (!(name in parameters)) continue;
