@@ -22,6 +22,7 @@ EXACT_ROWS: Final = 3000
 """Percentiles of so many records at most are read from them: some 5 ms."""
 
 MAX_FACET_VALUES: Final = 200
+"""Unless more are asked for."""
 MAX_TOP_VALUES: Final = 10
 
 FACETS: Final = {
@@ -36,6 +37,8 @@ can be counted."""
 ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])
 SAMPLE_ROWS: Final = 5000
 """Rows that values are looked for in where rollups cannot tell; a filter with fewer is counted exactly by them."""
+MAX_FACET_LIMIT: Final = SAMPLE_ROWS
+"""Values of a facet that may be asked for: not ten thousands of texts are looked up."""
 TOPS: Final = ("route", "service", "project", "key", "error_type")
 """The facets of which a summary shows the most frequent values; `error_type` among failures only."""
 

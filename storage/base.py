@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
+from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
@@ -67,13 +67,16 @@ class Storage(Protocol):
         """Count entries by level, project, container and service, from rollups."""
         ...
 
-    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+    async def facets(
+        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
+    ) -> dict[str, list[FacetValue]]:
         """Find the values that records of a filter have in some of `storage.aggregates.FACETS`, most frequent first.
 
-        At most 200 per facet; null is no value. Counts are exact where the filter has rollup dimensions and whole hours
-        only and the facet is one of `ROLLUP_FACETS`, of which no hour counts values together, else None: values are
-        then those of a wider filter (its rollup dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS`
-        records where rollups do not know the facet. The scope always holds.
+        At most `limit` per facet, which is at most `aggregates.MAX_FACET_LIMIT`; null is no value. Counts are exact
+        where the filter has rollup dimensions and whole hours only and the facet is one of `ROLLUP_FACETS`, of which no
+        hour counts values together, else None: values are then those of a wider filter (its rollup dimensions, whole
+        hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the facet. The scope always
+        holds.
 
         Raises:
             ValueError: There is no such facet.

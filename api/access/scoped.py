@@ -14,10 +14,21 @@ from typing import Any, Final, TypeVar
 from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow, owner_of
 from api.http.errors import OutOfScope, Refused
-from storage.aggregates import FacetValue, HeatMap, Histogram, Names, Summary, Top, TopSeries, merged, most
+from storage.aggregates import (
+    MAX_FACET_VALUES,
+    FacetValue,
+    HeatMap,
+    Histogram,
+    Names,
+    Summary,
+    Top,
+    TopSeries,
+    merged,
+    most,
+)
 from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
-from storage.keys import ApiKey
+from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
@@ -111,8 +122,10 @@ class ScopedStorage:
     async def stats(self, scope: Scope) -> Stats:
         return await self._read(self._storage.stats, intersect(scope, self.scope))
 
-    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        return await self._read(lambda filter: self._storage.facets(filter, names), self._narrow(filter))
+    async def facets(
+        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
+    ) -> dict[str, list[FacetValue]]:
+        return await self._read(lambda filter: self._storage.facets(filter, names, limit=limit), self._narrow(filter))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         filter = self._narrow(filter)
@@ -153,7 +166,7 @@ class ScopedStorage:
         keys = await self._storage.keys()
         if self._principal.is_unrestricted:
             return keys
-        shown = {value.value for value in (await self.facets(Filter(), ("key",)))["key"]}
+        shown = {value.value for value in (await self.facets(Filter(), ("key",), limit=MAX_KEYS))["key"]}
         return [key for key in keys if key.id in shown or (key.project or "") in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:

@@ -18,7 +18,7 @@ from api.http.times import format_time
 from api.native.tool_calls import KeyShown
 from api.services import services_of
 from storage.base import Storage
-from storage.keys import ApiKey
+from storage.keys import MAX_KEYS, ApiKey
 from storage.query import Count, Filter, RecordQuery
 from storage.record import Record
 
@@ -108,7 +108,7 @@ async def list_requests(request: web.Request) -> web.Response:
     query = read_query(request.query, services.now_us())
     page = await read_whole_page(services.storage, query)
     count = await count_rows(services.storage, query.filter)
-    found = await services.storage.facets(Filter(), ("key",))
+    found = await services.storage.facets(Filter(), ("key",), limit=MAX_KEYS)
     with_rows = frozenset(value.value for value in found["key"])
     shown = RequestLogPage(
         logs=await encode_rows(page.records, project_row),

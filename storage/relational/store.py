@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
+from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, SumStep, TextIndex, TextStep, bounded
@@ -97,9 +97,11 @@ class RelationalStorage(ABC, Generic[S]):
     async def stats(self, scope: Scope) -> Stats:
         return await self._read(lambda session: totals.stats(session, scope))
 
-    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+    async def facets(
+        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
+    ) -> dict[str, list[FacetValue]]:
         check_names(names)
-        return await self._read(lambda session: facets.facets(session, filter, names))
+        return await self._read(lambda session: facets.facets(session, filter, names, limit))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         return await self._read(lambda session: histogram.histogram(session, filter, since_us, until_us, buckets))

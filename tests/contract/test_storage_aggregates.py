@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.aggregates import FACETS, SAMPLE_ROWS, TOP_FIELDS, HeatMap, Histogram, Top, TopSeries
+from storage.aggregates import FACETS, MAX_FACET_LIMIT, SAMPLE_ROWS, TOP_FIELDS, HeatMap, Histogram, Top, TopSeries
 from storage.base import Storage
 from storage.query import Filter, FormerEndpoints, Scope
 from storage.record import Batch, Entry, Payload, Record
@@ -351,9 +351,11 @@ async def test_a_summary_of_a_scope_tells_nothing_of_others(backend: Backend, tm
 
 @pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -> None:
-    """Of more values than 200 the most frequent are listed."""
+    """Of more values than 200 the most frequent are listed, unless more are asked for."""
     async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
         await store.commit(make_batch(*make_many(300), make_record(project="p299")))
         values = (await store.facets(Filter(), ("project",)))["project"]
         assert len(values) == 200
         assert (values[0].value, values[0].count, values[1].count) == ("p299", 2, 1)
+        assert len((await store.facets(Filter(), ("project",), limit=250))["project"]) == 250
+        assert len((await store.facets(Filter(), ("project",), limit=MAX_FACET_LIMIT))["project"]) == 300

@@ -14,6 +14,7 @@ from storage.aggregates import (
     BUCKETS,
     FACETS,
     FIRST_STEP,
+    MAX_FACET_LIMIT,
     ROLLUP_FACETS,
     TOPS,
     Latencies,
@@ -22,6 +23,7 @@ from storage.aggregates import (
     most_frequent,
     status_class,
 )
+from storage.keys import MAX_KEYS
 from storage.query import Filter
 from storage.relational.rollups import DIMENSIONS
 from storage.relational.tally import Tally, extent, fold
@@ -176,3 +178,8 @@ def test_facets_that_are_counted_are_dimensions_of_rollups() -> None:
     """The closed tables fit together."""
     assert {FACETS[name] for name in ROLLUP_FACETS} == {*DIMENSIONS, "status_class"}
     assert set(TOPS) <= FACETS.keys()
+
+
+def test_a_facet_may_list_all_keys() -> None:
+    """Whose keys have records is asked by a facet."""
+    assert MAX_KEYS <= MAX_FACET_LIMIT

@@ -87,7 +87,9 @@ def facet_value(name: str, record: Record) -> str | None:
     return None if name == "method" and value not in ROLLUP_METHODS else value
 
 
-def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+def facets(
+    records: Sequence[Record], filter: Filter, names: Sequence[str], limit: int = MAX_FACET_VALUES
+) -> dict[str, list[FacetValue]]:
     """Find the values of facets."""
     check_names(names)
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
@@ -98,7 +100,7 @@ def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> d
     for name in names:
         is_counted = is_whole or (has_counts and name in ROLLUP_FACETS)
         counts = _count(name, by_filter[wide if name in ROLLUP_FACETS and not is_whole else filter])
-        found = most_frequent(counts, MAX_FACET_VALUES)
+        found = most_frequent(counts, limit)
         answer[name] = [FacetValue(value, count if is_counted else None) for value, count in found]
     return answer
 

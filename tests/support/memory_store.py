@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import msgspec
 
-from storage.aggregates import FacetValue, Histogram, Summary
+from storage.aggregates import MAX_FACET_VALUES, FacetValue, Histogram, Summary
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
@@ -115,9 +115,11 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
                 add_entries(services, record.service, entries)
         return Stats(sum(levels.values()), levels, projects, containers, services)
 
-    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+    async def facets(
+        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
+    ) -> dict[str, list[FacetValue]]:
         self._check_open()
-        return memory_aggregates.facets(self._visible(), self._resolved(filter), names)
+        return memory_aggregates.facets(self._visible(), self._resolved(filter), names, limit)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         self._check_open()

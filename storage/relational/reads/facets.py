@@ -11,7 +11,7 @@ from typing import Final
 
 from storage.aggregates import (
     FACETS,
-    MAX_FACET_VALUES,
+    MAX_FACET_LIMIT,
     ROLLUP_FACETS,
     SAMPLE_ROWS,
     FacetValue,
@@ -59,7 +59,7 @@ Pass = tuple[Table, Sequence[str], Sequence[str]]
 """Over which table, by which columns, and the facets counted in it."""
 
 
-async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+async def facets(session: Session, filter: Filter, names: Sequence[str], limit: int) -> dict[str, list[FacetValue]]:
     state = await session.state()
     filter = state.visible(filter)
     wide = reduced(filter)
@@ -77,7 +77,7 @@ async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict
         counts |= await count_values(session, wide, hours, counted)
     answer = {}
     for name in names:
-        found = await named(session, name, counts[name], MAX_FACET_VALUES)
+        found = await named(session, name, counts[name], limit)
         has_count = is_whole or name in exact
         answer[name] = [FacetValue(value, count if has_count else None) for value, count in found]
     return answer
@@ -189,7 +189,7 @@ async def named(session: Session, name: str, counts: dict[int, int], limit: int)
         values = {CODED[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        most = SAMPLE_ROWS if name == "called_tool" else 4 * limit
+        most = SAMPLE_ROWS if name == "called_tool" else min(4 * limit, MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value > 0]
         text = await session.text_of(ids)

@@ -7,6 +7,7 @@ import pytest
 from api.access.principal import ADMIN, Principal
 from api.access.scoped import QueryGate, ScopedStorage
 from api.http.errors import Refused
+from storage.keys import ApiKey
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from tests.api.samples import make_batch, make_body, make_payload, make_record
 from tests.support.memory_store import MemoryStorage
@@ -30,6 +31,17 @@ async def test_payloads_are_those_of_records_that_were_shown() -> None:
     await view.select(RecordQuery())
     assert list(await view.payloads([1, 2])) == [1]
     assert list(await ScopedStorage(storage, ADMIN, QueryGate()).payloads([1, 2])) == [1, 2]
+
+
+async def test_keys_are_those_that_made_records_in_scope() -> None:
+    """All of them, of whichever project, and none that only made others."""
+    storage = MemoryStorage()
+    ids = [f"k{number:03}" for number in range(210)]
+    for id in (*ids, "foreign"):
+        await storage.create_key(ApiKey(id=id, name=id, last4="wxyz", secret_sha256=id.encode().ljust(32)))
+    records = [make_record(number, key_id=id) for number, id in enumerate(ids)]
+    await storage.commit(make_batch(*records, make_record(300, key_id="foreign", project="proj_b")))
+    assert [key.id for key in await ScopedStorage(storage, READER, QueryGate()).keys()] == ids
 
 
 async def test_a_foreign_record_is_not_there() -> None:

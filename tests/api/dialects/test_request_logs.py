@@ -152,6 +152,18 @@ async def test_the_dropdown_has_living_keys_and_those_with_rows(world: World, cl
     assert answer["logs"][0]["api_key"]["name"] == "Old name"
 
 
+async def test_the_dropdown_has_many_keys(world: World, client: Client) -> None:
+    """However many others there are that were used more."""
+    ids = [f"k{number:03}" for number in range(210)]
+    for one in ids:
+        await world.storage.create_key(key(one))
+    await world.storage.commit(make_batch(*(call(n, key_id=one) for n, one in enumerate([*ids, *ids[1:]]))))
+    for gone in ids[::10]:
+        await world.storage.delete_key(gone, START_US)
+    _, answer = await ask(client)
+    assert [one["id"] for one in answer["keys"]] == ids
+
+
 async def test_errors_are_problems(client: Client) -> None:
     """In the native shape."""
     response = await client.get(PATH)
