@@ -18,7 +18,7 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
-from proxy.enrich.live.session import PendingCall
+from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
@@ -205,7 +205,7 @@ class CallReader:
         session.add(usage, record.cost_usd)
         if record.error_type is not None:
             record.level = "error"  # messages are for debugging; who looks for failures finds this one
-        record.conversation = self.conversations.of_session(record, session.name, message.exchange_id)
+        record.conversation = self.conversations.of_session(record, found.name, message.exchange_id)
         begun = begun or PendingCall(record.started_at_us)
         record.duration_us = max(0, record.ended_at_us - begun.started_at_us)
         return begun
@@ -217,7 +217,7 @@ class CallReader:
         if found is None:
             return
         session, is_whole = found
-        if session.calls and session.pending is None and record.outcome == Outcome.CLIENT_CLOSED:
+        if session.calls and not session.pending and record.outcome == Outcome.CLIENT_CLOSED:
             record.outcome = Outcome.OK.value  # It had every response, and left without a close frame, as agents do.
             record.level = level_of(record.status, record.outcome)
         record.model = self._redactor.redact_text(session.model)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
 from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.live.session import PendingCall
+from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.redact.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame

@@ -2,8 +2,8 @@
 
 Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
 Responses over a WebSocket: `response.create` is a request as it is posted, and the events of a stream answer it, each
-response with its end, or an error that stands for one. Live: a message of the server has `usageMetadata`, for the turn
-that it belongs to.
+response with its end, or an error that stands for one; a `stream_id` tells those apart that run side by side. Live: a
+message of the server has `usageMetadata`, for the turn that it belongs to.
 """
 
 import re
@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.conversations.session import session_of, short
-from proxy.enrich.formats.cut_json import members_at_start
+from proxy.enrich.formats.cut_json import Members, members_at_start
 from proxy.enrich.formats.json_parts import Member, decode, decode_object, decode_text, is_object, text_of
+from proxy.enrich.live.pending import UNNAMED, PendingCall, id_of
 from proxy.enrich.live.session import EndedCall, LiveSession
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
@@ -24,19 +25,34 @@ _WANTED: Final = re.compile(
     rb'"usage|"model"|"setup"|"error"|"response\.(?:create|created|done|completed|incomplete|failed)"'
 )
 """In every message that anything is read of."""
+_STREAM: Final = b'"stream_id"'
+_CUT: Final[list[Members]] = []
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
+_DONE: Final = "response.done"
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 _ASKS: Final = "response.create"
 _MAX_TOKENS: Final = 1000
 """Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones inflate to much."""
 _REQUEST: Final = frozenset(
-    (b"type", b"model", b"metadata", b"conversation", b"prompt_cache_key", b"session_id", b"litellm_session_id")
+    (
+        b"type",
+        b"stream_id",
+        b"model",
+        b"metadata",
+        b"conversation",
+        b"prompt_cache_key",
+        b"session_id",
+        b"litellm_session_id",
+    )
 )
 """Members of a request that are looked for where the rest of it is missing."""
+_EVENT_NAMES: Final = frozenset((b"type", b"stream_id", b"id"))
+"""Those of an event, and of the response in it."""
 
 
 class _Event(msgspec.Struct, gc=False):
     type: Any = None
+    stream_id: Any = None
     model: Any = None
     response: msgspec.Raw = _RAW
     session: msgspec.Raw = _RAW
@@ -81,6 +97,10 @@ class _Response(msgspec.Struct, gc=False):
     details: _Status | None = msgspec.field(default=None, name="status_details")
 
 
+class _Named(msgspec.Struct, gc=False):
+    id: Any = None
+
+
 class _Function(msgspec.Struct, gc=False):
     name: Any = None
 
@@ -93,6 +113,8 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SETUP: Final = msgspec.json.Decoder(_Setup)
 _RESPONSE: Final = msgspec.json.Decoder(_Response)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+_ID: Final = msgspec.json.Decoder(str)
 _TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
 
 
@@ -108,39 +130,59 @@ def read_message(
         at_us: when it passed.
         is_from_model: which way.
     """
-    if is_from_model:
-        session.note_content(data, at_us)
-    if _WANTED.search(data) is None:
+    is_wanted, is_whole = _WANTED.search(data) is not None, size == len(data)
+    if not is_from_model:
+        if is_wanted:
+            _read_client(session, data, size, at_us)
         return None
-    if not is_from_model and b'"response.create"' in data and _read_request(session, data, size, at_us):
+    event, cut = None, _CUT
+    if is_wanted or _STREAM in data:
+        event = decode(_EVENT, data) if is_whole else None
+        cut = _CUT if is_whole else members_at_start(data, _EVENT_NAMES, _MAX_TOKENS)
+    stream = _id_in(cut, 0, b"stream_id") if event is None else id_of(event.stream_id)
+    session.note_output(stream, data, at_us)
+    if not is_wanted:
         return None
+    if event is None:
+        usage = None if is_whole else _read_cut(session, stream, cut, data)
+    else:
+        _read_setup(session, event)
+        if event.type == _TRANSCRIBED and is_object(event.usage):
+            return EndedCall(session, _read_transcription(session, data), None)  # beside a response that may go on
+        usage = _read_answer(session, stream, event, data, at_us)
+    return None if usage is None else session.end_call(stream, usage)
+
+
+def _read_client(session: LiveSession, data: bytes, size: int | None, at_us: int) -> None:
+    if b'"response.create"' in data and _read_request(session, data, size, at_us):
+        return
     event = decode(_EVENT, data) if size == len(data) else None
     if event is not None:
         _read_setup(session, event)
-    if not is_from_model:
-        return None
-    if event is not None and event.type == _TRANSCRIBED and is_object(event.usage):
-        return EndedCall(session, _read_transcription(session, data), None)  # beside a response that may go on
-    if event is None:
-        usage = _read_cut(session, data) if size != len(data) else None
-    else:
-        usage = _read_answer(session, event, data, at_us)
-    return None if usage is None else session.end_call(usage)
 
 
-def _read_answer(session: LiveSession, event: _Event, data: bytes, at_us: int) -> CallUsage | None:
+def _read_answer(session: LiveSession, stream: int, event: _Event, data: bytes, at_us: int) -> CallUsage | None:
     if session.api == "live":
         return _read_live(session, event, data)
-    if event.type == "response.created" and session.pending is None:
-        session.begin_call(at_us)  # of itself: somebody has stopped speaking
-    if event.type == "response.done" and is_object(event.response):
-        return _read_done(session, event, data)
-    is_refusal = session.api == "responses" and event.type == "error" and session.pending is not None
-    if is_refusal or (text_of(event.type) in _ENDS and is_object(event.response)):
-        usage = CallUsage(model=session.model)
-        openai.read(usage, data)
-        return usage
-    return None
+    kind = text_of(event.type)
+    if kind == "error":
+        is_refusal = session.api == "responses" and session.pending.awaits(stream)
+        return _read_end(session, stream, data) if is_refusal else None
+    response = decode_object(_NAMED, event.response)
+    if kind == "response.created":
+        session.note_created(stream, UNNAMED if response is None else id_of(response.id), at_us)
+    if response is None or (kind != _DONE and kind not in _ENDS) or session.is_repeated(id_of(response.id)):
+        return None
+    usage = _read_end(session, stream, data)
+    if kind == _DONE:
+        _read_done(usage, event)
+    return usage
+
+
+def _read_end(session: LiveSession, stream: int, data: bytes) -> CallUsage:
+    usage = session.usage_of(stream)
+    openai.read(usage, data)
+    return usage
 
 
 def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: int) -> bool:
@@ -154,7 +196,9 @@ def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: in
     if session.api == "responses":
         session.model = text_of(decode_text(short(members.get("model")))) or session.model
     session.name = session_of((), members) or session.name
-    session.begin_call(at_us, data, size)
+    model = session.model if session.api == "responses" else None
+    call = PendingCall(at_us, data, size, model, session.name)
+    session.begin_call(_id_of(members.get("stream_id")), call)
     return True
 
 
@@ -172,9 +216,7 @@ def _read_setup(session: LiveSession, event: _Event) -> None:
             session.transcription_model = text_of(given.model) or session.transcription_model
 
 
-def _read_done(session: LiveSession, event: _Event, data: bytes) -> CallUsage:
-    usage = CallUsage(model=session.model)
-    openai.read(usage, data)
+def _read_done(usage: CallUsage, event: _Event) -> None:
     response = decode(_RESPONSE, event.response) or _Response()
     details = response.details or _Status()
     usage.finish_reason = text_of(details.reason) or text_of(response.status)
@@ -183,7 +225,6 @@ def _read_done(session: LiveSession, event: _Event, data: bytes) -> CallUsage:
         usage.fail(*openai.error_names(error.type, error.code))
     usage.is_finished = True
     usage.is_settled = usage.has_usage
-    return usage
 
 
 def _read_transcription(session: LiveSession, data: bytes) -> CallUsage:
@@ -205,15 +246,26 @@ def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | 
     return usage
 
 
-def _read_cut(session: LiveSession, data: bytes) -> CallUsage | None:
+def _read_cut(session: LiveSession, stream: int, cut: list[Members], data: bytes) -> CallUsage | None:
     """Say of a message that was not captured whole that its counts are lost, where it must have had some."""
     if session.api == "live":
         if b'"usageMetadata"' not in data:
             session.unread += 1  # they stand at the end
             return None
     else:
-        members = members_at_start(data, frozenset((b"type",)), _MAX_TOKENS)
-        kind = decode_text(members[0].get(b"type")) if members else None
-        if kind != "response.done" and kind not in _ENDS:
+        kind = decode_text(cut[0].get(b"type")) if cut else None
+        if (kind != _DONE and kind not in _ENDS) or session.is_repeated(_id_in(cut, 1, b"id")):
             return None
-    return CallUsage(model=session.model, is_lost=True)
+    usage = session.usage_of(stream)
+    usage.is_lost = True
+    return usage
+
+
+def _id_in(cut: list[Members], depth: int, name: bytes) -> int:
+    """Read an id in a message that was not captured whole."""
+    return _id_of(cut[depth].get(name)) if depth < len(cut) else UNNAMED
+
+
+def _id_of(member: Member | None) -> int:
+    named = None if member is None else decode(_ID, member)
+    return id_of(named)

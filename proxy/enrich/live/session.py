@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 from proxy.enrich.formats.json_parts import text_of
+from proxy.enrich.live.pending import UNNAMED, PendingCall, PendingCalls
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.reader import provider_name
@@ -13,22 +14,8 @@ Api = Literal["realtime", "responses", "live"]
 _PROVIDERS: Final[dict[Api, Provider]] = {
     "realtime": openai.PROVIDER, "responses": openai.PROVIDER, "live": gemini.PROVIDER
 }  # fmt: skip
+_MAX_ENDED: Final = 8
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens")
-
-
-@dataclass(slots=True)
-class PendingCall:
-    """A response that was asked for, or has begun, and has not ended."""
-
-    started_at_us: int
-    request: bytes = b""
-    """The message that asks for it, inflated, from its beginning; empty where there was none, or it was let go."""
-    request_size: int | None = None
-    """Of all of that message; None where it is not known."""
-    first_content_us: int | None = None
-    """From its start, µs."""
-    frames: int = 0
-    """Messages of the model since."""
 
 
 @dataclass(slots=True)
@@ -38,11 +25,13 @@ class LiveSession:
     api: Api
     provider: str
     model: str | None = None
-    """As asked for."""
+    """As asked for last."""
     transcription_model: str | None = None
     name: bytes | None = None
     """Of the session that its calls belong to, as the client states it."""
-    pending: PendingCall | None = None
+    pending: PendingCalls = field(default_factory=PendingCalls)
+    ended: tuple[int, ...] = ()
+    """Ids of the newest responses that have ended, as some are told to have twice: `response.completed`, `.done`."""
     calls: int = 0
     unread: int = 0
     """Messages of the model that may have had counts, and could not be read."""
@@ -50,32 +39,51 @@ class LiveSession:
     cost_usd: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
 
-    def note_content(self, data: bytes, at_us: int) -> None:
-        """Note when the first output of a response comes."""
-        pending = self.pending
-        if pending is not None and pending.first_content_us is None and _PROVIDERS[self.api].content.search(data):
-            pending.first_content_us = max(0, at_us - pending.started_at_us)
+    def note_output(self, stream: int, data: bytes | None, at_us: int) -> None:
+        """Count a message of the model, and note when the first output of a response comes."""
+        call = self.pending.current(stream)
+        if call is None:
+            return
+        call.frames += 1
+        if data is not None and call.first_content_us is None and _PROVIDERS[self.api].content.search(data):
+            call.first_content_us = max(0, at_us - call.started_at_us)
 
-    def begin_call(self, started_at_us: int, request: bytes = b"", request_size: int | None = None) -> None:
-        """Begin a response, which another one that has not ended gives way to."""
-        self.pending = PendingCall(started_at_us, request, request_size)
+    def begin_call(self, stream: int, call: PendingCall) -> None:
+        """Begin a response: one that waits for those before it, or, but in the Responses API, that they give way to."""
+        if self.api != "responses":
+            self.pending.clear()
+        self.unread += self.pending.begin(stream, call)
 
-    def end_call(self, usage: CallUsage) -> "EndedCall":
-        """End the response that was asked for, or has begun."""
-        pending, self.pending = self.pending, None
-        return EndedCall(self, usage, pending)
+    def note_created(self, stream: int, response: int, at_us: int) -> None:
+        """Note that a response has begun."""
+        call = self.pending.current(stream)
+        if call is None:
+            if not self.pending.awaits(stream):  # of itself: somebody has stopped speaking
+                self.begin_call(stream, PendingCall(at_us, response=response))
+        elif self.api == "responses" and response and call.response not in (UNNAMED, response):
+            self.pending.end(stream)  # its end never came
+            self.unread += 1
+            self.note_created(stream, response, at_us)
+        else:
+            call.response = response
 
-    @property
-    def request_bytes(self) -> int:
-        """What the request of a pending call takes."""
-        return 0 if self.pending is None else len(self.pending.request)
+    def is_repeated(self, response: int) -> bool:
+        """Whether a response has ended before; note that it has."""
+        if not response or self.api != "responses":
+            return False
+        if response in self.ended:
+            return True
+        self.ended = (response, *self.ended[: _MAX_ENDED - 1])
+        return False
 
-    def let_request_go(self) -> int:
-        """Return how many bytes are free."""
-        freed = self.request_bytes
-        if self.pending is not None:
-            self.pending.request = b""
-        return freed
+    def usage_of(self, stream: int) -> CallUsage:
+        """Begin to count the current call of a stream, of the model that it asked for."""
+        call = self.pending.current(stream)
+        return CallUsage(model=(call and call.model) or self.model)
+
+    def end_call(self, stream: int, usage: CallUsage) -> "EndedCall":
+        """End the current call of a stream."""
+        return EndedCall(self, usage, self.pending.end(stream))
 
     def add(self, usage: CallUsage, cost_usd: float | None) -> None:
         self.calls += 1
@@ -105,6 +113,11 @@ class EndedCall(NamedTuple):
     usage: CallUsage
     begun: PendingCall | None
     """None where nothing is known of its beginning."""
+
+    @property
+    def name(self) -> bytes | None:
+        """Of the session that the call belongs to, as the client states it."""
+        return (self.begun and self.begun.name) or self.session.name
 
 
 def begin_session(handshake: bytes) -> LiveSession:

@@ -8,13 +8,14 @@ from collections import OrderedDict
 from typing import Final
 
 from proxy.enrich.live.messages import read_message
+from proxy.enrich.live.pending import UNNAMED
 from proxy.enrich.live.session import EndedCall, LiveSession, begin_session
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import OUT, CapturedMessage
 from storage.record import now_us
 
 MAX_SESSIONS: Final = 4096
-"""About 500 bytes each, 2 MB."""
+"""About 1 KB each, 4 MB, and 150 bytes for each response that has not ended."""
 MAX_REQUEST_BYTES: Final = 16 << 20
 """Of requests whose responses have not ended; one has 256 KiB at most."""
 _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
@@ -54,13 +55,14 @@ class LiveSessions:
         is_from_model = message.direction == OUT
         if content is None or message.follows_gap:
             session.unread += is_from_model
-        if is_from_model and session.pending is not None:
-            session.pending.frames += 1
+        at_us = message.at_ns // 1000
         if content is None:
+            if is_from_model:
+                session.note_output(UNNAMED, None, at_us)
             return None
-        held_bytes = session.request_bytes
-        ended = read_message(session, content, size, message.at_ns // 1000, is_from_model=is_from_model)
-        self._hold(session.request_bytes - held_bytes)
+        held_bytes = session.pending.held_bytes
+        ended = read_message(session, content, size, at_us, is_from_model=is_from_model)
+        self._hold(session.pending.held_bytes - held_bytes)
         return ended
 
     def _hold(self, more_bytes: int) -> None:
@@ -74,14 +76,14 @@ class LiveSessions:
                 return
 
     def _free(self, session: LiveSession) -> None:
-        freed_bytes = session.let_request_go()
-        self.evictions += freed_bytes > 0
-        self._request_bytes -= freed_bytes
+        held_bytes = session.pending.held_bytes
+        self.evictions += session.pending.let_requests_go()
+        self._request_bytes -= held_bytes - session.pending.held_bytes
 
     def end(self, exchange_id: bytes, started_at_us: int, messages_dropped: int) -> tuple[LiveSession, bool] | None:
         """Forget a session that has ended; return it, and whether nothing of it is missing."""
         session = self._sessions.pop(exchange_id, None)
         if session is None:
             return None
-        self._request_bytes -= session.request_bytes
+        self._request_bytes -= session.pending.held_bytes
         return session, started_at_us > self._unknown_until_us and not messages_dropped

@@ -67,7 +67,7 @@ def test_messages_that_are_no_json_are_soon_given_up() -> None:
     session = LiveSession("responses", "openai")
     for _ in range(1000):
         assert read_message(session, text, len(text), 0, is_from_model=False) is None
-    assert session.pending is not None
+    assert session.pending
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 Messages as in https://platform.openai.com/docs/guides/websocket-mode, and as Codex sends them.
 """
 
+import itertools
 import json
 import time
-from typing import Any
+from typing import Any, Final
 
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.records import RecordBuilder
@@ -17,6 +18,7 @@ from tests.proxy.enrich.live.world import World, done
 
 RESPONSES = b"api.openai.com:443 /v1/responses"
 SESSION = "01a205e4-73dc-78f3-8e9f-c764c011a8ab"
+_numbers: Final = itertools.count(1)
 
 
 def message_of(exchange_id: bytes, data: bytes, direction: int = OUT) -> CapturedMessage:
@@ -34,7 +36,7 @@ def asked(**members: Any) -> dict[str, Any]:
 
 def answered(**members: Any) -> dict[str, Any]:
     """The event that ends its response."""
-    response = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
+    response = {"id": f"resp_{next(_numbers)}", "object": "response", "status": "completed", "output": []}
     return {"type": "response.completed", "response": response | {"usage": {"input_tokens": 3}} | members}
 
 
