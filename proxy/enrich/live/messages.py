@@ -22,7 +22,7 @@ from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = re.compile(
-    rb'"usage|"model"|"setup"|"error"|"response\.(?:create|created|done|completed|incomplete|failed)"'
+    rb'"usage|"toolCall"|"model"|"setup"|"error"|"response\.(?:create|created|done|completed|incomplete|failed)"'
 )
 """In every message that anything is read of."""
 _STREAM: Final = b'"stream_id"'
@@ -235,13 +235,13 @@ def _read_transcription(session: LiveSession, data: bytes) -> CallUsage:
 
 
 def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | None:
+    called = decode_object(_TOOL_CALL, event.tool_call)
+    session.note_tools(function.name for function in (called and called.functions) or ())
     if not is_object(event.metadata):
         return None
     usage = CallUsage(model=session.model)
     gemini.read(usage, data)
-    called = decode_object(_TOOL_CALL, event.tool_call)
-    for function in (called and called.functions) or ():
-        usage.add_tool(function.name)
+    session.give_tools(usage)
     usage.is_finished = usage.is_settled = True
     return usage
 

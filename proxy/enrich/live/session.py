@@ -1,5 +1,6 @@
 """One session with a model: which it is, as the handshake and the messages say, and what its calls sum up to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qs
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs
 from proxy.enrich.formats.json_parts import text_of
 from proxy.enrich.live.pending import UNNAMED, PendingCall, PendingCalls
 from proxy.enrich.llm import gemini, openai
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.call import MAX_TOOLS, CallUsage, Provider
 from proxy.enrich.llm.reader import provider_name
 
 Api = Literal["realtime", "responses", "live"]
@@ -32,6 +33,8 @@ class LiveSession:
     pending: PendingCalls = field(default_factory=PendingCalls)
     ended: tuple[int, ...] = ()
     """Ids of the newest responses that have ended, as some are told to have twice: `response.completed`, `.done`."""
+    tools: tuple[str, ...] = ()
+    """Called by the model since the counts before, in a Live session: the counts come behind them."""
     calls: int = 0
     unread: int = 0
     """Messages of the model that may have had counts, and could not be read."""
@@ -84,6 +87,15 @@ class LiveSession:
     def end_call(self, stream: int, usage: CallUsage) -> "EndedCall":
         """End the current call of a stream."""
         return EndedCall(self, usage, self.pending.end(stream))
+
+    def note_tools(self, names: Iterable[object]) -> None:
+        self.tools = (*self.tools, *filter(None, map(text_of, names)))[:MAX_TOOLS]
+
+    def give_tools(self, usage: CallUsage) -> None:
+        """Give the tools that were called to the call that they belong to."""
+        for name in self.tools:
+            usage.add_tool(name)
+        self.tools = ()
 
     def add(self, usage: CallUsage, cost_usd: float | None) -> None:
         self.calls += 1

@@ -151,6 +151,19 @@ def test_live_sessions_of_gemini() -> None:
     assert world.end()["calls"] == 2
 
 
+def test_tools_of_a_live_session_are_those_of_the_next_counts() -> None:
+    """A turn calls them in messages of their own, and is counted behind them."""
+    world = World(LIVE)
+    for name in ("get_weather", "get_time"):
+        called = world.say({"toolCall": {"functionCalls": [{"id": "c1", "name": name, "args": {}}]}})
+        assert (called.provider, called.stream) == (None, None)
+    counts = {"usageMetadata": {"promptTokenCount": 7, "responseTokenCount": 4, "totalTokenCount": 11}}
+    turn, next_turn = world.say(counts), world.say(counts)
+    assert turn.stream is not None
+    assert (turn.input_tokens, turn.stream.tools) == (7, ["get_weather", "get_time"])
+    assert next_turn.stream is None or next_turn.stream.tools is None
+
+
 def test_whose_api_it_is() -> None:
     """By the upstream, as of any call."""
     for handshake, provider, model in (
