@@ -6,12 +6,13 @@ from typing import Final, NamedTuple
 from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
 from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.live.deltas import without_delta
 from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.redact.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
-from proxy.ring.websocket_message import IN, CapturedMessage
+from proxy.ring.websocket_message import IN, OUT, CapturedMessage
 from storage.record import Payload, format_id
 
 _NAMES: Final[dict[int, str]] = {
@@ -92,6 +93,8 @@ class MessageReader:
             fields["follows_gap"] = True
         if message.is_compressed:
             fields["compressed"], fields["inflated_size"] = True, content.size
+        if message.session and message.direction == OUT and content.data:
+            content = _without_pieces(content)
         if message.session and content.data is not None and len(content.data) > max_bytes:
             content = Content(content.data[:max_bytes], "")  # more was copied, for its counts
         if not message.keeps_text:
@@ -138,3 +141,10 @@ class MessageReader:
         data = content.data or b""
         without = self._logins.redact(message.exchange_id, data, content.size)
         return redacted if without is data else self._redactor.redact_by_pattern(without)
+
+
+def _without_pieces(content: Content) -> Content:
+    """Return a message of a model without a piece of text, which might be half a secret."""
+    data = content.data or b""
+    without = without_delta(data, is_whole=content.is_whole)
+    return content if without is data else Content(without, "", len(without))
