@@ -8,11 +8,12 @@ from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.live.deltas import without_delta
 from proxy.enrich.live.pending import PendingCall
+from proxy.enrich.live.turns import LiveTurns
 from proxy.enrich.redact.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
-from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from proxy.ring.websocket_message import IN, CapturedMessage
 from storage.record import Payload, format_id
 
 _NAMES: Final[dict[int, str]] = {
@@ -22,6 +23,7 @@ _NAMES: Final[dict[int, str]] = {
     Opcode.PING: "ping",
     Opcode.PONG: "pong",
 }
+_TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 
 
 class Content(NamedTuple):
@@ -33,6 +35,11 @@ class Content(NamedTuple):
     """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is not to be kept."""
     size: int | None = None
     """Of all of it, inflated; None where that is not known."""
+    stored: bytes | None = None
+    """What may be stored of it, where that is not what it says: without pieces of texts, or with all of one."""
+
+    def as_stored(self) -> "Content":
+        return self if self.stored is None else Content(self.stored, "", len(self.stored))
 
     @property
     def is_whole(self) -> bool:
@@ -46,9 +53,26 @@ class MessageReader:
         self._redactor = redactor
         self._inflaters = MessageInflaters()
         self._logins = MqttLogins()
+        self._turns = LiveTurns()
 
     def read(self, message: CapturedMessage) -> Content:
         """Inflate a message as far as it was captured. In order: one may refer back to those before it."""
+        content = self._inflate(message)
+        if not message.session or message.direction == IN or message.opcode not in _TALK or not message.keeps_text:
+            return content
+        stored = self._stored(message, content)
+        return content if stored is content.data else content._replace(stored=stored)
+
+    def _stored(self, message: CapturedMessage, content: Content) -> bytes | None:
+        """Return what may be stored of a message of a model: a piece of a text may be half a secret."""
+        data = content.data
+        if b"BidiGenerateContent" in message.session:
+            return self._turns.stored(
+                message.exchange_id, data, is_whole=content.is_whole, follows_gap=message.follows_gap
+            )
+        return None if data is None else without_delta(data, is_whole=content.is_whole)
+
+    def _inflate(self, message: CapturedMessage) -> Content:
         if not message.is_compressed:
             is_shed = message.size > 0 and not message.data
             return Content(None, "shed") if is_shed else Content(message.data, "", message.size)
@@ -93,8 +117,7 @@ class MessageReader:
             fields["follows_gap"] = True
         if message.is_compressed:
             fields["compressed"], fields["inflated_size"] = True, content.size
-        if message.session and message.direction == OUT and content.data:
-            content = _without_pieces(content)
+        content = content.as_stored()
         if message.session and content.data is not None and len(content.data) > max_bytes:
             content = Content(content.data[:max_bytes], "")  # more was copied, for its counts
         if not message.keeps_text:
@@ -104,11 +127,12 @@ class MessageReader:
 
     def call(self, begun: PendingCall, content: Content, max_bytes: int, tail_bytes: int) -> Payload:
         """Return what was asked for and the message that ends the response, as bodies; there are no heads."""
+        stored = content.as_stored()
         request, response = (
             redacted_body(
                 DecodedBody.beginning(data, size), b"application/json", self._redactor, max_bytes, tail_bytes
             ) if data else None
-            for data, size in ((begun.request, begun.request_size), (content.data, content.size))
+            for data, size in ((begun.request, begun.request_size), (stored.data, stored.size))
         )  # fmt: skip
         return Payload(b"", b"", request, response, [])
 
@@ -119,6 +143,7 @@ class MessageReader:
                 content = content._replace(data=message.data[2:], size=max(0, message.size - 2))
             self._inflaters.forget((message.exchange_id, message.direction))
             self._logins.forget(message.exchange_id)
+            self._turns.forget(message.exchange_id)
         if content.data is None:
             fields["text"], fields["omitted"] = None, content.omitted
             return
@@ -141,10 +166,3 @@ class MessageReader:
         data = content.data or b""
         without = self._logins.redact(message.exchange_id, data, content.size)
         return redacted if without is data else self._redactor.redact_by_pattern(without)
-
-
-def _without_pieces(content: Content) -> Content:
-    """Return a message of a model without a piece of text, which might be half a secret."""
-    data = content.data or b""
-    without = without_delta(data, is_whole=content.is_whole)
-    return content if without is data else Content(without, "", len(without))

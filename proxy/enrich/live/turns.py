@@ -1,0 +1,162 @@
+"""Texts of Gemini's Live API, which come in pieces and never whole: joined, and put where a turn ends.
+
+A message is stored before the next one comes, so a secret that is split over several could be told in none of them. Of
+the pieces only sizes are kept, and the message that ends the turn, or a transcription, has all of it, as if it had been
+sent at once: it is redacted like any other. Bounded; a text of which something is missing, or that is too long, is left
+out as a whole, for it may begin or end within a secret. <https://ai.google.dev/api/live>
+"""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import decode
+
+MAX_SESSIONS: Final = 4096
+MAX_TURN_CHARACTERS: Final = 65_536
+"""Of one turn; a model says 8,192 tokens at most."""
+MAX_CHARACTERS: Final = 16 << 20
+"""Of all turns that have not ended."""
+_TEXT: Final = b'"text"'
+_TOLD: Final = re.compile(rb'"(?:text|turnComplete|finished)"')
+"""In every message that has a piece, or ends something."""
+_BEGINS: Final = re.compile(rb'\s*\{\s*"setupComplete"')
+"""The first message of a session."""
+_TRANSCRIPTIONS: Final = ("inputTranscription", "outputTranscription")
+_INTERIM: Final = "interimInputTranscription"
+"""What may still change, and comes again."""
+_CUT: Final = b'{"serverContent": {"omitted": "text", "truncated": true}}'
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What was said since the turn before."""
+
+    is_lost: bool = False
+    """Something of it is missing."""
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """The pieces of the model's `text` and `thought`, and of the transcriptions."""
+    characters: int = 0
+
+
+class LiveTurns:
+    """The turns of one sidecar's sessions. Not thread-safe."""
+
+    def __init__(self, max_sessions: int = MAX_SESSIONS, max_characters: int = MAX_CHARACTERS) -> None:
+        self._max_sessions = max_sessions
+        self._max_characters = max_characters
+        self._characters = 0
+        self._turns: OrderedDict[bytes, _Turn] = OrderedDict()
+
+    def stored(self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool) -> bytes | None:
+        """Return what may be stored of a message of the model: itself where there is no piece of a text in it.
+
+        Args:
+            session: whose it is.
+            data: the message, or its beginning; None where nothing of it can be read.
+            is_whole: whether it is all of it.
+            follows_gap: whether others before it were not seen.
+        """
+        turn = self._turn_of(session, is_known=data is not None and _BEGINS.match(data) is not None)
+        if follows_gap or not is_whole:
+            self._lose(turn)
+        if data is None or _TOLD.search(data) is None:
+            return data
+        message = decode(_OBJECT, data) if is_whole else None
+        if message is None:
+            self._lose(turn)
+            return _CUT if _TEXT in data else data
+        content = message.get("serverContent")
+        if not isinstance(content, dict):
+            return data
+        self._take_pieces(turn, content)
+        self._give_texts(turn, content)
+        if self._characters > self._max_characters:
+            self._lose_oldest()
+        return msgspec.json.encode(message)
+
+    def forget(self, session: bytes) -> None:
+        """Drop what was said in a session that has ended."""
+        turn = self._turns.pop(session, None)
+        if turn is not None:
+            self._lose(turn)
+
+    def _turn_of(self, session: bytes, *, is_known: bool) -> _Turn:
+        turn = self._turns.get(session)
+        if turn is None:
+            if len(self._turns) >= self._max_sessions:
+                self._lose(self._turns.popitem(last=False)[1])
+            turn = self._turns[session] = _Turn(is_lost=not is_known)
+        self._turns.move_to_end(session)
+        return turn
+
+    def _take_pieces(self, turn: _Turn, content: dict[str, Any]) -> None:
+        for holder, name in _holders(content):
+            text = holder["text"]
+            if name != _INTERIM and not turn.is_lost:
+                turn.texts.setdefault(name, []).append(text)
+                turn.characters += len(text)
+                self._characters += len(text)
+            holder["text"] = {"omitted": "text", "characters": len(text)}
+        if turn.characters > MAX_TURN_CHARACTERS:
+            self._lose(turn)
+
+    def _give_texts(self, turn: _Turn, content: dict[str, Any]) -> None:
+        """Write what has been said into the content that ends it."""
+        has_ended = content.get("turnComplete") is True
+        for name in _TRANSCRIPTIONS:
+            given = content.get(name)
+            holder = given if isinstance(given, dict) else {}
+            if (has_ended or holder.get("finished") is True) and (said := self._join(turn, name)):
+                content[name] = holder | {"text": said}
+        if has_ended:
+            self._give_turn(turn, content)
+            turn.is_lost = False
+
+    def _give_turn(self, turn: _Turn, content: dict[str, Any]) -> None:
+        """Write what the model has said before what else there is in the last message of a turn."""
+        thought, said = self._join(turn, "thought"), self._join(turn, "text")
+        parts: list[object] = [{"text": thought, "thought": True}] if thought else []
+        parts += [{"text": said}] if said else []
+        if parts:
+            given = content.get("modelTurn")
+            parts += [part for part in _parts_in(content) if not (isinstance(part, dict) and "text" in part)]
+            content["modelTurn"] = (given if isinstance(given, dict) else {"role": "model"}) | {"parts": parts}
+
+    def _join(self, turn: _Turn, name: str) -> str:
+        said = "".join(turn.texts.pop(name, ()))
+        turn.characters -= len(said)
+        self._characters -= len(said)
+        return said
+
+    def _lose(self, turn: _Turn) -> None:
+        self._characters -= turn.characters
+        turn.characters = 0
+        turn.texts.clear()
+        turn.is_lost = True
+
+    def _lose_oldest(self) -> None:
+        """Drop the oldest half: seldom enough to look at all."""
+        for turn in self._turns.values():
+            if turn.characters:
+                self._lose(turn)
+            if self._characters <= self._max_characters // 2:
+                return
+
+
+def _holders(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Return the objects of a message whose `text` is a piece, and of what."""
+    parts = [part for part in _parts_in(content) if isinstance(part, dict)]
+    found = [(part, "thought" if part.get("thought") is True else "text") for part in parts]
+    found += [(content[name], name) for name in (*_TRANSCRIPTIONS, _INTERIM) if isinstance(content.get(name), dict)]
+    return [(holder, name) for holder, name in found if isinstance(holder.get("text"), str) and holder["text"]]
+
+
+def _parts_in(content: dict[str, Any]) -> list[Any]:
+    model_turn = content.get("modelTurn")
+    parts = model_turn.get("parts") if isinstance(model_turn, dict) else None
+    return parts if isinstance(parts, list) else []
