@@ -53,6 +53,7 @@ class MessageShown(ApiObject):
     inflated_size: int | None
     """Of a compressed one; null where it was not kept whole."""
     text: str | None
+    """Of a session with a model: pieces of a text are their size, and all of it stands with the event that ends it."""
     base64: str | None
     """Of a binary one."""
     code: int | None
