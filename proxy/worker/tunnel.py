@@ -109,7 +109,9 @@ class Tunnel:
         messages = scanner.feed(data, room)
         dropped += scanner.dropped
         is_cut = dropped > 0
-        unrecorded = sum(self._take(direction, message) for message in messages)
+        unrecorded = 0
+        for message in messages:
+            unrecorded += self._take(direction, message)
         if messages:
             self._rate.take(min(len(messages), room))
         if scanner.is_lost and not self._unreadable >> direction & 1:
