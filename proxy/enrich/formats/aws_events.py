@@ -18,7 +18,8 @@ _PRELUDE: Final = Struct(">III")
 _TRAILER_BYTES: Final = 4
 DAMAGED: Final = b":damaged"
 """Name of the event, to be compared with `is`, that stands for bytes that are no message, or for one that is cut."""
-_FIRST_HEADER: Final = re.compile(rb"\x0b:event-type\x07|\x0f:exception-type\x07")
+FIRST_HEADER: Final = re.compile(rb"\x0b:event-type\x07|\x0f:exception-type\x07")
+"""Of a message, 12 bytes behind where it begins."""
 _LOOK_BACK: Final = _PRELUDE.size + 17
 """Of what is passed over: the next message may begin within it."""
 
@@ -73,13 +74,13 @@ def _is_prelude(data: bytes, at: int) -> bool:
 
 def _next_message(data: bytes, at: int) -> int:
     """Return where the first message from a place on begins; -1 without one."""
-    begins = (found.start() - _PRELUDE.size for found in _FIRST_HEADER.finditer(data, at + _PRELUDE.size))
+    begins = (found.start() - _PRELUDE.size for found in FIRST_HEADER.finditer(data, at + _PRELUDE.size))
     return next((place for place in begins if _is_prelude(data, place)), -1)
 
 
 def _frame(headers: bytes, payload: bytes, end: int) -> Frame:
     """Name a message by the value of its first header, the type of the event or exception."""
-    first = _FIRST_HEADER.match(headers)
+    first = FIRST_HEADER.match(headers)
     if first is None:
         return Frame(b"", payload, end)
     size = int.from_bytes(headers[first.end() : first.end() + 2], "big")

@@ -17,6 +17,7 @@ from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
+from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.documents.messages import messages_of
 from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
@@ -212,6 +213,7 @@ class Redactor:
         if not is_truncated and tail:
             head, tail = head + tail, b""
         if is_streamed(content_type, head):
+            head, tail = redact_encoded_events(head, tail, content_type, is_truncated, self._redact_stream)
             return self._redact_stream(head, tail, kind, boundary, is_truncated)
         redacted, end = self._redact_window(head, kind, boundary)
         if is_truncated and self._has_patterns:

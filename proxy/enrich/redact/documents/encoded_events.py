@@ -1,0 +1,73 @@
+"""Documents that binary event streams of AWS hold in base64, as `{"bytes":"…"}`: those of Bedrock's invoke streams.
+
+Strategy: the documents of a window become lines of a text that is redacted as any stream is, so that a secret is also
+found where it spans events. A line that comes back changed is encoded again, in its place; checksums and lengths of
+messages are then no longer right. A value that a window cuts off goes. Standard: `PayloadPart` of the Amazon Bedrock
+API reference.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from itertools import chain, repeat
+from typing import Final
+
+import msgspec
+
+from proxy.enrich.formats.aws_events import FIRST_HEADER
+from proxy.enrich.redact.json_keys import MARK, Edit, edited
+from proxy.enrich.redact.kinds import Kind
+from proxy.enrich.redact.octets import BACKSLASH
+
+_MEMBER: Final = b'"bytes"'
+_VALUE: Final = re.compile(rb'"bytes"\s*+:\s*+"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
+RedactStream = Callable[[bytes, bytes, Kind, bytes | None, bool], tuple[bytes, bytes]]
+"""Takes two windows, how they are read, and whether bytes between them are missing."""
+
+
+def redact_encoded_events(
+    head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, redact: RedactStream
+) -> tuple[bytes, bytes]:
+    """Redact what the windows of a body hold in base64; the same objects come back when that holds no secret."""
+    if b"amazon.eventstream" not in content_type.lower() or (head.find(_MEMBER) < 0 and tail.find(_MEMBER) < 0):
+        return head, tail
+    # What comes before is the rest of a message; it may be base64 whose beginning is not there.
+    begins = FIRST_HEADER.search(tail)
+    tail = b"" if begins is None else tail[begins.start() :]
+    head, head_lines, is_cut = _read(head)
+    tail, tail_lines, _ = _read(tail)
+    # An empty line is in front: of a whole line at the start of a tail nothing is the rest of a token.
+    texts = b"\n".join((b"", *head_lines.values())), b"\n".join((b"", *tail_lines.values()))
+    redacted_head, redacted_tail = redact(*texts, "other", None, is_truncated or is_cut)
+    return _written(head, head_lines, redacted_head), _written(tail, tail_lines, redacted_tail)
+
+
+def _read(window: bytes) -> tuple[bytes, dict[tuple[int, int], bytes], bool]:
+    """Return a window, its documents by where they stand, and whether one was cut off at the end and taken out."""
+    lines: dict[tuple[int, int], bytes] = {}
+    for found in _VALUE.finditer(window):
+        if found.end(1) == len(window) or window[found.end(1)] == BACKSLASH:
+            return window[: found.start(1)] + MARK, lines, True
+        if (document := _decoded(found[1])) is not None:
+            lines[found.span(1)] = document.replace(b"\n", b"\r")
+    return window, lines, False
+
+
+def _decoded(value: bytes) -> bytes | None:
+    try:
+        if BACKSLASH in value:
+            value = msgspec.json.decode(b'"%b"' % value, type=str).encode()
+        return base64.b64decode(value + b"==")
+    except ValueError:
+        return None
+
+
+def _written(window: bytes, lines: dict[tuple[int, int], bytes], redacted: bytes) -> bytes:
+    """Put lines that were changed in their places; those that went with a secret before them were one themselves."""
+    shown = redacted.split(b"\n")[1:]
+    edits: list[Edit] = [
+        (start, stop, base64.b64encode(line))
+        for ((start, stop), document), line in zip(lines.items(), chain(shown, repeat(MARK)), strict=False)
+        if line != document
+    ]
+    return edited(window, edits)
