@@ -19,7 +19,7 @@ from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secret
 
 _PIECE: Final = re.compile(
     rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
-    rb'|response|summary|tool_plan)"\s*:\s*'
+    rb'|response|summary|tool_plan|completion|generation|outputText)"\s*:\s*'
     rb'"((?:[^"\\]|\\.)*+)"',
     re.DOTALL,
 )

@@ -107,9 +107,9 @@ def test_candidates_in_one_frame() -> None:
         assert redacted.count(b"word ") == len(pieces)
 
 
-@pytest.mark.parametrize("name", ["tool_plan", "summary"])
-def test_plans_and_summaries(name: str) -> None:
-    """Cohere streams the one, OpenRouter the other."""
+@pytest.mark.parametrize("name", ["tool_plan", "summary", "completion", "generation", "outputText"])
+def test_other_members(name: str) -> None:
+    """Of Cohere, OpenRouter, Claude's text completions, Llama and Titan."""
     secret = SECRETS["openai"]
     body = calls(name, [secret[:9], secret[9:20], secret[20:]])
     redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
