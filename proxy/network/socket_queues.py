@@ -42,10 +42,11 @@ def probe_silent_peers(own: socket.socket) -> None:
 
 def is_reset_by_peer(transport: asyncio.Transport) -> bool:
     """Whether the peer has reset the connection; an orderly end cannot be told from a peer that only sends no more."""
-    if transport.is_closing():
+    own = transport.get_extra_info("socket")
+    if transport.is_closing() or own is None or own.fileno() < 0:
         return False
     poller = select.poll()
-    poller.register(transport.get_extra_info("socket").fileno(), 0)
+    poller.register(own.fileno(), 0)
     return bool(poller.poll(0))
 
 

@@ -29,6 +29,9 @@ CLOSE_NS: Final = 30_000_000_000
 MAX_LINGER_BYTES: Final = 65536
 """How much of it."""
 
+MAX_LINGER_NS: Final = 300_000_000_000
+"""How long a client that may be sending may take nothing of its last answer, whatever the limit of a stall is."""
+
 LATE_BODY_NS: Final = 1_000_000_000
 """How long the end of an exchange is put off for the body of its request (P24)."""
 

@@ -13,14 +13,12 @@ from typing import Final, cast
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
-from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
+from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
+from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
-    CLOSE_NS,
     HALF_CLOSE_NS,
     LINGER_NS,
-    MAX_LINGER_BYTES,
     MAX_READ_AHEAD_BYTES,
     Phase,
 )
@@ -31,15 +29,13 @@ _TURN_REQUESTS: Final = range(16)
 """Requests that are begun in one turn: refused ones do not wait for an upstream, and come in thousands a read (P23)."""
 
 
-class Downstream(PacedReader, asyncio.Protocol):
+class Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_leaving", "_is_lingering", "_is_lost", "_is_reading", "_lingered_bytes", "_peer",
-        "_phase", "_reader", "_relay", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
+        "_engine", "_eof_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase", "_reader", "_relay",
     )  # fmt: skip
 
-    _transport: asyncio.Transport
     _reader: RequestReader
     _relay: Relay
 
@@ -50,15 +46,9 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._peer = peer
         self._phase: int = Phase.FRESH
         """What is waited for between two exchanges."""
-        self._since_ns = 0
-        self._stalled_ns = self._stalled_bytes = 0
-        """Since when the client takes nothing of what is written, and how much of it waits."""
         self._eof_ns = 0
         """When the client ended its side."""
-        self._lingered_bytes = 0
         self._is_reading = self._is_leaving = self._is_lost = False
-        self._is_lingering = False
-        """Whether its input is drained until it has taken everything, or a second longer."""
 
     # The connection.
 
@@ -124,13 +114,10 @@ class Downstream(PacedReader, asyncio.Protocol):
         return True
 
     @property
-    def is_flushing(self) -> bool:
-        """Whether bytes for the client are still in our buffer."""
-        return is_flushing(self._transport)
-
-    @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for a request, or the rest of a head; 0: something is under way."""
+        """Since when it waits for a request, or the rest of a head, or takes nothing at its end; 0: it is busy."""
+        if self._is_lingering:
+            return self._stalled_ns
         is_waiting = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.IDLE, Phase.HEAD)
         return self._since_ns if is_waiting and not self._stalled_ns else 0
 
@@ -173,19 +160,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         if self._eof_ns or not linger or self._transport.is_closing():
             self._close_once()
             return
-        self._is_lingering = True
-        self._paused = 0
-        self._transport.resume_reading()
-        if not self._stalled_ns:
-            self._time_stall()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _close_once(self) -> None:
-        if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
-            self._transport.close()
-            if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
-                self._time_stall()  # a loop waits for ever until the rest is taken, and a TLS layer for its peer's end
+        self._linger()
 
     # Time.
 
@@ -193,7 +168,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         """Enforce the deadlines; called by the engine's tick."""
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
-            self._check_stall(now_ns)
+            self._check_stall(now_ns, relay)
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):
             self._transport.abort()
         elif relay.exchange is not None:
@@ -202,26 +177,6 @@ class Downstream(PacedReader, asyncio.Protocol):
             self._reader.body = b""  # thousands may be idle
             if deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
                 self._end_waiting(now_ns)
-
-    def _check_stall(self, now_ns: int) -> None:
-        """Cut off a client that takes nothing of what is written; close when one that may be sending has taken all."""
-        size = unsent_bytes(self._transport)
-        is_awaited, limit_ns = self._relay.stall_limit if size else (False, self._close_ns)
-        if size < self._stalled_bytes:
-            self._stalled_ns = now_ns
-        elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
-            self._relay.client_stalled(is_awaited=is_awaited)
-            self._transport.abort()
-        elif self._is_lingering and not size and not self._transport.can_write_eof():
-            self._close_once()
-        self._stalled_bytes = size
-
-    @property
-    def _close_ns(self) -> int:
-        """How long a client that has taken everything gets to end its side."""
-        if not self._is_lingering:
-            return CLOSE_NS
-        return LINGER_NS if self._lingered_bytes <= MAX_LINGER_BYTES else 1
 
     def _end_waiting(self, now_ns: int) -> None:
         """No request came in time, or not all of its head."""
@@ -275,10 +230,6 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._time_stall()
         self._relay.pause_response()
 
-    def _time_stall(self) -> None:
-        self._stalled_ns = time.monotonic_ns()
-        self._stalled_bytes = self._transport.get_write_buffer_size()
-
     def resume_writing(self) -> None:
         """The client takes bytes again; what is left when its connection is closed is timed to the end."""
         self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
@@ -293,9 +244,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         relay = self._relay
         if relay.exchange is None:
             if self._phase == Phase.LINGERING:
-                self._lingered_bytes += len(data)
-                if self._lingered_bytes > MAX_LINGER_BYTES:
-                    self._stop_reading()
+                self._pass_over(len(data))
             elif self._stalled_ns:
                 self._hold(data)
             else:

@@ -23,9 +23,9 @@ from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
 from proxy.settings.model import Settings
+from proxy.worker.admission.key_auth import Gate
+from proxy.worker.admission.opt_out import make_opt_out
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
-from proxy.worker.key_auth import Gate
-from proxy.worker.opt_out import make_opt_out
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
 from proxy.worker.upstream.connection import UpstreamConnection

@@ -51,8 +51,8 @@ from proxy.ring.exchange import (
     Exchange,
 )
 from proxy.settings.model import Settings
-from proxy.worker.key_auth import Gate
-from proxy.worker.opt_out import lower, lower_outside, make_opt_out
+from proxy.worker.admission.key_auth import Gate
+from proxy.worker.admission.opt_out import lower, lower_outside, make_opt_out
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
 from storage.record import Outcome

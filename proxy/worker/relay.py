@@ -46,7 +46,8 @@ from proxy.ring.exchange import (
     Exchange,
 )
 from proxy.ring.timeline import Timeline, note_chunk
-from proxy.worker.admission import Admission, TracingAdmission
+from proxy.worker.admission.admission import Admission, TracingAdmission
+from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import (
     MAX_READ_AHEAD_BYTES,
     STALLED,
@@ -57,7 +58,6 @@ from proxy.worker.deadlines import (
     is_trickle,
 )
 from proxy.worker.engine import Engine
-from proxy.worker.opt_out import lower_outside
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Side, Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -544,7 +544,7 @@ class Relay:
         """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
         if self.tunnel is not None:
             if self._upstream is not None:
-                self._upstream.part(self.deadlines.write_stall_ns)
+                self._upstream.part()
                 self._upstream = None
             self.tunnel.end(partial(self._record_tunnel, outcome))
 

@@ -25,8 +25,8 @@ from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
+from proxy.worker.admission.key_auth import compile_access
 from proxy.worker.deadlines import Deadlines
-from proxy.worker.key_auth import compile_access
 
 log = logging.getLogger(__name__)
 

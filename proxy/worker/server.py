@@ -30,9 +30,9 @@ from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
+from proxy.worker.admission.key_auth import Gate
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
-from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import RouteTable
 from proxy.worker.tls_downstream import PlainDownstream, TlsDownstream
@@ -232,7 +232,7 @@ class ProtocolPlane(DataPlane):
 
     def _is_busy(self) -> bool:
         since_ns, connections = time.monotonic_ns() - EXPECTED_NS, self.engine.connections
-        if self._beginning or self.engine.in_flight:
+        if self._beginning or self.engine.in_flight or any(pool.is_parting for pool in self.engine.pools):
             return True
         return any(c.is_flushing or c.is_expected(since_ns) for c in connections)
 

@@ -11,7 +11,8 @@ from proxy.http1 import chunked, request_head, response_head, websocket_frames
 from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead
 from proxy.process.version import BUILD
-from proxy.worker import admission, relay, routes
+from proxy.worker import relay, routes
+from proxy.worker.admission import admission
 from proxy.worker.relay import Relay
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel

@@ -19,10 +19,10 @@ from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.worker.admission.key_auth import Gate
 from proxy.worker.deadlines import LINGER_NS
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
-from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
 from proxy.worker.upstream.connection import UpstreamConnection

@@ -6,6 +6,7 @@ where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus byt
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Final, Protocol, cast
 
 from proxy.http1.body_framing import BodyFramer
@@ -18,6 +19,7 @@ from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
+from proxy.worker.deadlines import STALLED_NS
 
 _HEAD, _BODY, _TUNNEL, _PARTING = range(4)
 _LOOK_S: Final = 0.25
@@ -150,6 +152,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if handler is None:
             if self._state != _PARTING:
                 self.close()
+            elif len(data) >= TURN_BYTES:
+                self._await_turn(0)
         elif self._state == _HEAD:
             self._read_head(handler, data)
         elif self._state == _BODY:
@@ -295,15 +299,22 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def close(self) -> None:
         """Close at once, without notifying anyone; idempotent."""
         self.handler = None
+        self._state = _HEAD
         self._pool.remove(self)
         self.transport.abort()
 
-    def part(self, within_ns: int) -> None:
-        """Leave a tunnel whose client is gone, and close once all it sent is taken, or after so long (0: ever).
+    @property
+    def is_parting(self) -> bool:
+        """Whether it is open only for what its client left behind."""
+        return self._state == _PARTING
+
+    def part(self) -> None:
+        """Leave a tunnel whose client is gone, and close once all it sent is taken, or nothing of it for a while.
 
         What the upstream says meanwhile nobody wants, but unread it would make a reset of the end (P15).
         """
-        if self._state == _PARTING or self.transport.is_closing() or not unsent_bytes(self.transport):
+        unsent = unsent_bytes(self.transport)
+        if self.handler is None or self.transport.is_closing() or not unsent:
             self.close()
             return
         self._state = _PARTING
@@ -311,16 +322,20 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._paused = 0
         self.transport.resume_reading()
         if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._close_when_taken(time.monotonic_ns() + within_ns if within_ns else 1 << 63)
+            with suppress(OSError):  # it is reset already
+                self.transport.write_eof()
+        self._close_when_taken(unsent, time.monotonic_ns())
 
-    def _close_when_taken(self, until_ns: int) -> None:
-        if self.transport.is_closing():
+    def _close_when_taken(self, before: int, since_ns: int) -> None:
+        """Look again and again, until the connection is lost: one that is closing may never be rid of the rest."""
+        if self._state != _PARTING:
             return
-        if not unsent_bytes(self.transport) or time.monotonic_ns() >= until_ns:
+        now_ns, unsent = time.monotonic_ns(), unsent_bytes(self.transport)
+        since_ns = now_ns if unsent < before else since_ns
+        if not unsent or now_ns - since_ns >= STALLED_NS:
             self.close()
         else:
-            asyncio.get_running_loop().call_later(_LOOK_S, self._close_when_taken, until_ns)
+            asyncio.get_running_loop().call_later(_LOOK_S, self._close_when_taken, unsent, since_ns)
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close; `connection_lost` sorts out what that means.

@@ -138,6 +138,11 @@ class Pool:
         return bool(self._waiting)
 
     @property
+    def is_parting(self) -> bool:
+        """Whether an upstream has yet to take what a client left behind."""
+        return any(connection.is_parting for connection in self._connections)
+
+    @property
     def has_queue(self) -> bool:
         """Whether somebody waits, or was told to go on and has not yet."""
         return bool(self._waiting or self._woken)

@@ -19,9 +19,9 @@ from proxy.ring.inflight import InflightReader, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
+from proxy.worker.admission.key_auth import Gate
 from proxy.worker.deadlines import TICK_S
 from proxy.worker.engine import SWEEP_S, Engine
-from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
 from proxy.worker.upstream import pool

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.worker import downstream
+from proxy.worker import closing_connection
 from proxy.worker.downstream import Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -83,7 +83,7 @@ def test_the_end_of_a_response_may_take_its_time(
     start: Start, tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit for a peer's own end begins when it has everything; until then that of a stalled client counts."""
-    monkeypatch.setattr(downstream, "CLOSE_NS", 200_000_000)
+    monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
     plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -116,7 +116,7 @@ def test_a_peer_that_does_not_end_its_side_is_left(
     start: Start, tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connection is closed, though it answers no close_notify."""
-    monkeypatch.setattr(downstream, "CLOSE_NS", 200_000_000)
+    monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
     cert, key = self_signed(tmp_path)
     plane = start(Script(), loop=loop, tls_cert_file=str(cert), tls_key_file=str(key))
     with slow_client(plane) as client:

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS
 from proxy.settings.model import CaptureSettings
-from proxy.worker.opt_out import OptOut, make_opt_out
+from proxy.worker.admission.opt_out import OptOut, make_opt_out
 from proxy.worker.routes import RouteTable, compile_routes
 from proxy.worker.server import ProtocolPlane
 from tests.fuzz.world import World

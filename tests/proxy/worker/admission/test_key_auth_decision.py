@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE, STATUS_OF
 from proxy.ring.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
-from proxy.worker.key_auth import Access, compile_access, evaluate, explain, is_own
+from proxy.worker.admission.key_auth import Access, compile_access, evaluate, explain, is_own
 from storage.keys import secret_digest
 
 NOW_US = 1_790_000_000_000_000

@@ -7,7 +7,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
-from proxy.worker.admission import Admission
+from proxy.worker.admission.admission import Admission
 from proxy.worker.engine import MAX_RENDERED_ROUTES
 from tests.fuzz.world import INSTANCE, World
 

@@ -11,8 +11,8 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange
+from proxy.worker.admission.opt_out import lower
 from proxy.worker.engine import Engine
-from proxy.worker.opt_out import lower
 from proxy.worker.routes import Route
 
 

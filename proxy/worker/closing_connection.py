@@ -1,0 +1,101 @@
+"""The end of a client connection: closed so that all of what was written for its client arrives.
+
+Strategy: a close with unread input is a reset, and a reset destroys what the kernel has yet to send. Where a client may
+be sending, its connection *lingers*: it is half-closed, what comes is passed over, and it is closed when all is taken
+(P16). The tick asks the kernel how much is left, and cuts off a client that takes nothing for too long (P17).
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from proxy.network.paced_reader import PacedReader
+from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
+from proxy.network.turns import Turns
+from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LINGER_NS, STALLED_NS
+from proxy.worker.relay import Relay
+
+
+class ClosingConnection(PacedReader):
+    """What a client connection does from its last bytes on."""
+
+    __slots__ = ("_is_lingering", "_lingered_bytes", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport")
+
+    _transport: asyncio.Transport
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__(turns)
+        self._since_ns = 0
+        """When what it waits for began; of one that is closing, when that did."""
+        self._stalled_ns = self._stalled_bytes = 0
+        """Since when the client takes nothing of what is written, and how much of it waits."""
+        self._is_lingering = False
+        """Whether its input is passed over until it has taken everything, or a second longer."""
+        self._lingered_bytes = 0
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether bytes for the client are still in our buffer, or would be destroyed by an end."""
+        own = self._transport
+        is_left = self._is_lingering and (unsent_bytes(own) > 0 or not (own.can_write_eof() or own.is_closing()))
+        return is_left or is_flushing(own)
+
+    def _linger(self) -> None:
+        """Close when everything is taken: the client may be sending."""
+        self._is_lingering = True
+        self._paused = 0
+        self._transport.resume_reading()
+        if not self._stalled_ns:
+            self._time_stall()
+        if self._transport.can_write_eof():
+            with suppress(OSError):  # it is reset already
+                self._transport.write_eof()
+        elif not is_flushing(self._transport):
+            self._close_once()
+
+    def _pass_over(self, size: int) -> None:
+        """Count what a client sends that nobody hears, and read no more of it than a little."""
+        self._lingered_bytes += size
+        if self._lingered_bytes > MAX_LINGER_BYTES:
+            if unsent_bytes(self._transport):
+                self._stop_reading()
+            else:
+                self._close_once()
+
+    def _close_once(self) -> None:
+        if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
+            self._since_ns = time.monotonic_ns()
+            self._transport.close()
+            if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
+                self._time_stall()  # a loop waits for ever until the rest is taken, and a TLS layer for its peer's end
+
+    def _time_stall(self) -> None:
+        self._stalled_ns = time.monotonic_ns()
+        self._stalled_bytes = self._transport.get_write_buffer_size()
+
+    def _check_stall(self, now_ns: int, relay: Relay) -> None:
+        """Cut off a client that takes nothing of what is written; close when one that may be sending has taken all."""
+        size = unsent_bytes(self._transport)
+        is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)
+        if size < self._stalled_bytes:
+            self._stalled_ns = now_ns
+        is_over = 0 < limit_ns <= now_ns - self._stalled_ns
+        if is_over or (self._is_lingering and self._is_over(size, now_ns)):
+            relay.client_stalled(is_awaited=is_awaited)
+            self._transport.abort()
+        elif self._is_lingering and not self._transport.can_write_eof() and not is_flushing(self._transport):
+            self._close_once()
+        self._stalled_bytes = size
+
+    def _is_over(self, size: int, now_ns: int) -> bool:
+        """Whether a client that may be sending has had its time to end, or is gone; of `size` bytes it took none yet.
+
+        Over TLS the loop reads what one sends behind a close, in one turn and unheard: only for so long.
+        """
+        if is_reset_by_peer(self._transport):
+            return True
+        if self._transport.is_closing() and not self._transport.can_write_eof():
+            return now_ns - self._since_ns >= (STALLED_NS if size else LINGER_NS)
+        if not size and self._lingered_bytes > MAX_LINGER_BYTES:
+            return True
+        return now_ns - self._stalled_ns >= (MAX_LINGER_NS if size else LINGER_NS)
