@@ -2,6 +2,7 @@
 
 Strategy: values that clients choose come and go, so a value carries the day it was last looked up for, and retention
 deletes those of days that have no rows any more. A day later all values are looked up once more, and no row costs more.
+The cap on size does not wait for the day's end (`unused_texts.py`).
 
 Invariant: an id the writer remembers is committed. New values are inserted in the transaction of the batch that brings
 them, so after a transaction that failed, or may have failed, everything is forgotten and read again when needed. No row

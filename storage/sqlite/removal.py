@@ -6,6 +6,7 @@ record they are stored with by triggers, and with the one that asked; blocks are
 
 from typing import Final
 
+from storage.record import Record
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.session import run_sync
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -29,8 +30,8 @@ _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _ID: Final = COLUMNS.index("id")
 
 
-def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits) -> None:
-    """Delete rows and take their counts off the rollups, within the limits those were counted by."""
+def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits) -> list[Record]:
+    """Delete rows and take their counts off the rollups, within the limits those were counted by; returns the rows."""
     connection = session.connection
     records = run_sync(session.records([row[: len(COLUMNS)] for row in rows]))
     counts, used = Rollups(), UsageSums()
@@ -42,3 +43,4 @@ def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_l
     rollups.merge_usage(connection, used, usage_limits, sign=-1)
     connection.execute(_DELETE, (number_list([row[0] for row in rows]),))
     connection.executemany("DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows])
+    return records

@@ -29,6 +29,7 @@ from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.trim import trim
+from storage.sqlite.unused_texts import UnusedTexts
 from storage.sqlite.write import BatchStore, read_positions
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         for reader in readers or [writer]:
             self._idle.put_nowait(reader)
         self._batches = BatchStore()
+        self._unused = UnusedTexts(self._batches.forget_texts)
         self._names = Names()
         self._known_counts = KnownCounts()
         self._slices = 0
@@ -138,9 +140,10 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         def work(connection: sqlite3.Connection) -> Trimmed:
             session = self._session(connection, self._budget())
             try:
-                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits)
+                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits, self._unused)
             except BaseException:
                 self._batches.forget()
+                self._unused.forget()
                 raise
 
         trimmed = await self._writer.run(work)

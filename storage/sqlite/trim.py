@@ -2,6 +2,7 @@
 
 Strategy: a slice is a range of `seq` and one transaction. A block goes with the last row that has something in it:
 blocks never span batches, and batches never span `spans`, so only the rest of the slice's last span can still need one.
+Repeated text follows (`unused_texts.py`).
 
 Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used.
 """
@@ -17,11 +18,12 @@ from storage.relational.session import run_sync
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, remove_rows
 from storage.sqlite.session import SqliteSession
+from storage.sqlite.unused_texts import UnusedTexts
 
 _NOTE_BODIES: Final = "UPDATE meta SET value = max(value, ?) WHERE name = 'bodies_through_seq'"
 
 
-def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Limits) -> Trimmed:
+def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Limits, unused: UnusedTexts) -> Trimmed:
     """Take one slice, in a transaction of its own.
 
     Args:
@@ -29,6 +31,7 @@ def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Li
         max_rows: Of the slice.
         limits: Which values the rollups count apart; the batches' own.
         usage_limits: The same of usage.
+        unused: Of the store; forgotten by the caller if this fails.
     """
     connection = session.connection
     with transaction(connection):
@@ -39,13 +42,15 @@ def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Li
             return Trimmed(0, 0)
         if step.what == "bodies":
             return Trimmed(0, _trim_bodies(connection, step))
-        return Trimmed(_trim_rows(session, step, limits, usage_limits), 0)
+        return Trimmed(_trim_rows(session, step, limits, usage_limits, unused), 0)
 
 
-def _trim_rows(session: SqliteSession, step: TrimStep, limits: Limits, usage_limits: Limits) -> int:
+def _trim_rows(
+    session: SqliteSession, step: TrimStep, limits: Limits, usage_limits: Limits, unused: UnusedTexts
+) -> int:
     connection = session.connection
     rows = connection.execute(f"{SELECT} WHERE seq BETWEEN ? AND ?", (step.first_seq, step.last_seq)).fetchall()
-    remove_rows(session, rows, limits, usage_limits)
+    unused.take(connection, rows, remove_rows(session, rows, limits, usage_limits))
     for column, name in ((HEADS_BLOCK, "heads"), (BODIES_BLOCK, "bodies")):
         _delete_blocks(connection, {row[column] for row in rows}, name, step.last_seq)
     connection.execute("DELETE FROM spans WHERE last_seq <= ?", (step.last_seq,))

@@ -73,6 +73,10 @@ class BatchStore:
         self.usage_limits.forget()
         self._folded_until = 0
 
+    def forget_texts(self) -> None:
+        """Remember no repeated text: some is deleted."""
+        self._rows.forget()
+
     def _fold(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
         """Fold hours that are over into their days."""
         if not entries:

@@ -1,8 +1,9 @@
 """The cap on size, held at any moment: the oldest records go in slices that are small against it.
 
-Strategy: a batch says how large it is before it is committed. When what came since the size was last measured could
-have reached the cap, it is measured again, and above `HIGH` the oldest go (`Storage.trim`) until it is at `LOW`. A
-batch waits for at most four times what it brings; what is more, because the cap was lowered, goes beside the batches.
+Strategy: a batch says how large it is before it is committed. When four times what came since the size was last
+measured could have reached the cap, it is measured again, and above `HIGH` the oldest go (`Storage.trim`) until it is
+at `LOW`. A batch waits for at most four times what it brings; what is more, because the cap was lowered, goes beside
+the batches.
 
 Invariant: nothing is committed while the store is above the cap unless more than that is deleted first; of what the cap
 allows more than nine tenths stay, the newest records.
@@ -33,6 +34,7 @@ ROUND_S: Final = 60.0
 ROW_BYTES: Final = 1024
 """What a row may take beside its payload, all indexes included, with room to spare."""
 _TIMES: Final = 4
+"""What a batch brings may take so much more than its size: SQLite keeps a long text twice, in pages of its own."""
 _RECLAIM_SHARE: Final = 32
 """Space is made usable again whenever so small a part of the cap was freed."""
 _FIRST_GUESS_BYTES: Final = 65536.0
@@ -130,9 +132,9 @@ class SizeCap:
         if not self._max_bytes or not entries:
             return
         self._unmeasured_bytes += size_bytes + entries * ROW_BYTES
-        if size_bytes and self._unmeasured_bytes < self._room_bytes:
-            return
         wanted = _TIMES * self._unmeasured_bytes
+        if size_bytes and wanted < self._room_bytes:
+            return
         used = await self._measure()
         if used > HIGH * self._max_bytes:
             goal = max(LOW * self._max_bytes, used - wanted)

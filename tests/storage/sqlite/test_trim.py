@@ -1,13 +1,25 @@
 """The cap on size takes rows out with a few statements, however many rows there are."""
 
+import contextlib
+import random
 import re
+import sqlite3
 from pathlib import Path
 
-from storage.query import Filter
-from storage.record import Batch, Entry
+import pytest
+
+from storage.errors import StorageRejected
+from storage.purge import KEPT_ROWS
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Record
+from storage.sqlite import unused_texts
 from storage.sqlite.store import SqliteStorage
+from storage.writer.size_cap import SizeCap
+from tests.contract.test_storage_cap import files_bytes
 from tests.storage.samples import make_payload, make_record
 
+CAP = 8 << 20
+ALL = Filter(kind="all")
 _NUMBERS = re.compile(r"\bIN \([0-9]+, ")
 
 
@@ -26,3 +38,100 @@ async def test_slices_of_any_length_take_the_same_statements(tmp_path: Path) -> 
         assert (await store.count(Filter())).exchanges == 800 - rows
     assert any("json_each" in text for text in texts)
     assert not [text for text in texts if _NUMBERS.search(text)]
+
+
+def texts(path: Path, column: str) -> set[str]:
+    """Read which texts of a column the dictionary has."""
+    sql = "SELECT value FROM dictionary WHERE kind = ?"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return {value for (value,) in connection.execute(sql, (unused_texts.KINDS[column],))}
+
+
+async def listed(store: SqliteStorage) -> list[Record]:
+    """List everything, the oldest first."""
+    return (await store.select(RecordQuery(filter=ALL, limit=100_000, order="asc"))).records
+
+
+async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> None:
+    """Within one day, another User-Agent and Host with each request: they go with their rows, the newest stay."""
+    chance = random.Random(7)
+    path, shown = tmp_path / "records.db", 0
+    agents: list[str] = []
+    async with await SqliteStorage.open(path, durability="fast", max_bytes=CAP) as store:
+        cap = SizeCap(store, CAP)
+        while len(agents) < 4000:
+            entries = []
+            for _ in range(10):
+                agents.append(chance.randbytes(1500).hex())
+                record = make_record(
+                    user_agent=agents[-1], host=f"{chance.randbytes(300).hex()}.example", project="one"
+                )
+                entries.append(Entry(record, None))
+            await cap.make_room(len(entries), 10 * 3800)
+            await store.commit(Batch("sidecar-1", entries))
+            used = (await store.retention()).used_bytes
+            assert used <= CAP
+            assert files_bytes(tmp_path) <= 1.1 * CAP
+            if cap.total.rows:
+                shown += 1
+                assert used >= 0.85 * CAP
+        records = await listed(store)
+        assert shown > 50
+        assert len(records) > 4 * KEPT_ROWS
+        assert [record.user_agent for record in records] == agents[-len(records) :]
+        # Those of the newest rows and, beside them, few that wait to be looked for.
+        assert len(texts(path, "user_agent")) < 1.2 * len(records)
+        assert (await store.count(Filter(projects=("one",)))).exchanges == len(records)
+
+
+async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However old its id is, and if a batch brings it while it is looked for; what went comes back under another id."""
+    monkeypatch.setattr(unused_texts, "STEP_ROWS", 40)
+    monkeypatch.setattr(unused_texts, "STEP_TEXTS", 3)
+    monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
+    path = tmp_path / "records.db"
+    expected: list[tuple[str, str]] = []
+    gone, chance = 0, random.Random(7)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for number in range(120):
+            agents = [f"agent {10 * number + place}" for place in range(10)] + ["agent"]
+            # Of rows that went, and of those that go next.
+            agents += [agent for agent, _ in chance.sample(expected[max(0, gone - 500) : gone + 50], 9 if gone else 0)]
+            records = [make_record(user_agent=agent, model=f"model {agent}", provider="p") for agent in agents]
+            expected += [(agent, f"model {agent}") for agent in agents]
+            await store.commit(Batch("sidecar-1", [Entry(record, None) for record in records]))
+            if number > 30:
+                while (trimmed := await store.trim(20)).bodies:
+                    pass
+                gone += trimmed.rows
+            # Not from a list: the store remembers what it has read.
+            assert {agent for agent, _ in expected[gone:]} <= texts(path, "user_agent")
+        found = [(record.user_agent, record.model) for record in await listed(store)]
+        assert found == expected[gone:]
+        assert len(texts(path, "user_agent")) < 1000 < len({agent for agent, _ in expected})
+        calls = sum(agent == "agent" for agent, _ in expected[gone:])
+        assert (await store.count(Filter(models=("model agent",)))).exchanges == calls
+
+
+async def test_a_slice_that_failed_leaves_the_texts_of_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are there again, before those that are looked through."""
+    monkeypatch.setattr(unused_texts, "STEP_ROWS", 40)
+    monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
+    refuse = (
+        "CREATE TEMP TRIGGER refuse BEFORE UPDATE ON meta WHEN old.name = 'trims' BEGIN SELECT raise(ABORT, 'no'); END"
+    )
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        records = [make_record(user_agent=f"agent {number}") for number in range(600)]
+        await store.commit(Batch("sidecar-1", [Entry(record, None) for record in records]))
+        assert (await store.trim(300)).bodies == 300
+        await store._writer.run(lambda connection: connection.execute(refuse).close())
+        with pytest.raises(StorageRejected, match="no"):
+            await store.trim(50)
+        await store._writer.run(lambda connection: connection.execute("DROP TRIGGER refuse").close())
+        for _ in range(60):
+            await store.trim(1)
+            assert {record.user_agent for record in await listed(store)} <= texts(path, "user_agent")
+        assert 555 < len(await listed(store)) < 580

@@ -58,10 +58,10 @@ async def test_the_size_is_looked_at_when_it_could_matter() -> None:
         await store.fill(100)
         cap = SizeCap(store, CAP)
         for _ in range(20):
-            await cap.make_room(1, 20_000)
+            await cap.make_room(1, 5000)
         assert store.looks == 1
         for _ in range(20):
-            await cap.make_room(1, 40_000)
+            await cap.make_room(1, 10_000)
         assert store.looks == 2
         await cap.make_room(1, 0)
         assert store.looks == 3
