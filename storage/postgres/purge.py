@@ -18,7 +18,7 @@ import asyncpg
 from storage.postgres import rollups
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
-from storage.postgres.index_keys import by_seq
+from storage.postgres.index_keys import by_seq, seq_between
 from storage.postgres.jobs import drop_jobs
 from storage.postgres.partitions import DAYS_BEFORE, Partition, listed
 from storage.postgres.session import PostgresSession, bounds, id_range, read_state
@@ -28,7 +28,7 @@ from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
 from storage.relational.reads.totals import rows_total
 from storage.relational.session import State
 from storage.relational.slices import Range
-from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.time_ranges import DAY_US, HOUR_US, unused_before
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
@@ -81,6 +81,12 @@ _USED: Final = f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint +
 """Space of so many records with blocks of so many bytes, and of everything else."""
 _OLDEST: Final = (
     "SELECT min(min_started_at_us), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM sidelog.spans"
+)
+_FIRST_SPAN: Final = "SELECT first_seq, last_seq FROM sidelog.spans ORDER BY last_seq LIMIT 1"
+_OLDEST_LEFT: Final = (
+    f"SELECT least((SELECT min(started_at_us) FROM sidelog.records WHERE {seq_between('$1', '$2')}), "
+    "(SELECT min(min_started_at_us) FROM sidelog.spans WHERE last_seq > $2)), "
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 )
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
@@ -153,7 +159,8 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
             return Purged(0, blocks, is_done=False)
         await drop_jobs(connection, state.purge_floor_us)
         calls = await drop_calls(connection, state)
-        values = 0 if calls else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
+        day = unused_before(state.purge_floor_us, *await _oldest_left(connection))
+        values = 0 if calls else await delete_unused(connection, day, max_rows)
     return Purged(0, 0, is_done=not calls and not values)
 
 
@@ -167,6 +174,18 @@ async def reclaim(connection: Connection) -> None:
     """Make the space of deleted rows usable for new ones. Outside a transaction."""
     for table in ("records", "blocks", "spans", "tool_calls"):
         await connection.execute(f"VACUUM sidelog.{table}")
+
+
+async def _oldest_left(connection: Connection) -> tuple[int | None, int]:
+    """Find when the oldest row that is left started, and the server's clock.
+
+    The first span may know of rows that the cap on size took.
+    """
+    first, last = await connection.fetchrow(_FIRST_SPAN) or (0, 0)
+    row = await connection.fetchrow(_OLDEST_LEFT, first, last)
+    assert row is not None, "bug: an aggregate without a row"
+    oldest_us, server_now_us = row
+    return oldest_us, server_now_us
 
 
 async def _drop_day(connection: Connection, begin: str) -> Purged | None:

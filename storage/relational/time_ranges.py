@@ -192,3 +192,15 @@ def _least(bound: int, other: int | None) -> int:
 
 def _bounded(value: int) -> int:
     return max(min(value, MAX_HOUR * HOUR_US), -MAX_HOUR * HOUR_US)
+
+
+def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
+    """Find a day: no row that is left, or comes, uses repeated text that was last looked up before it.
+
+    Args:
+        floor_us: Of rows.
+        oldest_us: When the oldest row that is left started, or earlier; None when there is none.
+        now_us: The clock: writers remember what they looked up today, and about midnight yesterday.
+    """
+    floor_day = floor_us // DAY_US
+    return floor_day if oldest_us is None else max(floor_day, min(oldest_us, now_us - DAY_US) // DAY_US)

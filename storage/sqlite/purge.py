@@ -24,8 +24,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 from storage.purge import Purged, RetentionState
+from storage.record import now_us
 from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
-from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.time_ranges import HOUR_US, unused_before
 from storage.sqlite import rollups
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import delete_unused
@@ -47,6 +48,11 @@ _KEPT_PAGES: Final = 512
 """Free pages that are not given back, 4 MiB: the next batches need them."""
 _KEPT_SHARE: Final = 64
 """A 64th of the file is not given back either: the hour that comes needs what the hour that went has left."""
+_OLDEST_LEFT: Final = (
+    "WITH first AS (SELECT min(last_seq) AS last_seq FROM spans) SELECT min(at_us) FROM ("
+    "SELECT min(started_at_us) AS at_us FROM records WHERE seq <= (SELECT last_seq FROM first) UNION ALL "
+    "SELECT min(min_started_at_us) FROM spans WHERE last_seq > (SELECT last_seq FROM first))"
+)
 _ALL: Final = 1_000_000_000
 """A slice's time is its only limit."""
 
@@ -159,12 +165,18 @@ def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
             return Purged(0, blocks, is_done=False)
     for step, step_items in (
         (partial(drop_details, connection, body_floor_us), _STEP_ROWS),
-        (partial(delete_unused, connection, floor_us // DAY_US), _STEP_ROWS),
+        (partial(delete_unused, connection, unused_before(floor_us, _oldest_us(connection), now_us())), _STEP_ROWS),
         (partial(_give_back, connection, _kept_pages(connection)), _STEP_PAGES),
     ):
         if turn.take(step, step_items, _ALL):
             return Purged(0, 0, is_done=False)
     return Purged(0, 0, is_done=True)
+
+
+def _oldest_us(connection: sqlite3.Connection) -> int | None:
+    """Find when the oldest row that is left started: the first span may know of rows that the cap on size took."""
+    oldest: int | None = connection.execute(_OLDEST_LEFT).fetchone()[0]
+    return oldest
 
 
 def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, turn: Turn) -> int:

@@ -7,6 +7,7 @@ import asyncpg
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.postgres.store import PostgresStorage
+from storage.purge import KEPT_ROWS
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
@@ -24,6 +25,29 @@ async def purge(store: Storage, floor_us: int) -> None:
     await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
     while not (await store.purge(1)).is_done:
         pass
+
+
+async def trim(store: Storage, rows: int) -> None:
+    """Take so many rows as the cap on size does."""
+    while rows:
+        rows -= (await store.trim(rows)).rows
+
+
+async def test_text_goes_with_the_rows_that_the_cap_took(
+    store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Without a limit of age: by the day of the oldest row that is left."""
+    now, date_back = now_us(), "UPDATE sidelog.dictionary SET used_day = $1 WHERE value = $2"
+    for days, host in ((9, "a.example"), (4, "b.example"), (1, "c.example"), (0, "d.example")):
+        started_at_us = now - days * DAY_US
+        await store.commit(make_batch(*(make_record(started_at_us=started_at_us, host=host) for _ in range(KEPT_ROWS))))
+        # As if it had been stored on the day that it started.
+        await other.execute(date_back, started_at_us // DAY_US, host)
+    await purge(store, 0)
+    assert await hosts(other) == {f"{name}.example" for name in "abcd"}
+    await trim(store, 2 * KEPT_ROWS)
+    await purge(store, 0)
+    assert await hosts(other) == {"c.example", "d.example"}
 
 
 async def test_text_is_deleted_with_the_last_day_that_used_it(

@@ -18,6 +18,7 @@ from storage.relational.time_ranges import (
     reduced,
     split,
     steps,
+    unused_before,
     without_time,
 )
 from tests.contract.test_storage_reading import make_dataset
@@ -73,6 +74,14 @@ def test_an_hour_is_folded_when_the_next_is_over() -> None:
     """A clock that is ahead folds nothing that still runs."""
     assert fold_before(10 * HOUR_US + 5, 99 * HOUR_US) == 9
     assert fold_before(99 * HOUR_US, 10 * HOUR_US + 5) == 9
+
+
+def test_text_is_unused_before_the_oldest_row() -> None:
+    """Never that of yesterday, which a writer may still remember, unless age has passed it."""
+    assert unused_before(3 * DAY_US, None, 20 * DAY_US) == 3
+    assert unused_before(3 * DAY_US, 9 * DAY_US + 5, 20 * DAY_US) == 9
+    assert unused_before(0, 25 * DAY_US, 20 * DAY_US + 5) == 19
+    assert unused_before(20 * DAY_US, 25 * DAY_US, 20 * DAY_US + 5) == 20
 
 
 def test_whole_hours() -> None:

@@ -2,10 +2,12 @@
 
 import contextlib
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from storage.purge import KEPT_ROWS
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
@@ -26,6 +28,18 @@ async def purge(store: SqliteStorage, floor_us: int) -> None:
     await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
     while not (await store.purge(1)).is_done:
         pass
+
+
+async def trim(store: SqliteStorage, rows: int) -> None:
+    """Take so many rows as the cap on size does."""
+    while rows:
+        rows -= (await store.trim(rows)).rows
+
+
+def date_back(connection: sqlite3.Connection, host: str, day: int) -> None:
+    """Let a host have been looked up last on a day."""
+    with connection:
+        connection.execute("UPDATE dictionary SET used_day = ? WHERE value = ?", (day, host))
 
 
 async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) -> None:
@@ -54,6 +68,22 @@ async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> Non
         await purge(store, now - DAY_US)
         assert hosts(path) == {"a.example"}
         assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+
+
+async def test_text_goes_with_the_rows_that_the_cap_took(tmp_path: Path) -> None:
+    """Without a limit of age: by the day of the oldest row that is left."""
+    path, now = tmp_path / "records.db", now_us()
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for days, host in ((9, "a.example"), (4, "b.example"), (1, "c.example"), (0, "d.example")):
+            records = [make_record(started_at_us=now - days * DAY_US, host=host) for _ in range(KEPT_ROWS)]
+            await store.commit(make_batch(*records))
+            # As if it had been stored on the day that it started.
+            await store._writer.run(partial(date_back, host=host, day=(now - days * DAY_US) // DAY_US))
+        await purge(store, 0)
+        assert hosts(path) == {f"{name}.example" for name in "abcd"}
+        await trim(store, 2 * KEPT_ROWS)
+        await purge(store, 0)
+        assert hosts(path) == {"c.example", "d.example"}
 
 
 async def test_what_is_remembered_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
