@@ -16,6 +16,7 @@ from storage.sqlite import unused_texts
 from storage.sqlite.store import SqliteStorage
 from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_cap import files_bytes
+from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import make_payload, make_record
 
 CAP = 8 << 20
@@ -111,6 +112,22 @@ async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: p
         assert len(texts(path, "user_agent")) < 1000 < len({agent for agent, _ in expected})
         calls = sum(agent == "agent" for agent, _ in expected[gone:])
         assert (await store.count(Filter(models=("model agent",)))).exchanges == calls
+
+
+async def test_a_project_that_a_tool_call_still_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls name a project of their own."""
+    monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
+    path, names = tmp_path / "records.db", [f"project {number}" for number in range(200)]
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        entries = [Entry(make_record(project=name, user_agent=name), None) for name in names]
+        for name in names[:50]:
+            record = make_record()
+            entries.append(Entry(record, None, [make_call(record_id=record.id, project=name)]))
+        await store.commit(Batch("sidecar-1", entries))
+        while (await store.trim(10)).bodies or len(texts(path, "user_agent")) > 101:
+            pass
+        left = {record.project for record in await listed(store)} - {None}
+        assert texts(path, "project") == left | set(names[:50])
 
 
 async def test_a_slice_that_failed_leaves_the_texts_of_its_rows(
