@@ -10,7 +10,10 @@ from typing import cast
 
 import pytest
 
+from proxy.network.socket_queues import unsent_bytes
 from proxy.settings.model import CaptureSettings
+from proxy.worker.deadlines import MAX_LINGER_BYTES
+from proxy.worker.upstream import connection as upstream_connection
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -104,7 +107,7 @@ def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop
 
     plane = start(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
     with small_window(plane) as client:
-        client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(300_000))
+        client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000))
         eventually(lambda: plane.counters().connections_upstream)
         plane.stop()
         eventually(lambda: plane.run(lambda: plane.engine.is_draining))
@@ -133,9 +136,10 @@ def test_a_refused_client_of_tls_that_never_stops(start_tls: Callable[..., Plane
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 def test_what_a_client_leaves_in_a_tunnel_arrives(
-    start: Start, start_tls: Callable[..., Plane], loop: Loop, is_tls: bool
+    start: Start, start_tls: Callable[..., Plane], loop: Loop, is_tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upstream that is slow gets all that its client sent before it left."""
+    monkeypatch.setattr(upstream_connection, "STALLED_NS", 60_000_000_000)  # a busy one may take longer than it may
     may_read, got = threading.Event(), []
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -191,3 +195,112 @@ def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
         assert client.answer().status == (204 if is_up else 502)
         eventually(lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay._unsent))
     plane.exchange()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_vanishes_behind_its_last_answer_is_noticed(start: Start, loop: Loop) -> None:
+    """Nothing more of it is read by then, and nothing can be sent."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1500000\r\n\r\n" + bytes(1_500_000))
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+    plane = start(upstream, loop=loop, timeout_write_stall_s=0)
+    with small_window(plane) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000))
+        plane.exchange()
+        client.send(bytes(400_000))
+        eventually(lambda: plane.has_downstream(lambda each: each._lingered_bytes > MAX_LINGER_BYTES))
+        client.reset()
+        eventually(lambda: not plane.counters().connections_downstream)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_refused_clients_that_take_nothing_give_way(start: Start, loop: Loop) -> None:
+    """They have their time, but no place that others want."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + bytes(20000))
+
+    plane = start(upstream, loop=loop, max_connections=2, timeout_write_stall_s=0)
+    clients = []
+    for _ in range(2):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        connection.connect(("127.0.0.1", plane.port))
+        clients.append(Client(connection))
+        clients[-1].send(GET)
+        plane.exchange()
+        clients[-1].send(b"GET / HTTP/1.1\r\n\r\n")
+        assert plane.exchange().status == 400
+    assert plane.run(lambda: all(unsent_bytes(each._transport) for each in plane.downstreams))
+    eventually(lambda: _is_served(plane))
+    plane.exchange()
+    for client in clients:
+        client.socket.close()
+
+
+def _is_served(plane: Plane) -> bool:
+    with plane.connect() as client:
+        client.send(GET)
+        return client.answer().status == 200
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_last_response_over_tls_is_seen_to_end(start_tls: Callable[..., Plane], loop: Loop) -> None:
+    """Without an end of TLS one without a length could not be told from half of one (P14)."""
+    go_on = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc")
+        go_on.wait(PATIENCE_S)
+        connection.sendall(b"def")
+
+    plane = start_tls(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)
+    with Client(context.wrap_socket(plain, suppress_ragged_eofs=False)) as client:
+        client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+        while b"abc" not in client._buffer:
+            client._buffer += client.socket.recv(65536)
+        plane.stop()
+        eventually(lambda: plane.run(lambda: plane.engine.is_draining))
+        go_on.set()
+        assert client.rest().endswith(b"abcdef")
+    plane.exchange()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_upstream_that_takes_nothing_of_what_is_left_is_given_up(
+    start: Start, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that has ended its side: the loop would wait for ever."""
+    monkeypatch.setattr(upstream_connection, "STALLED_NS", 300_000_000)  # compiled it stays 10 s
+    may_end, end = threading.Event(), threading.Event()
+
+    def upstream(own: socket.socket, number: int) -> None:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        read_head(own)
+        own.sendall(SWITCH)
+        may_end.wait(PATIENCE_S)
+        own.shutdown(socket.SHUT_WR)
+        end.wait(PATIENCE_S)
+
+    plane = start(upstream, loop=loop, capture=UNREAD)
+    with plane.connect() as client:
+        client.send(HANDSHAKE)
+        client.head()
+        plane.run(lambda: _leave_little_room(plane))
+        client.send(MASKED * 40)
+        eventually(lambda: plane.run(lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))))
+        client.reset()
+    plane.exchange()
+    may_end.set()
+    eventually(lambda: not plane.counters().connections_upstream)
+    end.set()
