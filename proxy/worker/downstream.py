@@ -81,13 +81,13 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
-        self._is_lost = True
         self._engine.unregister(self, self._peer)
         if self._relay.exchange is not None:
             self._relay.client_lost()
         elif self._phase == Phase.HEAD and self._reader.buffer:
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
         self._phase = Phase.LINGERING
+        self._is_lost = True
         self._relay.part()
 
     @property

@@ -309,12 +309,12 @@ class Relay:
         try:
             upstream = await self._engine.openers[route.index].open(may_repeat=self._may_be_retried(exchange))
         except UpstreamError as error:
-            self._connecting, self._unsent = None, []
+            self._connecting = None
             self.upstream_failed(error, is_stale=False)
             return
         except Exception:  # a fault of ours in one exchange must not end the others with the task group
             log.exception("unexpected error while opening an upstream connection")
-            self._connecting, self._unsent = None, []
+            self._connecting = None
             self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
             return
         now_ns = time.monotonic_ns()
@@ -567,14 +567,13 @@ class Relay:
         exchange, route = self.exchange, self._route
         if exchange is None or route is None:
             return
+        self._drop_upstream()
         if self.tunnel is not None:
             if error.code == "upstream_timeout":
                 self._engine.recorder.count_upstream_error(route.index, error.code)
                 self._note_error(exchange, error.code, error.message)
-            self._drop_upstream()
             self._end_tunnel(_CLIENT_CLOSED if self._client.eof_ns else _TRUNCATED)
             return
-        self._drop_upstream()
         if is_stale and not self._is_responding and not self._is_retried and self._may_be_retried(exchange):
             self._is_retried = True
             self._engine.recorder.count_retry()
@@ -822,6 +821,7 @@ class Relay:
         self._engine.recorder.finish(exchange, now_ns)
 
     def _drop_upstream(self) -> None:
+        self._unsent = []
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

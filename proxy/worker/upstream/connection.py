@@ -22,8 +22,6 @@ from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 from proxy.worker.deadlines import STALLED_NS
 
 _HEAD, _BODY, _TUNNEL, _PARTING = range(4)
-_LOOK_S: Final = 0.25
-"""How often it is asked whether all is taken of what a client left behind."""
 _VERSION_PREFIX: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
 """What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
@@ -95,13 +93,17 @@ class ConnectionPool(Protocol):
     def ending(self, connection: "UpstreamConnection") -> None:
         """Note that the upstream has ended its side."""
 
+    def parting(self, connection: "UpstreamConnection") -> None:
+        """Look now and then whether what a client left behind is taken (`close_if_taken`)."""
+
 
 class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_has_heads", "_is_lost", "_max_head_bytes", "_pool", "_read_response", "_state",
-        "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_has_heads", "_is_lost", "_left_bytes", "_left_since_ns", "_max_head_bytes", "_pool",
+        "_read_response", "_state", "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -125,6 +127,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.keep_alive_ns = pool.keep_alive_ns
         self._state = _HEAD
         self._buffer = b""
+        self._left_bytes = self._left_since_ns = 0
+        """Parting: how much is not taken of what its client left behind, and since when no more of it is."""
         self._has_heads = False
         """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
 
@@ -299,43 +303,35 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def close(self) -> None:
         """Close at once, without notifying anyone; idempotent."""
         self.handler = None
-        self._state = _HEAD
         self._pool.remove(self)
         self.transport.abort()
-
-    @property
-    def is_parting(self) -> bool:
-        """Whether it is open only for what its client left behind."""
-        return self._state == _PARTING
 
     def part(self) -> None:
         """Leave a tunnel whose client is gone, and close once all it sent is taken, or nothing of it for a while.
 
         What the upstream says meanwhile nobody wants, but unread it would make a reset of the end (P15).
         """
-        unsent = unsent_bytes(self.transport)
-        if self.handler is None or self.transport.is_closing() or not unsent:
+        self._left_bytes = unsent_bytes(self.transport)
+        if self.handler is None or self.transport.is_closing() or not self._left_bytes:
             self.close()
             return
+        self._left_since_ns = time.monotonic_ns()
         self._state = _PARTING
+        self._pool.parting(self)
         self.handler = None
         self._paused = 0
         self.transport.resume_reading()
         if self.transport.can_write_eof():
             with suppress(OSError):  # it is reset already
                 self.transport.write_eof()
-        self._close_when_taken(unsent, time.monotonic_ns())
 
-    def _close_when_taken(self, before: int, since_ns: int) -> None:
-        """Look again and again, until the connection is lost: one that is closing may never be rid of the rest."""
-        if self._state != _PARTING:
-            return
-        now_ns, unsent = time.monotonic_ns(), unsent_bytes(self.transport)
-        since_ns = now_ns if unsent < before else since_ns
-        if not unsent or now_ns - since_ns >= STALLED_NS:
+    def close_if_taken(self, now_ns: int) -> None:
+        """Parting: close if all is taken, or nothing for too long: one that is closing may wait for ever."""
+        unsent = unsent_bytes(self.transport)
+        if unsent < self._left_bytes:
+            self._left_bytes, self._left_since_ns = unsent, now_ns
+        if not unsent or now_ns - self._left_since_ns >= STALLED_NS:
             self.close()
-        else:
-            asyncio.get_running_loop().call_later(_LOOK_S, self._close_when_taken, unsent, since_ns)
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close; `connection_lost` sorts out what that means.

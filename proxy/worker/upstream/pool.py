@@ -45,6 +45,8 @@ class Pool:
         """Connections on which no response has ended yet, and since when they are open, ns."""
         self._answered: set[UpstreamConnection] = set()
         """Open connections on which a response has ended, and whose upstream has not ended its side."""
+        self._parting: set[UpstreamConnection] = set()
+        """Open connections whose tunnel has ended, and whose upstream has not taken all of it."""
         self._concurrency = Concurrency()
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
@@ -123,6 +125,7 @@ class Pool:
             self._connections.remove(connection)
             self._unanswered.pop(connection, None)
             self._answered.discard(connection)
+            self._parting.discard(connection)
             self._idle.pop(connection, None)
             self._on_open(-1)
             self.pass_on()
@@ -140,7 +143,11 @@ class Pool:
     @property
     def is_parting(self) -> bool:
         """Whether an upstream has yet to take what a client left behind."""
-        return any(connection.is_parting for connection in self._connections)
+        return bool(self._parting)
+
+    def parting(self, connection: UpstreamConnection) -> None:
+        """Look with each sweep whether what a client left behind is taken."""
+        self._parting.add(connection)
 
     @property
     def has_queue(self) -> bool:
@@ -199,7 +206,9 @@ class Pool:
         self.pass_on()
 
     def expire(self, now_ns: int) -> None:
-        """Close idle connections that are too old, or that hold others; called a few times a second."""
+        """Close idle connections that are too old or hold others, and parted ones; called a few times a second."""
+        for connection in list(self._parting):
+            connection.close_if_taken(now_ns)
         idle = self._idle
         if not idle:
             return
