@@ -90,9 +90,14 @@ class Plane:
     messages: int = 0
     """WebSocket messages among the records, as far as the test has read them."""
 
-    def connect(self) -> Client:
-        """Open a client connection; the caller closes it."""
-        return Client(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S))
+    def connect(self, receive_bytes: int = 0) -> Client:
+        """Open a client connection, perhaps with little room for what it is sent; the caller closes it."""
+        connection = socket.socket()
+        if receive_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.settimeout(PATIENCE_S)
+        connection.connect(("127.0.0.1", self.port))
+        return Client(connection)
 
     def connect_with(self, raw: bytes) -> Client:
         """Open a client connection and send bytes while the loop stands still: they are there when it is accepted."""

@@ -31,18 +31,24 @@ UNREAD = CaptureSettings(websocket_message_bytes=0)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE
 FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)
+UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000)
 CLOSE = b"\x88\x02\x03\xe8"
 MASKED = b"\x82\xfe" + (1000).to_bytes(2, "big") + bytes(1004)
 MASKED_CLOSE = b"\x88\x82" + bytes(4) + b"\x03\xe8"
 
 
-def small_window(plane: Plane) -> Client:
-    """A client that has little room for what it is sent."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    connection.settimeout(PATIENCE_S)
-    connection.connect(("127.0.0.1", plane.port))
-    return Client(connection)
+def hear_out(connection: socket.socket) -> None:
+    """Read what nobody wants, to the end."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+
+
+def answer_early(connection: socket.socket, number: int) -> None:
+    """Answer the head of an upload, and read on."""
+    read_head(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1500000\r\n\r\n" + bytes(1_500_000))
+    hear_out(connection)
 
 
 def read_all(client: Client, meanwhile: Callable[[], None]) -> int:
@@ -63,12 +69,10 @@ def test_a_tunnel_that_its_upstream_ends(start: Start, loop: Loop) -> None:
         read_head(connection)
         connection.sendall(SWITCH + FRAME * 100 + CLOSE)
         connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
-            while connection.recv(65536):
-                pass
+        hear_out(connection)
 
     plane = start(upstream, loop=loop, capture=UNREAD)
-    with small_window(plane) as client:
+    with plane.connect(65536) as client:
         client.send(HANDSHAKE)
         assert client.head().startswith(b"HTTP/1.1 101 ")
         assert read_all(client, lambda: client.send(MASKED)) + len(client._buffer) == 100 * len(FRAME) + len(CLOSE)
@@ -79,16 +83,9 @@ def test_a_tunnel_that_its_upstream_ends(start: Start, loop: Loop) -> None:
 def test_an_early_answer_to_who_uploads_much(start: Start, loop: Loop) -> None:
     """It arrives whole, however much the client sends meanwhile, which nobody reads any more."""
 
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1500000\r\n\r\n" + bytes(1_500_000))
-        with contextlib.suppress(ConnectionResetError):
-            while connection.recv(65536):
-                pass
-
-    plane = start(upstream, loop=loop)
-    with small_window(plane) as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000))
+    plane = start(answer_early, loop=loop)
+    with plane.connect(65536) as client:
+        client.send(UPLOAD)
         assert outcome(plane.exchange()) == Outcome.OK  # our kernel has room for the response
         client.send(bytes(600_000))
         assert client.head().startswith(b"HTTP/1.1 200 ")
@@ -106,7 +103,7 @@ def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop
         connection.sendall(LARGE + bytes(SIZE))
 
     plane = start(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
-    with small_window(plane) as client:
+    with plane.connect(65536) as client:
         client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000))
         eventually(lambda: plane.counters().connections_upstream)
         plane.stop()
@@ -201,16 +198,9 @@ def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
 def test_a_client_that_vanishes_behind_its_last_answer_is_noticed(start: Start, loop: Loop) -> None:
     """Nothing more of it is read by then, and nothing can be sent."""
 
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1500000\r\n\r\n" + bytes(1_500_000))
-        with contextlib.suppress(ConnectionResetError):
-            while connection.recv(65536):
-                pass
-
-    plane = start(upstream, loop=loop, timeout_write_stall_s=0)
-    with small_window(plane) as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000))
+    plane = start(answer_early, loop=loop, timeout_write_stall_s=0)
+    with plane.connect(65536) as client:
+        client.send(UPLOAD)
         plane.exchange()
         client.send(bytes(400_000))
         eventually(lambda: plane.has_downstream(lambda each: each._lingered_bytes > MAX_LINGER_BYTES))
@@ -229,10 +219,7 @@ def test_refused_clients_that_take_nothing_give_way(start: Start, loop: Loop) ->
     plane = start(upstream, loop=loop, max_connections=2, timeout_write_stall_s=0)
     clients = []
     for _ in range(2):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        connection.connect(("127.0.0.1", plane.port))
-        clients.append(Client(connection))
+        clients.append(plane.connect(1))
         clients[-1].send(GET)
         plane.exchange()
         clients[-1].send(b"GET / HTTP/1.1\r\n\r\n")

@@ -65,7 +65,7 @@ def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes
     """What it leaves may be so little that nobody waits for it: closing its connection would wait for ever."""
     # On a busy machine some seconds may pass between two requests.
     plane = start(_fill, timeout_write_stall_s=6.0, timeout_keep_alive_s=60.0, loop=loop)
-    with _small_window(plane) as client:
+    with plane.connect(4096) as client:
         _leave_some(plane, client)
         client.send(b"GET /last HTTP/1.1\r\nHost: a\r\n%b\r\n" % last)
         assert plane.exchange().status == 200
@@ -89,7 +89,7 @@ def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
         [connection] = stalled()
         return time.monotonic_ns() - connection._stalled_ns < 400 * SECOND_NS
 
-    with _small_window(plane) as client:
+    with plane.connect(4096) as client:
         count = _leave_some(plane, client) + 1
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         plane.exchange()
@@ -110,14 +110,6 @@ _LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
 def _fill(connection: socket.socket, number: int) -> None:
     while head := read_head(connection):
         connection.sendall(OK if head.startswith(b"GET /last ") else _LARGE)
-
-
-def _small_window(plane: Plane) -> Client:
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(60)
-    connection.connect(("127.0.0.1", plane.port))
-    return Client(connection)
 
 
 def _leave_some(plane: Plane, client: Client) -> int:
@@ -276,7 +268,7 @@ def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
             connection.sendall(large if b"/large" in head else OK)
 
     plane = start(upstream, upstream_max_connections=2, timeout_connect_s=60)
-    clients = [_small_window(plane) for _ in range(2)]
+    clients = [plane.connect(4096) for _ in range(2)]
     for client in clients:
         client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     time.sleep(1)
