@@ -10,7 +10,7 @@ like a known key, or may be the rest of a secret, goes too.
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -44,39 +44,30 @@ def is_streamed(content_type: bytes, head: bytes) -> bool:
 def joined_pieces(text: bytes) -> Joined:
     """Join the pieces of a window, by the name of their member, and by their index where several take turns."""
     pieces: dict[bytes, list[bytes]] = {}
-    named: Iterable[tuple[bytes, bytes]]
-    if _may_take_turns(text):
-        found = list(_PIECE.finditer(text))
-        named = zip(_lanes(text, found), (piece[2] for piece in found), strict=True)
-    else:
-        named = _PIECE.findall(text)
-    for lane, piece in named:
-        pieces.setdefault(lane, []).append(piece)
+    found = list(_PIECE.finditer(text))
+    for lane, piece in zip(_lanes(text, found), found, strict=True):
+        pieces.setdefault(lane, []).append(piece[2])
     return {lane: b"".join(some) for lane, some in pieces.items()}
-
-
-def _may_take_turns(text: bytes) -> bool:
-    return any(second in text for second in _SECOND)
 
 
 def _lanes(text: bytes, found: Sequence[re.Match[bytes]]) -> list[bytes]:
     """Tell apart the pieces of one name by the indexes of their frames; where none take turns, by their names."""
-    if _may_take_turns(text):
-        lanes: list[bytes] = []
-        names: list[bytes] = []
-        begin = end = 0
-        for piece in found:
-            if piece.start() >= end:
-                lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
-                names, begin = [], text.rfind(b"\n", end, piece.start()) + 1 or end
-            names.append(piece[1])
-            if piece.end() > end:
-                end = text.find(b"\n", piece.end())
-                end = len(text) if end < 0 else end
-        lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
-        if _take_turns(lanes):
-            return lanes
-    return [piece[1] for piece in found]
+    by_name = [piece[1] for piece in found]
+    if not any(second in text for second in _SECOND):
+        return by_name
+    lanes: list[bytes] = []
+    names: list[bytes] = []
+    begin = end = 0
+    for piece in found:
+        if piece.start() >= end:
+            lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
+            names, begin = [], text.rfind(b"\n", end, piece.start()) + 1 or end
+        names.append(piece[1])
+        if piece.end() > end:
+            end = text.find(b"\n", piece.end())
+            end = len(text) if end < 0 else end
+    lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
+    return lanes if _take_turns(lanes) else by_name
 
 
 def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
