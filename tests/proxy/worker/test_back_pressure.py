@@ -189,8 +189,7 @@ def test_a_slow_reader_holds_the_upstream_back(start: Start, loop: Loop) -> None
     """What a client does not take is not read from the upstream either; later it gets all of it."""
     sent = [0]
     plane = start(_endless(sent), loop=loop)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with plane.connect(65536) as client:
         client.send(GET)
         _settle(plane, sent)
         assert sent[0] < BUFFERED_BYTES
@@ -213,8 +212,7 @@ def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
             sent[0] += 1
 
     plane = start(upstream)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with plane.connect(65536) as client:
         for _ in range(count):
             client.send(GET)
             time.sleep(0.002)  # one packet each: a request that comes after an answer that was not taken
@@ -237,8 +235,7 @@ def _settle(plane: Plane, sent: list[int]) -> None:
 def test_a_client_that_takes_nothing_is_given_up(start: Start) -> None:
     """A write that makes no progress for too long ends the connection."""
     plane = start(_endless([0]), timeout_write_stall_s=0.3)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with plane.connect(65536) as client:
         client.send(GET)
         exchange = plane.exchange()
         assert (exchange.status, outcome(exchange)) == (200, Outcome.CLIENT_CLOSED)

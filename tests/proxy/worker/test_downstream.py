@@ -373,8 +373,7 @@ def test_thousands_of_refusals_are_written_in_turns(start: Start) -> None:
     """Requests that are answered at once wait too when their client does not read, and none is dropped."""
     plane = start(Script(), route={"path": "/v1/"})
     count = 2000
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with plane.connect(65536) as client:
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count)))
         client.finish_sending()
         time.sleep(0.1)

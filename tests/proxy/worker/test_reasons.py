@@ -84,8 +84,7 @@ def test_a_response_that_does_not_go_on_has_its_reason(start: Start) -> None:
 def test_a_client_that_reads_nothing_has_its_reason(start: Start) -> None:
     """It is alive, and was cut off by us."""
     plane = start(_endless([0]), timeout_write_stall_s=0.2)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with plane.connect(65536) as client:
         client.send(GET)
         exchange = plane.exchange()
     assert outcome(exchange) is Outcome.CLIENT_CLOSED
