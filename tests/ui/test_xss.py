@@ -305,12 +305,14 @@ async def test_nothing_runs_out_of_the_address(site: Site) -> None:
         state = urlencode({name: texts[(index + shift) % len(texts)] for index, name in enumerate(names)})
         await site.open(f"{path}?{state}")
         await page.wait_for("h1")
+        await page.quiet(0.2)
         assert await page.evaluate(INERT) == [], path
     await site.open("/requests")
     for text in texts:
         await page.evaluate("document.querySelector('#filter').focus(); document.querySelector('#filter').select()")
         await page.type(text)
         await page.press("Enter")
-    assert await page.evaluate(INERT) == []
+        await page.quiet(0.2)
+        assert await page.evaluate(INERT) == [], text
     assert all(problem.startswith("Failed to load resource") for problem in page.problems), page.problems
     page.problems.clear()  # what the server refused
