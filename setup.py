@@ -5,7 +5,7 @@ it everything stays Python. They are what runs for each request in a worker, and
 collector, because there the compiler removes calls and look-ups of attributes.
 
 What stays out, and why: `Timeline` inherits from list; the opening of connections and the sockets' ports wait for the
-kernel; the reference engine is the judge of this one; structs of msgspec would lose `frozen` and `gc` without a word,
+kernel; structs of msgspec would lose `frozen` and `gc` without a word,
 so they have files of their own; rows, blocks and rollups, whose time is in SQLite, msgspec and zstd, gain nothing
 (1.02 to 1.10 of the time, bench/micro).
 """

@@ -48,8 +48,8 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                 async with asyncio.TaskGroup() as tasks:
                     watchdog = tasks.create_task(_ping_watchdog(), name="watchdog")
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
-                    await front.start()
-                    await front.listen(listeners.data[0])
+                    front.start()
+                    front.listen(listeners.data[0])
                     plane.workers.update(_roll_call(segment))
                     log.info("ready")
                     notify("READY=1")

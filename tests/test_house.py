@@ -70,7 +70,6 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
     "proxy/network/early_connection.py": "tests/proxy/network/test_tls_accept.py and test_proxy_accept.py: both kinds",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
-    "proxy/worker/reference.py": "tests/proxy/worker/test_engines.py holds it against the other engine",
     "proxy/worker/tls_downstream.py": "tests/proxy/network/test_tls_accept.py, over both event loops",
     "proxy/worker/tunnel.py": "tests/fuzz and tests/e2e/test_websocket.py",
     "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",
@@ -273,7 +272,7 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
 @pytest.mark.parametrize(
     ("process", "strangers"),
     [
-        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "proxy.worker.reference", "storage.base", "typer", "rich")),
+        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "typer", "rich")),
         ("proxy.collector", ("proxy.worker", "typer", "rich", "asyncpg", "genai_prices")),
     ],
 )

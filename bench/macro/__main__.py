@@ -18,7 +18,7 @@ import msgspec
 
 from bench.macro import measure
 from bench.macro.machine import machine, versions
-from bench.macro.peers import SIDELOG_ENGINES, SYSTEMS, Peer
+from bench.macro.peers import SYSTEMS, Peer
 from bench.macro.place import HERE, PeerUnavailable, program
 from bench.macro.plan import PARTS, Session
 from bench.macro.report import Result, markdown
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 1 when nothing could be measured, 2 when the command line is wrong."""
     options = parser().parse_args(arguments)
     systems = [name for name in options.systems.split(",") if name]
-    if unknown := set(systems) - {*SYSTEMS, *SIDELOG_ENGINES}:
+    if unknown := set(systems) - set(SYSTEMS):
         print(f"unknown systems {', '.join(sorted(unknown))}, known: {', '.join(SYSTEMS)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

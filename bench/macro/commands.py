@@ -137,10 +137,10 @@ def peer_command(name: str, place: Place, log_port: int) -> list[str]:
     return _haproxy(place, log_port) if name == "haproxy" else PEERS[name](place)
 
 
-def sidelog_command(place: Place, engine: str, admin_port: int, workers: int = 1) -> list[str]:
+def sidelog_command(place: Place, admin_port: int, workers: int = 1) -> list[str]:
     """Return the command line of sidelog."""
     upstream = _upstream_of(place) if place.is_unix else f"http://{_upstream_of(place)}"
     command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream]
     command += ["--listen", f"127.0.0.1:{place.port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
-    command += ["--data-dir", str(place.directory / "data"), "--workers", str(workers), "--engine", engine]
+    command += ["--data-dir", str(place.directory / "data"), "--workers", str(workers)]
     return command

@@ -26,9 +26,7 @@ from tests.support.ports import free_port
 TIMEOUT_START_S: Final = 15.0
 TIMEOUT_STOP_S: Final = 20.0
 POLL_START_S: Final = 0.01
-SIDELOG_ENGINES: Final = {"sidelog": "protocol", "sidelog-reference": "reference"}
 SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "aiohttp", "sidelog")
-"""Without `sidelog-reference`, which is slower on purpose."""
 
 
 class LogSink:
@@ -79,20 +77,20 @@ def started(name: str, place: Place, workers: int = 1) -> Iterator[Peer]:
         PeerUnavailable: it is not installed, ended at once, or does not answer in time; says what it printed.
     """
     place.directory.mkdir()
-    engine = SIDELOG_ENGINES.get(name, "protocol" if name.startswith(BUILT) else "")
+    is_sidelog = name == "sidelog" or name.startswith(BUILT)
     if place.is_tls:
         make_certificate(place)
     environment = dict(os.environ)
     sink = LogSink() if name == "haproxy" else None
-    admin_port = free_port() if engine else 0
-    if engine:
-        command = sidelog_command(place, engine, admin_port, workers)
+    admin_port = free_port() if is_sidelog else 0
+    if is_sidelog:
+        command = sidelog_command(place, admin_port, workers)
         environment |= {"SIDELOG_PROXY__TLS_CERT_FILE": str(place.certificate)} if place.is_tls else {}
     else:
         command = peer_command(name, place, sink.port if sink else 0)
     peer = {
-        "admin_url": f"http://127.0.0.1:{admin_port}" if engine else "",
-        "data_directory": place.directory / "data" if engine else None,
+        "admin_url": f"http://127.0.0.1:{admin_port}" if is_sidelog else "",
+        "data_directory": place.directory / "data" if is_sidelog else None,
         "access_log": place.access_log if name in LOGS_TO_FILE else None,
         "sink": sink,
     }

@@ -102,8 +102,6 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
             yield "proxy.trusted_proxies", f"expected an address, a CIDR or `private`, got {text!r}"
     if settings.proxy.proxy_protocol and not settings.proxy.trusted_proxies:
         yield "proxy.proxy_protocol", "has no effect without trusted_proxies, whose connections begin with the header"
-    elif settings.proxy.proxy_protocol and settings.proxy.engine == "reference":
-        yield "proxy.proxy_protocol", "the reference engine cannot read PROXY headers"
     for name in ("via", "record_id_header"):
         text = getattr(settings.proxy, name)
         if text and not TOKEN.match(text):

@@ -49,13 +49,6 @@ FLAGS: Final[Mapping[str, Flag]] = {
         "SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data",
     ),
     "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process", "", "1"),
-    "proxy.engine": Flag(
-        "--engine",
-        "NAME",
-        "data plane: protocol, or reference (aiohttp), for reading, tests and comparison",
-        "",
-        "protocol",
-    ),
     "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error", "", "info"),
 }
 """Setting → its flag, in the order of `--help`."""

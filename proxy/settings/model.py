@@ -78,7 +78,6 @@ class ProxySettings(Section, frozen=True):
     data_port: Annotated[bool, about(f"false: {FLAGS['proxy.data_port'].help}")] = True
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
-    engine: Annotated[Literal["protocol", "reference"], about(FLAGS["proxy.engine"].help)] = "protocol"
     source: Annotated[
         Literal["backend", "edge"], about("where this proxy stands, shown on records: backend or edge")
     ] = "backend"

@@ -42,9 +42,9 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
-            await plane.start()
-            await plane.listen(sockets[options.index])
-            _obey(control, plane, sockets, tasks, stopping, leaving)
+            plane.start()
+            plane.listen(sockets[options.index])
+            _obey(control, plane, sockets, stopping, leaving)
             control.send("ready")
             wakeup.notify()  # there is a new ring
             garbage.tune(garbage.WORKER)
@@ -79,7 +79,6 @@ def _obey(
     control: Control,
     plane: DataPlane,
     sockets: list[socket.socket],
-    tasks: asyncio.TaskGroup,
     stopping: asyncio.Event,
     leaving: asyncio.Event,
 ) -> None:
@@ -91,7 +90,7 @@ def _obey(
         for line in [] if stopping.is_set() else lines:
             command, _, argument = line.partition(" ")
             if command == "adopt":
-                tasks.create_task(plane.listen(sockets[int(argument)]), name=f"adopt socket {argument}")
+                plane.listen(sockets[int(argument)])
             elif command == "release":
                 plane.release(sockets[int(argument)])
             elif command == "retire":

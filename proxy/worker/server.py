@@ -1,6 +1,6 @@
-"""The data plane of one process: an engine with its recorder, and the listeners it serves. Two engines, one face.
+"""The data plane of one process: an engine with its recorder, and the listeners it serves.
 
-Built by `__main__.py` and `single.py`; which engine is a setting.
+Built by `__main__.py` and `single.py`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,7 +20,6 @@ from proxy.network.acceptor import Acceptor
 from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
 from proxy.network.turns import Turns
-from proxy.process.listeners import BACKLOG
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
 from proxy.process.tls import server_context
 from proxy.ring.counters import CounterLayout
@@ -74,56 +73,8 @@ def make_segment(settings: Settings, directory: Path | None) -> Segment:
     return segment
 
 
-class Server(Protocol):
-    """Accepts connections until it is closed."""
-
-    def close(self) -> None: ...
-
-
 class DataPlane:
-    """Accepts on listening sockets; the engine behind it is a subclass's."""
-
-    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None) -> None:
-        """Serve connections with what the factory makes, over TLS when there is a context."""
-        self._protocol_factory = protocol_factory
-        self._tls = tls
-        self._servers: dict[int, Server] = {}
-
-    async def start(self) -> None:
-        """Start what the engine runs beside connections."""
-
-    async def listen(self, listener: socket.socket) -> None:
-        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's."""
-        duplicate = listener.dup()
-        duplicate.setblocking(False)
-        self._servers[listener.fileno()] = await self._serve(duplicate)
-
-    async def _serve(self, listener: socket.socket) -> Server:
-        return await asyncio.get_running_loop().create_server(
-            self._protocol_factory, sock=listener, backlog=BACKLOG, ssl=self._tls
-        )
-
-    def release(self, listener: socket.socket) -> None:
-        """Stop accepting on one socket: its own worker is back."""
-        server = self._servers.pop(listener.fileno(), None)
-        if server is not None:
-            server.close()
-
-    async def retire(self, deadline: asyncio.Event) -> None:
-        """Accept nothing more, and return when the last client has left or `deadline` is set; then `drain` ends it."""
-        self.stop_listening()
-
-    def stop_listening(self) -> None:
-        for server in self._servers.values():
-            server.close()
-
-    async def drain(self) -> None:
-        """Stop listening, let exchanges finish within the time allowed, cut off the rest."""
-        raise AssertionError("bug: an engine drains in its own way")
-
-
-class ProtocolPlane(DataPlane):
-    """The default engine, on raw protocols."""
+    """Accepts on listening sockets, and serves what comes with raw protocols."""
 
     def __init__(
         self,
@@ -144,7 +95,7 @@ class ProtocolPlane(DataPlane):
         self.engine = engine = Engine(
             settings, routes, recorder, gate, tasks, instance, Turns(), lambda pool: Opener(pool, own)
         )
-        super().__init__(lambda: Downstream(engine), None)
+        self._acceptors: dict[int, Acceptor] = {}
         context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s
         self._proxy_port = (
@@ -169,14 +120,31 @@ class ProtocolPlane(DataPlane):
                 max_handshake_s=limit_s or MAX_HANDSHAKE_S,
             )
         )
-
-    async def _serve(self, listener: socket.socket) -> Server:
-        """Accept with our own hands: the loop's server takes one connection a turn, and newcomers wait behind a crowd.
-
-        A connection costs 17 µs more of about 200 so; kept ones nothing.
-        """
         port = self._proxy_port or self._tls_port
-        return Acceptor(listener, self._serve_client if port is None else port.accept)
+        self._accept = self._serve_client if port is None else port.accept
+
+    def start(self) -> None:
+        """Start what the engine runs beside connections."""
+        self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
+
+    def listen(self, listener: socket.socket) -> None:
+        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's.
+
+        The loop's own server takes one connection a turn, and newcomers wait behind a crowd. A connection costs 17 µs
+        more of about 200 so; kept ones nothing.
+        """
+        duplicate = listener.dup()
+        duplicate.setblocking(False)
+        self._acceptors[listener.fileno()] = Acceptor(duplicate, self._accept)
+
+    def release(self, listener: socket.socket) -> None:
+        """Stop accepting on one socket: its own worker is back."""
+        if (acceptor := self._acceptors.pop(listener.fileno(), None)) is not None:
+            acceptor.close()
+
+    def stop_listening(self) -> None:
+        for acceptor in self._acceptors.values():
+            acceptor.close()
 
     def _serve_client(self, connection: socket.socket, client: bytes = b"") -> None:
         """Serve a connection; its client is its peer, unless a PROXY header named another."""
@@ -194,11 +162,11 @@ class ProtocolPlane(DataPlane):
         except OSError:  # it is gone already
             connection.close()
 
-    async def start(self) -> None:
-        self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
-
     async def retire(self, deadline: asyncio.Event) -> None:
-        """Announce to each client with its next response that the connection ends, and wait for the last to leave."""
+        """Announce to each client with its next response that the connection ends, and wait for the last to leave.
+
+        It returns at `deadline` at the latest; then `drain` ends what is left.
+        """
         self.stop_listening()
         self.engine.keeps_alive = False
         empty = 0
@@ -207,7 +175,7 @@ class ProtocolPlane(DataPlane):
             await asyncio.sleep(DRAIN_STEP_S)
 
     async def drain(self) -> None:
-        """Let exchanges finish; what is cut off at the timeout is recorded as `shutdown`."""
+        """Stop listening and let exchanges finish; what is cut off at the timeout is recorded as `shutdown`."""
         self.stop_listening()
         if self._beginning:
             await asyncio.wait(self._beginning)
@@ -237,28 +205,19 @@ class ProtocolPlane(DataPlane):
         return any(c.is_flushing or c.is_expected(since_ns) for c in connections)
 
 
-class ReferencePlane(DataPlane):
-    """The reference engine, on aiohttp."""
-
-    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
-        """Wire the engine; aiohttp is imported only when it is asked for."""
-        from proxy.worker.reference import ReferenceEngine
-
-        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
-        self._engine = ReferenceEngine(settings, routes, recorder, gate, instance)
-        super().__init__(self._engine.protocol_factory, tls_of(settings))
-
-    async def start(self) -> None:
-        await self._engine.start()
-
-    async def drain(self) -> None:
-        self.stop_listening()
-        await self._engine.drain(self._drain_timeout_s)
-
-
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
     """Make the data port's TLS context, if the settings have a certificate."""
     return server_context(settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
+
+
+def recording(
+    settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
+) -> tuple[Recorder, Gate]:
+    """Make what records into `segment`, and what judges keys with it."""
+    layout = CounterLayout(len(routes.routes))
+    recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
+    trusted = TrustedProxies(settings.proxy.trusted_proxies)
+    return recorder, Gate(segment.cells, Path(settings.data_dir), trusted, recorder, is_keyed=routes.is_keyed)
 
 
 def data_plane(
@@ -269,11 +228,6 @@ def data_plane(
     tasks: asyncio.TaskGroup,
     instance: str,
 ) -> DataPlane:
-    """Make the engine the settings name, recording into `segment`."""
-    layout = CounterLayout(len(routes.routes))
-    recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
-    trusted = TrustedProxies(settings.proxy.trusted_proxies)
-    gate = Gate(segment.cells, Path(settings.data_dir), trusted, recorder, is_keyed=routes.is_keyed)
-    if settings.proxy.engine == "reference":
-        return ReferencePlane(settings, routes, recorder, gate, instance)
-    return ProtocolPlane(settings, routes, recorder, gate, tasks, instance)
+    """Make the data plane of this process, recording into `segment`."""
+    recorder, gate = recording(settings, routes, segment, wake)
+    return DataPlane(settings, routes, recorder, gate, tasks, instance)

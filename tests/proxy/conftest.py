@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from proxy.ring.segment import Segment
-from tests.support.plane import Loop, Plane, running_plane, settings_for
+from tests.support.plane import EngineName, Loop, Plane, running_plane, settings_for
 from tests.support.upstream import scripted
 
 
@@ -17,7 +17,12 @@ class Start(Protocol):
     """Starts a plane in front of a URL or of a scripted upstream; settings by name."""
 
     def __call__(
-        self, upstream: str | Callable[[socket.socket, int], None], *, loop: Loop = "uvloop", **settings: Any
+        self,
+        upstream: str | Callable[[socket.socket, int], None],
+        *,
+        loop: Loop = "uvloop",
+        engine: EngineName = "protocol",
+        **settings: Any,
     ) -> Plane: ...
 
 
@@ -27,10 +32,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def enter(
-            upstream: str | Callable[[socket.socket, int], None], *, loop: Loop = "uvloop", **settings: Any
+            upstream: str | Callable[[socket.socket, int], None],
+            *,
+            loop: Loop = "uvloop",
+            engine: EngineName = "protocol",
+            **settings: Any,
         ) -> Plane:
             url = upstream if isinstance(upstream, str) else stack.enter_context(scripted(upstream))
-            return stack.enter_context(running_plane(settings_for(url, **settings), tmp_path, loop))
+            return stack.enter_context(running_plane(settings_for(url, **settings), tmp_path, loop, engine))
 
         yield enter
 

@@ -27,11 +27,14 @@ from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, 
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.routes import compile_routes
-from proxy.worker.server import DataPlane, ProtocolPlane, ReferencePlane, data_plane
+from proxy.worker.server import DataPlane, data_plane, recording
 from tests.support.client import Client
+from tests.support.reference import ReferencePlane
 
 Value = TypeVar("Value")
 Loop = Literal["uvloop", "asyncio"]
+EngineName = Literal["protocol", "reference"]
+"""The product's, and the one that judges it (`tests/support/reference.py`)."""
 
 INSTANCE = "Side-1"
 PATIENCE_S = 60.0
@@ -79,7 +82,7 @@ def settings_for(
 class Plane:
     """A running data plane."""
 
-    plane: DataPlane
+    plane: DataPlane | ReferencePlane
     settings: Settings
     segment: Segment
     reader: RingReader
@@ -111,8 +114,8 @@ class Plane:
 
     @property
     def engine(self) -> Engine:
-        """The default engine."""
-        assert isinstance(self.plane, ProtocolPlane)
+        """The product's engine."""
+        assert isinstance(self.plane, DataPlane)
         return self.plane.engine
 
     @property
@@ -202,7 +205,7 @@ class Plane:
             "upstream gauge": counted.connections_upstream,
             "slots": len(self.in_flight()),
         }
-        if isinstance(self.plane, ProtocolPlane):
+        if isinstance(self.plane, DataPlane):
             engine = self.engine
             left["connections"] = len(engine.connections)
             left["in flight"] = len(engine.in_flight)
@@ -212,7 +215,9 @@ class Plane:
 
 
 @contextlib.contextmanager
-def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop") -> Iterator[Plane]:
+def running_plane(
+    settings: Settings, directory: Path, loop_name: Loop = "uvloop", engine: EngineName = "protocol"
+) -> Iterator[Plane]:
     """Run a data plane; drains it at the end and checks that it leaves nothing."""
     new_event_loop().close()  # libuv opens a pipe for signals with the first loop, for good
     descriptors = _descriptors()
@@ -230,7 +235,7 @@ def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
         started: Future[Plane] = Future()
         thread = threading.Thread(
-            target=_serve, args=(loop, settings, segment, listener, layout, started, problems), name="plane"
+            target=_serve, args=(loop, engine, settings, segment, listener, layout, started, problems), name="plane"
         )
         thread.start()
         plane = started.result(PATIENCE_S)
@@ -250,6 +255,7 @@ def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop
 
 def _serve(
     loop: asyncio.AbstractEventLoop,
+    engine: EngineName,
     settings: Settings,
     segment: Segment,
     listener: socket.socket,
@@ -260,9 +266,7 @@ def _serve(
     async def main() -> None:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            plane = data_plane(settings, compile_routes(settings), segment, lambda: None, tasks, INSTANCE)
-            await plane.start()
-            await plane.listen(listener)
+            plane = await _listening(engine, settings, segment, listener, tasks)
             port = listener.getsockname()[1]
             face = Plane(plane, settings, segment, RingReader(segment), layout, loop, port, stop)
             started.set_result(face)
@@ -287,6 +291,20 @@ def _serve(
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+async def _listening(
+    engine: EngineName, settings: Settings, segment: Segment, listener: socket.socket, tasks: asyncio.TaskGroup
+) -> DataPlane | ReferencePlane:
+    routes = compile_routes(settings)
+    if engine == "reference":
+        reference = ReferencePlane(settings, routes, *recording(settings, routes, segment, lambda: None), INSTANCE)
+        await reference.listen(listener)
+        return reference
+    plane = data_plane(settings, routes, segment, lambda: None, tasks, INSTANCE)
+    plane.start()
+    plane.listen(listener)
+    return plane
 
 
 def _check_accounts(plane: Plane) -> None:

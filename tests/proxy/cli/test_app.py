@@ -126,7 +126,7 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
         os.close(descriptor)
 
     monkeypatch.setattr(os, "execve", execve)
-    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2", "--engine", "reference"]
+    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2"]
     flags += ["--admin-listen", "127.0.0.1:0", "--storage", "memory:", "--data-dir", "d", "--log-level", "debug"]
     with held_back():  # as they are for the supervisor, but not for the tests behind this one
         app.main(["serve", *flags])
@@ -138,7 +138,7 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
     os.close(source_fd)
     assert (source["config"], source["overrides"]["proxy.workers"]) == (None, "2")
     assert settings.proxy.listen == settings.admin.listen == "127.0.0.1:0"
-    assert (settings.proxy.workers, settings.proxy.engine, settings.log.level) == (2, "reference", "debug")
+    assert (settings.proxy.workers, settings.log.level) == (2, "debug")
     assert (settings.storage.url, settings.data_dir) == ("memory:", str(Path("d").absolute()))
 
 

@@ -147,16 +147,11 @@ def test_a_stranger_is_not_believed(start: Start) -> None:
     assert plane.counters().proxy_failures == {}
 
 
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [({}, "has no effect without trusted_proxies"), ({"engine": "reference"}, "the reference engine cannot read")],
-)
-def test_settings_that_cannot_work_are_refused(more: dict[str, str], reason: str) -> None:
-    """Each names the setting and what is missing."""
-    trusted = {"proxy.trusted_proxies": '["private"]'} if more else {}
-    given = {"proxy.upstream": "http://a", "proxy.proxy_protocol": "true"} | trusted
-    with pytest.raises(SettingsError, match=f"proxy.proxy_protocol: {reason}"):
-        load(given | {f"proxy.{name}": value for name, value in more.items()}, {}, None)
+def test_settings_that_cannot_work_are_refused() -> None:
+    """The message names the setting and what is missing."""
+    given = {"proxy.upstream": "http://a", "proxy.proxy_protocol": "true"}
+    with pytest.raises(SettingsError, match=r"proxy\.proxy_protocol: has no effect without trusted_proxies"):
+        load(given, {}, None)
 
 
 def test_the_address_of_a_connection_that_is_gone() -> None:

@@ -30,7 +30,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("ADMIN__HEALTH_LISTEN", "x:99999", "admin.health_listen: the port is above 65535"),
         ("ADMIN__HEALTH_LISTEN", "0.0.0.0:8080", "admin.health_listen: is the address of the data port too"),
         ("PROXY__WORKERS", "-1", "proxy.workers: expected a whole number from 0 to 64, got '-1'"),
-        ("PROXY__ENGINE", "fast", "proxy.engine: expected one of protocol, reference, got 'fast'"),
+        ("PROXY__SOURCE", "fast", "proxy.source: expected one of backend, edge, got 'fast'"),
         ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address, a CIDR"),
         ("PROXY__VIA", "a b", "proxy.via: expected a token"),
         ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a token"),

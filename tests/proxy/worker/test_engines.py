@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,13 +22,12 @@ from proxy.ring.exchange import (
     FLAG_TLS,
     CapturedExchange,
 )
-from proxy.worker.server import ReferencePlane
 from storage.record import OUTCOMES
 from tests.proxy.conftest import Start
 from tests.proxy.network.test_tls_accept import secured
 from tests.proxy.worker.test_downstream import GET
 from tests.support.certificate import self_signed
-from tests.support.plane import Plane, eventually, running_plane, settings_for
+from tests.support.plane import EngineName, Plane, eventually, running_plane, settings_for
 from tests.support.script import Script, read_body, unchunked
 from tests.support.upstream import read_head, scripted
 
@@ -220,9 +219,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
         found: Engines = []
         upstream = Upstream()
         url = stack.enter_context(scripted(upstream))
-        for engine in ("protocol", "reference"):
-            settings = settings_for(url, engine=engine)
-            plane = stack.enter_context(running_plane(settings, tmp_path_factory.mktemp(engine)))
+        for engine in get_args(EngineName):
+            directory = tmp_path_factory.mktemp(engine)
+            plane = stack.enter_context(running_plane(settings_for(url), directory, engine=engine))
             found.append((plane, upstream))
         yield found
 
@@ -255,8 +254,7 @@ def observe(plane: Plane, upstream: Upstream, raw: bytes) -> dict[str, Any]:
 
 
 def _running(plane: Plane) -> int:
-    engine = plane.plane._engine if isinstance(plane.plane, ReferencePlane) else plane.engine
-    return len(engine.in_flight)
+    return len(plane.plane.engine.in_flight)
 
 
 def _end_to_end(head: bytes) -> list[bytes]:
@@ -308,7 +306,7 @@ def test_every_explained_difference_names_a_case() -> None:
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
-def test_both_know_tls(start: Start, tmp_path: Path, engine: str) -> None:
+def test_both_know_tls(start: Start, tmp_path: Path, engine: EngineName) -> None:
     """The upstream and the record are told how a client came."""
     cert, key = self_signed(tmp_path)
     script = Script()

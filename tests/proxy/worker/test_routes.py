@@ -15,6 +15,7 @@ from proxy.settings.model import CaptureSettings, ProxySettings, RouteSettings, 
 from proxy.settings.route_model import HeaderSettings
 from proxy.worker.routes import Route, RouteTable, normalise
 from tests.proxy.conftest import Start
+from tests.support.plane import EngineName
 from tests.support.script import Script
 
 UPSTREAM = "http://up:81"
@@ -256,7 +257,7 @@ def test_a_rule_with_underscores_means_both_spellings() -> None:
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
-def test_header_rules_change_what_clients_get(start: Start, engine: str) -> None:
+def test_header_rules_change_what_clients_get(start: Start, engine: EngineName) -> None:
     """Again and again, also for a head that was read before; the record keeps what the upstream sent."""
     rules = HeaderSettings(set_response={"X-Frame-Options": "DENY"}, remove_response=("X-Powered-By",))
     upstream = Script(b"HTTP/1.1 200 OK\r\nX-Powered-By: leaky/1\r\nContent-Length: 2\r\n\r\nok")

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +12,31 @@ import pytest
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
-from proxy.worker.server import DataPlane, make_segment
+from proxy.worker.routes import compile_routes
+from proxy.worker.server import DataPlane, data_plane, make_segment
 
 
-class Greeter(asyncio.Protocol):
-    """Says hello and closes."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"hello")
-        transport.close()
-
-
-def greeted(address: tuple[str, int], patience_s: float = 60.0) -> bytes:
-    """Connect once; what the server said, or nothing in time."""
+def is_served(address: tuple[str, int], patience_s: float = 60.0) -> bool:
+    """Send one request; whether it is answered in time."""
     with socket.create_connection(address, timeout=patience_s) as client:
+        client.sendall(b"no request\r\n\r\n")
         try:
-            return client.recv(100)
+            return client.recv(100).startswith(b"HTTP/1.1 400")
         except TimeoutError:
-            return b""
+            return False
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[DataPlane]:
+    """A data plane that listens on nothing yet."""
+    chosen = settings(tmp_path, tmp_path)
+    segment = make_segment(chosen, tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        made = data_plane(chosen, compile_routes(chosen), segment, lambda: None, tasks, "Side-1")
+        made.start()
+        yield made
+        await made.drain()
+    segment.close()
 
 
 @pytest.fixture
@@ -43,34 +48,32 @@ def listeners() -> Iterator[list[socket.socket]]:
         listener.close()
 
 
-async def test_a_dead_workers_socket_is_adopted_and_released(listeners: list[socket.socket]) -> None:
+async def test_a_dead_workers_socket_is_adopted_and_released(plane: DataPlane, listeners: list[socket.socket]) -> None:
     """The plane accepts on both, then only on its own again; a released socket stays open for its owner."""
-    plane = DataPlane(Greeter, None)
     addresses = [listener.getsockname() for listener in listeners]
-    await plane.listen(listeners[0])
-    await plane.listen(listeners[1])
-    assert [await asyncio.to_thread(greeted, address) for address in addresses] == [b"hello", b"hello"]
+    plane.listen(listeners[0])
+    plane.listen(listeners[1])
+    assert [await asyncio.to_thread(is_served, address) for address in addresses] == [True, True]
     plane.release(listeners[1])
     plane.release(listeners[1])
     await asyncio.sleep(0)
-    assert await asyncio.to_thread(greeted, addresses[0]) == b"hello"
-    assert await asyncio.to_thread(greeted, addresses[1], 0.5) == b""
+    assert await asyncio.to_thread(is_served, addresses[0])
+    assert not await asyncio.to_thread(is_served, addresses[1], 0.5)
     plane.stop_listening()
     await asyncio.sleep(0)
-    assert await asyncio.to_thread(greeted, addresses[0], 0.5) == b""
+    assert not await asyncio.to_thread(is_served, addresses[0], 0.5)
 
 
-async def test_the_last_one_to_close_ends_the_queue(listeners: list[socket.socket]) -> None:
+async def test_the_last_one_to_close_ends_the_queue(plane: DataPlane, listeners: list[socket.socket]) -> None:
     """Once plane and owner have closed a socket, a connection is refused."""
-    plane = DataPlane(Greeter, None)
     address = listeners[0].getsockname()
-    await plane.listen(listeners[0])
+    plane.listen(listeners[0])
     listeners[0].close()
-    assert await asyncio.to_thread(greeted, address) == b"hello"
+    assert await asyncio.to_thread(is_served, address)
     plane.stop_listening()
     await asyncio.sleep(0)
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.to_thread(greeted, address)
+        await asyncio.to_thread(is_served, address)
 
 
 def settings(tmp_path: Path, directory: Path | str) -> Settings:

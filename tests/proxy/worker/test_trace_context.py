@@ -4,6 +4,7 @@ import pytest
 
 from tests.proxy.conftest import Start
 from tests.proxy.http1.test_trace_context import VALID
+from tests.support.plane import EngineName
 from tests.support.script import Script
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -18,7 +19,7 @@ def contexts(upstream: Script) -> list[list[bytes]]:
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
-def test_a_request_without_a_context_gets_its_own(start: Start, engine: str) -> None:
+def test_a_request_without_a_context_gets_its_own(start: Start, engine: EngineName) -> None:
     """A new one for each request, also where the head repeats; a valid one passes as it is."""
     upstream = Script()
     plane = start(upstream, engine=engine, trace_context=True)

@@ -11,7 +11,7 @@ import pytest
 from proxy.ring.exchange import ERROR_CODES
 from storage.record import OUTCOMES, Outcome
 from tests.support.certificate import self_signed
-from tests.support.plane import running_plane, settings_for
+from tests.support.plane import EngineName, running_plane, settings_for
 from tests.support.ports import free_port
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -50,11 +50,11 @@ def refusing() -> str:
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
 @pytest.mark.parametrize("reason", ["refused", "unresolved", "untrusted"])
 def test_each_reason_has_a_code_of_its_own(
-    tmp_path: Path, untrusted: str, refusing: str, engine: str, reason: str
+    tmp_path: Path, untrusted: str, refusing: str, engine: EngineName, reason: str
 ) -> None:
     """Nothing listens, the name leads nowhere (RFC 6761 §6.4), the certificate is not trusted: 502, nothing sent."""
     url = {"refused": refusing, "unresolved": "http://nowhere.invalid", "untrusted": untrusted}[reason]
-    with running_plane(settings_for(url, engine=engine), tmp_path) as plane:
+    with running_plane(settings_for(url), tmp_path, engine=engine) as plane:
         with plane.connect() as client:
             client.send(GET)
             answer = client.answer()

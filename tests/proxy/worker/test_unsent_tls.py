@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def slow_client(plane: Plane) -> Iterator[Client]:
             yield Client(secure)
 
 
-def start_large(start: Start, directory: Path, loop: Loop, **limits: float) -> Plane:
+def start_large(start: Start, directory: Path, loop: Loop, **limits: Any) -> Plane:
     """A plane over TLS whose upstream's response is more than the kernels hold."""
     cert, key = self_signed(directory)
     answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))

@@ -14,9 +14,9 @@ from proxy.ring.exchange import ACCESS, ERROR_CODES, NO_KEY
 from proxy.ring.inflight import HEAD_BYTES, Caller, InflightReader
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
-from proxy.worker.server import ProtocolPlane
+from proxy.worker.server import DataPlane
 from storage.keys import ApiKey, new_secret, secret_digest
-from tests.support.plane import Plane, eventually, running_plane, settings_for
+from tests.support.plane import EngineName, Plane, eventually, running_plane, settings_for
 from tests.support.upstream import running, service
 
 ID = "01920000-0000-7000-8000-000000000001"
@@ -35,7 +35,7 @@ def upstream() -> Iterator[str]:
 class Start(Protocol):
     """Starts a plane that asks for keys, unless settings of its route say otherwise."""
 
-    def __call__(self, engine: str, keys: list[ApiKey] | None, **settings: Any) -> Plane: ...
+    def __call__(self, engine: EngineName, keys: list[ApiKey] | None, **settings: Any) -> Plane: ...
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def start(upstream: str, tmp_path: Path) -> Iterator[Start]:
     """Start planes in front of the service, with a snapshot beside them or none."""
     with ExitStack() as stack:
 
-        def enter(engine: str, keys: list[ApiKey] | None, **settings: Any) -> Plane:
+        def enter(engine: EngineName, keys: list[ApiKey] | None, **settings: Any) -> Plane:
             if keys is not None:
                 write_snapshot(tmp_path, encode_snapshot(keys))
             trusted = settings.pop("trusted_proxies", ())
             route = {"auth": "required"} | settings
-            made = settings_for(upstream, route=route, engine=engine, trusted_proxies=trusted)
+            made = settings_for(upstream, route=route, trusted_proxies=trusted)
             made = msgspec.structs.replace(made, data_dir=str(tmp_path))
-            return stack.enter_context(running_plane(made, tmp_path))
+            return stack.enter_context(running_plane(made, tmp_path, engine=engine))
 
         yield enter
 
@@ -84,7 +84,7 @@ def test_a_running_exchange_shows_whose_it_is(start: Start, trusted: list[str]) 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_good_key_opens_and_is_not_forwarded(start: Start, engine: str) -> None:
+def test_a_good_key_opens_and_is_not_forwarded(start: Start, engine: EngineName) -> None:
     """The upstream sees every field but the key; the record is told whose call it was."""
     plane = start(engine, [KEY], scope="agent")
     status, echo = ask(plane, f"API-Key: {SECRET}", f"api_key: {SECRET}", "X-Other: 1")
@@ -109,7 +109,7 @@ def test_a_good_key_opens_and_is_not_forwarded(start: Start, engine: str) -> Non
     ],
 )
 def test_a_refused_call_never_reaches_the_upstream(
-    start: Start, engine: str, lines: list[str], members: dict[str, Any], status: int, code: str
+    start: Start, engine: EngineName, lines: list[str], members: dict[str, Any], status: int, code: str
 ) -> None:
     """It is answered with its code, counted under it, and recorded with the key when that is known."""
     plane = start(engine, [msgspec.structs.replace(KEY, **members)], scope="agent", agent="billing")
@@ -139,7 +139,7 @@ def test_a_refused_connection_goes_on(start: Start) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_optional_lets_others_values_through(start: Start, engine: str) -> None:
+def test_optional_lets_others_values_through(start: Start, engine: EngineName) -> None:
     """Nothing, or a value that is not ours, is forwarded as it came; a bad key of ours is refused."""
     plane = start(engine, [KEY], auth="optional")
     assert ask(plane)[0] == 200
@@ -156,7 +156,7 @@ def test_optional_lets_others_values_through(start: Start, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_without_a_snapshot_a_route_is_closed(start: Start, engine: str, tmp_path: Path) -> None:
+def test_without_a_snapshot_a_route_is_closed(start: Start, engine: EngineName, tmp_path: Path) -> None:
     """503 until the collector has announced one; then open within a tick."""
     plane = start(engine, None)
     status, error = ask(plane, f"api-key: {SECRET}")
@@ -169,13 +169,13 @@ def test_without_a_snapshot_a_route_is_closed(start: Start, engine: str, tmp_pat
 
 def await_look(plane: Plane, generation: int) -> None:
     """Return when the keys of a generation were found to be none; the reference engine looks at each request."""
-    if isinstance(plane.plane, ProtocolPlane):
+    if isinstance(plane.plane, DataPlane):
         gate = plane.engine.gate
         eventually(lambda: gate._failed_generation == generation)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_change_is_seen_when_it_is_announced(start: Start, engine: str, tmp_path: Path) -> None:
+def test_a_change_is_seen_when_it_is_announced(start: Start, engine: EngineName, tmp_path: Path) -> None:
     """A damaged or missing file leaves the keys that are known in force, until there is a good one."""
     plane = start(engine, [KEY])
     assert ask(plane, f"api-key: {SECRET}")[0] == 200
@@ -211,7 +211,7 @@ def test_a_key_that_connection_names_is_no_key(start: Start) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_another_field_can_carry_the_key(start: Start, engine: str) -> None:
+def test_another_field_can_carry_the_key(start: Start, engine: EngineName) -> None:
     """As OpenAI's clients send it: Authorization, after the word Bearer."""
     plane = start(engine, [KEY], key_header="Authorization")
     status, echo = ask(plane, f"Authorization: Bearer {SECRET}", "api-key: sk_theirs")
@@ -229,7 +229,7 @@ def test_a_key_under_a_name_that_often_varies_is_not_forwarded(start: Start) -> 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_route_without_keys_forwards_everything(start: Start, engine: str) -> None:
+def test_a_route_without_keys_forwards_everything(start: Start, engine: EngineName) -> None:
     """It needs no snapshot, and what looks like a key is the service's own."""
     plane = start(engine, None, auth="off")
     status, echo = ask(plane, "api-key: sk_theirs")
@@ -240,7 +240,7 @@ def test_a_route_without_keys_forwards_everything(start: Start, engine: str) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("trusted", "word"), [(("127.0.0.1",), 1), (("10.0.0.0/8",), 0), ((), 0)])
-def test_a_trusted_proxys_word_is_marked(start: Start, trusted: tuple[str, ...], word: int, engine: str) -> None:
+def test_a_trusted_proxys_word_is_marked(start: Start, trusted: tuple[str, ...], word: int, engine: EngineName) -> None:
     """The record is told whether the connection came from one, where a route believes headers."""
     plane = start(engine, None, auth="off", user_header="x-user", trusted_proxies=trusted)
     assert ask(plane, "x-user: ann", "X-Forwarded-For: 192.0.2.9")[0] == 200

@@ -10,11 +10,11 @@ from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS
 from proxy.settings.model import CaptureSettings
 from proxy.worker.admission.opt_out import OptOut, make_opt_out
 from proxy.worker.routes import RouteTable, compile_routes
-from proxy.worker.server import ProtocolPlane
+from proxy.worker.server import DataPlane
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.http1.test_websocket_frames import frame
-from tests.support.plane import eventually, settings_for
+from tests.support.plane import EngineName, eventually, settings_for
 from tests.support.script import Script
 from tests.support.upstream import read_head
 
@@ -73,14 +73,14 @@ def test_without_the_setting_nothing_looks_for_it(start: Start) -> None:
     """No head has a level, whatever its fields are."""
     assert make_opt_out("") is None
     plane = start(Script(OK)).plane
-    assert isinstance(plane, ProtocolPlane)
+    assert isinstance(plane, DataPlane)
     assert plane.engine.opt_out is None
     assert plane.engine.heads.read(b"HTTP/1.1\r\nHost: a\r\nX-Record: none\r\n\r\n")[0].opt_out is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("level", WIRE_FLAGS)
-def test_a_request_is_recorded_at_the_level_it_asks_for(start: Start, engine: str, level: bytes) -> None:
+def test_a_request_is_recorded_at_the_level_it_asks_for(start: Start, engine: EngineName, level: bytes) -> None:
     """Bodies of both sides stay out of the ring, true sizes do not; the header is forwarded as it came."""
     script = Script(OK, OK)
     plane = start(script, engine=engine, capture=ALLOWED)
@@ -96,7 +96,7 @@ def test_a_request_is_recorded_at_the_level_it_asks_for(start: Start, engine: st
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_none_leaves_no_record_and_is_counted(start: Start, engine: str) -> None:
+def test_none_leaves_no_record_and_is_counted(start: Start, engine: EngineName) -> None:
     """Also when it is refused for its route, and when the next on the connection is recorded again."""
     plane = start(Script(OK, OK, OK), engine=engine, capture=ALLOWED, route={"path": "/in/"})
     with plane.connect() as client:
@@ -174,7 +174,7 @@ OUTSIDE = [("protocol", NOWHERE), ("reference", NOWHERE), ("protocol", MALFORMED
 @pytest.mark.parametrize(("engine", "sent"), OUTSIDE)
 @pytest.mark.parametrize("level", ["none", "meta", "headers", "body"])
 def test_what_reaches_no_route_is_recorded_at_the_general_level(
-    start: Start, engine: str, sent: bytes, level: Any
+    start: Start, engine: EngineName, sent: bytes, level: Any
 ) -> None:
     """A path that is none of ours, a head that cannot be read, half a head: no route says how much is kept of it."""
     capture = CaptureSettings(level=level)

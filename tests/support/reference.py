@@ -1,10 +1,9 @@
-"""The reference engine: the complete data plane on aiohttp, to be read first. Chosen with `--engine reference`.
+"""The reference engine: the complete data plane on aiohttp, in one file, to be read first. It judges the product's.
 
-It shares routes, heads, capture and recorder with the default engine (`downstream.py`, `relay.py`) and differs only
-in I/O, so the two can judge each other: the same requests through both, every difference explained
-(tests/proxy/worker/test_engines.py). It costs several times the CPU per request (bench/README.md), opens no upgrades,
-and leaves limits and deadlines to aiohttp. It also leaves out, and so does the comparison with it: PROXY headers (the
-setting is refused with it), targets with bytes from 0x80 on (aiohttp's parser refuses them), trailers, late bodies.
+It shares routes, heads, capture and recorder with the product's data plane (`proxy/worker`) and differs only in I/O:
+tests send the same requests through both and explain every difference (tests/proxy/worker/test_engines.py). It opens
+no upgrades, and leaves limits and deadlines to aiohttp. The comparison leaves out what this engine lacks: PROXY
+headers, targets with bytes from 0x80 on (aiohttp's parser refuses them), trailers, late bodies.
 
 One exchange is one call of `handle`: read the head, find the route, stream the request up and the response down with a
 copy of both kept in windows, record before the last bytes go out.
@@ -55,6 +54,7 @@ from proxy.worker.admission.key_auth import Gate
 from proxy.worker.admission.opt_out import lower, lower_outside, make_opt_out
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
+from proxy.worker.server import tls_of
 from storage.record import Outcome
 
 log = logging.getLogger(__name__)
@@ -349,3 +349,24 @@ def _reset(request: web.BaseRequest) -> None:
         if raw_socket is not None:
             raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         transport.abort()
+
+
+class ReferencePlane:
+    """The face of a `DataPlane`, with this engine behind it."""
+
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
+        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._tls = tls_of(settings)
+        self._server: asyncio.Server | None = None
+        self.engine = ReferenceEngine(settings, routes, recorder, gate, instance)
+
+    async def listen(self, listener: socket.socket) -> None:
+        await self.engine.start()
+        self._server = await asyncio.get_running_loop().create_server(
+            self.engine.protocol_factory, sock=listener.dup(), ssl=self._tls
+        )
+
+    async def drain(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self.engine.drain(self._drain_timeout_s)
