@@ -1,0 +1,70 @@
+"""The settings of the admin port, declared: part of `model.py`."""
+
+from typing import Annotated, Literal
+
+from proxy.settings.flags import FLAGS
+from proxy.settings.section import Section, about
+
+
+class AdminSettings(Section, frozen=True):
+    """[admin]: the port of the API, the UI and the metrics."""
+
+    listen: Annotated[str, about(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
+    auth: Annotated[Literal["token", "off"], about("off is accepted only on a loopback address")] = "token"
+    tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the admin port")] = ""
+    tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    allowed_hosts: Annotated[
+        tuple[str, ...], about("Host names, without port, accepted beside loopback and the listen address")
+    ] = ()
+    fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
+    max_streams_per_token: Annotated[int, about("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
+    max_stream_opens_per_minute: Annotated[
+        int, about("live streams a token may open per minute, more: 429; 0: unlimited", ge=0)
+    ] = 60
+    metrics_listen: Annotated[
+        str,
+        about(
+            "host:port of a further address with only /metrics, /healthz and /readyz, without "
+            "token or TLS: for a Prometheus on another host"
+        ),
+    ] = ""
+    metrics_max_endpoints: Annotated[
+        int,
+        about(
+            "endpoints with their own latency in /metrics, which is open; further ones count as `other`; 0: none",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
+    health_listen: Annotated[
+        str,
+        about(
+            "host:port of the supervisor's own /healthz and /readyz, without token or TLS: served "
+            "even while the collector restarts"
+        ),
+    ] = ""
+
+
+class TokenSettings(Section, frozen=True):
+    """[[tokens]]: further credentials of the admin port."""
+
+    name: Annotated[str, about("name of the token, for limits and logs")]
+    token: Annotated[str, about('the secret, or "env:NAME"')] = ""
+    token_file: Annotated[str, about("file that holds the secret")] = ""
+    sha256: Annotated[str, about("SHA-256 of the secret in hexadecimal")] = ""
+    """Always set after `load`, the other two never."""
+    role: Annotated[
+        Literal["reader", "admin"], about("`admin` sees and changes everything; `reader` reads its scope")
+    ] = "reader"
+    projects: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+
+
+class AdminHostSettings(Section, frozen=True):
+    """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
+
+    name: Annotated[str, about("host name, lower case, without port")]
+    projects: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
