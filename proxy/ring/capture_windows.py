@@ -19,7 +19,8 @@ MAX_MEMO_LINE_BYTES: Final = 512
 _CALL: Final = re.compile(
     rb"POST [^ ?]*(?:/(?:completions|responses|responses/compact|embeddings|messages|chat|generate|embed|moderations"
     rb"|generations|edits|variations|speech|transcriptions|translations|converse|converse-stream|invoke"
-    rb"|invoke-with-response-stream|rerank|completion|infill|batches|videos|responses/[^/ ?]+/cancel)"
+    rb"|invoke-with-response-stream|rerank|completion|infill|batches|videos|responses/[^/ ?]+/cancel|interactions|ocr"
+    rb"|decisions|conversations(?:/[^/ ?]+(?:/restart)?)?)"
     rb"|:(?:\w*(?:Content|Contents|Predict)|predictLongRunning|fetchPredictOperation)|/mcp/?)[? ]"
 )
 _RESULT: Final = re.compile(
@@ -45,7 +46,7 @@ class Windows(NamedTuple):
 class CaptureWindows:
     """The windows of one route."""
 
-    __slots__ = ("_is_call", "_session_bytes", "call", "plain")
+    __slots__ = ("_is_call", "_session_bytes", "call", "paced", "plain")
 
     def __init__(self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str) -> None:
         """Keep bodies at the level `body`, and below it those of calls for as long as it takes to read their counts.
@@ -65,6 +66,8 @@ class CaptureWindows:
         self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64) if is_wide else 0
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), max(plain.tail_bytes, tail))
         self.call: Final = wide if is_wide else plain
+        self.paced: Final = self.call if is_wide else None
+        """The windows of responses of which it is noted when each chunk came."""
         self.plain: Final = plain if provider in ("auto", "none") else self.call
         self._is_call: dict[bytes, bool] = {}
 

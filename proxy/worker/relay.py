@@ -437,7 +437,7 @@ class Relay:
         self._is_chunked_out = head.content_length < 0 and not exchange.flags & FLAG_HTTP10
         windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
         exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
-        if head.is_event_stream or windows is not route.windows.plain:
+        if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
 
     def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:

@@ -38,8 +38,20 @@ _METERS: Final = {
     "web_search_call": "web_searches",
     "file_search_call": "file_searches",
     "image_generation_call": "image_generations",
+    "code_interpreter_call": "code_interpreter_calls",
+    "x_search_call": "x_searches",
 }
 """What is paid by the item of a response's output."""
+_CONNECTORS: Final = {
+    "web_search": "web_searches",
+    "web_search_premium": "premium_web_searches",
+    "code_interpreter": "code_interpreter_calls",
+    "image_generation": "image_generations",
+}
+"""Tools of Mistral's, which the usage counts."""
+_SEARCHES: Final = re.compile(r"-search-(?:preview|api)(?:-|\Z)")
+"""Models that search the web once for each answer, which is paid beside its tokens and counted nowhere:
+<https://developers.openai.com/api/docs/pricing>."""
 _GEMINI: Final = re.compile(r"(?:google/)?gemini-")
 _TICKS: Final = 10_000_000_000
 """Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
@@ -154,7 +166,7 @@ _ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 _WANTED: Final = compile_bytes(
     rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
-    rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:web|file)_search_call"'
+    rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:(?:web|file|x)_search|code_interpreter)_call"'
 )
 
 
@@ -282,11 +294,13 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         output_audio_tokens=outputs.audio_tokens,
         input_image_tokens=inputs.image_tokens,
         output_image_tokens=outputs.image_tokens,
-        web_searches=first_count(counts.num_search_queries, connectors.get("web_search")),
+        web_searches=counts.num_search_queries
+        or int(_SEARCHES.search(usage.resolved_model or usage.model or "") is not None),
         search_sources=counts.num_sources_used,
         document_pages=counts.pages_processed,
         audio_seconds=first_count(_seconds(counts.seconds), counts.prompt_audio_seconds),
     )
+    usage.measure(**{meter: connectors.get(name) for name, meter in _CONNECTORS.items()})
     usage.service_tier = text_of(counts.service_tier) or usage.service_tier
     cached = _details(inputs.cached_tokens_details)
     usage.measure_cached({"audio": cached.audio_tokens, "image": cached.image_tokens})

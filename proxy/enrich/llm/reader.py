@@ -18,7 +18,7 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.llm import bedrock, gemini, openai
 from proxy.enrich.llm.call import CallUsage, Provider
-from proxy.enrich.llm.recognise import candidate_of, recognise
+from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
 from proxy.ring.timeline import FIRST_CHUNKS
 from storage.record import Outcome, Record, Stream, StreamEnd
@@ -107,7 +107,8 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
     usage.model = usage.model or usage.resolved_model
-    name = provider_name(provider, record.path or "", record.upstream or "")
+    by = attributed_to(exchange.labels.provider or "auto", provider)
+    name = provider_name(by, record.path or "", record.upstream or "")
     usage.price_list = _LISTS.get((name, (record.path or "").rpartition("/")[2]))
     return Call(name, usage, stream)
 
@@ -131,7 +132,8 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
     found = recognise(provider, record, exchange)
     if found is None:
         return None
-    return BegunCall(provider_name(provider, path, record.upstream or exchange.labels.upstream or ""), found.model)
+    by = attributed_to(setting, provider)
+    return BegunCall(provider_name(by, path, record.upstream or exchange.labels.upstream or ""), found.model)
 
 
 def is_refusal(record: Record) -> bool:

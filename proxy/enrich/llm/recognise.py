@@ -146,17 +146,24 @@ class Recognised(NamedTuple):
 
 
 def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
-    """Return whose API a path belongs to, by its route's setting or by itself; None when it is no LLM call."""
+    """Return whose API a path belongs to, by itself, else by its route's setting; None when it is no LLM call."""
     if method != "POST":
         return None
     path = plain_path(path)
-    if setting == "auto":
-        if not path.endswith(_SUFFIXES) and _CONTINUED not in path:
-            return None
-        found = _PATHS.search(path)
-        return None if found is None or found.lastgroup is None else _BY_GROUP[found.lastgroup]
-    provider = PROVIDERS.get(setting)
-    return None if provider is None or _NO_CALL.search(path) is not None else provider
+    own = PROVIDERS.get(setting)
+    if own is not None and _NO_CALL.search(path) is not None:
+        return None
+    if setting != "auto" and own is None:
+        return None
+    # One server speaks several APIs (Ollama also OpenAI's and Anthropic's), so a path that is an API's decides.
+    is_plausible = path.endswith(_SUFFIXES) or _CONTINUED in path
+    found = _PATHS.search(path) if is_plausible else None
+    return own if found is None or found.lastgroup is None else _BY_GROUP[found.lastgroup]
+
+
+def attributed_to(setting: str, provider: Provider) -> Provider:
+    """Return whom a call is attributed to: whom its route names, unless that is OpenAI, whose API others copy."""
+    return PROVIDERS[setting] if setting in PROVIDERS and setting != openai.PROVIDER.name else provider
 
 
 def plain_path(path: str) -> str:

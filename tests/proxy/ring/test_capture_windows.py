@@ -25,7 +25,8 @@ def head(target: str, method: str = "POST") -> bytes:
         "/v1/chat/completions", "/chat/completions?x=1", "/backend-api/codex/responses", "/v1/messages", "/api/chat",
         "/v1beta/models/g:streamGenerateContent?alt=sse", "/v1internal:streamGenerateContent", "/mcp", "/x/mcp/",
         "/model/anthropic.claude/converse-stream", "/publishers/anthropic/models/c:streamRawPredict", "/v2/rerank",
-        "/completion", "/infill",
+        "/completion", "/infill", "/v1beta/interactions", "/v1/ocr", "/v1/decisions", "/v1/conversations",
+        "/v1/conversations/conv_1", "/v1/conversations/conv_1/restart",
     ],
 )  # fmt: skip
 def test_calls_get_the_larger_windows(target: str) -> None:
@@ -75,6 +76,15 @@ def test_levels_and_providers() -> None:
     small = windows(ring_bytes=MIB).of(head("/v1/messages"))
     assert small.request_bytes + small.response_bytes + 2 * small.tail_bytes <= MIB // 2
     assert windows(ring_bytes=GIB).of(head("/v1/messages")) == CALL
+
+
+def test_responses_are_paced_where_calls_are_read() -> None:
+    """Also on a route that names its provider, whose windows are all the same."""
+    for provider in ("auto", "ollama"):
+        found = windows(provider=provider)
+        assert found.of_response(head("/api/chat"), is_event_stream=False) is found.paced
+    assert windows().of_response(head("/x"), is_event_stream=False) is not windows().paced
+    assert windows(provider="none").paced is windows("meta").paced is None
 
 
 def test_the_memo_is_bounded() -> None:

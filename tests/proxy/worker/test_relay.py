@@ -357,6 +357,15 @@ def test_chunks_of_event_streams_are_timed(start: Start) -> None:
     assert times[1] - times[0] >= 20_000
 
 
+@pytest.mark.parametrize(("provider", "is_timed"), [("ollama", True), ("openai", True), ("none", False)])
+def test_chunks_are_timed_on_a_route_that_names_its_provider(start: Start, provider: str, is_timed: bool) -> None:
+    """Lines of JSON and arrays stream as events do."""
+    lines = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    plane = start(Script(lines + b"3\r\n{}\n\r\n3\r\n{}\n\r\n0\r\n\r\n"), route={"provider": provider})
+    plane.call(b"POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "POST")
+    assert bool(plane.exchange().timeline) is is_timed
+
+
 REFUSED = (
     b"GET /out HTTP/1.1\r\nHost: a\r\n",
     b"GET /in/../out HTTP/1.1\r\nHost: a\r\n",

@@ -242,13 +242,14 @@ def item(kind: str, action: str | None = None) -> dict[str, Any]:
 OUTPUT = [
     item("web_search_call", "search"), item("web_search_call", "open_page"), item("web_search_call", "find_in_page"),
     item("web_search_call", "search"), item("file_search_call"), item("image_generation_call"),
+    item("code_interpreter_call"), item("x_search_call"),
 ]  # fmt: skip
-PAID = {"web_searches": 2, "file_searches": 1, "image_generations": 1}
+PAID = {"web_searches": 2, "file_searches": 1, "image_generations": 1, "code_interpreter_calls": 1, "x_searches": 1}
 
 
 @pytest.mark.parametrize("kind", ["document", "stream", "without its end"])
 def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
-    """A page that is opened is no search; of images the list has no price."""
+    """A page that is opened is no search; of images, code and X the list has no price."""
     asked = {"model": "gpt-5", "input": "hi"}
     whole = {
         "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5", "output": OUTPUT,
@@ -272,7 +273,7 @@ def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
     assert record.stream.meters == PAID
     if kind != "without its end":
         assert record.cost_usd == pytest.approx(1000 * 1.25e-6 + 2 * 0.01 + 0.0025)
-        assert record.stream.cost_lacks == ["image_generations"]
+        assert record.stream.cost_lacks == ["image_generations", "code_interpreter_calls", "x_searches"]
 
 
 def test_a_search_that_was_none_after_all() -> None:
@@ -311,3 +312,22 @@ def test_an_image_that_is_longer_than_what_is_kept() -> None:
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (50, 50, "exact")
     assert record.stream is not None
     assert record.stream.end == "complete"
+
+
+@pytest.mark.parametrize(
+    ("model", "meters", "lacks"),
+    [
+        ("gpt-4o-search-preview-2025-03-11", {"web_searches": 1}, ["web_searches"]),
+        ("gpt-5-search-api", {"web_searches": 1}, ["web_searches"]),
+        ("gpt-4o-mini-search-preview", {"web_searches": 1}, None),
+        ("gpt-4o", None, None),
+    ],
+)
+def test_a_model_that_searches_is_paid_for_it(
+    model: str, meters: dict[str, int] | None, lacks: list[str] | None
+) -> None:
+    """Once an answer, beside its tokens; where the list has no price of that, the cost is partial."""
+    record = record_of("/v1/chat/completions", CHAT | {"model": model}, CHAT_ANSWER | {"model": model})
+    found = (None, None) if record.stream is None else (record.stream.meters, record.stream.cost_lacks)
+    assert found == (meters, lacks)
+    assert record.price_source == ("genai-prices" if lacks is None else "genai-prices, partial")

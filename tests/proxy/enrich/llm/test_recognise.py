@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.llm.recognise import PROVIDERS, candidate_of
-from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_ANSWER, CHAT_USAGE, facts_of, record_of
+from proxy.enrich.llm.recognise import _SUFFIXES, PROVIDERS, candidate_of
+from proxy.ring.capture_windows import CaptureWindows
+from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_ANSWER, CHAT_USAGE, facts_of, record_of, sse
 
 MESSAGE = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}}
 RESPONSE = {"object": "response", "model": "gpt-5", "status": "completed", "usage": {"input_tokens": 1}}
@@ -143,3 +144,57 @@ def test_history_with_half_a_character() -> None:
     record = record_of("/v1/messages", body, refusal, status=400)
     assert (record.provider, record.model) == ("anthropic", "claude-sonnet-4-5")
     assert (record.error_type, record.usage_state) == ("invalid_request_error", "absent")
+
+
+OPENAI_ANSWER = {"object": "chat.completion", "model": "m", "choices": [{"finish_reason": "stop"}]} | {
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3}
+}
+ANTHROPIC_ANSWER = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn"} | {
+    "usage": {"input_tokens": 100, "cache_read_input_tokens": 9900, "output_tokens": 3}
+}
+OLLAMA_ANSWER = {"model": "m", "done": True, "done_reason": "stop", "prompt_eval_count": 7, "eval_count": 3}
+GEMINI_ANSWER = {"modelVersion": "m", "candidates": [{"finishReason": "STOP"}]} | {
+    "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3}
+}
+CHAT_PATH, MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "answer", "facts"),
+    [
+        ("ollama", CHAT_PATH, OPENAI_ANSWER, ("ollama", 7, 3)),
+        ("ollama", MESSAGES_PATH, ANTHROPIC_ANSWER, ("ollama", 10_000, 3)),
+        ("llama.cpp", MESSAGES_PATH, ANTHROPIC_ANSWER, ("llama.cpp", 10_000, 3)),
+        ("openai", MESSAGES_PATH, ANTHROPIC_ANSWER, ("anthropic", 10_000, 3)),
+        ("openai", "/api/chat", OLLAMA_ANSWER, ("ollama", 7, 3)),
+        ("openai", "/v1beta/models/m:generateContent", GEMINI_ANSWER, ("gemini", 7, 3)),
+        ("anthropic", CHAT_PATH, OPENAI_ANSWER, ("anthropic", 7, 3)),
+        ("gemini", "/v1beta/openai/chat/completions", OPENAI_ANSWER, ("gemini", 7, 3)),
+        ("cohere", "/compatibility/v1/chat/completions", OPENAI_ANSWER, ("cohere", 7, 3)),
+        ("bedrock", "/openai/v1/chat/completions", OPENAI_ANSWER, ("bedrock", 7, 3)),
+        ("ollama", "/my/own/path", OLLAMA_ANSWER, ("ollama", 7, 3)),
+        ("openai", "/my/own/path", OPENAI_ANSWER, ("openai", 7, 3)),
+    ],
+)
+def test_the_path_decides_on_a_route_that_names_its_provider(
+    setting: str, path: str, answer: dict[str, Any], facts: tuple[str, int, int]
+) -> None:
+    """One server speaks several APIs; the route says whose the call is, unless it says OpenAI, whom all others copy."""
+    record = record_of(path, CHAT, answer, route={"provider": setting}, upstream="10.0.0.7:8000")
+    assert (record.provider, record.input_tokens, record.output_tokens) == facts
+    assert record.usage_state == "exact"
+
+
+def test_a_stream_of_another_api_on_such_a_route_ends_as_it_ended() -> None:
+    """OpenAI's events on a route to Ollama."""
+    answer = sse({"model": "m", "choices": [{"delta": {"content": "a"}}]}, OPENAI_ANSWER, "[DONE]")
+    record = record_of(CHAT_PATH, CHAT, answer, route={"provider": "ollama"}, content_type="text/event-stream")
+    assert record.stream is not None
+    assert (record.input_tokens, record.stream.end, record.error_type) == (7, "complete", None)
+
+
+@pytest.mark.parametrize("end", [end for end in _SUFFIXES if end.startswith("/") and end != "/restart"])
+def test_a_path_that_is_read_as_a_call_is_captured_as_one(end: str) -> None:
+    """A coded response can be read only where all of it was copied."""
+    assert CaptureWindows.is_call(b"POST /v1%b HTTP/1.1\r\n" % end.encode())
+    assert CaptureWindows.is_call(b"POST /v1/conversations/c/restart HTTP/1.1\r\n")
