@@ -22,9 +22,15 @@ CHUNKS: Final = {
     "20-byte chunks": b"14\r\n" + b"y" * 20 + b"\r\n",
     "chunks with extensions": b"1;a=b\r\nx\r\n",
     "chunks of line ends": b"2\r\n\r\n\r\n",
+    "chunks with long extensions": b"1;a=%b\r\nx\r\n" % (b"b" * 4000),
 }
-FRAMES: Final = {"empty frames": b"\x81\0", "mixed frames": b"\x81\0\x89\x01x"}
-MASKED: Final = {"empty frames": b"\x81\x80mask", "mixed frames": b"\x81\x80mask\x89\x81maskx"}
+FRAMES: Final = {"empty frames": b"\x81\0", "mixed frames": b"\x81\0\x89\x01x", "pings": b"\x89\x01x"}
+MASKED: Final = {
+    "empty frames": b"\x81\x80mask",
+    "mixed frames": b"\x81\x80mask\x89\x81maskx",
+    "pings": b"\x89\x81maskx",
+}
+INTERIM: Final = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Kind:
 def flood(path: str) -> tuple[bytes, bytes]:
     """Return what the upstream answers to a path of `/hostile/down`: once, and then for ever."""
     kind, _, name = path.removeprefix("/hostile/down/").replace("%20", " ").partition("/")
+    if kind == "interim":
+        return INTERIM, INTERIM
     return (SWITCH, FRAMES[name]) if kind == "frames" else (DOWNLOAD, CHUNKS[name])
 
 
@@ -56,6 +64,9 @@ def kinds() -> list[Kind]:
     found.append(Kind("large upload", large, bytes(BLOCK_BYTES)))
     found.append(Kind("pipelined requests", b"", request("/healthy")))
     found.append(Kind("refused requests", b"", request("/none")))
+    found.append(Kind("interim responses", request("/hostile/down/interim/103")))
+    found.append(Kind("empty lines", b"", b"\r\n"))
+    found.append(Kind("heads of short fields", b"GET / HTTP/1.1\r\nHost: a\r\n", b"a:\r\n"))
     return found
 
 

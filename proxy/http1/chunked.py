@@ -27,8 +27,9 @@ _RUN_AFTER: Final = 4
 """Chunks read one by one before small ones in a row are looked for; hardly a body has so many in one read."""
 _RUN_BYTES: Final = (256, 16384)
 """How far they are looked for: each time twice as far, until the row ends."""
+_LINE_BYTES: Final = 256
+"""So many bytes of a line, and so many parts of a row, cost as much as a chunk read by itself."""
 _PARTS_PER_CHUNK: Final = 12
-"""So many parts of a row cost as much as a chunk read by itself."""
 
 # RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: a name, and no controls but tab.
 _SIZE_LINE: Final = re.compile(
@@ -149,7 +150,7 @@ class ChunkedDecoder:
             line_end = self._line_end(data, at)
             if line_end < 0:
                 break
-            work += self._state == _SIZE
+            work += (self._state == _SIZE) + (line_end - at) // _LINE_BYTES
             self._line(data[at:line_end])
             at = line_end + 2
         if self._state == _DONE:

@@ -20,7 +20,9 @@ from proxy.http1.memo.request_heads import Reading
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import FAST_REQUEST_LINE, NO_PROXY_PROTOCOL, parse_request_line
 
-_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
+MAX_EMPTY_LINES: Final = 16
+"""Before a request; what was ever sent behind a body is one or two (RFC 9112 §2.2)."""
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,%d}" % (MAX_EMPTY_LINES + 1))
 _PROXY_V2: Final = b"\x00\r\nQUIT\n"
 """How a header of the PROXY protocol's version 2 goes on behind two empty lines."""
 _FIRST_BYTES: Final = b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,8 +35,8 @@ class RequestReader:
     """Reads one request after the other."""
 
     __slots__ = (
-        "_framer", "_is_tls", "_max_head_bytes", "_max_line_bytes", "_parse", "authority", "body", "buffer",
-        "content_length", "gaps", "is_body_due", "is_http10", "method", "raw", "target",
+        "_empty_lines", "_framer", "_is_tls", "_max_head_bytes", "_max_line_bytes", "_parse", "authority", "body",
+        "buffer", "content_length", "gaps", "is_body_due", "is_http10", "method", "raw", "target",
     )  # fmt: skip
 
     _framer: BodyFramer
@@ -48,6 +50,8 @@ class RequestReader:
         self._max_head_bytes = max_head_bytes
         self._max_line_bytes = max_line_bytes
         self._is_tls = is_tls
+        self._empty_lines = 0
+        """How many came before the next request."""
         self.buffer = b""
         """Bytes that were not read yet."""
         self.raw = b""
@@ -110,13 +114,17 @@ class RequestReader:
             self.is_body_due = True
             self._framer = BodyFramer(-1, is_chunked=True)
         self.buffer = data[end:]
+        self._empty_lines = 0
         return head
 
     def _skip_empty_lines(self, data: bytes) -> RequestHead | None:
-        """Read on behind them: clients have sent one behind a body, and it says nothing (RFC 9112 §2.2)."""
+        """Read on behind a few: clients have sent one behind a body, and it says nothing (RFC 9112 §2.2)."""
         skipped = _EMPTY_LINES.match(data)
         assert skipped is not None
-        self.buffer = b""
+        self._empty_lines += skipped.end() // 2
+        self.buffer = self.raw = self.method = b""
+        if self._empty_lines > MAX_EMPTY_LINES:
+            raise Refused("bad_request", f"more than {MAX_EMPTY_LINES} empty lines before a request")
         return self.read_head(data[skipped.end() :])
 
     def _check_first_byte(self, data: bytes) -> None:

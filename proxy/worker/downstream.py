@@ -8,13 +8,13 @@ anything of them reaches an upstream.
 
 import asyncio
 import time
-from typing import Final, cast
+from typing import cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
+from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
@@ -24,9 +24,6 @@ from proxy.worker.deadlines import (
 )
 from proxy.worker.engine import Engine
 from proxy.worker.relay import Relay
-
-_TURN_REQUESTS: Final = range(16)
-"""Requests that are begun in one turn: refused ones do not wait for an upstream, and come in thousands a read (P23)."""
 
 
 class Downstream(ClosingConnection, asyncio.Protocol):
@@ -215,7 +212,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def _await_turn(self, in_hand: int) -> None:
         """Leave the rest for another turn, unless the client is not heard any more."""
-        if not self._transport.is_closing():
+        if self._phase != Phase.LINGERING and not self._transport.is_closing():
             super()._await_turn(in_hand)
 
     def take_turn(self) -> None:
@@ -249,6 +246,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 self._hold(data)
             else:
                 self._read_requests(data)
+                if len(data) >= TURN_BYTES:
+                    self._await_turn(self._reader.in_hand)
         elif relay.tunnel is not None:
             relay.forward_tunnel(relay.tunnel, data)
             if len(data) >= TURN_BYTES:
@@ -265,11 +264,20 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self.pause(BY_CLIENT)
 
     def _read_requests(self, data: bytes) -> None:
-        """Begin requests until one of them runs, or the bytes are used up, or the client takes no responses."""
+        """Begin requests until one of them runs, or bytes or time are used up, or the client takes no responses.
+
+        Refused ones do not wait for an upstream, and come in thousands a read (P23).
+        """
         reader, relay = self._reader, self._relay
         self._is_reading = True
-        for _ in _TURN_REQUESTS:
+        end_ns = 0
+        while True:
             now_ns = time.monotonic_ns()
+            if not end_ns:
+                end_ns = now_ns + TURN_NS
+            elif now_ns >= end_ns:
+                self._await_turn(reader.in_hand)
+                break
             try:
                 head = reader.read_head(data)
             except Refused as refusal:
@@ -286,8 +294,6 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             if relay.exchange is not None or self._phase == Phase.LINGERING or self._stalled_ns or not reader.buffer:
                 break
             data = b""
-        else:
-            self._await_turn(reader.in_hand)
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that

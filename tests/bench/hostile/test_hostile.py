@@ -35,7 +35,7 @@ def test_it_measures_a_kind_and_a_crowd(
 def test_the_kinds_are_what_they_say() -> None:
     """Names are distinct, and what goes as frames are frames."""
     names = [kind.name for kind in kinds()]
-    assert len(names) == len(set(names)) == 15
+    assert len(names) == len(set(names)) == 22
     for unit in (*FRAMES.values(), *MASKED.values()):
         scanner = MessageScanner(8)
         assert sum(message.times for message in scanner.feed(unit * 3)) in (3, 6)

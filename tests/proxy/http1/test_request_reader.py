@@ -7,7 +7,7 @@ import pytest
 from proxy.http1.errors import Refused
 from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import parse_request_head
-from proxy.http1.request_reader import RequestReader
+from proxy.http1.request_reader import MAX_EMPTY_LINES, RequestReader
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
@@ -126,6 +126,19 @@ def test_empty_lines_before_a_request_are_skipped(step: int) -> None:
         (b"POST", b"/b"),
     ]
     assert found.buffer == b""
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_many_empty_lines_before_a_request_are_refused(step: int) -> None:
+    """A few before each request pass, however many requests there are; more are nothing but work."""
+    found = reader()
+    for allowed in (MAX_EMPTY_LINES, MAX_EMPTY_LINES - 1):
+        raw = b"\r\n" * allowed + GET
+        assert len(read(found, [raw[at : at + step] for at in range(0, len(raw), step)])) == 1
+    raw = b"\r\n" * (MAX_EMPTY_LINES + 1) + GET
+    with pytest.raises(Refused, match="more than 16 empty lines"):
+        read(found, [raw[at : at + step] for at in range(0, len(raw), step)])
+    assert found.method == b""
 
 
 def test_the_limit_of_a_line_holds_for_the_request_line() -> None:

@@ -61,6 +61,15 @@ def test_empty_lines_between_requests_are_nothing(start: Start, loop: Loop) -> N
     assert plane.unread == 0
 
 
+def test_a_flood_of_empty_lines_is_refused_and_recorded(start: Start) -> None:
+    """It asks for nothing and would keep a worker from those who do."""
+    plane = start(Script())
+    with plane.connect() as client:
+        client.send(b"\r\n" * 30_000)
+        assert client.answer().status == 400
+    assert error(plane.exchange()) == "bad_request"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
