@@ -20,7 +20,11 @@ MAX_PROXIES: Final = 16
 MAX_FORWARDED_BYTES: Final = 4096
 """Of a Forwarded field that is read, four times what so many proxies write; 32 KiB of it took 100 ms."""
 
+_MAPPED_BITS: Final = 96
+"""What all IPv4-mapped addresses begin with."""
 _PAIR: Final = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)[ \t]*([;,]|$)""")
+_MAPPED: Final = re.compile(rb"(?<![^\s,])::ffff:(?=[0-9.]+(?:[\s,]|$))", re.IGNORECASE)
+"""What stands before an address of IPv4 in a chain, where a proxy has a socket for both families."""
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
 
 
@@ -37,18 +41,16 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[str]) -> None:
         """Read CIDRs, validated by the settings."""
-        self._networks: list[Network] = [ipaddress.ip_network(network, strict=False) for network in networks]
+        self._networks: list[Network] = [_network(network) for network in networks]
 
     def has(self, address: str) -> bool:
         """Return whether an address is in one of the networks; anything that is no address is not."""
         if not self._networks:
             return False
         try:
-            ip = ipaddress.ip_address(address.strip().strip("[]"))
+            ip = ipaddress.ip_address(plain_address(address.strip().strip("[]")))
         except ValueError:
             return False
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
         return any(ip in network for network in self._networks)
 
     def original(self, peer: bytes, head: RequestHead) -> Original:
@@ -88,19 +90,45 @@ class TrustedProxies:
         return peer
 
 
-def _address(text: str) -> str:
-    """Return the address in an entry, which may have a port or brackets; empty if there is none.
+def _network(text: str) -> Network:
+    """Read a CIDR; that of mapped addresses is one of IPv4, as addresses that are compared with it are."""
+    network = ipaddress.ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
-    One of IPv6 as everybody else writes it (RFC 5952): Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC
-    4007 §11), which means something on one machine only, and may be any text.
+
+def plain_address(text: str) -> str:
+    """Return an address as others write it.
+
+    Of IPv4 where a socket for both families maps it (RFC 4291 §2.5.5.2), else of IPv6 in its short form (RFC 5952):
+    Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC 4007 §11), which means something on one machine
+    only, and may be any text.
+
+    Raises:
+        ValueError: it is none of IPv6; whether one without a colon is of IPv4 is not looked at.
     """
+    if ":" not in text:
+        return text
+    ip = ipaddress.IPv6Address(text)
+    return socket.inet_ntop(socket.AF_INET6, ip.packed) if ip.ipv4_mapped is None else str(ip.ipv4_mapped)
+
+
+def peer_address(name: object) -> bytes:
+    """Return the address in the name of a socket's other end; empty where there is none."""
+    return plain_address(str(name[0])).encode() if isinstance(name, tuple) and name else b""
+
+
+def _address(text: str) -> str:
+    """Return the address in an entry, which may have a port or brackets; empty if there is none."""
     found = _WITH_PORT.fullmatch(text)
-    address = (found["six"] or found["four"]) if found else text
     try:
-        ip = ipaddress.ip_address(address)
+        address = plain_address((found["six"] or found["four"]) if found else text)
+        ipaddress.ip_address(address)
     except ValueError:
         return ""
-    return address if ip.version == 4 else socket.inet_ntop(socket.AF_INET6, ip.packed)
+    return address
 
 
 def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
@@ -135,6 +163,8 @@ def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, 
     A host that nobody named is left out: services take an empty one for the name of theirs, and refuse it.
     """
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
+    if b":" in head.forwarded_for:
+        chain = _MAPPED.sub(b"", chain)
     host = original.host or host
     host_line = b"X-Forwarded-Host: %b\r\n" % host if host else b""
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (chain, original.proto or scheme, host_line)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.http1.forwarded import peer_address
 from proxy.network import early_connection
 from proxy.network.early_connection import EarlyConnection
 from proxy.network.proxy_header import MAX_V2_BYTES, MalformedHeader, header_end, read_source
@@ -90,6 +91,6 @@ class ProxyAccept(EarlyConnection):
 def peer_of(connection: socket.socket) -> bytes:
     """Return the address at the other end; empty where it is gone already."""
     try:
-        return str(connection.getpeername()[0]).encode()
+        return peer_address(connection.getpeername())
     except OSError:
         return b""

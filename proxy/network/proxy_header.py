@@ -9,6 +9,8 @@ import ipaddress
 import re
 from typing import Final
 
+from proxy.http1.forwarded import plain_address
+
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 MAX_V1_BYTES: Final = 107
 MAX_V2_BYTES: Final = 16 + 2048
@@ -71,7 +73,7 @@ def _source_v1(line: bytes) -> bytes:
         raise MalformedHeader("not an address of its family") from error
     if max(int(found[4]), int(found[5])) > 65535:
         raise MalformedHeader("a port above 65535")
-    return str(source).encode()
+    return plain_address(str(source)).encode()
 
 
 def _source_v2(header: bytes) -> bytes:
@@ -84,4 +86,4 @@ def _source_v2(header: bytes) -> bytes:
         return b""
     if len(header) < _V2_FIXED + 2 * size + 4:
         raise MalformedHeader("too short for its addresses")
-    return str(ipaddress.ip_address(header[_V2_FIXED : _V2_FIXED + size])).encode()
+    return plain_address(str(ipaddress.ip_address(header[_V2_FIXED : _V2_FIXED + size]))).encode()

@@ -11,6 +11,7 @@ import time
 from typing import cast
 
 from proxy.http1.errors import Refused, error_response
+from proxy.http1.forwarded import peer_address
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
@@ -55,8 +56,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         own.set_write_buffer_limits(high=MAX_READ_AHEAD_BYTES)
         engine = self._engine
         if not self._peer:
-            peer = transport.get_extra_info("peername")
-            self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
+            self._peer = peer_address(transport.get_extra_info("peername"))
         is_tls = transport.get_extra_info("sslcontext") is not None
         self.held_bytes = HELD_BYTES if is_tls else 0
         self._reader = RequestReader(

@@ -9,6 +9,7 @@ from proxy.http1.forwarded import (
     TrustedProxies,
     forwarded_elements,
     forwarded_lines,
+    peer_address,
 )
 from proxy.http1.request_head import RequestHead
 
@@ -38,6 +39,31 @@ def test_trusted_networks(address: str, expected: bool) -> None:
     assert TrustedProxies(()).has(address) is False
 
 
+@pytest.mark.parametrize("network", ["::ffff:10.0.0.0/104", "::ffff:10.1.2.3", "10.0.0.0/8"])
+def test_a_network_of_mapped_addresses_is_one_of_ipv4(network: str) -> None:
+    """A socket for both families shows those of IPv4 mapped, and so may a configuration."""
+    assert TrustedProxies((network,)).has("10.1.2.3")
+    assert TrustedProxies((network,)).has("::ffff:10.1.2.3")
+    assert not TrustedProxies((network,)).has("11.1.2.3")
+    assert TrustedProxies(("::/0",)).has("fd00::1")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        (("1.2.3.4", 80), b"1.2.3.4"),
+        (("::ffff:1.2.3.4", 80, 0, 0), b"1.2.3.4"),
+        (("::1", 80, 0, 0), b"::1"),
+        (("fe80::1%eth0", 80, 0, 2), b"fe80::1"),
+        ("", b""),
+        (None, b""),
+    ],
+)
+def test_a_peer_has_one_address_whatever_socket_it_came_to(name: object, address: bytes) -> None:
+    """That of IPv4 without the prefix of mapped ones, that of IPv6 without its zone; a Unix socket has none."""
+    assert peer_address(name) == address
+
+
 @pytest.mark.parametrize(
     ("chain", "client"),
     [
@@ -53,7 +79,8 @@ def test_trusted_networks(address: str, expected: bool) -> None:
         (b"[2001:db8::1]:4711, 10.0.0.2:80", "2001:db8::1"),
         (b"2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
         (b"[2001:0db8::0001]:4711", "2001:db8::1"),
-        (b"0:0:0:0:0:ffff:102:304", "::ffff:1.2.3.4"),
+        (b"0:0:0:0:0:ffff:102:304", "1.2.3.4"),
+        (b"[::FFFF:1.2.3.4]:80, ::ffff:10.0.0.2", "1.2.3.4"),
         (b"1.2.3.4:5678", "1.2.3.4"),
         (b"fe80::1%eth0", "fe80::1"),
         (b"[fe80::1%<b>" + b"x" * 9000 + b"]:80", "fe80::1"),
@@ -101,6 +128,14 @@ def test_without_earlier_entries_the_peer_is_the_chain(peer: bytes) -> None:
     original = TrustedProxies(NETWORKS).original(peer, head)
     expected = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n" % peer
     assert forwarded_lines(head, peer, b"http", b"h", original) == expected
+
+
+def test_mapped_addresses_in_the_chain_are_written_plain() -> None:
+    """A proxy with a socket for both families writes them; what else it and the client wrote stays."""
+    chain = b"::ffff:9.9.9.9, x::ffff:1.1.1.1,::FFFF:8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, 2001:db8::1"
+    lines = forwarded_lines(head_with(forwarded_for=chain), FOREIGN, b"http", b"", Original(FOREIGN, b"", b""))
+    plain = b"9.9.9.9, x::ffff:1.1.1.1,8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, 2001:db8::1, 1.1.1.1"
+    assert lines.startswith(b"X-Forwarded-For: %b\r\n" % plain)
 
 
 def test_a_host_that_nobody_named_is_left_out() -> None:

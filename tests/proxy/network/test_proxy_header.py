@@ -32,6 +32,8 @@ WELL = [
     (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", b""),
     (v2(), b"192.0.2.7"),
     (v2(family=0x21, body=SIX), b"2001:db8::7"),
+    (v2(family=0x21, body=bytes(10) + b"\xff\xff\xc0\x00\x02\x07" + SIX[16:]), b"192.0.2.7"),
+    (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.1 4711 80\r\n", b"192.0.2.7"),
     (v2(tail=b"\x03\x00\x04abcd" * 20), b"192.0.2.7"),
     (v2(command=0), b""),
     (v2(command=0, body=b""), b""),

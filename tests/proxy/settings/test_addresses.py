@@ -70,6 +70,7 @@ def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
         ("http://localhost:8080", ("::", 8080), True),
         ("http://[::1]:8080", ("::1", 8080), True),
         ("http://[0:0::1]:8080", ("::1", 8080), True),
+        ("http://[::ffff:127.0.0.1]:8080", ("127.0.0.1", 8080), True),
         ("http://0.0.0.0:8080", ("127.0.0.1", 8080), True),
         ("http://gateway:8080", ("gateway", 8080), True),
         ("http://127.0.0.1:8081", ("0.0.0.0", 8080), False),
