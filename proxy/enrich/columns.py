@@ -5,6 +5,7 @@ Records are built by position, in the order of `Record`'s fields (0.1 µs, by ke
 
 from typing import Any, Final
 
+from proxy.enrich.http.exchange_decoder import Asked
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.http.request_line import RequestLine
 from proxy.http1.trace_context import context_of
@@ -14,7 +15,6 @@ from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_HTTP10,
     FLAG_REQUEST_COMPLETE,
-    FLAG_TLS,
     OK,
 )
 from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
@@ -35,7 +35,7 @@ class Common:
 
     def __init__(
         self, instance: str, descriptor: Descriptor, codes: tuple[int, int, int, int, int, int],
-        client: bytes, upstream: bytes,
+        asked: Asked, upstream: bytes,
     ) -> None:  # fmt: skip
         """Put it together; `codes` are status, route, outcome, error, flags and what was shed."""
         status, route, outcome, error, flags, shed = codes
@@ -47,10 +47,9 @@ class Common:
             self._level = level_of(status or None, _OUTCOMES[outcome])
         self._outcome = _OUTCOMES[outcome]
         self._status = status or None
-        self._scheme = "https" if flags & FLAG_TLS else "http"
         self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"
         self._is_complete = bool(flags & FLAG_REQUEST_COMPLETE)
-        self._client_ip = client.decode() or None
+        self._client_ip, self._scheme, self._host = asked
         self._upstream = upstream.decode() or None
         self._route_id = self.labels.id or None
         self._error = ERROR_CODES[error] or None
@@ -62,11 +61,12 @@ class Common:
         """Make the record of one of them."""
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels, descriptor, authority = self.labels, self._descriptor, line.authority
+        host = self._host or (facts.host if authority is None else authority)
         trace_id, span_id = trace_of(record_id, facts, descriptor)
         return Record(
             0, record_id, self._instance, "exchange", start // 1000, (start + end) // 1000,
             self._level, self._outcome, self._status,
-            line.method, self._scheme, facts.host if authority is None else authority, line.path, line.query,
+            line.method, self._scheme, host, line.path, line.query,
             self._version,
             end // 1000,
             connect // 1000 if connect >= 0 else None,

@@ -192,6 +192,7 @@ class PlainReader:
         status, route, outcome, error, flags, shed = _CODES.unpack(codes)[:6]
         if status in _SPECIAL or outcome != OK or error or shed != SHED_NONE or flags & ~_PLAIN_FLAGS:
             return None
-        common = Common(self._instance, descriptor, (status, route, outcome, error, flags, shed), client, upstream)
+        asked = self._decoder.asked_of(client, flags)
+        common = Common(self._instance, descriptor, (status, route, outcome, error, flags, shed), asked, upstream)
         labels = common.labels
         return None if labels.auth or labels.provider not in (None, "auto") else common

@@ -194,15 +194,14 @@ class RecordBuilder:
         return Entry(record, self._payload(captured, exchange, clean_bytes), *calls)
 
     def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
-        codes = (
-            captured.status, captured.route, captured.outcome, captured.error, captured.flags, captured.shed,
-        )  # fmt: skip
+        codes = (captured.status, captured.route, captured.outcome, captured.error, captured.flags, captured.shed)
         numbers = (
             captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
             captured.ended_ns, captured.request_bytes, captured.response_bytes,
         )  # fmt: skip
         data = self._data(captured) if captured.notes or captured.status == SWITCHING_PROTOCOLS else None
-        common = Common(self._instance, descriptor, codes, captured.client, captured.upstream)
+        asked = self._decoder.asked_of(captured.client, captured.flags)
+        common = Common(self._instance, descriptor, codes, asked, captured.upstream)
         return common.record(captured.id, numbers, exchange.line, exchange.request, data)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
@@ -335,16 +334,18 @@ class RecordBuilder:
     def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
         labels, line, facts = decoded.labels, decoded.line, decoded.request
         trace_id, span_id = trace_of(exchange.record_id, facts, descriptor)
+        client_ip, scheme, host = self._decoder.asked_of(exchange.client_ip)
         record = Record(
             0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0,
             method=line.method,
-            host=facts.host if line.authority is None else line.authority,
+            scheme=scheme,
+            host=host or (facts.host if line.authority is None else line.authority),
             path=line.path,
             query=line.query,
             http_version="1.1",
             duration_us=max(0, now_us() - exchange.started_at_us),
             request_complete=False,
-            client_ip=exchange.client_ip.decode("ascii", "replace") or None,
+            client_ip=client_ip,
             trace_id=trace_id,
             span_id=span_id,
             request_id=facts.request_id or format_id(exchange.record_id),

@@ -1,8 +1,8 @@
 """Who the client is, and what the upstream is told about it (P18). Pure.
 
 X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from a trusted proxy;
-the right-most entry that is not itself a trusted proxy is then the client. What such a proxy says in Forwarded (RFC
-7239) counts where it sends none of the older fields.
+the right-most entry that is not itself a trusted proxy is then the client, unless such a proxy has a field of its own
+for it. What it says in Forwarded (RFC 7239) counts where it sends none of the older fields.
 """
 
 import ipaddress
@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from proxy.http1.field_lines import name_of
 from proxy.http1.request_head import RequestHead
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -39,8 +40,9 @@ class Original(NamedTuple):
 class TrustedProxies:
     """The networks whose X-Forwarded-* and Forwarded fields are believed."""
 
-    def __init__(self, networks: Sequence[str]) -> None:
-        """Read CIDRs, validated by the settings."""
+    def __init__(self, networks: Sequence[str], client_header: str = "") -> None:
+        """Read CIDRs, validated by the settings; `client_header` is the field in which proxies name the client."""
+        self._client_header = client_header.lower().encode()
         self._networks: list[Network] = [_network(network) for network in networks]
 
     def has(self, address: str) -> bool:
@@ -58,10 +60,18 @@ class TrustedProxies:
         if not self.has(peer.decode()):
             return Original(peer, b"", b"")
         proto, host = head.forwarded_proto, head.forwarded_host
+        named = self._named_client(head) if self._client_header else b""
         if head.forwarded and not (head.forwarded_for or proto or host):
-            return self._forwarded(peer, head.forwarded)
-        client = self.client(peer.decode(), head.forwarded_for).encode() if head.forwarded_for else peer
-        return Original(client, proto, host)
+            found = self._forwarded(peer, head.forwarded)
+            return Original(named, found.proto, found.host) if named else found
+        if not named and head.forwarded_for:
+            named = self.client(peer.decode(), head.forwarded_for).encode()
+        return Original(named or peer, proto, host)
+
+    def _named_client(self, head: RequestHead) -> bytes:
+        """Return the address in the field for it; empty where it is none, or where several may be meant."""
+        values = [line.partition(b":")[2] for line in head.lines if name_of(line) == self._client_header]
+        return _address(values[0].decode("latin-1").strip()).encode() if len(values) == 1 else b""
 
     def _forwarded(self, peer: bytes, value: bytes) -> Original:
         """Read the elements from the right, as `client` reads entries: that of the client has its scheme and host."""

@@ -47,14 +47,19 @@ class RequestLine(NamedTuple):
     is_http10: bool
 
 
+def is_host(value: bytes) -> bool:
+    """Return whether a Host value or authority is well-formed; an empty one is not."""
+    match = _HOST.fullmatch(value)
+    return match is not None and not (match[1] and int(match[1]) > 65535)
+
+
 def check_host(value: bytes) -> bytes:
     """Return a Host value or authority that is well-formed, else refuse it.
 
     Raises:
         Refused: `bad_request`, naming the value.
     """
-    match = _HOST.fullmatch(value)
-    if match is None or (match[1] and int(match[1]) > 65535):
+    if not is_host(value):
         raise Refused("bad_request", f"invalid host {shown(value)}")
     return value
 

@@ -1,7 +1,7 @@
 """One request and its response: the live state in a worker, and its layout as a ring entry.
 
-The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes beside it: two
-addresses, both heads, both body windows, the chunk timeline. Nothing is parsed or formatted here; the collector does
+The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes beside it: client and
+upstream, both heads, both body windows, the chunk timeline. Nothing is parsed or formatted here; the collector does
 that. Times in the struct are nanoseconds: dividing them costs the worker 40 ns each, and the collector has the time.
 
 Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached". Sections follow in the order of their
@@ -57,6 +57,9 @@ ACCESS: Final = Struct("<B16s")
 """Whether the connection came from a trusted proxy, and the key's id."""
 NO_KEY: Final = bytes(16)
 """Id that no key has."""
+
+MAX_NAMED_BYTES: Final = 255
+"""Of a scheme or a host beside the client's address: a DNS name at most (RFC 1035 §2.3.4)."""
 
 SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
@@ -164,6 +167,14 @@ class Exchange:
             len(self.response_head), request_head, request_tail, response_head, response_tail, timeline,
         )  # fmt: skip
         return header, sections
+
+
+def client_section(address: bytes, proto: bytes, host: bytes) -> bytes:
+    """Write who asked: an address; behind LFs what a trusted proxy says that it asked for, unless that is too long."""
+    if not (proto or host):
+        return address
+    named = [value if len(value) <= MAX_NAMED_BYTES else b"" for value in (proto, host)]
+    return b"\n".join([address, *named])
 
 
 def _collect(window: Window | None, whole: bytes, pressure: int, sections: list[bytes]) -> tuple[int, int, int]:

@@ -22,10 +22,10 @@ HEAD_BYTES: Final = 1536
 """Kept of a request head; longer ones are cut."""
 BODY_BYTES: Final = 2048
 """Kept of a request body: the name of an MCP tool lies within."""
-CLIENT_BYTES: Final = 46
-"""Kept of the client's address: the longest textual IPv6 address."""
+CLIENT_BYTES: Final = 75
+"""Kept of the client: its address, and what it asked for (`exchange.client_section`) where there is room for that."""
 
-_FIXED: Final = struct.Struct("<16sqIIHH47p")
+_FIXED: Final = struct.Struct("<16sqIIHH76p")
 _FIXED_AT: Final = 8
 _HEAD_AT: Final = 128
 _BODY_AT: Final = _HEAD_AT + HEAD_BYTES
@@ -64,7 +64,7 @@ class InflightExchange:
     route: int
     """As given to `fill`."""
     client_ip: bytes
-    """As given to `fill`, at most `CLIENT_BYTES`."""
+    """As given to `fill`; of more than `CLIENT_BYTES` the address alone."""
     head: bytes
     """Request head, at most `HEAD_BYTES`."""
     head_truncated: bool
@@ -112,9 +112,11 @@ class InflightWriter:
         at = slot * SLOT_BYTES
         table = self._table
         kept_head, kept_body = head[:HEAD_BYTES], body[:BODY_BYTES]
+        if len(client_ip) > CLIENT_BYTES:
+            client_ip = client_ip.partition(b"\n")[0][:CLIENT_BYTES]
         _FIXED.pack_into(
             table, at + _FIXED_AT,
-            record_id, started_at_us, route, len(head), len(kept_head), len(kept_body), client_ip[:CLIENT_BYTES],
+            record_id, started_at_us, route, len(head), len(kept_head), len(kept_body), client_ip,
         )  # fmt: skip
         table[at + _HEAD_AT : at + _HEAD_AT + len(kept_head)] = kept_head
         table[at + _BODY_AT : at + _BODY_AT + len(kept_body)] = kept_body

@@ -100,6 +100,7 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
             yield "proxy.trusted_proxies", f"expected an address, a CIDR or `private`, got {text!r}"
+    yield from _check_client_header(settings.proxy.client_address_header, settings.proxy.trusted_proxies)
     if settings.proxy.proxy_protocol and not settings.proxy.trusted_proxies:
         yield "proxy.proxy_protocol", "has no effect without trusted_proxies, whose connections begin with the header"
     for name in ("via", "record_id_header"):
@@ -118,6 +119,16 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
     if any(character in settings.proxy.stage for character in "\r\n\0"):
         yield "proxy.stage", f"must not hold CR, LF or NUL, got {settings.proxy.stage!r}"
+
+
+def _check_client_header(header: str, trusted: tuple[str, ...]) -> Iterator[Problem]:
+    name = "proxy.client_address_header"
+    if header and not TOKEN.match(header):
+        yield name, f"expected a header name, got {header!r}"
+    elif header.lower() in OWN_HEADERS | _READ_HEADERS | {"forwarded"}:
+        yield name, f"{header} has another meaning to the proxy"
+    elif header and not trusted:
+        yield name, f"has no effect without trusted_proxies, whose word alone counts, got {header!r}"
 
 
 def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]:

@@ -92,6 +92,13 @@ class ProxySettings(Section, frozen=True):
             "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
         ),
     ] = ()
+    client_address_header: Annotated[
+        str,
+        about(
+            "where trusted_proxies name the client, such as CF-Connecting-IP or X-Real-IP; empty, or no address in it: "
+            "X-Forwarded-For"
+        ),
+    ] = ""
     proxy_protocol: Annotated[
         bool,
         about(

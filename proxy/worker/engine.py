@@ -105,7 +105,7 @@ class Engine:
         self.gate: Final = gate
         self.tasks: Final = tasks
         self.deadlines: Final = Deadlines(limits)  # of connections without a request; each route has its own
-        self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
+        self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
         self.instance: Final = instance.encode()
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
         self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
@@ -307,7 +307,8 @@ def _record_id_format(name: str) -> bytes:
 def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
     """Return the lower-case names of fields that mean something to the engine or to a route."""
     traces = TRACE_FIELDS if settings.proxy.trace_context else frozenset()
-    return routes.request_names | traces | {settings.capture.opt_out_header.lower().encode()}
+    named = (settings.capture.opt_out_header, settings.proxy.client_address_header)
+    return routes.request_names | traces | {name.lower().encode() for name in named}
 
 
 def _check(connection: Connection, now_ns: int) -> None:

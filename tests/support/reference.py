@@ -34,7 +34,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, no_route, unreached
-from proxy.http1.forwarded import TrustedProxies, forwarded_lines
+from proxy.http1.forwarded import TrustedProxies, forwarded_lines, plain_address
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_line import parse_request_line
 from proxy.http1.response_head import ResponseHead, parse_response_head
@@ -48,6 +48,7 @@ from proxy.ring.exchange import (
     FLAG_TLS,
     OUTCOME_INDEX,
     Exchange,
+    client_section,
 )
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
@@ -76,7 +77,7 @@ class ReferenceEngine:
         self.recorder = recorder
         self._gate = gate
         self._instance = instance.encode()
-        self._trusted = TrustedProxies(settings.proxy.trusted_proxies)
+        self._trusted = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
         self._via = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
         self._id_header = settings.proxy.record_id_header
         self._sessions: list[ClientSession] = []
@@ -97,7 +98,7 @@ class ReferenceEngine:
             await session.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        peer = (request.remote or "").encode()
+        peer = plain_address(request.remote or "").encode()
         exchange = self.recorder.begin(time.monotonic_ns(), peer)
         self.in_flight.add(exchange)
         try:
@@ -134,7 +135,7 @@ class ReferenceEngine:
         if authority is not None:
             head.host = authority
         original = self._trusted.original(peer, head)
-        exchange.client = original.client
+        exchange.client = client_section(*original)
         if self._opt_out is not None:
             head.opt_out = self._opt_out.level_of(block)
         if self._makes_traces:

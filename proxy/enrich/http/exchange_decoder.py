@@ -10,8 +10,9 @@ from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.redact.windows import cut_end
+from proxy.http1.request_line import is_host
 from proxy.ring.descriptor import RouteLabels
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS, SHED_BODIES, CapturedExchange
 from proxy.ring.inflight import InflightExchange
 
 DECODED_TAIL_BYTES: Final = 1 << 18
@@ -19,6 +20,11 @@ DECODED_TAIL_BYTES: Final = 1 << 18
 MAX_STATUS_LINES: Final = 256
 MAX_STATUS_LINE_BYTES: Final = 128
 """What is longer is not remembered."""
+_SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
+"""What proxies say that the client spoke → the scheme of the URL that it asked for; Traefik says `wss`."""
+
+Asked = tuple[str | None, str, str | None]
+"""The client's address, the scheme of the URL that it asked for, and its host where a trusted proxy named that."""
 
 
 class ExchangeDecoder:
@@ -79,6 +85,21 @@ class ExchangeDecoder:
         body = DecodedBody.beginning(exchange.body, len(exchange.body))
         request = self.requests.read(block)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
+
+    def asked_of(self, section: bytes, flags: int = 0) -> Asked:
+        """Read who asked for what (`client_section`); where no proxy said, the scheme is that of our own port.
+
+        Of a list, as several proxies make one, the first counts: that of the proxy that the client asked.
+        """
+        address, _, named = section.partition(b"\n")
+        proto, _, host = named.partition(b"\n")
+        host = host.partition(b",")[0].strip()
+        scheme = "https" if flags & FLAG_TLS else "http"
+        return (
+            address.decode("ascii", "replace") or None,
+            _SCHEMES.get(proto.partition(b",")[0].strip().lower(), scheme),
+            self._redactor.redact_value(host).decode() if is_host(host) else None,
+        )
 
     def read_status_line(self, line: bytes) -> bytes:
         """Redact the first line of a response: its reason is a text of the upstream's. Few are different."""

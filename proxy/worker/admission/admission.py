@@ -10,7 +10,7 @@ from proxy.http1.memo.varying_fields import as_format
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
-from proxy.ring.exchange import Exchange
+from proxy.ring.exchange import Exchange, client_section
 from proxy.worker.admission.opt_out import lower
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
@@ -27,7 +27,7 @@ class Admission:
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
         self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
-        """The last head, its route, the lines they became, and the client they came from."""
+        """The last head, its route, the lines they became, and who asked (`client_section`)."""
 
     def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
         """Return the route of a request and the head for its upstream; note on the exchange what was found.
@@ -67,7 +67,7 @@ class Admission:
 
     def client_of(self, head: RequestHead) -> bytes:
         """Return whose request a head is, for one that is refused."""
-        return self._engine.trusted.original(self._peer, head).client
+        return client_section(*self._engine.trusted.original(self._peer, head))
 
     def _render(
         self, head: RequestHead, route: Route, authority: bytes | None, *, has_gaps: bool
@@ -83,7 +83,7 @@ class Admission:
         lines += forwarded_lines(head, peer, self._scheme, host, original)
         if has_gaps:
             lines = as_format(lines)
-        return head if authority is None else None, route, lines, original.client
+        return head if authority is None else None, route, lines, client_section(*original)
 
 
 class TracingAdmission(Admission):

@@ -19,7 +19,8 @@ def record(
     status: int = 200, outcome: int = 0, error: str = "", flags: int = 0, numbers: tuple[int, ...] = (), **more: bool
 ) -> Record:
     descriptor = Descriptor("edge", "test", (LABELS,), **more)
-    common = Common("a", descriptor, (status, 0, outcome, ERROR_INDEX[error], flags, 0), b"10.0.0.1", b"")
+    asked = ("10.0.0.1", "https" if flags & FLAG_TLS else "http", None)
+    common = Common("a", descriptor, (status, 0, outcome, ERROR_INDEX[error], flags, 0), asked, b"")
     start, connect, sent, first, done, end, request, response = numbers or (5_000_000, -1, -1, -1, -1, 9_000, 0, 0)
     return common.record(
         ID, (start, connect, sent, first, done, end, request, response), LINE, facts_of(b"", {b"host": b"a"})

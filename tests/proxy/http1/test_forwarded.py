@@ -98,7 +98,7 @@ def test_the_client_is_the_right_most_entry_that_is_no_trusted_proxy(chain: byte
 TRUSTED, FOREIGN = b"10.0.0.1", b"1.1.1.1"
 
 
-def head_with(**fields: bytes) -> RequestHead:
+def head_with(**fields: object) -> RequestHead:
     """Make a head in which a proxy says something."""
     head = RequestHead(is_keep_alive=True)
     for name, value in fields.items():
@@ -180,6 +180,40 @@ def test_forwarded_is_not_read_beside_one_of_the_others(older: dict[str, bytes],
     """A proxy that writes those passes this one as its client wrote it: nginx does."""
     head = head_with(forwarded=b"for=6.6.6.6;proto=https;host=evil.example", **older)
     assert TrustedProxies(NETWORKS).original(TRUSTED, head) == expected
+
+
+CDN = "CF-Connecting-IP"
+
+
+@pytest.mark.parametrize(
+    ("lines", "client"),
+    [
+        ([b"CF-Connecting-IP: 203.0.113.7"], b"203.0.113.7"),
+        ([b"cf-connecting-ip:[2001:DB8::7]"], b"2001:db8::7"),
+        ([b"CF-Connecting-IP: ::ffff:203.0.113.7"], b"203.0.113.7"),
+        ([b"CF-Connecting-IP: 10.0.0.9"], b"10.0.0.9"),
+        ([b"CF-Connecting-IP: "], b"7.7.7.7"),
+        ([b"CF-Connecting-IP: unknown"], b"7.7.7.7"),
+        ([b"CF-Connecting-IP: 1.1.1.2, 1.1.1.3"], b"7.7.7.7"),
+        ([b"CF-Connecting-IP: 1.1.1.2", b"CF-Connecting-IP: 1.1.1.3"], b"7.7.7.7"),
+        ([b"CF_Connecting_IP: 1.1.1.2"], b"7.7.7.7"),
+        ([], b"7.7.7.7"),
+    ],
+)
+def test_the_field_of_a_trusted_proxy_names_the_client(lines: list[bytes], client: bytes) -> None:
+    """One address counts, anything else is as if the field were not there; from others it says nothing."""
+    trusted = TrustedProxies(NETWORKS, CDN)
+    head = head_with(lines=lines, forwarded_for=b"7.7.7.7", forwarded_proto=b"https")
+    assert trusted.original(TRUSTED, head) == Original(client, b"https", b"")
+    assert trusted.original(FOREIGN, head) == Original(FOREIGN, b"", b"")
+
+
+def test_the_field_is_read_beside_forwarded_and_beside_nothing() -> None:
+    """Scheme and host are those of Forwarded, where the older fields are missing."""
+    trusted, lines = TrustedProxies(NETWORKS, CDN), [b"CF-Connecting-IP: 203.0.113.7"]
+    head = head_with(lines=lines, forwarded=b"for=9.9.9.9;proto=https;host=shop.example")
+    assert trusted.original(TRUSTED, head) == Original(b"203.0.113.7", b"https", b"shop.example")
+    assert trusted.original(TRUSTED, head_with(lines=lines)) == Original(b"203.0.113.7", b"", b"")
 
 
 def test_a_chain_of_proxies_has_an_end() -> None:

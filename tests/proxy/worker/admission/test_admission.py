@@ -71,7 +71,7 @@ def test_behind_an_ingress_the_service_is_told_what_the_client_asked_for(
     raw, exchange = admitted("/in/x", *said, admission=Admission(engine, peer, is_tls=False))
     assert b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (peer, proto, host) in raw
     assert all(line.encode() + b"\r\n" in raw for line in said)
-    assert exchange.client == (b"1.2.3.4" if proto == b"https" else peer)
+    assert exchange.client == (b"1.2.3.4\nhttps\napp.example" if proto == b"https" else peer)
 
 
 @pytest.mark.parametrize(
