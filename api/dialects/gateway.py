@@ -15,7 +15,8 @@ from api.http.responses import ApiObject, encode_rows, json_response, true_or_un
 from api.http.times import format_time
 from api.services import services_of
 from storage.query import Filter, RecordQuery
-from storage.record import Outcome, Record, format_request_id
+from storage.record import Record, format_request_id
+from storage.search.reason import reason_of
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
@@ -87,24 +88,13 @@ def project_row(record: Record) -> GatewayRow:
         input_tokens=record.input_tokens,
         output_tokens=record.output_tokens,
         project_id=record.project,
-        error=error_of(record),
+        error=reason_of(record.error_type, record.outcome, record.status),
     )
     if record.usage_state is not None:
         row.resolved_model, row.usage_state = record.resolved_model, record.usage_state
         row.cache_read_tokens, row.cache_write_tokens = record.cache_read_tokens, record.cache_write_tokens
         row.reasoning_tokens = record.reasoning_tokens
     return row
-
-
-def error_of(record: Record) -> str | None:
-    """Return what failed: the provider's or proxy's own code, else how the exchange ended, else its status."""
-    if record.error_type is not None:
-        return record.error_type
-    if record.outcome not in (Outcome.OK, Outcome.REJECTED):
-        return record.outcome
-    if record.status is not None and record.status >= 400:
-        return f"http_{record.status}"
-    return None
 
 
 def read_query(query: Query) -> tuple[RecordQuery, int | None]:

@@ -15,11 +15,12 @@ from api.http.errors import BadParameter
 from api.http.search.lift import lifted
 from api.http.search.parser import parse_search
 from api.http.search.terms import any_of, read_network, stored_trace_id
-from api.http.search.words import SOURCES
+from api.http.search.words import SOURCES, SYNONYMS
 from api.http.times import read_moment_us
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
 from storage.search.expression import Expression, Has, Is, Like, joined
+from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
@@ -124,7 +125,7 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
     Raises:
         BadParameter: one that is not in the set, or too many.
     """
-    wanted = read_list(query, name)
+    wanted = [SYNONYMS.get(value, value) for value in read_list(query, name)]
     for value in wanted:
         if value not in choices:
             raise BadParameter(name, value, "one of " + ", ".join(choices))
@@ -193,7 +194,6 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
         levels=read_choices(query, "level", LEVELS),
         sources=read_choices(query, "source", SOURCES),
         outcomes=read_choices(query, "outcome", OUTCOME_NAMES),
-        error_types=read_list(query, "error_type"),
         providers=read_list(query, "provider"),
         models=read_list(query, "model"),
         finish_reasons=read_list(query, "finish_reason"),
@@ -216,6 +216,8 @@ def _read_search(query: Query, now_us: int) -> Expression | None:
         parts += () if search is None else (search,)
     if addresses := read_list(query, "client_ip"):
         parts.append(any_of([_network(address) for address in addresses]))
+    if errors := read_list(query, "error_type"):
+        parts.append(any_of([has_reason((error,)) for error in errors]))
     if agent := read_text(query, "user_agent"):
         parts.append(Like("user_agent", ("", agent, "")))
     if ids := read_list(query, "request_id"):

@@ -105,7 +105,8 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
     while True:
         value, at = _value(text, at, ends=" (),")
         if not value.length:
-            raise BadSearch(f"{name}: has no value", start, at - start)
+            reason = f"{name}: has no value; it follows the colon without a blank, alternatives with commas"
+            raise BadSearch(reason, start, at - start)
         values.append(value)
         if at >= len(text) or text[at] != ",":
             return Term(name, tuple(values), start, at - start), at

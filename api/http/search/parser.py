@@ -13,6 +13,7 @@ from typing import Final
 
 from api.http.search.errors import BadSearch
 from api.http.search.lexer import Sign, Term, tokens
+from api.http.search.misread import refuse_misread
 from api.http.search.terms import read_term
 from storage.search.expression import Expression, Not, Or, joined
 
@@ -37,6 +38,7 @@ def parse_search(text: str, now_us: int) -> Expression | None:
         raise BadSearch(f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position)
     if not found:
         return None
+    refuse_misread(found)
     parser = _Parser(found, len(text), now_us)
     expression = parser.any_of(0)
     parser.expect_end()

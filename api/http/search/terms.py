@@ -9,12 +9,13 @@ from api.http.errors import BadParameter
 from api.http.search.errors import BadSearch, shown
 from api.http.search.lexer import Term, Value, escaped
 from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
-from api.http.search.words import BODIES, PREFIXES, WORDS, Word, all_names, closest, find_word
+from api.http.search.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
 from api.http.times import EXPECTED, read_moment_us
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
 from storage.search.phrase import Phrase
+from storage.search.reason import has_reason
 
 _CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII)
@@ -30,8 +31,6 @@ _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 _EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
-_WITHOUT_COLON: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(!=|[<>]=?)(?=.)", re.ASCII)
-_COMPARED_KINDS: Final = ("status", "duration", "bytes", "count", "money")
 
 _LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
 """Parameters of the API that are comparisons of the duration."""
@@ -81,25 +80,9 @@ def any_of(parts: list[Expression]) -> Expression:
 
 
 def _bare(value: Value) -> Expression:
-    if not value.is_quoted and (meant := _meant(value.text)) is not None:
-        reason = f"{shown(value.text)}: a word is followed by a colon, as in {meant}; text goes in quotes"
-        raise BadSearch(reason, value.position, value.length, expected=(meant,))
     if value.text.startswith("/") and not value.is_quoted:
         return _part(value, WORDS["path"])
     return _text(value, WORDS["path"])
-
-
-def _meant(text: str) -> str | None:
-    """Write a comparison that lacks its colon, such as `status>=500`, as it is read; None of anything else."""
-    found = _WITHOUT_COLON.match(text)
-    if found is None:
-        return None
-    name, sign = found.groups()
-    word = find_word(name) or (PREFIXES.get(name.partition(".")[0].lower()) if "." in name else None)
-    if word is None or (sign != "!=" and word.kind not in _COMPARED_KINDS and word.field not in ("level", *BODIES)):
-        return None
-    rest = text[found.end() :]
-    return f"-{name}:{rest}" if sign == "!=" else f"{name}:{sign}{rest}"
 
 
 def _text(value: Value, word: Word) -> Expression:
@@ -158,6 +141,7 @@ def _path(parts: tuple[str, ...]) -> Expression:
 
 def _choice(value: Value, word: Word) -> Expression:
     text = value.text.lower()
+    text = SYNONYMS.get(text, text)
     if value.is_pattern:
         return Like(word.field, value.parts)
     if word.name == "level":
@@ -274,4 +258,5 @@ _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "trace": _trace,
     "id": _id,
     "text": _text,
+    "reason": lambda value, word: has_reason(value.parts),
 }

@@ -9,7 +9,7 @@ from storage.record import LEVELS, OUTCOMES
 
 Kind = Literal[
     "name", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client", "trace",
-    "id", "text",
+    "id", "text", "reason",
 ]  # fmt: skip
 """How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it holds a `*`."""
 
@@ -30,6 +30,13 @@ class Word:
     """Whether values are written in upper case."""
 
 
+SYNONYMS: Final = {
+    "completed": "ok", "refused by sidelog": "rejected", "upstream failed": "upstream_error",
+    "upstream timed out": "upstream_timeout", "client disconnected": "client_closed",
+    "response incomplete": "truncated", "worker died": "worker_lost",
+    "sidelog was stopped": "shutdown", "warning": "warn",
+}  # fmt: skip
+"""What the web UI shows → the value that it stands for."""
 SOURCES: Final = ("backend", "edge")
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _STATUSES: Final = ("2xx", "3xx", "4xx", "5xx", "404", "429", "500")
@@ -74,7 +81,8 @@ _ALL: Final = (
     _choice("kind", ("exchange", "event", "all"), "exchanges, unless it is said", "kind:event"),
     _choice("source", SOURCES, "where the proxy stands", "source:edge"),
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
-    _name("error", "error_type", "error code of provider, tool or proxy", "error:*timeout*", facet="error_type"),
+    Word(name="error", kind="reason", field="error_type", help="why it failed: an error code, an outcome, http_404",
+         example="error:*timeout*", facet="error_type"),
     _number("duration", "duration", "duration_us", "from request to last byte", "duration:>500ms"),
     _number("ttfb", "duration", "first_byte_us", "from request to first byte", "ttfb:1s..5s"),
     _number("bytes", "bytes", "bytes", "bytes of both bodies", "bytes:>1MB"),
@@ -130,6 +138,12 @@ def find_word(name: str) -> Word | None:
     """Find a word by any of its names; None when there is none."""
     lowered = name.lower()
     return WORDS.get(ALIASES.get(lowered, lowered))
+
+
+def word_of(name: str) -> Word | None:
+    """Find a word by any of its names, or by one that goes on with a dot; None when there is none."""
+    prefix, dot, rest = name.partition(".")
+    return PREFIXES.get(prefix.lower()) if dot and rest else find_word(name)
 
 
 def all_names() -> list[str]:

@@ -20,6 +20,7 @@ from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
 from storage.search.cell import is_cell_field
+from storage.search.reason import reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -195,18 +196,14 @@ def column_text(name: str, row: Row, view: View, *, is_short: bool = False) -> s
         case "request":
             return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
         case "result":
-            return row.get("error_type") or _result_of(row.get("outcome") or "", row.get("status") or 0)
+            outcome = row.get("outcome")
+            return reason_of(row.get("error_type"), outcome, row.get("status")) or outcome or ""
         case "id":
             return (row.get("id") or "").replace("-", "") if is_short else row.get("id") or ""
         case _ if is_cell_field(name):
             return _cell_text(row.get("fields", {}).get(name))
         case _:
             return plain(row.get(name))
-
-
-def _result_of(outcome: str, status: int) -> str:
-    """Return how an exchange ended; beside an error that passed through, "ok" would be read as there being none."""
-    return f"http_{status}" if outcome == "ok" and status >= 400 else outcome
 
 
 def _time_text(moment: datetime | None, *, is_short: bool) -> str:

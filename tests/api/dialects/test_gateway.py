@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from api.dialects.gateway import error_of
 from storage.record import format_request_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
@@ -103,27 +102,6 @@ async def test_pages_are_frozen_by_the_first_answers_end(world: World, client: C
     second = await ask(client, limit=2, offset=2, max_seq=first.headers["X-Max-Seq"])
     assert [row["timestamp"][-4:-1] for row in second["data"]] == ["002", "001"]
     assert second["total"] == 4
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"status": 200}, None),
-        ({"status": 304}, None),
-        ({"status": 429, "error_type": "rate_limit_error"}, "rate_limit_error"),
-        ({"status": 200, "error_type": "overloaded_error"}, "overloaded_error"),
-        ({"status": 504, "outcome": "upstream_timeout", "error_type": "upstream_timeout"}, "upstream_timeout"),
-        ({"status": 504, "outcome": "upstream_timeout"}, "upstream_timeout"),
-        ({"status": 503}, "http_503"),
-        ({"status": 404, "outcome": "rejected"}, "http_404"),
-        ({"status": 200, "outcome": "client_closed"}, "client_closed"),
-        ({"status": 499, "outcome": "client_closed"}, "client_closed"),
-        ({"status": None, "outcome": "worker_lost"}, "worker_lost"),
-    ],
-)
-def test_the_error_is_the_most_exact_name_known(changes: dict[str, object], error: str | None) -> None:
-    """Provider's or proxy's code, else how it ended, else the status; null on success."""
-    assert error_of(make_record(1, **changes)) == error
 
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "+5"), ("limit", ""), ("offset", "-1"), ("offset", "1_000")])

@@ -54,6 +54,9 @@ async def test_searches(world: World, client: Client) -> None:
     assert await found(client, "not (status:2xx or status:4xx)") == [2]
     assert await found(client, "status:>=400", path="/static") == [3]
     assert await found(client, "project:proj_a", project="proj_b") == []
+    assert await found(client, "error:http_503") == await found(client, "", error_type="http_503") == [2]
+    assert await found(client, "error:http_4*,none") == [3]
+    assert await found(client, "outcome:completed") == await found(client, "", outcome="completed") == [3, 2, 1]
     assert await found(client, "level:>error") == await found(client, "level:<debug kind:all") == []
     assert await found(client, "-level:>error") == await found(client, "level:>error or level:>=debug") == [3, 2, 1]
 

@@ -125,7 +125,6 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ("tool:search", Is("tool", ("search",))),
         ('"!important"', words("important")),
         ('"status>=500"', words("status", "500")),
-        ("status=500", words("status", "500")),
         ("name<b", words("name", "b")),
         ("x>=500", words("x", "500")),
         ("path->next", words("path", "next")),

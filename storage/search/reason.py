@@ -1,0 +1,48 @@
+"""Why an exchange failed, in one word: what tables show, records are grouped by and a search asks for. Pure.
+
+An error code of the provider, the tool or the proxy; without one how the exchange ended, or else a status from 400 on,
+as `http_404`.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from storage.record import OUTCOMES, Outcome
+from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or
+from storage.search.patterns import is_lower_like, lower_ascii
+
+_SILENT: Final = (Outcome.OK.value, Outcome.REJECTED.value)
+"""Outcomes that say less than the status beside them."""
+_FIRST_STATUS: Final = 400
+_NAMED: Final = tuple((status, f"http_{status}") for status in range(_FIRST_STATUS, 1000))
+
+
+def reason_of(error_type: str | None, outcome: str | None, status: int | None) -> str | None:
+    """Return why an exchange failed; None when it did not."""
+    if error_type is not None:
+        return error_type
+    if outcome is not None and outcome not in _SILENT:
+        return outcome
+    return f"http_{status}" if status is not None and status >= _FIRST_STATUS else None
+
+
+def has_reason(parts: Sequence[str]) -> Expression:
+    """Say that a reason consists of some parts, as `Like` does; a single part is all of it."""
+    code = Is("error_type", (parts[0],)) if len(parts) == 1 else Like("error_type", tuple(parts))
+    lowered = [lower_ascii(part) for part in parts]
+    ended = tuple(each.value for each in OUTCOMES if each not in _SILENT and is_lower_like(each, lowered))
+    unnamed: list[Expression] = [Is("outcome", ended)] if ended else []
+    if statuses := tuple(Between("status", low, high) for low, high in _runs(lowered)):
+        unnamed.append(And((Is("outcome", _SILENT), statuses[0] if len(statuses) == 1 else Or(statuses))))
+    if not unnamed:
+        return code
+    return Or((code, And((Not(Has("error_type")), unnamed[0] if len(unnamed) == 1 else Or(tuple(unnamed))))))
+
+
+def _runs(parts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of neighbouring statuses whose reason consists of the parts."""
+    meant = [status for status, name in _NAMED if is_lower_like(name, parts)]
+    for _, run in groupby(enumerate(meant), lambda each: each[1] - each[0]):
+        statuses = [status for _, status in run]
+        yield statuses[0], statuses[-1]
