@@ -74,6 +74,7 @@ def routes() -> tuple[Route, ...]:
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
+        Route("GET", "/api/records/{id}/curl", records.get_curl),
         Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/messages", messages.list_messages),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),

@@ -208,7 +208,8 @@ class ModelUsage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = None
+    """None where no call has a known cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +274,8 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "user": ("user_id",),
     "method": ("method",),
     "outcome": ("outcome",),
-    "error": ("error_type",),
+    "error": ("error_type", "outcome", "status"),
+    "failure": ("method", "endpoint", "route_id", "project", "error_type", "outcome", "status"),
     "provider": ("provider",),
     "instance": ("instance",),
 }

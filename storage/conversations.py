@@ -17,6 +17,8 @@ MAX_COST_USD: Final = 1000.0
 """Of one call, in sums: what somebody claims must not overflow them."""
 MAX_CALLS_READ: Final = 5000
 """Calls of one page whose tools are counted, the newest first."""
+FIRST_REFUSAL: Final = 400
+"""The least status of a call that nobody pays for."""
 FAILED_LEVEL: Final = LEVELS.index("warn")
 
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -54,7 +56,7 @@ class Conversation:
     counted: int
     """How many of them have known tokens."""
     priced: int
-    """How many of them have a known cost."""
+    """How many of them have a known cost, those that were refused without tokens among them: they cost nothing."""
     tokens: dict[str, int]
     """Sums of the columns `TOKENS`."""
     cost_usd: float
@@ -88,6 +90,11 @@ def has_failed(record: Record) -> bool:
     return LEVELS.index(record.level) >= FAILED_LEVEL or record.error_type is not None
 
 
+def _is_priced(record: Record) -> bool:
+    is_refused = record.status is not None and record.status >= FIRST_REFUSAL and record.input_tokens is None
+    return record.cost_usd is not None or is_refused
+
+
 def most_frequent(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -111,7 +118,7 @@ def conversation_of(records: Sequence[Record]) -> Conversation:
         ended_at_us=max(map(_ended_at_us, records)),
         duration_us=sum(record.duration_us for record in records),
         counted=sum(record.input_tokens is not None for record in records),
-        priced=sum(record.cost_usd is not None for record in records),
+        priced=sum(map(_is_priced, records)),
         tokens={name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records) for name in TOKENS},
         cost_usd=sum(min(record.cost_usd or 0.0, MAX_COST_USD) for record in records),
         models=most_frequent(Counter(record.model for record in records if record.model is not None)),

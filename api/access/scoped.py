@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from api.access.endpoint_names import EndpointNames
@@ -33,6 +34,7 @@ from storage.purge import Erased
 from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
 from storage.search.expression import And, Expression, Has, Is, Leaf, Not, Or, with_leaves
+from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
 
@@ -40,6 +42,9 @@ MAX_QUERIES: Final = 4
 """Queries that run at once: the store has that many readers."""
 MAX_WAIT_S: Final = 2.0
 """How long others wait for their turn before they are refused."""
+
+_RENAMED: Final = ("endpoint", "error", "failure")
+"""Groups that are called otherwise than they are stored."""
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -142,17 +147,25 @@ class ScopedStorage:
     async def top(self, filter: Filter, by: str) -> Top:
         """Add up records; endpoints by their names of today, whichever route and project they are of."""
         found = await self._read(lambda filter: self._storage.top(filter, by), self._narrow(filter))
-        return replace(found, rows=most(found.rows, self._rename)) if by == "endpoint" else found
+        return replace(found, rows=most(found.rows, partial(self._rename, by))) if by in _RENAMED else found
 
     async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
         """Count records over time; endpoints by their names of today."""
         filter = self._narrow(filter)
         found = await self._read(lambda each: self._storage.top_series(each, by, since_us, until_us, buckets), filter)
-        return replace(found, counts=merged(found.counts, self._rename)) if by == "endpoint" else found
+        return replace(found, counts=merged(found.counts, partial(self._rename, by))) if by in _RENAMED else found
 
-    def _rename(self, names: Names) -> Names:
-        method, name, route, project = names
-        return method, None if name is None else self._names.current(route, project, name)
+    def _rename(self, by: str, names: Names) -> Names:
+        """Call endpoints by their names of today, and failures by their reason, beside endpoints with the status."""
+        renamed: Names = ()
+        if by != "error":
+            method, name, route, project, *_ = names
+            renamed = method, None if name is None else self._names.current(route, project, name)
+        if by == "endpoint":
+            return renamed
+        error, outcome, status = names[-3:]
+        reason = reason_of(error, outcome, int(status) if status else None)
+        return (*renamed, reason) if by == "error" else (*renamed, reason, status)
 
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))

@@ -95,7 +95,7 @@ class CallsShown(ApiObject):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    cost_usd: float
+    cost_usd: float | None
 
 
 class UsageShown(CallsShown):

@@ -4,14 +4,24 @@ Everything is read from records the caller may see. The title is in a body, so i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from heapq import nlargest
+from typing import Final, Literal
 
 from aiohttp import web
 
 from api.http.cursor import decode_cursor, encode_cursor
 from api.http.errors import BadParameter, Refused
-from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, Query, read_filter, read_int, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    MAX_NATIVE_LIMIT,
+    Query,
+    read_choice,
+    read_filter,
+    read_int,
+    refuse_unknown,
+)
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
 from api.native.first_text import Opening, chosen, opening_of
@@ -30,8 +40,21 @@ MAX_LIMIT: Final = 100
 """Conversations of a page: of each the sums of all its calls are read."""
 DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
+MAX_SORTED: Final = 2000
+"""Conversations that are compared when they are sorted by a figure, the newest: 10 MB."""
 EARLY_CALLS: Final = 3
 """Behind a first one that may be an aside: what an agent asks beside its work, it asks at its beginning."""
+
+
+Sort = Literal["newest", "cost", "turns", "failures", "tokens", "duration"]
+_FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {
+    "cost": lambda each: each.cost_usd,
+    "turns": lambda each: each.turns,
+    "failures": lambda each: each.failed,
+    "tokens": lambda each: each.tokens["input_tokens"] + each.tokens["output_tokens"],
+    "duration": lambda each: each.ended_at_us - each.first.started_at_us,
+}
+SORTS: Final[tuple[Sort, ...]] = ("newest", *_FIGURES)
 
 
 class FailureShown(ApiObject):
@@ -44,7 +67,10 @@ class FailureShown(ApiObject):
 
 
 class ConversationShown(ApiObject):
-    """One conversation; `failed`, `counted` and `priced` are how many calls failed, have known tokens, a known cost."""
+    """One conversation; `failed`, `counted` and `priced` are how many calls failed, have known tokens, a known cost.
+
+    What was refused without tokens costs nothing; `cost_usd` is null where no cost is known.
+    """
 
     id: str
     title: str | None
@@ -65,7 +91,7 @@ class ConversationShown(ApiObject):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    cost_usd: float
+    cost_usd: float | None
     project: str | None
     container: str | None
     client: str | None
@@ -91,16 +117,24 @@ class ConversationDetail(ConversationShown):
 
 
 async def list_conversations(request: web.Request) -> web.Response:
-    """List conversations, the one with the newest matching call first; `min_turns=2` leaves out single calls."""
+    """List conversations, the one with the newest matching call first, or with the most of what `sort` names.
+
+    `min_turns=2` leaves out single calls.
+    """
     services, query = services_of(request), request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "limit", "cursor"})
+    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "limit", "cursor", "sort"})
+    sort = read_choice(query, "sort", SORTS, "newest")
+    limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
     wanted = ConversationQuery(
         filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
-        limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        limit=limit if sort == "newest" else MAX_SORTED,
         before=_read_cursor(query, "desc"),
     )
     page = await _storage(services).conversations(wanted)
+    if sort != "newest":
+        first = nlargest(limit, page.conversations, key=_FIGURES[sort])
+        page = replace(page, conversations=first, complete=page.complete and page.next_before is None, next_before=None)
     titles = await _titles(services.storage, page.conversations)
     shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
     cursor = None if page.next_before is None else encode_cursor("desc", page.next_before)
@@ -180,7 +214,7 @@ def project(found: Conversation, title: str | None) -> ConversationShown:
         counted=found.counted,
         priced=found.priced,
         **found.tokens,
-        cost_usd=found.cost_usd,
+        cost_usd=found.cost_usd if found.priced else None,
         project=first.project,
         container=first.container,
         client=first.client,

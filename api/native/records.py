@@ -13,6 +13,7 @@ from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
+from api.native.files.curl import curl_of
 from api.native.files.cut_bodies import joined_bytes
 from api.native.files.har import creator, har_entry
 from api.native.find import find_entry
@@ -139,6 +140,12 @@ async def download_request_body(request: web.Request) -> web.Response:
 async def download_response_body(request: web.Request) -> web.Response:
     """Download the stored response body."""
     return await _download(request, "response")
+
+
+async def get_curl(request: web.Request) -> web.Response:
+    """Return the curl command that sends a recorded request again, and what to know before it is run."""
+    record, payload = await find_entry(services_of(request), request.match_info["id"])
+    return json_response(curl_of(detail_json(record, payload)))
 
 
 async def download_har(request: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, views
 from api.native.files import csv_rows
+from api.native.files.curl import CurlLine
 from api.native.groups import top
 from api.native.groups.names import GROUPS, OTHER_NAMES
 from storage.aggregates import FACETS
@@ -276,11 +277,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/conversations"): Operation(
         {
             **FILTERS,
-            "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
+            **{"min_turns": whole(conversations.MAX_TURNS, 1, minimum=1), "sort": one_of(*conversations.SORTS)},
             **{"limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1), "cursor": CURSOR_DOWN},
         },
         conversations.ConversationPage,
-        notes="A conversation is listed when one of its calls matches; its sums are those of all its calls.",
+        notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
+        f"Sorted by a figure, the first `limit` of the newest {conversations.MAX_SORTED} are one page; `complete` says "
+        "whether these were all.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
         {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
@@ -308,6 +311,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {**FILTERS, **RESUME, "fields": FIELDS}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/messages"): Operation(
         {"limit": whole(1000, 100, minimum=1), "cursor": CURSOR_UP},

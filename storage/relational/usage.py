@@ -157,7 +157,7 @@ class UsageTally:
 def total(models: Iterable[ModelUsage]) -> ModelUsage:
     measures: Measures = [0] * len(MEASURES)
     for model in models:
-        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round(model.cost_usd * NANO)))
+        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round((model.cost_usd or 0) * NANO)))
     return _usage(None, None, measures)
 
 
@@ -246,9 +246,8 @@ def measures_of(record: Record) -> Measures:
 
 def _usage(provider: str | None, model: str | None, measures: Measures) -> ModelUsage:
     *counts, cost = measures
-    return ModelUsage(
-        provider=provider, model=model, cost_usd=cost / NANO, **dict(zip(MEASURES[:-1], counts, strict=True))
-    )
+    usage = ModelUsage(provider=provider, model=model, **dict(zip(MEASURES[:-1], counts, strict=True)))
+    return replace(usage, cost_usd=cost / NANO) if usage.priced else usage
 
 
 def _add(sums: Measures, measures: Iterable[int]) -> None:

@@ -49,7 +49,9 @@ class BeforeShown(ApiObject):
 class TopRowShown(ApiObject):
     """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints.
 
-    By `tool`, calls are counted: `exchanges` are calls, `server_errors` those that failed.
+    By `failure`, `value` is the endpoint, and `error` and `status` say what came of its requests, as `error:` and
+    `status:` of a search find them. `cost_usd` is null where no cost is known. By `tool`, calls are counted:
+    `exchanges` are calls, `server_errors` those that failed.
     """
 
     value: str | None
@@ -57,6 +59,8 @@ class TopRowShown(ApiObject):
     share: float
     """Of the requests that were looked at, 0 to 1."""
     method: str | None
+    error: str | None
+    status: int | None
     exchanges: int
     client_errors: int
     server_errors: int
@@ -65,7 +69,7 @@ class TopRowShown(ApiObject):
     duration_ms: PercentilesShown
     input_tokens: int
     output_tokens: int
-    cost_usd: float
+    cost_usd: float | None
     before: BeforeShown | None
     series: list[int] | None
 
@@ -109,6 +113,8 @@ async def _top(request: web.Request, by: str) -> web.Response:
     limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     now_us = services.now_us()
     filter = read_filter(query, now_us)
+    if by == "failure" and not filter.levels:
+        filter = replace(filter, levels=("warn", "error"))
     sort = read_choice(query, "sort", SORTS, "requests")
     found = await _added_up(services.storage, filter, by)
     rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
@@ -200,13 +206,16 @@ def _state_of(row: TopRow, by: str, value: str | None) -> State:
 
 
 def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen: int) -> TopRowShown:
-    method, value = row.names if by == "endpoint" else (None, row.names[0])
+    method, value, *why = row.names if by in ("endpoint", "failure") else (None, row.names[0], None, None)
+    error, status = why or (None, None)
     earlier = known or TopRow(row.names)
     return TopRowShown(
         value=value,
         state=_state_of(row, by, value),
         share=round(row.exchanges / seen, 6),
         method=method,
+        error=error,
+        status=None if status is None else int(status),
         exchanges=row.exchanges,
         client_errors=row.client_errors,
         server_errors=row.server_errors,
@@ -215,7 +224,7 @@ def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen:
         duration_ms=percentiles_shown(row.duration),
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
-        cost_usd=row.cost_nano_usd / 10**9,
+        cost_usd=row.cost_nano_usd / 10**9 or None,
         before=None
         if before is None
         else BeforeShown(

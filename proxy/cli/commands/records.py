@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.cli.commands.client import Client, message_in, refusal
-from proxy.cli.commands.curl import curl_of
 from proxy.cli.commands.listing import View, column_text, plain, print_records, selected
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
@@ -218,12 +217,12 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
 
 def get_curl(client: Client, record_id: str) -> int:
     """Print the command that sends the request again; what it lacks is reported on stderr."""
-    line = curl_of(client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}"))
-    for note in line.notes:
+    line = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}/curl")
+    for note in line["notes"]:
         complain(f"sidelog: {visible(note)}")
-    if not line.command:
+    if not line["command"]:
         return 1
-    say(line.command)
+    say(line["command"])
     return 0
 
 

@@ -151,10 +151,14 @@ def _print_top(found: Mapping[str, Any], sort: str) -> None:
     rows, is_tools = found["rows"], found["by"] == "tool"
     titles = [*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if any(row["cost_usd"] for row in rows) else [])]
     titles += [sort] if sort in _MORE else []
-    names = [" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part) for row in rows]
+    names = [" ".join(str(part) for part in _name_of(row) if part) for row in rows]
     figures = {title: [_FIGURES[title](row) for row in rows] for title in titles}
     wanted = "bytes out" if sort == "bytes" else sort
     print_figures(visible_line(found["by"]), names, figures, [title for title in _FIRST_TO_GO if title != wanted])
+
+
+def _name_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row.get("status"), row.get("error"), row["method"], row["value"] or _WHY[row["state"]]
 
 
 _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {

@@ -18,6 +18,7 @@ import msgspec
 
 from storage.conversations import (
     FAILED_LEVEL,
+    FIRST_REFUSAL,
     MAX_CALLS_READ,
     MAX_COST_USD,
     TOKENS,
@@ -37,6 +38,7 @@ from storage.relational.usage import token_sum
 _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> 0)"
+_IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
 _SUMS: Final = ", ".join(
     (
         "count(*)",
@@ -47,7 +49,7 @@ _SUMS: Final = ", ".join(
         f"max(started_at_us + CASE WHEN kind = {EVENT} THEN 0 ELSE duration_us END)",
         "sum(duration_us)",
         "count(input_tokens)",
-        "count(cost_usd)",
+        f"sum(CASE WHEN cost_usd IS NOT NULL OR {_IS_REFUSED} THEN 1 ELSE 0 END)",
         f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)",
         *(f"coalesce({token_sum(name)}, 0)" for name in TOKENS),
     )
@@ -194,7 +196,7 @@ def _conversation(
         ended_at_us=ended_at_us,
         duration_us=int(duration_us),
         counted=counted,
-        priced=priced,
+        priced=int(priced),
         tokens={name: int(total) for name, total in zip(TOKENS, tokens, strict=True)},
         cost_usd=float(cost_usd),
         models=most_frequent(models.get(number, Counter())),

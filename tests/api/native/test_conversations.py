@@ -10,7 +10,7 @@ from storage.record import Batch, Entry, Payload, Record, Stream, format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_body, make_record
 
-A, B = bytes([1]) * 16, bytes([2]) * 16
+A, B, C = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
 
 
 @pytest.fixture(params=["memory:", "sqlite:///records.db"])
@@ -57,7 +57,7 @@ async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> Non
     shown = page["conversations"][1]
     assert shown["id"] == format_id(A)
     assert shown["title"] == "words of 0"
-    assert (shown["turns"], shown["failed"], shown["counted"], shown["priced"]) == (3, 1, 2, 2)
+    assert (shown["turns"], shown["failed"], shown["counted"], shown["priced"]) == (3, 1, 2, 3)
     assert (shown["input_tokens"], shown["output_tokens"], shown["cost_usd"]) == (30, 5, 0.75)
     assert (shown["models"], shown["tools"]) == ({"gpt": 3}, {"read": 1})
     assert shown["failure"] == {
@@ -124,6 +124,28 @@ async def test_pages_and_filters(world: World, client: Client) -> None:
     assert [found["model"] for found in records["records"]] == ["m9", "m6", "m3"]
     nothing = await (await client.get("/api/records?conversation=none", headers=BEARER)).json()
     assert nothing["records"] == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("cost", [B, A, C]), ("turns", [A, B, C]), ("failures", [B, C, A]), ("tokens", [C, A, B]), ("newest", [C, B, A])],
+)
+async def test_conversations_are_sorted_by_a_figure(
+    world: World, client: Client, sort: str, order: list[bytes]
+) -> None:
+    """The most first, of all that match, and equal ones newest first; a sorted page is the only one."""
+    await stored(
+        world,
+        *(call(number, A, cost_usd=0.1, input_tokens=5) for number in (1, 2, 3)),
+        call(4, B, cost_usd=0.5, input_tokens=1),
+        call(5, B, status=500, level="error"),
+        call(6, C, input_tokens=99),
+    )
+    page = await ask(client, sort=sort, limit=2)
+    assert [found["id"] for found in page["conversations"]] == [format_id(each) for each in order[:2]]
+    assert (page["next_cursor"] is None) == (sort != "newest")
+    costs = {found["id"]: found["cost_usd"] for found in (await ask(client, sort=sort))["conversations"]}
+    assert costs == {format_id(A): pytest.approx(0.3), format_id(B): 0.5, format_id(C): None}
 
 
 async def test_what_cannot_be_asked(world: World, client: Client) -> None:

@@ -117,6 +117,40 @@ async def test_rows_can_be_sorted_by_each_figure(client: Client, world: World, s
     assert found["values"] == 7
 
 
+async def test_failures_are_grouped_by_endpoint_reason_and_status(client: Client, world: World) -> None:
+    """All of the period, however many there are; what a row shows finds its requests."""
+    failures: list[dict[str, Any]] = [{"endpoint": "/a", "status": 500}] * 3
+    failures += [{"endpoint": "/b", "status": 500}, {"endpoint": "/a", "status": 429, "error_type": "rate_limit"}]
+    failures += [{"endpoint": "/a", "status": 404, "level": "warn"}, {"endpoint": "/a", "outcome": "client_closed"}]
+    records = [make_record(n, **{"method": "GET", "level": "error"} | ended) for n, ended in enumerate(failures)]
+    records.append(make_record(9, method="GET", endpoint="/a", level="info"))
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    rows = (await ask(client, f"/api/top?by=failure&{RANGE}&buckets=1"))["rows"]
+    shown = {(row["status"], row["error"], row["method"], row["value"]): row["exchanges"] for row in rows}
+    assert shown == {
+        (500, "http_500", "GET", "/a"): 3, (500, "http_500", "GET", "/b"): 1, (429, "rate_limit", "GET", "/a"): 1,
+        (404, "http_404", "GET", "/a"): 1, (200, "client_closed", "GET", "/a"): 1,
+    }  # fmt: skip
+    for row in rows:
+        search = f"status:{row['status']} error:{row['error']} method:{row['method']} endpoint:{row['value']}"
+        found = await ask(client, f"/api/records?query={search}")
+        assert len(found["records"]) == row["exchanges"] == row["series"][0]
+    by_error = (await ask(client, "/api/top?by=error"))["rows"]
+    assert {row["value"]: row["exchanges"] for row in by_error} == {
+        "http_500": 4, "rate_limit": 1, "http_404": 1, "client_closed": 1, None: 1,
+    }  # fmt: skip
+
+
+async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) -> None:
+    """A model without a price has not been free."""
+    records = [make_record(1, model="priced", provider="x", cost_usd=0.5), make_record(2, model="new", provider="x")]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    found = await ask(client, "/api/top?by=model")
+    assert {row["value"]: row["cost_usd"] for row in found["rows"]} == {"priced": 0.5, "new": None}
+    usage = (await ask(client, "/api/summary?model=new"))["usage"]
+    assert (usage["cost_usd"], usage["models"][0]["cost_usd"]) == (None, None)
+
+
 async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
     """In steps that cover the range, whose sum is the count of the row; an endpoint that others became part of, too."""
     await fill(world)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cli.commands.curl import curl_of
+from api.native.files.curl import curl_of
 from proxy.process.terminal import visible
 from tests.support.programs import PROGRAM_S, find
 
@@ -111,6 +111,26 @@ def test_methods_arrive_and_nothing_is_added(server: str, method: str) -> None:
     assert got["line"] == f"{method} /a/../b//%2e HTTP/1.1"
     assert [name for name, _ in got["headers"]] == ["Host"]
     assert got["body"] == b""
+
+
+def test_a_target_that_is_no_path_arrives(server: str) -> None:
+    """`OPTIONS *` asks the server as a whole (RFC 9112 §3.2.4)."""
+    assert arrived(server, record(method="OPTIONS", path="*"))["line"] == "OPTIONS * HTTP/1.1"
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE", "GET"])
+@pytest.mark.parametrize("content", [None, body(head="")])
+def test_an_empty_body_arrives_as_one(server: str, method: str, content: dict[str, Any] | None) -> None:
+    """What was said to be empty is said so again, and gets no type."""
+    got = arrived(server, record([["content-length", "0"]], content, method=method))
+    assert got["line"].startswith(f"{method} ")
+    assert [pair for pair in got["headers"] if pair[0] != "Host"] == [["Content-Length", "0"]]
+
+
+def test_a_head_request_has_no_body() -> None:
+    """curl cannot send one with it, and the note says so."""
+    line = curl_of(record([["content-length", "1"]], body(head="x"), method="HEAD"))
+    assert ("--data-raw" in line.command, line.notes) == (False, ["curl sends no body with HEAD"])
 
 
 def test_repeated_and_empty_headers_arrive(server: str) -> None:

@@ -11,9 +11,10 @@ import base64
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from itertools import groupby
+from typing import Any, Final
 
-from proxy.process.terminal import UNSAFE
+from api.http.responses import ApiObject
 
 _LEFT_OUT: Final = frozenset(
     (
@@ -25,12 +26,11 @@ _LEFT_OUT: Final = frozenset(
 _ADDED_BY_CURL: Final = ("user-agent", "accept")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
-_CONTROLS: Final = re.compile(f"([{UNSAFE}]+)")
 BODY_FILE: Final = "request-body"
 """Where a body is looked for that cannot stand in the line."""
 
 
-class CurlLine(NamedTuple):
+class CurlLine(ApiObject):
     """A command, and what to know before it is run."""
 
     command: str
@@ -47,7 +47,14 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
         notes.append("neither headers nor body were kept (see [capture] level)")
     headers = [(name, value) for name, value in request["headers"] if _TOKEN.fullmatch(name)]
     prefix, body = _body_words(request["body"], notes)
+    if not body and any(name.lower() == "content-length" for name, _ in headers):
+        body = ["--data-raw ''"]  # else curl would not say that it is empty
+    if record.get("method") == "HEAD" and body:
+        notes.append("curl sends no body with HEAD")
+        prefix, body = "", []
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
+    if not (record.get("path") or "/").startswith("/"):  # `OPTIONS *`, which is no part of a URL
+        words.append(f"--request-target {_word(record['path'])}")
     words.append(f"--url {_word(_url(record, notes))}")
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
     if (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101:
@@ -67,7 +74,9 @@ def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
 
 def _url(record: Mapping[str, Any], notes: list[str]) -> str:
     query = "" if record.get("query") is None else f"?{record['query']}"
-    url = f"{record.get('scheme') or 'http'}://{record.get('host') or '127.0.0.1'}{record.get('path') or '/'}{query}"
+    path = record.get("path") or "/"
+    target = f"{path}{query}" if path.startswith("/") else "/"
+    url = f"{record.get('scheme') or 'http'}://{record.get('host') or '127.0.0.1'}{target}"
     if _REDACTED.search(url):
         notes.append("the URL held a secret: replace REDACTED in it")
     return _REDACTED.sub("REDACTED", url)
@@ -120,8 +129,8 @@ def _piped(encoded: str) -> tuple[str, list[str]]:
 
 def _word(text: str) -> str:
     """Quote one shell word; what a terminal would obey is made by printf, so that the line itself is safe to show."""
-    parts = [part for part in _CONTROLS.split(text) if part] or [""]
-    return "".join(_printf(part) if _CONTROLS.fullmatch(part) else shlex.quote(part) for part in parts)
+    runs = groupby(text, lambda character: character.isprintable() or character in "\t\n")
+    return "".join([shlex.quote("".join(run)) if is_safe else _printf("".join(run)) for is_safe, run in runs]) or "''"
 
 
 def _printf(controls: str) -> str:
