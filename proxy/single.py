@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
 from proxy.supervisor.group_signals import take
+from proxy.supervisor.orphans import reap
 from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, run_root
 from proxy.worker.routes import compile_routes
@@ -30,6 +32,9 @@ from proxy.worker.server import data_plane, make_segment
 from storage.errors import StorageMisconfigured
 
 log = logging.getLogger(__name__)
+
+REAP_S: Final = 1.0
+"""How often orphans are looked for: the loop keeps SIGCHLD for itself."""
 
 
 async def _serve(settings: Settings, context: RootContext) -> int:
@@ -46,7 +51,7 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                 plane.sources.attach_fd(segment.fd)
                 _handle_signals(plane)
                 async with asyncio.TaskGroup() as tasks:
-                    watchdog = tasks.create_task(_ping_watchdog(), name="watchdog")
+                    duties = tasks.create_task(_be_root(), name="duties of a root")
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
                     front.start()
                     front.listen(listeners.data[0])
@@ -59,7 +64,7 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
                     listeners.data[0].close()  # new connections are refused at once instead of waiting for our exit
                     await front.drain()
-                    watchdog.cancel()
+                    duties.cancel()
                 segment.let_go()
         return 1 if plane.unsettled_records else 0
     finally:
@@ -81,12 +86,13 @@ def _handle_signals(plane: ControlPlane) -> None:
     take()
 
 
-async def _ping_watchdog() -> None:
-    """Ping the service manager's watchdog, twice in each period it asks for."""
+async def _be_root() -> None:
+    """Ping the service manager's watchdog, twice in each period it asks for, and collect orphans."""
     period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
-    while period_s:
+    while True:
         notify("WATCHDOG=1")
-        await asyncio.sleep(period_s)
+        reap(())
+        await asyncio.sleep(min(period_s or REAP_S, REAP_S))
 
 
 def run_single(context: RootContext) -> int:

@@ -93,6 +93,9 @@ def _lock(path: Path, wait_s: float) -> int:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
+        except PermissionError as error:
+            os.close(fd)
+            raise DataDirError(f"data directory {path}: flock is refused, which keeps two sidelogs apart") from error
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(fd)

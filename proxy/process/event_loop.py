@@ -12,7 +12,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    try:
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    except PermissionError:  # a sandbox without eventfd
+        return asyncio.new_event_loop()
     return loop
 
 

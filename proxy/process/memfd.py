@@ -4,17 +4,40 @@ The settings hold secrets: they travel in anonymous memory, or where the system 
 before anything is written to it. Readers read from the start: siblings share the file offset.
 """
 
+import errno
 import os
 import tempfile
+from typing import Final
+
+REFUSED: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of a system call that a sandbox does not let through, or that the system does not have."""
 
 
 def anonymous_file(name: str) -> int:
-    """Make an empty file without a name, not inheritable; `name` is for those who look into /proc."""
+    """Make an empty file without a name, not inheritable; `name` is for those who look into /proc.
+
+    Raises:
+        OSError: there is no descriptor left, or neither anonymous memory nor a temporary file is allowed.
+    """
+    refusal: OSError | None = None
     if hasattr(os, "memfd_create"):
-        return os.memfd_create(name, os.MFD_CLOEXEC)
-    fd, path = tempfile.mkstemp(prefix=f"{name}-")  # macOS; mode 0600
-    os.unlink(path)
-    return fd
+        try:
+            return os.memfd_create(name, os.MFD_CLOEXEC)
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise
+            refusal = error
+    for directory in ("/dev/shm", None):  # noqa: S108 - made by mkstemp: exclusive, mode 0600
+        try:
+            fd, path = tempfile.mkstemp(prefix=f"{name}-", dir=directory)
+        except OSError as error:
+            refusal = refusal or error
+            continue
+        os.unlink(path)
+        return fd
+    raise OSError(
+        errno.EPERM, f"memfd_create is refused, and there is no directory for a temporary file instead: {refusal}"
+    ) from refusal
 
 
 def hand_over(document: bytes, name: str) -> int:

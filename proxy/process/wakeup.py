@@ -6,6 +6,8 @@ A worker writes to it only after a push that found the reader asleep, so a busy 
 import os
 from typing import Self
 
+from proxy.process.memfd import REFUSED
+
 
 class Wakeup:
     """One descriptor pair: `read_fd` becomes readable after `notify`, until `clear`."""
@@ -19,8 +21,12 @@ class Wakeup:
     def create(cls, *, prefer_eventfd: bool = True) -> Self:
         """Make the descriptors, non-blocking, not inherited unless passed on."""
         if prefer_eventfd and hasattr(os, "eventfd"):
-            fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            return cls(fd, fd)
+            try:
+                fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                return cls(fd, fd)
+            except OSError as error:
+                if error.errno not in REFUSED:
+                    raise
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.collector.sources import Source
-from proxy.ring.segment import Segment
+from proxy.ring.segment import ANONYMOUS, Segment
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,6 @@ def _is_removed(segment: Segment) -> bool:
     try:
         if os.fstat(segment.fd).st_nlink:
             return False
-        return not os.readlink(f"/proc/self/fd/{segment.fd}").startswith("/memfd:")
+        return ANONYMOUS not in os.readlink(f"/proc/self/fd/{segment.fd}")
     except OSError:
         return False

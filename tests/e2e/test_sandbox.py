@@ -1,0 +1,88 @@
+"""Where a container's sandbox refuses system calls sidelog goes another way, or says which one it needs."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.test_processes import stored
+from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.programs import PROGRAM_S
+from tests.support.sandbox import NUMBERS
+from tests.support.sidelog import ROOT, Sidelog, customized, eventually
+from tests.support.upstream import running, service
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def sandboxed(*calls: str) -> list[str]:
+    """The beginning of a command line that runs the rest without some system calls."""
+    if platform.machine() != "x86_64":
+        pytest.skip("system calls are known by their numbers on x86-64 only")
+    refused = ",".join(str(NUMBERS[call]) for call in calls)
+    return [sys.executable, "-m", "tests.support.sandbox", refused, sys.executable, "-m", "proxy"]
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.wide)])
+def test_without_what_it_can_do_without(tmp_path: Path, upstream: str, workers: str) -> None:
+    """No anonymous memory, no eventfd, no inotify, no allocation: files, pipes and zeros take their place."""
+    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers)
+    sidelog.start_in(ROOT, sandboxed("memfd_create", "eventfd2", "inotify_init1", "fallocate"))
+    with sidelog:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 20)
+        assert stored(sidelog, load.completed)["dropped"] == {}
+        assert not sidelog.ready_answer()["degraded"]
+
+
+def test_a_call_it_cannot_do_without_is_named(tmp_path: Path) -> None:
+    """Nothing else keeps two sidelogs from one data directory."""
+    command = [*sandboxed("flock"), "serve", "--upstream", "http://127.0.0.1:9", "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+    assert done.returncode == 1
+    assert "flock is refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+ORPHANS = """
+import ctypes, os, sys, time
+if {root!r} in sys.orig_argv:
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, as if it were process 1
+if {parent!r} in sys.orig_argv:
+    for _ in range(3):
+        child = os.fork()
+        if not child:
+            if not os.fork():
+                time.sleep(0.5)
+                open({trace!r}, "a").write("x")
+            os._exit(0)
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("workers", "root", "parent"),
+    [
+        ("1", "proxy.supervisor", "proxy.worker"),
+        pytest.param("0", "proxy.single", "proxy.single", marks=pytest.mark.wide),
+    ],
+)
+def test_orphans_of_others_are_collected(tmp_path: Path, upstream: str, workers: str, root: str, parent: str) -> None:
+    """As the first process of a container it inherits them, and leaves none of them in the table of processes."""
+    trace = tmp_path / "trace"
+    environ = customized(tmp_path, ORPHANS.format(root=root, parent=parent, trace=str(trace)))
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
+        eventually(lambda: trace.exists() and trace.read_text() == "xxx")
+        assert sidelog.process is not None
+        children = psutil.Process(sidelog.process.pid).children
+        eventually(lambda: not [child for child in children() if child.status() == psutil.STATUS_ZOMBIE])
+        assert len(children()) == (2 if workers == "1" else 0)
