@@ -162,6 +162,8 @@ class Drain:
     def _update_sources(self, closing: asyncio.TaskGroup) -> None:
         """Attach new rings, report refusals, close the rings of dead workers."""
         self._sources.find()
+        for source in self._sources.attached.values():
+            source.give_back()
         if self._is_provisional:
             return
         for entry in self._builder.expired():

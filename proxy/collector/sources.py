@@ -53,6 +53,8 @@ class Source:
         self.restart(position)
         self._inflight = InflightReader(segment)
         self._layout = CounterLayout(len(self.descriptor.routes))
+        self._given_back_to = -1
+        self._has_in_flight = True
         self.is_closing = False
         """The closing batch was added to the writer."""
 
@@ -172,8 +174,19 @@ class Source:
         reader = self.reader
         return not self.segment.producer_alive() and reader.cursor >= reader.head and reader.taken >= reader.pushed
 
+    def give_back(self) -> None:
+        """Free the memory of what is not needed any more of a dead worker's ring, after each release once."""
+        released = self.reader.released
+        if released == self._given_back_to or self.segment.producer_alive():
+            return
+        self._given_back_to = released
+        self.segment.give_back_ring(released, self.reader.head)
+        if self._has_in_flight and not self._inflight.scan():
+            self._has_in_flight = False  # another look would allocate its pages once more
+            self.segment.give_back_inflight()
+
     def in_flight(self) -> list[InflightExchange]:
-        return self._inflight.scan()
+        return self._inflight.scan() if self._has_in_flight else []
 
     def counters(self) -> CounterSnapshot | None:
         try:

@@ -1,8 +1,43 @@
-"""Writing whole: a file is replaced in one step, a pipe is given all of what is for it. stdlib only."""
+"""Reading and writing whole: within a time, in one step, or all of what is for a pipe. stdlib only."""
 
+import errno
 import os
 import select
+import threading
 from pathlib import Path
+from typing import Final
+
+READ_S: Final = 10.0
+"""A pipe without a writer and a file system that hangs answer never."""
+MAX_READ_BYTES: Final = 64 << 20
+
+
+def read_file(path: Path, max_bytes: int = MAX_READ_BYTES, within_s: float = READ_S) -> bytes:
+    """Read a file to its end, within a time: no signal interrupts a file system that hangs, so a thread waits for it.
+
+    Raises:
+        OSError: it cannot be read, does not end in time (`TimeoutError`), or has more than `max_bytes`.
+    """
+    read: list[bytes | OSError] = []
+    thread = threading.Thread(target=lambda: read.append(_read(path, max_bytes)), name=f"read {path}", daemon=True)
+    thread.start()
+    thread.join(within_s)
+    if not read:
+        raise TimeoutError(
+            errno.ETIMEDOUT, f"not read to its end within {within_s:g} s (a pipe, or a file system that hangs?)"
+        )
+    if isinstance(read[0], OSError):
+        raise read[0]
+    return read[0]
+
+
+def _read(path: Path, max_bytes: int) -> bytes | OSError:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except OSError as error:
+        return error
+    return content if len(content) <= max_bytes else OSError(errno.EFBIG, f"has more than {max_bytes} bytes")
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ everybody, so each part of the path is looked at before it is used, and what som
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,17 @@ class SharedMemoryError(OSError):
 def free_bytes(directory: Path) -> int:
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
+
+
+def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
+    """Return the memory of the rings in a directory, and of those behind descriptors, each counted once."""
+    found = [os.fstat(fd) for fd in descriptors]
+    for path in [] if directory is None else directory.glob("*"):
+        try:
+            found.append(path.stat(follow_symlinks=False))
+        except OSError:  # it was drained just now
+            pass
+    return sum({(status.st_dev, status.st_ino): status.st_blocks * 512 for status in found}.values())
 
 
 def check_room(directory: Path, needed_bytes: int) -> None:

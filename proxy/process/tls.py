@@ -6,7 +6,10 @@ protocol such a client, gRPC above all, would hang up before a byte, and nobody 
 """
 
 import ssl
+from pathlib import Path
 from typing import NoReturn
+
+from proxy.process.files import read_file
 
 
 def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
@@ -23,6 +26,8 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     """
     if not cert_file:
         return None
+    for file in filter(None, (cert_file, key_file)):
+        read_file(Path(file))  # in time, which OpenSSL does not
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -56,6 +61,8 @@ def upstream_context(ca_file: str, *, is_verified: bool) -> ssl.SSLContext:
         OSError: the file cannot be read.
         ssl.SSLError: it holds no certificate.
     """
+    if ca_file:
+        read_file(Path(ca_file))
     context = ssl.create_default_context(cafile=ca_file or None)
     context.set_alpn_protocols(["http/1.1"])
     if not is_verified:

@@ -21,7 +21,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-from proxy.process.memfd import anonymous_file
+from proxy.process.memfd import REFUSED, anonymous_file
 from proxy.ring.entry import Buffer, salt_of
 from proxy.ring.mend import invalidate_cut_entry, restore_size
 from proxy.ring.segment_layout import (
@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 
 _MADV_POPULATE_WRITE: Final = 23
 """madvise(2), Linux 5.14; the standard library has no name for it."""
+_MADV_REMOVE: Final = 9
+ANONYMOUS: Final = "sidelog-ring"
+"""In the name under which `/proc` shows a ring that never had one."""
 SUFFIX: Final = ".ring"
 """Of a ring's file, behind its source as hex."""
 INFLIGHT_SLOTS: Final = 1024
@@ -155,7 +158,7 @@ class Segment:
     def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int) -> "Segment":
         fd = -1
         try:
-            fd = anonymous_file("sidelog-ring")
+            fd = anonymous_file(ANONYMOUS)
             _fill(fd, header, descriptor, total)
             return cls(fd, None)
         except OSError as exc:
@@ -265,6 +268,28 @@ class Segment:
         salt, head = salt_of(self.source), self.cells[HEAD] & ~0b111
         invalidate_cut_entry(Buffer(self.data, salt), self.cells[RELEASED], head, cut_to - self.data_offset)
 
+    def give_back_ring(self, released: int, head: int) -> None:
+        """Free the pages of the ring that hold nothing between two offsets; its producer is gone."""
+        if not 0 <= head - released <= self.capacity:
+            return
+        start, end = -(-head // PAGE) * PAGE, (released + self.capacity) // PAGE * PAGE
+        while start < end:
+            at = start % self.capacity
+            length = min(end - start, self.capacity - at)
+            self._free(self.data_offset + at, length)
+            start += length
+
+    def give_back_inflight(self) -> None:
+        """Free the pages of the in-flight table; its producer is gone."""
+        size = self.inflight_slots * SLOT_BYTES
+        self._free(self.data_offset - size, size)
+
+    def _free(self, at: int, size: int) -> None:
+        try:
+            self.mapping.madvise(_MADV_REMOVE, at, size)
+        except OSError:  # the file system of a configured directory may not be able to
+            pass
+
     def unlink(self) -> None:
         """Remove the file's name, if it has one; the mapping stays usable."""
         if self.path is not None:
@@ -313,9 +338,14 @@ def allocate(fd: int, total: int) -> None:
     Raises:
         OSError: no space.
     """
-    if hasattr(os, "posix_fallocate"):
+    try:
         os.posix_fallocate(fd, 0, total)
         return
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+    except AttributeError:  # macOS
+        pass
     zeros = bytes(1 << 20)
     done = 0
     while done < total:

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
 
@@ -68,7 +69,7 @@ def leaves(
 def from_file(path: Path, problems: list[str]) -> Found:
     """Read a TOML file; what cannot be read is a problem, not an exception."""
     try:
-        text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
+        text = read_file(path).decode("utf-8-sig")  # some editors begin a file with a byte order mark
         tree = tomllib.loads(text)
     except OSError as error:
         problems.append(f"cannot read the configuration file {path}: {error.strerror}")

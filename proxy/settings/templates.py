@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from proxy.process.files import read_file
 from proxy.settings.yaml_outline import outline
 
 MAX_TEMPLATES: Final = 1000
@@ -32,12 +33,9 @@ def read_templates(path: Path) -> tuple[str, ...]:
         ValueError: it is none.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES + 1)
+        text = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}, got {str(path)!r}") from None
-    if len(text) > MAX_FILE_BYTES:
-        raise ValueError(f"expected at most {MAX_FILE_BYTES} bytes, got a larger file {str(path)!r}")
     document = _document(text, path)
     if not isinstance(document, dict) or not isinstance(paths := document.get("paths"), dict):
         raise ValueError(f"expected an OpenAPI description with `paths`, got {str(path)!r}")

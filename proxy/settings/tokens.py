@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.process.files import read_file
 from proxy.settings.model import Settings, TokenSettings
 
 Problem = tuple[str, str]
@@ -59,7 +60,7 @@ def _digest(token: TokenSettings, environ: Mapping[str, str]) -> str:
 def _read(token: TokenSettings, environ: Mapping[str, str]) -> str:
     if token.token_file:
         try:
-            return Path(token.token_file).read_text("utf-8").strip()
+            return read_file(Path(token.token_file)).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"token_file cannot be read: {reason}, got {token.token_file!r}") from error

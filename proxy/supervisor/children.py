@@ -47,6 +47,11 @@ class Shared:
         proxy = self.settings["proxy"]
         return int(proxy["workers"]) if proxy["data_port"] else 0
 
+    @property
+    def rings_bytes(self) -> int:
+        """What the rings of all workers take."""
+        return self.workers * int(self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
+
     def check_ring_directory(self) -> None:
         """Make sure that a configured ring directory can hold the rings of all workers.
 
@@ -54,7 +59,7 @@ class Shared:
             SharedMemoryError: it cannot be used, or is too small.
         """
         if self.settings["ring"]["directory"] and self.rings.path is not None:
-            check_room(self.rings.path, self.workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES))
+            check_room(self.rings.path, self.rings_bytes)
 
     @property
     def ring_options(self) -> list[str]:

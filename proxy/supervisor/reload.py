@@ -4,7 +4,8 @@ Strategy: a process of its own (`reload_config.py`) reads the configuration, lay
 change, and checks both. When it is valid, new workers start on the same sockets beside the old ones; once all of them
 are ready they take over, and the old ones *retire*: they accept nothing more, and end when their last client has left.
 A worker that does not start takes the reload back. The collector follows last: rings describe themselves, so either can
-be ahead.
+be ahead. Before all that the rings of the reload before are drained (`ring_room.py`); what is requested meanwhile, or
+while one runs, is one reload.
 
 Invariant: at any moment some generation of workers accepts on every socket.
 """
@@ -13,17 +14,22 @@ import json
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.process.own_packages import module_command, module_environment
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.supervisor.children import Child, Shared, Worker
 from proxy.supervisor.group_signals import held_back
+from proxy.supervisor.ring_room import LOOK_S, PATIENCE_S, RingRoom
 
 log = logging.getLogger("proxy.supervisor")
+
+READ_S: Final = 30.0
+"""The configuration gets this long to be read: a file system that hangs must not block every later reload."""
 
 
 class Reload:
@@ -33,6 +39,7 @@ class Reload:
         self,
         shared: Shared,
         source_fd: int,
+        room: RingRoom,
         start: Callable[[Child], object],
         take_over: Callable[[Shared, list[Worker]], None],
         refuse: Callable[[list[Worker]], None],
@@ -42,18 +49,21 @@ class Reload:
         Args:
             shared: what the running children were started with.
             source_fd: what `reload_config.py` needs to find the configuration.
+            room: looked at before new workers make rings.
             start: starts a child and listens to it; one that could not be started is due again.
             take_over: called with the new workers once all of them are ready.
             refuse: called when nothing changes, with those new workers that already accept.
         """
         self._shared = shared
         self._source_fd = source_fd
+        self._room = room
         self._start = start
         self._take_over = take_over
         self._refuse = refuse
         self._is_requested = False
         self._reader: subprocess.Popen[bytes] | None = None
         self._read_fd = -1
+        self._read_until_s = 0.0
         self._next: Shared | None = None
         self.starting: list[Worker] = []
         """New workers that are not all ready yet."""
@@ -65,11 +75,42 @@ class Reload:
     def advance(self) -> None:
         if self._reader is not None and self._reader.poll() is not None:
             self._on_read(self._reader.returncode)
+        elif self._reader is not None and time.monotonic() >= self._read_until_s:
+            self._reader.kill()  # not waited for: it may hang in the kernel
+            log.error("keeping the current settings: the configuration was not read to its end within %g s", READ_S)
+            self._on_read(2)
         if self.starting:
             self._check_new_workers()
-        if self._is_requested and self._reader is None and not self.starting:
+        if self._is_requested and self._reader is None and not self.starting and self._is_settled():
             self._is_requested = False
             self._read()
+
+    @property
+    def reader_pid(self) -> int | None:
+        """The process that reads the configuration, if there is one."""
+        return None if self._reader is None else self._reader.pid
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long nothing but a child's news has to be looked at; None: no matter how long."""
+        if self._reader is not None:
+            return max(0.0, self._read_until_s - time.monotonic())
+        return LOOK_S if self._is_requested and not self.starting else None
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether one waits for rings of before to be drained."""
+        return self._is_requested and self._room.is_waiting
+
+    def _is_settled(self) -> bool:
+        """Whether the rings of generations before are drained, so that those of another one may be made."""
+        drain_s = self._shared.settings["proxy"]["limits"]["drain_timeout_s"]
+        room = self._room.look(self._shared, "a reload waits", PATIENCE_S + drain_s)
+        if room == "hopeless":
+            self._is_requested = False
+            log.error("keeping the current settings: there is no room for the rings of new workers")
+            self._refuse([])
+        return room == "free"
 
     def _read(self) -> None:
         try:
@@ -87,6 +128,7 @@ class Reload:
                     env=module_environment(),
                     pass_fds=tuple(descriptors.values()),
                 )
+            self._read_until_s = time.monotonic() + READ_S
         except OSError as error:
             os.close(self._read_fd)
             self._give_up(error)

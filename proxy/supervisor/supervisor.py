@@ -25,7 +25,9 @@ from proxy.supervisor.children import Child, Collector, Shared, Worker
 from proxy.supervisor.courtesy import LEAST_RING_BYTES, Courtesy, can_take_back
 from proxy.supervisor.group_signals import take
 from proxy.supervisor.health_port import HealthPort
+from proxy.supervisor.orphans import reap
 from proxy.supervisor.reload import Reload
+from proxy.supervisor.ring_room import LOOK_S, RingRoom
 from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, write_addresses
 
@@ -35,6 +37,8 @@ COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
 SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
+PATIENT_S: Final = 5.0
+"""Clients of workers that leave get this long to notice, also where the next reload waits for them."""
 TELL_AGAIN_S: Final = 0.5
 """Between two attempts to tell a collector that takes nothing in."""
 KILL_AFTER_S: Final = 5.0
@@ -63,8 +67,10 @@ class Supervisor:
         self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
         """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
-        self._reload = Reload(shared, context.source_fd, self._start, self._take_over, self._refuse)
+        self._room = RingRoom(lambda: [fd for worker in self._all_workers for fd in worker.rings.values()])
+        self._reload = Reload(shared, context.source_fd, self._room, self._start, self._take_over, self._refuse)
         self._hand_over_by_s: float | None = None
+        self._patient_until_s = 0.0
         self._selector = selectors.DefaultSelector()
         health = listeners.health
         self._health = None if health is None else HealthPort(health, self._selector, self._readiness)
@@ -103,13 +109,22 @@ class Supervisor:
             signal.signal(number, lambda signum, _: self._signals.append(signum))
         take()
         self._selector.register(read_end, selectors.EVENT_READ)
-        for child in [*self._workers, self._collector]:
+        for child in [worker for worker in self._workers if self._may_start(worker)] + [self._collector]:
             self._start(child)
         while not self._is_stopping:
             self._wait(read_end, self._next_start_s())
             self._handle_signals()
             self._advance()
         return self._stop(read_end)
+
+    def _may_start(self, child: Child) -> bool:
+        """Whether a child may make a ring: the first workers not beside rings of before that are to be drained."""
+        if child is self._collector or any(worker.has_served for worker in self._workers):
+            return True
+        if self._room.look(child.shared, "the start of workers waits") != "taken":
+            return True
+        child.due_at = time.monotonic() + LOOK_S
+        return False
 
     def _start(self, child: Child) -> None:
         if child.control is not None:
@@ -223,10 +238,12 @@ class Supervisor:
             code = child.poll()
             if code is not None:
                 self._on_death(child, code, now)
-            if child.is_due(now) and not self._is_stopping:
+            if child.is_due(now) and not self._is_stopping and self._may_start(child):
                 self._start(child)
         if not self._is_stopping:
             self._reload.advance()
+        for worker in self._leaving if self._reload.needs_room and now >= self._patient_until_s else ():
+            worker.send("drain")  # the patience with its last clients is at an end
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         self._tell_collector()
         if self._courtesy is not None and self._collector.pid is not None:
@@ -237,6 +254,7 @@ class Supervisor:
             self._on_death(self._collector, 1, now)
         if self._watchdog_s:
             notify("WATCHDOG=1")
+        reap([self._reload.reader_pid, self._collector.pid, *(worker.pid for worker in self._all_workers)])
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
         if code == EXIT_CONFIG and not child.has_served:  # it has logged why
@@ -266,6 +284,8 @@ class Supervisor:
             waits.append(TELL_AGAIN_S)
         if self._courtesy is not None:
             waits.append(self._courtesy.next_look_s(now))
+        if self._reload.wait_s is not None:
+            waits.append(self._reload.wait_s)
         return min(waits, default=None)
 
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
@@ -282,6 +302,7 @@ class Supervisor:
         write_addresses(shared.data, self._listeners, settings)
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
+        self._patient_until_s = time.monotonic() + PATIENT_S
         self._end_courtesy()
         self._courtesy = _courtesy(shared)
         self._collector.hand_over(shared)

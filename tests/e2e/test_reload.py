@@ -138,6 +138,20 @@ def test_wrong_settings_are_one_line_and_change_nothing(configured: tuple[Sidelo
     assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
 
 
+def test_a_configuration_that_does_not_end_blocks_no_other(configured: tuple[Sidelog, Path]) -> None:
+    """A pipe that nothing writes to is given up with a line that says so, and the next reload works."""
+    sidelog, config = configured
+    config.unlink(missing_ok=True)
+    os.mkfifo(config)
+    hang_up(sidelog)
+    (line,) = eventually(lambda: [text for text in sidelog.log.splitlines() if "not read to its end" in text])
+    assert "keeping the current settings" in line
+    assert str(config) in line
+    config.unlink()
+    write(config, "")
+    reload(sidelog)
+
+
 def test_what_needs_a_restart_is_named_and_stays(configured: tuple[Sidelog, Path]) -> None:
     """Ports, processes and the store stay, the rest of the same file comes into force."""
     sidelog, config = configured

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.shared_memory import SharedMemoryError, check_room, private_directory
+from proxy.process.shared_memory import SharedMemoryError, allocated_bytes, check_room, private_directory
 
 
 def made(path: Path) -> Path:
@@ -49,3 +49,14 @@ def test_room_is_asked_for(tmp_path: Path) -> None:
         check_room(tmp_path, 1 << 60)
     with pytest.raises(SharedMemoryError, match="cannot use the ring directory"):
         check_room(tmp_path / "absent", 1)
+
+
+def test_what_is_allocated_counts_once(tmp_path: Path) -> None:
+    """A file by its name and by its descriptor is one; a hole in a file takes nothing."""
+    path = tmp_path / "a"
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+        file.truncate(1 << 30)
+        assert 1 << 20 <= allocated_bytes(tmp_path, [file.fileno()]) < 2 << 20
+        path.unlink()
+        assert 1 << 20 <= allocated_bytes(None, [file.fileno()]) < 2 << 20

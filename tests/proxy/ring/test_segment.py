@@ -246,3 +246,28 @@ def test_only_abandoned_unfinished_files_are_removed(tmp_path: Path) -> None:
         fcntl.flock(busy, fcntl.LOCK_EX)
         assert remove_unfinished(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.new", "link.new"]
+
+
+@pytest.mark.parametrize(("released", "head"), [(0, 0), (8, 16), (5000, 30000), (200_000, 300_000), (262_144, 524_288)])
+def test_what_a_dead_worker_left_gives_back_all_but_what_is_unread(
+    closing: contextlib.ExitStack, released: int, head: int
+) -> None:
+    """Pages that hold nothing between the two offsets are free again, over the end of the lap too."""
+    segment = Segment.create(None, b"{}", ring_bytes=1 << 18, counter_cells=10)
+    closing.callback(segment.close)
+    segment.data[:] = pattern = os.urandom(1 << 18)
+    before = os.fstat(segment.fd).st_blocks * 512
+    segment.give_back_ring(released, head)
+    segment.give_back_inflight()
+    freed = before - os.fstat(segment.fd).st_blocks * 512
+    assert freed >= (1 << 18) - (head - released) - 2 * PAGE + segment.inflight_slots * 4096
+    assert all(segment.data[at % (1 << 18)] == pattern[at % (1 << 18)] for at in range(released, head))
+
+
+def test_a_ring_with_damaged_offsets_gives_nothing_back(closing: contextlib.ExitStack) -> None:
+    """What lies where is not known then."""
+    segment = make(closing, None)
+    before = os.fstat(segment.fd).st_blocks
+    segment.give_back_ring(1 << 40, 0)
+    segment.give_back_ring(0, 1 << 40)
+    assert os.fstat(segment.fd).st_blocks == before

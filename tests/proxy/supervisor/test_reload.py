@@ -12,13 +12,15 @@ import pytest
 from proxy.settings.model import Settings
 from proxy.supervisor.children import Shared
 from proxy.supervisor.reload import Reload
+from proxy.supervisor.ring_room import RingRoom
 
 
 def test_no_descriptor_for_a_reload_is_no_end(caplog: pytest.LogCaptureFixture) -> None:
     """The kernel may have none to give: what runs goes on with the settings of before."""
     refused: list[object] = []
     shared = cast(Shared, SimpleNamespace(settings=msgspec.to_builtins(Settings())))
-    reload = Reload(shared, -1, lambda _: None, lambda *_: None, refused.append)
+    room = cast(RingRoom, SimpleNamespace(look=lambda *_: "free", is_waiting=False))
+    reload = Reload(shared, -1, room, lambda _: None, lambda *_: None, refused.append)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     next_fd = os.dup(0)
     os.close(next_fd)

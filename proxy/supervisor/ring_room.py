@@ -1,0 +1,55 @@
+"""How much memory rings may take together: those of one generation, and as much again. Standard library only.
+
+A ring is allocated whole when it is made; when its worker is gone, the collector gives back what it has drained.
+Strategy: new rings are made only when all that there are, of this run and of those before, take no more than one
+generation's and the writer's queue, which a store that is away leaves in them. So a burst of reloads, or a start
+beside rings that others left, takes at most one generation more. Where waiting leads to nothing, because neither store
+nor spool takes what the old ones hold, the patience ends.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+from proxy.process.shared_memory import allocated_bytes
+from proxy.supervisor.children import Shared
+
+log = logging.getLogger("proxy.supervisor")
+
+PATIENCE_S: Final = 20.0
+"""How long a wait may last in which no ring gives memory back: a collector has started and tried its store by then."""
+LOOK_S: Final = 0.2
+"""Between two looks."""
+
+
+class RingRoom:
+    """One wait for room at a time."""
+
+    def __init__(self, held: Callable[[], Iterable[int]], clock: Callable[[], float] = time.monotonic) -> None:
+        """`held` returns descriptors of the rings of this run; some of them have no name."""
+        self._held = held
+        self._clock = clock
+        self.is_waiting = False
+        self._least_bytes = 0
+        self._until_s = 0.0
+
+    def look(self, shared: Shared, who: str, patience_s: float = PATIENCE_S) -> Literal["free", "taken", "hopeless"]:
+        """Say whether rings of another generation may be made now; `who` waits for it, in the log's words."""
+        taken_bytes = allocated_bytes(shared.rings.path, self._held())
+        room_bytes = shared.rings_bytes + shared.settings["storage"]["queue_max_bytes"]
+        taken, now_s = {"bytes": taken_bytes, "of_bytes": room_bytes}, self._clock()
+        was_waiting, self.is_waiting = self.is_waiting, taken_bytes > room_bytes
+        if not self.is_waiting:
+            return "free"
+        if not was_waiting:
+            log.warning("%s until the rings of before are drained", who, extra=taken)
+        if not was_waiting or taken_bytes < self._least_bytes:
+            self._least_bytes, self._until_s = taken_bytes, now_s + patience_s
+        if now_s < self._until_s:
+            return "taken"
+        self.is_waiting = False
+        log.error(
+            "%s until the rings of before are drained, in vain: neither store nor spool takes more", who, extra=taken
+        )
+        return "hopeless"
