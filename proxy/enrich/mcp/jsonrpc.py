@@ -1,10 +1,11 @@
 """Read JSON-RPC messages from captured bodies: single, in batches, or as frames of an event stream.
 
-Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are two ids. Standard:
-JSON-RPC 2.0 §4 to §6.
+Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are two ids; where only
+one of them was asked, either answers it, as it does for MCP's official clients. Standard: JSON-RPC 2.0 §4 to §6.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ MAX_MESSAGES: Final = 256
 """Of one batch; the rest is not read."""
 MAX_ID_BYTES: Final = 256
 
+_WHOLE_NUMBER: Final = re.compile(r'"?(-?[0-9]+)(?:\.0+)?"?')
 _RAW: Final = msgspec.Raw()
 
 
@@ -35,7 +37,8 @@ class _Cancellation(msgspec.Struct, gc=False):
 _INNER_NAMES: Final = frozenset((b"name", b"_meta", b"isError"))
 _REQUEST_NAMES: Final = _INNER_NAMES | {b"id", b"method", b"params"}
 _RESPONSE_NAMES: Final = _INNER_NAMES | {b"id", b"result", b"error"}
-_TASK_STATE: Final = "notifications/tasks"
+_TASK_STATES: Final = ("notifications/tasks", "notifications/tasks/status")
+"""Of the extension, and of revision 2025-11-25."""
 _CANCELLED: Final = "notifications/cancelled"
 _CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
 _CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
@@ -87,7 +90,18 @@ def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
     return {rpc_id: RpcResponse(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
 
 
-def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
+def read_responses(body: DecodedBody, content_type: bytes, requests: Sequence[RpcRequest]) -> list[RpcResponse]:
+    """Return the responses of a body, in order: each with the id of its request, where that is among some."""
+    asked = {request.id for request in requests}
+    return [
+        found
+        if found.id in asked
+        else found._replace(id=next((i for i in spellings(found.id) if i in asked), found.id))
+        for found in _read_responses(body, content_type)
+    ]
+
+
+def _read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
     if b"event-stream" in content_type.lower():
         for frame in body.frames():
             if b'"result"' in frame.data or b'"error"' in frame.data:
@@ -100,11 +114,11 @@ def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcRespon
 
 def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
     """Return the states of tasks in the notifications of a stream, each as the result of a response."""
-    if _TASK_STATE.encode() not in body.head and _TASK_STATE.encode() not in body.tail:
+    if all(text.find(b"notifications/tasks") < 0 for text in (body.head, body.tail)):
         return
     for frame in body.frames() if b"event-stream" in content_type.lower() else ():
         for message in _messages(frame.data):
-            if message.method == _TASK_STATE:
+            if message.method in _TASK_STATES:
                 yield RpcResponse("", bytes(message.params), b"", True, frame.end)
 
 
@@ -114,6 +128,12 @@ def id_of(raw: msgspec.Raw) -> str:
     if not text or len(text) > MAX_ID_BYTES or text[:1] in (b"n", b"{", b"[", b"t", b"f"):
         return ""
     return text.decode("utf-8", "replace")
+
+
+def spellings(rpc_id: str) -> tuple[str, ...]:
+    """Return an id, and those that differ from it in their type alone: clients take `"1"`, and `1.0`, for 1."""
+    number = _WHOLE_NUMBER.fullmatch(rpc_id)
+    return (rpc_id,) if number is None else (rpc_id, number[1], f'"{number[1]}"', f"{number[1]}.0")
 
 
 def _messages(data: bytes) -> list[_Message]:

@@ -100,7 +100,7 @@ class McpReader:
         request, response = exchange.request_body, exchange.response_body
         session = session_of(record, exchange)
         requests = [] if request is None else read_requests(request)
-        responses = [] if response is None else list(read_responses(response, exchange.response.content_type))
+        responses = [] if response is None else read_responses(response, exchange.response.content_type, requests)
         by_id = {found.id: found for found in responses}
         calls: list[ToolCall] = []
         lost: list[ToolCall] = []
@@ -249,7 +249,7 @@ class McpReader:
     ) -> list[ToolCall]:
         """End a call with its response or the failure of the exchange, or keep it pending; return what is to store."""
         task = None if response is None else tasks.created(response)
-        if task is not None:
+        if response is not None and task is not None and (response := tasks.ending(response)) is None:
             return self._await_task(call, *task, session, endpoint_of(record))
         if response is not None:
             transport = "http" if response.end < 0 else "sse"
@@ -287,7 +287,7 @@ class McpReader:
         self, record: Record, exchange: DecodedExchange, method: str, response: RpcResponse, key: tuple[str, str]
     ) -> list[ToolCall]:
         """End the call of a task with its result, or its cancellation; the record then names what began it."""
-        ending = response if method == "tasks/result" else tasks.ending(response)
+        ending = tasks.ending(response) or (response if method == "tasks/result" else None)
         key = (key[0], _TASK_KEY + key[1])
         call = self._sessions.take_pending(key) if ending is not None else self._sessions.get_pending(key)
         if call is None:

@@ -19,7 +19,7 @@ import msgspec
 from proxy.enrich.formats.json_parts import decode, decode_object, text_of
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.tenant import tenant_of
-from proxy.enrich.mcp.jsonrpc import RpcResponse
+from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
 from storage.record import Record, ToolCall
 
 _OPENING: Final = re.compile(rb"(?:(?:id|retry|):[^\r\n]{0,200}\r?\n){0,4}event: ?endpoint[\r\n]")
@@ -101,6 +101,10 @@ class _Waiting(Generic[Held]):
         if not self._shares[owner]:
             del self._shares[owner]
 
+    def find(self, key: Key) -> Key:
+        """Return the key of what a message with an id is about: the same, or one that differs in its type alone."""
+        return next((same for each in spellings(key[1]) if (same := (key[0], each)) in self.values), key)
+
     def take(self, key: Key) -> Held | None:
         """Return a value; it is kept no longer."""
         if key in self.values:
@@ -131,7 +135,8 @@ class Sessions:
 
     def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
         """Keep a call until its response comes, or so long; return the calls evicted for it."""
-        evicted = [] if (same := self.take_pending(key)) is None else [same]
+        same = self.take_pending(key) if key in self._pending.values else None
+        evicted = [] if same is None else [same]
         self._deadlines[key] = call.created_at_us + wait_us
         for oldest, unanswered in self._pending.put(key, call, len(call.arguments or b"")):
             del self._deadlines[oldest]
@@ -140,11 +145,12 @@ class Sessions:
 
     def take_pending(self, key: Key) -> ToolCall | None:
         """Return the pending call of a response; it is pending no longer."""
+        key = self._pending.find(key)
         self._deadlines.pop(key, None)
         return self._pending.take(key)
 
     def is_pending(self, key: Key) -> bool:
-        return key in self._pending.values
+        return self._pending.find(key) in self._pending.values
 
     def get_pending(self, key: Key) -> ToolCall | None:
         return self._pending.values.get(key)
@@ -165,7 +171,7 @@ class Sessions:
 
     def take_early(self, key: Key) -> EarlyResponse | None:
         """Return the response that came before its call; it is kept no longer."""
-        return self._early.take(key)
+        return self._early.take(self._early.find(key))
 
     def expire(self, now_us: int) -> list[ToolCall]:
         """Return the calls that have been pending too long; they are pending no longer."""

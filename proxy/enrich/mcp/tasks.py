@@ -19,6 +19,11 @@ SCOPE: Final = "task_scope"
 """In the metadata of a call without a session: the endpoint that its task's id belongs to."""
 MAX_WAIT_US: Final = 7 * 24 * 3_600_000_000
 METHODS: Final = frozenset(("tasks/get", "tasks/result", "tasks/update", "tasks/cancel"))
+_ENDED: Final[dict[str | None, tuple[int | None, str]]] = {
+    "failed": (None, "the task failed"),
+    "cancelled": (-32800, "the task was cancelled"),
+}
+"""States without a result, the code that JSON-RPC has for them, and what is said where the server says nothing."""
 _RAW: Final = msgspec.Raw()
 _MILLISECOND_US: Final = 1000
 
@@ -44,15 +49,20 @@ def created(response: RpcResponse) -> tuple[str, int] | None:
     """Return the id of the task that a response creates, and for how long it is kept, 0 for unlimited; None if none."""
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
-    result = decode(_STATE, response.result)
-    task = None if result is None or result.result_type != TASK else result
-    if result is not None and is_object(result.task):
-        task = decode(_STATE, result.task)
+    task = _state_of(response, is_new=True)
     task_id = None if task is None else text_of(task.task_id)
     if task is None or task_id is None:
         return None
     kept_ms = count_of(task.ttl) or count_of(task.ttl_ms) or 0
     return task_id, min(kept_ms * _MILLISECOND_US, MAX_WAIT_US)
+
+
+def _state_of(response: RpcResponse, *, is_new: bool = False) -> _State | None:
+    """Return the state that a result is or has; what only looks like one is none where a task would be new."""
+    result = decode(_STATE, response.result) if response.result else None
+    if result is not None and is_object(result.task):
+        return decode(_STATE, result.task)
+    return None if result is None or (is_new and result.result_type != TASK) else result
 
 
 def task_of_request(request: RpcRequest) -> str | None:
@@ -70,18 +80,21 @@ def task_of_notification(notification: RpcResponse) -> str | None:
 def ending(response: RpcResponse) -> RpcResponse | None:
     """Return what ends the call of a task whose state a response tells; None when the task has not ended so.
 
-    A state that is too long to be kept whole has a result in it.
+    A state that is too long to be kept whole has a result in it. What has failed, or was cancelled, has ended, whatever
+    else may be asked of it; what is completed has not, as long as its result is not told.
     """
     if not response.is_whole:
         return response
-    state = decode(_STATE, response.result) if response.result else None
-    if state is None:
+    state = _state_of(response)
+    if state is None or state.task_id is None:
         return None
     if state.status == "completed" and is_object(state.result):
         return response._replace(result=bytes(state.result))
     if state.status == "failed" and is_object(state.error):
         return response._replace(result=b"", error=bytes(state.error))
-    if state.status != "cancelled":
+    status = text_of(state.status)
+    if status not in _ENDED:
         return None
-    message = text_of(state.status_message) or "the task was cancelled"
-    return response._replace(result=b"", error=msgspec.json.encode({"code": -32800, "message": message}))
+    code, said = _ENDED[status]
+    message = text_of(state.status_message) or said
+    return response._replace(result=b"", error=msgspec.json.encode({"code": code, "message": message}))

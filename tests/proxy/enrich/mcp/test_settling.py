@@ -65,12 +65,52 @@ def test_an_answer_with_the_id_of_another() -> None:
     """It settles no call but its own, which may wait on a stream that broke off."""
     world = World()
     assert only(world.pass_on(ask(1), answer(99))).status == "processing"
-    assert only(world.pass_on(ask("7"), answer(7))).status == "processing"
+    assert only(world.pass_on(ask("7"), answer("8"))).status == "processing"
     settled = world.pass_on(ask(3), events(answer(1), answer(3)), content_type=SSE).tool_calls
     assert sorted((call.rpc_id, call.status) for call in settled) == [("1", "success"), ("3", "success")]
     assert [call.rpc_id for call in world.builder.waiting_tools()] == ['"7"']
     nameless = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "what?"}}
     assert details(only(world.pass_on(ask(4), nameless)))["error"]["type"] == "parse_error"
+
+
+_OTHER_TYPES: list[tuple[object, object]] = [(1, "1"), ("1", 1), (1, 1.0), ("1", 1.0), (1.0, 1), (-1, "-1")]
+
+
+@pytest.mark.parametrize(("asked", "answered"), _OTHER_TYPES)
+@pytest.mark.parametrize("way", ["json", "batch", "events", "other stream", "early", "cancelled"])
+def test_an_id_of_another_type(asked: object, answered: object, way: str) -> None:
+    """Official clients take `"1"` for the answer to 1, and the other way round, on whichever way it comes."""
+    world, reply = World(), answer(answered)
+    if way == "json":
+        entry = world.pass_on(ask(asked), reply)
+    elif way == "batch":
+        entry = world.pass_on([ask(asked), ask("b")], [answer("b"), reply])
+    elif way == "events":
+        entry = world.pass_on(ask(asked), events(PROGRESS, reply), content_type=SSE)
+    elif way == "other stream":
+        world.pass_on(ask(asked), b"", status=202)
+        entry = world.pass_on(b"", events(reply), method="GET", content_type=SSE)
+    elif way == "early":
+        world.pass_on(b"", events(reply), method="GET", content_type=SSE)
+        entry = world.pass_on(ask(asked), b"", status=202)
+    else:
+        world.pass_on(ask(asked), b"", status=202)
+        stop = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": answered}}
+        entry = world.pass_on(stop, b"", status=202)
+    call = entry.tool_calls[0]
+    assert call.status == ("error" if way == "cancelled" else "success")
+    assert call.rpc_id == json.dumps(asked)
+    assert (world.builder.waiting_tools(), entry.record.error_type) == ([], None)
+
+
+def test_ids_that_differ_in_nothing_but_their_type() -> None:
+    """They are those of two calls, each with its own answer, whatever the order."""
+    world = World()
+    calls = world.pass_on([ask(1), ask("1")], [answer("1", "of the text"), answer(1, "of the number")]).tool_calls
+    assert [b"of the number" in (call.result or b"") for call in calls] == [True, False]
+    world.pass_on([ask(2), ask("2")], b"", status=202)
+    (call,) = world.pass_on(b"", events(answer("2")), method="GET", content_type=SSE).tool_calls
+    assert call.rpc_id == '"2"'
 
 
 @pytest.mark.parametrize("status", [401, 500])

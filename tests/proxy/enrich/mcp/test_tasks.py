@@ -91,6 +91,29 @@ def test_a_cancelled_task_ends_its_call() -> None:
         assert details(only(entry))["error"]["message"] == "by request"
 
 
+@pytest.mark.parametrize("way", ["tasks/get", "tasks/result", "tasks/cancel", "created", "notification", "task"])
+@pytest.mark.parametrize(("status", "kind"), [("failed", "server_error"), ("cancelled", "cancelled")])
+def test_a_task_that_has_ended_badly_ends_its_call(way: str, status: str, kind: str) -> None:
+    """Its state is all that is said of it, in whichever message: a client asks for no result then."""
+    world, ended = World(), task(status, statusMessage="out of memory")
+    told = {"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": ended}
+    if way == "created":
+        entry = world.pass_on(ask(task={}), reply({"task": ended}, 1))
+    else:
+        world.pass_on(ask(task={}), reply({"task": task()}, 1))
+        if way == "notification":
+            entry = world.pass_on(b"", events(told), method="GET", content_type="text/event-stream")
+        else:
+            method = "tasks/get" if way == "task" else way
+            entry = world.pass_on(request(method), reply({"task": ended} if way == "task" else ended))
+    call = only(entry)
+    assert (call.status, details(call)["error"]) == (
+        *("error", details(call)["error"] | {"type": kind, "message": "out of memory"}),
+    )
+    assert call.latency_us is not None
+    assert world.builder.waiting_tools() == []
+
+
 def test_a_task_that_is_not_known_to_the_server_fails() -> None:
     """The error of `tasks/result` is that of the call."""
     world = World()
@@ -100,7 +123,16 @@ def test_a_task_that_is_not_known_to_the_server_fails() -> None:
 
 
 def test_strange_tasks_are_results() -> None:
-    """What is no task ends the call as any result."""
+    """What is no task ends the call as any result; a state that is none ends nothing."""
+    world = World()
+    stranges: list[object] = [[], {}, None, 7]
+    for strange in stranges:
+        world = World()
+        world.pass_on(ask(task={}), reply({"task": task()}, 1))
+        assert world.pass_on(request("tasks/get"), reply(task() | {"status": strange})).tool_calls == []
+    world.pass_on(ask(task={}), reply({"task": task()}, 1))
+    said = world.pass_on(request("tasks/result"), answer(2, status="failed"))
+    assert only(said).status == "success"
     for result in ({"task": 5}, {"task": {"taskId": None}}, {"content": [], "task": {"taskId": {}}}):
         assert only(World().pass_on(ask(), reply(result, 1))).status == "success"
     assert World().pass_on({"id": 1, "method": "tasks/get", "params": 5}, reply({}, 1)).tool_calls == []
