@@ -12,9 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
-from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, Failure, failure_of, message_failure
+from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind
+from proxy.enrich.endpoints.error_documents import rpc_failure
+from proxy.enrich.endpoints.failure import failure_of, message_failure
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.http.bodies import TooLong
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
@@ -111,22 +114,27 @@ class CallReader:
         elif report is not None and record.provider is not None:
             record.conversation = self.conversations.of_response(record, exchange, report.name)
         tools = self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else []
-        failure = failure_of(exchange.response_body) if is_graphql(record.method, record.path or "") else None
-        if failure is not None:
-            self._note_failure(record, failure, keeps_text=exchange.keeps_text)
-        if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
-            # Neither status nor end tells of it, so nobody who looks for failures would find it.
-            is_callers = record.error_type in CALLER_ERRORS or (failure is not None and failure.is_callers)
-            record.level = "warn" if is_callers else "error"
+        self._read_failure(record, exchange)
         return Calls(tools, jobs)
 
-    def _note_failure(self, record: Record, failure: Failure, *, keeps_text: bool) -> None:
-        """Note why a GraphQL operation failed."""
-        record.error_type = record.error_type or GRAPHQL_ERROR
-        if keeps_text:
-            message = self._redactor.redact_value(failure.message.encode()).decode(errors="replace")
-            said = {"error_message": self._redactor.redact_text(message)}
-            record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
+    def _read_failure(self, record: Record, exchange: DecodedExchange) -> None:
+        """Note what failed behind a status that does not say so, and how grave it is."""
+        answer = exchange.response_body
+        failure = failure_of(answer) if is_graphql(record.method, record.path or "") else None
+        if failure is None and record.error_type is None and 0 < (record.status or 0) < 400:
+            failure = failure_behind(exchange.response, answer or DecodedBody.beginning(b"", 0))
+        if failure is not None:
+            record.error_type = record.error_type or failure.code
+            if failure.code == STREAM_ERROR and record.stream is not None:
+                record.stream.end, record.stream.finished = "error", False
+            if exchange.keeps_text:
+                message = self._redactor.redact_value(failure.message.encode()).decode(errors="replace")
+                said = {"error_message": self._redactor.redact_text(message)}
+                record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
+        if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
+            # Neither status nor end tells of it, so who looks for failures would not find it.
+            is_callers = record.error_type in CALLER_ERRORS or (failure is not None and failure.is_callers)
+            record.level = "warn" if is_callers else "error"
 
     def operation_of(self, record: Record, exchange: DecodedExchange) -> str | None:
         """Return what a request asks for where its path does not tell; what it is of MCP is noted on the record."""
@@ -157,10 +165,11 @@ class CallReader:
         return self._prices.is_prepared
 
     def note_operation_error(self, record: Record, message: CapturedMessage, content: bytes | None) -> None:
-        """Note on a message of no session that it ends a GraphQL operation with an error, where it does."""
-        failure = None if content is None or message.direction == IN else message_failure(content)
+        """Note on a message of no session that it answers an operation with an error, where it does."""
+        content = b"" if content is None or message.direction == IN else content
+        failure = message_failure(content) or rpc_failure(content)
         if failure is not None:
-            record.error_type = GRAPHQL_ERROR
+            record.error_type = failure.code
             record.level = "warn" if failure.is_callers else "error"
 
     def read_message(

@@ -45,6 +45,7 @@ class Common:
         self._level: Level = "info"
         if (outcome != OK or status >= 400) and error not in _NO_FAULTS:
             self._level = level_of(status or None, _OUTCOMES[outcome])
+        self.is_success = status < 400
         self._outcome = _OUTCOMES[outcome]
         self._status = status or None
         self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"

@@ -11,6 +11,8 @@ from typing import Final
 
 from proxy.enrich.calls import may_be_call
 from proxy.enrich.columns import Common, Numbers
+from proxy.enrich.endpoints.envelopes import failure_behind, may_tell
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.http.head_facts import HeadFacts
@@ -171,6 +173,10 @@ class PlainReader:
             return None
         if line.path is None or may_be_call(line.method, line.path, response_body):
             return None
+        if common.is_success and may_tell(response.content_type, response_body):
+            body = DecodedBody.beginning(response_body, len(response_body))
+            if failure_behind(response, body) is not None:
+                return None
         record = common.record(record_id, numbers, line, request)
         heads = (line.redacted + request.redacted, response_head)
         return PlainExchange(record, request, response, heads, request_body, response_body)

@@ -40,6 +40,8 @@ class Failure(NamedTuple):
     message: str
     """With its code before it, where it has one."""
     is_callers: bool
+    code: str = GRAPHQL_ERROR
+    """Of the record."""
 
 
 class _Answer(msgspec.Struct, gc=False):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from proxy.enrich.formats.aws_events import AwsEventSplitter
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
 
 
@@ -33,8 +34,10 @@ class DecodedBody(msgspec.Struct, gc=False):
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)
 
-    def frames(self, splitter: type[SseSplitter] | type[LineSplitter] = SseSplitter) -> Iterator[Frame]:
-        """Split an event stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
+    def frames(
+        self, splitter: type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter] = SseSplitter
+    ) -> Iterator[Frame]:
+        """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
         current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))
         yield from current.feed(self.head)
         if self.tail:

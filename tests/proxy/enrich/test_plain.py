@@ -74,6 +74,7 @@ FIELDS = st.lists(
             *(
                 b"content-encoding: identity",
                 b"Content-Type: application/x-www-form-urlencoded",
+                b"Content-Type: text/event-stream",
                 b"no colon",
                 b"a\nb: c",
             ),
@@ -92,6 +93,7 @@ BODIES = st.sampled_from(
         ),
         *(b'{"query":"query Books { a }"}', b'{"model":"m","messages":[]}', b"sk-0123456789abcdefghij0123456789"),
         *(b'{"text":"%b"}' % (b"lorem ipsum " * 200), b'"token":1', b"x" * 300_000),
+        *(b'{"error":{"message":"x"}}', b'{"error":null,"a":1}', b'event: error\ndata: {"message":"x"}\n\n'),
     ]
 )
 FLAGS = st.sampled_from(
@@ -188,6 +190,8 @@ def test_plain_traffic_is_read_in_one_go() -> None:
         enrich.entry("GET", "/items/1?limit=5", b"", enrich.DOCUMENT),
         enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, 1),
         packed(special(status=404, route=3)),
+        packed(special(status=404, response_whole=b'{"error":{"message":"x"}}')),
+        packed(special(response_whole=b'{"error":null,"a":1}')),
         packed(special(flags=FLAG_TLS | FLAG_HTTP10)),
     ):
         assert read(plain, entry, descriptor) is not None
@@ -219,6 +223,8 @@ def test_the_reason_of_a_response_is_redacted() -> None:
         {"request_head": b"nothing"},
         {"response_head": ANSWER.replace(b"Type", b"Encoding")},
         {"response_whole": b"event: endpoint\n"},
+        {"response_whole": b'{"error":{"message":"x"}}'},
+        {"response_head": ANSWER.replace(b"json", b"grpc-web\r\ngrpc-status: 7")},
         {"timeline": Timeline([(10, 1)])},
     ],
     ids=lambda changes: "-".join(map(str, changes)),

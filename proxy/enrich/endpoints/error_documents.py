@@ -1,0 +1,95 @@
+"""JSON documents that say that something failed, by their shape. Pure.
+
+A document is a failure where all of it is one: beside the error it has members that go with errors, and no answer. A
+job that tells of its own failure, a log, a list of findings are answers. What only looks like an error is none: an
+empty list, null, `"ok": false` alone.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.endpoints.failure import Failure
+from proxy.enrich.formats.json_parts import count_of, decode, text_of
+
+ANY: Final = msgspec.json.Decoder()
+MAX_BYTES: Final = 65_536
+"""Longer documents are no errors."""
+_RPC_CODES: Final = ("parse_error", "invalid_request", "method_not_found", "invalid_params", "internal_error")
+_RPC_NUMBERS: Final = dict(zip(("-32700", "-32600", "-32601", "-32602", "-32603"), _RPC_CODES, strict=True))
+_CODED: Final = ("error_code", "errcode", "errorCode", "errno", "errorType", "error")
+_CODES: Final = ("code", *_CODED, "statusCode", "status", "__type", "type")
+_WORDS: Final = (
+    *("message", "msg", "detail", "description", "error_description", "error_msg", "errmsg", "errorMessage", "reason"),
+    "title",
+)
+_ANSWERS: Final = ("data", "result", "value")
+_COMPANIONS: Final = {
+    *(*_CODES, *_WORDS, *_ANSWERS, "errors", "errorDetail", "ok", "success", "error_uri", "stackTrace", "messages"),
+    *("details", "instance", "meta", "links", "jsonapi", "path", "version", "extensions", "responseHeader"),
+    *("request_id", "requestId", "trace_id", "traceId", "timestamp", "parameters", "warning", "needed", "provided"),
+}
+_OF_ERRORS: Final = {"code", "status", "title", "detail", "extensions", "locations"}
+"""Members that errors have, and findings lack."""
+_NOTHING: Final = frozenset(("", "0", "false", "no", "none", "null", "ok", "success"))
+_CALLERS: Final = re.compile(
+    r"(?i)\b4\d\d(?:\d\d)?\b|abort|already|bad_|cancel|client|denied|exhaust|expired|forbidden|invalid|limit|missing"
+    r"|no_?such|not_?auth|not_?found|out_of_range|parse_error|precondition|required|sender|throttl|unauth|unsupported|validat"
+)
+"""Codes of failures that are the caller's own, as statuses from 400 to 499 are."""
+
+
+def failure(code: str, *places: object) -> Failure:
+    """Make a failure of what is said in the first of some objects that says it."""
+    number = _first(_CODES, *places)
+    said = dict.fromkeys(filter(None, (number and number.rpartition("#")[2], _first(_WORDS, *places))))
+    return Failure(": ".join(said) or "no message", _CALLERS.search(f"{code} {number}") is not None, code)
+
+
+def rpc_failure(data: bytes) -> Failure | None:
+    """Find the first error of JSON-RPC in a message, or in a batch of them."""
+    return _rpc_failure(decode(ANY, data)) if b'"jsonrpc"' in data and b'"error"' in data else None
+
+
+def _rpc_failure(found: object) -> Failure | None:
+    roots: list[Any] = found if isinstance(found, list) else [found]
+    for root in roots:
+        error = root.get("error") if isinstance(root, dict) else None
+        if isinstance(error, dict) and ("jsonrpc" in root or root.keys() == {"id", "error", "result"}):
+            return failure(f"jsonrpc_{_RPC_NUMBERS.get(str(error.get('code')), 'error')}", error)
+    return None
+
+
+def document_failure(data: bytes) -> Failure | None:
+    """Find out whether a document, or the only one of a list, is nothing but an error."""
+    found = decode(ANY, data) if len(data) <= MAX_BYTES else None
+    root = found[0] if isinstance(found, list) and len(found) == 1 else found
+    told = _told(root) if isinstance(root, dict) else None
+    return _rpc_failure(found) or (None if told is None else failure("error_response", told, root))
+
+
+def _first(names: tuple[str, ...], *places: object) -> str | None:
+    known = [place for place in places if isinstance(place, dict)]
+    return next((text for place in known for name in names if (text := text_of(place.get(name)))), None)
+
+
+def _told(root: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the object in a document that tells what failed."""
+    error, errors = root.get("error"), root.get("errors")
+    is_success = root.get("ok") is True or root.get("success") is True
+    if is_success or not root.keys() <= _COMPANIONS or any(root.get(name) for name in _ANSWERS):
+        return None
+    first = errors[0] if isinstance(errors, list) and errors else None
+    is_denied = root.get("ok") is False or root.get("success") is False or "data" in root
+    if isinstance(first, dict) and not (is_denied or first.keys() & _OF_ERRORS):
+        first = None
+    for told in (error, root.get("errorDetail"), first):
+        if isinstance(told, dict) and _first((*_CODES, *_WORDS), told):
+            return told
+    coded = [name for name in _CODED if str(root.get(name) or "").strip().lower() not in _NOTHING]
+    is_coded = (
+        coded or (count_of(root.get("status")) or 0) >= 400 or str(root.get("__type")).endswith(("Exception", "Error"))
+    )
+    has_words = _first(_WORDS, root) is not None or (coded == ["error"] and isinstance(error, str))
+    return root if is_coded and has_words and not isinstance(error, dict | list) else None

@@ -1,0 +1,298 @@
+"""Failures that a status of 200 hides, in the envelopes of common protocols."""
+
+import base64
+import gzip
+import json
+import struct
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.enrich.records import RecordBuilder
+from proxy.ring.exchange import FLAG_BODIES_OFF
+from proxy.ring.websocket_message import IN, OUT
+from storage.record import Record
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.test_websocket_messages import captured as captured_message
+
+JSON, SSE, XML = "application/json", "text/event-stream", "text/xml; charset=utf-8"
+
+
+def record(answer: object, content_type: str = JSON, *, path: str = "/x", flags: int = 0, **more: Any) -> Record:
+    """Build the record of an exchange with an answer, JSON unless it is bytes or text."""
+    given = settings()
+    raw = answer.encode() if isinstance(answer, str) else answer
+    body = raw if isinstance(raw, bytes) else json.dumps(answer).encode()
+    captured = exchange(path, b"{}", body, content_type=content_type, **more)
+    captured.flags |= flags
+    return RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+
+
+def said(answer: object, content_type: str = JSON, **more: Any) -> tuple[str | None, str, str | None]:
+    """Return code, level and message of an answer."""
+    made = record(answer, content_type, **more)
+    return made.error_type, made.level, msgspec.json.decode(made.data or b"{}").get("error_message")
+
+
+def rpc_frame(flags: int, data: bytes) -> bytes:
+    """Frame a message as gRPC and Connect do."""
+    return bytes((flags,)) + len(data).to_bytes(4, "big") + data
+
+
+def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
+    """Write a message of an AWS event stream with one header."""
+    header = bytes((len(kind),)) + kind + b"\7" + len(name).to_bytes(2, "big") + name
+    prelude = struct.pack(">II", 16 + len(header) + len(data), len(header))
+    prelude += zlib.crc32(prelude).to_bytes(4, "big")
+    return prelude + header + data + zlib.crc32(prelude + header + data).to_bytes(4, "big")
+
+
+MESSAGE = rpc_frame(0, b"\x0a\x05hello")
+TRAILER = rpc_frame(0x80, b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n")
+FINE = rpc_frame(0x80, b"grpc-status:0\r\ngrpc-message:\r\n")
+WEB, TEXT = "application/grpc-web+proto", "application/grpc-web-text"
+
+
+def text(*parts: bytes) -> bytes:
+    """Encode parts as gRPC-Web's text, each with its own padding."""
+    return b"".join(map(base64.b64encode, parts))
+
+
+@pytest.mark.parametrize(
+    ("answer", "content_type", "headers", "wanted"),
+    [
+        (b"", WEB, "grpc-status: 7\r\ngrpc-message: no\r\n", ("grpc_permission_denied", "warn", "7: no")),
+        (b"", "application/grpc-web", "Grpc-Status: 14\r\n", ("grpc_unavailable", "error", "14")),
+        (MESSAGE + TRAILER, WEB, "", ("grpc_internal", "error", "13: out of memory")),
+        (text(MESSAGE, TRAILER), TEXT, "", ("grpc_internal", "error", "13: out of memory")),
+        (text(MESSAGE + TRAILER), TEXT + "+proto", "", ("grpc_internal", "error", "13: out of memory")),
+        (MESSAGE * 9000 + TRAILER, WEB, "", ("grpc_internal", "error", "13: out of memory")),
+        (text(*[MESSAGE] * 9000, TRAILER), TEXT, "", ("grpc_internal", "error", "13: out of memory")),
+        (rpc_frame(0x80, b"GRPC-Status: 99\r\n"), WEB, "", ("grpc_unknown", "error", "99")),
+        (MESSAGE + FINE, WEB, "", (None, "info", None)),
+        (b"", WEB, "grpc-status: 0\r\n", (None, "info", None)),
+        (MESSAGE + rpc_frame(0, b"grpc-status: 13"), WEB, "", (None, "info", None)),
+        (b"\x80", WEB, "", (None, "info", None)),
+        (b"=a=", TEXT, "", (None, "info", None)),
+    ],
+)
+def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object) -> None:
+    """The status stands in the head, or in the frame that ends the body, also of one too long to be kept whole."""
+    assert said(answer, content_type, response_headers=headers, windows=(4096, 512)) == wanted
+
+
+def test_connect() -> None:
+    """The last message of a stream has the error."""
+    failed = rpc_frame(2, b'{"error":{"code":"permission_denied","message":"no"},"metadata":{}}')
+    kind = "application/connect+json"
+    assert said(MESSAGE + failed, kind) == ("connect_permission_denied", "warn", "permission_denied: no")
+    odd = rpc_frame(2, b'{"error":{"code":"strange"}}')
+    assert said(odd, "application/connect+proto") == ("connect_unknown", "error", "strange")
+    assert said(MESSAGE + rpc_frame(2, b"{}"), kind)[0] is None
+
+
+RPC_ERROR = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no such method"}}
+RPC_RESULT = {"jsonrpc": "2.0", "id": 1, "result": {"error": {"message": "a result"}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "content_type", "wanted"),
+    [
+        (RPC_ERROR, JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
+        ([RPC_RESULT, RPC_ERROR], JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
+        (
+            RPC_ERROR | {"error": {"code": -32603, "message": "x"}},
+            JSON,
+            ("jsonrpc_internal_error", "error", "-32603: x"),
+        ),
+        (RPC_ERROR | {"error": {"code": -32000, "message": "x"}}, JSON, ("jsonrpc_error", "error", "-32000: x")),
+        (RPC_ERROR | {"error": {"code": 404, "message": "x"}}, JSON, ("jsonrpc_error", "warn", "404: x")),
+        ({"result": None, "error": {"code": -8, "message": "x"}, "id": 7}, JSON, ("jsonrpc_error", "error", "-8: x")),
+        (
+            f"data: {json.dumps(RPC_ERROR)}\n\ndata: {{}}\n\n",
+            SSE,
+            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
+        ),
+        (json.dumps(RPC_ERROR), "application/json-rpc", ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
+        (RPC_RESULT, JSON, (None, "info", None)),
+        ([RPC_RESULT, RPC_RESULT | {"error": None}], JSON, (None, "info", None)),
+    ],
+)
+def test_json_rpc(answer: object, content_type: str, wanted: object) -> None:
+    """Single, in a batch, as events; what a method returns is its result, whatever it says."""
+    assert said(answer, content_type) == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ('event: error\ndata: {"message":"boom","code":500}\n\n', ("error", "500: boom")),
+        ('data: {}\n\nevent:error\ndata: {"message":"slow down","status":429}\n\n', ("warn", "429: slow down")),
+        ("event: error\ndata: the upstream\ndata: is gone\n\n", ("error", "the upstream\nis gone")),
+        (
+            'event: error\ndata: {"error":{"type":"overloaded_error","message":"x"}}\n\n',
+            ("error", "overloaded_error: x"),
+        ),
+        ('event: error\ndata: {"error":"boom"}\n\n', ("error", "boom")),
+        ('event: error\r\ndata: "boom"\r\n\r\n', ("error", "boom")),
+        ("event: error\ndata: [1]\n\n", ("error", "[1]")),
+        ("event: error\ndata:\n\n", ("error", "no message")),
+        ('data: {"a":1}\n\ndata: {"error":{"message":"x"}}\n\n', ("error", "x")),
+        ('data: {"a":1}\n\nevent: error_report\ndata: {"message":"x"}\n\n', None),
+        ('data: {"log":"event: error"}\n\n', None),
+        ('data: {"error":null,"message":"x"}\n\n', None),
+    ],
+)
+@pytest.mark.parametrize("path", ["/events", "/v1/chat/completions"])
+def test_error_events(answer: str, wanted: tuple[str, str] | None, path: str) -> None:
+    """An event of that name says that the stream failed, whatever its data is; of a model's stream as of any."""
+    request = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+    captured = exchange(path, request, answer.encode(), content_type=SSE)
+    given = settings()
+    made = RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+    if wanted is None:
+        assert (made.error_type, made.level) == (None, "info")
+        return
+    assert made.level == wanted[0] or path != "/events"
+    assert (made.error_type is not None, made.level in ("warn", "error")) == (True, True)
+    if path == "/events":
+        assert made.error_type in ("stream_error", "error_response")
+        assert msgspec.json.decode(made.data or b"")["error_message"] == wanted[1]
+
+
+def test_a_models_stream_that_ends_with_such_an_event_has_ended_so() -> None:
+    """Its stream is not complete, and the event was not cut."""
+    chunk = 'data: {"id":"a","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    stream = chunk + 'event: error\ndata: {"message":"boom","code":500}\n\n'
+    captured = exchange(
+        "/v1/chat/completions", b'{"model":"gpt-4o","stream":true,"messages":[]}', stream.encode(), content_type=SSE
+    )
+    given = settings()
+    made = RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+    assert (made.error_type, made.level, made.model) == ("stream_error", "error", "gpt-4o")
+    assert made.stream is not None
+    assert (made.stream.end, made.stream.finished) == ("error", False)
+
+
+SOAP = '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>%s</s:Body></s:Envelope>'
+SOAP_11 = SOAP % "<s:Fault><faultcode>s:Server</faultcode><faultstring>no &lt;disk&gt;</faultstring></s:Fault>"
+SOAP_12 = SOAP % (
+    "\n <s:Fault><s:Code><s:Value>s:Sender</s:Value></s:Code>"
+    '<s:Reason><s:Text xml:lang="en">bad</s:Text></s:Reason></s:Fault>'
+)
+XML_RPC = (
+    "<?xml version='1.0'?><methodResponse><fault><value><struct><member><name>faultCode</name>"
+    "<value><int>4</int></value></member><member><name>faultString</name><value><string>Too many</string></value>"
+    "</member></struct></value></fault></methodResponse>"
+)
+S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>again</Message></Error>'
+
+
+@pytest.mark.parametrize(
+    ("answer", "content_type", "wanted"),
+    [
+        (SOAP_11, XML, ("soap_fault", "error", "s:Server: no <disk>")),
+        (SOAP_12, "application/soap+xml", ("soap_fault", "warn", "s:Sender: bad")),
+        (XML_RPC, XML, ("xmlrpc_fault", "error", "4: Too many")),
+        ("    \n  " + S3, "application/xml", ("xml_error", "error", "InternalError: again")),
+        (S3.replace("InternalError", "AccessDenied"), "application/xml", ("xml_error", "warn", "AccessDenied: again")),
+        (SOAP % "<Fault>of a mountain</Fault>", XML, ("soap_fault", "error", "no message")),
+        (SOAP % "<r><Fault>of a mountain</Fault></r>", XML, (None, "info", None)),
+        ("<list><Error><Code>5</Code></Error></list>", XML, (None, "info", None)),
+        ("<methodResponse><params><fault/></params></methodResponse>", XML, (None, "info", None)),
+        (f"<p>{S3}", "text/html", (None, "info", None)),
+    ],
+)
+def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
+    """SOAP of both versions, XML-RPC, and S3, which sends its head before it knows; by their place, not by a word."""
+    assert said(answer, content_type) == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "content_type", "wanted"),
+    [
+        (
+            {
+                "took": 30,
+                "errors": True,
+                "items": [
+                    {"index": {"status": 201}},
+                    {"index": {"status": 429, "error": {"type": "rejected", "reason": "full"}}},
+                ],
+            },
+            JSON,
+            ("batch_error", "warn", "429: full"),
+        ),
+        (
+            {"took": 30, "errors": True, "items": [{"index": {"status": 503}}] * 5000},
+            JSON,
+            ("batch_error", "error", "503"),
+        ),
+        (
+            "--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}\r\n--b\r\n\r\n"
+            "HTTP/1.1 503 Unavailable\r\n\r\n--b--",
+            "multipart/mixed; boundary=b",
+            ("batch_error", "error", "503"),
+        ),
+        (
+            {"__type": "com.amazon#ResourceNotFoundException", "message": "x"},
+            "application/x-amz-json-1.0",
+            ("error_response", "warn", "ResourceNotFoundException: x"),
+        ),
+        (
+            aws_message(b":event-type", b"a", b"{}")
+            + aws_message(b":exception-type", b"internalServerException", b'{"message":"x"}'),
+            "application/vnd.amazon.eventstream",
+            ("aws_exception", "error", "internalServerException: x"),
+        ),
+        (
+            {"type": "about:blank", "title": "Gone", "status": 410},
+            "application/problem+json",
+            ("error_response", "warn", "410: Gone"),
+        ),
+        (
+            {"errors": [{"code": "a", "detail": "x"}], "jsonapi": {}},
+            "application/vnd.api+json",
+            ("error_response", "error", "a: x"),
+        ),
+        (
+            {"errors": [{"message": "x", "path": ["a"]}], "data": {"a": None}},
+            "application/graphql-response+json",
+            ("graphql_error", "error", "x"),
+        ),
+        ('{"a":1}\n{"error":{"message":"x"}}\n', "application/x-ndjson", ("error_response", "error", "x")),
+        (aws_message(b":event-type", b"a", b"{}"), "application/vnd.amazon.eventstream", (None, "info", None)),
+        ({"errors": [], "data": []}, "application/vnd.api+json", (None, "info", None)),
+        ("--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--", "multipart/mixed; boundary=b", (None, "info", None)),
+        ('{"error":{"message":"x"}}\n{"a":1}\n', "application/x-ndjson", (None, "info", None)),
+    ],
+)
+def test_other_envelopes(answer: object, content_type: str, wanted: object) -> None:
+    """Bulk answers, batches, exceptions of AWS, problem details, JSON:API, GraphQL by its type, lines."""
+    assert said(answer, content_type, windows=(65536, 4096)) == wanted
+
+
+def test_messages_of_json_rpc_over_a_websocket() -> None:
+    """Their events have the same codes; what a client sends is its own."""
+    given = settings()
+    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    made = [
+        builder.message(captured_message(json.dumps(told).encode(), direction=direction), descriptor).record
+        for told in (RPC_ERROR, [RPC_RESULT, RPC_ERROR], RPC_RESULT, {"error": "x"})
+        for direction in (OUT, IN)
+    ]
+    failed = ("jsonrpc_method_not_found", "warn")
+    fine = (None, "debug")
+    assert [(one.error_type, one.level) for one in made] == [failed, fine, failed, fine, fine, fine, fine, fine]
+
+
+def test_the_record_of_one() -> None:
+    """What was said is redacted, and kept where bodies are; a coding hides nothing; a status of its own stays."""
+    told = {"error": {"message": "no user for sk-Abcdefghij0123456789ABCDEFGHIJ"}}
+    assert said(told) == ("error_response", "error", "no user for [REDACTED]")
+    assert said(told, flags=FLAG_BODIES_OFF) == ("error_response", "error", None)
+    packed = gzip.compress(json.dumps(told).encode())
+    assert said(packed, response_headers="Content-Encoding: gzip\r\n")[0] == "error_response"
+    assert said(told, status=404) == (None, "warn", None)
