@@ -1,16 +1,25 @@
 """The `sidelog keys` commands, declared; what they do is in `proxy/cli/commands/keys.py`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
+from typer.core import TyperGroup
 
 from proxy.cli.options import Json, Many, with_client
 
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
-keys_app = typer.Typer(help="API keys of the proxied service.", no_args_is_help=True)
+
+class _Keys(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[:1] == ["revoke"]:
+            ctx.fail("no such command 'revoke': `keys disable` can be undone, `keys delete` cannot")
+        return super().resolve_command(ctx, args)
+
+
+keys_app = typer.Typer(cls=_Keys, help="API keys of the proxied service.", no_args_is_help=True)
 
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its name if that is unique.")]
 

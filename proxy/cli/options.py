@@ -114,7 +114,8 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     (
         "since",
         _ONE,
-        "From when, inclusive: an age (15m, 24h), a time of day (14:05), or ISO 8601, local without an offset.",
+        "From when, inclusive: an age (15m, 1h30m), a time of day (14:05), today, yesterday, Unix seconds, "
+        "or ISO 8601, local without an offset.",
     ),
     ("until", _ONE, "Until when, exclusive: as for --since."),
     ("status", Many, "404, 5xx, or a list."),

@@ -42,7 +42,11 @@ class _PlainFirst:
         if isinstance(value, str) and wanted.annotation in (int, int | None):
             return _number(value, wanted.parameter_info, param, ctx)
         parameter._runtime_param = None  # typer makes its own when it is asked
-        return parameter.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        try:
+            return parameter.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # of pydantic
+            raise
 
 
 def _is_plain(value: Any, wanted: Any) -> bool:

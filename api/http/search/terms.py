@@ -10,7 +10,7 @@ from api.http.search.errors import BadSearch, shown
 from api.http.search.lexer import Term, Value, escaped
 from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
 from api.http.search.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
-from api.http.times import EXPECTED, read_moment_us
+from api.http.times import EXPECTED_RELATIVE, read_moment_us
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
@@ -28,7 +28,6 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
 """What is meant to be an address of IPv4 or a network, be it one or not."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
-_EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
 
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
 
@@ -178,9 +177,9 @@ def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expre
 
 def _moment(value: Value, word: Word, now_us: int) -> Expression:
     try:
-        moment_us = read_moment_us(word.name, value.text.removeprefix("-"), now_us)
+        moment_us = read_moment_us(word.name, value.text, now_us)
     except BadParameter:
-        reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_TIME}"
+        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_RELATIVE}"
         raise BadSearch(reason, value.position, value.length) from None
     since = word.name == "since"
     return Between(word.field, moment_us if since else None, None if since else moment_us - 1)

@@ -10,6 +10,10 @@ from storage.search.cell import is_cell_field
 TOOL: Final = "tool"
 """MCP tools: calls of them are counted, not requests."""
 GROUPS: Final = (*TOP_FIELDS, TOOL)
+_CALLED: Final = tuple(ALIASES.get(name, name) for name in GROUPS)
+"""As help calls them."""
+_CALLED: Final = tuple(ALIASES.get(name, name) for name in GROUPS)
+"""As help calls them."""
 OTHER_NAMES: Final = {word: name for name, word in ALIASES.items() if name in TOP_FIELDS} | {
     name: word for name, word in ALIASES.items() if word in TOP_FIELDS
 }
@@ -25,6 +29,8 @@ def read_group(parameter: str, text: str) -> str:
     name = OTHER_NAMES.get(text, text)
     if name not in GROUPS and not is_cell_field(name):
         raise BadParameter(
-            parameter, text, f"one of {', '.join(GROUPS)}, or a field such as header.x-tenant, body.user.id"
+            parameter,
+            text,
+            f"one of {', '.join(_CALLED)}, or a field such as header.x-tenant, body.user.id",
         )
     return name

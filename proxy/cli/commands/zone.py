@@ -1,8 +1,8 @@
 """The zone of the times a person gives and is shown: that of the machine, or UTC where asked for. Pure.
 
 The API takes a time without an offset for UTC. Tables show local times, and what is copied from a table must mean the
-same moment, so the offset is written out before a filter is sent. A time of day alone is the last one; where both ends
-of a period are one, its end is the first after its beginning. An age may have the sign that it has in a search.
+same moment, so the offset is written out before a filter is sent. Days and times of day are those of the zone; a time
+of day alone is the last one, and where both ends of a period are one, its end is the first after its beginning.
 """
 
 import re
@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from proxy.cli.commands.output import CommandError
-
-_NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?", re.ASCII)
+_NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?", re.ASCII)
 _TIME_OF_DAY: Final = re.compile(r"\d\d?:\d\d(?::\d\d)?", re.ASCII)
-_SIGNED_AGE: Final = re.compile(r"-\d+[A-Za-z]", re.ASCII)
+_HOUR: Final = re.compile(r" (\d:)")
+_DAYS: Final = {"today": 0, "yesterday": 1}
 _TIMES: Final = ("since", "until")
 
 
@@ -32,13 +31,8 @@ def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
 def with_offsets(
     filters: Mapping[str, str | list[str]], zone: tzinfo | None, now: datetime | None = None
 ) -> dict[str, str | list[str]]:
-    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it.
-
-    Raises:
-        CommandError: a time of day that no day has.
-    """
+    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it."""
     now = (now or datetime.now(UTC)).astimezone(zone)
-    written: dict[str, str | list[str]] = dict(filters)
     moments: dict[str, datetime] = {}
     for name in _TIMES:
         value = filters.get(name)
@@ -46,23 +40,23 @@ def with_offsets(
             continue
         if moment := _moment(value.strip(), zone, now):
             moments[name] = moment
-        elif _TIME_OF_DAY.fullmatch(value.strip()):
-            raise CommandError(f"--{name} is {value!r}, expected a time of day from 00:00 to 23:59", exit_code=2)
-        elif _SIGNED_AGE.fullmatch(value.strip()):
-            written[name] = value.strip()[1:]
     if len(moments) == len(_TIMES) and all(_TIME_OF_DAY.fullmatch(str(filters[name]).strip()) for name in _TIMES):
         moments["until"] += timedelta(days=moments["until"] <= moments["since"])
-    return written | {name: moment.isoformat() for name, moment in moments.items()}
+    return {**filters} | {name: moment.isoformat() for name, moment in moments.items()}
 
 
 def _moment(text: str, zone: tzinfo | None, now: datetime) -> datetime | None:
-    """Read a time without an offset, or a time of day; None for anything else."""
+    """Read a time without an offset, a day, or a time of one; None for anything else."""
+    day, _, clock = text.partition(" ")
     is_time_of_day = _TIME_OF_DAY.fullmatch(text) is not None
-    if not is_time_of_day and not _NAIVE.fullmatch(text):
+    if day in _DAYS:
+        text = f"{now - timedelta(days=_DAYS[day]):%Y-%m-%d} {clock or '00:00'}"
+    elif is_time_of_day:
+        text = f"{now:%Y-%m-%d} {text}"
+    if not _NAIVE.fullmatch(text):
         return None
     try:
-        hour = "0" * (text.find(":") == 1) if is_time_of_day else ""
-        moment = datetime.fromisoformat(f"{now:%Y-%m-%d} {hour}{text}" if is_time_of_day else text.replace(",", "."))
+        moment = datetime.fromisoformat(_HOUR.sub(r" 0\1", text.replace(",", ".")))
     except ValueError:
         return None
     if is_time_of_day and moment > now.replace(tzinfo=None):

@@ -163,7 +163,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("client:10.0.0.0/99", 7, 11, "an address or a network"),
         ("ip:10.0.0.0/99", 3, 11, "an address or a network"),
         ("level:loud", 6, 4, "one of debug, info, warn, error"),
-        ("since:yesterday", 6, 9, "RFC 3339"),
+        ("since:lastweek", 6, 8, "RFC 3339"),
         ("id:abc", 3, 3, "not an id"),
         ("a*b", 0, 3, "behind the beginning of a word"),
         ("!!", 0, 2, "*!!* finds it"),
