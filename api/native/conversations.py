@@ -4,6 +4,7 @@ Everything is read from records the caller may see. The title is in a body, so i
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
@@ -55,6 +56,9 @@ _FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {
     "duration": lambda each: each.ended_at_us - each.first.started_at_us,
 }
 SORTS: Final[tuple[Sort, ...]] = ("newest", *_FIGURES)
+
+
+_BEGINNING: Final = re.compile("[0-9a-f]{6,31}")
 
 
 class FailureShown(ApiObject):
@@ -147,7 +151,7 @@ async def get_conversation(request: web.Request) -> web.Response:
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
     after, text = _read_cursor(query, "asc"), request.match_info["id"]
-    filter = Filter(conversations=(parse_id(text) or b"",), kind="all")
+    filter = Filter(conversations=(await _find(_storage(services), text),), kind="all")
     page = await _storage(services).conversations(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
@@ -159,6 +163,22 @@ async def get_conversation(request: web.Request) -> web.Response:
     members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
     rows = await encode_rows(calls.records, record_json)
     return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
+
+
+async def _find(storage: ConversationStorage, text: str) -> bytes:
+    """Return the id that a text is, or is the beginning of, among the newest conversations; else one that none has.
+
+    Raises:
+        Refused: 404, several begin so.
+    """
+    found, digits = parse_id(text), text.replace("-", "").lower()
+    if found is not None or not _BEGINNING.fullmatch(digits):
+        return found or b""
+    page = await storage.conversations(ConversationQuery(filter=Filter(kind="all"), limit=MAX_SORTED))
+    ids = [each.id for each in page.conversations if each.id.hex().startswith(digits)]
+    if len(ids) > 1:
+        raise Refused(404, f"several conversations begin with {text!r}; give more of the id")
+    return ids[0] if ids else b""
 
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:

@@ -85,7 +85,7 @@ def query(
     utc: Utc = False,
     as_json: Ndjson = False,
 ) -> int:
-    """Search records; the values of a repeated option are alternatives.
+    """Search records.
 
     Example: sidelog query 'status:5xx path:/api/*' --since 15m
     """
@@ -231,16 +231,21 @@ def conversations(
     filters: Filters,
     admin: "Client",
     conversation_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One conversation, with its calls.")
+        str | None,
+        typer.Argument(metavar="[ID]", help="One conversation, with its calls: its id, or the beginning of it."),
     ] = None,
     min_turns: Annotated[int, Option(min=1, metavar="N", help="Leave out those with fewer calls.")] = 1,
+    sort: Annotated[
+        str,
+        Option(metavar="FIGURE", help="What is first: newest, or most cost, turns, failures, tokens or duration."),
+    ] = "newest",
     limit: Annotated[int, Option(min=1, metavar="N", help="Maximum number of conversations.")] = 20,
     utc: Utc = False,
     as_json: Ndjson = False,
 ) -> int:
-    """List LLM conversations, newest first, or show one: turns, tools, tokens, cost, time, where it failed.
+    """List LLM conversations, or show one: turns, tools, tokens, cost, time, where it failed.
 
-    Example: sidelog conversations --since 24h --min-turns 2
+    Example: sidelog conversations --since 24h --sort cost
     """
     from proxy.cli.commands import conversations as command
     from proxy.cli.commands.listing import View
@@ -249,5 +254,5 @@ def conversations(
     view = View(zone=zone_of(utc))
     if conversation_id is not None:
         return command.get(admin, conversation_id, view, as_json=as_json)
-    parameters = with_offsets(filters, view.zone) | {"min_turns": str(min_turns)}
+    parameters = with_offsets(filters, view.zone) | {"min_turns": str(min_turns), "sort": sort}
     return command.run(admin, parameters, limit, view, as_json=as_json)

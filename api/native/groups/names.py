@@ -12,8 +12,6 @@ TOOL: Final = "tool"
 GROUPS: Final = (*TOP_FIELDS, TOOL)
 _CALLED: Final = tuple(ALIASES.get(name, name) for name in GROUPS)
 """As help calls them."""
-_CALLED: Final = tuple(ALIASES.get(name, name) for name in GROUPS)
-"""As help calls them."""
 OTHER_NAMES: Final = {word: name for name, word in ALIASES.items() if name in TOP_FIELDS} | {
     name: word for name, word in ALIASES.items() if word in TOP_FIELDS
 }

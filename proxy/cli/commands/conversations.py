@@ -1,22 +1,19 @@
 """`sidelog conversations`: LLM calls that belong together, one line each, and one of them with its calls in order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
 from rich.text import Text
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.listing import GAP, View, make_table, print_records
-from proxy.cli.commands.output import complain, console, say, say_json
-from proxy.cli.commands.zone import zone_name
+from proxy.cli.commands.listing import View, print_fitted, print_records
+from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import visible_line
 
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
-_MIN_ABOUT: Final = 16
-"""Characters of what a conversation is about; where fewer would be left, columns go."""
 _SHOWN: Final = (
     "id",
     "time",
@@ -44,8 +41,10 @@ def run(client: Client, filters: Mapping[str, str | list[str]], limit: int, view
     if as_json:
         for conversation in found:
             say_json(conversation, is_line=True)
+    elif not found:
+        complain("no conversations match")
     else:
-        _print_list(found, view)
+        print_fitted(_LAYOUTS, found, view, _cell)
     return 0
 
 
@@ -67,51 +66,6 @@ def get(client: Client, conversation_id: str, view: View, *, as_json: bool) -> i
     return 0
 
 
-def _print_list(found: Sequence[Mapping[str, Any]], view: View) -> None:
-    """Print a table that fits the terminal: columns go, then what each is about is cut; ids are always whole."""
-    if not found:
-        complain("no conversations match")
-        return
-    out = console()
-    is_fitted = out.is_terminal and not view.is_wide
-    tables = [_columns(names, found, view) for names in _LAYOUTS]
-    names, rows, widths = next((each for each in tables if not is_fitted or _fits(each.widths, out.width)), tables[-1])
-    over = max(0, _total(widths) - out.width)
-    if is_fitted:
-        widths[-1] -= over
-    else:
-        out.width += over
-    titles = [_title(name, view) for name in names]
-    table = make_table(titles, widths, [name in _FIGURES for name in names], has_header=view.has_header)
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
-
-
-class _Columns(NamedTuple):
-    names: tuple[str, ...]
-    rows: list[list[Text]]
-    widths: list[int]
-
-
-def _columns(names: tuple[str, ...], found: Sequence[Mapping[str, Any]], view: View) -> _Columns:
-    rows = [[Text(_CELLS[name](each, view)) for name in names] for each in found]
-    widths = [max(len(_title(name, view)), *(row[at].cell_len for row in rows)) for at, name in enumerate(names)]
-    return _Columns(names, rows, widths)
-
-
-def _fits(widths: Sequence[int], width: int) -> bool:
-    return widths[-1] - max(0, _total(widths) - width) >= min(widths[-1], _MIN_ABOUT)
-
-
-def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + GAP * (len(widths) - 1)
-
-
-def _title(name: str, view: View) -> str:
-    return f"started {zone_name(view.zone)}" if name == "started" else _TITLES.get(name, name)
-
-
 def _models(each: Mapping[str, Any]) -> str:
     first, *others = each["models"] or ("–",)
     return visible_line(first) + (f" +{len(others)}" if others else "")
@@ -126,25 +80,29 @@ _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "begun": lambda each, view: _started(each, view, "%m-%d %H:%M"),
     "id": lambda each, _: each["id"],
     "plain_id": lambda each, _: each["id"].replace("-", ""),
+    "half_id": lambda each, _: each["id"].replace("-", "")[:16],
     "turns": lambda each, _: f"{each['turns']:,}",
     "failed": lambda each, _: f"{each['failed']:,}",
     "input": lambda each, _: _tokens(each, "input_tokens"),
     "output": lambda each, _: _tokens(each, "output_tokens"),
     "cost": lambda each, _: _cost(each),
-    "time": lambda each, _: f"{_seconds(each):,.1f} s",
+    "took": lambda each, _: f"{_seconds(each):,.1f} s",
     "model": lambda each, _: _models(each),
     "about": lambda each, _: visible_line(each["title"] or "–"),
 }
+_LEAST: Final = 16
+"""Characters of what a conversation is about; where fewer would be left, columns go."""
 _LAYOUTS: Final = (
-    ("started", "id", "turns", "failed", "input", "output", "cost", "time", "model", "about"),
-    ("begun", "plain_id", "turns", "failed", "cost", "time", "model", "about"),
-    ("begun", "plain_id", "turns", "cost", "model", "about"),
-    ("begun", "plain_id", "turns", "cost", "about"),
-    ("plain_id", "turns", "about"),
+    (("started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about"), _LEAST),
+    (("begun", "plain_id", "turns", "failed", "cost", "took", "model", "about"), _LEAST),
+    (("begun", "half_id", "turns", "failed", "cost", "model", "about"), _LEAST),
+    (("half_id", "turns", "failed", "cost", "about"), 1),
 )
-"""The widest first; the last is taken however narrow the terminal."""
-_TITLES: Final = {"begun": "started", "plain_id": "id"}
-_FIGURES: Final = frozenset(("turns", "failed", "input", "output", "cost", "time"))
+"""The widest first."""
+
+
+def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:
+    return Text(_CELLS[name](each, view))
 
 
 def _print_sums(each: Mapping[str, Any]) -> None:
@@ -181,4 +139,6 @@ def _cost(each: Mapping[str, Any]) -> str:
     if not each["priced"]:
         return "–"
     unpriced = each["turns"] - each["priced"]
+    if unpriced and not each["cost_usd"]:
+        return "–"
     return f"${each['cost_usd']:,.4f}" + (f" + {unpriced:,} unknown" if unpriced else "")

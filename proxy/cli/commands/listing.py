@@ -1,14 +1,13 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
-Strategy: a wide terminal shows everything; on a narrow one the date, the host and the result go (its colour stays),
-and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`; where that would leave
-no room for the request, half of it, which `get` takes as well. What the reader asks for (`--wide`, `--fields`) is shown
-whole, however narrow the terminal.
+Strategy: a wide terminal shows everything; on a narrow one the date, the message of an error, the host and at last half
+of the id go, which `sidelog get` takes as well. The path is never cut: where there is still no room it is folded. What
+the reader asks for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
 """
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +27,26 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 WIDE: Final = ("time", "status", "ms", "method", "target", "result", "id")
-NARROW: Final = ("time", "code", "ms", "request", "id")
+Layout = tuple[tuple[str, ...], int]
+"""Names of columns, and how narrow the one that yields may become."""
+_WHOLE: Final = 1 << 20
+_LEAST: Final = 24
+NARROW: Final = ("clock", "code", "ms", "request", "reason", "half_id")
+_LAYOUTS: Final[tuple[Layout, ...]] = (
+    (WIDE, _WHOLE),
+    (("clock", "status", "ms", "method", "target", "reason", "plain_id"), _WHOLE),
+    (("clock", "code", "ms", "request", "reason", "plain_id"), _WHOLE),
+    (NARROW, _LEAST),
+    (("clock", "code", "request", "reason", "half_id"), _LEAST),
+    (("code", "request", "half_id"), _LEAST // 2),
+)
+"""The widest first."""
+_YIELDING: Final = ("request", "about")
+"""Columns that yield where there is no room: a path is folded, what a conversation is about is cut."""
+_TITLES: Final = {
+    "clock": "time", "begun": "started", "took": "time", "reason": "result", "plain_id": "id", "half_id": "id",
+}  # fmt: skip
+_DATED: Final = frozenset({"time", "clock", "started"})
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
@@ -37,12 +55,11 @@ DERIVED: Final = (
 )
 """What the API shows of a record beside what is stored."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
-_STYLED: Final = frozenset({"status", "code", "outcome", "result"})
-_NUMBERS: Final = frozenset({"status", "code", "ms"})
-_LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
-_ID_CHARACTERS: Final = 32
-_WHOLE_ID_COLUMNS: Final = 76
-"""Narrower terminals show the first half of an id: its millisecond and twelve bits more."""
+_STYLED: Final = frozenset({"status", "code", "outcome", "result", "reason"})
+_NUMBERS: Final = frozenset({"status", "code", "ms", "turns", "failed", "input", "output", "cost", "took"})
+_LINE_WIDTHS: Final = {"time": 23, "clock": 8, "status": 3, "code": 3, "ms": 9, "method": 7}
+_HALF_ID_CHARACTERS: Final = 16
+"""Its millisecond and twelve bits more."""
 _MIN_NAME_CHARACTERS: Final = 16
 """Of what figures are about; where less would be left, columns go."""
 GAP: Final = 2
@@ -103,25 +120,46 @@ def _member(name: str, row: Row, view: View) -> object:
 
 
 def print_records(rows: Sequence[Row], view: View) -> None:
-    """Print a table that fits the terminal; off a terminal it is as wide as it needs."""
+    """Print a table that fits the terminal: first what is said too well goes, a path is never cut."""
+    print_fitted([(view.fields or WIDE, 0)] if view.fields or view.is_wide else _LAYOUTS, rows, view, _cell)
+
+
+def print_fitted(layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]) -> None:
+    """Print the first layout that a terminal has room for; off a terminal a table is as wide as it needs.
+
+    Args:
+        layouts: The widest first; the last is taken however narrow the terminal.
+        rows: At least one.
+        view: How the reader wants to see them.
+        cell: Writes one, of the name of a column, a row and a view.
+    """
+    (names, least), *narrower = layouts
     out = console()
-    names = view.columns(out)
-    titles = [f"time {zone_name(view.zone)}" if name == "time" else visible_line(name) for name in names]
-    cells = [[_cell(name, row, view, is_short=names is NARROW) for name in names] for row in rows]
-    if names is NARROW:
-        for row in cells:
-            row[-1].truncate(_id_characters(out), overflow="crop")
+    is_fitted = out.is_terminal and not view.is_wide and not view.fields
+    cells = [[cell(name, row, view) for name in names] for row in rows]
+    titles = [_title(name, view) for name in names]
     heads = titles if view.has_header else [""] * len(names)
     widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
-    needed = sum(widths) + GAP * (len(widths) - 1)
-    if out.is_terminal and not view.is_wide and not view.fields:
-        widths[names.index("target" if names is WIDE else "request")] -= max(0, needed - out.width)
+    over = sum(widths) + GAP * (len(widths) - 1) - out.width
+    place = next((names.index(name) for name in _YIELDING if name in names), -1)
+    if is_fitted and narrower and over > max(0, widths[place] - least):
+        print_fitted(narrower, rows, view, cell)
+        return
+    if is_fitted:
+        widths[place] = min(widths[place], max(least, widths[place] - over))
     else:
-        out.width = max(out.width, needed)
+        out.width += max(0, over)
     table = make_table(titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header)
+    if is_fitted and names[place] == "request":
+        table.columns[place].no_wrap, table.columns[place].overflow = False, "fold"
     for row in cells:
         table.add_row(*row)
-    out.print(table, soft_wrap=False, crop=not (view.is_wide or view.fields))
+    out.print(table, soft_wrap=False, crop=is_fitted)
+
+
+def _title(name: str, view: View) -> str:
+    title = visible_line(_TITLES.get(name, name))
+    return f"{title} {zone_name(view.zone)}" if name in _DATED else title
 
 
 def make_table(titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool) -> Table:
@@ -155,35 +193,28 @@ def print_figures(
 def line_of(row: Row, view: View, out: "Console") -> str:
     """Show one record on one line, coloured on a terminal."""
     names = view.columns(out)
-    is_short = names is NARROW
-    widths = {**_LINE_WIDTHS, "time": 8 if is_short else 23}
-    cells = [_cell(name, row, view, is_short=is_short) for name in names]
+    cells = [_cell(name, row, view) for name in names]
     for name, cell in zip(names, cells, strict=True):
-        if name in widths and name != names[-1]:
-            cell.align("right" if name in _NUMBERS else "left", widths[name])
-    if is_short:
-        cells[4].truncate(_id_characters(out), overflow="crop")
-        left = out.width - sum(widths[name] for name in NARROW[:3]) - _id_characters(out) - GAP * (len(cells) - 1)
-        cells[3].truncate(max(1, left), overflow="ellipsis", pad=True)
+        if name in _LINE_WIDTHS and name != names[-1]:
+            cell.align("right" if name in _NUMBERS else "left", _LINE_WIDTHS[name])
+    if names is NARROW:
+        taken = sum(cell.cell_len for cell in cells) + GAP * (len(cells) - 1)
+        cells[names.index("request")].pad_right(max(0, out.width - taken))
     with out.capture() as captured:
         out.print(Text("  ").join(cells), end="", soft_wrap=True)
     return captured.get()
 
 
-def _id_characters(out: "Console") -> int:
-    return _ID_CHARACTERS if out.width >= _WHOLE_ID_COLUMNS else _ID_CHARACTERS // 2
-
-
-def _cell(name: str, row: Row, view: View, *, is_short: bool) -> Text:
+def _cell(name: str, row: Row, view: View) -> Text:
     style = _STYLES.get(row.get("level") or "", "") if name in _STYLED else ""
-    return Text(visible_line(column_text(name, row, view, is_short=is_short)), style=style)
+    return Text(visible_line(column_text(name, row, view)), style=style)
 
 
-def column_text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
+def column_text(name: str, row: Row, view: View) -> str:
     """Write what a column says of a record, as a table shows it."""
     match name:
-        case "time":
-            return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=is_short)
+        case "time" | "clock":
+            return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=name == "clock")
         case "status" | "code":
             return str(row.get("status") or "-")
         case "ms":
@@ -195,15 +226,20 @@ def column_text(name: str, row: Row, view: View, *, is_short: bool = False) -> s
             return (row.get("name") if _is_event(row) else f"{row.get('host') or ''}{_path(row)}") or "-"
         case "request":
             return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
-        case "result":
-            outcome = row.get("outcome")
-            return reason_of(row.get("error_type"), outcome, row.get("status")) or outcome or ""
-        case "id":
-            return (row.get("id") or "").replace("-", "") if is_short else row.get("id") or ""
+        case "result" | "reason":
+            return _result_of(row, (row.get("data") or {}).get("error_message") if name == "result" else None)
+        case "plain_id" | "half_id":
+            return str(row["id"]).replace("-", "")[: None if name == "plain_id" else _HALF_ID_CHARACTERS]
         case _ if is_cell_field(name):
             return _cell_text(row.get("fields", {}).get(name))
         case _:
             return plain(row.get(name))
+
+
+def _result_of(row: Row, message: str | None) -> str:
+    outcome = row.get("outcome")
+    reason = reason_of(row.get("error_type"), outcome, row.get("status")) or outcome or ""
+    return f"{reason}: {message}" if message else reason
 
 
 def _time_text(moment: datetime | None, *, is_short: bool) -> str:

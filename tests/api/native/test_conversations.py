@@ -148,6 +148,17 @@ async def test_conversations_are_sorted_by_a_figure(
     assert costs == {format_id(A): pytest.approx(0.3), format_id(B): 0.5, format_id(C): None}
 
 
+async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) -> None:
+    """Where it means one conversation."""
+    near = A[:8] + B[8:]
+    await stored(world, call(1, A), call(2, B), call(3, near))
+    assert (await ask(client, f"/{format_id(A)[:21]}"))["id"] == format_id(A)
+    assert (await ask(client, f"/{B.hex()[:6].upper()}"))["id"] == format_id(B)
+    for beginning, said in ((A.hex()[:8], "several conversations begin"), ("ffffff", "no conversation"), ("02", "no")):
+        response = await client.get(f"/api/conversations/{beginning}", headers=BEARER)
+        assert (response.status, said in (await response.json())["detail"]) == (404, True)
+
+
 async def test_what_cannot_be_asked(world: World, client: Client) -> None:
     """Unknown conversations are 404, bad parameters 400 by name."""
     for text in ("x", format_id(B), "req_zzz"):

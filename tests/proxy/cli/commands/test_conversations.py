@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from proxy.cli.app import app
-from proxy.cli.commands import conversations
+from proxy.cli.commands import listing
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
 from tests.storage.samples import make_body, make_record
@@ -55,16 +55,24 @@ def test_a_line_each(data_dir: Path) -> None:
 def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """Columns go on a narrow one, then words of what each is about; an id can always be copied, and still opens."""
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(conversations, "console", lambda: out)
+    monkeypatch.setattr(listing, "console", lambda: out)
     CliRunner().invoke(app, ["conversations", "--data-dir", str(data_dir)])
     assert isinstance(out.file, io.StringIO)
     head, *lines = out.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    line = next(line for line in lines if ID.hex() in line.replace("-", ""))
-    [shown] = [part for part in line.split() if part.replace("-", "") == ID.hex()]
+    line = next(line for line in lines if ID.hex()[:16] in line.replace("-", ""))
+    [shown] = [part for part in line.split() if ID.hex().startswith(part.replace("-", "")) and len(part) >= 16]
     assert "turns     3" in told(data_dir, shown)
     assert "Make" in line
-    assert ("cost" in head, "model" in head, "input" in head) == (width >= 80, width >= 100, width >= 160)
+    assert ("cost" in head, "model" in head, "input" in head) == (True, width >= 80, width >= 160)
+
+
+def test_the_dearest_run_can_be_asked_for(data_dir: Path) -> None:
+    """Sorted by a figure, and opened by the beginning of its id."""
+    first = told(data_dir, "--sort", "cost", "--limit", "1").splitlines()[1]
+    assert format_id(ID) in first
+    assert "alone" in told(data_dir, "--limit", "1")
+    assert "turns     3" in told(data_dir, ID.hex()[:7])
 
 
 def test_what_is_not_known_is_no_nought(data_dir: Path) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from api.native.records import RecordShown
 from proxy.cli.commands import listing
 from proxy.cli.commands.listing import COMPUTED, View, line_of, print_records, read_fields, selected
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError
+from proxy.cli.commands.output import CommandError
 
 ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
 
@@ -48,21 +48,45 @@ def plain(terminal: Console) -> str:
     return Text.from_ansi(terminal.file.getvalue()).plain
 
 
-def test_a_table_fits_and_ids_are_whole(terminal: Console) -> None:
-    """One line a record and one of titles, none wider than the terminal, each with an id that `get` takes."""
+HALF_ID = ID.replace("-", "")[:16]
+
+
+def test_a_path_is_never_cut(terminal: Console) -> None:
+    """What is said too well goes first, then the path is folded: no line is wider than the terminal."""
     print_records(ODD, View())
-    lines = plain(terminal).splitlines()
-    assert len(lines) == len(ODD) + 1
-    assert all(len(line) <= terminal.width for line in lines)
-    assert all(ID in line or ID.replace("-", "") in line for line in lines[1:])
-    assert all(word in lines[1] for word in ("502", "1234.6", "POST"))
-    assert "…" in lines[1]  # the path is what gives way
+    shown = plain(terminal)
+    assert all(len(line.rstrip()) <= terminal.width for line in shown.splitlines())
+    assert shown.count(HALF_ID) == len(ODD)
+    assert all(word in shown for word in ("502", "POST", "upstream_error", "/v1/long/"))
+    letters = "".join(character for line in shown.splitlines()[2:] for character in line[:-31] if character in "long/")
+    assert ("…" not in shown, letters.count("n") >= 38) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("width", "present", "absent"),
+    [
+        (200, ("2026-01-02", "app.example/v1/orders", "http_502: no such host", ID), ()),
+        (120, ("app.example/v1/orders", "http_502", ID.replace("-", "")), ("2026-01-02", "no such host")),
+        (90, ("POST /v1/orders", "http_502", ID.replace("-", "")), ("app.example",)),
+        (80, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
+        (60, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
+    ],
+)
+def test_date_message_host_and_id_go_before_the_path(
+    terminal: Console, width: int, present: tuple[str, ...], absent: tuple[str, ...]
+) -> None:
+    """One line a record as long as that is enough; why it failed is always in it."""
+    terminal.width = width
+    print_records([record(path="/v1/orders", outcome="ok", data={"error_message": "no such host"})], View(zone=UTC))
+    _, line = plain(terminal).splitlines()
+    assert all(part in line for part in present), line
+    assert not any(part in line for part in absent), line
 
 
 def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
-    """The result is the error's code, where there is one; the colour says it where there is no room for that."""
+    """The result is the error's code, where there is one, and the colour says it."""
     print_records([record(status=200, outcome="ok", error_type="tool_error", path="/mcp")], View())
-    assert ("tool_error" in plain(terminal)) == (terminal.width >= WIDE_COLUMNS)
+    assert "tool_error" in plain(terminal)
     assert isinstance(terminal.file, io.StringIO)
     assert re.search("\x1b\\[31m *200", terminal.file.getvalue())
     results = [
@@ -73,23 +97,20 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
 
 @pytest.mark.parametrize("row", ODD)
 def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, Any]) -> None:
-    """On a narrow terminal it fits; everywhere it is one line without control characters."""
+    """It is one line without control characters, and none of it is cut."""
     line = Text.from_ansi(line_of(row, View(), terminal)).plain
-    assert ID in line or ID.replace("-", "") in line
+    assert line.rstrip().endswith((ID, f"  {HALF_ID}"))
     assert line.isprintable()
-    assert len(line) <= terminal.width or terminal.width >= WIDE_COLUMNS
+    assert line.count("long/") in (0, 40)
 
 
-@pytest.mark.parametrize("width", [60, 75])
-def test_half_an_id_leaves_room_for_the_request(terminal: Console, width: int) -> None:
+@pytest.mark.parametrize("width", [60, 75, 100])
+def test_lines_of_a_live_list_are_aligned(terminal: Console, width: int) -> None:
     """In a window beside an editor; `get` takes the beginning of an id."""
     terminal.width = width
-    row = record(path="/api/orders", method="GET")
-    print_records([row], View())
-    for line in (plain(terminal).splitlines()[1], Text.from_ansi(line_of(row, View(), terminal)).plain):
-        assert "GET /api/" in line
-        assert line.rstrip().endswith(f"  {ID.replace('-', '')[:16]}")
-        assert len(line) <= width
+    line = Text.from_ansi(line_of(record(path="/api", method="GET", error_type="http2"), View(), terminal)).plain
+    assert "GET /api " in line
+    assert (len(line), line.endswith(f"  {HALF_ID}")) == (width, True)
 
 
 def test_everything_is_shown_to_those_who_ask(terminal: Console) -> None:
@@ -138,7 +159,7 @@ def test_fields_are_columns_in_their_order(terminal: Console) -> None:
 
 def test_utc_is_said_in_the_title(terminal: Console) -> None:
     """Whoever reads a time knows its zone."""
-    print_records([record()], View(zone=UTC))
+    print_records([record(path="/x")], View(zone=UTC))
     title, row = plain(terminal).splitlines()
     assert title.startswith("time UTC")
     assert "03:04:05" in row
