@@ -25,9 +25,7 @@ _TIME: Final = re.compile(
     r"(?: ?(?:[Zz]|UTC|GMT|([+ -])(\d\d)(?::?(\d\d))?))?)?",
     re.ASCII,
 )
-_PART: Final = (
-    r"(\d{1,10}(?:\.\d{1,6})?) ?(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?)"
-)
+_PART: Final = r"(\d{1,10}(?:\.\d{1,6})?) ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 _AGE: Final = re.compile(f"-?{_PART}(?: ?{_PART})*(?: ago)?", re.ASCII)
 _DAY: Final = re.compile(r"(today|yesterday)?(?:(?:^| )(\d\d?):(\d\d)(?::(\d\d))?)?", re.ASCII)
 _UNIX: Final = re.compile(r"\d{9,10}(?:\.\d{1,6})?|\d{13}", re.ASCII)
