@@ -40,6 +40,7 @@ from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.totals import export_status, process_ids, process_totals, store_status, worker_totals
+from proxy.collector.watch.unlisted_proxies import UnlistedProxies
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
@@ -56,6 +57,7 @@ from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
+from storage.record import Entry
 from storage.writer.attempts import TIMEOUT_S, Availability, CommitTimeout, OnAttempt
 from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
@@ -225,7 +227,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     access_log = open_access_log(settings.log.access)
     events = InternalEvents(builder, writer, effective, None if access_log is None else access_log.observe)
     committed = CommittedPositions(sources, writer, events, effective)
-    observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
+    observe = _observer(metrics, access_log, UnlistedProxies(events, data.path))
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
     state.notices.attach(events)
     size_cap.on_trimmed = partial(_add_trim_event, events)
@@ -258,6 +260,13 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     )  # fmt: skip
     _measure(plane, state, places)
     return plane
+
+
+def _observer(
+    metrics: Metrics, access_log: AccessLog | None, proxies: UnlistedProxies
+) -> Callable[[list[Entry]], None]:
+    """Make what is called with all records."""
+    return proxies.beside(metrics.observe if access_log is None else access_log.beside(metrics.observe))
 
 
 def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:

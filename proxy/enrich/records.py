@@ -60,7 +60,7 @@ from storage.record import (
     now_us,
 )
 
-_EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
+_EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error", "unlisted_proxy": "warn"}
 
 _SEARCHED_BYTES: Final = 2048
 """Longer bodies are searched by themselves."""

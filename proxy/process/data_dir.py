@@ -23,6 +23,8 @@ LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
 
+UNLISTED_NAME: Final = "unlisted_proxies"
+"""Member of the state: addresses of peers that behave like proxies and are not in `trusted_proxies`."""
 LISTENS_NAME: Final = "listens"
 """Member of the state: setting → port, of every port of the last start."""
 

@@ -1,5 +1,6 @@
 """Whose request it was, and for which URL, as it shows in everything that is kept and sent on."""
 
+import http.client
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import running
 from tests.support.wide import wide
 
 BEHIND_CDN = {"X_Forwarded_For": "203.0.113.7", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "shop.example"}
@@ -133,3 +136,44 @@ def test_a_cdn_names_the_client_in_a_field_of_its_own(tmp_path: Path, upstream: 
     assert found == ["198.51.100.1", "198.51.100.2"]
     assert named[0][1]["cf-connecting-ip"] == "198.51.100.1"
     assert named[0][1]["x-forwarded-for"] == "6.6.6.6, 127.0.0.1"
+
+
+async def _insist_on_tls(request: web.Request) -> web.Response:
+    """As Django's SECURE_SSL_REDIRECT does."""
+    if request.headers["X-Forwarded-Proto"] == "https":
+        return web.Response(text="secure")
+    return web.Response(status=301, headers={"Location": f"https://{request.headers['Host']}{request.rel_url}"})
+
+
+def test_a_service_that_redirects_without_end_is_explained_once(tmp_path: Path) -> None:
+    """Log, event and doctor name the peer and the setting; with it the service answers, and doctor is content."""
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", _insist_on_tls)
+
+    def doctor(*arguments: str) -> str:
+        command = [sys.executable, "-m", "proxy", "doctor", "--data-dir", str(sidelog.data_dir), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=sidelog.environ).stdout
+
+    with running(app) as service:
+        sidelog = Sidelog(tmp_path / "data", service)
+        with sidelog:
+            for _ in range(3):
+                assert _status(sidelog, "/cart") == 301
+            sidelog.await_log("a redirect without end: the peer 127.0.0.1")
+            [event] = eventually(lambda: sidelog.records("query=name:unlisted_proxy&kind=event"))
+            assert (event["level"], event["data"]["address"]) == ("warn", "127.0.0.1")
+            assert sidelog.log.count("a redirect without end") == 1
+            assert 'trusted_proxies = ["127.0.0.1"]' in doctor("--upstream", service)
+        sidelog.environ |= TRUSTING
+        with sidelog:
+            assert _status(sidelog, "/cart") == 200
+            assert "proxy in front" not in doctor("--upstream", service)
+
+
+def _status(sidelog: Sidelog, path: str) -> int:
+    client = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
+    try:
+        client.request("GET", path, headers={"Host": "shop.example", "X-Forwarded-Proto": "https"})
+        return client.getresponse().status
+    finally:
+        client.close()

@@ -9,7 +9,8 @@ from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.http1.errors import why_unreached
-from proxy.process.data_dir import LISTENS_NAME, is_in_use, read_state
+from proxy.http1.forwarded import TrustedProxies
+from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
 from proxy.settings.flags import FLAGS
@@ -46,6 +47,15 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             if error.errno == errno.EADDRINUSE:
                 fix += "; if it is a sidelog, name its --data-dir"
             yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
+
+
+def check_proxies(settings: Settings) -> Iterator[Finding]:
+    """Name peers that behaved like a proxy in front (`collector/watch/unlisted_proxies.py`), and are not listed."""
+    trusted = TrustedProxies(settings.proxy.trusted_proxies)
+    for address in read_state(Path(settings.data_dir)).get(UNLISTED_NAME) or ():
+        if isinstance(address, str) and not trusted.has(address):
+            text = f"{address} says that its clients speak TLS, is not believed, and was redirected without end"
+            yield Finding("warn", "proxy in front", text, f'if it is yours: [proxy] trusted_proxies = ["{address}"]')
 
 
 def _held_ports(settings: Settings) -> frozenset[int]:
