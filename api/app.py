@@ -18,7 +18,7 @@ from api.native.files import export
 from api.native.groups import top
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
-from api.services import SERVICES, Services, services_of
+from api.services import FRONT, SERVICES, Services, services_of
 
 MAX_REQUEST_BYTES: Final = 65536
 """Largest request body: the longest thing anybody sends here is a token or a key's description."""
@@ -118,13 +118,14 @@ def _pages() -> tuple[Route, ...]:
 
 async def openapi(request: web.Request) -> web.Response:
     """Return this description of the API, OpenAPI 3.1."""
-    return web.Response(body=_description(services_of(request).version), content_type="application/json")
+    body = _description(services_of(request).version, request[FRONT].base_path)
+    return web.Response(body=body, content_type="application/json")
 
 
-@lru_cache(maxsize=1)
-def _description(version: str) -> bytes:
+@lru_cache(maxsize=4)
+def _description(version: str, base_path: str) -> bytes:
     """Write the description: 5 ms, so once."""
-    return msgspec.json.encode(describe(routes(), version))
+    return msgspec.json.encode(describe(routes(), version, base_path))
 
 
 async def _end_streams(app: web.Application) -> None:
@@ -145,6 +146,7 @@ def make_app(services: Services) -> web.Application:
     }
     app = web.Application(
         middlewares=[
+            middleware.see_front,
             middleware.compress,
             middleware.answer_errors,
             middleware.check_host,

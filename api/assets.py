@@ -50,10 +50,10 @@ class Assets:
     def shell(self, name: str, *modules: str) -> Asset:
         """Make a page of an HTML file: with versioned addresses, and the modules it will need."""
         links = b"".join(
-            b'<link rel="modulepreload" href="/ui/%b">\n' % module.encode() for module in self._needed(modules)
+            b'<link rel="modulepreload" href="ui/%b">\n' % module.encode() for module in self._needed(modules)
         )
         text = self.files[name].content.replace(b"</head>", links + b"</head>")
-        return _asset(text.replace(b'"/ui/', b'"/ui/%b/' % self.version.encode()), ".html")
+        return _asset(text.replace(b'"ui/', b'"ui/%b/' % self.version.encode()), ".html")
 
     def _needed(self, modules: Iterable[str]) -> list[str]:
         """List modules and what they import, near ones first, each once."""

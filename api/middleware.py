@@ -10,15 +10,17 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from yarl import URL
 
 from api.access import auth, hosts
+from api.access.front import front_of
 from api.access.open_requests import OpenRequests
 from api.access.principal import ADMIN, NOBODY, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
-from api.services import SERVICES, VIEW, Services, view_for
+from api.services import FRONT, SERVICES, VIEW, Services, view_for
 from storage.errors import StorageOpening, StorageUnavailable
 
 ERROR_FORMATS: Final = (
@@ -83,6 +85,27 @@ def _failure(request: web.Request, error: Exception) -> Refused:
         return Refused(499, "the client left")  # nobody reads it, but aiohttp asks for a response
     _log.error("bug: a handler failed", extra={"path": request.path}, exc_info=error)
     return Refused(500, "internal error, see the log of sidelog")
+
+
+@web.middleware
+async def see_front(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note what is in front of us; a path that is only found below the base path is taken for what stands behind it."""
+    if FRONT not in request:
+        services = request.app[SERVICES]
+        request[FRONT] = front = front_of(
+            request.headers,
+            is_trusted=services.is_trusted_proxy(request.remote or ""),
+            is_secure=request.secure,
+            base_path=services.base_path,
+        )
+        if request.match_info.http_exception is not None:
+            if front.asks_bare(request.raw_path):
+                name = front.base_path.rpartition("/")[2]
+                query = f"?{request.query_string}" if request.query_string else ""
+                return web.Response(status=308, headers={"Location": f"{name}/{query}"})
+            if (target := front.own_path(request.raw_path)) is not None:
+                return await request.app._handle(request.clone(rel_url=URL(target, encoded=True)))
+    return await handler(request)
 
 
 @web.middleware
@@ -167,8 +190,8 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
 
     @web.middleware
     async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not auth.is_own_origin(request.method, request.headers):
-            raise Refused(403, "this request was caused by another site")
+        if not auth.is_own_origin(request.method, request.headers, request[FRONT].host):
+            raise Refused(403, _other_site(request))
         services = request.app[SERVICES]
         rule = _rule_of(request, rules, open_paths)
         if rule.is_open:
@@ -217,7 +240,7 @@ def _authorized(principal: Principal, request: web.Request, services: Services, 
 
 
 def _authenticate(request: web.Request, services: Services) -> _Caller:
-    """Return whose token or open session was presented.
+    """Return whose open session or token was presented; the session's cookie wins, as a proxy may add a header.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.
@@ -225,19 +248,23 @@ def _authenticate(request: web.Request, services: Services) -> _Caller:
     credentials, sessions = services.credentials, services.sessions
     if credentials.are_off:
         return _Caller(ADMIN, lambda: True)
+    cookie = request.cookies.get(auth.cookie_name(sessions.mark, request[FRONT]), "")
+    session = next((each for each in credentials.all() if cookie and sessions.is_open(cookie, each.digest)), None)
+    if session is not None and auth.is_own_site(request.headers):
+        return _Caller(session.principal, partial(_is_session_open, services, cookie, session.digest))
     presented = auth.read_credential(request.headers.get("Authorization"))
-    if presented is not None:
-        found = credentials.find(presented)
-        if found is not None:
-            return _Caller(found.principal, partial(credentials.has, found.digest))
-    cookie = request.cookies.get(auth.cookie_name(sessions.mark, is_secure=request.secure))
-    if presented is None and cookie is not None:
-        for credential in credentials.all():
-            if sessions.is_open(cookie, credential.digest):
-                if not auth.is_own_site(request.headers):
-                    raise Refused(403, "this request was caused by another site")
-                return _Caller(credential.principal, partial(_is_session_open, services, cookie, credential.digest))
+    found = None if presented is None else credentials.find(presented)
+    if found is not None:
+        return _Caller(found.principal, partial(credentials.has, found.digest))
+    if session is not None:
+        raise Refused(403, _other_site(request))
     raise Refused(401, PROBLEM.unauthorized_detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _other_site(request: web.Request) -> str:
+    origin, host = request.headers.get("Origin", ""), request[FRONT].host
+    shown = f": its Origin is {origin!r}, ours {host!r}"[: 2 * MAX_SHOWN_CHARACTERS] if origin else ""
+    return f"this request was caused by another site{shown}"
 
 
 def _is_session_open(services: Services, cookie: str, digest: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from api.access.endpoint_names import EndpointNames
+from api.access.front import Front
 from api.access.principal import NOBODY, Credentials, Principal, is_visible
 from api.access.scoped import QueryGate, ScopedStorage
 from api.access.sessions import Sessions
@@ -60,6 +61,10 @@ class Services:
     """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names beside loopback, IP literals and `listen_host`."""
+    base_path: str = ""
+    """The path below which another proxy has the admin port, without a last slash; empty: none."""
+    is_trusted_proxy: Callable[[str], bool] = lambda address: False
+    """Whether the proxy at an address is believed what it says of the browser."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)
     """Host names that carry a scope, lower case; they are allowed too."""
     running_tools: Callable[[], list[ToolCall]] = list
@@ -85,6 +90,7 @@ class Services:
 
 SERVICES: Final = web.AppKey("services", Services)
 VIEW: Final = web.RequestKey("view", Services)
+FRONT: Final = web.RequestKey("front", Front)
 
 
 def view_for(services: Services, principal: Principal) -> Services:

@@ -3,12 +3,16 @@
 Pure. Tokens are compared as SHA-256 digests in constant time, bytes and not text, because a header may hold any octet.
 A cookie rides along with requests other sites cause, so it counts only when the browser does not say it is such a one
 (Fetch Metadata: `Sec-Fetch-Site`; absent on plain HTTP off loopback, where `SameSite=Strict` alone stands guard).
+A header does not, as other sites may send none without our consent (CORS), and proxies in front add one of their own:
+so a cookie that counts is asked first.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
+
+from api.access.front import Front
 
 COOKIE: Final = "sidelog_session"
 """What names of our cookies begin with: the data plane keeps them from upstreams (P11)."""
@@ -21,14 +25,22 @@ def token_digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def cookie_name(mark: str, *, is_secure: bool) -> str:
+def cookie_name(mark: str, front: Front) -> str:
     """Name the session's cookie of one instance; every port of a host shares a browser's cookies.
 
     The mark tells instances of one host apart, and who does not know it cannot put another cookie in the place of ours.
-    Over TLS the prefix has browsers take the cookie from this host alone, and from nobody without TLS.
+    Over TLS the prefix has browsers take the cookie from this host alone, and from nobody without TLS; below a path of
+    another proxy's, which is not the whole host, only the latter.
     """
     name = f"{COOKIE}_{mark}" if mark else COOKIE
-    return f"__Host-{name}" if is_secure else name
+    if not front.is_secure:
+        return name
+    return f"__Secure-{name}" if front.base_path else f"__Host-{name}"
+
+
+def cookie_path(name: str) -> str:
+    """Return the path of a cookie; empty: the folder of /login as the browser sees it (RFC 6265 §5.1.4)."""
+    return "/" if name.startswith("__Host-") else ""
 
 
 def read_credential(authorization: str | None) -> str | None:
@@ -49,12 +61,18 @@ def is_own_site(headers: Mapping[str, str]) -> bool:
     return site is None or site in _OWN_SITES
 
 
-def is_own_origin(method: str, headers: Mapping[str, str]) -> bool:
-    """Tell whether a writing request comes from our own origin, as far as the browser says (`Origin`)."""
+def is_own_origin(method: str, headers: Mapping[str, str], host: str) -> bool:
+    """Tell whether a writing request comes from our own origin, as far as the browser says.
+
+    By `Origin` and the `host` that it asked for; where it sends `Sec-Fetch-Site`, which no script can, by that: it
+    holds behind a proxy that passes another Host on.
+    """
     origin = headers.get("Origin")
     if method in _SAFE_METHODS or origin is None:
         return True
+    if "Sec-Fetch-Site" in headers:
+        return is_own_site(headers)
     try:
-        return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+        return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:  # no browser writes such a one
         return False

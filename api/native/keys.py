@@ -108,7 +108,7 @@ async def create_key(request: web.Request) -> web.Response:
     key = _new_key(services, changes, secret)
     await services.storage.create_key(key)
     await services.on_key_changed("created", key)
-    return json_response(show_key(key, secret), status=201, headers={"Location": f"/api/keys/{key.id}"})
+    return json_response(show_key(key, secret), status=201, headers={"Location": f"keys/{key.id}"})
 
 
 async def change_key(request: web.Request) -> web.Response:

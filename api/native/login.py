@@ -6,10 +6,10 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from api.access.auth import cookie_name
+from api.access.auth import cookie_name, cookie_path
 from api.access.sessions import IDLE_S
 from api.http.errors import Refused
-from api.services import services_of
+from api.services import FRONT, services_of
 
 
 class Login(msgspec.Struct):
@@ -30,14 +30,16 @@ async def login(request: web.Request) -> web.Response:
     if credential is None:
         raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
     response = web.Response(status=204)
+    front = request[FRONT]
+    name = cookie_name(services.sessions.mark, front)
     response.set_cookie(
-        cookie_name(services.sessions.mark, is_secure=request.secure),
+        name,
         services.sessions.open(credential.digest),
         max_age=IDLE_S,
-        path="/",
+        path=cookie_path(name),
         httponly=True,
         samesite="Strict",
-        secure=request.secure,
+        secure=front.is_secure,
     )
     return response
 
@@ -50,11 +52,12 @@ def _media_type(request: web.Request) -> str:
 async def logout(request: web.Request) -> web.Response:
     """End the cookie's session: 204, and the cookie is taken back."""
     services = services_of(request)
-    name = cookie_name(services.sessions.mark, is_secure=request.secure)
+    front = request[FRONT]
+    name = cookie_name(services.sessions.mark, front)
     for credential in services.credentials.all():
         services.sessions.close(request.cookies.get(name, ""), credential.digest)
     response = web.Response(status=204)
-    response.del_cookie(name, path="/", httponly=True, samesite="Strict", secure=request.secure)
+    response.del_cookie(name, path=cookie_path(name), httponly=True, samesite="Strict", secure=front.is_secure)
     return response
 
 

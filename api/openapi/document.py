@@ -37,8 +37,8 @@ class Described(Protocol):
         """Whether it is answered without a token."""
 
 
-def describe(routes: Iterable[Described], version: str) -> dict[str, Any]:
-    """Describe all routes as an OpenAPI 3.1 document."""
+def describe(routes: Iterable[Described], version: str, base_path: str = "") -> dict[str, Any]:
+    """Describe all routes, which are below `base_path`, as an OpenAPI 3.1 document."""
     table = list(routes)
     components = _Components()
     paths: dict[str, dict[str, Any]] = {}
@@ -47,6 +47,7 @@ def describe(routes: Iterable[Described], version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "sidelog admin port", "version": version, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": base_path or "/"}],
         "paths": paths,
         "components": {
             "schemas": components.schemas,

@@ -39,8 +39,8 @@ function drawConnection() {
 async function readLedger() {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    if (isHidden) await getJson("/api/views", {}, signal);
-    else drawLedger(await getJson("/api/ledger", {}, signal));
+    if (isHidden) await getJson("api/views", {}, signal);
+    else drawLedger(await getJson("api/ledger", {}, signal));
   } catch (error) {
     if (error instanceof ApiError && error.status === 403) isHidden = true;
     else if (!isHidden) drawUnknown();
@@ -55,8 +55,8 @@ async function poll() {
 }
 
 async function logOut() {
-  await sendJson("POST", "/logout");
-  location.assign("/login");
+  await sendJson("POST", "logout");
+  location.assign("login");
 }
 
 restoreTheme();

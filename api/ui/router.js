@@ -1,26 +1,27 @@
 // Which page is shown: the one the address names, loaded when it is first asked for.
 
-import { followAddress } from "./lib/address.js";
+import { followAddress, pageOf } from "./lib/address.js";
 import { el } from "./lib/dom.js";
 
 const PAGES = {
-  "/": ["Overview", () => import("./pages/overview.js")],
-  "/requests": ["Requests", () => import("./pages/requests.js")],
-  "/endpoints": ["Endpoints", () => import("./endpoints/page.js")],
-  "/conversations": ["Conversations", () => import("./conversations/page.js")],
-  "/mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
-  "/request-logs": ["Request logs", () => import("./pages/request-logs.js")],
-  "/keys": ["Keys", () => import("./pages/keys.js")],
-  "/health": ["Health", () => import("./health/page.js")],
+  "": ["Overview", () => import("./pages/overview.js")],
+  requests: ["Requests", () => import("./pages/requests.js")],
+  endpoints: ["Endpoints", () => import("./endpoints/page.js")],
+  conversations: ["Conversations", () => import("./conversations/page.js")],
+  "mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
+  "request-logs": ["Request logs", () => import("./pages/request-logs.js")],
+  keys: ["Keys", () => import("./pages/keys.js")],
+  health: ["Health", () => import("./health/page.js")],
 };
 
-let shown = null; // {path, page, leaving}
+let shown = null; // {name, page, leaving}
 let isLost = false; // the script of a page could not be fetched
 
 /** The keys of the page that is shown: {key: function}. */
 export const pageKeys = () => shown?.page?.keys ?? {};
 
-const named = () => (location.pathname in PAGES ? location.pathname : "/");
+const isPage = (url) => Object.hasOwn(PAGES, pageOf(url));
+const named = () => (isPage(location.href) ? pageOf(location.href) : "");
 
 /** Load anew what could not be loaded while sidelog was away; a browser may remember that an import failed. */
 export function recover() {
@@ -29,16 +30,18 @@ export function recover() {
 
 /** Show the page the address names. */
 export async function show() {
-  const path = named();
-  if (shown?.path === path && shown.page) return shown.page.onAddress();
+  const name = named();
+  if (shown?.name === name && shown.page) return shown.page.onAddress();
   shown?.leaving.abort();
   const leaving = new AbortController();
-  const mine = { path, page: null, leaving };
+  const mine = { name, page: null, leaving };
   shown = mine;
-  const [title, load] = PAGES[path];
+  const [title, load] = PAGES[name];
   document.title = `${title} – sidelog`;
-  for (const link of document.querySelectorAll("#nav a")) {
-    if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (
+    document.querySelectorAll("#nav a")
+  )) {
+    if (pageOf(link.href) === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   const main = document.querySelector("main");
@@ -51,7 +54,7 @@ export async function show() {
     const { Page } = await load();
     if (shown !== mine) return;
     isLost = false;
-    main.className = "page" + path.replaceAll("/", "-");
+    main.className = "page-" + name;
     main.replaceChildren();
     mine.page = new Page(main, leaving.signal);
     mine.page.onAddress();
@@ -64,7 +67,7 @@ export async function show() {
 /** Follow links between pages without loading anew. */
 export function listen() {
   addEventListener("popstate", show);
-  followAddress(() => (shown?.path === named() ? shown.page?.onAddress() : show()));
+  followAddress(() => (shown?.name === named() ? shown.page?.onAddress() : show()));
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
     const link = /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]"));
@@ -77,16 +80,9 @@ export function listen() {
       link.hasAttribute("download")
     )
       return;
-    const url = new URL(link.href);
-    if (
-      url.origin !== location.origin ||
-      !(url.pathname in PAGES) ||
-      link.getAttribute("href").startsWith("#")
-    )
-      return;
+    if (!isPage(link.href) || link.getAttribute("href").startsWith("#")) return;
     event.preventDefault();
-    if (url.pathname + url.search !== location.pathname + location.search)
-      history.pushState(null, "", url);
+    if (link.href !== location.href) history.pushState(null, "", link.href);
     show();
   });
 }

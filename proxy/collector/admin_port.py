@@ -25,6 +25,7 @@ from api.open_app import make_open_app
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
+from proxy.http1.forwarded import TrustedProxies
 from proxy.network.http_port import HttpPort, http_port
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
@@ -106,6 +107,8 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
             mark=cookie_mark(data.path),
         ),
         allowed_hosts=settings.admin.allowed_hosts,
+        base_path=settings.admin.base_path.rstrip("/"),
+        is_trusted_proxy=TrustedProxies(settings.proxy.trusted_proxies).has,
     )
 
 

@@ -31,7 +31,7 @@ OUR_FIELDS: Final = frozenset(
 
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SESSION_PAIR: Final = re.compile(rb"(?:^|;)[ \t]*(?:__Host-)?sidelog_session(?:_[0-9a-f]+)?=[^;]*")
+_SESSION_PAIR: Final = re.compile(rb"(?:^|;)[ \t]*(?:__(?:Host|Secure)-)?sidelog_session(?:_[0-9a-f]+)?=[^;]*")
 
 
 @dataclass(slots=True, eq=False)

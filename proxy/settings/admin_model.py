@@ -16,6 +16,13 @@ class AdminSettings(Section, frozen=True):
     allowed_hosts: Annotated[
         tuple[str, ...], about("Host names, without port, accepted beside loopback and the listen address")
     ] = ()
+    base_path: Annotated[
+        str,
+        about(
+            "path below which another proxy has the admin port, such as /sidelog; it may be passed on or taken off; an "
+            "X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
+        ),
+    ] = ""
     fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
     max_streams_per_token: Annotated[int, about("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
     max_stream_opens_per_minute: Annotated[

@@ -25,6 +25,7 @@ Problem = tuple[str, str]
 
 _HOST_VALUE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?\Z")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # visible ASCII without # and ?
+_BASE_PATH: Final = re.compile(r"(?!/(?:api|ui|v1)\Z)(?:/(?!\.)[A-Za-z0-9._~-]+){1,16}\Z")
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 _READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
@@ -146,6 +147,9 @@ def _reason(error: OSError | ValueError) -> object:
 
 
 def _check_names(settings: Settings) -> Iterator[Problem]:
+    base_path = settings.admin.base_path.rstrip("/")
+    if base_path and not _BASE_PATH.match(base_path):
+        yield "admin.base_path", f"expected a path such as /sidelog, not one of ours, got {settings.admin.base_path!r}"
     for text in settings.admin.allowed_hosts:
         found = _HOST_VALUE.match(text)
         if found is None:

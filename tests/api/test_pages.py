@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api.app import routes
 from api.assets import load_assets
 from api.pages import PAGES
 from tests.api.conftest import Client
@@ -63,8 +64,19 @@ def test_pages_obey_the_content_security_policy(name: str) -> None:
     """Nothing inline, nothing from elsewhere, every reference served."""
     text = (UI / name).read_text()
     assert not re.search(r"\sstyle=|\son\w+=|https?://|<style|<script(?![^>]*\ssrc=)", text)
-    for reference in re.findall(r"(?:src|href)=\"/ui/([^\"]+)\"", text):
+    for reference in re.findall(r"(?:src|href)=\"ui/([^\"]+)\"", text):
         assert reference in load_assets().files
+
+
+_ROOTS = "|".join(sorted({re.escape(route.path.split("/")[1]) for route in routes() if route.path != "/"}))
+_ABSOLUTE = re.compile(rf"""["'`]/(?:{_ROOTS})\b|\b(?:src|href|action|assign|go|open)(?:=|:? ?\()?["'`]/|url\(["']?/""")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in load_assets().files if not name.endswith(".svg")))
+def test_addresses_are_relative(name: str) -> None:
+    """Pages lie side by side: what they name relatively is found below whatever path a proxy puts them."""
+    assert _ABSOLUTE.findall((UI / name).read_text()) == []
+    assert all("/" not in path.removeprefix("/") for path in (*PAGES, "/login", "/docs"))
 
 
 def test_the_scripts_find_their_elements() -> None:
@@ -81,12 +93,13 @@ async def test_a_page_names_every_file_it_needs_for_good(client: Client, path: s
     page = await client.get(path)
     assert page.headers["Cache-Control"] == "no-cache"
     text = await page.text()
-    addresses = re.findall(r'(?:src|href)="(/ui/[^"]+)"', text)
+    addresses = re.findall(r'(?:src|href)="(ui/[^"]+)"', text)
+    assert addresses
     for address in addresses:
-        assert address.startswith(f"/ui/{load_assets().version}/")
-        file = await client.get(address)
+        assert address.startswith(f"ui/{load_assets().version}/")
+        file = await client.get("/" + address)
         assert (file.status, "immutable" in file.headers["Cache-Control"]) == (200, True)
-    named = {address.split("/", 3)[3] for address in addresses}
+    named = {address.split("/", 2)[2] for address in addresses}
     for name in [name for name in named if name.endswith(".js")]:
         assert imported(name, IMPORT) <= named
     assert PAGES.get(path, "style.css") in named

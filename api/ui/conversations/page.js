@@ -92,7 +92,7 @@ export class Page {
     const { min_turns, cursor } = state;
     const query = { ...parameters, ...period.parameters, min_turns, cursor, limit: PAGE };
     try {
-      const answer = await getJson("/api/conversations", query, signal);
+      const answer = await getJson("api/conversations", query, signal);
       if (signal.aborted) return;
       this.bad.textContent = "";
       this.draw(answer, state);

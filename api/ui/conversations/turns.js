@@ -1,5 +1,6 @@
 // What an open conversation shows: what it adds up to, and its calls in order, each with a link to its record.
 
+import { ROOT } from "../lib/address.js";
 import { getJson } from "../lib/api.js";
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, quantity, sectionHead, table, unit } from "../lib/dom.js";
@@ -44,7 +45,7 @@ export class Turns {
   }
 
   async readPage() {
-    const path = `/api/conversations/${encodeURIComponent(this.id)}`;
+    const path = `api/conversations/${encodeURIComponent(this.id)}`;
     const {
       calls,
       next_cursor: next,
@@ -72,7 +73,7 @@ export class Turns {
   }
 }
 
-const linkTo = ({ id }) => `${location.origin}/conversations?open=${encodeURIComponent(id)}`;
+const linkTo = ({ id }) => `${ROOT}conversations?open=${encodeURIComponent(id)}`;
 
 /** The list of its records, in a period that holds them all. */
 function recordsOf({ id, started_at: started, ended_at: ended }) {
@@ -81,7 +82,7 @@ function recordsOf({ id, started_at: started, ended_at: ended }) {
     since: started,
     until: new Date(Date.parse(ended) + 1000).toISOString(),
   };
-  return `/requests?${new URLSearchParams(state)}`;
+  return `requests?${new URLSearchParams(state)}`;
 }
 
 const spanText = ({ duration_ms: span, calls_ms: calls }) =>
@@ -132,7 +133,7 @@ function facts(conversation) {
 }
 
 const recordLink = ({ id }, ...content) =>
-  el("a", { href: `/requests?record=${encodeURIComponent(id)}` }, content);
+  el("a", { href: `requests?record=${encodeURIComponent(id)}` }, content);
 
 const tokens = (number) => ((number ?? null) === null ? unit("–") : count(number));
 

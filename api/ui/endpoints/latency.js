@@ -7,7 +7,7 @@ const ROWS = 24; // as many as can be told apart
 
 /** Read both for a filter: the histogram, and the heat map or null. */
 export async function readLatency(query, signal) {
-  const answer = await getJson("/api/heatmap", { ...query, columns: COLUMNS, rows: ROWS }, signal);
+  const answer = await getJson("api/heatmap", { ...query, columns: COLUMNS, rows: ROWS }, signal);
   return { histogram: answer, heat: heatOf(answer) };
 }
 

@@ -102,7 +102,7 @@ export class Page {
       buckets: STEPS,
     };
     try {
-      const answer = await getJson("/api/top", query, signal);
+      const answer = await getJson("api/top", query, signal);
       if (signal.aborted) return;
       this.answer = answer;
       this.bad.textContent = "";

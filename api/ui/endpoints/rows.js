@@ -22,7 +22,7 @@ export function searchFor({ method, value }, by, filter = "") {
 
 /** Where the requests of a search are, in the period of an address. */
 export const requestsOf = (filter, { period, since, until }) =>
-  "/requests" + toQuery({ filter, period: since ? undefined : period, since, until });
+  "requests" + toQuery({ filter, period: since ? undefined : period, since, until });
 
 export const nameOf = (row) =>
   row.method === null

@@ -106,7 +106,7 @@ export class EndpointView {
 
   showRequests({ since, until, low, high }) {
     const filter = `${this.search} ${durationTerms({ low, high })}`.trim();
-    go("/requests", { ...fixedState(since, until), filter });
+    go("requests", { ...fixedState(since, until), filter });
   }
 
   focus() {

@@ -49,8 +49,8 @@ export class Page {
     const signal = this.reads.next();
     try {
       const [ledger, status] = await Promise.all([
-        getJson("/api/ledger", {}, signal),
-        getJson("/api/status", {}, signal),
+        getJson("api/ledger", {}, signal),
+        getJson("api/status", {}, signal),
       ]);
       if (this.polls % EVENTS_EVERY === 0) await this.readEvents(signal);
       this.polls += 1;
@@ -87,7 +87,7 @@ export class Page {
   /** Internal events: the newest, and the gaps of the last days; while the store is unavailable the last ones stay. */
   async readEvents(signal) {
     const events = (more) =>
-      getJson("/api/records", { kind: "event", limit: EVENTS, ...more }, signal).then(
+      getJson("api/records", { kind: "event", limit: EVENTS, ...more }, signal).then(
         ({ records }) => records,
       );
     try {

@@ -293,7 +293,7 @@ export function gaps(records) {
       "missing records, last 7 days",
       el(
         "a",
-        { href: `/requests?filter=kind:event level:error&period=${GAPS_PERIOD}` },
+        { href: `requests?filter=kind:event level:error&period=${GAPS_PERIOD}` },
         "Open in Requests",
       ),
     ),
@@ -321,7 +321,7 @@ export function events(records) {
     sectionHead(
       "Events",
       "retention, erasures and other internal events",
-      el("a", { href: "/requests?filter=kind:event&period=7d" }, "Open in Requests"),
+      el("a", { href: "requests?filter=kind:event&period=7d" }, "Open in Requests"),
     ),
     rows.length
       ? el("table", { class: "managed" }, el("tbody", {}, rows))

@@ -33,7 +33,7 @@ const notify = (isThere) =>
 async function answerOf(response) {
   notify(true);
   if (response.status === 401) {
-    location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
+    location.assign("login?next=" + encodeURIComponent(location.pathname + location.search));
     return new Promise(() => {}); // the page is on its way out
   }
   if (response.status === 204) return null;

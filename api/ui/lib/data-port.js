@@ -22,7 +22,7 @@ export async function dataPort({ isKeyed = false, signal }) {
   try {
     const {
       configuration: { proxy, routes },
-    } = await getJson("/api/status", {}, signal);
+    } = await getJson("api/status", {}, signal);
     const port = proxy.listen.slice(proxy.listen.lastIndexOf(":") + 1);
     const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(proxy.listen)
       ? location.hostname

@@ -4,9 +4,11 @@
 // behind the last id anybody has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another host)
 // each tab has its own, and no channel.
 
-const NAME = "sidelog-records";
+import { ROOT } from "./address.js";
+
+const NAME = "sidelog-records " + ROOT; // a host may have several sidelogs, each under a path
 const RETRY_MS = 3000;
-const PATH = "/api/records/stream?";
+const PATH = "api/records/stream?";
 const EVERYTHING = "kind=all";
 
 export class RecordStream {

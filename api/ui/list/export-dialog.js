@@ -25,7 +25,7 @@ const COLUMNS = [
 export function openExport(parameters, fields = []) {
   const links = FORMATS.map(([format, text]) => {
     const columns = fields.length && format === "csv" ? [...COLUMNS, ...fields].join() : undefined;
-    const href = "/api/export" + toQuery({ ...parameters, format, fields: columns });
+    const href = "api/export" + toQuery({ ...parameters, format, fields: columns });
     const label = el("strong", {}, format.toUpperCase());
     return el("li", {}, el("a", { href, download: `sidelog.${format}` }, label, " ", text));
   });

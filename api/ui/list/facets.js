@@ -35,12 +35,12 @@ const GRADES = { __proto__: null, "4xx": "warn", "5xx": "error", warn: "warn", e
 
 /** Values with counts; those that rollups of hours cannot tell come from the summary, when it could count all. */
 async function readCounted(parameters, names, signal) {
-  const { facets } = await getJson("/api/facets", { ...parameters, name: names.join(",") }, signal);
+  const { facets } = await getJson("api/facets", { ...parameters, name: names.join(",") }, signal);
   const unknown = names.filter(
     (name) => SUMMED.has(name) && facets[name]?.some((value) => value.count === null),
   );
   if (!unknown.length) return facets;
-  const summary = await getJson("/api/summary", parameters, signal);
+  const summary = await getJson("api/summary", parameters, signal);
   if (!summary.complete) return facets;
   const status = Object.entries(summary.status).map(([value, number]) => ({
     value,
@@ -134,7 +134,7 @@ export class Facets {
   }
 
   async readNames(signal) {
-    const { keys } = await getJson("/api/request-logs", { limit: 1 }, signal);
+    const { keys } = await getJson("api/request-logs", { limit: 1 }, signal);
     for (const key of keys) this.names.set(key.id, `${key.name} ····${key.last4}`);
   }
 

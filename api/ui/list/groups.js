@@ -91,7 +91,7 @@ function askField(choose) {
 
 /** Read and draw the groups of what matches into a host; one that is chosen is added to the filter. */
 export async function showGroups(host, parameters, filter, signal) {
-  const answer = await getJson("/api/top", { ...parameters, limit: ROWS }, signal);
+  const answer = await getJson("api/top", { ...parameters, limit: ROWS }, signal);
   if (signal.aborted) return;
   host.replaceChildren(
     tableOf(answer, filter),

@@ -33,7 +33,7 @@ async function withFields(items, fields, signal) {
   const query = { query: `id:${ids.join()}`, fields: fields.join(), limit: MAX_RECORDS };
   try {
     const { records } = await getJson(
-      "/api/records",
+      "api/records",
       { ...query, since: since.toISOString() },
       signal,
     );

@@ -154,7 +154,7 @@ function gapNotice(data) {
     ),
     el("code", { class: "chip" }, data.reason ?? "gap"),
     " All requests were proxied; only their log records are missing. ",
-    el("a", { href: "/health" }, "Open Health"),
+    el("a", { href: "health" }, "Open Health"),
   ]);
 }
 

@@ -74,7 +74,7 @@ function momentOf(text, now) {
 
 /** Put what the view of a name says into the address; `complain` is told when there is none. */
 export async function enterView(name, signal, complain) {
-  const { views } = await getJson("/api/views", {}, signal);
+  const { views } = await getJson("api/views", {}, signal);
   const view = views.find((one) => one.name === name);
   change(view ? stateOf(view) : { view: undefined }, { isStep: false });
   if (!view) complain(`there is no view “${name}”`);
@@ -86,7 +86,7 @@ export function openViews(state, choose) {
   const bad = el("p", { class: "bad", role: "alert" });
   let views = [];
   const read = async () => {
-    ({ views } = await getJson("/api/views"));
+    ({ views } = await getJson("api/views"));
     draw();
   };
   const act = async (action) => {
@@ -146,7 +146,7 @@ function saveForm(state, known, act) {
     const isThere = known().some((view) => view.name === text);
     if (isThere && !(await confirm("Replace the view?", `There is a view “${text}”.`, "Replace")))
       return;
-    await act(() => sendJson("PUT", "/api/views", { name: text, ...viewOf(state) }));
+    await act(() => sendJson("PUT", "api/views", { name: text, ...viewOf(state) }));
     name.value = "";
   };
   return el(
@@ -158,7 +158,7 @@ function saveForm(state, known, act) {
 }
 
 function lineOf(view, act, open) {
-  const href = `/requests?view=${encodeURIComponent(view.name)}`;
+  const href = `requests?view=${encodeURIComponent(view.name)}`;
   const link = el("a", { href }, view.name);
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -184,7 +184,7 @@ function describe(view) {
 async function askDeletion(view, act) {
   const text = `“${view.name}” is deleted for all who share it. Records stay.`;
   if (await confirm("Delete the view?", text, "Delete"))
-    await act(() => sendJson("DELETE", `/api/views/${encodeURIComponent(view.name)}`));
+    await act(() => sendJson("DELETE", `api/views/${encodeURIComponent(view.name)}`));
 }
 
 async function askName(view, act) {
@@ -209,5 +209,5 @@ async function askName(view, act) {
   );
   if (!wanted || wanted === view.name) return;
   const { changed_at: _, ...members } = view;
-  await act(() => sendJson("PUT", "/api/views", { ...members, name: wanted, replaces: view.name }));
+  await act(() => sendJson("PUT", "api/views", { ...members, name: wanted, replaces: view.name }));
 }

@@ -7,14 +7,14 @@ import { pageKeys } from "../router.js";
 import { toggleTheme } from "../lib/theme.js";
 
 const PLACES = {
-  o: "/",
-  r: "/requests",
-  n: "/endpoints",
-  c: "/conversations",
-  m: "/mcp-logs",
-  l: "/request-logs",
-  k: "/keys",
-  h: "/health",
+  o: "",
+  r: "requests",
+  n: "endpoints",
+  c: "conversations",
+  m: "mcp-logs",
+  l: "request-logs",
+  k: "keys",
+  h: "health",
 };
 const GOING_MS = 1500;
 const SHORTCUTS = [

@@ -53,7 +53,7 @@ export class Page {
   /** Read the keys; `problem` is what did not work before. */
   async read(problem = "") {
     try {
-      const { keys } = await getJson("/api/keys", {}, this.signal);
+      const { keys } = await getJson("api/keys", {}, this.signal);
       this.draw(keys.toReversed());
       this.bad.textContent = problem;
     } catch (error) {
@@ -127,7 +127,7 @@ export class Page {
 
   async change(key, changes) {
     try {
-      await sendJson("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, changes);
+      await sendJson("PATCH", `api/keys/${encodeURIComponent(key.id)}`, changes);
       this.read();
     } catch (error) {
       this.read(errorText(error) ?? "");
@@ -135,7 +135,7 @@ export class Page {
   }
 
   async create() {
-    const made = await keyForm("New key", null, (values) => sendJson("POST", "/api/keys", values));
+    const made = await keyForm("New key", null, (values) => sendJson("POST", "api/keys", values));
     if (!made) return;
     this.read();
     await showSecret(made, await dataPort({ isKeyed: true, signal: this.signal }));
@@ -144,7 +144,7 @@ export class Page {
   async edit(key) {
     if (
       await keyForm(`Edit ${key.name}`, key, (values) =>
-        sendJson("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, values),
+        sendJson("PATCH", `api/keys/${encodeURIComponent(key.id)}`, values),
       )
     )
       this.read();
@@ -158,7 +158,7 @@ export class Page {
     );
     if (!isSure) return;
     try {
-      await sendJson("DELETE", `/api/keys/${encodeURIComponent(key.id)}`);
+      await sendJson("DELETE", `api/keys/${encodeURIComponent(key.id)}`);
       toast(`${key.name} was deleted`);
       this.read();
     } catch (error) {

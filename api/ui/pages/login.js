@@ -1,14 +1,15 @@
 // Exchange the token for a session. The printed address carries it in the fragment, which reaches no log and no Referer.
 
+import { ROOT } from "../lib/address.js";
 import { $ } from "../lib/dom.js";
 import { restoreTheme } from "../lib/theme.js";
 
 const tokenField = /** @type {HTMLInputElement} */ ($("token"));
 
-/** Where to go on: an address of our own. Its path alone is none: `/.//host` has the path `//host`. */
+/** Where to go on: an address of ours, whole, as a path such as `/.//host` may be read in two ways. */
 function target() {
-  const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-  return next.origin === location.origin ? next.href : location.origin;
+  const next = new URL(new URLSearchParams(location.search).get("next") ?? "", ROOT).href;
+  return next.startsWith(ROOT) ? next : ROOT;
 }
 
 async function logIn(token) {
@@ -16,7 +17,7 @@ async function logIn(token) {
   const button = /** @type {HTMLButtonElement} */ (document.querySelector("#login button"));
   button.disabled = true;
   try {
-    const response = await fetch("/login", {
+    const response = await fetch("login", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ token }),

@@ -56,7 +56,7 @@ export function callDetails(log) {
           el("dd", { class: "mono" }, String(value)),
         ]),
       ),
-      el("a", { href: `/requests?record=${encodeURIComponent(record)}` }, "Open the HTTP record"),
+      el("a", { href: `requests?record=${encodeURIComponent(record)}` }, "Open the HTTP record"),
     ),
   );
 }

@@ -102,7 +102,7 @@ export class Page {
 
   async readChoices() {
     try {
-      this.choices = await getJson("/api/mcp-logs/filterdata", {}, this.signal);
+      this.choices = await getJson("api/mcp-logs/filterdata", {}, this.signal);
       this.drawChoices();
     } catch {
       /* the lists stay as they are: the log itself reports what is wrong */
@@ -138,7 +138,7 @@ export class Page {
       end_time: period.name === null ? new Date(period.until).toISOString() : undefined,
     };
     try {
-      const answer = await getJson("/api/mcp-logs", query, signal);
+      const answer = await getJson("api/mcp-logs", query, signal);
       if (signal.aborted) return;
       this.bad.textContent = "";
       this.draw(answer);

@@ -41,8 +41,8 @@ export class Page {
     this.begunAt = null; // ms of the first exchange of a young store, 0 of an older one; null: not known yet
     this.reads = new LatestRead(signal);
     this.box = searchBox({
-      submit: (filter) => go("/requests", { filter }),
-      open: (record) => go("/requests", { record }),
+      submit: (filter) => go("requests", { filter }),
+      open: (record) => go("requests", { record }),
       known: () => [],
     });
     this.when = el("span", { class: "unit" });
@@ -55,7 +55,7 @@ export class Page {
     this.latencyChart = new LatencyChart(this.latency, {
       height: 168,
       choose: (area) =>
-        go("/requests", { ...fixedState(area.since, area.until), filter: durationTerms(area) }),
+        go("requests", { ...fixedState(area.since, area.until), filter: durationTerms(area) }),
       signal,
     });
     this.data = el(
@@ -116,8 +116,8 @@ export class Page {
       ...presetKeys(change),
       z: () => this.chart.zoomIn(),
       Backspace: () => address().since && change(presetState("1h")),
-      e: () => go("/requests", { filter: "level:error" }),
-      l: () => go("/requests", { live: "1" }),
+      e: () => go("requests", { filter: "level:error" }),
+      l: () => go("requests", { live: "1" }),
     };
   }
 
@@ -134,11 +134,11 @@ export class Page {
     const period = readPeriod(address(), this.preset());
     const before = timeBefore(period);
     try {
-      const summary = await getJson("/api/summary", period.parameters, signal);
+      const summary = await getJson("api/summary", period.parameters, signal);
       if (summary.exchanges === 0 && (await this.isNothingYet(signal))) return this.showEmpty();
       const [{ histogram, heat }, earlier] = await Promise.all([
         readLatency(period.parameters, signal),
-        getJson("/api/summary", { ...before, totals: true }, signal),
+        getJson("api/summary", { ...before, totals: true }, signal),
       ]);
       if (signal.aborted) return undefined;
       if (this.isAnotherPeriodBetter(period, histogram, earlier)) return this.read();
@@ -183,7 +183,7 @@ export class Page {
   }
 
   async isNothingYet(signal) {
-    const { records } = await getJson("/api/records", { limit: 1, kind: "all" }, signal);
+    const { records } = await getJson("api/records", { limit: 1, kind: "all" }, signal);
     return records.length === 0;
   }
 
@@ -241,7 +241,7 @@ export class Page {
   /** Load what the lists are made of; one that fails shows the error in its place and leaves the others alone. */
   async readLists(summary, period, signal) {
     const link = (filter) =>
-      "/requests" +
+      "requests" +
       toQuery({
         filter,
         period: period.name ?? undefined,
@@ -281,11 +281,7 @@ export class Page {
 
   async readFailures(summary, period, signal) {
     return summary.exchanges
-      ? getJson(
-          "/api/records",
-          { ...period.parameters, level: "error,warn", limit: SAMPLE },
-          signal,
-        )
+      ? getJson("api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal)
       : { records: [] };
   }
 
@@ -294,13 +290,13 @@ export class Page {
     if (top.route?.length > 1)
       return topList("Routes", "route", top.route, exchanges, link, { wide: true });
     if (!exchanges) return null;
-    const answer = await getJson("/api/endpoints", { ...period.parameters, limit: LISTED }, signal);
+    const answer = await getJson("api/endpoints", { ...period.parameters, limit: LISTED }, signal);
     return endpointList(answer, link);
   }
 
   readTools(period, signal) {
     return getJson(
-      "/api/mcp-logs",
+      "api/mcp-logs",
       {
         start_time: new Date(period.since).toISOString(),
         end_time: new Date(period.until).toISOString(),
@@ -312,7 +308,7 @@ export class Page {
 
   async readKeys(summary, signal) {
     return summary.top.key?.length
-      ? (await getJson("/api/request-logs", { limit: 1 }, signal)).keys
+      ? (await getJson("api/request-logs", { limit: 1 }, signal)).keys
       : [];
   }
 

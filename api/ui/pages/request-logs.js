@@ -73,7 +73,7 @@ export class Page {
     const { status, key, endpoint, cursor } = state;
     const query = { status, key, endpoint, cursor, limit: PAGE };
     try {
-      const answer = await getJson("/api/request-logs", query, signal);
+      const answer = await getJson("api/request-logs", query, signal);
       if (!signal.aborted) this.draw(answer, state);
       this.bad.textContent = "";
     } catch (error) {
@@ -147,10 +147,10 @@ export class Page {
     const actions = {
       __proto__: null, // looked up by a word from outside
       missing_token: () => copyButton("Copy header", () => HEADER, { class: "link act" }),
-      scope_denied: () => action("Edit key", () => go("/keys")),
-      agent_denied: () => action("Edit key", () => go("/keys")),
+      scope_denied: () => action("Edit key", () => go("keys")),
+      agent_denied: () => action("Edit key", () => go("keys")),
       disabled: () => action("Enable key", (event) => this.enable(log, event.target)),
-      expired: () => action("New key", () => go("/keys")),
+      expired: () => action("New key", () => go("keys")),
     };
     const isMissing = log.error_code === "missing_token";
     const text = isMissing
@@ -165,7 +165,7 @@ export class Page {
 
   async enable(log, pressed) {
     try {
-      await sendJson("PATCH", `/api/keys/${encodeURIComponent(log.api_key.id)}`, {
+      await sendJson("PATCH", `api/keys/${encodeURIComponent(log.api_key.id)}`, {
         disabled: false,
       });
       pressed.textContent = "Enabled";

@@ -182,7 +182,7 @@ export class Page {
     const reading = this.state.by ? this.group(parameters, signal) : this.loadNewest();
     reading.finally(() => clearTimeout(later));
     getJson(
-      "/api/histogram",
+      "api/histogram",
       { ...parameters, ...this.period.parameters, buckets: 120 },
       signal,
     ).then(
@@ -236,7 +236,7 @@ export class Page {
     const fields = this.fields();
     if (fields.length) query.fields = fields.join();
     try {
-      const answer = await this.loaded.timed(getJson("/api/records", query, signal));
+      const answer = await this.loaded.timed(getJson("api/records", query, signal));
       return signal.aborted ? null : answer;
     } catch (error) {
       this.fail(error);

@@ -144,7 +144,7 @@ export function toolList(logs, total) {
     const failed = members.filter((log) => log.status === "error").length;
     return shareRow(
       [
-        cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)),
+        cell(el("a", { href: `mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)),
         number(count(members.length)),
         number(failed ? el("span", { class: "bad" }, count(failed)) : unit("0")),
       ],
@@ -159,7 +159,7 @@ export function toolList(logs, total) {
   );
   section
     .querySelector(".section-head")
-    .append(el("a", { href: "/mcp-logs" }, `All ${groups.length}`));
+    .append(el("a", { href: "mcp-logs" }, `All ${groups.length}`));
   return section;
 }
 
@@ -220,7 +220,7 @@ export function endpointList({ rows, values, seen, complete: isComplete }, link)
     { wide: true },
   );
   section.classList.add("endpoints-most");
-  const all = el("a", { href: link("").replace("/requests", "/endpoints") }, `All ${values}`);
+  const all = el("a", { href: link("").replace("requests", "endpoints") }, `All ${values}`);
   section.querySelector(".section-head").append(all);
   return section;
 }

@@ -45,7 +45,7 @@ export function bodyView(record, side) {
   );
   const save = el(
     "a",
-    { href: `/api/records/${record.id}/${side}-body`, download: `${record.id}-${side}-body` },
+    { href: `api/records/${record.id}/${side}-body`, download: `${record.id}-${side}-body` },
     "Download",
   );
   buttons[0].setAttribute("aria-pressed", "true");

@@ -11,7 +11,7 @@ export async function nextState(record, signal) {
     if (signal.aborted) return null;
     if (document.hidden) continue;
     try {
-      const read = await getJson(`/api/records/${encodeURIComponent(record.id)}`, {}, signal);
+      const read = await getJson(`api/records/${encodeURIComponent(record.id)}`, {}, signal);
       if (!read.in_flight || read.status !== record.status) return read;
     } catch (error) {
       // 404: it has ended and is not stored yet

@@ -60,7 +60,7 @@ const FACTS = [
 
 /** Where an id leads that is no record's: the client or the tracing may have made it. */
 const otherwise = (id) =>
-  `/requests${toQuery({ filter: `request_id:${id} or trace:${id.replaceAll("-", "")}`, period: "7d" })}`;
+  `requests${toQuery({ filter: `request_id:${id} or trace:${id.replaceAll("-", "")}`, period: "7d" })}`;
 
 const TAB_KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
@@ -97,7 +97,7 @@ export class Sheet {
     const signal = this.reads.next();
     let record = null;
     try {
-      record = await getJson(`/api/records/${encodeURIComponent(id)}`, {}, signal);
+      record = await getJson(`api/records/${encodeURIComponent(id)}`, {}, signal);
       if (signal.aborted) return;
       this.id = record.id;
       this.take(record);
@@ -219,7 +219,7 @@ export class Sheet {
           "a",
           {
             class: "button",
-            href: `/api/records/${encodeURIComponent(record.id)}/har`,
+            href: `api/records/${encodeURIComponent(record.id)}/har`,
             download: `${record.id}.har`,
             title: "One exchange, for the network panel of a browser",
           },
@@ -235,7 +235,7 @@ export class Sheet {
           "trace ",
           el(
             "a",
-            { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` },
+            { href: `requests?filter=trace_id:${record.trace_id}&period=7d` },
             record.trace_id,
           ),
         ),
@@ -346,12 +346,12 @@ function aroundOf(record) {
   const since = iso(record.started_at_us - AROUND_US);
   const until = iso((record.ended_at_us ?? record.started_at_us) + AROUND_US);
   return (
-    "/requests" + toQuery({ filter: value && term(name, value), since, until, record: record.id })
+    "requests" + toQuery({ filter: value && term(name, value), since, until, record: record.id })
   );
 }
 
 const conversationOf = ({ conversation }) =>
-  `/conversations?open=${encodeURIComponent(conversation)}`;
+  `conversations?open=${encodeURIComponent(conversation)}`;
 
 function complaint(record) {
   const plain = explain(record);

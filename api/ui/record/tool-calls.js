@@ -28,7 +28,7 @@ export function toolsTab(record) {
         el(
           "a",
           {
-            href: `/mcp-logs?tool_names=${encodeURIComponent(call.tool_name)}&period=30d&open=${encodeURIComponent(call.id)}`,
+            href: `mcp-logs?tool_names=${encodeURIComponent(call.tool_name)}&period=30d&open=${encodeURIComponent(call.id)}`,
           },
           "Open in MCP logs",
         ),

@@ -51,7 +51,7 @@ function tokenParts(record) {
 /** Where the call was made whose answer this record shows, and where its own is shown. */
 function origin({ begun_by: begun, answered_by: answers }) {
   const told = (words, id) => {
-    const href = `/requests?record=${encodeURIComponent(id)}`;
+    const href = `requests?record=${encodeURIComponent(id)}`;
     return el("p", { class: "unit" }, words, " ", el("a", { href }, "another exchange"), ".");
   };
   return [

@@ -36,7 +36,7 @@ export function messagesTab(record, signal) {
       let page;
       do {
         page = await getJson(
-          `/api/records/${encodeURIComponent(record.id)}/messages`,
+          `api/records/${encodeURIComponent(record.id)}/messages`,
           { limit: PAGE, ...(cursor && { cursor }) },
           signal,
         );

@@ -56,5 +56,7 @@ async def test_it_is_served_with_a_page_that_reads_it(client: Client) -> None:
     assert (response.status, response.content_type) == (200, "application/json")
     assert (await response.json())["paths"] == DOCUMENT["paths"]
     page = await (await client.get("/docs")).text()
-    for name in re.findall(r'(?:src|href)="(/ui/[^"]+)"', page):
-        assert (await client.get(name)).status == 200, name
+    names = re.findall(r'(?:src|href)="(ui/[^"]+)"', page)
+    assert names
+    for name in names:
+        assert (await client.get("/" + name)).status == 200, name

@@ -1,0 +1,84 @@
+"""What a proxy in front says of the browser."""
+
+import pytest
+
+from api.access.front import Front, front_of
+
+
+@pytest.mark.parametrize(
+    ("said", "base_path"),
+    [
+        ("/sidelog", "/sidelog"),
+        ("/sidelog/", "/sidelog"),
+        ("/ops/log_1.2~x", "/ops/log_1.2~x"),
+        ("/sidelog, /other", "/sidelog"),
+        ("", "/set"),
+        ("/", "/set"),
+        ("sidelog", "/set"),
+        ("//evil.example", "/set"),
+        ("/a//b", "/set"),
+        ("/../etc", "/set"),
+        ("/a/..", "/set"),
+        ("https://evil.example", "/set"),
+        ("/\\evil.example", "/set"),
+        ('/"><script>', "/set"),
+        ("/a%2f", "/set"),
+        ("/a;b", "/set"),
+        ("/a b", "/set"),
+        ("/" + "a" * 256, "/set"),
+    ],
+)
+def test_a_prefix_is_a_plain_path_or_nothing(said: str, base_path: str) -> None:
+    """What could lead elsewhere, or end an attribute, counts as not said; a stranger says nothing."""
+    headers = {"X-Forwarded-Prefix": said}
+    for is_trusted, expected in ((True, base_path), (False, "/set")):
+        front = front_of(headers, is_trusted=is_trusted, is_secure=False, base_path="/set")
+        assert front.base_path == expected
+
+
+@pytest.mark.parametrize(
+    ("is_trusted", "is_secure", "proto", "expected"),
+    [
+        (True, False, "https", True),
+        (True, False, "HTTPS, http", True),
+        (True, True, "http", False),
+        (True, True, None, True),
+        (False, False, "https", False),
+        (False, True, "http", True),
+    ],
+)
+def test_a_trusted_proxy_says_how_the_browser_came(
+    is_trusted: bool, is_secure: bool, proto: str | None, expected: bool
+) -> None:
+    """Its scheme and host; a stranger's are what we see."""
+    headers = {"Host": "inner:8090", "X-Forwarded-Host": "logs.example"} | (
+        {} if proto is None else {"X-Forwarded-Proto": proto}
+    )
+    front = front_of(headers, is_trusted=is_trusted, is_secure=is_secure, base_path="")
+    assert (front.is_secure, front.host) == (expected, "logs.example" if is_trusted else "inner:8090")
+
+
+@pytest.mark.parametrize(
+    ("target", "own"),
+    [
+        ("/sidelog/", "/"),
+        ("/sidelog/requests?a=/sidelog/", "/requests?a=/sidelog/"),
+        ("/sidelog", None),
+        ("/sidelog?a", None),
+        ("/sidelogs/requests", None),
+        ("/requests", None),
+        ("/sidelog//evil.example", None),
+        ("http://host/sidelog/", None),
+    ],
+)
+def test_the_base_path_is_taken_off(target: str, own: str | None) -> None:
+    """A whole one, from what is then a path; without any nothing is."""
+    assert Front(base_path="/sidelog").own_path(target) == own
+    assert Front().own_path(target) is None
+
+
+def test_a_base_path_alone_lacks_its_slash() -> None:
+    """Relative addresses on a page there would miss it."""
+    asks = Front(base_path="/sidelog").asks_bare
+    assert [asks(target) for target in ("/sidelog", "/sidelog?a=1", "/sidelog/", "/")] == [True, True, False, False]
+    assert not Front().asks_bare("")
