@@ -163,11 +163,11 @@ class Storage(Protocol):
         ...
 
     async def kept(self) -> Kept:
-        """Read what a store that replaces this one must have: keys, views, positions; empty where none replaces."""
+        """Return what a store that replaces this one must have: keys, positions, and how many records went with it."""
         ...
 
-    async def keep(self, kept: Kept) -> None:
-        """Write that into an empty store."""
+    async def keep(self, kept: Kept) -> int:
+        """Write that into an empty store; return how many records the one before had that this one has not."""
         ...
 
     async def vacuum(self) -> None:

@@ -22,10 +22,13 @@ SOURCE_SPOOL = bytes(15) + b"\x02"
 lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
 
 
-DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "message_limit"]
-DROP_REASONS: Final[tuple[DropReason, ...]] = ("ring_full", "corrupt", "poison", "other_store", "message_limit")
-"""Why a record was not stored: the ring had no room, its bytes were damaged, no store takes it, it belongs to a store
-that was replaced, or it is a WebSocket message above the rate or the part of the ring that messages have."""
+DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"]
+DROP_REASONS: Final[tuple[DropReason, ...]] = (
+    *("ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"),
+)
+"""Why a record is not stored: the ring had no room, its bytes were damaged, no store takes it, it belongs to a store
+that was replaced, it was in one that was removed or emptied while sidelog ran, or it is a WebSocket message above the
+rate or the part of the ring that messages have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.sources import Sources
-from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead, with_dropped
 from storage.record import Batch, Position
 from storage.writer.writer import Writer
 
@@ -61,6 +61,13 @@ class CommittedPositions:
 
     def on_dropped(self, reason: str, records: int) -> None:
         self._events.add_gap(reason, records)
+
+    def count_removed(self, records: int) -> None:
+        """Count records as dropped that were stored: the store was removed with them."""
+        past = self._retired_totals
+        dropped = with_dropped(past.dropped, "store_removed", records)
+        self._retired_totals = msgspec.structs.replace(past, stored=past.stored - records, dropped=dropped)
+        self._writer.advance(RETIRED_TOTALS, self._retired_totals)
 
     def reconcile(self, positions: Mapping[bytes, Position], spooled: Collection[bytes]) -> None:
         """Continue from the positions in the store, which could not be read before; see `close_lost_rings`."""

@@ -229,7 +229,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     committed = CommittedPositions(sources, writer, events, effective)
     observe = _observer(metrics, access_log, UnlistedProxies(events, data.path))
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
-    state.notices.attach(events)
+    state.notices.attach(events, committed)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)

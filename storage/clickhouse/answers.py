@@ -24,7 +24,8 @@ _ABOUT_A_VALUE: Final = frozenset({
 _OUT_OF_TIME: Final = 159
 _IS_THERE: Final = frozenset({57, 122, 253})
 """A table is there already; of a replicated one: another than that to be made, or with the same name of a replica."""
-_IS_NOT_THERE: Final = 60
+_IS_NOT_THERE: Final = frozenset({60, 81})
+"""An unknown table, or database."""
 _CANNOT_OPEN: Final = 76
 _HALF_MADE: Final = re.compile(r"\.sql\.tmp, errno: 17\b")
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
@@ -56,7 +57,7 @@ def error_of(body: bytes, status: int) -> StorageError:
         return OutOfTime(f"clickhouse: {text}")
     if code in _IS_THERE:
         return AlreadyThere(f"clickhouse: {text}")
-    if code == _IS_NOT_THERE:
+    if code in _IS_NOT_THERE:
         return NotThere(f"clickhouse: {text}")
     if code == _CANNOT_OPEN and _HALF_MADE.search(text):
         return NameLost(f"clickhouse: {text}")

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 
 from storage.base import Kept
 from storage.clickhouse.address import Address
+from storage.clickhouse.answers import NotThere
 from storage.clickhouse.cluster.opening import prepare
 from storage.clickhouse.cluster.reading import readable
 from storage.clickhouse.cluster.replicas import ClusterLink
@@ -21,7 +22,7 @@ from storage.clickhouse.cluster.watching import look
 from storage.clickhouse.dictionary import Names
 from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.layout import check_layout, migrate
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.reads import jobs
 from storage.clickhouse.reads.calls import waiting_calls
 from storage.clickhouse.reads.segments import KnownOffsets
@@ -46,6 +47,7 @@ from storage.record import Batch, Job, Position, ToolCall
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.store import RelationalStorage
+from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 from storage.search.view import PutView, View
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ READERS: Final = 4
 READ_BUDGET_S: Final = 2.0
 """More than that of other stores: each statement takes some 5 ms before it begins."""
 _RELEASE_S: Final = 1.0
+_ANY_UP_TO: Final = "SELECT 1 FROM commits WHERE first_seq <= $1 LIMIT 1"
 _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()"
 
 
@@ -75,6 +78,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._read_budget_s = read_budget_s
         self._lease = lease
         self._batches = BatchStore(link, features)
+        self._keepsake = Keepsake()
+        self._seen_seq = 0
         self._register = Register(link)
         self._writing = asyncio.Lock()
         self._reading = asyncio.Semaphore(READERS)
@@ -127,15 +132,19 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             await self._lease.confirm(self.is_in_place)
         async with self._writing:
             last_seq = await self._batches.store(batch)
+        self._keepsake.note_commit(batch, last_seq)
         self._indexing.add_stored(batch.entries)
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         async with self._writing:
-            return await self._batches.positions(instance)
+            found = await self._batches.positions(instance)
+        self._keepsake.note_positions(instance, found)
+        return found
 
     async def keys(self) -> list[ApiKey]:
-        return await keys.read_keys(self._register)
+        self._keepsake.keys = await keys.read_keys(self._register)
+        return self._keepsake.keys
 
     async def key_version(self) -> int:
         return await keys.key_version(self._register)
@@ -282,13 +291,28 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def is_in_place(self) -> bool:
         if self._lease is not None and self._lease.is_due:
             await self._lease.take(self._link)
-        return True
+        # What was committed before the last look is not purged at once; what follows goes on behind it, emptied or not.
+        seen_seq, self._seen_seq = self._seen_seq, self._keepsake.last_seq
+        try:
+            is_there = not seen_seq or bool(await self._link.fetch(_ANY_UP_TO, (seen_seq,), limit_s=LIMIT_S))
+        except NotThere:
+            is_there = False
+        self._keepsake.is_emptied = not is_there
+        return is_there
 
     async def kept(self) -> Kept:
-        return {}
+        return {KEEPSAKE: [(self._keepsake,)]}
 
-    async def keep(self, kept: Kept) -> None:
-        assert not kept, "bug: nothing replaces a server"
+    async def keep(self, kept: Kept) -> int:
+        [(before,)] = kept[KEEPSAKE]
+        assert isinstance(before, Keepsake)
+        lost = before.lost_records(await self.positions(before.instance))
+        if before.is_emptied:
+            lost = max(0, before.lost_records({}) - (await self.info()).rows)
+        with suppress(StorageUnavailable):  # with its tables truncated and its views left, the register cannot change
+            await before.restore_keys(self)
+        await self.commit(Batch(before.instance, [], before.positions))
+        return lost
 
     async def close(self) -> None:
         async with self._writing:

@@ -43,13 +43,13 @@ class Lease(NameLease):
         self._session = uuid4().hex
         self._taken_from_us = 0
 
-    async def take(self, connection: Connection) -> None:
-        """Take the name, or renew it.
+    async def take(self, connection: Connection) -> bool:
+        """Take the name, or renew it; False when the row is gone, and with it all that the database had.
 
         Raises:
             StorageUnavailable: another holds it.
         """
-        now_s = self._clock()
+        now_s, was_held = self._clock(), not self.may_be_lost and not self.is_lost
         row = await connection.fetchrow(_TAKE, escape(self._instance), self._holder, self._session, self.expires_s)
         self.is_lost = row is None
         if row is None:
@@ -59,6 +59,7 @@ class Lease(NameLease):
             self._taken_from_us += 1
             if self._taken_from_us == _TOLD_AFTER:
                 log.error("%s, or another machine uses this data directory", self.reason)
+        return not was_held or row[0] is not None
 
     async def release(self, connection: Connection) -> None:
         """Give the name to whoever wants it, unless somebody has it already."""

@@ -12,11 +12,13 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import asyncpg
 
+from storage.base import Kept
 from storage.errors import StorageMisconfigured, StorageUnavailable
+from storage.keys import ApiKey
 from storage.postgres import purge
 from storage.postgres.connection import (
     BEGIN,
@@ -34,15 +36,16 @@ from storage.postgres.dictionary import Names
 from storage.postgres.erase import erase_slice
 from storage.postgres.lease import Lease
 from storage.postgres.notices import notify
-from storage.postgres.schema import check_layout, migrate
+from storage.postgres.schema import check_layout, migrate, read_version
 from storage.postgres.session import PostgresSession
 from storage.postgres.trim import trim
-from storage.postgres.write import BatchStore, read_positions
+from storage.postgres.write import BatchStore, raise_counter, read_positions
 from storage.purge import Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.store import RelationalStorage
+from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 
 T = TypeVar("T")
 
@@ -90,7 +93,8 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._begin_read = _begin_read()
 
         begin = notify(self._begin_write, notify_as) if notify_as else self._begin_write
-        self._batches = BatchStore(begin, self._begin_write)
+        self._batches = BatchStore(begin, self._begin_write, is_leased=lease is not None)
+        self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
@@ -157,11 +161,18 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
             await self._lease.confirm(self.is_in_place)
         async with self._write_connection() as connection:
             last_seq = await self._batches.store(connection, batch)
+        self._keepsake.note_commit(batch, last_seq)
         self._indexer.offer(batch.entries)
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        return await self._write(lambda session: read_positions(session.connection, instance))
+        found = await self._write(lambda session: read_positions(session.connection, instance))
+        self._keepsake.note_positions(instance, found)
+        return found
+
+    async def keys(self) -> list[ApiKey]:
+        self._keepsake.keys = await super().keys()
+        return self._keepsake.keys
 
     async def retention(self) -> RetentionState:
         return await self._read(purge.retention)
@@ -186,14 +197,20 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def is_in_place(self) -> bool:
         if self._lease is not None and self._lease.is_due:
             async with self._write_connection() as connection:
-                await self._lease.take(connection)
+                return bool(await read_version(connection)) and await self._lease.take(connection)
         return True
 
-    async def kept(self) -> dict[str, list[tuple[Any, ...]]]:
-        return {}
+    async def kept(self) -> Kept:
+        return {KEEPSAKE: [(self._keepsake,)]}
 
-    async def keep(self, kept: dict[str, list[tuple[Any, ...]]]) -> None:
-        assert not kept, "bug: nothing replaces a server"
+    async def keep(self, kept: Kept) -> int:
+        [(before,)] = kept[KEEPSAKE]
+        assert isinstance(before, Keepsake)
+        lost = before.lost_records(await self.positions(before.instance))
+        await self._write(lambda session: raise_counter(session.connection, before.last_seq))
+        await before.restore_keys(self)
+        await self.commit(Batch(before.instance, [], before.positions))
+        return lost
 
     async def vacuum(self) -> None:
         await self._tidy(purge.vacuum)

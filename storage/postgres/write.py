@@ -23,6 +23,7 @@ from uuid import UUID
 
 import asyncpg
 
+from storage.errors import StorageRemoved
 from storage.postgres import partitions, rollups
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
@@ -76,7 +77,7 @@ _PLACE: Final = (
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
     "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
     "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed "
-    "RETURNING pg_postmaster_start_time()"
+    "RETURNING pg_postmaster_start_time(), EXISTS (SELECT FROM sidelog.leases WHERE instance = $1)"
 )
 _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
 
@@ -124,15 +125,18 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str, begin_silent: str) -> None:
+    def __init__(self, begin: str, begin_silent: str, *, is_leased: bool = False) -> None:
         """Make one that has not seen the store yet.
 
         Args:
             begin: Text that begins a transaction of a batch.
             begin_silent: The same for one that brings no records, and is announced to nobody.
+            is_leased: Whether the database has a lease of the sidecar as long as it has anything.
         """
         self._begin = begin
         self._begin_silent = begin_silent
+        self._is_leased = is_leased
+        self._newest_seq = 0
         self._rows = RowEncoder()
         self._blocks = _BlockIds()
         self._growing = GrowingBlocks()
@@ -216,6 +220,8 @@ class BatchStore:
             if packer.growths:
                 await grow(connection, packer.growths)
             last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
+            if last_seq - len(entries) < self._newest_seq:
+                raise StorageRemoved(f"postgres: the database lacks what was committed up to number {self._newest_seq}")
             await calls.insert(connection, last_seq - len(entries) + 1)
             await merge_jobs(connection, jobs)
         except BaseException:
@@ -229,6 +235,7 @@ class BatchStore:
             await abandon(connection)
             raise
         self._doubts.clear()
+        self._newest_seq = last_seq
         return last_seq
 
     async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
@@ -283,7 +290,11 @@ class BatchStore:
         kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
         if kept:
             columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
-            since = await connection.fetchval(_PLACE, instance, *map(list, columns))
+            row = await connection.fetchrow(_PLACE, instance, *map(list, columns))
+            assert row is not None, "bug: positions that were put are not there"
+            since, has_lease = row
+            if self._is_leased and not has_lease:
+                raise StorageRemoved("postgres: the database was emptied, and made anew by another sidelog")
             if self._server_since not in (None, since):
                 raise _ServerReplaced
             self._server_since = since
@@ -325,6 +336,13 @@ def _newest_day(entries: list[Entry]) -> int:
     started_us = [entry.record.started_at_us for entry in entries]
     started_us += [call.started_at_us for entry in entries for call in entry.tool_calls]
     return max([now_us(), *started_us]) // DAY_US
+
+
+async def raise_counter(connection: Connection, last_seq: int) -> None:
+    """Let numbers go on behind those of the database before, which readers have passed."""
+    await connection.execute(
+        "UPDATE sidelog.counter SET last_seq = $1, span_first_seq = $1 + 1 WHERE last_seq < $1", last_seq
+    )
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:

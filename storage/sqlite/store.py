@@ -34,6 +34,8 @@ from storage.sqlite.write import BatchStore, read_positions
 
 T = TypeVar("T")
 
+_RECORDS: Final = "records"
+"""Of what is kept: how many rows there were."""
 READERS: Final = 4
 READ_STATEMENTS: Final = 64
 """That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another of a question."""
@@ -157,14 +159,16 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
 
     async def kept(self) -> Kept:
-        return await self._writer.run(read_kept)
+        return await self._writer.run(read_kept) | {_RECORDS: [((await self.info()).rows,)]}
 
-    async def keep(self, kept: Kept) -> None:
+    async def keep(self, kept: Kept) -> int:
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 write_kept(connection, kept)
 
+        [(records,)] = kept.pop(_RECORDS, [(0,)])
         await self._writer.run(write)
+        return int(records)
 
     async def vacuum(self) -> None:
         while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):

@@ -5,8 +5,8 @@ after its positions were reconciled with what was assumed: nothing is committed 
 
 API keys may be in a store of their own, which is opened beside it and is away or there by itself.
 
-A store that turns out to be damaged in a call that commits depend on, or whose file is removed, is replaced by an
-empty one that has its keys and positions, between two calls: nobody else has to know.
+A store that turns out to be damaged in a call that commits depend on, whose file is removed, or that is emptied, is
+replaced by an empty one that has its keys and positions, between two calls: no other part has to know.
 
 Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve, a lock, a full
 disk, a refused password, a database that is not there yet or that a newer sidelog wrote. An address that the driver
@@ -28,6 +28,7 @@ from storage.errors import (
     StorageMisconfigured,
     StorageOpening,
     StorageRejected,
+    StorageRemoved,
     StorageUnavailable,
 )
 from storage.keys import CALLS as KEY_CALLS
@@ -52,7 +53,6 @@ class _Replacement:
     reason: str
     was_enabled: bool
     kept: Kept = field(default_factory=dict)
-    records: int = 0
     is_closed: bool = False
 
 
@@ -73,7 +73,7 @@ class DeferredStorage:
         Args:
             open_store: Opens it; its argument is what is known to be wrong with the one before, or nothing.
             retry_s: Pause between two attempts.
-            on_removed: Told how many records a file had that was removed.
+            on_removed: Told how many records went with a store that was removed.
             name: What it is called in the log and in errors.
             keys: The store that has the API keys, where it is another one.
         """
@@ -163,6 +163,9 @@ class DeferredStorage:
             if name in _COMMITS_NEED:
                 self.note_damage(error)
             raise
+        except StorageRemoved as error:
+            self._begin_replacing("removed", str(error))
+            raise
 
     def note_damage(self, error: StorageDamaged) -> None:
         """Have the store replaced by an empty one, which is enabled if this one was."""
@@ -188,24 +191,22 @@ class DeferredStorage:
 
     async def _look(self) -> None:
         if self._is_enabled and self._store is not None and not await self._store.is_in_place():
-            self._begin_replacing("removed", "its file was removed or replaced")
+            self._begin_replacing("removed", "what was stored is not where it was")
         pending, store = self._replacement, self._store
         if pending is None or store is None:
             return
         if not pending.is_closed:
             if pending.why == "removed":
                 pending.kept = await store.kept()  # Behind a commit that runs.
-                pending.records = (await store.info()).rows
             await store.close()
             pending.is_closed = True
         replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
-        if pending.kept:
-            await replacement.keep(pending.kept)
+        lost_records = await replacement.keep(pending.kept) if pending.kept else 0
         self._store, self._replacement, self._is_enabled = replacement, None, pending.was_enabled
         self._is_open.set()
         self.replaced[pending.why] += 1
         if pending.why == "removed":
-            self._on_removed(pending.records)
+            self._on_removed(lost_records)
 
     def as_storage(self) -> Storage:
         return cast(Storage, self)

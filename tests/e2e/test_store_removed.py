@@ -79,15 +79,17 @@ def test_a_store_removed_under_a_running_sidelog_is_told(
         lost = asked - stored(sidelog)
         assert (gap["reason"], gap["count"]) == ("store_removed", len(lost))
         assert ledger["received"] == len(asked) + 1
+        assert ledger["dropped"] == {"store_removed": len(lost)}
+        assert ledger["stored"] == len(sidelog.records("kind=all"))
         status = sidelog.api("/api/status")
         assert status["storage"]["replaced"] == {"damaged": 0, "removed": 1}
         assert ("the data directory was removed: restart" in status["reasons"]) is (what == "directory")
-        sidelog.await_log("the file of the store was removed while sidelog ran, its records are lost")
+        sidelog.await_log("replaced while sidelog ran, its records are lost")
         assert sidelog.ready_answer()["ready"]
         assert sidelog.ready_answer()["degraded"] is (what == "directory")
     with sidelog:
         assert asked - stored(sidelog) == lost
-        assert sidelog.settled_ledger()["dropped"] == {}
+        assert sidelog.settled_ledger()["dropped"] == {"store_removed": len(lost)}
 
 
 def crash_with_full_rings(sidelog: Sidelog) -> set[str]:

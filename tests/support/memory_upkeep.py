@@ -32,8 +32,9 @@ class NoUpkeep:
     async def kept(self) -> Kept:
         return {}
 
-    async def keep(self, kept: Kept) -> None:
+    async def keep(self, kept: Kept) -> int:
         assert not kept
+        return 0
 
     async def replicas(self) -> list[Replica]:
         return []

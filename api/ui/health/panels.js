@@ -11,7 +11,7 @@ const MEANING = {
   waiting: "in ring or queue",
   dropped: "lost, counted by reason",
 };
-const REASONS = ["ring_full", "corrupt", "poison", "other_store", "message_limit"];
+const REASONS = ["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"];
 
 export const head = (title, note = "", figure = "") =>
   sectionHead(title, note, el("span", { class: "mono" }, figure));

@@ -22,18 +22,26 @@ class Events(Protocol):
         ...
 
 
+class Accounts(Protocol):
+    """Counts records; implemented by `proxy.collector.committed`."""
+
+    def count_removed(self, records: int) -> None:
+        """Count records as dropped that were stored."""
+        ...
+
+
 class StoreNotices:
     """Reports a store that was replaced."""
 
     def __init__(self) -> None:
-        self._events: Events | None = None
-        self._waiting: list[Callable[[Events], None]] = []
+        self._to: tuple[Events, Accounts] | None = None
+        self._waiting: list[Callable[[Events, Accounts], None]] = []
 
-    def attach(self, events: Events) -> None:
-        """Add the events that wait, and from now on each at once."""
-        self._events = events
+    def attach(self, events: Events, accounts: Accounts) -> None:
+        """Report what waits, and from now on each at once."""
+        self._to = events, accounts
         while self._waiting:
-            self._waiting.pop(0)(events)
+            self._waiting.pop(0)(events, accounts)
 
     def on_set_aside(self, place: str, reason: str) -> None:
         """Report that a damaged store has a new name now, and that an empty one takes its place."""
@@ -43,16 +51,23 @@ class StoreNotices:
             extra={"place": place, "reason": reason},
         )
         data: dict[str, object] = {"place": place, "reason": reason, "count": None}
-        self._notify(lambda events: events.add_event("store_set_aside", data))
+        self._notify(lambda events, _: events.add_event("store_set_aside", data))
 
     def on_removed(self, records: int) -> None:
-        """Report that the file of the store was removed while it was open, with the records in it."""
+        """Report that the store was removed or emptied while it was open, with the records in it."""
         log.error(
-            "the file of the store was removed while sidelog ran, its records are lost", extra={"records": records}
+            "the store was removed, emptied or replaced while sidelog ran, its records are lost",
+            extra={"records": records},
         )
-        self._notify(lambda events: events.add_gap("store_removed", records))
 
-    def _notify(self, notice: Callable[[Events], None]) -> None:
+        def report(events: Events, accounts: Accounts) -> None:
+            accounts.count_removed(records)
+            events.add_gap("store_removed", records)
+
+        if records:
+            self._notify(report)
+
+    def _notify(self, notice: Callable[[Events, Accounts], None]) -> None:
         self._waiting.append(notice)
-        if self._events is not None:
-            self.attach(self._events)
+        if self._to is not None:
+            self.attach(*self._to)

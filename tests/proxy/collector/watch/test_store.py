@@ -6,7 +6,7 @@ from proxy.collector.watch.store import StoreNotices
 
 
 class Seen:
-    """Notes events."""
+    """Notes events and counts."""
 
     def __init__(self) -> None:
         self.events: list[tuple[object, ...]] = []
@@ -14,6 +14,10 @@ class Seen:
     def add_event(self, name: str, data: dict[str, object]) -> None:
         """Note one."""
         self.events.append((name, data["place"], data["reason"], data["count"]))
+
+    def count_removed(self, records: int) -> None:
+        """Note some."""
+        self.events.append(("dropped", records))
 
     def add_gap(self, reason: str, count: int) -> None:
         """Note one."""
@@ -26,11 +30,13 @@ def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -
     notices.on_set_aside("records.db.damaged-1", "malformed")
     notices.on_removed(7)
     assert "set aside" in caplog.text
-    assert "was removed while sidelog ran" in caplog.text
-    notices.attach(seen)
+    assert "replaced while sidelog ran" in caplog.text
+    notices.attach(seen, seen)
     notices.on_removed(8)
     assert seen.events == [
         ("store_set_aside", "records.db.damaged-1", "malformed", None),
+        ("dropped", 7),
         ("gap", "store_removed", 7),
+        ("dropped", 8),
         ("gap", "store_removed", 8),
     ]

@@ -1,0 +1,61 @@
+"""What a server has of one sidecar, remembered here for a server that takes its place empty.
+
+A file that is removed can still be read by who has it open. A server cannot: a database that was dropped, or another
+one that answers after a failover, says nothing of what was there. Strategy: positions, newest number and API keys are
+noted as they are committed and read.
+
+Invariant: what is noted was committed. What the positions count as stored and those found later do not is what is lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from storage.keys import ApiKey
+from storage.ledger import balance
+from storage.record import Batch, Position
+
+KEEPSAKE = "keepsake"
+"""Its place in `storage.base.Kept`."""
+
+
+class KeyStore(Protocol):
+    """What has API keys, as `storage.base.Storage` does."""
+
+    async def keys(self) -> list[ApiKey]: ...
+
+    async def create_key(self, key: ApiKey) -> None: ...
+
+
+@dataclass(slots=True)
+class Keepsake:
+    """Of one store, as long as it is open."""
+
+    instance: str = ""
+    positions: dict[bytes, Position] = field(default_factory=dict)
+    last_seq: int = 0
+    keys: list[ApiKey] = field(default_factory=list)
+    is_emptied: bool = False
+    """Whether it was seen empty: positions found later were committed since, and count what was lost as stored."""
+
+    def note_positions(self, instance: str, positions: Mapping[bytes, Position]) -> None:
+        """Note what was read."""
+        self.instance, self.positions = instance, dict(positions)
+
+    def note_commit(self, batch: Batch, last_seq: int) -> None:
+        """Note what was committed."""
+        self.instance, self.last_seq = batch.instance, last_seq
+        self.positions.update(batch.positions)
+        for source in batch.retired:
+            self.positions.pop(source, None)
+
+    def lost_records(self, found: Mapping[bytes, Position]) -> int:
+        """Return how many records were stored that a store with these positions has not."""
+        return max(0, balance(self.positions, {}).stored - balance(found, {}).stored)
+
+    async def restore_keys(self, store: KeyStore) -> None:
+        """Put the API keys into a store, unless another sidecar has."""
+        known = {key.id for key in await store.keys()}
+        for key in self.keys:
+            if key.id not in known:
+                await store.create_key(key)
