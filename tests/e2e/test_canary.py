@@ -42,6 +42,7 @@ Codec = Callable[[bytes], bytes]
 CODINGS: dict[str, Codec] = {
     "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd.compress,
 }  # fmt: skip
+CARD_DIGITS = 16
 _random = random.Random(20)
 
 
@@ -65,6 +66,14 @@ class Planter:
         self.planted[place] = made
         return made
 
+    def card(self, place: str) -> str:
+        """A new number of a card."""
+        digits = "4" + "".join(_random.choice(string.digits) for _ in range(14))
+        doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[::2])
+        made = digits + str(-(sum(doubled) + sum(map(int, digits[1::2]))) % 10)
+        self.planted[place] = made
+        return made
+
     def word(self, place: str) -> str:
         """A new secret that only its name tells."""
         made = "".join(_random.choice(string.ascii_lowercase) for _ in range(40))
@@ -75,6 +84,11 @@ class Planter:
 def escaped(text: str) -> str:
     """Every character as a JSON escape."""
     return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+def numbered(text: str) -> str:
+    """What is no letter and no digit as a JSON escape."""
+    return "".join(character if character.isalnum() else escaped(character) for character in text)
 
 
 def percent(text: str) -> str:
@@ -125,6 +139,7 @@ def plant(sidelog: Sidelog, planter: Planter) -> None:
     """Send a secret through every place in every encoding."""
     plain_places(sidelog, planter)
     named_places(sidelog, planter)
+    said_places(sidelog, planter)
     writers: dict[str, Callable[[str], str]] = {"plain": str, "escaped": escaped, "utf-16": str}
     for name, write in writers.items():
         secret = planter.secret(f"json by looks, {name}")
@@ -208,6 +223,39 @@ def named_places(sidelog: Sidelog, planter: Planter) -> None:
     send_raw(sidelog, b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     send_raw(sidelog, b"GET /x?otp=%b and more HTTP/1.1\r\nHost: a\r\n\r\n" % note("line of many words").encode())
     send_raw(sidelog, b"password=%b&a=1\r\n\r\n" % note("form in the place of a head").encode())
+
+
+def said_places(sidelog: Sidelog, planter: Planter) -> None:
+    """What a text says to a name, and numbers of cards, behind the escapes of what holds it, and in streams."""
+    text = "[db]\r\npassword = %s\tx\nmachine h\n login u\n password %s\nALTER USER u\n PASSWORD '%s'\nBearer\t%s\n%s"
+    writers: dict[str, Callable[[str], str]] = {
+        "json": lambda said: json.dumps({"f": said}),
+        "json in json": lambda said: json.dumps({"f": json.dumps({"g": said})}),
+        "tool's result": lambda said: json.dumps({"messages": [{"role": "tool", "content": said}]}),
+        "numbered escapes": lambda said: f'{{"f":"{numbered(said)}"}}',
+        "json in a form": lambda said: urlencode({"p": json.dumps({"g": said})}),
+        "frames": lambda said: "".join(
+            f"data: {json.dumps({'choices': [{'delta': {'content': said[at : at + 5]}}]})}\n\n"
+            for at in range(0, len(said), 5)
+        ),
+    }
+    kinds = {"json in a form": "application/x-www-form-urlencoded", "frames": "text/event-stream"}
+    for name, write in writers.items():
+        ways = ("settings", "netrc", "statement", "bearer")
+        said = text % (*(planter.word(f"{way}, {name}") for way in ways), planter.card(f"card, {name}"))
+        headers = {"Content-Type": kinds.get(name, "application/json")}
+        send(sidelog, "/v1/chat/completions", write(said).encode(), headers)
+        cut = write(said[: said.rindex("ALTER")]) if name != "frames" else write(said) + write("x" * 200_000)
+        send(sidelog, "/v1/chat/completions", cut.encode(), headers)
+    number = b'{"card": %b, "list": [1, %b]}' % (planter.card("number").encode(), planter.card("list").encode())
+    send(sidelog, "/json", number, {"Content-Type": "application/json"})
+    send(
+        sidelog,
+        f"/cards/{planter.card('path')}?n={planter.card('query')}",
+        b"",
+        {"X-Note": planter.card("head")},
+        "GET",
+    )
 
 
 def plain_places(sidelog: Sidelog, planter: Planter) -> None:
@@ -308,7 +356,7 @@ def test_no_secret_is_in_any_artefact(sidelog: Sidelog) -> None:
     plant(sidelog, planter)
     assert len({name.partition(", ")[0] for name in planter.planted}) >= 12
     assert len({name.partition(", ")[2] for name in planter.planted} - {""}) >= 8
-    assert len(planter.planted) > 80
+    assert len(planter.planted) > 110
     eventually(lambda: sidelog.api("/api/ledger")["waiting"] == 0)
     found = []
     seen = 0
@@ -316,7 +364,8 @@ def test_no_secret_is_in_any_artefact(sidelog: Sidelog) -> None:
         seen += 1
         readings = set(readings_of(content))
         for place, secret in planter.planted.items():
-            if any(secret[12:28].encode() in reading for reading in readings):
+            part = secret[12:28] if len(secret) > CARD_DIGITS else secret
+            if any(part.encode() in reading for reading in readings):
                 found.append((place, name))
     assert seen > 50
     assert found == []

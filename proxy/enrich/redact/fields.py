@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from proxy.enrich.redact.json_keys import MARK
-from proxy.enrich.redact.patterns import is_random
+from proxy.enrich.redact.patterns.tokens import is_random
 
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
 """With what was already redacted by its looks."""

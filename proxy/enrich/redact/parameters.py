@@ -16,12 +16,14 @@ from proxy.enrich.redact.graphql import GraphqlRedactor
 from proxy.enrich.redact.json_keys import MARK, JsonRedactor
 from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
-from proxy.enrich.redact.patterns import MIN_BYTES, has_encoded_secret, redact_patterns
+from proxy.enrich.redact.patterns.secrets import SecretPatterns
 
 BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=")}
 """Names that mean a secret → how one of the other parameters begins then."""
 _OTHER_MEANING: Final = re.compile(rb"p=\d{0,3}|code=.{0,9}", re.DOTALL)
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
+_NO_QUERY: Final = re.compile(rb'[\s"]')
+"""In what is no query itself, but a text that gives values to names in its own ways."""
 _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
 """A quote or an equals sign, percent-encoded any number of times: without one, no value holds names."""
 
@@ -29,31 +31,25 @@ _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
 class ParameterRedactor:
     """Redacts by a set of names."""
 
-    __slots__ = ("_graphql", "_has_patterns", "_json", "names")
+    __slots__ = ("_graphql", "_json", "_patterns", "names")
 
-    def __init__(self, names: SecretNames, json: JsonRedactor, graphql: GraphqlRedactor, *, patterns: bool) -> None:
+    def __init__(
+        self, names: SecretNames, json: JsonRedactor, graphql: GraphqlRedactor, patterns: SecretPatterns | None
+    ) -> None:
         """Redact what values hold as `json` and `graphql` do; without `patterns`, only names count."""
         self.names = names
         self._json = json
         self._graphql = graphql
-        self._has_patterns = patterns
+        self._patterns = patterns
 
     def redact(self, text: bytes) -> bytes:
         """Redact parameters by name, by what their values hold, and by their looks, percent-decoded too."""
         text = redact_parameters(text, self.names)
         if text.find(b"query=") >= 0 or _ENCODED.search(text) is not None:
             text = self._redact_values(text)
-        if not self._has_patterns or len(text) < MIN_BYTES:
+        if self._patterns is None or self._patterns.redact(text) is text:
             return text
-        text = redact_patterns(text)
-        if not has_encoded_secret(text):
-            return text
-        parts = text.split(b"&")
-        for index, part in enumerate(parts):
-            if has_encoded_secret(part):
-                name, equals, _ = part.partition(b"=")
-                parts[index] = name + equals + MARK if equals and not has_encoded_secret(name) else MARK
-        return b"&".join(parts)
+        return b"&".join(map(self._patterns.redact, text.split(b"&")))  # what one value opens ends with it
 
     def _redact_values(self, text: bytes) -> bytes:
         parts = text.split(b"&")
@@ -74,7 +70,8 @@ class ParameterRedactor:
                 return value
             plain = unquote_to_bytes(plain.replace(b"+", b" "))
             redacted = self._json.redact(plain)[0] if QUOTE in plain else plain
-            redacted = redact_parameters(redacted, self.names)
+            if _NO_QUERY.search(plain) is None:
+                redacted = redact_parameters(redacted, self.names)
             if redacted != plain:
                 for _ in range(rounds):
                     redacted = quote_plus(redacted, safe="[]").encode()

@@ -41,15 +41,8 @@ from proxy.enrich.redact.names import (
 )
 from proxy.enrich.redact.octets import AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
-from proxy.enrich.redact.patterns import (
-    ESCAPED,
-    MIN_BYTES,
-    PATTERN,
-    behind_escapes,
-    has_encoded_secret,
-    redact_patterns,
-    without_beginning,
-)
+from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, Own, SecretPatterns
+from proxy.enrich.redact.patterns.tokens import without_beginning
 from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.windows import cut_end, cut_start
 
@@ -70,8 +63,8 @@ class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = (
-        "_by_kind", "_form", "_graphql", "_has_patterns", "_headers", "_json", "_markup", "_may_hold",
-        "_parts_left", "_query",
+        "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_may_hold", "_min_bytes", "_parts_left",
+        "_patterns", "_query",
     )  # fmt: skip
 
     def __init__(
@@ -80,9 +73,12 @@ class Redactor:
         query: Iterable[str] = (),
         json_keys: Iterable[str] = (),
         *,
-        patterns: bool = True,
+        patterns: bool | Iterable[Own] = True,
     ) -> None:
-        """Add names, in any spelling, to the built-in ones; without `patterns`, only names count."""
+        """Add names, in any spelling, and patterns to the built-in ones; without `patterns`, only names count."""
+        own = () if isinstance(patterns, bool) else patterns
+        self._patterns = None if patterns is False else SecretPatterns(own)
+        self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
         query, json_keys = tuple(query), tuple(json_keys)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
         self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments, endings=(*ENDINGS, *HEADER_ENDINGS))
@@ -95,14 +91,19 @@ class Redactor:
             "separated": SeparatedRedactor(names),
             "yaml": YamlRedactor(names),
         }
-        self._query = ParameterRedactor(in_query, self._json, self._graphql, patterns=patterns)
-        self._form = ParameterRedactor(in_form, self._json, self._graphql, patterns=patterns)
-        self._has_patterns = patterns
+        self._query = ParameterRedactor(in_query, self._json, self._graphql, self._patterns)
+        self._form = ParameterRedactor(in_form, self._json, self._graphql, self._patterns)
         self._parts_left = MAX_PARTS
         # Of several texts each may begin a document (`are_clean`).
         document = DOCUMENT.replace(rb"\A", b"(?m:^)")
-        anything = (plain_key_pattern(names), document, ESCAPED, *((PATTERN,) if patterns else ()))
-        self._may_hold = behind_escapes(held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything))))
+        anything = (
+            plain_key_pattern(names),
+            document,
+            ESCAPED,
+            *(() if self._patterns is None else (self._patterns.coarse,)),
+        )
+        may_hold = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
+        self._may_hold = (self._patterns or SecretPatterns()).behind_escapes(may_hold)
 
     def redact_head(self, head: bytes) -> bytes:
         """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
@@ -129,14 +130,14 @@ class Redactor:
 
     def redact_by_pattern(self, text: bytes) -> bytes:
         """Redact known formats of secrets, without regard to names."""
-        return redact_patterns(text) if self._has_patterns else text
+        return text if self._patterns is None else self._patterns.redact(text)
 
     def redact_text(self, text: str | None) -> str | None:
         """Redact short text that came out of a body, such as the name of a model."""
-        if text is None or len(text) < MIN_BYTES:
+        if text is None or len(text) < self._min_bytes:
             return text
         redacted = self.redact_by_pattern(text.encode("utf-8", "surrogatepass"))
-        if self._has_patterns and len(text) >= MAX_TEXT_CHARACTERS:  # longer ones were cut
+        if self._patterns is not None and len(text) >= MAX_TEXT_CHARACTERS:  # longer ones were cut
             redacted = without_beginning(redacted)
         return redacted.decode("utf-8", "surrogatepass")
 
@@ -145,7 +146,7 @@ class Redactor:
 
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
-        return len(text) >= MIN_BYTES and (PERCENT in text or self._may_hold(text))
+        return len(text) >= self._min_bytes and (PERCENT in text or self._may_hold(text))
 
     def are_clean(self, texts: Iterable[bytes]) -> bool:
         """Whether none of several texts holds the name of a JSON key or a pattern: one search for all of them.
@@ -175,12 +176,7 @@ class Redactor:
             path, mark, fragment = path.partition(b"#")
             path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._query.redact(fragment)
-        if not self._has_patterns or len(path) < MIN_BYTES:
-            return path
-        path = redact_patterns(path)
-        if not has_encoded_secret(path):
-            return path
-        return b"/".join(MARK if has_encoded_secret(part) else part for part in path.split(b"/"))
+        return self.redact_by_pattern(path)
 
     def redact_body(
         self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, *, is_clean: bool = False
@@ -216,7 +212,7 @@ class Redactor:
             head, tail = redact_encoded_events(head, tail, content_type, is_truncated, self._redact_stream)
             return self._redact_stream(head, tail, kind, boundary, is_truncated)
         redacted, end = self._redact_window(head, kind, boundary)
-        if is_truncated and self._has_patterns:
+        if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted)
         if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
             return redacted, b""
@@ -229,18 +225,18 @@ class Redactor:
         joined = joined_pieces(head)
         whole, open_names = redact_split_names(head, joined, self._json)
         redacted, end = self._redact_window(whole, kind, boundary)
-        if is_truncated and self._has_patterns:
+        if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted)
-        if self._has_patterns:
+        if self._patterns is not None:
             joined = joined if redacted is head else joined_pieces(redacted)
-            redacted = redact_split(redacted, joined, is_cut_at_end=is_truncated)
+            redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=is_truncated)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
         tail = cut_start(tail, end, kind, boundary)
         tail, _ = redact_split_names(tail, joined_pieces(tail), self._json, open_names)
         tail = self._redact_window(tail, kind, boundary)[0]
-        if self._has_patterns:
-            tail = redact_split(tail, joined_pieces(tail), is_cut_at_start=True)
+        if self._patterns is not None:
+            tail = redact_split(tail, joined_pieces(tail), self._patterns, is_cut_at_start=True)
         return redacted, tail
 
     def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
@@ -261,7 +257,7 @@ class Redactor:
                 return text, end
             text, end_of_value = self._redact_named(text)
             end = end_of_value if end is End.OUTSIDE else end
-        return (redact_patterns(text), end) if self._has_patterns else (text, end)
+        return self.redact_by_pattern(text), end
 
     def _redact_document(self, text: bytes, kind: Kind) -> tuple[bytes, End]:
         """Redact a text by its format, where that is not JSON."""

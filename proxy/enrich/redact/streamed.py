@@ -15,7 +15,8 @@ from itertools import accumulate
 from typing import Final
 
 from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor, apart, edited
-from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret, find_secrets
+from proxy.enrich.redact.patterns.secrets import SecretPatterns
+from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret
 
 _PIECE: Final = re.compile(
     rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
@@ -130,10 +131,17 @@ def redact_split_names(
     return _without(text, secrets), ended_open
 
 
-def redact_split(text: bytes, joined: Joined, *, is_cut_at_start: bool = False, is_cut_at_end: bool = False) -> bytes:
+def redact_split(
+    text: bytes,
+    joined: Joined,
+    patterns: SecretPatterns,
+    *,
+    is_cut_at_start: bool = False,
+    is_cut_at_end: bool = False,
+) -> bytes:
     """Take out secrets of known formats that span frames; the same object comes back when there are none."""
     secrets = {
-        lane: _by_pattern(pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
+        lane: _by_pattern(patterns.find(pieces), pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
         for lane, pieces in joined.items()
     }
     return _without(text, secrets)
@@ -151,8 +159,7 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
     return edited(text, sorted(edits))
 
 
-def _by_pattern(joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Edit]:
-    found = [(start, stop, MARK) for start, stop, _ in find_secrets(joined)]
+def _by_pattern(found: list[Edit], joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Edit]:
     if is_cut_at_start:
         run = len(joined) - len(joined.lstrip(TOKEN_BYTES))
         if run and (not found or found[0][0] >= run):

@@ -7,12 +7,14 @@ from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.json_keys import End
 from proxy.enrich.redact.kinds import Kind
 from proxy.enrich.redact.octets import AMPERSAND
-from proxy.enrich.redact.patterns import TOKEN_BYTES, begins_secret
+from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
+_GROUPS: Final = re.compile(rb"\b(?:[2-6][0-9]{3}|[A-Za-z]{2}[0-9]{2})(?:[ +-][0-9A-Za-z]{4,6}){1,7}[ +-]?\Z")
+"""The beginning of a number of a card or an account, as printed."""
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
 """The rest of a private key whose beginning a window lacks."""
 
@@ -22,7 +24,9 @@ def cut_end(text: bytes) -> bytes:
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
     if run > EDGE_BYTES and not begins_secret(text[-run:]):
         run = EDGE_BYTES
-    return text[: len(text) - run]
+    text = text[: len(text) - run]
+    groups = _GROUPS.search(text, max(0, len(text) - EDGE_BYTES))
+    return text if groups is None else text[: groups.start()]
 
 
 def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:

@@ -3,6 +3,7 @@
 import pytest
 
 from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.redact.windows import EDGE_BYTES, cut_end, cut_start
 
 
@@ -12,6 +13,18 @@ def test_an_end_goes_back_to_the_last_delimiter() -> None:
     assert cut_end(b"some ") == b"some "
     assert cut_end(b"some " + b"a" * 1000) == b"some " + b"a" * (1000 - EDGE_BYTES)
     assert cut_end(b"some eyJ" + b"a" * 1000) == b"some "
+    assert cut_end(b"in 2024 ") == b"in 2024 "
+
+
+@pytest.mark.parametrize("number", [b"4111 1111 1111 1111", b"3782-822463-10005", b"DE89 3704 0044 0532 0130 00"])
+def test_no_two_groups_of_a_number_survive_a_window(number: bytes) -> None:
+    """Wherever it is cut."""
+    text = b"pay with " + number + b", please"
+    redactor = Redactor()
+    for cut in range(len(b"pay with "), text.index(b",")):
+        head, tail = redactor.redact_body(text[:cut], text[cut + 1 :], b"text/plain", True)
+        kept = head + b"|" + tail
+        assert [at for at in range(len(number) - 8) if number[at : at + 9] in kept] == [], kept
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_what_is_taken_for_settings(kind: str, beginning: str) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "text/javascript"])
 def test_other_text_is_not(kind: str) -> None:
     """Code and prose are stored as they are."""
-    text = f"let a\npassword = {SECRET}\n"
+    text = "let a\npassword = request.secret\n"
     assert shown(text, kind) == text
 
 

@@ -84,7 +84,7 @@ def test_what_is_no_value_stays(text: str) -> None:
 def test_what_is_taken_for_yaml(kind: str, beginning: str) -> None:
     """A content type, or a beginning; nothing else is."""
     assert shown(f"{beginning}password: {SECRET}\n", kind) == f'{beginning}password: "[REDACTED]"\n'
-    assert SECRET in shown(f"password: {SECRET}\n", "text/plain")
+    assert shown("password: required\n", "text/plain") == "password: required\n"
 
 
 def test_files_in_forms() -> None:

@@ -2,24 +2,32 @@
 
 import base64
 import hashlib
+import html
 import json
 import random
 import string
 import sysconfig
 import uuid
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 import pytest
 
 import proxy
-from proxy.enrich.redact.patterns import has_encoded_secret, redact_patterns
+from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.redactor import Redactor
 from tests.proxy.enrich.redact.secrets import make_further_secrets, make_secrets
 
+redact_patterns = SecretPatterns().redact
 SECRETS = make_secrets()
 FURTHER = make_further_secrets()
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIIBkTCB+wIJAKHHIG" * 20 + "\n-----END CERTIFICATE-----\n"
+
+
+def percent(text: str) -> str:
+    """Every character percent-encoded."""
+    return "".join(f"%{ord(character):02x}" for character in text)
 
 
 @pytest.mark.parametrize("kind", [*SECRETS, *FURTHER])
@@ -36,16 +44,17 @@ def test_every_kind_is_found(kind: str) -> None:
         "ampersands": json.dumps({"note": f"see {secret}"}).replace("&", "\\u0026").replace("=", "\\u003d"),
         "json in json": json.dumps(json.dumps({"note": secret}).replace("/", "\\/")),
         "letters": "".join(chr(92) + f"u{ord(c):04x}" if c in "sAeg" else c for c in escaped),
+        "percent": f"a=1&q={percent(secret)}",
+        "percent twice": f"a=1&q={quote(percent(secret))}&b=2",
+        "markup": f"<p>{html.escape(secret)}</p>",
     }
     for place, text in places.items():
         redacted = redact_patterns(text.encode())
         assert b"[REDACTED]" in redacted, place
         for piece in (secret, secret[10:30], secret[-15:]):
             if len(piece) >= 15:
-                assert piece.encode() not in redacted, place
+                assert piece.encode() not in unquote_to_bytes(unquote_to_bytes(redacted)), place
         assert redact_patterns(redacted) == redacted, place
-    assert has_encoded_secret("".join(f"%{ord(c):02x}" for c in secret).encode())
-    assert has_encoded_secret(quote(quote("".join(f"%{ord(c):02x}" for c in secret))).encode())
 
 
 @pytest.mark.parametrize(
@@ -69,8 +78,8 @@ def test_every_kind_is_found(kind: str) -> None:
         ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
         (r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"', r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"'),
         ('["BASIC_AUTH_PASSWORD=hunter2x","A=1"]', '["BASIC_AUTH_PASSWORD=[REDACTED]","A=1"]'),
-        (r'{"u":"https:\/\/user:p4ss@db\/x"}', '{"u":"https://[REDACTED]@db/x"}'),
-        (r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}', '{"u":"https://x/?a=1&api_key=[REDACTED]"}'),
+        (r'{"u":"https:\/\/user:p4ss@db\/x"}', r'{"u":"https:\/\/[REDACTED]@db\/x"}'),
+        (r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}', r'{"u":"https://x/?a=1\u0026api_key=[REDACTED]"}'),
         (r'{"a":"Basic dXP\/OnBhc3M="}', '{"a":"Basic [REDACTED]"}'),
         (r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}', r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}'),
         ("CONNECT\nlogin:me\npasscode:hunter2\n\n\0", "CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\0"),
@@ -214,7 +223,6 @@ def test_hostile_text_is_linear() -> None:
     ):
         text = piece * (1_000_000 // len(piece))
         assert len(redact_patterns(text)) <= len(text)
-        has_encoded_secret(text[:100_000])
 
 
 @pytest.mark.parametrize("piece", ['"password": "hunter%d", ', "ghp_%036d "])
@@ -239,11 +247,12 @@ def test_a_text_full_of_secrets_is_cut(piece: str) -> None:
     ],
 )  # fmt: skip
 def test_passwords_of_statements_go(text: str, expected: str) -> None:
-    """Also as a parameter of a query, where the statement goes with them."""
+    """Also within a parameter of a query."""
     assert redact_patterns(text.encode()).decode() == expected
     assert redact_patterns(expected.encode()).decode() == expected
-    assert Redactor().redact_query(f"q={quote(text)}".encode()) == b"q=[REDACTED]"
-    assert Redactor().redact_query(f"q={quote_plus(text)}&db=a".encode()) == b"q=[REDACTED]&db=a"
+    for write in (partial(quote, safe="[]"), partial(quote_plus, safe="[]")):
+        shown = Redactor().redact_query(f"q={write(text)}&db=a".encode()).decode()
+        assert shown == f"q={write(expected)}&db=a"
 
 
 def test_statements_without_a_password_stay() -> None:

@@ -1,27 +1,18 @@
-r"""Secrets of known formats: provider keys, tokens, private keys, credentials in URLs.
+"""Secrets of known formats: provider keys, tokens, private keys, credentials in URLs and statements.
 
-Strategy: one google-re2 pattern over all kinds, linear in the text and quick to say no; what it finds is
-examined (is this `sk-…` a key, or hyphenated words?) and replaced, except for the words that say what it was. A secret
-may be written with JSON escapes (`\u0073k-`, `:\/\/`) or percent-encoded: such text is also searched as it reads
-unescaped.
+Strategy: `KINDS` say how each reads, with what it must not be part of; what is found is examined (is this `sk-…` a key,
+or hyphenated words?), and the words that say what it was stay.
 
-Invariant: redacting twice changes nothing. Ordinary text, code, hashes and UUIDs are left alone (a test measures it).
+Invariant: what stands in for a secret is none. Ordinary text, code, hashes and UUIDs are left alone (tests measure it).
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, edited
-from proxy.enrich.redact.names import DECODE_ROUNDS, ENDINGS
-from proxy.enrich.redact.octets import BACKSLASH, PERCENT
-
-MIN_BYTES: Final = 16
-"""The shortest thing any pattern finds is longer."""
+from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.patterns.views import SPACE, Span
 
 _TOKENS: Final = (
     rb"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse and others
@@ -74,81 +65,44 @@ _PEM: Final = b"LS0t"
 _TICKET: Final = re.compile(rb"[A-Z]{2,3}-[0-9]+-")
 """Of CAS; issues and branches are named so, too."""
 _LINE_ENDS: Final = re.compile(rb"\s|\\+[nr]")
-_BLANKS: Final = rb"(?:[\s+]|%20|\\[nrt])+"
-_SQL_NAME: Final = rb"(?:[^\s+%\\]|%[^\s+2]|%2[^\s+0]|\\[^\s+nrt])+"
+_SQL_NAME: Final = rb"""(?:"[^"]*"|[^\s+"])+"""
 """Of a user; without what is a blank, so that a long one is read once, wherever it might end."""
-_SQL_WORDS: Final = rb"(?i:\b(?:%b)(?:[\s+]|\\[nrt])*)" % b"|".join(
-    words.replace(b" ", _BLANKS)
-    for words in (
-        rb"with (?:encrypted )?password",
-        rb"set password for %b(?:[\s+]|\\[nrt])*=" % _SQL_NAME.replace(rb"^\s", rb"^\s'="),
-        rb"(?:user|role) (?:if not exists )?%b (?:encrypted password|identified (?:with \w+ )?by)" % _SQL_NAME,
-    )
-)
-"""Before the password that a statement gives a user: InfluxDB, Postgres, MySQL, ClickHouse."""
-_VARIABLE: Final = rb"(?:%b|--(?:[a-z0-9]+-)*(?:token|%b))=" % (
-    "|".join(name.upper() for name in (*ENDINGS, "_token")).encode(),
-    "|".join(name.replace("_", "-") for name in ENDINGS).encode(),
-)
-"""How the names of variables end whose values are secrets, in files and commands that set an environment; options."""
+_SQL_WORDS: Final = b"".join((
+    rb"(?i:\b(?:",
+    b"|".join(
+        words.replace(b" ", SPACE + b"+")
+        for words in (
+            rb"(?:password|secret) ",
+            rb"set password for " + _SQL_NAME.replace(rb"\s", rb"\s'=") + SPACE + b"*=",
+            rb"(?:user|role|to) (?:if not exists )?" + _SQL_NAME + rb" identified (?:with \w+ )?(?:by|as)",
+        )
+    ),
+    rb")", SPACE, rb"*\(?)",
+))  # fmt: skip
+"""Before the password that a statement gives: InfluxDB, Postgres, MySQL, ClickHouse, DuckDB."""
 _NOT_END: Final = rb"""(?:[^"'-]|-[^-"'])*"""
-_KINDS: Final = (
-    rb"(?:\b|\\[nrtbf]|%%[0-9A-Fa-f]{2})(?:%b)" % b"|".join(_TOKENS),
+KINDS: Final = (
+    rb"\b(?:%b)" % b"|".join(_TOKENS),
     # PKCS #8 and its like (RFC 7468 §10), closed or cut off
     rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----%b(?:-----END[^-]*-----)?" % _NOT_END,
-    rb"(?i:\bbearer(?:\s|%20|\+)+)[A-Za-z0-9._~+/-]{16,}=*",
-    rb"(?i:\bbasic\s+)[A-Za-z0-9+/]{8,}={0,2}",
+    rb"(?i:\bbearer%b+)[A-Za-z0-9._~+/-]{16,}=*" % SPACE,
+    rb"(?i:\bbasic%b+)[A-Za-z0-9+/]{8,}={0,2}" % SPACE,
     rb"""://[^/?#\s"'<>@\\\[]*:[^/?#\s"'<>@\\\[]+@""",
     rb"""(?i:[?&#](?:(?:[a-z0-9._-]*[_.-])?(?:security-token|credential"""
     rb"""|(?:access|refresh|id|auth|password|reset|confirmation|verification|activation|invit(?:ation|e)|login)[-_]?token"""
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"(?i:;jsessionid=)[A-Za-z0-9._!~-]{8,}",  # in paths of Java's servlets
-    rb"""(?:\b|\\[nr])passcode:[^\s"\\\x00\[][^\s"\\\x00]{3,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
+    rb"""\bpasscode:[^\s"\\\x00\[][^\s"\\\x00]{3,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
     rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
-    rb"%b'[^']*'?" % _SQL_WORDS,
-    rb"""%b(?:\\*"[^"\\\r\n\[$<{][^"\\\r\n]{5,}|\\*'[^'\\\r\n\[$<{][^'\\\r\n]{5,}"""
-    rb"""|[^\s"'\\\[$<{(%%][^\s"'\\]{5,})""" % _VARIABLE,
+    rb"%b'[^'\[][^']*'?" % _SQL_WORDS,
 )
-_COUNT: Final = re.compile(rb"\{(\d+)(?:,\d*)?\}")
-_COARSE_COUNT: Final = 8
-
-
-def _coarse(pattern: bytes) -> bytes:
-    """Count no further than to eight: an automaton that counts further has too many states to keep.
-
-    Text that brings it into many of them would then be searched without one, at 1.2 ms a KiB.
-    """
-    return _COUNT.sub(lambda found: b"{8,}" if int(found[1]) > _COARSE_COUNT else found[0], pattern)
-
-
-PATTERN: Final = _coarse(b"|".join(_KINDS))
-"""All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
-ESCAPED: Final = rb"\\u00(?:2[03dDeE]|3[0-9aAfF]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])"
-"""What is part of tokens and URLs, and nobody needs to escape in JSON."""
-_USUAL: Final = (
-    *((b"\\u0026", b"&"), (b"\\u0027", b"'"), (b"\\u002b", b"+"), (b"\\u002B", b"+"), (b"\\u002f", b"/")),
-    *((b"\\u002F", b"/"), (b"\\u003d", b"="), (b"\\u003D", b"=")),
-)
-"""What Go, .NET, Gson and others escape in each JSON they write; PHP escapes slashes."""
-_has_usual: Final = held_by(compile_bytes(b"|".join(re.escape(text) for text in (b"\\/", *dict(_USUAL)))))
-_has_any: Final = held_by(compile_bytes(rb"\\(?:/|u00[2-7])"))
-_MAX_BACKSLASHES: Final = 7
-"""Before a slash: JSON within a string of JSON within another has so many."""
-
-_EXACT: Final = re.compile(b"|".join(_KINDS))
-_FOUND: Final = compile_bytes(PATTERN)
-_MAX_CANDIDATES: Final = 20_000
-"""That only begin like secrets, 8 us each."""
-_may_hold: Final = held_by(_FOUND)
-_ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
-"""With more backslashes in JSON within a string of JSON; a run of them is read once, from its first."""
-_LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
+"""All of them, in the syntax that google-re2 and `re` share."""
 _KEPT: Final = re.compile(
-    rb"""(?i:bearer(?:\s|%20|\+)+|basic\s+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
+    rb"""(?i:bearer[\s+]+|basic[\s+]+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
     rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
-    + b"|".join((_VARIABLE + rb"""\\*["']?""", _SQL_WORDS))
+    + _SQL_WORDS
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
@@ -165,66 +119,15 @@ TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 """What tokens are made of; anything else ends one."""
 
 
-def redact_patterns(text: bytes) -> bytes:
-    """Replace what looks like a secret; the same object comes back when nothing does."""
-    if len(text) < MIN_BYTES:
-        return text
-    if BACKSLASH in text and _has_any(text):
-        text = _redact_escaped(text)
-    if not _may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
-        return text
-    return edited(text, find_secrets(text))
-
-
-def behind_escapes(may_hold: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
-    """Have a first look at a text followed by one without the usual escapes, where there are some."""
-
-    def look(text: bytes) -> bool:
-        return may_hold(text) or (BACKSLASH in text and _has_usual(text) and may_hold(_without_usual_escapes(text)))
-
-    return look
-
-
-def _without_usual_escapes(text: bytes) -> bytes:
-    """Return JSON without the escapes that many write."""
-    for escape, plain in _USUAL:
-        text = text.replace(escape, plain)
-    for _ in range(_MAX_BACKSLASHES):
-        if text.find(b"\\/") < 0:
-            break
-        text = text.replace(b"\\/", b"/")
-    return text
-
-
-def find_secrets(text: bytes) -> Iterator[Edit]:
-    """Yield where secrets start and stop, and what stands in for each, in order.
-
-    After `MAX_HITS` of them, or so many candidates, the rest of the text counts as one.
-    """
-    position = candidates = hits = 0
-    while (candidate := _FOUND.search(text, position)) is not None:
-        candidates += 1
-        start = candidate.start()
-        if hits >= MAX_HITS or candidates > _MAX_CANDIDATES:
-            yield start, len(text), MARK
-            return
-        found = _EXACT.match(text, start)
-        position = start + 1 if found is None else max(found.end(), start + 1)
-        replacement = None if found is None else _replacement(found.group())
-        if found is not None and replacement is not None:
-            hits += 1
-            yield start, found.end(), replacement
-
-
-def has_encoded_secret(text: bytes) -> bool:
-    """Whether percent-encoded text looks like a secret once it is decoded."""
-    for _ in range(DECODE_ROUNDS):
-        if PERCENT not in text:
-            return False
-        text = unquote_to_bytes(text)
-        if next(find_secrets(text), None) is not None:
-            return True
-    return False
+def secret_in(text: bytes) -> Span | None:
+    """Return where the secret stands in what one of `KINDS` matched; None when it is none after all."""
+    if text.startswith(b"://"):
+        return 3, len(text) - 1
+    if text.startswith(b"-----"):
+        return 0, len(text)
+    kept = _KEPT.match(text)
+    begin = 0 if kept is None else kept.end()
+    return (begin, len(text)) if _is_secret(text[: min(begin, 6)].lower(), text[begin:]) else None
 
 
 def begins_secret(run: bytes) -> bool:
@@ -237,42 +140,6 @@ def without_beginning(text: bytes) -> bytes:
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
     found = _OPEN_WITHIN.search(text, len(text) - run)
     return text if found is None else text[: found.start()] + MARK
-
-
-def _redact_escaped(text: bytes) -> bytes:
-    """Unescape letters, digits and slashes where that shows a secret; other text keeps its escapes."""
-    plain = _without_usual_escapes(_ESCAPE.sub(_unescape, text))
-    return plain if plain != text and _hides_secret(text, plain) else text
-
-
-def _hides_secret(text: bytes, plain: bytes) -> bool:
-    """Whether one of the secrets in the unescaped text does not stand in the other as it is."""
-    at = 0
-    for start, stop, _ in find_secrets(plain):
-        found = text.find(plain[start:stop], at)
-        if found < 0:
-            return True
-        at = found + stop - start
-    return False
-
-
-def _unescape(found: re.Match[bytes]) -> bytes:
-    character = bytes((int(found[1], 16),))
-    return character if character.isalnum() or character in b"-_.:/@=+ ~?&'" else found[0]
-
-
-def _replacement(found: bytes) -> bytes | None:
-    """Return what replaces a match; None when it is no secret after all."""
-    if found.startswith(b"://"):
-        return b"://" + MARK + b"@"
-    if found.startswith(b"-----"):
-        return MARK
-    lead = _LEAD.match(found)
-    prefix = lead.group() if lead is not None else b""
-    token = found[len(prefix) :]
-    kept = _KEPT.match(token)
-    word = kept.group() if kept is not None else b""
-    return prefix + word + MARK if _is_secret(word[:6].lower(), token[len(word) :]) else None
 
 
 def _is_secret(word: bytes, token: bytes) -> bool:

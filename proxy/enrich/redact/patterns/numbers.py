@@ -1,0 +1,118 @@
+"""Numbers of payment cards and of bank accounts, also as printed: in groups, with blanks or hyphens between them.
+
+Strategy: a card's number has a prefix of an issuer, a length that this issuer uses, and a check digit; an IBAN the
+length of its country and a checksum. Digits without separators may also be an identifier or a time that passes by
+chance, one of forty with sixteen digits: where the name before them says so, they stay.
+
+Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 13616 and the SWIFT IBAN registry.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.patterns.views import Span
+
+_SEPARATOR: Final = rb"(?:[ +-]|\xc2?\xa0|\xe2\x80[\x87\xaf]|\xff|\\+u[0-9a-fA-F]{4})"
+_COUNTRIES: Final = {
+    countries[at : at + 2].encode(): length
+    for length, countries in (
+        (15, "NO"), (16, "BE"), (18, "DKFIFKFOGLNLSD"), (19, "MKSI"), (20, "ATBAEEKZLTLUMNXK"), (21, "CHHRLILV"),
+        (22, "BGBHCRDEGBGEIEMERSVA"), (23, "AEGIILIQOMSOTL"), (24, "ADCZESMDPKROSASESKTNVG"), (25, "LYPTST"),
+        (26, "ISTR"), (27, "BIDJFRGRITMCMRSM"), (28, "ALAZBYCYDOGTHNHULBNIPLSV"), (29, "BREGPSQAUA"), (30, "JOKWMUYE"),
+        (31, "MTSC"), (32, "LC"), (33, "RU"),
+    )
+    for at in range(0, len(countries), 2)
+}  # fmt: skip
+_SPLIT: Final = re.compile(_SEPARATOR)
+_CARD_GROUPS: Final = 4
+_COUNTRY: Final = b"|".join(_COUNTRIES)
+_GROUPED: Final = b"|".join(
+    rb"[2-6][0-9]{3}%s[0-9]{%d}%s[0-9]{%d}" % (_SEPARATOR, second, _SEPARATOR, third)
+    for second, third in ((4, 4), (6, 5), (6, 4))
+)
+COARSE: Final = rb"\b(?:[2-6][0-9]{12}|%b|(?i:%b)[0-9]{2}(?:[0-9A-Za-z]{11}|%b[0-9A-Za-z]{4}%b[0-9A-Za-z]{4}))" % (
+    _GROUPED, _COUNTRY, _SEPARATOR, _SEPARATOR
+)  # fmt: skip
+"""In the syntax of google-re2."""
+EXACT: Final = re.compile(
+    rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
+    rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?![0-9])"""
+    rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
+)
+_ISSUED: Final = re.compile(
+    rb"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
+    rb"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
+    rb"|3[47][0-9]{13}|(?:30[0-5]|3[689][0-9])[0-9]{11}(?:[0-9]{2,5})?"  # American Express; Diners Club
+    rb"|(?:60[0-9]{2}|64[4-9][0-9]|65[0-9]{2}|35(?:2[89]|[3-8][0-9]))[0-9]{12}(?:[0-9]{3})?"  # Discover, RuPay, JCB
+    rb"|62[0-9]{14,17}|220[0-4][0-9]{12}(?:[0-9]{3})?|508[0-9]{13}"  # UnionPay; Mir; RuPay
+    rb"|(?:50[1-3][0-9]|5[68][0-9]{2}|63[0-9]{2}|67[0-9]{2})[0-9]{9,15}"  # Maestro
+)
+_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+_NAME: Final = re.compile(rb"""([A-Za-z0-9_.-]++)\\*+["']?\s*+[:=]\s*+\\*+["']?\Z""")
+_OTHER_NAME: Final = re.compile(
+    rb"(?i:.*(?:time|timestamp|date|offset|sequence|seq|nonce|epoch|created|updated|version|size|bytes|hash))"
+    rb"|(?i:(?:.*[_.-])?(?:id|ids|ts|[mnu]s|nanos|micros))|.*[a-z0-9](?:Ids?|IDs?|At|Ns|Ms|Us)"
+)
+"""Of digits that are no card's."""
+_NEAR_BYTES: Final = 64
+_BLANKS: Final = rb"(?:\s|\\+[nrt])*"
+_MEMBER: Final = re.compile(
+    rb"""(?:[{,]|%%(?:25)*(?:2[cC]|7[bB])|\A)%b(\\*"|%%(?:25)*22)[^"\\%%]{0,64}\1%b(?::|%%(?:25)*3[aA])%b(?:\[(?:[^\[\]{}"]|"[^"\\]*")*)?\Z"""
+    % (_BLANKS, _BLANKS, _BLANKS)
+)
+_ITEM: Final = re.compile(rb"[\[,]\s*\Z")
+_ITEM_ENDS: Final = re.compile(rb"\s*[,\]]")
+_MEMBER_BYTES: Final = 512
+
+
+def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
+    """Return where a number stands in what `EXACT` matched; None where it is that of no card and no account."""
+    start, stop = found.span()
+    if found[1] is not None:
+        if not _is_card(found[1]):
+            return None
+        name = _NAME.search(text, max(0, start - _NEAR_BYTES), start)
+        return (start, stop) if name is None or _OTHER_NAME.fullmatch(name[1]) is None else None
+    if found[2] is None:
+        return _account(text, start, stop)
+    groups = _SPLIT.split(found[2])
+    if _is_card(b"".join(groups)):
+        return start, stop
+    if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):  # what follows is something else
+        return start, stop - len(groups[-1]) - len(found["s"])
+    return None
+
+
+def mark_of(text: bytes, start: int, stop: int) -> bytes:
+    """Return what stands in for a number: a string where it is a number of JSON, however deep, which so stays JSON."""
+    member = _MEMBER.search(text, max(0, start - _MEMBER_BYTES), start)
+    if member is not None:
+        return member[1] + MARK + member[1]
+    if _ITEM.search(text, max(0, start - _NEAR_BYTES), start) is None or _ITEM_ENDS.match(text, stop) is None:
+        return MARK
+    is_in_string = (text.count(b'"', 0, start) - text.count(b'\\"', 0, start)) % 2
+    return MARK if is_in_string else b'"%b"' % MARK
+
+
+def _is_card(digits: bytes) -> bool:
+    if _ISSUED.fullmatch(digits) is None:
+        return False
+    return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED)) - 48 * len(digits)) % 10 == 0
+
+
+def _account(text: bytes, start: int, stop: int) -> Span | None:
+    """Return where an IBAN stands, without what may follow it behind a blank."""
+    left = _COUNTRIES[text[start : start + 2].upper()]
+    end = start
+    while left and end < stop:
+        left -= chr(text[end]).isalnum() and text[end] < 0x80
+        end += 1
+    number = text[start:end]
+    groups = _SPLIT.split(number)
+    is_printed = len(groups) == 1 or ({len(group) for group in groups[:-1]} == {4} and len(groups[-1]) <= 4)
+    if left or not is_printed or text[end : end + 1].isalnum() or not (number.isupper() or number.islower()):
+        return None
+    digits = b"".join(groups).decode()
+    checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])
+    return (start, end) if int(checked) % 97 == 1 else None

@@ -1,0 +1,69 @@
+r"""What a text says: one level of its escapes read, and where each place of that stands in the text as it was sent.
+
+Strategy: escapes of JSON and its like (`\n`, `\"`, `\/`, `\u006e`), percent-encoding and references of markup
+(`&amp;`, `&#10;`) are read alike, whatever the text is: a view is searched, never kept. A view of a view reads what
+nests: JSON in JSON in a form. Each escape becomes one byte, so that places are found again by counting.
+"""
+
+import re
+from bisect import bisect_right
+from functools import lru_cache
+from typing import Final
+
+from proxy.enrich.redact.octets import PERCENT
+
+Span = tuple[int, int]
+_ESCAPE: Final = re.compile(
+    rb"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}|&(?:#(?:[xX][0-9a-fA-F]{1,6}|[0-9]{1,7})|[a-z]{2,4});"""
+)
+_NAMED: Final = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"} | {
+    b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&lt;": b"<", b"&gt;": b">", b"&nbsp;": b" ",
+}  # fmt: skip
+SPACE: Final = rb"[\s+]"
+"""A blank of a pattern; in a form it is a plus sign."""
+_OTHER: Final = 0xFF
+"""Stands for any character outside of ASCII."""
+
+
+class View:
+    """A text with its escapes read; where it has none, `text` is the same object.
+
+    In a form, which has no blanks, a plus sign is one.
+    """
+
+    __slots__ = ("_behind", "_shorter", "text")
+
+    def __init__(self, text: bytes) -> None:
+        pieces: list[bytes] = []
+        self._behind: list[int] = []
+        self._shorter = [0]
+        sent = text
+        if PERCENT in text and b" " not in text:
+            text = text.replace(b"+", b" ")
+        kept = shorter = 0
+        for found in _ESCAPE.finditer(text):
+            start, stop = found.span()
+            pieces += (text[kept:start], _read(found[0]))
+            self._behind.append(start - shorter + 1)
+            shorter += stop - start - 1
+            self._shorter.append(shorter)
+            kept = stop
+        self.text = b"".join((*pieces, text[kept:])) if pieces else sent
+
+    def place(self, at: int) -> int:
+        """Return where in the text as it was sent that begins which is at a place of the view."""
+        return at + self._shorter[bisect_right(self._behind, at)]
+
+
+@lru_cache(1024)
+def _read(escape: bytes) -> bytes:
+    if (named := _NAMED.get(escape)) is not None:
+        return named
+    if escape[:1] == b"\\" and len(escape) == 2:
+        return escape[1:]
+    digits = escape.strip(b"\\u%&#;xX")
+    try:
+        number = int(digits, 10 if escape[:2] == b"&#" and escape[2:3] not in b"xX" else 16)
+    except ValueError:
+        number = _OTHER  # the name of a character that few write so
+    return bytes((min(number, _OTHER),))

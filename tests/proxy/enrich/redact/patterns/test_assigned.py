@@ -1,0 +1,109 @@
+"""What a text gives to a name, and in which encodings it is found."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from proxy.enrich.redact.patterns.secrets import SecretPatterns
+from proxy.enrich.redact.redactor import Redactor
+
+redact = SecretPatterns().redact
+TEXTS = {
+    "[default]\naws_secret_access_key = {}\nregion = x": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "auth\nBearer {}": "Zq9xWv7uTs5rQp3oNm1l",
+    "auth\tBearer {} x": "Zq9xWv7uTs5rQp3oNm1l",
+    "x\r\npassword = {}\r\ny": "hunter2",
+    "export X_TOKEN={}": "abc-def-123",
+    "A=b\nSMTP_PASS={}\nC=d": "hunter2hunter",
+    "machine h login u password {}": "hunter",
+    "machine api.h\n  login bob\n  password {}\n": "s3cr3t",
+    "db:\n  password: {}\n  host: x": "hunter2",
+    "[db]\npassword = {}": "swordfish",
+    "user.password={}": "swordfish",
+    "password=\"{}\"": "hunter two",
+    "{'password': '{}', 'a': 1}": "hunter2",
+    "# api_key = '{}'": "hunter2",
+    "token = \"{}\"": "abc123def456",
+    "ALTER USER bob\n  WITH\n  LOGIN PASSWORD\n {};": "'hunter2'",
+    "CREATE USER x IDENTIFIED\n\tBY {}": "'hunter2'",
+    "x\n{}\nrest": "-----BEGIN RSA PRIVATE KEY-----\nMIIBhunter2\nabc\n-----END RSA PRIVATE KEY-----",
+    "postgres://{}@db/x": "u:hunter2",
+    "set password = {} y": "hun\\w0rd!x",
+}  # fmt: skip
+WRITERS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "text": ("text/plain", str),
+    "json": ("application/json", lambda text: json.dumps({"f": text})),
+    "json in json": ("application/json", lambda text: json.dumps({"f": json.dumps({"g": text})})),
+    "json in json in json": ("application/json", lambda text: json.dumps({"f": json.dumps({"g": json.dumps([text])})})),
+    "escapes by number": (
+        "application/json",
+        lambda text: (
+            json.dumps({"f": text}).replace("\\n", "\\u000a").replace("\\t", "\\u0009").replace("\\r", "\\u000D")
+        ),
+    ),
+    "tool": ("application/json", lambda text: json.dumps({"messages": [{"role": "tool", "content": text}]})),
+    "form": ("application/x-www-form-urlencoded", lambda text: urlencode({"a": 1, "note": text})),
+    "json in a form": ("application/x-www-form-urlencoded", lambda text: urlencode({"p": json.dumps({"g": text})})),
+    "json in json in a form": (
+        "application/x-www-form-urlencoded",
+        lambda text: urlencode({"p": json.dumps({"g": json.dumps([text])}), "b": 2}),
+    ),
+    "percent in json": ("application/json", lambda text: json.dumps({"f": quote(text, safe="[]")})),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_it_is_found_in_every_encoding(text: str, writer: str) -> None:
+    """Only the secret goes: what is left is how the text would be written with a mark in its place."""
+    kind, write = WRITERS[writer]
+    sent = write(text.replace("{}", TEXTS[text])).encode()
+    redactor = Redactor()
+    once, _ = redactor.redact_body(sent, b"", kind.encode(), False)
+    assert once.decode().replace('"[REDACTED]"', "[REDACTED]").replace("%5BREDACTED%5D", "[REDACTED]") == (
+        write(text.replace("{}", "[REDACTED]"))
+        .replace("%5BREDACTED%5D", "[REDACTED]")
+        .replace('"[REDACTED]"', "[REDACTED]")
+    )
+    assert redactor.redact_body(once, b"", kind.encode(), False)[0] == once
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None:
+    """As content, and as arguments of a tool, which are JSON."""
+    said = text.replace("{}", TEXTS[text])
+    for member, whole in (("content", said), ("partial_json", json.dumps({"command": said}))):
+        pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+        frames = "".join(f"data: {json.dumps({'index': 0, 'delta': {member: piece}})}\n\n" for piece in pieces)
+        shown, _ = Redactor().redact_body(frames.encode(), b"", b"text/event-stream", False)
+        lines = [line for line in shown.decode().splitlines() if line]
+        joined = "".join(json.loads(line.removeprefix("data: "))["delta"][member] for line in lines)
+        expected = text.replace("{}", "[REDACTED]")
+        assert joined == (expected if member == "content" else json.dumps({"command": expected}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password = getpass()", "password: string;", "token: Optional[str] = None", "secret = settings.secret_key",
+        "password: str", "let token = scanner.scan();", "api_key=api_key,", "password = user_password",
+        "password == 'x1'", "password: too short", "Password: required", "pwd=/srv/app1", "PWD=/home/user1",
+        "max_token = 4096", "page_token=abcdef12345", "secret: u64", "password: ****", "password=${DB_PASSWORD1}",
+        "login with password authentication", "password = null", "secret = true", "token: 5", 'password = ""',
+        "{'password': 'password'}", "private_key: bytes32", "new_password: 'must have 8 characters'",
+        "unexpected token: '}'", "password = \u0445\u043e\u0440", "api_key = os.environ",
+    ],
+)  # fmt: skip
+def test_programs_types_and_prose_stay(text: str) -> None:
+    """Also as strings of JSON."""
+    assert redact(text.encode()) == text.encode()
+    sent = json.dumps({"content": f"line\n{text}\nline"}).encode()
+    assert redact(sent) == sent
+
+
+def test_a_long_value_goes_as_a_whole() -> None:
+    """However far it was read to be judged."""
+    assert redact(b"password = " + b"hunter2!" * 1000 + b" x") == b"password = [REDACTED] x"
