@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 TOO_MANY_REQUESTS = 429
 LATER = "later"
 """Usage state of what began a job: the counts are those of the record that shows its result."""
+_CLOSED_WELL: Final = (1000, 1001, 1005)
+"""Close codes of WebSockets: done, going away, and none at all."""
+_SERVICE_CLOSES: Final = frozenset((1006, *range(1011, 1016), *range(4500, 4600)))
+"""Internal error, restart, overload, bad gateway; 1006 and 1015 are never sent by those who follow the standard."""
 _REPORT_EVERY_S: Final = 60.0
 
 
@@ -220,8 +224,9 @@ class CallReader:
         return begun
 
     def end_session(self, record: Record) -> None:
-        """Sum up, on the record of its handshake, what the calls of a session were."""
+        """Note, on the record of its handshake, how a session was closed, and sum up what its calls were."""
         data = msgspec.json.decode(record.data or b"{}")
+        _note_close(record, data.get("close_code") or 1000)
         found = self.sessions.end(record.id, record.started_at_us, data.get("messages_dropped", 0))
         if found is None:
             return
@@ -315,6 +320,19 @@ class CallReader:
             stream.service_tier = facts.service_tier
             return stream
         return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None
+
+
+def _note_close(record: Record, code: int) -> None:
+    """Note a close code that tells of a failure (RFC 6455 §7.4.1): the service's own is an error, any other a warning.
+
+    Codes from 4000 on are an application's; those who number them as HTTP does say 44xx and 45xx.
+    """
+    if code not in _CLOSED_WELL:
+        record.error_type = record.error_type or f"websocket_{code if 1000 <= code <= 4999 else 'invalid'}"
+        if code in _SERVICE_CLOSES:
+            record.level = "error"
+        elif record.level == "info":
+            record.level = "warn"
 
 
 def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:

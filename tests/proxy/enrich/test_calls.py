@@ -1,4 +1,4 @@
-"""What is read of calls whose text is not kept: counts, and nothing of what was said."""
+"""What is read of calls whose text is not kept, counts and nothing of what was said; and how sessions were closed."""
 
 import json
 from typing import Any
@@ -90,3 +90,25 @@ def test_what_may_be_no_call_is_none_in_flight(line: bytes) -> None:
     exchange = in_flight(line, b'{"model": "m", "messages": []}')
     record = RecordBuilder("i", given).running(exchange, descriptor_of(given)).record
     assert (record.provider, record.model) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        *((code, (None, "info")) for code in (0, 1000, 1001, 1005)),
+        *(
+            (code, (f"websocket_{code}", "warn"))
+            for code in (1002, 1003, 1007, 1008, 1009, 1010, 3000, 4001, 4401, 4999)
+        ),
+        *((code, (f"websocket_{code}", "error")) for code in (1006, 1011, 1012, 1013, 1014, 1015, 4500, 4503)),
+        *((code, ("websocket_invalid", "warn")) for code in (1, 999, 5000, 65535)),
+    ],
+)
+def test_a_close_code_that_tells_of_a_failure(code: int, told: object) -> None:
+    """Has a level and an error code, as a status of HTTP has; the service's own failures are errors."""
+    given = settings()
+    session = exchange("/ws", method="GET", status=101)
+    session.close_code = code
+    record = RecordBuilder("i", given).build(session, descriptor_of(given)).record
+    assert (record.error_type, record.level) == told
+    assert record.outcome == "ok"
