@@ -41,7 +41,8 @@ class ProxyData(ApiObject):
 
 
 class TargetData(ApiObject):
-    sentAt: int
+    sentAt: int | None
+    """Null while the exchange runs: its times are not known before it ends."""
     receivedAt: int | None
     duration: float | None
     status: int | None
@@ -160,16 +161,17 @@ def message_of(record: Record) -> str:
 
 
 def target_of(record: Record, location: str | None) -> TargetData | None:
-    """Return the upstream's part; None when nothing was sent to it."""
-    if record.upstream_sent_at_us is None:
+    """Return the upstream's part; None when nothing was sent to it, as far as is known."""
+    sent_us, done_us = record.upstream_sent_at_us, record.upstream_done_at_us
+    if sent_us is None and not _is_begun(record):
         return None
-    sent_ms = record.upstream_sent_at_us // 1000
-    done_ms = None if record.upstream_done_at_us is None else record.upstream_done_at_us // 1000
+    sent_ms = None if sent_us is None else sent_us // 1000
+    done_ms = None if done_us is None else done_us // 1000
     return TargetData(
         sentAt=sent_ms,
         receivedAt=done_ms,
-        duration=_seconds(sent_ms, done_ms),
-        status=record.status if record.first_byte_us is not None else None,
+        duration=None if sent_ms is None else _seconds(sent_ms, done_ms),
+        status=record.status if record.first_byte_us is not None or _is_begun(record) else None,
         location=location,
     )
 
@@ -177,7 +179,6 @@ def target_of(record: Record, location: str | None) -> TargetData | None:
 def checks_of(record: Record) -> dict[str, bool]:
     """Return the twenty checks."""
     code, error = record.auth_code, record.error_type
-    is_begun = is_in_flight(record) and record.status is not None  # its times are not known before it ends
     has_credential = code not in _NO_CREDENTIAL
     return {
         "proxyExists": record.route_id is not None,
@@ -196,11 +197,16 @@ def checks_of(record: Record) -> dict[str, bool]:
         "targetCredentialRelationship": True,
         "targetCredentialScopeValid": True,
         "requestValid": code is None and record.outcome != Outcome.REJECTED,
-        "requestSent": record.upstream_sent_at_us is not None or is_begun,
-        "responseReceived": record.first_byte_us is not None or is_begun,
+        "requestSent": record.upstream_sent_at_us is not None or _is_begun(record),
+        "responseReceived": record.first_byte_us is not None or _is_begun(record),
         "systemError": error in _SYSTEM_ERRORS or record.outcome in _SYSTEM_OUTCOMES,
         "requestConfigError": error in _CONFIG_ERRORS,
     }
+
+
+def _is_begun(record: Record) -> bool:
+    """Whether the response of an exchange in flight has begun, which nothing but its status tells."""
+    return is_in_flight(record) and record.status is not None
 
 
 def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:

@@ -113,6 +113,10 @@ async def test_a_request_in_flight_states_what_is_known(world: World, client: Cl
     assert (proxy["status"], proxy["sentAt"], proxy["message"]) == (None, None, "Request in progress")
     assert (later["proxyData"]["status"], later["processed"]) == (200, False)
     assert (later["validationData"]["requestSent"], later["validationData"]["responseReceived"]) == (True, True)
+    assert later["targetData"] == {
+        "sentAt": None, "receivedAt": None, "duration": None, "status": 200, "location": None,
+    }  # fmt: skip
+    assert earlier["targetData"] is None
     assert (earlier["validationData"]["requestSent"], earlier["validationData"]["responseReceived"]) == (False, False)
     _, answer = await ask(client, f"{BASE}/{format_id(waiting.id)}")
     (shown,) = answer["requests"]

@@ -180,8 +180,8 @@ def test_checks_follow_from_route_key_and_outcome(changes: dict[str, object], di
 
 def test_an_unreached_target_is_null() -> None:
     """A refused connection has no target data; a timeout has its beginning, and no status."""
-    assert project_row(make_record(1, **UNSENT), None, "eu", None)["targetData"] is None
-    late = make_record(1, status=504, first_byte_us=None, upstream_done_at_us=None)
+    assert project_row(make_record(1, seq=1, **UNSENT), None, "eu", None)["targetData"] is None
+    late = make_record(1, seq=1, status=504, first_byte_us=None, upstream_done_at_us=None)
     assert project_row(late, None, "eu", None)["targetData"] == {
         "sentAt": (START_US + 2000) // 1000,
         "receivedAt": None,
