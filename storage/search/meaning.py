@@ -69,9 +69,11 @@ def _is_within(number: float, least: float | None, most: float | None) -> bool:
 
 
 def all_texts(subject: Subject) -> Iterator[str]:
-    """List what words are looked for in: path, query, error, heads and bodies, as they are stored."""
+    """List what words are looked for in: path, query, error, data, heads and bodies, as they are stored."""
     record = subject.record
     yield from (text for text in (record.path, record.query, record.error_type) if text)
+    if record.data:
+        yield decoded(record.data)
     if subject.payload is not None:
         yield from _payload_texts(subject.payload)
 

@@ -31,6 +31,13 @@ ADDRESSES = ("10.1.2.3", "10.200.0.1", "192.168.0.1", "2001:db8::1", "::ffff:10.
 HEADERS = (b"x-tenant: Acme", b"X-Tenant: other", b"x-other: acme", b"x-tenant: \xe4cme")
 BODIES = (b'{"user":{"id":42,"name":"Ann"},"tags":["x","y"]}', b"connection\\nreset by peer", b"", b"Gr\xc3\xbcn \xff")
 TOOLS = ("search", "add", "Search_all")
+DATA = (
+    b'{"opcode":"text","text":"connection\\nreset by Ann"}',
+    b'{"text":"{\\"name\\":\\"caf\\\\u00e9\\"}"}',
+    '{"text":"Grün"}'.encode(),
+    b"{}",
+)
+"""Of events, messages of WebSockets among them."""
 
 
 def make_entry(chance: random.Random) -> Entry:
@@ -46,7 +53,8 @@ def make_entry(chance: random.Random) -> Entry:
         request_id=pick(("req-1", "REQ-2")), error_type=pick(("timeout", "rate_limit")), model=pick(NAMES),
         trace_id=pick(("0af7651916cd43dd8448eb211c80319c",)),
         resolved_model=pick(NAMES), provider=pick(("openai",)), project=pick(("p", "q")),
-        upstream=pick(("one:80", "two:80")), duration_us=chance.randrange(1000), first_byte_us=pick((0, 5, 900)),
+        upstream=pick(("one:80", "two:80")), duration_us=chance.randrange(1000), data=pick(DATA),
+        first_byte_us=pick((0, 5, 900)),
         request_bytes=chance.randrange(5), response_bytes=chance.randrange(5), input_tokens=pick((0, 7)),
         output_tokens=pick((0, 3)), cost_usd=pick((0.0, 0.5)), started_at_us=START_US + chance.randrange(10),
     )  # fmt: skip

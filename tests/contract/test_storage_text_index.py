@@ -69,6 +69,7 @@ def entry_of(number: int) -> Entry:
         error_type=f"oh {text} oh" if place == 2 else None,
         project="ab"[number % 2],
         conversation=bytes(16) if number % 3 == 0 else None,
+        data=b'{"text":"said\\n%s","of":"own%dth"}' % (text.encode(), number) if number % 4 == 0 else None,
     )
     if number % 7 == 0:
         return Entry(record)

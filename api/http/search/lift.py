@@ -11,12 +11,15 @@ from typing import Any, Final
 from storage.query import Filter, path_spellings
 from storage.record import parse_id
 from storage.search.expression import (
+    And,
     Between,
     Expression,
     Has,
     Is,
     Like,
     Or,
+    Substring,
+    Text,
     conjuncts,
     field_of,
     joined,
@@ -45,11 +48,11 @@ def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filt
         filter: What parameters say.
         search: What else must hold.
         has_kind: Whether a parameter has said which kinds of records; else a search that says it decides, and who asks
-            for a conversation asks for all of its calls: over a WebSocket they are events.
+            for a conversation, or for words, asks for all that has them: over a WebSocket those are events.
     """
     left: list[Expression] = []
     says_kind = bool(filter.conversations) or any(field_of(leaf) in _KIND_FIELDS for leaf in leaves(search))
-    if says_kind and not has_kind:
+    if (says_kind or _needs_words(search)) and not has_kind:
         filter = replace(filter, kind="all")
     for part in conjuncts(search):
         moved = _moved(filter, part)
@@ -58,6 +61,17 @@ def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filt
         else:
             filter = moved
     return replace(filter, where=joined(tuple(left)))
+
+
+def _needs_words(search: Expression | None) -> bool:
+    """Whether only a record with some words can fulfil a search."""
+    match search:
+        case And(parts):
+            return any(map(_needs_words, parts))
+        case Or(parts):
+            return all(map(_needs_words, parts))
+        case _:
+            return isinstance(search, Text | Substring)
 
 
 def _moved(filter: Filter, part: Expression) -> Filter | None:

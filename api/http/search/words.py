@@ -78,7 +78,7 @@ _ALL: Final = (
     _name("key", "key_id", "API key, by its id", "key:*", facet="key"),
     _name("user", "user_id", "user of the key or trusted header", "user:ann"),
     _choice("level", LEVELS, "severity", "level:>=warn"),
-    _choice("kind", ("exchange", "event", "all"), "exchanges, unless it is said", "kind:event"),
+    _choice("kind", ("exchange", "event", "all"), "exchanges, by words events too, unless it is said", "kind:event"),
     _choice("source", SOURCES, "where the proxy stands", "source:edge"),
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
     Word(name="error", kind="reason", field="error_type", help="why it failed: an error code, an outcome, http_404",
@@ -111,7 +111,7 @@ _ALL: Final = (
     _name("name", "name", "name of an event", "kind:event name:gap"),
     Word(name="since", kind="time", field="started_at_us", help="not before", example="since:-1h"),
     Word(name="until", kind="time", field="started_at_us", help="before", example="until:2026-11-20T10:00Z"),
-    Word(name="text", kind="text", field="text", help="words in path, error, heads and bodies",
+    Word(name="text", kind="text", field="text", help="words in path, error, heads, bodies and messages",
          example='text:"connection reset"'),
 )  # fmt: skip
 WORDS: Final[Mapping[str, Word]] = {word.name: word for word in _ALL}

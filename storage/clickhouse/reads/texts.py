@@ -62,7 +62,7 @@ async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> lis
     """Find which of some rows can have a word of each clue; see `Session.can_have`."""
     texts = [_wanted(clue) for clue in clues]
     tests = [_test(clue, len(where.parameters) + number) for number, clue in enumerate(clues, 1)]
-    sql = _telling("records", ("path", "query"), tests, "error_type <> 0", where.text)
+    sql = _telling("records", ("path", "query", "data"), tests, "error_type <> 0", where.text)
     rows = await session.fetch_part(sql, (*where.parameters, *texts))
     if not rows:
         return None if rows is None else []

@@ -14,7 +14,8 @@ from storage.relational.slices import Range
 from storage.search.index.terms import Terms
 
 _SIZES: Final = (
-    "SELECT intDiv(seq - {first}, {step}) AS step, toInt64(sum({bytes})) FROM {table} WHERE {where} GROUP BY step"
+    "SELECT intDiv(seq - {first}, {step}) AS step, toInt64(sum(ifNull({bytes}, 0))) FROM {table} WHERE {where} "
+    "GROUP BY step"
 )
 _HEAD_TEXTS: Final = ("request_head", "response_head")
 _BODY_TEXTS: Final = ("request_body", "request_tail", "response_body", "response_tail")
@@ -28,6 +29,7 @@ class Texts:
         self._bodies: dict[int, tuple[bytes, ...]] = {}
         self._others: dict[int, tuple[str | None, ...]] = {}
         self._body_us: dict[int, int] = {}
+        self._data: dict[int, bytes] = {}
 
     def add(
         self,
@@ -36,7 +38,8 @@ class Texts:
         bodies: Sequence[Any],
         errors: Mapping[int | None, str | None],
     ) -> None:
-        self._others = {seq: (path, query, errors.get(error)) for seq, path, query, error in others}
+        self._others = {seq: (path, query, errors.get(error)) for seq, path, query, _, error in others}
+        self._data = {seq: _bytes(data) for seq, _, _, data, _ in others if data}
         self._heads = {seq: tuple(map(_bytes, texts)) for seq, *texts in heads}
         for seq, started_at_us, *texts in bodies:
             self._bodies[seq] = tuple(_bytes(text) for text in texts if text)
@@ -48,6 +51,7 @@ class Texts:
         terms.add_texts({text for seq in numbers for text in self._others.get(seq, ()) if text})
         terms.add_heads([text for seq in numbers for text in self._heads.get(seq, ())])
         terms.add_bodies([text for seq in numbers for text in self._bodies.get(seq, ())])
+        terms.add_bodies([self._data[seq] for seq in numbers if seq in self._data])
         newest_us = max((self._body_us[seq] for seq in numbers if seq in self._body_us), default=0)
         return Cell(rows, terms.signature(), newest_us)
 
@@ -55,7 +59,8 @@ class Texts:
 async def read_sizes(session: ClickhouseSession, chunk: Range, step_rows: int) -> dict[int, int]:
     """Ask how many bytes of text each so many rows of some have, by their number from 0."""
     found: dict[int, int] = defaultdict(int)
-    for table, texts, where in (("heads", _HEAD_TEXTS, ""), ("bodies", _BODY_TEXTS, await _shown(session))):
+    shown = await _shown(session)
+    for table, texts, where in (("heads", _HEAD_TEXTS, ""), ("bodies", _BODY_TEXTS, shown), ("records", ("data",), "")):
         sql = _SIZES.format(
             first=chunk.first, step=step_rows, bytes=" + ".join(f"length({text})" for text in texts), table=table,
             where=_rows(session, chunk) + where,
@@ -67,7 +72,7 @@ async def read_sizes(session: ClickhouseSession, chunk: Range, step_rows: int) -
 
 async def read_texts(session: ClickhouseSession, rows: Range) -> Texts:
     where = _rows(session, rows)
-    others = await session.fetch(f"SELECT seq, path, query, error_type FROM records WHERE {where}")
+    others = await session.fetch(f"SELECT seq, path, query, data, error_type FROM records WHERE {where}")
     heads = await session.fetch(f"SELECT seq, {', '.join(_HEAD_TEXTS)} FROM heads WHERE {where}")
     shown = await _shown(session)
     bodies = await session.fetch(

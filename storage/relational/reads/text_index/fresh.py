@@ -122,6 +122,7 @@ def cell_of(entries: Sequence[Entry]) -> Cell:
     # Alike as a whole they are often, too: who asks the same again sends the same head.
     terms.add_heads(list({head for payload in payloads for head in (payload.request_head, payload.response_head)}))
     bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
+    terms.add_bodies([each.data for each in records if each.data])
     newest_body_us = 0
     if bodies:
         terms.add_bodies([text for body in bodies for text in (body.head, body.tail) if text])

@@ -29,7 +29,8 @@ from storage.search.words import decoded, fold, is_plain, readings
 T = TypeVar("T")
 
 _COLUMNS: Final = (
-    "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, bodies_length"
+    "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, "
+    "bodies_length, data"
 )
 _SEQ, _ERROR, _HEADS, _BODIES = 0, 3, 4, 7
 _PLACES: Final = slice(_HEADS, _BODIES + 3)
@@ -119,9 +120,10 @@ class _Texts:
     """The texts of rows whose heads are in one block, and whose bodies are in one."""
 
     def __init__(self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]) -> None:
-        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths, *_ = zip(
+        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths, data, *_ = zip(
             *rows, strict=True
         )
+        self._data = data
         self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
         self._heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
         self._bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
@@ -131,6 +133,7 @@ class _Texts:
         others = [text for texts in self._others for text in texts[first:last] if text]
         return [
             "\n".join(others).encode("utf-8", "replace"),
+            *(bytes(data) for data in self._data[first:last] if data),
             *head_texts(self._heads[first:last]),
             *body_texts(self._bodies[first:last]),
         ]

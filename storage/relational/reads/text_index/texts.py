@@ -29,7 +29,7 @@ T = TypeVar("T")
 _COLUMNS: Final = (
     "heads_block, bodies_block, error_type, count(*), min(heads_offset), max(heads_offset + heads_length), "
     "min(bodies_offset), max(bodies_offset + bodies_length), "
-    "coalesce(sum(heads_length), 0) + coalesce(sum(bodies_length), 0), "
+    "coalesce(sum(heads_length), 0) + coalesce(sum(bodies_length), 0) + coalesce(sum(length(data)), 0), "
     "max(started_at_us), max(seq), {paths}, {queries}"
 )
 
@@ -95,11 +95,15 @@ async def find_texts(session: Session, rows: Range) -> Texts:
 async def read_terms(session: BlockSession, texts: Texts) -> bytes:
     """Read the texts, and return the hashes of the words in them."""
     errors = await session.text_of(texts.errors)
+    _, where = await every_row(session, texts.rows)
+    sql = f"SELECT data FROM {session.dialect.schema}records WHERE {where.text} AND data IS NOT NULL"
+    data = [bytes(row[0]) for row in await session.fetch(sql, where.parameters)]
     blocks = await contents(session, texts.heads.keys() | texts.bodies.keys())
 
     def gathered(heads: Iterable[list[Heads]], bodies: Iterable[list[Bodies]]) -> bytes:
         terms = Terms()
         terms.add_texts([*texts.others, *(text for text in errors.values() if text)])
+        terms.add_bodies(data)
         for some in heads:
             terms.add_heads(head_texts(some))
         for each in bodies:

@@ -10,8 +10,9 @@ from api.http.search.lift import lifted
 from api.http.search.parser import parse_search
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
-from storage.search.expression import Expression, Is, Or
+from storage.search.expression import Expression, Is, Not, Or, Substring, Text
 from storage.search.meaning import fulfils
+from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.storage.samples import START_US, make_record
 
@@ -43,6 +44,11 @@ RECORDS = [
         ("method:get project:p,q", Filter(methods=("GET",), projects=("p", "q"))),
         ("path:/a since:2026-09-21T14:13:20Z", Filter(path_contains="/a", since_us=START_US)),
         ("duration:1ms..2ms", Filter(min_duration_us=1000, max_duration_us=2000)),
+        ("reset", Filter(kind="all", where=Text(Phrase(("reset",))))),
+        ("*es*", Filter(kind="all", where=Substring("es"))),
+        ("reset method:GET", Filter(kind="all", methods=("GET",), where=Text(Phrase(("reset",))))),
+        ("-reset", Filter(where=Not(Text(Phrase(("reset",)))))),
+        ("reset kind:exchange", Filter(where=Text(Phrase(("reset",))))),
         ("kind:event", Filter(kind="event")),
         ("level:>=warn tool:t", Filter(levels=("warn", "error"), tools=("t",))),
         ("provider:*", Filter(is_llm=True)),
