@@ -59,12 +59,27 @@ def test_sizes_are_exact_up_to_the_bound(bounds: Bounds, more: int) -> None:
 
 
 @pytest.mark.parametrize("bounds", [PLAIN, CALL])
-def test_a_bomb_is_not_inflated_to_its_end(bounds: Bounds) -> None:
-    """Its size stays unknown, and its context is given up."""
+def test_a_large_message_says_how_large_it_is(bounds: Bounds) -> None:
+    """A few kilobytes may be megabytes of text; its context goes on."""
+    inflaters, sender = MessageInflaters(), Sender()
+    large = sender.send(bytes(4_000_000))
+    assert len(large) < 4096
+    assert inflaters.inflate(HERE, large, bounds, is_whole=True) == Inflated(bytes(bounds.kept_bytes), 4_000_000)
+    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) == Inflated(bytes(100), 100)
+
+
+@pytest.mark.parametrize("bounds", [PLAIN, CALL])
+def test_bombs_in_a_row_are_not_inflated_to_their_ends(bounds: Bounds) -> None:
+    """The size of the next stays unknown, and its context is given up; small ones give back what may be counted."""
     inflaters, sender = MessageInflaters(), Sender()
     bomb = sender.send(bytes(4_000_000))
-    assert len(bomb) < 4096
+    assert inflaters.inflate((b"other", 0), bomb, bounds, is_whole=True) is not None
     assert inflaters.inflate(HERE, bomb, bounds, is_whole=True) == Inflated(bytes(bounds.kept_bytes), None)
+    for _ in range(64):
+        inflaters.inflate((b"small", 0), Sender().send(b"small"), is_whole=True)
+    assert inflaters.inflate((b"third", 0), bomb, bounds, is_whole=True) == Inflated(
+        bytes(bounds.kept_bytes), 4_000_000
+    )
     assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) is None
 
 
