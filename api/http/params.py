@@ -34,7 +34,7 @@ OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
 _STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
-_STATUS_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
+_STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 Query = MultiMapping[str]
@@ -146,7 +146,7 @@ def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, 
         elif _STATUS_CLASS.fullmatch(item):
             classes.append(int(item[0]))
         else:
-            raise BadParameter(name, item, "a status such as 404, or a class from 1xx to 5xx")
+            raise BadParameter(name, item, "a status such as 404, or a class from 1xx to 9xx")
     return tuple(exact), tuple(classes)
 
 

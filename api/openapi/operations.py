@@ -84,7 +84,7 @@ def some_words(*values: str) -> Schema:
     return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$", "examples": [values[0]]}
 
 
-STATUSES: Final = some_words("[1-9][0-9]{2}", "[1-5][xX]{2}") | {"examples": ["404,5xx"]}
+STATUSES: Final = some_words("[1-9][0-9]{2}", "[1-9][xX]{2}") | {"examples": ["404,5xx"]}
 FILTERS: Final[dict[str, Schema]] = {
     name: TEXTS if name in LIST_PARAMETERS else TEXT for name in sorted(FILTER_PARAMETERS)
 } | {

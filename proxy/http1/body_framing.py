@@ -12,9 +12,9 @@ class BodyFramer:
 
     __slots__ = ("_decoder", "_remaining", "has_more", "is_done")
 
-    def __init__(self, length: int, *, is_chunked: bool) -> None:
+    def __init__(self, length: int, *, is_chunked: bool, is_response: bool = False) -> None:
         """Begin a body of `length` bytes; -1 and not chunked is one that the end of the connection ends."""
-        self._decoder = ChunkedDecoder() if is_chunked else None
+        self._decoder = ChunkedDecoder(is_response=is_response) if is_chunked else None
         self._remaining = length
         self.is_done = length == 0 and not is_chunked
         self.has_more = False

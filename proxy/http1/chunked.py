@@ -12,6 +12,8 @@ and one call does a bounded amount of work: what it leaves in hand, `has_more` s
 import re
 from typing import Final
 
+from proxy.http1.field_lines import without_blanks
+
 MAX_LINE_BYTES: Final = 4096
 """Size line with its extensions (P4)."""
 MAX_TRAILER_BYTES: Final = 32768
@@ -35,6 +37,8 @@ _PARTS_PER_CHUNK: Final = 12
 _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?"
 )
+_PADDED_SIZE_LINE: Final = re.compile(_SIZE_LINE.pattern + rb"[ \t]*")
+"""Of a response: servers have padded sizes to a width, and no proxy is fooled by what only we read and frame anew."""
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 _VALUE: Final = re.compile(rb"[:=\"]")
@@ -55,13 +59,13 @@ def _beginning(line: bytes) -> bytes:
     return _VALUE.split(line[:_MAX_SHOWN_BYTES], maxsplit=1)[0]
 
 
-def _size_of(line: bytes) -> int:
+def _size_of(line: bytes, form: re.Pattern[bytes]) -> int:
     """Return the size in a line, 0 where it is none or cannot be part of a run."""
-    match = _SIZE_LINE.fullmatch(line)
+    match = form.fullmatch(line)
     return int(match[1], 16) if match is not None and len(line) <= MAX_LINE_BYTES else 0
 
 
-def take_run(data: bytes, at: int, end: int) -> tuple[bytes, int, int]:
+def take_run(data: bytes, at: int, end: int, form: re.Pattern[bytes] = _SIZE_LINE) -> tuple[bytes, int, int]:
     """Take the small chunks in a row that are whole in a slice; return their body, its end, and what it cost in chunks.
 
     Between two line ends lies either a size or the data it announces. Where one is not as long as the other says (data
@@ -74,7 +78,7 @@ def take_run(data: bytes, at: int, end: int) -> tuple[bytes, int, int]:
     cost = len(parts) // _PARTS_PER_CHUNK
     if None in sizes:
         cost *= 3
-        sizes = [_SMALL_SIZES.get(line) or _size_of(line) for line in lines]
+        sizes = [_SMALL_SIZES.get(line) or _size_of(line, form) for line in lines]
     lengths = list(map(len, bodies))
     if sizes != lengths or 0 in lengths:
         count = next(index for index, length in enumerate(lengths) if not length or sizes[index] != length)
@@ -95,9 +99,11 @@ def last_chunk(trailers: bytes) -> bytes:
 class ChunkedDecoder:
     """Reads one chunked body."""
 
-    __slots__ = ("_buffer", "_remaining", "_state", "_trailer_fields", "has_more", "trailers")
+    __slots__ = ("_buffer", "_form", "_remaining", "_state", "_trailer_fields", "has_more", "trailers")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_response: bool = False) -> None:
+        """Begin a body; in that of a response blanks may follow a size, or come before the colon of a trailer."""
+        self._form = _PADDED_SIZE_LINE if is_response else _SIZE_LINE
         self.has_more = False
         """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
         self._state = _SIZE
@@ -138,7 +144,7 @@ class ChunkedDecoder:
                 if work >= STEP_CHUNKS:
                     self.has_more = True
                     break
-                body, next_at, cost = take_run(data, at, at + run_bytes)
+                body, next_at, cost = take_run(data, at, at + run_bytes, self._form)
                 work += 1 + cost
                 if body:
                     pieces.append(body)
@@ -183,7 +189,7 @@ class ChunkedDecoder:
         if self._state == _DATA_END:
             self._state = _SIZE
         elif self._state == _SIZE:
-            match = _SIZE_LINE.fullmatch(line)
+            match = self._form.fullmatch(line)
             if match is None:
                 raise ChunkError(f"invalid chunk size line {_beginning(line)!r}")
             self._remaining = int(match[1], 16)
@@ -200,6 +206,8 @@ class ChunkedDecoder:
         return "trailer field" if self._state == _TRAILER else "chunk size line"
 
     def _take_trailer(self, line: bytes) -> None:
+        if self._form is _PADDED_SIZE_LINE:
+            line = without_blanks(b"\r\n" + line)[2:]
         if not _TRAILER_LINE.fullmatch(line):
             raise ChunkError(f"invalid trailer field {_beginning(line)!r}")
         self._trailer_fields += 1

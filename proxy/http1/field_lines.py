@@ -5,6 +5,7 @@ pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most lin
 the bytes they came as, so they are remembered as such.
 """
 
+import re
 from collections.abc import Callable, Iterable, Set
 from typing import Final
 
@@ -35,6 +36,7 @@ MAX_PLAIN_LINES: Final = 4096
 MAX_HOST_LINES: Final = 1024
 MAX_PLAIN_LINE_BYTES: Final = 256
 """With the limits above at most 1.5 MiB of lines are remembered."""
+_BLANK_NAMES: Final = re.compile(rb"(\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]+:")
 _VARYING: Final = frozenset(
     (b"traceparent", b"tracestate", b"authorization", b"if-none-match", b"date", b"etag", b"age")
 )
@@ -95,6 +97,11 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
     except httptools.HttpParserError as error:
         return str(error)
     return None
+
+
+def without_blanks(head: bytes) -> bytes:
+    """Return the head of a response without blanks before colons, which a proxy has to remove (RFC 9112 §5.1)."""
+    return _BLANK_NAMES.sub(rb"\1:", head)
 
 
 def name_of(line: bytes) -> bytes:

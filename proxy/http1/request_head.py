@@ -230,7 +230,7 @@ def _request_hop(head: RequestHead, line: bytes, value: bytes, dropped: set[byte
 
 
 def _request_upgrade(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    head.is_websocket = value.lower() == b"websocket"
+    head.is_websocket = head.is_websocket or b"websocket" in options_of(value)
 
 
 def _request_draft_key(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:

@@ -13,7 +13,7 @@ import httptools
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
 @dataclass(slots=True, eq=False)
@@ -123,7 +123,7 @@ def _response_field(response: ResponseHead, name: bytes, value: bytes, dropped: 
             raise UpstreamError("upstream_bad_response", f"Transfer-Encoding {value[:40]!r} is not exactly chunked")
         response.is_chunked = True
     elif name == b"upgrade":
-        response.is_websocket = value.lower() == b"websocket"
+        response.is_websocket = response.is_websocket or b"websocket" in options_of(value)
     elif name == b"connection":
         options = options_of(value)
         dropped.update(options)

@@ -33,12 +33,18 @@ class SettingsError(Exception):
 class LimitSettings(Section, frozen=True):
     """[proxy.limits]: what a request or a connection may take."""
 
-    max_header_bytes: Annotated[int, about("a whole head, larger: 431; 0: 16 MiB", ge=0, le=16 * MIB)] = 32768
+    max_header_bytes: Annotated[
+        int,
+        about("a request head, larger: 431; of a response 4 times that; 0: 16 MiB", ge=0, le=16 * MIB),
+    ] = 32768
     max_header_line_bytes: Annotated[
         int,
         about("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB),
     ] = 8192
-    max_headers: Annotated[int, about("fields of a head, more: 431; 0: unlimited", ge=0, le=100_000)] = 100
+    max_headers: Annotated[
+        int,
+        about("fields of a request, more: 431; of a response 10 times that; 0: unlimited", ge=0, le=100_000),
+    ] = 100
     max_body_bytes: Annotated[int, about("request body, larger: 413; 0: unlimited", ge=0)] = 0
     max_connections: Annotated[
         int, about("open client connections per worker, more: the longest idle gives way, else 503; 0: unlimited", ge=0)

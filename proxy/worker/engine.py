@@ -47,6 +47,9 @@ _LOOK_NS: Final = 200_000
 _MAX_STEPS: Final = 125
 """Of a look at all: in a sweep two of them are then 2 ms apart, as timers have milliseconds."""
 
+RESPONSE_FIELDS: Final = 10
+"""The head of a response may have so many times the fields of a request's."""
+
 MAX_RENDERED_ROUTES: Final = 8
 """Of a head, with its memo at most 32 MiB; one client can send each of its heads to every route."""
 
@@ -146,7 +149,7 @@ class Engine:
                 route.limits,
                 self._count_upstream,
                 self.turns,
-                readers.reader(route.response_rules, route.limits.max_headers),
+                readers.reader(route.response_rules, RESPONSE_FIELDS * route.limits.max_headers),
             )
             for route in routes.routes
         )

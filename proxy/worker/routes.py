@@ -262,7 +262,7 @@ def normalise(path: bytes) -> bytes:
 
 
 def _has_prefix(path: bytes, prefix: bytes) -> bool:
-    return path.startswith(prefix) or (prefix.endswith(b"/") and path == prefix[:-1] and prefix != b"/") or path == b"*"
+    return path.startswith(prefix) or (prefix.endswith(b"/") and path == (prefix[:-1] or b"*"))
 
 
 def _address_text(address: UpstreamAddress) -> bytes:

@@ -100,6 +100,7 @@ class Judge:
                 2**16,
                 response_with_body=method != b"HEAD",
                 read_until_eof=True,
+                max_headers=1000,
                 max_line_size=2**16,
                 max_field_size=2**16,
                 auto_decompress=False,

@@ -23,7 +23,7 @@ _STATUS_LINES: Final = (
     b"HTTP/1.1 205 R",
 )  # fmt: skip
 _BAD_STATUS_LINES: Final = (
-    b"HTTP/1.1 099 x", b"HTTP/1.1 600 x", b"HTTP/1.1 20 x", b"HTTP/1.1 2000 x", b"HTTP/1.2 200 OK",
+    b"HTTP/1.1 099 x", b"HTTP/1.1 600 x", b"HTTP/1.1 999 x", b"HTTP/1.1 20 x", b"HTTP/1.1 2000 x", b"HTTP/1.2 200 OK",
     b"HTTP/2.0 200 OK",
     b"HTTP/0.9 200 OK", b"http/1.1 200 OK", b"HTTP/1.1  200 OK", b"HTTP/1.1\t200 OK", b" HTTP/1.1 200 OK", b"200 OK",
     b"",
@@ -53,7 +53,7 @@ _BAD_FIELDS: Final = (
     b"A : b", b"A\x00: b", b"A: b\x00", b"A: b\rSet-Cookie: evil", b"A: b\nSet-Cookie: evil", b": b", b"A",
     b"A: b\r\n c", b"\xe4: b",
     b"A: \x01", b"A: b\x7f", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Connection: content-length",
-    b"A: " + b"b" * 40_000,
+    b"A: " + b"b" * 40_000, b"Content-Length : 3",
     b"\r\n".join(b"H: x" for _ in range(101)), b"Keep-Alive: timeout=99999999999999",
     b"Connection: set-cookie, content-type",
     b"Connection: transfer-encoding", b"A: b\r\n\tc", b"(a): b", b"A\t: b",

@@ -115,7 +115,7 @@ class _Verdict:
         self._sent: Response | None = None
         self._objection = ""
         try:
-            self._sent = read_response(case.data, case.method, has_ended=case.end == "close")
+            self._sent = read_response(case.data, case.method, has_ended=case.end == "close", is_sent=True)
         except Broken as error:
             self._objection = str(error)
         except Incomplete:

@@ -13,9 +13,10 @@ _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+")
 _HOST: Final = re.compile(rb"(?:[^\x00-\x20\x7f-\xff,/?#@\\<>\"^`{|}:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]*))?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?")
 
+_BLANK_NAME: Final = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+:")
 MAX_HEAD_BYTES: Final = 32768
 MAX_CHUNK_LINE_BYTES: Final = 4096
 MAX_TRAILER_BYTES: Final = 32768
@@ -159,20 +160,20 @@ def _check_names(target: bytes, fields: Fields, *, is_http10: bool) -> None:
             raise Broken(f"connection {value!r}")
 
 
-def _head(data: bytes) -> tuple[list[bytes], bytes, bytes]:
+def _head(data: bytes, most_bytes: int = MAX_HEAD_BYTES) -> tuple[list[bytes], bytes, bytes]:
     """Cut lines and rest; what cannot become a head is broken even before it is complete."""
     head, found, rest = data.partition(b"\r\n\r\n")
-    if len(head) + 4 > MAX_HEAD_BYTES:
+    if len(head) + 4 > most_bytes:
         raise Broken(f"head of {len(head)} bytes")
     if not found:
         raise Incomplete
     return head.split(b"\r\n"), rest, head + found
 
 
-def _fields(lines: list[bytes]) -> Fields:
+def _fields(lines: list[bytes], *, is_sent: bool = False) -> Fields:
     fields: Fields = []
     for line in lines:
-        name, colon, value = line.partition(b":")
+        name, colon, value = (_BLANK_NAME.sub(rb"\1:", line) if is_sent else line).partition(b":")
         if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise Broken(f"field line {line[:60]!r}")
         fields.append((name.lower(), value.strip(b" \t")))
@@ -202,7 +203,7 @@ def _exactly(data: bytes, length: int) -> tuple[bytes, bytes]:
     return data[:length], data[length:]
 
 
-def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, Fields, bytes]:
+def read_chunks(data: bytes, *, is_canonical: bool = False, is_sent: bool = False) -> tuple[bytes, Fields, bytes]:
     """Read a chunked body; return it, its trailers and what follows.
 
     Raises:
@@ -212,14 +213,14 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, Fiel
     body = b""
     while True:
         line, data = _line(data)
-        match = _SIZE.fullmatch(line)
+        match = _SIZE.fullmatch(line.rstrip(b" \t") if is_sent else line)
         if match is None or (is_canonical and match[2]):
             raise Broken(f"chunk size {line[:40]!r}")
         size = int(match[1], 16)
         if size >= 1 << 63 or len(line) > MAX_CHUNK_LINE_BYTES:
             raise Broken(f"chunk size line of {len(line)} bytes, size {size}")
         if not size:
-            return body, *_trailers(data)
+            return body, *_trailers(data, is_sent=is_sent)
         piece, data = _exactly(data, size)
         body += piece
         if not data.startswith(b"\r\n"):
@@ -240,7 +241,7 @@ def _begun_chunks(data: bytes) -> bytes:
     return body
 
 
-def _trailers(data: bytes) -> tuple[Fields, bytes]:
+def _trailers(data: bytes, *, is_sent: bool) -> tuple[Fields, bytes]:
     size = 0
     trailers: Fields = []
     while True:
@@ -248,7 +249,7 @@ def _trailers(data: bytes) -> tuple[Fields, bytes]:
         if not line:
             return trailers, data
         size += len(line) + 2
-        trailers += _fields([line])
+        trailers += _fields([line], is_sent=is_sent)
         if size > MAX_TRAILER_BYTES or len(trailers) > MAX_TRAILER_FIELDS:
             raise Broken("trailers without end")
 
@@ -264,13 +265,14 @@ def _line(data: bytes) -> tuple[bytes, bytes]:
     return line, rest
 
 
-def read_response(data: bytes, method: bytes, *, has_ended: bool) -> Response:
+def read_response(data: bytes, method: bytes, *, has_ended: bool, is_sent: bool = False) -> Response:
     """Read one final response, interim ones before it.
 
     Args:
         data: what came.
         method: of the request.
         has_ended: whether the connection ended in order after it: the end of a body without framing.
+        is_sent: whether an upstream wrote it: with blanks before colons (RFC 9112 §5.1) and behind chunk sizes.
 
     Raises:
         Incomplete: the head is not whole.
@@ -278,12 +280,12 @@ def read_response(data: bytes, method: bytes, *, has_ended: bool) -> Response:
     """
     interims: list[int] = []
     while True:
-        lines, data, raw_head = _head(data)
+        lines, data, raw_head = _head(data, 4 * MAX_HEAD_BYTES)
         match = _STATUS.fullmatch(lines[0])
         if match is None:
             raise Broken(f"status line {lines[0][:60]!r}")
         status = int(match[2])
-        fields = _fields(lines[1:])
+        fields = _fields(lines[1:], is_sent=is_sent)
         length = _response_framing(fields, is_http10=match[1] == b"0")
         if status >= 200 or status == 101:
             break
@@ -296,7 +298,7 @@ def read_response(data: bytes, method: bytes, *, has_ended: bool) -> Response:
     trailers: Fields = []
     try:
         if length < 0:
-            body, trailers, rest = read_chunks(data)
+            body, trailers, rest = read_chunks(data, is_sent=is_sent)
         else:
             body, rest = _exactly(data, length)
     except Incomplete:

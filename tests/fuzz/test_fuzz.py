@@ -67,7 +67,9 @@ RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "statuses": lambda patch: patch.setattr(
         response_head, "_STATUS_LINE", re.compile(rb"HTTP/1\.([01]) (\d{3})[^\0]*")
     ),
-    "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
+    "sizes": lambda patch: patch.setattr(
+        chunked, "_PADDED_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")
+    ),
 }
 
 ROUTE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

@@ -17,7 +17,7 @@ from storage.search.expression import And, Between, Expression, Has, InNetwork, 
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
 
-_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
+_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII)
 _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,

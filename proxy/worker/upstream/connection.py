@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
-from proxy.http1.field_lines import has_bare_line_end
+from proxy.http1.field_lines import has_bare_line_end, without_blanks
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
@@ -193,6 +193,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self._begin_body(handler, head, raw, data[end:])
                 return
             if head.status == 101:
+                if (mended := without_blanks(raw)) != raw:
+                    data = data[:at] + mended + data[end:]
+                    continue
                 self._switch(handler, head, raw, data[end:])
                 return
             self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
@@ -236,7 +239,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         else:
             self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s) if head.is_keep_alive else -1
             self._state = _BODY
-            self._framer = BodyFramer(length, is_chunked=head.is_chunked)
+            self._framer = BodyFramer(length, is_chunked=head.is_chunked, is_response=True)
             handler.start_response(head, raw, now_ns)
             if rest and self.handler is handler:
                 self._read_body(handler, rest)

@@ -22,6 +22,12 @@ POST_IDLE_NS: Final = 1_000_000_000
 
 
 class Pool:
+REST_NS: Final = 100_000_000
+"""How long a connection rests that has carried a 5xx: servers close behind an error, when they have logged it."""
+
+RESPONSE_BYTES: Final = 4
+"""The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
+
     """Connections of one route's upstream."""
 
     def __init__(
@@ -51,7 +57,7 @@ class Pool:
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
         """How many were told that it is their turn, and have not had it yet."""
-        self._max_head_bytes = limits.max_header_bytes or 1 << 24
+        self._max_head_bytes = RESPONSE_BYTES * limits.max_header_bytes or 1 << 24
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30

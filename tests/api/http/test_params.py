@@ -80,7 +80,7 @@ def test_statuses_mix_exact_ones_and_classes() -> None:
     assert params.read_statuses(query(status="404,5xx,2XX"), "status") == ((404,), (5, 2))
 
 
-@pytest.mark.parametrize("text", ["0xx", "6xx", "xx", "40", "4004", "404x", "-404", "4 4", "٤٠٤", "all"])
+@pytest.mark.parametrize("text", ["0xx", "axx", "xx", "40", "4004", "404x", "-404", "4 4", "٤٠٤", "all"])
 def test_other_statuses_are_refused(text: str) -> None:
     """The bad item is named, not the whole list."""
     with pytest.raises(BadParameter, match=f"status is '{text}'"):

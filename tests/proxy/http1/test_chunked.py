@@ -218,6 +218,24 @@ def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
     assert steps >= 8
 
 
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize("times", [1, 400])
+def test_blanks_that_servers_write_are_read_in_responses_only(times: int, step: int) -> None:
+    """Behind a size, and before the colon of a trailer; of a request neither is one reading of two."""
+    raw = b"1 \r\nx\r\n2\t \r\nyz\r\n" * times + b"0  \r\nA : b\r\nC:d\r\n\r\n" + JUNK
+    decoder, body, rest = ChunkedDecoder(is_response=True), b"", b""
+    for at in range(0, len(raw) - len(JUNK), step):
+        pieces, rest = decoder.feed(raw[at : min(at + step, len(raw) - len(JUNK))])
+        body += b"".join(pieces)
+    while decoder.has_more:
+        pieces, rest = decoder.feed(b"")
+        body += b"".join(pieces)
+    assert (decoder.is_done, body, rest, decoder.trailers) == (True, b"xyz" * times, b"", b"A: b\r\nC:d\r\n")
+    for line in (b"1 \r\nx\r\n", b"0 \r\n", b"0\r\nA : b\r\n"):
+        with pytest.raises(ChunkError):
+            decode(line)
+
+
 def test_large_chunks_are_read_in_one_call() -> None:
     """Ordinary bodies are not cut into steps."""
     decoder = ChunkedDecoder()

@@ -30,7 +30,7 @@ REFUSED = [
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
     b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n",
     b"HTTP/1.1 099 No\r\n",
-    b"HTTP/1.1 600 No\r\n",
+    b"HTTP/1.1 000 No\r\n",
     b"HTTP/1.1 20 OK\r\n",
     b"HTTP/1.1 2000 OK\r\n",
     b"HTTP/1.1  200 OK\r\n",

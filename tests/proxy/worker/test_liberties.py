@@ -49,6 +49,68 @@ def test_a_reason_phrase_passes_as_it_came(start: Start) -> None:
     plane.exchange()
 
 
+@pytest.mark.parametrize("status", [600, 799, 999])
+def test_a_status_that_no_standard_knows_passes(start: Start, status: int) -> None:
+    """Some services answer robots with 999; the record says what they said."""
+    plane = start(once(b"HTTP/1.1 %d Odd\r\nContent-Length: 2\r\n\r\nok" % status))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == status
+    assert plane.exchange().status == status
+
+
+@pytest.mark.parametrize("number", [150, 999])
+def test_a_response_with_many_fields_passes(start: Start, number: int) -> None:
+    """Upstreams set more cookies than any client sends fields, and they are long."""
+    cookies = b"".join(b"Set-Cookie: c%d=%b\r\n" % (at, b"v" * 100) for at in range(number))
+    plane = start(once(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + cookies + b"\r\nok"))
+    with plane.connect() as client:
+        client.send(GET)
+        answer = client.answer()
+        assert (answer.status, answer.head.count(b"Set-Cookie: ")) == (200, number)
+    assert plane.exchange().response_head.count(b"Set-Cookie: ") == number
+
+
+@pytest.mark.parametrize("number", [1001, 2000])
+def test_a_response_with_fields_without_number_is_refused(start: Start, number: int) -> None:
+    """By their number, or all their bytes."""
+    field = b"A:\r\n" if number == 1001 else b"A: %b\r\n" % bytes(70).replace(b"\0", b"a")
+    plane = start(once(b"HTTP/1.1 200 OK\r\n" + field * number + b"\r\n"))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 502
+    assert error(plane.exchange()) == "upstream_bad_response"
+
+
+def test_blanks_before_the_colons_of_a_response_are_removed(start: Start) -> None:
+    """A proxy has to (RFC 9112 §5.1); what frames the body is read as it is meant."""
+    fields = b"Content-Length : 4\r\nX-Odd\t : a : b\r\n"
+    plane = start(once(b"HTTP/1.1 103 Hint\r\nLink : a\r\n\r\nHTTP/1.1 200 OK\r\n" + fields + b"\r\nbody"))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.head() == b"HTTP/1.1 103 Hint\r\nLink: a\r\n\r\n"
+        answer = client.answer()
+        assert (answer.body, answer.field("X-Odd"), answer.field("X-Odd ")) == (b"body", "a : b", None)
+    assert plane.exchange().response_head == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Odd: a : b\r\n\r\n"
+
+
+def test_blanks_before_the_colon_of_a_request_are_refused(start: Start) -> None:
+    """Two servers may read it in two ways."""
+    plane = start(Script())
+    with plane.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 4\r\n\r\nbody")
+        assert client.answer().status == 400
+    assert error(plane.exchange()) == "bad_request"
+
+
+def test_blanks_behind_the_chunk_sizes_of_a_response_are_read(start: Start) -> None:
+    """Servers have padded sizes to a width; they are framed anew."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    plane = start(once(chunked + b"5 \r\nhello\r\n6  \r\n world\r\n0   \r\n\r\n"))
+    assert plane.call(GET) == b"hello world"
+    assert outcome(plane.exchange()) is Outcome.OK
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_empty_lines_between_requests_are_nothing(start: Start, loop: Loop) -> None:
     """Neither a request nor the beginning of one, for which a connection would be waited for or recorded."""

@@ -112,7 +112,7 @@ def test_a_client_that_leaves_needs_no_reason(start: Start) -> None:
         (b"\x15\x03\x01\x00\x02\x02\x46", b"TLS: write https:// for this upstream"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"Transfer-Encoding b'gzip' is not exactly chunked"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", b"Upgrade"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 6000, b"head over 32768 bytes"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 24_000, b"head over 131072 bytes"),
     ],
 )
 def test_a_response_head_that_is_refused_is_kept(start: Start, head: bytes, rule: bytes) -> None:

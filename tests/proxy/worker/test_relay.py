@@ -203,13 +203,13 @@ def _ends_in_order(client: object) -> bool:
         (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "upstream_bad_response"),
-        (b"HTTP/1.1 700 No\r\nContent-Length: 0\r\n\r\n", "upstream_bad_response"),
+        (b"HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "upstream_bad_response"),
         (b"HTT", "upstream_reset"),
         (b"\r\n", "upstream_reset"),
         (b"SSH-2.0-server\r\n\r\n", "upstream_bad_response"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 6000, "upstream_bad_response"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 24_000, "upstream_bad_response"),
     ],
 )
 def test_no_response_from_the_upstream_is_502(start: Start, answer: bytes, code: str) -> None:

@@ -102,11 +102,12 @@ def test_no_route_is_none() -> None:
     assert table({"host": "b"}).match(b"a", b"/") is None
 
 
-def test_options_of_the_server_takes_the_first_route_of_its_host() -> None:
-    """`*` has no path to match."""
+def test_options_of_the_server_takes_the_route_that_takes_all_of_its_host() -> None:
+    """`*` has no path, and asks about no part of a server."""
     found = TABLE.match(b"a", b"*")
     assert found is not None
-    assert found.index == 1
+    assert found.index == 3
+    assert table({"path": "/v1/"}, {"host": "b"}, {"path": "/v2"}).match(b"a", b"*") is None
     assert route(path="/v1/", strip_prefix=True).target(b"*") == b"*"
 
 

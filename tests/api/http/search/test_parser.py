@@ -146,7 +146,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("method:GET colour:red", 11, 6, "the words are status, method"),
         ("xheader.x:1", 0, 9, "is no word of the search"),
         ("status:600x", 7, 4, "expected a status such as 404"),
-        ("status:6xx", 7, 3, "expected a status such as 404"),
+        ("status:0xx", 7, 3, "expected a status such as 404"),
         ("status:404,x", 11, 1, "expected a status such as 404"),
         ("status:", 0, 7, "has no value"),
         ("method:GET or", 13, 0, "missing at the end"),
