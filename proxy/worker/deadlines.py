@@ -33,7 +33,7 @@ MAX_LINGER_NS: Final = 300_000_000_000
 """How long a client that may be sending may take nothing of its last answer, whatever the limit of a stall is."""
 
 LATE_BODY_NS: Final = 1_000_000_000
-"""How long the end of an exchange is put off for the body of its request (P24)."""
+"""How long the record of an exchange that is answered waits for the body of its request (P24)."""
 
 TRICKLE_NS: Final = 3_000_000_000
 MIN_BODY_BYTES_S: Final = 500
@@ -85,7 +85,7 @@ class Phase:
     FRESH: Final = 8
     """The first byte of a new connection; what comes then shares its time (P17)."""
     ENDING: Final = 9
-    """More of a request whose end is known already (P24)."""
+    """More of a request that is answered already (P24)."""
 
 
 SETTING_OF: Final = {

@@ -163,6 +163,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
+        if relay.is_answered:
+            relay.check(now_ns)
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
             self._check_stall(now_ns, relay)
@@ -246,7 +248,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 self._hold(data)
             else:
                 self._read_requests(data)
-                if len(data) >= TURN_BYTES:
+                if len(data) >= TURN_BYTES and not self._paused:
                     self._await_turn(self._reader.in_hand)
         elif relay.tunnel is not None:
             relay.forward_tunnel(relay.tunnel, data)

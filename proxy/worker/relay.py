@@ -6,7 +6,8 @@ the two directions meet. The methods that run per request join bytes that were b
 or timers; measured with bench/macro (bench/results).
 
 The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
-transport, so a response that a client has received completely is in the ring. From then on the relay is free for the
+transport, so a response that a client has received completely is in the ring; the record of a response that comes
+before its request is complete follows it (P24). From then on the relay is free for the
 next one. Chunks of a response are written first and copied afterwards.
 """
 
@@ -15,7 +16,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
@@ -49,6 +50,7 @@ from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission.admission import Admission, TracingAdmission
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import (
+    MAX_LINGER_BYTES,
     MAX_READ_AHEAD_BYTES,
     STALLED,
     STALLED_NS,
@@ -113,11 +115,11 @@ class Relay:
     """The exchanges of one client connection."""
 
     __slots__ = (
-        "_admission", "_client", "_connecting", "_continued_ns", "_ending", "_engine", "_flags", "_has_waited", "_head",
+        "_admission", "_body_bytes", "_client", "_connecting", "_continued_ns", "_engine", "_flags", "_head",
         "_is_chunked_out", "_is_paused", "_is_responding", "_is_retried", "_is_upload_paused", "_peer",
         "_phase", "_route", "_since_ns", "_transport", "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream",
-        "_upstream_head", "exchange", "has_long_body", "is_continue_due", "is_keep_alive", "is_request_complete",
-        "method", "tunnel",
+        "_upstream_head", "exchange", "has_long_body", "is_answered", "is_continue_due", "is_keep_alive",
+        "is_request_complete", "method", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -150,11 +152,10 @@ class Relay:
         self._upstream: UpstreamConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._upstream_head = b""
-        self._ending: Callable[[], None] | None = None
-        """What ends the exchange once enough of its body is here; until then nobody knows (P24)."""
-        self._has_waited = False
+        self.is_answered = False
+        """Whether all of a response is sent, and its record waits for more of the request (P24)."""
         self._unsent: list[bytes] = []
-        self._unsent_bytes = self._upload_bytes = 0
+        self._unsent_bytes = self._upload_bytes = self._body_bytes = 0
         self._continued_ns = 0
         """When the newest 100 came, be it to an earlier request."""
         self.tunnel: Tunnel | None = None
@@ -209,7 +210,6 @@ class Relay:
 
     def _begin_body(self, exchange: Exchange, route: Route, request: RequestReader) -> bytes:
         body = request.body
-        self._has_waited = False
         self.has_long_body = request.is_body_due or len(body) > MAX_READ_AHEAD_BYTES
         if not request.is_body_due:
             self.is_request_complete = True
@@ -219,6 +219,7 @@ class Relay:
                 return body
         windows = route.windows.of(exchange.request_head)
         exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
+        self._body_bytes = request.content_length
         if body:
             exchange.request_body.add(body)
         return body
@@ -243,13 +244,13 @@ class Relay:
         if is_last:
             self.is_request_complete = True
             exchange.flags |= FLAG_REQUEST_COMPLETE
-            if not self._is_responding and self._ending is None:
+            if not self._is_responding and not self.is_answered:
                 self._phase = Phase.WAITING if self._connecting is None else Phase.CONNECTING
                 self._since_ns = time.monotonic_ns()
-        if self._ending is None:
+        if not self.is_answered:
             self._forward(body)
         elif is_last or self._is_body_enough():
-            self._end_waiting()
+            self._end_answered()
 
     @property
     def _is_body_next(self) -> bool:
@@ -343,32 +344,55 @@ class Relay:
         self._time_body()
         self._client.resume(BY_UPSTREAM)
 
-    # Ends that are known before the request is.
+    # Ends, maybe of a response before its request.
 
-    def _awaits_body(self, ending: Callable[[], None]) -> bool:
-        """Put off the end of an exchange whose client is still sending, for what the record keeps of its body (P24).
+    def _end_with(self, exchange: Exchange, outgoing: bytes, now_ns: int) -> None:
+        """Send the last of a response, recorded first; the record of a request that is still coming waits for it (P24).
 
         Most clients send head and body in two writes: without this it would be chance whether the body is on record.
         A client that waits for a 100 sends none.
         """
-        if self._has_waited or self.is_continue_due or self._is_body_enough():
-            return False
-        self._has_waited = True
-        self._ending = ending
+        if self.is_request_complete or self.is_continue_due or self._is_body_enough():
+            self._record(exchange, now_ns)
+            if outgoing:
+                self._transport.write(outgoing)
+            self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+            return
+        self.is_answered = True
         self._phase = Phase.ENDING
-        self._since_ns = time.monotonic_ns()
+        self._since_ns = now_ns
+        if outgoing:
+            self._transport.write(outgoing)
+        if not self.is_keep_alive and self._transport.can_write_eof():
+            with suppress(OSError):  # it is reset already
+                self._transport.write_eof()
         self._client.resume(BY_UPSTREAM | BY_UNSENT)
-        return True
 
     def _is_body_enough(self) -> bool:
-        """Whether as much of the body is here as its window keeps from the beginning."""
+        """Whether nothing is gained by more of the body: its window keeps no more, nor does the connection go on."""
         exchange = self.exchange
-        return exchange is None or exchange.request_body is None or exchange.request_body.is_head_full
+        if exchange is None or exchange.request_body is None:
+            return True
+        return not self.is_keep_alive and exchange.request_body.is_head_full
 
-    def _end_waiting(self) -> None:
-        ending, self._ending = self._ending, None
-        if ending is not None:
-            ending()
+    def _may_go_on(self) -> bool:
+        """Whether the client's connection may serve another request: the rest of this one is here, or soon will be.
+
+        Of a longer one the client reads that it need not send it.
+        """
+        if self.is_request_complete:
+            return self.is_keep_alive
+        exchange = self.exchange
+        if exchange is None or exchange.request_body is None or self.is_continue_due:
+            return False
+        return self.is_keep_alive and 0 <= self._body_bytes - exchange.request_body.size <= MAX_LINGER_BYTES
+
+    def _end_answered(self) -> None:
+        """Record an exchange whose response is sent, with what is here of its request."""
+        exchange = self.exchange
+        if exchange is not None:
+            self._record(exchange, self._since_ns)
+            self._client.exchange_ended(time.monotonic_ns(), linger=not self.is_request_complete)
 
     # The response.
 
@@ -410,17 +434,14 @@ class Relay:
         if self.is_request_complete and self.is_keep_alive and not exchange.flags & FLAG_HTTP10:
             outgoing = engine.head_end_format % (head.prefix, exchange.id_text) + body
         else:
-            if not self.is_request_complete and self._awaits_body(
-                partial(self.send_full_response, head, raw, body, now_ns)
-            ):
-                return
-            outgoing = self._prefix(head, exchange) + body
-        # `_record` and the case of `_prefix` that nearly all take, written out: 0.2 µs of 21 (bench/macro, get).
+            self._end_with(exchange, self._prefix(head, exchange) + body, now_ns)
+            return
+        # `_end_with` and the case of `_prefix` that nearly all take, written out: 0.2 µs of 21 (bench/macro, get).
         self.exchange = None
         engine.in_flight.discard(exchange)
         engine.recorder.finish(exchange, now_ns)
         self._transport.write(outgoing)
-        self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+        self._client.exchange_ended(now_ns, linger=False)
 
     def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
         """Send the response head; its body will follow."""
@@ -441,8 +462,7 @@ class Relay:
             exchange.timeline = Timeline()
 
     def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:
-        if not self.is_request_complete:
-            self.is_keep_alive = False
+        self.is_keep_alive = self._may_go_on()
         prefix = head.prefix
         if exchange.flags & FLAG_HTTP10:
             prefix = self._prefix_for_http10(head)
@@ -478,10 +498,7 @@ class Relay:
             self._unpause_upstream()
         self._upstream = None
         now_ns = time.monotonic_ns()
-        if exchange.done_ns < 0:
-            exchange.done_ns = now_ns - exchange.started_ns
-        if not self.is_request_complete and self._awaits_body(partial(self.response_end, data, trailers)):
-            return
+        exchange.done_ns = now_ns - exchange.started_ns
         if data:
             exchange.response_body.add(data)
             if exchange.timeline is not None:
@@ -489,10 +506,7 @@ class Relay:
         end = self._end_response_body(exchange, trailers) if trailers else LAST_CHUNK
         if self._is_chunked_out:
             data = frame(data) + end if data else end
-        self._record(exchange, now_ns)
-        if data:
-            self._transport.write(data)
-        self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+        self._end_with(exchange, data, now_ns)
 
     def _end_response_body(self, exchange: Exchange, trailers: bytes) -> bytes:
         assert self._route is not None
@@ -585,17 +599,13 @@ class Relay:
         if error.refused_head:
             exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
         if not self._is_responding:
-            if self.is_request_complete or not self._awaits_body(partial(self._answer_failure, error)):
-                self._answer_failure(error)
+            outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
+            self._send_error(error.code, error.message, outcome, close=not self._may_go_on(), may_wait=True)
             return
         exchange.outcome = _TRUNCATED
         exchange.error = ERROR_INDEX[error.code]
         self._record(exchange, time.monotonic_ns())
         self._reset()
-
-    def _answer_failure(self, error: UpstreamError) -> None:
-        outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
-        self._send_error(error.code, error.message, outcome, close=not self.is_request_complete)
 
     def _reset(self) -> None:
         """Break off so that what was sent of a response cannot pass for all of it (P14)."""
@@ -632,9 +642,12 @@ class Relay:
         lower_outside(exchange, self._engine.level)
         self._is_responding = False
 
-    def _send_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:
+    def _send_error(self, code: str, message: str, outcome: int, *, close: bool, may_wait: bool = False) -> None:
         exchange = self.exchange
         assert exchange is not None
+        if self.is_answered:  # its body turns out to be malformed, or too large
+            self._end_answered()
+            return
         self._drop_upstream()
         if self._is_responding:
             exchange.outcome = _TRUNCATED
@@ -658,12 +671,15 @@ class Relay:
             exchange.note(NOTE_MESSAGE, message.encode())
         exchange.flags |= FLAG_OWN_RESPONSE
         exchange.response_head = head
-        exchange.response_whole = b""  # of a response that was put off (P24) and that nobody got
         window = exchange.response_body = Window(len(body), 0)
         window.add(body)
         now_ns = time.monotonic_ns()
+        outgoing = head if self.method == b"HEAD" else head + body
+        if may_wait:
+            self._end_with(exchange, outgoing, now_ns)
+            return
         self._record(exchange, now_ns)
-        self._transport.write(head if self.method == b"HEAD" else head + body)
+        self._transport.write(outgoing)
         self._client.exchange_ended(now_ns, linger=close)
 
     # Time, and the client's part.
@@ -681,7 +697,7 @@ class Relay:
             self._send_error("timeout_body", TRICKLED, _REJECTED, close=True)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
             if self._phase == Phase.ENDING:
-                self._end_waiting()
+                self._end_answered()
             elif self._phase == Phase.BODY:
                 message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
                 self._send_error("timeout_body", message, _REJECTED, close=True)
@@ -760,6 +776,8 @@ class Relay:
 
     def client_stalled(self, *, is_awaited: bool) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""
+        if self.is_answered:
+            self._end_answered()
         if self.exchange is not None:
             limit = STALLED if is_awaited else self.deadlines.describe_stall()
             self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
@@ -774,6 +792,8 @@ class Relay:
         """The client is gone: cancel the upstream, record what there is (P15)."""
         if self.tunnel is not None:
             self._end_tunnel(_CLIENT_CLOSED)
+        elif self.is_answered:
+            self._end_answered()
         else:
             self._end_early(_CLIENT_CLOSED, 499)
 
@@ -784,6 +804,8 @@ class Relay:
 
     def shut_down(self) -> None:
         """The time for draining is over: record what runs, and close so that a cut response looks cut."""
+        if self.is_answered:
+            self._end_answered()
         is_cut = self.exchange is not None and self._is_responding
         if self.exchange is not None:
             self.exchange.note(NOTE_MESSAGE, self._engine.shutdown_reason)
@@ -816,7 +838,8 @@ class Relay:
         return max(self._client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
 
     def _record(self, exchange: Exchange, now_ns: int) -> None:
-        self.exchange = self._ending = None
+        self.exchange = None
+        self.is_answered = False
         self._engine.in_flight.discard(exchange)
         self._engine.recorder.finish(exchange, now_ns)
 

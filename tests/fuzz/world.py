@@ -282,13 +282,14 @@ class World:
         self._queue.append(callback)
 
     def pump(self) -> None:
-        """Do what is queued, and what that queues; ends that wait for a body (P24) have waited long enough then."""
+        """Do what is queued, and what that queues; records that wait for a body (P24) have waited long enough then."""
         while self._queue:
             self._queue.popleft()()
             if not self._queue:
                 for connection in list(self.engine.connections):
                     assert isinstance(connection, Downstream)
-                    connection._relay._end_waiting()
+                    if connection._relay.is_answered:
+                        connection._relay._end_answered()
         self._ring.drain()
 
     def now(self) -> int:

@@ -298,8 +298,8 @@ def test_an_answer_before_the_request_is_finished(start: Start, manner: str) -> 
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + GOOD)
         answer = client.answer()
-        assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", "close")
-        assert client.is_ended()
+        assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", None)
+        assert client.is_ended()  # the rest did not come
     record = plane.exchange()
     assert not record.flags & FLAG_REQUEST_COMPLETE
     assert plane.unread == 0

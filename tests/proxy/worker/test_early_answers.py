@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
-from proxy.settings.model import CaptureSettings
+from proxy.settings.model import CaptureLevel, CaptureSettings
 from proxy.worker import deadlines
 from storage.record import Outcome
 from tests.fuzz.world import World
@@ -52,8 +52,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def await_ending(plane: Plane) -> None:
-    """Return when an answer is known, and only the body of its request is waited for."""
-    eventually(lambda: plane.has_downstream(lambda each: each._relay._ending))
+    """Return when an answer is sent, and its record waits for the body of its request."""
+    eventually(lambda: plane.has_downstream(lambda each: each._relay.is_answered))
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -62,12 +62,13 @@ def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refu
     """Most clients send head and body in two writes: the failure is known before the second is here."""
     plane = start(refusing, loop=loop)
     with plane.connect() as client:
-        for _ in range(3):
+        for number in range(3):
             client.send(post(len(CALL)))
-            await_ending(plane)  # the refusal comes in between
-            client.send(CALL)
             answer = client.answer()
             assert (answer.status, answer.field("Connection")) == (502, None)
+            assert plane.unread == number
+            client.send(CALL)
+            eventually(lambda: not plane.has_downstream(lambda each: each._relay.is_answered))
     for exchange in plane.exchanges(3):
         assert (exchange.request_window, error(exchange)) == (CALL, "upstream_refused")
         assert exchange.flags & FLAG_REQUEST_COMPLETE
@@ -79,34 +80,62 @@ def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
     plane = start(refusing)
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await_ending(plane)
+        answer = client.answer()
+        assert (answer.status, answer.field("Connection")) == (502, "close")  # how much would have to be read?
         client.send(b"4\r\nbody\r\n0\r\n\r\n" + GET)
-        assert [client.answer().status for _ in range(2)] == [502, 502]
-    assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body", b""]
+        assert plane.exchange().request_window == b"body"
+        assert client.is_ended()
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -> None:
-    """The answer waits for the window, not for the end of an upload."""
+    """The record waits for the window, not for the end of an upload, which its client need not send."""
     plane = start(refusing, capture=CaptureSettings(request_body_bytes=1000, tail_bytes=0))
     with plane.connect() as client:
         client.send(post(10_000_000))
-        await_ending(plane)
-        client.send(bytes(2000))
         answer = client.answer()
         assert (answer.status, answer.field("Connection")) == (502, "close")
-    exchange = plane.exchange()
+        client.send(bytes(2000))
+        exchange = plane.exchange()
     assert exchange.request_window == bytes(1000)
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
 
 
 def test_a_body_that_does_not_come_is_waited_for_a_second(start: Start, refusing: str) -> None:
-    """A client that sends nothing more has its answer nevertheless; it may be waiting for it."""
+    """Then its client's connection is closed, and the record says how much came."""
     plane = start(refusing)
     with plane.connect() as client:
         client.send(post(100) + b"part")
         assert client.answer().status == 502
-    assert plane.exchange().request_window == b"part"
+        exchange = plane.exchange()
+        assert client.is_ended()
+    assert (exchange.request_window, exchange.flags & FLAG_REQUEST_COMPLETE) == (b"part", 0)
+    assert exchange.ended_ns < 1_000_000_000  # it ended with its answer
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("level", ["body", "headers"])
+@pytest.mark.parametrize(("size", "connection"), [(60_000, None), (200_000, "close")])
+def test_what_an_early_answer_says_is_not_the_matter_of_its_record(
+    start: Start, size: int, connection: str | None, level: CaptureLevel
+) -> None:
+    """The rest of a short body is read in any case; of a long one the client reads at once that it need not come."""
+
+    def upstream(own: socket.socket, number: int) -> None:
+        read_head(own)
+        own.sendall(OK)
+        own.recv(100)
+
+    plane = start(upstream, capture=CaptureSettings(level=level))
+    with plane.connect() as client:
+        client.send(post(size))
+        answer = client.answer()
+        assert (answer.status, answer.field("Connection")) == (200, connection)
+        if connection is None:
+            client.send(bytes(size) + GET)
+            assert client.answer().status == 200
+            plane.exchange()
+    assert plane.exchange().status == 200
 
 
 @pytest.mark.parametrize(
@@ -125,22 +154,22 @@ def test_a_body_that_is_not_wanted_is_not_waited_for(
     monkeypatch.setattr(deadlines, "LINGER_NS", 60_000_000_000)  # the connection can be looked at
     plane = start(refusing, capture=capture)
     with plane.connect() as client:
-        client.send(post(4, *fields))
+        client.send(post(200_000, *fields))
         assert client.answer().status == 502
         (connection,) = plane.downstreams
-        assert not connection._relay._has_waited
+        assert not connection._relay.is_answered
     plane.exchange()
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(start: Start, refusing: str) -> None:
-    """Its answer was not sent."""
+    """It was answered before."""
     plane = start(refusing)
     with plane.connect() as client:
         client.send(post(100) + b"part")
         await_ending(plane)
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.request_window) == (499, Outcome.CLIENT_CLOSED, b"part")
+    assert (exchange.status, outcome(exchange), exchange.request_window) == (502, Outcome.UPSTREAM_ERROR, b"part")
 
 
 def test_what_stalls_is_cut_off_at_a_stop(start: Start, refusing: str) -> None:
@@ -175,9 +204,8 @@ def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes
     plane = start(upstream)
     with plane.connect() as client:
         client.send(post(len(CALL)))
-        await_ending(plane)
-        client.send(CALL)
         found = client.answer()
+        client.send(CALL)
         assert (found.status, found.body, found.is_complete) == (401, body, True)
     exchange = plane.exchange()
     assert (exchange.request_window, exchange.status, outcome(exchange)) == (CALL, 401, Outcome.OK)
@@ -283,9 +311,8 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
     with plane.connect() as client:
         for _ in range(2):
             client.send(post(4))
-            await_ending(plane)
-            client.send(b"body")
             assert client.answer().status == 200
+            client.send(b"body")
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
 
 
@@ -308,8 +335,8 @@ def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int, mon
         assert client.answer().status == 413
 
 
-def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
-    """What comes of the body is malformed: the record has the response that the client got, not a part of the other."""
+def test_a_malformed_body_behind_an_answer_is_not_answered_again() -> None:
+    """The record has the response that the client got."""
     world = World()
     client = world.client()
     client.deliver(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
@@ -319,8 +346,8 @@ def test_a_refusal_takes_the_place_of_an_answer_that_was_put_off() -> None:
     client.deliver(b"zz\r\n")
     world.pump()
     (record,) = world.records()
-    assert (record.status, record.response_head + record.response_window) == (400, bytes(client.written))
-    assert record.response_bytes == len(record.response_window)
+    assert (record.status, record.response_head, record.request_window) == (200, OK[:-2], b"abc")
+    assert bytes(client.written).count(b"HTTP/1.1") == 1
 
 
 @pytest.mark.parametrize("loop", LOOPS)
