@@ -40,14 +40,19 @@ def probe_silent_peers(own: socket.socket) -> None:
         pass  # it is gone already
 
 
-def is_reset_by_peer(transport: asyncio.Transport) -> bool:
+def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
     """Whether the peer has reset the connection; an orderly end cannot be told from a peer that only sends no more."""
     own = transport.get_extra_info("socket")
     if transport.is_closing() or own is None or own.fileno() < 0:
         return False
     poller = select.poll()
-    poller.register(own.fileno(), 0)
+    poller.register(own.fileno(), events)
     return bool(poller.poll(0))
+
+
+def has_ended(transport: asyncio.Transport) -> bool:
+    """Whether the peer sends no more, be it that the loop has not come to read so."""
+    return is_reset_by_peer(transport, select.POLLRDHUP)
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

@@ -21,6 +21,8 @@ class RouteLimitSettings(Section, frozen=True):
     timeout_write_stall_s: Annotated[_Seconds | None, about("time a peer may read nothing")] = None
     upstream_keep_alive_s: Annotated[_Seconds | None, about("time an upstream connection is kept idle")] = None
     upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = None
+    upstream_max_age_s: Annotated[_Seconds | None, about("age at which an upstream connection is closed")] = None
+    upstream_max_requests: Annotated[_Count | None, about("requests on an upstream connection")] = None
 
 
 class HeaderSettings(Section, frozen=True):

@@ -82,6 +82,7 @@ class ConnectionPool(Protocol):
     keep_alive_ns: int
 
     def keep_alive_of(self, announced_s: int) -> int:
+    max_requests: int
         """Return how long to keep an idle connection whose upstream announces its time."""
 
     def release(self, connection: "UpstreamConnection", now_ns: int) -> None:
@@ -102,8 +103,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_framer", "_has_heads", "_is_lost", "_left_bytes", "_left_since_ns", "_max_head_bytes", "_pool",
-        "_read_response", "_state", "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns",
-        "transport",
+        "_read_response", "_state", "address_text", "handler", "has_failed", "idle_since_ns", "is_reused",
+        "keep_alive_ns", "retires_ns", "transport", "uses_left", "write",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -128,6 +129,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._state = _HEAD
         self._buffer = b""
         self._left_bytes = self._left_since_ns = 0
+        self.uses_left = pool.max_requests
+        self.retires_ns = 1 << 61  # when it is used no more
+        self.has_failed = False  # its last response was a 5xx
         """Parting: how much is not taken of what its client left behind, and since when no more of it is."""
         self._has_heads = False
         """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
@@ -230,6 +234,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         length = 0 if handler.method == b"HEAD" or head.has_no_body else head.content_length
         if length == len(rest):
             if head.keep_alive_s >= 0:
+        self.has_failed = head.status >= 500
                 self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
             self._finish(handler, now_ns, is_reusable=head.is_keep_alive)
             handler.send_full_response(head, raw, rest, now_ns)

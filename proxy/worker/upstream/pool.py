@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from secrets import randbelow
 from typing import Final
 
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.network.concurrency import SILENT_NS, Concurrency
+from proxy.network.socket_queues import has_ended
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
@@ -20,14 +22,14 @@ from proxy.worker.upstream.connection import UpstreamConnection
 POST_IDLE_NS: Final = 1_000_000_000
 """A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
 
-
-class Pool:
 REST_NS: Final = 100_000_000
 """How long a connection rests that has carried a 5xx: servers close behind an error, when they have logged it."""
 
 RESPONSE_BYTES: Final = 4
 """The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
 
+
+class Pool:
     """Connections of one route's upstream."""
 
     def __init__(
@@ -45,6 +47,8 @@ RESPONSE_BYTES: Final = 4
         self._on_open = on_open
         self._idle: dict[UpstreamConnection, None] = {}
         """In the order in which they became idle: any of many is found at once."""
+        self._resting: dict[UpstreamConnection, None] = {}
+        """Idle ones that have just carried a 5xx, in the same order."""
         self._connections: set[UpstreamConnection] = set()
         self._opening = 0
         self._unanswered: dict[UpstreamConnection, int] = {}
@@ -61,6 +65,8 @@ RESPONSE_BYTES: Final = 4
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
+        self.max_requests = limits.upstream_max_requests or 1 << 60
+        self._max_age_ns = int(limits.upstream_max_age_s * 1e9)
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
@@ -82,6 +88,8 @@ RESPONSE_BYTES: Final = 4
         """
         if (self._waiting or self._woken) and not is_turn:
             return None
+        if self._resting:
+            self._end_rests(now_ns)
         idle = self._idle
         while idle:
             connection, _ = idle.popitem()
@@ -100,13 +108,33 @@ RESPONSE_BYTES: Final = 4
             return
         if not connection.is_reused:
             self._note_answered(connection)
-        if self._concurrency.is_wary and self._holds_others(now_ns, 0):
+        connection.uses_left -= 1
+        is_spent = not connection.uses_left or now_ns >= connection.retires_ns
+        if is_spent or (self._concurrency.is_wary and self._holds_others(now_ns, 0)):
             connection.close()
             return
         connection.idle_since_ns = now_ns
+        if connection.has_failed:
+            if self._waiting or self._concurrency.seen < 2:  # who is served one at a time would wait for its end
+                connection.close()
+            else:
+                self._resting[connection] = None
+            return
         self._idle[connection] = None
         if self._waiting:
             self.pass_on()
+
+    def _end_rests(self, now_ns: int) -> None:
+        """Let those be lent again that had time enough to be closed, and were not."""
+        while self._resting:
+            connection = next(iter(self._resting))
+            if now_ns - connection.idle_since_ns < REST_NS:
+                return
+            del self._resting[connection]
+            if has_ended(connection.transport):
+                connection.close()
+            else:
+                self._idle[connection] = None
 
     def _note_answered(self, connection: UpstreamConnection) -> None:
         connection.is_reused = True
@@ -133,6 +161,7 @@ RESPONSE_BYTES: Final = 4
             self._answered.discard(connection)
             self._parting.discard(connection)
             self._idle.pop(connection, None)
+            self._resting.pop(connection, None)
             self._on_open(-1)
             self.pass_on()
 
@@ -162,8 +191,8 @@ RESPONSE_BYTES: Final = 4
 
     def make_room(self) -> bool:
         """Return whether there is a place, be it that of the connection idle longest: for who may use none (P13)."""
-        if self.is_full and self._idle:
-            next(iter(self._idle)).close()
+        if self.is_full and (idle := self._idle or self._resting):
+            next(iter(idle)).close()
         return not self.is_full
 
     def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
@@ -204,7 +233,9 @@ RESPONSE_BYTES: Final = 4
     def opened(self, connection: UpstreamConnection) -> None:
         self._opening -= 1
         self._connections.add(connection)
-        self._unanswered[connection] = time.monotonic_ns()
+        self._unanswered[connection] = now_ns = time.monotonic_ns()
+        if self._max_age_ns:  # not all at once: those of a busy minute are of one age
+            connection.retires_ns = now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
         self._on_open(1)
 
     def failed(self) -> None:
@@ -215,6 +246,7 @@ RESPONSE_BYTES: Final = 4
         """Close idle connections that are too old or hold others, and parted ones; called a few times a second."""
         for connection in list(self._parting):
             connection.close_if_taken(now_ns)
+        self._end_rests(now_ns)
         idle = self._idle
         if not idle:
             return

@@ -158,8 +158,8 @@ def test_counters_say_what_happened(start: Start, monkeypatch: pytest.MonkeyPatc
                 b"GET /bytes/1000 HTTP/1.1\r\nHost: a\r\n\r\n",
                 b"GET /bytes/70000?chunked HTTP/1.1\r\nHost: a\r\n\r\n",
                 b"POST /status/404 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
-                b"DELETE /status/503 HTTP/1.1\r\nHost: a\r\n\r\n",
                 b"PROPFIND /status/301 HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"DELETE /status/503 HTTP/1.1\r\nHost: a\r\n\r\n",
             ):
                 client.send(raw)
                 client.answer()

@@ -1,6 +1,7 @@
 """The pool by itself: whom a connection is lent to, and for how long it is kept."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
 from proxy.worker.upstream.opener import Opener
-from proxy.worker.upstream.pool import Pool
+from proxy.worker.upstream.pool import REST_NS, Pool
 from proxy.worker.upstream.response_readers import ResponseReaders
 
 
@@ -66,6 +67,72 @@ async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
     for connection in connections:
         pool.release(connection, time.monotonic_ns())
     return connections
+
+
+async def _failed(pool: Pool, now_ns: int) -> UpstreamConnection:
+    """A connection that has just carried a 5xx."""
+    connection = await opener_of(pool).open(may_repeat=True)
+    connection.has_failed = True
+    pool.release(connection, now_ns)
+    return connection
+
+
+async def test_a_connection_rests_behind_a_5xx() -> None:
+    """Its upstream may be about to close it; when it did not, the connection is as good as any."""
+    async with silent_pool() as pool:
+        pool._concurrency.served(1000)
+        now_ns = time.monotonic_ns()
+        connection = await _failed(pool, now_ns)
+        assert pool.acquire(now_ns + REST_NS - 1, may_repeat=True) is None
+        assert pool.acquire(now_ns + REST_NS, may_repeat=False) is connection
+
+
+async def test_one_that_is_ended_in_its_rest_is_not_lent() -> None:
+    """Not even where the loop had no time to hear of it."""
+    async with silent_pool() as pool:
+        pool._concurrency.served(1000)
+        now_ns = time.monotonic_ns()
+        connection = await _failed(pool, now_ns)
+        connection.transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
+        assert pool.acquire(now_ns + REST_NS, may_repeat=True) is None
+        assert connection.transport.is_closing()
+
+
+@pytest.mark.parametrize("served", [1, 1000])
+async def test_no_connection_rests_where_others_would_wait_for_it(served: int) -> None:
+    """Behind one that is served alone, or for a place at the limit."""
+    async with silent_pool(upstream_max_connections=1) as pool:
+        pool._concurrency.served(served)
+        connection = await _failed(pool, time.monotonic_ns())
+        assert connection.transport.is_closing() is (served == 1)
+        assert pool.make_room()
+        assert connection.transport.is_closing()
+
+
+async def test_a_connection_ends_at_an_age_that_is_not_that_of_all() -> None:
+    """So traffic follows a name to its new address, and not all of it in the same moment."""
+    opened: list[int] = []
+    async with silent_pool(opened, upstream_max_age_s=100) as pool:
+        begin_ns = time.monotonic_ns()
+        connections = await _answered(pool, 3)
+        ages_s = [(connection.retires_ns - begin_ns) / 1e9 for connection in connections]
+        assert all(90 <= age_s < 101 for age_s in ages_s)
+        assert len(set(ages_s)) == 3
+        pool.release(connections[0], connections[0].retires_ns - 1)
+        assert sum(opened) == 3
+        pool.release(connections[0], connections[0].retires_ns)
+        assert sum(opened) == 2
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(3, 2), (0, 3)])
+async def test_a_connection_carries_so_many_requests(limit: int, kept: int) -> None:
+    """Without a limit any number."""
+    opened: list[int] = []
+    async with silent_pool(opened, upstream_max_requests=limit) as pool:
+        connections = await _answered(pool, 3)
+        for _ in range(2):
+            pool.release(connections[0], time.monotonic_ns())
+        assert sum(opened) == kept
 
 
 class Asking:
@@ -123,7 +190,8 @@ class Looked:
     looks = 0
     is_reused = False
     idle_since_ns = 0
-    keep_alive_ns = 1 << 62
+    keep_alive_ns = retires_ns = uses_left = 1 << 62
+    has_failed = False
 
     @property
     def transport(self) -> Self:
