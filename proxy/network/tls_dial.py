@@ -18,7 +18,7 @@ from proxy.network.socket_queues import MAX_LAST_BYTES
 _LOOK_S: Final = 0.05
 """How often it is looked whether who is paused reads again; only a connection that has ended meanwhile."""
 _PIECE_BYTES: Final = 1 << 16
-"""What is read in one turn of a connection that has failed."""
+"""What is read at once."""
 _NONE: Final = -1
 
 
@@ -38,7 +38,7 @@ class _LastWords(asyncio.BufferedProtocol):
         """Descriptor of a socket that has failed, for what the kernel has of it."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._tls.get_buffer(sizehint))
+        return memoryview(self._tls.get_buffer(sizehint))[:_PIECE_BYTES]  # what is read at once is held twice
 
     def buffer_updated(self, nbytes: int) -> None:
         self._tls.buffer_updated(nbytes)

@@ -1,13 +1,16 @@
 """What is kept of a body that streams by: its first and last bytes, and its true size. Pure.
 
-Chunks are kept as the objects the transport gave, not copied: a window holds at most `head_bytes`, `tail_bytes` and one
-chunk. Only `collect` cuts them to size, when the exchange is recorded. Of a body in tiny pieces each object would take
-up to 22 times what it holds, and as many steps when it is recorded, so those are joined now and then.
+Chunks are kept as the objects the transport gave, not copied, but the end of a large one: a window holds at most
+`head_bytes`, `tail_bytes` and a chunk of `LARGE_BYTES`. Only `collect` cuts them to size, when it is recorded.
+Of a body in tiny pieces each object would take up to 22 times what it holds, and as many steps when it is recorded, so
+those are joined now and then.
 """
 
 from collections import deque
 from typing import Final
 
+LARGE_BYTES: Final = 65536
+"""From here on a copy of the end costs less than the whole: a client that reads nothing had 256 KiB held for it."""
 JOINED_PIECES: Final = 512
 """A power of two."""
 _JOINED_BYTES: Final = 128 * JOINED_PIECES
@@ -59,6 +62,8 @@ class Window:
         tail = self._tail
         if tail is None:
             tail = self._tail = deque()
+        if len(data) > max(LARGE_BYTES, self._tail_bytes):
+            data = data[-self._tail_bytes :]
         tail.append(data)
         self._tail_size += len(data)
         if not len(tail) % JOINED_PIECES and self._tail_size < len(tail) * _JOINED_BYTES // JOINED_PIECES:

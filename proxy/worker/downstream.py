@@ -53,7 +53,6 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; above the limit of connections respond 503 and close, unread and unrecorded."""
         self._transport = own = cast(asyncio.Transport, transport)
-        own.set_write_buffer_limits(high=MAX_READ_AHEAD_BYTES)
         engine = self._engine
         if not self._peer:
             self._peer = peer_address(transport.get_extra_info("peername"))
@@ -163,9 +162,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
+        deadlines, relay = self._engine.deadlines, self._relay
         if relay.is_answered:
             relay.check(now_ns)
-        deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
             self._check_stall(now_ns, relay)
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):

@@ -28,6 +28,7 @@ from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import forwarded_trailers, trailer_names, without_trailer_field
 from proxy.network.socket_queues import unsent_bytes
+from proxy.network.tls_buffers import bound_buffers
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.capture_windows import CaptureWindows
@@ -118,7 +119,7 @@ class Relay:
         "_admission", "_body_bytes", "_client", "_connecting", "_continued_ns", "_engine", "_flags", "_head",
         "_is_chunked_out", "_is_paused", "_is_responding", "_is_retried", "_is_upload_paused", "_peer",
         "_phase", "_route", "_since_ns", "_transport", "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream",
-        "_upstream_head", "exchange", "has_long_body", "is_answered", "is_continue_due", "is_keep_alive",
+        "_upstream_head", "_write", "exchange", "has_long_body", "is_answered", "is_continue_due", "is_keep_alive",
         "is_request_complete", "method", "tunnel",
     )  # fmt: skip
 
@@ -130,6 +131,7 @@ class Relay:
         self._engine = engine
         self._client: Client = client
         self._transport = transport
+        self._write = bound_buffers(transport)
         self._peer = peer
         self._flags = FLAG_TLS if is_tls else 0
         admission = TracingAdmission if engine.makes_traces else Admission
@@ -284,7 +286,7 @@ class Relay:
     def _forward(self, data: bytes) -> None:
         if self._upstream is not None:
             if not self._upstream.transport.is_closing():  # lost, while its last bytes are still being read
-                self._upstream.transport.write(data)
+                self._upstream.write(data)
         elif self._connecting is not None:
             self._keep_unsent(data)
 
@@ -355,14 +357,14 @@ class Relay:
         if self.is_request_complete or self.is_continue_due or self._is_body_enough():
             self._record(exchange, now_ns)
             if outgoing:
-                self._transport.write(outgoing)
+                self._write(outgoing)
             self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
             return
         self.is_answered = True
         self._phase = Phase.ENDING
         self._since_ns = now_ns
         if outgoing:
-            self._transport.write(outgoing)
+            self._write(outgoing)
         if not self.is_keep_alive and self._transport.can_write_eof():
             with suppress(OSError):  # it is reset already
                 self._transport.write_eof()
@@ -411,7 +413,7 @@ class Relay:
             self._continued_ns = time.monotonic_ns()
             self._time_body()
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
-            self._transport.write(head.status_line + head.fields + b"\r\n")
+            self._write(head.status_line + head.fields + b"\r\n")
 
     def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
         """Send a whole response in one write, recorded first."""
@@ -440,7 +442,7 @@ class Relay:
         self.exchange = None
         engine.in_flight.discard(exchange)
         engine.recorder.finish(exchange, now_ns)
-        self._transport.write(outgoing)
+        self._write(outgoing)
         self._client.exchange_ended(now_ns, linger=False)
 
     def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
@@ -451,7 +453,7 @@ class Relay:
         exchange.first_byte_ns = now_ns - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
-        self._transport.write(self._prefix(head, exchange))
+        self._write(self._prefix(head, exchange))
         self._is_responding = True
         self._phase = Phase.STREAMING
         self._since_ns = now_ns
@@ -481,7 +483,7 @@ class Relay:
 
     def response_data(self, data: bytes) -> None:
         """Send more body; nothing is held back. The copy is taken after the write."""
-        self._transport.write(frame(data) if self._is_chunked_out else data)
+        self._write(frame(data) if self._is_chunked_out else data)
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
@@ -541,7 +543,7 @@ class Relay:
             max_bytes=engine.max_message_bytes, max_messages_per_s=engine.max_messages_per_s,
             session_bytes=self._route.windows.session_bytes(exchange.request_head),
         )  # fmt: skip
-        self._transport.write(self._engine.head_end_format % (head.prefix, exchange.id_text))
+        self._write(self._engine.head_end_format % (head.prefix, exchange.id_text))
         self._is_upload_paused = False
         early = self._client.take_read_ahead()
         if early:
@@ -550,7 +552,7 @@ class Relay:
             self.tunnel_data(data)
 
     def tunnel_data(self, data: bytes) -> None:
-        self._transport.write(data)
+        self._write(data)
         if self.tunnel is not None:
             self.tunnel.watch_upstream(data)
 
@@ -679,7 +681,7 @@ class Relay:
             self._end_with(exchange, outgoing, now_ns)
             return
         self._record(exchange, now_ns)
-        self._transport.write(outgoing)
+        self._write(outgoing)
         self._client.exchange_ended(now_ns, linger=close)
 
     # Time, and the client's part.

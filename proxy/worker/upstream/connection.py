@@ -6,6 +6,7 @@ where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus byt
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
@@ -18,6 +19,7 @@ from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
+from proxy.network.tls_buffers import bound_buffers
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 from proxy.worker.deadlines import STALLED_NS
 
@@ -80,9 +82,9 @@ class ConnectionPool(Protocol):
     """Whom an upstream connection returns to."""
 
     keep_alive_ns: int
+    max_requests: int
 
     def keep_alive_of(self, announced_s: int) -> int:
-    max_requests: int
         """Return how long to keep an idle connection whose upstream announces its time."""
 
     def release(self, connection: "UpstreamConnection", now_ns: int) -> None:
@@ -108,6 +110,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     )  # fmt: skip
 
     transport: asyncio.Transport
+    write: Callable[[bytes], None]
     _framer: BodyFramer
     """Of the response, once its head is read."""
 
@@ -126,12 +129,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.is_reused = False
         self.idle_since_ns = 0
         self.keep_alive_ns = pool.keep_alive_ns
-        self._state = _HEAD
-        self._buffer = b""
-        self._left_bytes = self._left_since_ns = 0
         self.uses_left = pool.max_requests
         self.retires_ns = 1 << 61  # when it is used no more
         self.has_failed = False  # its last response was a 5xx
+        self._state = _HEAD
+        self._buffer = b""
+        self._left_bytes = self._left_since_ns = 0
         """Parting: how much is not taken of what its client left behind, and since when no more of it is."""
         self._has_heads = False
         """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
@@ -145,14 +148,14 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=65536)
+        self.write = bound_buffers(self.transport)
         self.held_bytes = HELD_BYTES if transport.get_extra_info("sslcontext") is not None else 0
 
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
         """Lend the connection to a handler and send its request head, and what body there is."""
         self.handler = handler
         self._state = _HEAD
-        self.transport.write(data)
+        self.write(data)
 
     def data_received(self, data: bytes) -> None:
         """Read the response; whatever comes without being asked for closes the connection."""
@@ -190,6 +193,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             try:
                 head = self._read_response(raw)
             except UpstreamError as error:
+                if (mended := without_blanks(raw)) != raw:
+                    data = data[:at] + mended + data[end:]
+                    continue
                 error.refused_head = raw
                 self._fail(error)
                 return
@@ -197,9 +203,6 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self._begin_body(handler, head, raw, data[end:])
                 return
             if head.status == 101:
-                if (mended := without_blanks(raw)) != raw:
-                    data = data[:at] + mended + data[end:]
-                    continue
                 self._switch(handler, head, raw, data[end:])
                 return
             self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
@@ -231,10 +234,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     def _begin_body(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
         now_ns = time.monotonic_ns()
+        self.has_failed = head.status >= 500
         length = 0 if handler.method == b"HEAD" or head.has_no_body else head.content_length
         if length == len(rest):
             if head.keep_alive_s >= 0:
-        self.has_failed = head.status >= 500
                 self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
             self._finish(handler, now_ns, is_reusable=head.is_keep_alive)
             handler.send_full_response(head, raw, rest, now_ns)

@@ -72,3 +72,15 @@ def test_one_large_piece_is_cut_like_many_small_ones(size: int) -> None:
     for byte in body:
         bytewise.add(bytes((byte,)))
     assert collected(whole) == collected(bytewise)
+
+
+def test_of_a_large_piece_only_the_end_is_held() -> None:
+    """As long as its client reads nothing it would be held whole."""
+    window = Window(10, 100)
+    piece = bytes(range(250)) * 1000
+    for data in (piece, b"abc"):
+        window.add(data)
+    assert window._tail is not None
+    assert sum(map(len, window._tail)) == 103
+    assert collected(window) == (piece[:10], (piece + b"abc")[-100:])
+    assert window.size == 250_003
