@@ -15,7 +15,7 @@ from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
-from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.model import PatternSettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -41,6 +41,12 @@ _PORTS: Final = {
 }
 
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
+MAX_PATTERNS: Final = 16
+_MAX_PATTERN_BYTES: Final = 1 << 18
+"""Of the program that RE2 makes of one, so that all fit into one automaton."""
+_MAX_PATTERN_LENGTH: Final = 1000
+_PROBES: Final = ("", "a", "0 a-", "\n")
+_BREAKS_JSON: Final = re.compile(r"""["'\\<&\x00-\x1f\x7f]""")
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
 
@@ -52,6 +58,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_tls("proxy", settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
     yield from _check_tls("admin", settings.admin.tls_cert_file, settings.admin.tls_key_file)
     yield from _check_names(settings)
+    yield from _check_patterns(settings)
     yield from _check_storage(settings)
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
@@ -163,6 +170,48 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
         for text in getattr(settings.redact, section):
             if not text.strip().strip("-_"):  # which would be the part of `items[]` that is empty, too
                 yield f"redact.{section}", f"expected a name of more than - and _, got {text!r}"
+
+
+def _check_patterns(settings: Settings) -> Iterator[Problem]:
+    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and no replacement."""
+    patterns = settings.redact.patterns
+    if isinstance(patterns, bool):
+        return
+    if len(patterns) > MAX_PATTERNS:
+        yield "redact.patterns", f"expected at most {MAX_PATTERNS} patterns, got {len(patterns)}"
+    seen: set[str] = set()
+    for index, own in enumerate(patterns):
+        place = f"redact.patterns[{index}]"
+        if not own.name.strip() or own.name in seen:
+            yield f"{place}.name", f"expected a name that no other pattern has, got {own.name!r}"
+        seen.add(own.name)
+        if (problem := _problem_of(own)) is not None:
+            yield f"{place}.regex", f"{problem}, in the pattern {own.name!r}"
+        if _BREAKS_JSON.search(own.replacement) is not None:
+            yield f"{place}.replacement", f"expected text that may stand in a string of JSON, got {own.replacement!r}"
+
+
+def _problem_of(own: PatternSettings) -> str | None:
+    import re2  # of the collector; no other process needs it
+
+    options = re2.Options()
+    options.max_mem = _MAX_PATTERN_BYTES
+    options.log_errors = False
+    if len(own.regex) > _MAX_PATTERN_LENGTH:
+        return f"expected at most {_MAX_PATTERN_LENGTH} characters, got {len(own.regex)}"
+    try:
+        pattern = re2.compile(own.regex, options)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        return f"expected a regular expression of RE2: {reason}, got {own.regex!r}"
+    if any(found is not None and not found.group() for found in map(pattern.search, _PROBES)):
+        return f"expected a regular expression that does not match an empty text, got {own.regex!r}"
+    found = pattern.search(own.replacement)
+    if found is not None and found.group(min(pattern.groups, 1)) != own.replacement:
+        return (
+            f"expected a regular expression that does not match its replacement {own.replacement!r}, got {own.regex!r}"
+        )
+    return None
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ Strategy: msgspec converts; where it refuses a plain value, the sentence is made
 words of the file that is to be mended instead of those of Python and JSON.
 """
 
+import types
 import typing
 from typing import Any, Final
 
@@ -67,7 +68,7 @@ def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
         return "expected a list" + (f" of {_nouns(inner[0])}" if isinstance(value, list) else "")
     if origin is dict:
         return "expected a table" + (f" of {_nouns(inner[1])}" if isinstance(value, dict) else "")
-    if origin is typing.Union:  # or nothing: a limit that a route may have of its own
+    if origin in (typing.Union, types.UnionType):  # or nothing: a limit that a route may have of its own
         return _expected(name, *_taken_apart(inner[0]), value)
     return f"expected {_noun(name, kind)}{_range(kind, bounds)}"
 

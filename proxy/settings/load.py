@@ -19,6 +19,7 @@ from proxy.settings.conversion import convert
 from proxy.settings.model import (
     KEEP_ALL,
     AdminHostSettings,
+    PatternSettings,
     RouteSettings,
     Settings,
     SettingsError,
@@ -158,6 +159,8 @@ def _read(
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
+    if patterns := _build_tables("redact.patterns", PatternSettings, found, problems):
+        values["redact"] = msgspec.structs.replace(values["redact"], patterns=patterns)
     values["admin_hosts"] = _build_tables("admin_hosts", AdminHostSettings, found, problems)
     values["tokens"], wrong = resolve_tokens(_build_tables("tokens", TokenSettings, found, problems), environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
@@ -184,7 +187,7 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
         inner = section_of(field.type)
         if inner is not None:
             values[key] = inner(**_build(inner, f"{name}.", found, problems))
-        elif name in found and name not in TABLES:
+        elif name in found and (name not in TABLES or found[name].value is not None):
             try:
                 values[key] = convert(name, found[name], field.type)
             except ValueError as error:
@@ -206,12 +209,13 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
     return tuple(routes)
 
 
-_Named = typing.TypeVar("_Named", TokenSettings, AdminHostSettings)
+_Named = typing.TypeVar("_Named", TokenSettings, AdminHostSettings, PatternSettings)
 
 
 def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
-    """Build tokens or host names; `missing` stands in for a name, as in `_build_routes`."""
-    return tuple(kind(**({"name": "missing"} | values)) for _, values, _ in _each_table(table, kind, found, problems))
+    """Build tokens, host names or patterns; `missing` stands in for what is not there, as in `_build_routes`."""
+    stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
+    return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, problems))
 
 
 def _each_table(

@@ -248,13 +248,29 @@ class CaptureSettings(Section, frozen=True):
     ] = ""
 
 
+class PatternSettings(Section, frozen=True):
+    """[[redact.patterns]]: instead of `patterns = true`: further patterns, beside the built-in ones."""
+
+    name: Annotated[str, about("name of the pattern, for messages")]
+    regex: Annotated[str, about("regular expression in the syntax of RE2; of one with a group the first goes")]
+    replacement: Annotated[str, about("what stands in for what it finds")] = "[REDACTED]"
+
+
 class RedactSettings(Section, frozen=True):
     """[redact]: added to the built-in names; case, - and _ are ignored."""
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
     json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
-    patterns: Annotated[bool, about("also what looks like a key, a token or credentials, anywhere")] = True
+    patterns: Annotated[
+        bool | tuple[PatternSettings, ...],
+        about("also what looks like a key, a token, credentials or a card's number, anywhere; or further patterns"),
+    ] = True
+
+    def expressions(self) -> bool | list[tuple[str, str]]:
+        """Return whether patterns are searched for, or what further ones match and what stands in for that."""
+        own = self.patterns
+        return own if isinstance(own, bool) else [(one.regex, one.replacement) for one in own]
 
 
 class LogSettings(Section, frozen=True):

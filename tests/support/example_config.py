@@ -1,6 +1,6 @@
 """deploy/example.toml, written from the settings' declarations: `python -m tests.support.example_config`.
 
-Every table and setting with its default and help, in the order declared. `[[tokens]]` and `[[admin_hosts]]` are
+Every table and setting with its default and help, in the order declared. `[[tokens]]` and the like are
 commented out; one of `[[routes]]` is written, because a configuration without any is not valid.
 """
 
@@ -13,7 +13,14 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import FieldInfo
 
-from proxy.settings.model import AdminHostSettings, LimitSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.model import (
+    AdminHostSettings,
+    LimitSettings,
+    PatternSettings,
+    RouteSettings,
+    Settings,
+    TokenSettings,
+)
 from proxy.settings.sources import fields_of, section_of
 
 EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "example.toml"
@@ -27,6 +34,7 @@ HEAD: Final = """\
 # `sidelog config check --config FILE` reports every mistake at once; `sidelog config show` prints what is in effect.
 """
 TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str]]] = {
+    "redact.patterns": (PatternSettings, {"name": "employee", "regex": r"\bE-\d{6}\b"}, "# "),
     "tokens": (TokenSettings, {"name": "grafana", "token_file": "/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
@@ -44,9 +52,8 @@ def render() -> str:
         if (section := section_of(field.type)) is not None:
             lines += _section(name, section)
         elif name in TABLES:
-            struct, values, mark = TABLES[name]
-            lines += ["", *(mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values)))]
-            for key, inner in fields_of(struct).items():
+            lines += _tables(name)
+            for key, inner in fields_of(TABLES[name][0]).items():
                 if (limits := section_of(inner.type)) is not None:
                     lines += [_header(f"[{name}.{key}]", limits), *_settings(limits, DEFAULT_LIMITS)]
     return "\n".join(lines) + "\n"
@@ -59,6 +66,14 @@ def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
     for key, field in fields_of(section).items():
         if (inner := section_of(field.type)) is not None:
             yield from _section(f"{name}.{key}", inner)
+        elif f"{name}.{key}" in TABLES:
+            yield from _tables(f"{name}.{key}")
+
+
+def _tables(name: str) -> Iterator[str]:
+    struct, values, mark = TABLES[name]
+    yield ""
+    yield from (mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values)))
 
 
 def _header(header: str, section: type[msgspec.Struct]) -> str:

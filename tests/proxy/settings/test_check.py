@@ -54,6 +54,38 @@ def refusal(environ: dict[str, str]) -> str:
         ("CAPTURE__REQUEST_BODY_BYTES", "60000000", "ring.bytes: the windows of one exchange"),
         ("CAPTURE__OPT_OUT_HEADER", "a b", "capture.opt_out_header: expected a header name"),
         ("CAPTURE__OPT_OUT_HEADER", "Cookie", "capture.opt_out_header: Cookie has another meaning"),
+        (
+            "REDACT__PATTERNS",
+            '[{"name": "n", "regex": "(a)\\\\1"}]',
+            "redact.patterns[0].regex: expected a regular expression of RE2",
+        ),
+        (
+            "REDACT__PATTERNS",
+            '[{"name": "n", "regex": "a*"}]',
+            "does not match an empty text, got 'a*', in the pattern 'n'",
+        ),
+        ("REDACT__PATTERNS", '[{"name": "n", "regex": "E"}]', "does not match its replacement '[REDACTED]', got 'E'"),
+        (
+            "REDACT__PATTERNS",
+            '[{"name": "n", "regex": "%s"}]' % ("a" * 1001),
+            "expected at most 1000 characters, got 1001",
+        ),
+        (
+            "REDACT__PATTERNS",
+            '[{"name": "n", "regex": "((a|\\\\pL){300}){3}"}]',
+            "expected a regular expression of RE2: ",
+        ),
+        (
+            "REDACT__PATTERNS",
+            '[{"name": "n", "regex": "a", "replacement": "\\""}]',
+            "text that may stand in a string of JSON",
+        ),
+        ("REDACT__PATTERNS", '[{"name": " ", "regex": "a"}]', "redact.patterns[0].name: expected a name that no other"),
+        (
+            "REDACT__PATTERNS",
+            json.dumps([{"name": str(n), "regex": "x"} for n in range(17)]),
+            "at most 16 patterns, got 17",
+        ),
         ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
         ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected a name of more than - and _, got ''"),
         ("REDACT__QUERY", '["a", "_"]', "redact.query: expected a name of more than - and _, got '_'"),

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.settings.addresses import PRIVATE_NETWORKS
 from proxy.settings.load import load
-from proxy.settings.model import Settings, SettingsError
+from proxy.settings.model import PatternSettings, Settings, SettingsError, freeze, thaw
 
 UP = {"proxy.upstream": "http://127.0.0.1:3000"}
 
@@ -221,3 +221,26 @@ def test_a_table_of_a_route_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load({}, {}, path)
     assert caught.value.problems == [f"routes[1].limits.nope: unknown setting ({path}:12)"]
+
+
+def test_patterns_are_a_switch_or_a_list(tmp_path: Path) -> None:
+    """In the file and in the environment, which replaces what the file says, either by either."""
+    file = tmp_path / "sidelog.toml"
+    own = "[[redact.patterns]]\nname = \"n\"\nregex = '\\bE-\\d+'\n"
+    listed = (PatternSettings(name="n", regex="\\bE-\\d+"),)
+    cases: tuple[tuple[str, dict[str, str], bool | tuple[PatternSettings, ...]], ...] = (
+        ("", {}, True),
+        ("[redact]\npatterns = false\n", {}, False),
+        (own, {}, listed),
+        (own, {"SIDELOG_REDACT__PATTERNS": "false"}, False),
+        (
+            "[redact]\npatterns = false\n",
+            {"SIDELOG_REDACT__PATTERNS": '[{name = "n", regex = "x"}]'},
+            (PatternSettings(name="n", regex="x"),),
+        ),
+    )
+    for text, environ, expected in cases:
+        file.write_text(text)
+        settings = load({"proxy.upstream": "http://a"}, environ, file)
+        assert settings.redact.patterns == expected
+        assert thaw(freeze(settings)).redact.patterns == expected

@@ -10,7 +10,6 @@ Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 136
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK
 from proxy.enrich.redact.patterns.views import Span
 
 _SEPARATOR: Final = rb"(?:[ +-]|\xc2?\xa0|\xe2\x80[\x87\xaf]|\xff|\\+u[0-9a-fA-F]{4})"
@@ -56,14 +55,6 @@ _OTHER_NAME: Final = re.compile(
 )
 """Of digits that are no card's."""
 _NEAR_BYTES: Final = 64
-_BLANKS: Final = rb"(?:\s|\\+[nrt])*"
-_MEMBER: Final = re.compile(
-    rb"""(?:[{,]|%%(?:25)*(?:2[cC]|7[bB])|\A)%b(\\*"|%%(?:25)*22)[^"\\%%]{0,64}\1%b(?::|%%(?:25)*3[aA])%b(?:\[(?:[^\[\]{}"]|"[^"\\]*")*)?\Z"""
-    % (_BLANKS, _BLANKS, _BLANKS)
-)
-_ITEM: Final = re.compile(rb"[\[,]\s*\Z")
-_ITEM_ENDS: Final = re.compile(rb"\s*[,\]]")
-_MEMBER_BYTES: Final = 512
 
 
 def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
@@ -82,17 +73,6 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
     if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):  # what follows is something else
         return start, stop - len(groups[-1]) - len(found["s"])
     return None
-
-
-def mark_of(text: bytes, start: int, stop: int) -> bytes:
-    """Return what stands in for a number: a string where it is a number of JSON, however deep, which so stays JSON."""
-    member = _MEMBER.search(text, max(0, start - _MEMBER_BYTES), start)
-    if member is not None:
-        return member[1] + MARK + member[1]
-    if _ITEM.search(text, max(0, start - _NEAR_BYTES), start) is None or _ITEM_ENDS.match(text, stop) is None:
-        return MARK
-    is_in_string = (text.count(b'"', 0, start) - text.count(b'\\"', 0, start)) % 2
-    return MARK if is_in_string else b'"%b"' % MARK
 
 
 def _is_card(digits: bytes) -> bool:

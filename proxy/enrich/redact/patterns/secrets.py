@@ -17,6 +17,7 @@ from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, apart, edited
 from proxy.enrich.redact.names import DECODE_ROUNDS
 from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT
 from proxy.enrich.redact.patterns import assigned, numbers, tokens
+from proxy.enrich.redact.patterns.places import mark_of
 from proxy.enrich.redact.patterns.views import SPACE, Span, View
 
 MIN_BYTES: Final = 13
@@ -62,6 +63,8 @@ _MAX_BACKSLASHES: Final = 7
 """Before a slash: JSON within a string of JSON within another has so many."""
 _FOUND: Final = compile_bytes(_COARSE)
 _EXACT_TOKENS: Final = re.compile(_TOKENS)
+_MAX_STATE_BYTES: Final = 1 << 21
+"""For the states of one own pattern."""
 Look = Callable[[bytes], bool]
 Own = tuple[str, str]
 """A regular expression, as google-re2 reads it, and what stands in for what it finds, or for its first group."""
@@ -73,7 +76,9 @@ class SecretPatterns:
     __slots__ = ("_may_hold", "_own", "coarse", "min_bytes")
 
     def __init__(self, own: Iterable[Own] = ()) -> None:
-        self._own = [(compile_bytes(regex.encode()), replacement.encode()) for regex, replacement in own]
+        self._own = [
+            (compile_bytes(regex.encode(), _MAX_STATE_BYTES), replacement.encode()) for regex, replacement in own
+        ]
         self.coarse: Final = b"|".join((_COARSE, *(b"(?:%b)" % own.pattern for own, _ in self._own)))
         """All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
         self.min_bytes: Final = 1 if self._own else MIN_BYTES
@@ -110,7 +115,7 @@ class SecretPatterns:
             for (start, stop), mark in self._search(plain):
                 for view in reversed(views):
                     start, stop = view.place(start), view.place(stop)
-                edits.append((start, stop, mark or numbers.mark_of(text, start, stop)))
+                edits.append((start, stop, mark_of(text, start, stop, mark)))
             view = View(plain)
             if view.text is plain or len(views) == _MAX_VIEWS:
                 return apart(edits)
@@ -118,7 +123,7 @@ class SecretPatterns:
             plain = view.text
 
     def _search(self, text: bytes) -> Iterator[tuple[Span, bytes]]:
-        """Yield secrets of a text as it is, and what stands in for each: nothing, where that depends on its place.
+        """Yield secrets of a text as it is, and what stands in for each.
 
         After `MAX_HITS` of them, or so many candidates, the rest of the text counts as one.
         """
@@ -150,7 +155,7 @@ def _examined(text: bytes, start: int) -> tuple[int, Span | None, bytes]:
         return max(token.end(), start + 1), span and (start + span[0], start + span[1]), MARK
     if (number := numbers.EXACT.match(text, start)) is not None:
         span = numbers.secret_in(text, number)
-        return start + 1 if span is None else span[1], span, b""
+        return start + 1 if span is None else span[1], span, MARK
     if (name := assigned.EXACT.match(text, start)) is not None:
         span = assigned.secret_in(text, name)
         return name.end() if span is None else span[1], span, MARK

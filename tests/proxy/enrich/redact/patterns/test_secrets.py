@@ -304,3 +304,49 @@ def test_what_is_redacted_behind_escapes_is_redacted_once() -> None:
     once = redact_patterns(b"passcode:hunter22 " + b"\\" * 10 + b"/x")
     assert once.startswith(b"passcode:[REDACTED] ")
     assert redact_patterns(once) == once
+
+
+OWN = (
+    (r"\bE-\d{6}\b", "[REDACTED]"),
+    (r"(?i)file no[.:]? *([a-z]{2}/\d{4})", "[file number]"),
+    (r"\b\d{9}\b", "[number]"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see E-123456, E-1234567", "see [REDACTED], E-1234567"),
+        (r'{"a":"x\nE-123456\ty"}', r'{"a":"x\n[REDACTED]\ty"}'),
+        (r'{"a":"{\"b\":\"File No: AB\/1234\"}"}', r'{"a":"{\"b\":\"File No: [file number]\"}"}'),
+        ("a=file+no+ab%2F1234&b=1", "a=file+no+[file number]&b=1"),
+        ('{"n": 123456789, "m": [1, 123456789]}', '{"n": "[number]", "m": [1, "[number]"]}'),
+        ("ghp_" + "Ab1" * 12 + " E-123456", "[REDACTED] [REDACTED]"),
+        ("E-123456", "[REDACTED]"),
+    ],
+)
+def test_own_patterns_are_searched_like_the_others(text: str, expected: str) -> None:
+    """In what a text says, however short it is; of one with a group only that goes; twice changes nothing."""
+    patterns = SecretPatterns(OWN)
+    assert patterns.redact(text.encode()).decode() == expected
+    assert patterns.redact(expected.encode()).decode() == expected
+    redactor = Redactor(patterns=OWN)
+    assert redactor.redact_value(text.encode()).decode() == expected
+    assert not redactor.are_clean([text.encode()])
+
+
+def test_own_patterns_are_found_across_frames() -> None:
+    """Of a stream; and in heads and queries."""
+    redactor = Redactor(patterns=OWN)
+    frames = "".join(f'data: {{"delta": {{"content": "{piece}"}}}}\n\n' for piece in ("no E-12", "34", "56 x"))
+    shown, _ = redactor.redact_body(frames.encode(), b"", b"text/event-stream", False)
+    assert b"34" not in shown
+    assert redactor.redact_query(b"e=E-123456") == b"e=[REDACTED]"
+    assert redactor.redact_head(b"GET /E-123456 HTTP/1.1\r\nX-A: E-123456\r\n\r\n") == (
+        b"GET /[REDACTED] HTTP/1.1\r\nX-A: [REDACTED]\r\n\r\n"
+    )
+
+
+def test_a_text_full_of_own_secrets_is_cut() -> None:
+    """As it is of others."""
+    assert SecretPatterns(OWN).redact(b"E-123456 " * 3000).count(b"[REDACTED]") < 600

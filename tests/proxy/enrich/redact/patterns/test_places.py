@@ -1,0 +1,28 @@
+"""What stands in for a bare value of JSON."""
+
+import pytest
+
+from proxy.enrich.redact.patterns.places import mark_of
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mark"),
+    [
+        ('{"a": ', "}", '"M"'),
+        ('{"b": 1, "a":', ", ", '"M"'),
+        (r'"{\"a\": ', '}"', r"\"M\""),
+        ('{"a": [1, ', "]", '"M"'),
+        ("[", ",", '"M"'),
+        ("%7B%22a%22%3A", "%7D", "%22M%22"),
+        ('{"a": ', "5}", "M"),
+        ('{"a": "', '"}', "M"),
+        ('{"a": "x, ', ", y", "M"),
+        ('{"a": ": ', '"}', "M"),
+        ("a: ", "\n", "M"),
+    ],
+)
+def test_a_bare_value_becomes_a_string(before: str, after: str, mark: str) -> None:
+    """In as many quotes as its name has; part of a string or of another value does not."""
+    text = f"{before}123{after}".encode()
+    start = len(before.encode())
+    assert mark_of(text, start, start + 3, b"M") == mark.encode()
