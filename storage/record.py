@@ -109,7 +109,7 @@ class Record(msgspec.Struct, gc=False):
     method: str | None = None
     """Request method, null when the head was unreadable."""
     scheme: str = "http"
-    """`http` or `https`, as the client connected."""
+    """`http` or `https`: of the URL the client asked for, as a trusted proxy says, else as it connected."""
     host: str | None = None
     """Authority the client asked for."""
     path: str | None = None

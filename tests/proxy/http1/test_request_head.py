@@ -177,6 +177,7 @@ FORWARDED = [
     (b"Cookie: sidelog_session=x; sidelog_session=y\r\n", b""),
     (b"cookie:  my_sidelog_session=x;  b\r\n", b"cookie:  my_sidelog_session=x;  b\r\n"),
     (b"Cookie: a=1; __Host-sidelog_session_0a9f=x; b=2\r\n", b"Cookie: a=1; b=2\r\n"),
+    (b"Cookie: a=1; __Secure-sidelog_session_0a9f=x; b=2\r\n", b"Cookie: a=1; b=2\r\n"),
     (b"Cookie: sidelog_session_0a9f=x; sidelog_session_77=y; b\r\n", b"Cookie: b\r\n"),
     (b"Cookie: sidelog_session_mine=x\r\n", b"Cookie: sidelog_session_mine=x\r\n"),
     (b"Cookie: a=sidelog_session=x\r\n", b"Cookie: a=sidelog_session=x\r\n"),
