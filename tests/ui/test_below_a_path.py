@@ -89,6 +89,7 @@ async def test_everything_is_found_below_a_path(site: Site, tmp_path: Path, fron
         await page.open(root + "docs")
         await page.wait_for("#operations nav", "/api/records")
         await page.open(root)
+        await page.wait_for(*PAGES["/"])
         await page.click("#logout")
         await page.until(f"location.href.split('?')[0] === '{root}login'")
         await page.quiet()

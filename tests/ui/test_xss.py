@@ -33,7 +33,7 @@ INERT = r"""(() => {
     if (made.test(element.localName)) found.push(element.outerHTML.slice(0, 200));
     for (const { name, value } of element.attributes) {
       if (name.startsWith("on")) found.push(`${element.localName} ${name}`);
-      if (reaches.has(name) && !/^[/#]/.test(value)) found.push(`${name}=${value.slice(0, 200)}`);
+      if (reaches.has(name) && !/^(#|\.\/$|[a-z-]+([/?.]|$))/.test(value)) found.push(`${name}=${value.slice(0, 200)}`);
       if (name === "download" && !/^[\w.-]+$/.test(value)) found.push(`download=${value}`);
     }
   }
