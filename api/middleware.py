@@ -98,13 +98,13 @@ async def see_front(request: web.Request, handler: Handler) -> web.StreamRespons
             is_secure=request.secure,
             base_path=services.base_path,
         )
-        if request.match_info.http_exception is not None:
-            if front.asks_bare(request.raw_path):
-                name = front.base_path.rpartition("/")[2]
-                query = f"?{request.query_string}" if request.query_string else ""
-                return web.Response(status=308, headers={"Location": f"{name}/{query}"})
-            if (target := front.own_path(request.raw_path)) is not None:
-                return await request.app._handle(request.clone(rel_url=URL(target, encoded=True)))
+        target = None if request.match_info.http_exception is None else front.inner(request.raw_path)
+        if target:
+            return await request.app._handle(request.clone(rel_url=URL(target, encoded=True)))
+        if target is not None:  # relative addresses on a page there would miss the path
+            query = request.raw_path.partition("?")[2]
+            name = front.base_path.rpartition("/")[2]
+            return web.Response(status=308, headers={"Location": f"{name}/{query and '?' + query}"})
     return await handler(request)
 
 

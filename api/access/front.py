@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_BASE_PATH: Final = re.compile(r"(?:/(?!\.)[A-Za-z0-9._~-]+){1,16}")
-MAX_BASE_PATH_CHARACTERS: Final = 256
+_BASE_PATH: Final = re.compile(r"(?=.{1,256}\Z)(?:/(?!\.)[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,34 +22,23 @@ class Front:
     host: str = ""
     """The authority that it asked for."""
 
-    def own_path(self, target: str) -> str | None:
-        """Take the base path off a request's target; None where it does not begin with it, or asks for nothing else."""
-        rest = target.removeprefix(self.base_path)
-        return rest if self.base_path and rest != target and rest[:1] == "/" != rest[1:2] else None
-
-    def asks_bare(self, target: str) -> bool:
-        """Whether a target is the base path without its last slash: relative addresses would miss it."""
-        return bool(self.base_path) and target.partition("?")[0] == self.base_path
+    def inner(self, target: str) -> str | None:
+        """Take the base path off a target; empty where nothing is left, None where it does not begin with it."""
+        path, mark, query = target.partition("?")
+        rest = path.removeprefix(self.base_path)
+        is_below = self.base_path and rest != path and (not rest or rest[0] == "/" != rest[1:2])
+        return rest and rest + mark + query if is_below else None
 
 
 def front_of(headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str) -> Front:
-    """Read what a request says of its front, if that is trusted.
-
-    Args:
-        headers: of the request.
-        is_trusted: whether its peer is a trusted proxy.
-        is_secure: whether our own port speaks TLS.
-        base_path: of the settings; a valid X-Forwarded-Prefix of a trusted proxy takes its place.
-    """
-    if not is_trusted:
-        return Front(base_path=base_path, is_secure=is_secure, host=headers.get("Host", ""))
+    """Read what a request says of its front if that `is_trusted`; the rest is what we see, and the settings say."""
     proto, host, prefix = (
-        headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() for name in ("Proto", "Host", "Prefix")
+        headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
+        for name in ("Proto", "Host", "Prefix")
     )
     prefix = prefix.rstrip("/")
-    is_path = len(prefix) <= MAX_BASE_PATH_CHARACTERS and _BASE_PATH.fullmatch(prefix) is not None
     return Front(
-        base_path=prefix if is_path else base_path,
+        base_path=prefix if _BASE_PATH.fullmatch(prefix) else base_path,
         is_secure=proto.lower() == "https" if proto else is_secure,
         host=host or headers.get("Host", ""),
     )

@@ -217,15 +217,6 @@ class AccessLog:
             if was_empty:
                 self._changed.notify()
 
-    def beside(self, other: Callable[[list[Entry]], None]) -> Callable[[list[Entry]], None]:
-        """Make an observer of both."""
-
-        def observe(entries: list[Entry]) -> None:
-            other(entries)
-            self.observe(entries)
-
-        return observe
-
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Write what waits, for so long at most; what is left then is counted as dropped."""
         with self._changed:

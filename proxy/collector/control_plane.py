@@ -57,7 +57,6 @@ from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
-from storage.record import Entry
 from storage.writer.attempts import TIMEOUT_S, Availability, CommitTimeout, OnAttempt
 from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
@@ -227,8 +226,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     access_log = open_access_log(settings.log.access)
     events = InternalEvents(builder, writer, effective, None if access_log is None else access_log.observe)
     committed = CommittedPositions(sources, writer, events, effective)
-    observe = _observer(metrics, access_log, UnlistedProxies(events, data.path))
-    drain = Drain(sources, builder, writer, storage, committed, events, observe)
+    observers = [metrics.observe, UnlistedProxies(events.add_event, data.path).observe]
+    observers += [] if access_log is None else [access_log.observe]
+    drain = Drain(sources, builder, writer, storage, committed, events, observers)
     state.notices.attach(events, committed)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)
@@ -260,13 +260,6 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     )  # fmt: skip
     _measure(plane, state, places)
     return plane
-
-
-def _observer(
-    metrics: Metrics, access_log: AccessLog | None, proxies: UnlistedProxies
-) -> Callable[[list[Entry]], None]:
-    """Make what is called with all records."""
-    return proxies.beside(metrics.observe if access_log is None else access_log.beside(metrics.observe))
 
 
 def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:

@@ -7,12 +7,12 @@ every few milliseconds; only when they have been empty for a while does the coll
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
-from proxy.collector.slices import SliceBuilder, SliceReader
+from proxy.collector.slices import Observer, SliceBuilder, SliceReader
 from proxy.collector.sources import Source, Sources
 from proxy.process.wakeup import Wakeup
 from proxy.ring.descriptor import Descriptor
@@ -61,12 +61,12 @@ class Drain:
         storage: Storage,
         committed: CommittedPositions,
         events: InternalEvents,
-        observe: Callable[[list[Entry]], None],
+        observers: Sequence[Observer],
     ) -> None:
-        """`storage` is asked whether a dead worker's exchange was recorded; `observe` is called with all records."""
+        """`storage` is asked whether a dead worker's exchange was recorded; `observers` are called with all records."""
         self._sources = sources
         self._builder = builder
-        self._slices = SliceReader(builder, writer, observe)
+        self._slices = SliceReader(builder, writer, observers)
         self._writer = writer
         self._storage = storage
         self._committed = committed

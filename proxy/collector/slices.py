@@ -7,7 +7,7 @@ take very long is built in a thread.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Final, Protocol
@@ -34,6 +34,9 @@ STAGE_RECORDS: Final = 32
 """Exchanges that go through a stage together: with 16 it costs 1 us more, 64 may inflate more than a slice's time."""
 LOOP_BYTES: Final = 64 * 1024
 """An exchange with more of it is built in a thread, at 0.2 us a byte for the worst of bodies."""
+
+
+Observer = Callable[[list[Entry]], None]
 
 
 class SliceBuilder(Protocol):
@@ -68,11 +71,11 @@ class SliceBuilder(Protocol):
 class SliceReader:
     """Hands the records of slices to the writer."""
 
-    def __init__(self, builder: SliceBuilder, writer: Writer, observe: Callable[[list[Entry]], None]) -> None:
-        """`observe` is called with everything that becomes a record."""
+    def __init__(self, builder: SliceBuilder, writer: Writer, observers: Sequence[Observer]) -> None:
+        """`observers` are called with everything that becomes a record."""
         self._builder = builder
         self._writer = writer
-        self._observe = observe
+        self._observers = observers
 
     async def take(self, source: Source, slice_: list[RingEntry]) -> None:
         """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot be read."""
@@ -101,7 +104,8 @@ class SliceReader:
     def _flush(self, source: Source, run: "_Run") -> None:
         if not run.entries:
             return
-        self._observe(run.entries)
+        for observe in self._observers:
+            observe(run.entries)
         self._writer.extend(run.entries, run.size_bytes, source.take(run.ends))
         run.entries, run.ends, run.size_bytes = [], [], 0
 

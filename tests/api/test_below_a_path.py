@@ -39,7 +39,7 @@ async def test_a_path_is_found_with_and_without_the_base_path(
 
 
 @pytest.mark.parametrize(
-    ("asked", "location"), [("/sidelog", "sidelog/"), ("/sidelog?period=1h&a=%2f", "sidelog/?period=1h&a=/")]
+    ("asked", "location"), [("/sidelog", "sidelog/"), ("/sidelog?period=1h&a=b", "sidelog/?period=1h&a=b")]
 )
 async def test_the_base_path_alone_leads_to_the_overview(world: World, start: Start, asked: str, location: str) -> None:
     """Relatively, as there may be further proxies in front."""

@@ -156,7 +156,7 @@ class Collecting:
         builder = RecordBuilder(INSTANCE, SETTINGS)
         events = InternalEvents(builder, self.writer, effective)
         self.committed = CommittedPositions(self.sources, self.writer, events, effective)
-        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, self.observed.extend)
+        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, [self.observed.extend])
         self.sources.subscribe(on_found=self.drain.on_found)
         self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 

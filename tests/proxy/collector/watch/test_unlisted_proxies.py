@@ -25,17 +25,6 @@ def redirect(
     return Entry(record, Payload(request, response, None, None) if has_heads else None)
 
 
-class Events:
-    """What was reported."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[str, dict[str, object]]] = []
-
-    def add_event(self, name: str, data: dict[str, object]) -> None:
-        """Keep it."""
-        self.found.append((name, data))
-
-
 @pytest.mark.parametrize(
     "entry",
     [
@@ -77,23 +66,20 @@ def test_any_other_redirect_does_not(entry: Entry) -> None:
 
 def test_each_address_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With the setting that ends it: in the log, as an event, and in the state, for `sidelog doctor`."""
-    events = Events()
-    seen: list[Entry] = []
-    proxies = UnlistedProxies(events, tmp_path)
-    observe = proxies.beside(seen.extend)
+    events: list[tuple[str, dict[str, object]]] = []
+    proxies = UnlistedProxies(lambda *event: events.append(event), tmp_path)
     with caplog.at_level(logging.WARNING):
         for address in ("10.0.0.7", "10.0.0.7", *(f"192.0.2.{number}" for number in range(MAX_ADDRESSES))):
-            observe([redirect(client_ip=address), redirect(status=200), redirect(scheme="https")])
-    assert len(seen) == 3 * (MAX_ADDRESSES + 2)
-    assert len(caplog.records) == len(events.found) == MAX_ADDRESSES
+            proxies.observe([redirect(client_ip=address), redirect(status=200), redirect(scheme="https")])
+    assert len(caplog.records) == len(events) == MAX_ADDRESSES
     assert "list it in [proxy] trusted_proxies" in caplog.text
-    assert events.found[0] == ("unlisted_proxy", {"address": "10.0.0.7", "setting": "proxy.trusted_proxies"})
+    assert events[0] == ("unlisted_proxy", {"address": "10.0.0.7", "setting": "proxy.trusted_proxies"})
     assert "10.0.0.7" in read_state(tmp_path)[UNLISTED_NAME]
 
 
 def test_what_cannot_be_saved_is_still_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A full or read-only disk takes nothing else with it."""
-    events = Events()
-    UnlistedProxies(events, tmp_path / "gone").observe([redirect()])
-    assert len(events.found) == 1
+    events: list[tuple[str, dict[str, object]]] = []
+    UnlistedProxies(lambda *event: events.append(event), tmp_path / "gone").observe([redirect()])
+    assert len(events) == 1
     assert "was not saved" in caplog.text
