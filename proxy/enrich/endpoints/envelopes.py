@@ -15,8 +15,8 @@ from html import unescape
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, document_failure, failure, rpc_failure
-from proxy.enrich.endpoints.failure import Failure, failure_of
+from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, Failure, document_failure, failure, rpc_failure
+from proxy.enrich.endpoints.failure import failure_of
 from proxy.enrich.formats.aws_events import AwsEventSplitter
 from proxy.enrich.formats.json_parts import decode, find_text
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -34,7 +34,7 @@ _BEGINNING_BYTES, _END_BYTES = 160, 16_384
 _GRPC_STATUS: Final = re.compile(rb"(?i)(?:^|\n)grpc-status:[ \t]*(\d{1,9})")
 _GRPC_MESSAGE: Final = re.compile(rb"(?i)(?:^|\n)grpc-message:[ \t]*([^\r\n]+)")
 _BULK: Final = re.compile(rb'\s*\{[^\[\]{}]*"errors"\s*:\s*true\b[^\[\]{}]*"items"')
-_STATUS: Final = re.compile(rb'"status"\s*:\s*(\d{3})\b|\nHTTP/1\.[01] (\d{3})\b')
+_STATUS: Final = re.compile(rb'(?:"status"\s*:\s*|\nHTTP/1\.[01] )(\d{3})\b')
 _FAULTS: Final = (
     ("soap_fault", re.compile(rb"(?s).*?<(?:[\w.-]+:)?Body(?:\s[^<>]*)?>\s*<(?:[\w.-]+:)?Fault[\s/>]")),
     ("xmlrpc_fault", re.compile(rb"[^<]*(?:<\?[^>]*>)?\s*<methodResponse>\s*<fault>")),
@@ -106,8 +106,7 @@ def _json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _batch(_: HeadFacts, body: DecodedBody) -> Failure | None:
-    statuses = [int(each[1] or each[2]) for text in (body.head, body.tail) for each in _STATUS.finditer(text)]
-    worst = max(statuses, default=0)
+    worst = max(map(int, _STATUS.findall(body.head + body.tail)), default=0)
     said = {"code": worst, "reason": find_text(body.head, b"reason")}
     return failure("batch_error", said) if worst >= 400 else None
 
@@ -123,10 +122,9 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for event, last, _end in body.frames():
         if event == b"error":
             told = decode(ANY, last)
-            text = told if isinstance(told, str) else last.decode("utf-8", "replace")
-            return failure(
-                STREAM_ERROR, *((told.get("error"), told) if isinstance(told, dict) else ({"message": text},))
-            )
+            if not isinstance(told, dict):
+                told = {"message": told if isinstance(told, str) else last.decode("utf-8", "replace")}
+            return failure(STREAM_ERROR, told.get("error"), told)
         if (failed := rpc_failure(last)) is not None:
             return failed
     return document_failure(last)

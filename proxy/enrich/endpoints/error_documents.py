@@ -6,11 +6,10 @@ empty list, null, `"ok": false` alone.
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.endpoints.failure import Failure
 from proxy.enrich.formats.json_parts import count_of, decode, text_of
 
 ANY: Final = msgspec.json.Decoder()
@@ -28,16 +27,37 @@ _ANSWERS: Final = ("data", "result", "value")
 _COMPANIONS: Final = {
     *(*_CODES, *_WORDS, *_ANSWERS, "errors", "errorDetail", "ok", "success", "error_uri", "stackTrace", "messages"),
     *("details", "instance", "meta", "links", "jsonapi", "path", "version", "extensions", "responseHeader"),
-    *("request_id", "requestId", "trace_id", "traceId", "timestamp", "parameters", "warning", "needed", "provided"),
+    *(
+        "request_id",
+        "requestId",
+        "trace_id",
+        "traceId",
+        "timestamp",
+        "parameters",
+        "warning",
+        "needed",
+        "provided",
+        "response_metadata",
+    ),
 }
 _OF_ERRORS: Final = {"code", "status", "title", "detail", "extensions", "locations"}
 """Members that errors have, and findings lack."""
 _NOTHING: Final = frozenset(("", "0", "false", "no", "none", "null", "ok", "success"))
 _CALLERS: Final = re.compile(
     r"(?i)\b4\d\d(?:\d\d)?\b|abort|already|bad_|cancel|client|denied|exhaust|expired|forbidden|invalid|limit|missing"
-    r"|no_?such|not_?auth|not_?found|out_of_range|parse_error|precondition|required|sender|throttl|unauth|unsupported|validat"
+    r"|no_?such|not_?auth|not_?found|out_of_range|parse_|precondition|required|resolution|sender|supported|throttl|unauth|validat"
 )
 """Codes of failures that are the caller's own, as statuses from 400 to 499 are."""
+
+
+class Failure(NamedTuple):
+    """Why a request failed, as the answer says it."""
+
+    message: str
+    """With its code before it, where it has one."""
+    is_callers: bool
+    code: str
+    """Of the record."""
 
 
 def failure(code: str, *places: object) -> Failure:

@@ -11,6 +11,11 @@ from tests.proxy.enrich.endpoints.test_envelopes import said
         ({"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}, "warn", "403: no"),
         ({"error": {"code": "ServerError", "message": {"lang": "en", "value": "no"}}}, "error", "ServerError"),
         ({"ok": False, "error": "channel_not_found"}, "warn", "channel_not_found"),
+        (
+            {"ok": False, "error": "invalid_arguments", "response_metadata": {"messages": ["[ERROR] x"]}},
+            "warn",
+            "invalid_arguments",
+        ),
         ({"ok": False, "error_code": 400, "description": "Bad Request"}, "warn", "400: Bad Request"),
         (
             {"error": "bad_verification_code", "error_description": "expired", "error_uri": "u"},

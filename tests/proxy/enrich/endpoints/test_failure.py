@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, Failure, failure_of, message_failure
+from proxy.enrich.endpoints.error_documents import Failure
+from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, failure_of, message_failure
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
@@ -51,11 +52,13 @@ def test_the_first_error_is_found(answer: bytes, said: str | None) -> None:
 def test_an_answer_that_was_cut() -> None:
     """Its error is read where it begins with it."""
     beginning = b'{"errors": [' + json.dumps(_INVALID).encode() + b'], "data": {"a": "' + b"x" * 100
-    assert failure_of(DecodedBody.beginning(beginning, 1 << 20)) == Failure("GRAPHQL_VALIDATION_FAILED: no field", True)
+    assert failure_of(DecodedBody.beginning(beginning, 1 << 20)) == Failure(
+        "GRAPHQL_VALIDATION_FAILED: no field", True, GRAPHQL_ERROR
+    )
     within = b'{"errors": [{"message": "a", "path": ["b"'
-    assert failure_of(DecodedBody.beginning(within, 1 << 20)) == Failure("a", False)
+    assert failure_of(DecodedBody.beginning(within, 1 << 20)) == Failure("a", False, GRAPHQL_ERROR)
     for lost in (b'{"errors": [{"message": "a', b'{"errors": [{"a": "' + b"}" * 16_000):
-        assert failure_of(DecodedBody.beginning(lost, 1 << 20)) == Failure("no message", False)
+        assert failure_of(DecodedBody.beginning(lost, 1 << 20)) == Failure("no message", False, GRAPHQL_ERROR)
     assert failure_of(DecodedBody.beginning(b'{"data": {"errors": [{"message": "a"}]', 1 << 20)) is None
     assert failure_of(None) is None
 
