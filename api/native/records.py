@@ -15,7 +15,7 @@ from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
 from api.native.files.curl import curl_of
 from api.native.files.cut_bodies import joined_bytes
-from api.native.files.har import creator, har_entry
+from api.native.files.har import creator, har_entry, pages
 from api.native.find import find_entry
 from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
@@ -157,6 +157,7 @@ async def download_har(request: web.Request) -> web.Response:
     messages = await archived_messages(services.storage, record)
     entry = har_entry(record, payload, messages)
     archive = {"version": "1.2", "creator": creator(services.version), "entries": [entry]}
+    archive["pages"] = pages(record.started_at_us)
     name = f'attachment; filename="{format_id(record.id)}.har"'
     body = _ENCODER.encode({"log": archive})
     return web.Response(body=body, content_type="application/json", headers={"Content-Disposition": name})

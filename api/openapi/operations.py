@@ -269,10 +269,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "order": one_of("asc", "desc"),
                 "cursor": CURSOR,
                 "bodies": BOOL,
+                "bom": BOOL,
                 "fields": COLUMNS,
             },
         },
-        notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only.",
+        notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only. "
+        "`bom` begins CSV with a byte order mark, for Excel.",
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(

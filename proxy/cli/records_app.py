@@ -211,16 +211,18 @@ def export(
             "bodies (body.user.id). Default: all columns.",
         ),
     ] = None,
+    bom: Annotated[bool, Option("--bom", metavar="", help="CSV: begin with a byte order mark, for Excel.")] = False,
     utc: Utc = False,
 ) -> int:
     """Export all matching records, oldest first, with a progress bar on stderr.
 
-    Example: sidelog export csv --since 24h -o yesterday.csv
+    Example: sidelog export csv --since yesterday --until today --bom -o yesterday.csv
     """
     from proxy.cli.commands import export as command
     from proxy.cli.commands.zone import with_offsets, zone_of
 
-    parameters = with_offsets(filters, zone_of(utc)) | {"format": format} | ({"bodies": "true"} if bodies else {})
+    parameters = with_offsets(filters, zone_of(utc)) | {"format": format}
+    parameters |= {name: "true" for name, is_asked in (("bodies", bodies), ("bom", bom)) if is_asked}
     return command.run(admin, parameters | ({"fields": fields} if fields else {}), output)
 
 

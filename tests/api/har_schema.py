@@ -69,8 +69,14 @@ ENTRY = members(
     },
     {"pageref": TEXT, "serverIPAddress": TEXT, "connection": TEXT},
 )
+PAGE = members(
+    {
+        **{"startedDateTime": MOMENT, "id": TEXT, "title": TEXT},
+        "pageTimings": members({}, {"onContentLoad": DURATION, "onLoad": DURATION}),
+    }
+)
 LOG = members(
     {"version": {"const": "1.2"}, "creator": members({"name": TEXT, "version": TEXT}), "entries": items(ENTRY)},
-    {"browser": members({"name": TEXT, "version": TEXT}), "pages": {"type": "array"}},
+    {"browser": members({"name": TEXT, "version": TEXT}), "pages": items(PAGE)},
 )
 HAR = {"type": "object", "required": ["log"], "properties": {"log": LOG}}

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from api.http.responses import ApiObject
+from api.native.files.har import url_of
 
 _LEFT_OUT: Final = frozenset(
     (
@@ -73,10 +74,7 @@ def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
 
 
 def _url(record: Mapping[str, Any], notes: list[str]) -> str:
-    query = "" if record.get("query") is None else f"?{record['query']}"
-    path = record.get("path") or "/"
-    target = f"{path}{query}" if path.startswith("/") else "/"
-    url = f"{record.get('scheme') or 'http'}://{record.get('host') or '127.0.0.1'}{target}"
+    url = url_of(record.get("scheme"), record.get("host") or "127.0.0.1", record.get("path"), record.get("query"))
     if _REDACTED.search(url):
         notes.append("the URL held a secret: replace REDACTED in it")
     return _REDACTED.sub("REDACTED", url)

@@ -17,7 +17,7 @@ from api.http.compression import compress_stream
 from api.http.params import FILTER_PARAMETERS, read_bool, read_choice, read_filter, read_place, refuse_unknown
 from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
-from api.native.files.har import creator, har_entry
+from api.native.files.har import creator, har_entry, pages
 from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
 from api.native.projection import detail_json, record_json
 from api.services import Services, services_of
@@ -48,6 +48,8 @@ class Shape:
     with_bodies: bool
     fields: tuple[str, ...]
     """Columns, headers and places in bodies; empty: all columns."""
+    has_bom: bool
+    """Whether CSV begins with a mark of UTF-8, without which Excel takes it for the machine's own encoding."""
 
     @property
     def cell_fields(self) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     """Answer a filter's records as a file."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields"})
+    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields", "bom"})
     format = read_choice(query, "format", FORMATS, "ndjson")
     filter = read_filter(query, services.now_us())
     order, after = read_place(query, "asc")
@@ -75,7 +77,12 @@ async def export(request: web.Request) -> web.StreamResponse:
         end = 0 if filter.kind == "event" else end
         filter = replace(filter, kind="exchange")
     bounded = replace(filter, seq_until=end)
-    shape = Shape(format, with_bodies=read_bool(query, "bodies"), fields=read_fields(query, csv_rows.COLUMNS))
+    shape = Shape(
+        format,
+        with_bodies=read_bool(query, "bodies"),
+        fields=read_fields(query, csv_rows.COLUMNS),
+        has_bom=read_bool(query, "bom"),
+    )
     limit = PAGE_RECORDS_WITH_BODIES if shape.needs_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
@@ -88,8 +95,9 @@ async def export(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     if request.method != "HEAD":
         await response.write(_begin(shape, services.version))
-        await _write_pages(services, response, page, shape)
-        await response.write(_end(format))
+        started_at_us = await _write_pages(services, response, page, shape)
+        if format == "har":
+            await response.write(b'\n],"pages":' + _ENCODER.encode(pages(started_at_us)) + b"}}\n")
     await response.write_eof()
     return response
 
@@ -99,10 +107,14 @@ async def _write_pages(
     response: web.StreamResponse,
     query: RecordQuery,
     shape: Shape,
-) -> None:
-    """Write page after page, waiting for the client at each record: a slow one holds one page and no query."""
+) -> int | None:
+    """Write page after page, waiting for the client at each record: a slow one holds one page and no query.
+
+    Returns:
+        When the first of them started; None of none.
+    """
     write, is_har = _writer(shape), shape.format == "har"
-    separator = b""
+    separator, started_at_us = b"", None
     while True:
         page = await services.storage.select(query)
         for some in portions(page.records, query.limit, body_bytes):
@@ -111,8 +123,9 @@ async def _write_pages(
                 messages = await archived_messages(services.storage, record) if is_har else NOTHING_ARCHIVED
                 await response.write(separator + write(record, payloads.get(record.seq), messages))
                 separator = b",\n" if is_har else b""
+                started_at_us = min(started_at_us or record.started_at_us, record.started_at_us)
         if page.next_after is None:
-            return
+            return started_at_us
         query = replace(query, after=page.next_after)
 
 
@@ -142,11 +155,8 @@ def _ndjson_line(record: Record, payload: Payload | None, shape: Shape) -> bytes
 
 def _begin(shape: Shape, version: str) -> bytes:
     if shape.format == "csv":
-        return csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies).encode()
+        header = csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies)
+        return header.encode("utf-8-sig" if shape.has_bom else "utf-8")
     if shape.format == "har":
         return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(creator(version)) + b',"entries":[\n'
     return b""
-
-
-def _end(format: Format) -> bytes:
-    return b"\n]}}\n" if format == "har" else b""

@@ -15,11 +15,21 @@ from api.native.projection import split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
 
 _REASON_AT: Final = 2
+_PAGE: Final = "page_1"
 
 
 def creator(version: str) -> dict[str, str]:
     """Name the program that makes an archive, in its version."""
     return {"name": "sidelog", "version": version}
+
+
+def pages(started_at_us: int | None) -> list[dict[str, object]]:
+    """Describe the page that all entries are of, without which Firefox opens no archive; none of no entries."""
+    if started_at_us is None:
+        return []
+    timings = {"onContentLoad": -1, "onLoad": -1}
+    started = format_time(started_at_us)
+    return [{"startedDateTime": started, "id": _PAGE, "title": "sidelog", "pageTimings": timings}]
 
 
 def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED) -> dict[str, object]:
@@ -31,7 +41,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "method": record.method or (request_line or "").partition(" ")[0],
         "url": _url(record),
         "httpVersion": version,
-        "cookies": [],
+        "cookies": _cookies(request_headers, "cookie"),
         "headers": _pairs(request_headers),
         "queryString": [
             {"name": name, "value": value} for name, value in parse_qsl(record.query or "", keep_blank_values=True)
@@ -44,7 +54,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "status": record.status or 0,
         "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
         "httpVersion": version,
-        "cookies": [],
+        "cookies": _cookies(response_headers, "set-cookie"),
         "headers": _pairs(response_headers),
         "content": _content(record, payload, _field(response_headers, "content-type")),
         "redirectURL": _field(response_headers, "location"),
@@ -56,6 +66,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         request |= _trailers(payload.request_trailers)
         response |= _trailers(payload.response_trailers)
     entry: dict[str, object] = {
+        "pageref": _PAGE,
         "startedDateTime": format_time(record.started_at_us),
         "time": record.duration_us / 1000,
         "request": request,
@@ -74,12 +85,26 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
 
 
 def _url(record: Record) -> str:
-    query = f"?{record.query}" if record.query is not None else ""
-    return f"{record.scheme}://{record.host or 'unknown'}{record.path or '/'}{query}"
+    return url_of(record.scheme, record.host or "unknown", record.path, record.query)
+
+
+def url_of(scheme: str | None, host: str, path: str | None, query: str | None) -> str:
+    """Write a URL; a target that is no path, as of `OPTIONS *`, is no part of one."""
+    if path is not None and not path.startswith("/"):
+        path = query = None
+    return f"{scheme or 'http'}://{host}{path or '/'}{'' if query is None else f'?{query}'}"
 
 
 def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in headers]
+
+
+def _cookies(headers: list[list[str]], field: str) -> list[dict[str, str]]:
+    """List cookies by name and value, of which secrets are redacted (RFC 6265 §4)."""
+    values = [value for key, value in headers if key.lower() == field]
+    pairs = [pair for value in values for pair in value.split(";")[: None if field == "cookie" else 1]]
+    parts = (pair.partition("=") for pair in pairs)
+    return [{"name": name.strip(), "value": value.strip()} for name, equals, value in parts if equals]
 
 
 def _trailers(lines: bytes) -> dict[str, object]:

@@ -80,7 +80,7 @@ def _pieces(
 
 def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
     """Return the number of records, a line each; None when there are too many to be counted in time."""
-    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies", "fields")}
+    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies", "fields", "bom")}
     summary = client.get_json("/api/summary", filters)
     return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
 

@@ -120,6 +120,13 @@ async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: Wo
     assert tuple(next(csv.reader(io.StringIO(plain, newline="")))) == csv_rows.COLUMNS
 
 
+async def test_csv_for_excel_begins_with_a_mark(client: Client, world: World) -> None:
+    """Without it Excel reads UTF-8 as the encoding of the machine."""
+    await world.storage.commit(make_batch(make_record(1)))
+    marked, plain = await fetch(client, "format=csv&bom=true"), await fetch(client, "format=csv")
+    assert marked == "\ufeff" + plain
+
+
 @pytest.mark.parametrize("query", ["kind=event", "query=kind:event", "query=kind:event%20name:gap"])
 async def test_an_archive_of_events_alone_is_empty(client: Client, world: World, query: str) -> None:
     """It knows exchanges only, and shows none that was not asked for."""
@@ -146,6 +153,34 @@ async def test_har_has_the_required_members(client: Client, world: World) -> Non
     assert log["creator"] == {"name": "sidelog", "version": "0.1.0"}
     for entry in log["entries"]:
         check_entry(entry)
+
+
+async def test_an_archive_has_a_page_that_all_entries_are_of(client: Client, world: World) -> None:
+    """Firefox opens none without; it begins with the first of them, in whatever order they are."""
+    await fill(world, 3)
+    assert json.loads(await fetch(client, "format=har&path=/none"))["log"]["pages"] == []
+    log = json.loads(await fetch(client, "format=har&order=desc"))["log"]
+    [page] = log["pages"]
+    assert {entry["pageref"] for entry in log["entries"]} == {page["id"]}
+    assert page["startedDateTime"] == min(entry["startedDateTime"] for entry in log["entries"])
+
+
+def test_cookies_are_listed_as_they_are_stored() -> None:
+    """By name; their values are redacted, and attributes of a cookie are none."""
+    payload = make_payload()
+    payload.request_head += b"\r\nCookie: session=[REDACTED:1a2b]; theme=dark"
+    payload.response_head += b"\r\nSet-Cookie: session=[REDACTED]; Path=/; HttpOnly\r\nSet-Cookie: a=b=c"
+    entry: Any = har_entry(make_record(1), payload)
+    assert entry["request"]["cookies"] == [
+        {"name": "session", "value": "[REDACTED:1a2b]"}, {"name": "theme", "value": "dark"},
+    ]  # fmt: skip
+    assert entry["response"]["cookies"] == [{"name": "session", "value": "[REDACTED]"}, {"name": "a", "value": "b=c"}]
+
+
+def test_a_target_that_is_no_path_is_no_part_of_a_url() -> None:
+    """`OPTIONS *` is about the server as a whole."""
+    entry: Any = har_entry(make_record(1, method="OPTIONS", host="app:8080", path="*", query=None), None)
+    assert entry["request"]["url"] == "http://app:8080/"
 
 
 def check_entry(entry: dict[str, Any]) -> None:
