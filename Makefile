@@ -9,6 +9,8 @@ HELM   := .helm
 SITE   := .venv-docs
 RELEASE := .venv-release
 UPSTREAM ?=
+# Whom the proxy of `make run UPSTREAM=` listens to: this machine, unless asked otherwise. LISTEN=0.0.0.0:8080 lets others in.
+LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
@@ -30,10 +32,15 @@ $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
 	@touch $@ $(VENV)/.run
 
-setup: $(VENV)/.dev ## make .venv with everything the tests need
+setup: $(VENV)/.dev $(BIN)/sidelog ## make .venv with everything the tests need
 
-run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy your own service
-	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
+# `sidelog` of this tree: no package is built, so nothing is downloaded for it.
+$(BIN)/sidelog: $(VENV)/.uv Makefile
+	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/$(BIN)/python" -P -m proxy "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $@
+	@chmod +x $@
+
+run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host:port proxy your own service
+	@$(BIN)/sidelog $(if $(UPSTREAM),serve --greet --upstream $(UPSTREAM) $(if $(LISTEN),--listen $(LISTEN)),demo)
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder

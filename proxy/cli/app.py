@@ -73,14 +73,18 @@ def options(
 
 @app.command()
 @with_settings(*FLAGS)
-def serve(overrides: Overrides, config: Config = None) -> int:
+def serve(
+    overrides: Overrides,
+    config: Config = None,
+    greets: Annotated[bool, Option("--greet", hidden=True)] = False,
+) -> int:
     """Run the proxy.
 
     Example: sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080
     """
     from proxy.cli.commands import serve as command
 
-    command.run(overrides, config)
+    command.run(overrides, config, greets=greets)
 
 
 @app.command()
@@ -93,7 +97,7 @@ def demo(
     ] = "127.0.0.1:8090",
     data_dir: DataDir = None,
 ) -> int:
-    """Run a demo upstream with sample traffic, and the proxy in front of it.
+    """Run a demo upstream with sample traffic, and the proxy in front of it; its records are in ./sidelog-demo.
 
     Example: sidelog demo --listen 127.0.0.1:8888
     """

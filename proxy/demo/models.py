@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from proxy.demo import agent
 from proxy.demo.streams import event_stream, pause
 
 CREATED: Final = 1767225600
@@ -71,9 +72,14 @@ async def _chat_frames(
 async def messages(request: web.Request) -> web.StreamResponse:
     """POST /v1/messages: in a stream, `message_start` counts the input, `message_delta` everything."""
     body = await request.json()
-    if body["model"] == "claude-busy":
+    if body["model"] == "claude-busy" or body.get("metadata") == agent.OVERLOADED:
         error = {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}
         return web.json_response(error, status=529)
+    if "tools" in body:
+        await pause(request, frames=20)
+        content, stop_reason, usage = agent.reply(body["messages"])
+        message = {"id": "msg_demo", "type": "message", "role": "assistant", "model": body["model"]}
+        return web.json_response(message | {"content": content, "stop_reason": stop_reason, "usage": usage})
     words, asked = _answer(body)
     stop_reason = "max_tokens" if body["max_tokens"] < len(words) else "end_turn"
     words = words[: body["max_tokens"]]

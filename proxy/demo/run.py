@@ -8,7 +8,6 @@ order; each is bound to the demo (`die_with_parent.py`), so that none outlives o
 import asyncio
 import errno
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -23,6 +22,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.demo.traffic import trickle
+from proxy.demo.welcome import url_of, welcome
+from proxy.process.data_dir import DEMO_DIRECTORY, TOKEN_FILE
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
@@ -116,8 +117,8 @@ def make_plan(
     if admin_listen == DEFAULT_ADMIN_LISTEN:
         admin_listen = environ.get("SIDELOG_ADMIN__LISTEN", admin_listen)
     overrides = {"proxy.upstream": upstream_url, "proxy.listen": listen, "admin.listen": admin_listen}
-    if data_dir is not None:
-        overrides["data_dir"] = data_dir
+    if data_dir is not None or not environ.get("SIDELOG_DATA_DIR"):
+        overrides["data_dir"] = data_dir or DEMO_DIRECTORY  # so that nobody's own records are among those of a demo
     settings = load(overrides, environ, None)
     return Plan(
         listen=listen, admin_listen=admin_listen, data_directory=Path(settings.data_dir), upstream_url=upstream_url
@@ -212,7 +213,9 @@ async def present(plan: Plan, outcome: asyncio.Future[int]) -> None:
         sys.stderr.write(f"sidelog demo: sidelog was not ready within {TIMEOUT_START_S:.0f} s\n")
         decide(outcome, 1)
         return
-    sys.stdout.write(welcome(plan, (plan.data_directory / "admin-token").read_text().strip()))
+    token = (plan.data_directory / TOKEN_FILE).read_text().strip()
+    before = "a demo service, with a trickle of sample traffic and an agent at work"
+    sys.stdout.write(welcome(before, plan.listen, plan.admin_listen, plan.data_directory, token))
     sys.stdout.flush()
     await trickle(url_of(plan.listen))
 
@@ -238,32 +241,3 @@ async def is_ok(session: ClientSession, url: str) -> bool:
             return answer.status == 200
     except (ClientError, TimeoutError):
         return False
-
-
-def url_of(address: str) -> str:
-    """Return the URL under which this machine reaches an address; a wildcard is reached by loopback."""
-    host, port = parse_address(address)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def welcome(plan: Plan, token: str) -> str:
-    proxy_url, admin_url = url_of(plan.listen), url_of(plan.admin_listen)
-    token_path = str(plan.data_directory / "admin-token")
-    token_file = shlex.quote(min(token_path, os.path.relpath(token_path), key=len))
-    header = f'-H "Authorization: Bearer $(cat {token_file})"'
-    return f"""
-  sidelog demo
-
-  proxy    {proxy_url}   in front of a demo service, with a trickle of sample traffic
-  web UI   {admin_url}/login#token={token}
-  records  {plan.data_directory}
-
-  try:
-    curl {proxy_url}/api/users
-    curl {header} '{admin_url}/api/records?limit=5'
-    curl {header} {admin_url}/api/ledger
-
-  Ctrl-C stops everything; the records stay.
-
-"""

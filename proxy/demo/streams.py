@@ -34,5 +34,5 @@ async def event_stream(
     return response
 
 
-async def pause(request: web.Request) -> None:
-    await asyncio.sleep(request.config_dict[PACE_S])
+async def pause(request: web.Request, frames: int = 1) -> None:
+    await asyncio.sleep(frames * request.config_dict[PACE_S])

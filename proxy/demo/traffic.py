@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from proxy.demo import agent
 from proxy.demo.mcp import PROTOCOL_VERSION, SESSION_HEADER
 
 VISITORS: Final = 3
@@ -90,7 +91,7 @@ def chat(draw: random.Random) -> Visit:
     body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}]}
     if draw.random() < 0.6:
         body["stream"] = True
-        if draw.random() < 0.7:
+        if draw.random() < 0.9:
             body["stream_options"] = {"include_usage": True}
     return (Step(method="POST", path="/v1/chat/completions", body=body, headers={"Authorization": _KEY}),)
 
@@ -107,6 +108,13 @@ def message(draw: random.Random) -> Visit:
     }
     headers = {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"}
     return (Step(method="POST", path="/v1/messages", body=body, headers=headers),)
+
+
+def agent_run(draw: random.Random) -> Visit:
+    """Let an agent work on a task: a dozen turns with tools, of which the model refuses one."""
+    headers = {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"}
+    bodies = agent.requests(draw.randint(100, 999))
+    return tuple(Step(method="POST", path="/v1/messages", body=body, headers=headers) for body in bodies)
 
 
 def tools(draw: random.Random) -> Visit:
@@ -150,18 +158,24 @@ MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
     (12, chat),
     (9, message),
     (6, tools),
+    (1, agent_run),
 )
 """(weight, visit)."""
 
 
 def visit(draw: random.Random) -> Visit:
-    """Draw one visit; its requests share a user agent and a trace (W3C Trace Context)."""
+    """Draw one visit."""
     (make,) = draw.choices([make for _, make in MIX], weights=[weight for weight, _ in MIX])
+    return with_common(make(draw), draw)
+
+
+def with_common(steps: Visit, draw: random.Random) -> Visit:
+    """Give the requests of a visit a user agent and a trace (W3C Trace Context) that they share."""
     trace = f"{draw.getrandbits(128):032x}"
     common = {"User-Agent": draw.choice(_AGENTS), "X-Request-Id": f"{draw.getrandbits(64):016x}"}
     return tuple(
         replace(step, headers={**common, "traceparent": f"00-{trace}-{draw.getrandbits(64):016x}-01", **step.headers})
-        for step in make(draw)
+        for step in steps
     )
 
 
@@ -198,11 +212,14 @@ async def perform(session: ClientSession, base_url: str, steps: Visit) -> list[i
 async def trickle(base_url: str, *, seed: int = SEED, pause_s: tuple[float, float] = PAUSE_S) -> None:
     """Visit `base_url` until cancelled."""
 
-    async def visitor(draw: random.Random) -> None:
+    async def visitor(draw: random.Random, first: Visit) -> None:
+        await perform(session, base_url, first)
         while True:
             await perform(session, base_url, visit(draw))
             await asyncio.sleep(draw.uniform(*pause_s))
 
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session, asyncio.TaskGroup() as group:
         for number in range(VISITORS):
-            group.create_task(visitor(random.Random(seed + number)), name=f"visitor-{number}")
+            draw = random.Random(seed + number)
+            first = () if number else with_common(agent_run(draw), draw)  # there from the first look on
+            group.create_task(visitor(draw, first), name=f"visitor-{number}")

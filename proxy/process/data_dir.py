@@ -19,6 +19,9 @@ LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
 STATE_FILE: Final = "state.json"
+OWN_DIRECTORY: Final = "sidelog-data"
+DEMO_DIRECTORY: Final = "sidelog-demo"
+"""Where the demo keeps its records, and commands look beside the usual directory."""
 LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
@@ -61,7 +64,7 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
     try:
         _check_spool(path)
-        return DataDir(path, _instance(path, instance), _token(path), lock_fd)
+        return DataDir(path, _instance(path, instance), token_of(path), lock_fd)
     except DataDirError:
         os.close(lock_fd)
         raise
@@ -141,7 +144,8 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def _token(path: Path) -> str:
+def token_of(path: Path) -> str:
+    """Read the admin token, or make it."""
     file = path / TOKEN_FILE
     try:
         token = file.read_text().strip()

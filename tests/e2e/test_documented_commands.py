@@ -79,6 +79,7 @@ class World:
         script.parent.mkdir()
         script.write_text(f"#!{sys.executable}\nimport sys\nfrom proxy.cli.app import main\nsys.exit(main())\n")
         script.chmod(0o755)
+        (directory / ".venv").symlink_to(directory)  # as make run makes it
         self._environ = {
             **os.environ,
             "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from proxy.cli.commands.output import CommandError, complain
 from proxy.http1.errors import why_unreached
-from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state
+from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY, STATE_FILE, TOKEN_FILE, is_in_use, read_state
 from proxy.process.tls import client_context
 
 TIMEOUT_S: Final = 30.0
@@ -35,13 +35,16 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 
 
 def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data."""
-    return Path(
-        option
-        or environ.get("SIDELOG_DATA_DIR")
-        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
-        or "sidelog-data"
-    )
+    """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data.
+
+    Where none is named and only the demo runs, or only it ever ran, its own is meant.
+    """
+    named = option or environ.get("SIDELOG_DATA_DIR") or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if named:
+        return Path(named)
+    own, demo = Path(OWN_DIRECTORY), Path(DEMO_DIRECTORY)
+    is_meant = (is_in_use(demo) and not is_in_use(own)) or ((demo / STATE_FILE).exists() and not own.exists())
+    return demo if is_meant else own
 
 
 def read_token(directory: Path) -> str:

@@ -8,19 +8,28 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from proxy.cli.commands.output import say
+from proxy.demo.welcome import welcome
+from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load
-from proxy.settings.model import freeze
+from proxy.settings.model import Settings, freeze
 from proxy.supervisor.group_signals import hold_back
 
 
-def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
-    """Become the supervisor; raises SettingsError first when the settings are wrong."""
+def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> NoReturn:
+    """Become the supervisor; raises SettingsError first when the settings are wrong.
+
+    A person at a terminal, or who `greets`, is shown where everything is; logs of a service get no such text.
+    """
     settings = load(overrides, os.environ, config)
+    if greets or sys.stdout.isatty():
+        _greet(settings)
     source = {"overrides": dict(overrides), "config": None if config is None else str(config.absolute())}
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
@@ -32,3 +41,11 @@ def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
     command = module_command(root, "--source-fd", str(source_fd), "--settings-fd", str(settings_fd))
     hold_back()
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours
+
+
+def _greet(settings: Settings) -> None:
+    directory = Path(settings.data_dir)
+    with suppress(OSError):  # what is wrong with it is said by the supervisor
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = ", ".join(dict.fromkeys(route.upstream for route in settings.routes)) or "nothing"
+        say(welcome(before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory)))

@@ -69,7 +69,7 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     """Each has the description and the default declared with its setting, but for the value that a flag alone sets."""
     command: Any = typer.main.get_command(app.app)
     options = command.commands["serve"].params
-    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "-h")}
+    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--greet", "-h")}
     declared = dict(leaves())
     described = {name: declared[name].type.__metadata__[0].description for name in FLAGS}
     texts = {flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()}
@@ -105,6 +105,24 @@ def test_a_shell_completes_commands_and_options(
         monkeypatch.setenv("COMP_CWORD", place)
         assert app.main([]) == 0
         assert capsys.readouterr().out.split() == expected
+
+
+def test_who_is_greeted_sees_where_everything_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Addresses, the link that logs in, commands; a service, whose output nobody watches, writes none of it."""
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:1"]
+    flags += ["--data-dir", str(tmp_path / "d")]
+    with held_back():
+        app.main(["serve", "--greet", *flags])
+        shown = capsys.readouterr().out
+        app.main(["serve", *flags])
+    token = (tmp_path / "d" / "admin-token").read_text().strip()
+    assert f"http://127.0.0.1:1/login#token={token}" in shown
+    assert "in front of http://app:3000" in shown
+    assert "sidelog query" in shown
+    assert capsys.readouterr().out == ""
 
 
 def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
-from proxy.demo import traffic
+from proxy.demo import agent, traffic
 from proxy.demo.traffic import MIX, Step, perform, visit
 from proxy.demo.upstream import application
 from proxy.enrich.llm.call import CallUsage
@@ -43,6 +43,7 @@ def test_the_models_of_the_demo_have_prices() -> None:
     """All but those that never answer: the overview of a first run shows what calls cost."""
     pytest.importorskip("genai_prices")
     prices = Prices(load_list)
+    assert prices.cost_of("anthropic", CallUsage(model=agent.MODEL, input_tokens=10, output_tokens=10)) is not None
     for provider, make in (("openai", traffic.chat), ("anthropic", traffic.message)):
         draws = (make(random.Random(seed))[0].body for seed in range(50))
         models = {body["model"] for body in draws if body} - {"gpt-busy", "claude-busy"}
@@ -68,6 +69,20 @@ async def test_visits_succeed_and_fail_in_measure(base_url: str, monkeypatch: py
     assert classes[2] > 0.7
     assert classes[4] > 0
     assert classes[5] > 0
+
+
+async def test_an_agent_works_in_turns_of_which_one_is_refused(base_url: str) -> None:
+    """Each request repeats all that was said, and what the model says is what the next request repeats."""
+    steps = traffic.agent_run(random.Random(6))
+    async with ClientSession() as session:
+        assert sorted(await perform(session, base_url, steps)) == [200] * agent.TURNS + [529]
+        said = []
+        for step in steps[:3]:
+            async with session.post(base_url + step.path, json=step.body) as answer:
+                said.append({"role": "assistant", "content": (await answer.json())["content"]})
+    assert [body["messages"][-2] for step in steps[1:4] if (body := step.body)] == said
+    assert [len(step.body["messages"]) for step in steps if step.body] == [*range(1, 17, 2), *range(15, 25, 2)]
+    assert agent.TURNS == 12
 
 
 async def test_a_session_id_is_carried_through_a_visit(base_url: str) -> None:
