@@ -47,6 +47,8 @@ _MAX_PATTERN_BYTES: Final = 1 << 18
 _MAX_PATTERN_LENGTH: Final = 1000
 _PROBES: Final = ("", "a", "0 a-", "\n")
 _BREAKS_JSON: Final = re.compile(r"""["'\\<&\x00-\x1f\x7f]""")
+_SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
+"""Names of headers that carry credentials."""
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
 
@@ -75,6 +77,21 @@ def check(settings: Settings) -> Iterator[Problem]:
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from _check_upstream(name, route.upstream, own)
+
+
+def warnings(settings: Settings) -> Iterator[Problem]:
+    """Yield what is valid, and dangerous: a key of ours for everybody who reaches the port."""
+    is_open = settings.proxy.data_port and not is_loopback(parse_address(settings.proxy.listen)[0])
+    everywhere = {**settings.proxy.headers.set_request, **settings.proxy.headers.add_request}
+    for name, route in _named_routes(settings):
+        rules = everywhere | route.set_request_headers | route.headers.set_request | route.headers.add_request
+        secret = next((header for header in rules if _SECRET.search(header)), None)
+        if is_open and secret is not None and route.auth != "required":
+            yield (
+                f"{name}.auth",
+                f"is {route.auth!r}: whoever reaches {settings.proxy.listen} uses the {secret} set on requests; "
+                'set auth = "required", or listen on 127.0.0.1',
+            )
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:

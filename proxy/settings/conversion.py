@@ -4,14 +4,27 @@ Strategy: msgspec converts; where it refuses a plain value, the sentence is made
 words of the file that is to be mended instead of those of Python and JSON.
 """
 
+import re
 import types
 import typing
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from proxy.settings.sources import Given, parse_text
 
+_WITH_UNIT: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,6})?) ?([A-Za-z]+)\s*", re.ASCII)
+_OWN_UNITS: Final = (("bytes", "b"), ("_ms", "ms"), ("_s", "s"), ("_days", "d"))
+"""Ending of a setting's name → its unit."""
+_SIZES: Final = {
+    "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+    "tib": 1 << 40, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
+}  # fmt: skip
+_TIMES: Final = {
+    "ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "min": Decimal(60), "h": Decimal(3600),
+    "d": Decimal(86_400), "w": Decimal(604_800),
+}  # fmt: skip
 MAX_NUMBER: Final = 10**9
 """Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years."""
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
@@ -27,7 +40,7 @@ def convert(name: str, given: Given, kind: Any) -> Any:
         raise ValueError("expected text in UTF-8")
     bare, bounds = _taken_apart(kind)
     is_composite = typing.get_origin(bare) in (tuple, dict)
-    value = parse_text(str(given.value)) if given.is_text and is_composite else given.value
+    value = parse_text(str(given.value)) if given.is_text and is_composite else _in_own_unit(name, given.value)
     try:
         converted = msgspec.convert(value, kind, strict=is_composite or not given.is_text)
     except msgspec.ValidationError:
@@ -35,6 +48,24 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     if not _is_small_enough(converted):
         raise ValueError(_expected(name, bare, bounds, value))
     return converted
+
+
+def _in_own_unit(name: str, value: object) -> object:
+    """Read `512MiB`, `1.5 GB`, `30s` or `7d` as the number of what the setting is named for; leave all else."""
+    found = _WITH_UNIT.fullmatch(value) if isinstance(value, str) else None
+    own = _own_unit(name)
+    if found is None or own is None:
+        return value
+    units = _SIZES if own in _SIZES else _TIMES
+    if found[2].lower() not in units:
+        return value
+    number = Decimal(found[1]) * units[found[2].lower()] / units[own]
+    return int(number) if number == int(number) else float(number)
+
+
+def _own_unit(name: str) -> str | None:
+    """Return the unit that a setting is named for; a rate has none."""
+    return next((own for suffix, own in _OWN_UNITS if name.endswith(suffix) and not name.endswith("_per_s")), None)
 
 
 def _is_small_enough(value: object) -> bool:
@@ -70,7 +101,9 @@ def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
         return "expected a table" + (f" of {_nouns(inner[1])}" if isinstance(value, dict) else "")
     if origin in (typing.Union, types.UnionType):  # or nothing: a limit that a route may have of its own
         return _expected(name, *_taken_apart(inner[0]), value)
-    return f"expected {_noun(name, kind)}{_range(kind, bounds)}"
+    own = _own_unit(name) if kind in (int, float) else None
+    hint = "" if own is None else f", or a text such as {'512MiB' if own in _SIZES else '30s'!r}"
+    return f"expected {_noun(name, kind)}{_range(kind, bounds)}{hint}"
 
 
 def _choices(kind: Any) -> str:

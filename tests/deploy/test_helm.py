@@ -246,7 +246,7 @@ def test_without_persistence_records_live_with_the_pod(tmp_path: Path) -> None:
     ]
     assert "volumeClaimTemplates" not in spec
     volumes = without_settings(spec["template"]["spec"]["volumes"])
-    assert volumes["sidelog-data"] == {"name": "sidelog-data", "emptyDir": {"sizeLimit": "20Gi"}}
+    assert volumes["sidelog-data"] == {"name": "sidelog-data", "emptyDir": {"sizeLimit": "4Gi"}}
 
 
 def test_a_network_policy_lets_in_whom_it_names(tmp_path: Path) -> None:

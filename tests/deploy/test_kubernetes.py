@@ -105,6 +105,8 @@ def test_data_lies_on_its_volume(name: str) -> None:
     size = sizes.get("sidelog-data") or volumes["sidelog-data"]["emptyDir"]["sizeLimit"]
     assert _bytes(size) >= found.retention.max_bytes * 1.1 + found.spool.max_bytes
     assert set(mounts.values()) == volumes.keys() | sizes.keys()
+    if not sizes:  # it is on the node's disk, and a pod that takes more of it than it requests is evicted first
+        assert container(name)["resources"]["requests"]["ephemeral-storage"] == size
 
 
 @each_way

@@ -33,7 +33,6 @@ from tests.support.wide import wide
 NOT_EXECUTED: Final = {
     "make run": "installs requirements; the demo it starts is run as `sidelog demo`",
     "make run UPSTREAM=http://127.0.0.1:3000": "installs requirements; run as `sidelog serve`",
-    "make test": "is this test suite",
 }
 """Lines that cannot run in a test, and why; their make targets are looked up."""
 ENDLESS: Final = {

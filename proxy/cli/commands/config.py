@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import json_escaped
+from proxy.settings.check import warnings
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, redacted
 
@@ -28,8 +29,10 @@ def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -
                 complain(problem)
         return 2
     if as_json:
-        say_json({"ok": True, "problems": []})
+        say_json({"ok": True, "problems": [], "warnings": [f"{name}: {text}" for name, text in warnings(settings)]})
     else:
+        for name, text in warnings(settings):
+            complain(f"warning: {name}: {text}")
         count = len(settings.routes)
         say(f"valid: {count} route{'s' if count != 1 else ''}, data directory {settings.data_dir}")
     return 0

@@ -180,7 +180,9 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     path = tmp_path / "c.toml"
     path.write_text('[[routes]]\nid = "a"\nupstream = "http://a"\nset_request_headers = { authorization = "s3cret" }\n')
     assert app.main(["config", "check", "--config", str(path)]) == 0
-    assert capsys.readouterr().out.startswith("valid: 1 route")
+    found = capsys.readouterr()
+    assert found.out.startswith("valid: 1 route")
+    assert "warning: routes[0].auth: is 'off': whoever reaches 0.0.0.0:8080 uses the authorization" in found.err
     assert app.main(["config", "show", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "s3cret" not in shown

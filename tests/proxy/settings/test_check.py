@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from proxy.settings.check import warnings
 from proxy.settings.load import load
-from proxy.settings.model import SettingsError
+from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError
+from proxy.settings.route_model import HeaderSettings
 from tests.support.certificate import self_signed
 
 ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
@@ -44,7 +47,7 @@ def refusal(environ: dict[str, str]) -> str:
         (
             "PROXY__LIMITS__TIMEOUT_CONNECT_S",
             "-1",
-            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, got '-1'",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text such as '30s', got '-1'",
         ),
         ("ADMIN__BASE_PATH", "sidelog", "admin.base_path: expected a path such as /sidelog"),
         ("ADMIN__BASE_PATH", "//evil.example", "admin.base_path: expected a path such as /sidelog"),
@@ -284,3 +287,28 @@ def test_without_a_data_port_no_upstream_is_needed() -> None:
 def test_unknown_storage_scheme_is_refused() -> None:
     """The storage URL needs a backend."""
     assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "mongodb://db/logs"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "listen", "is_told"),
+    [
+        ({"set_request_headers": {"x-api-key": "k"}}, "0.0.0.0:8080", True),
+        ({"headers": HeaderSettings(set_request={"Authorization": "Bearer k"})}, "[::]:8080", True),
+        ({"headers": HeaderSettings(add_request={"x-goog-api-key": "k"}), "auth": "optional"}, "10.0.0.1:80", True),
+        ({"set_request_headers": {"x-api-key": "k"}}, "127.0.0.1:8080", False),
+        ({"set_request_headers": {"x-api-key": "k"}, "auth": "required"}, "0.0.0.0:8080", False),
+        ({"set_request_headers": {"x-tenant": "a", "x-author": "b"}}, "0.0.0.0:8080", False),
+    ],
+)
+def test_a_key_for_everybody_is_warned_of(changes: dict[str, Any], listen: str, *, is_told: bool) -> None:
+    """What a route sets on requests is used by all who reach the port, unless they need a key of their own."""
+    route = RouteSettings(id="a", upstream="http://a", **changes)
+    settings = Settings(proxy=ProxySettings(listen=listen), routes=(route,))
+    assert [name for name, _ in warnings(settings)] == ["routes[0].auth"] * is_told
+
+
+def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
+    """Also the catch-all."""
+    proxy = ProxySettings(upstream="http://a", headers=HeaderSettings(set_request={"api-key": "k"}))
+    settings = Settings(proxy=proxy, routes=(RouteSettings(id="default", upstream="http://a"),))
+    assert [name for name, _ in warnings(settings)] == ["proxy.auth"]

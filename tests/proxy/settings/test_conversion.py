@@ -12,8 +12,8 @@ from proxy.settings.model import SettingsError
     ("text", "expected"),
     [
         (
-            "[retention]\nmax_bytes = '10GB'",
-            "retention.max_bytes: expected a whole number of bytes, at least 0, got '10GB'",
+            "[retention]\nmax_bytes = '10 loads'",
+            "retention.max_bytes: expected a whole number of bytes, at least 0, or a text such as '512MiB', got '10",
         ),
         ("[log]\naccess = true", "log.access: expected one of off, json, common, got true"),
         ("[redact]\npatterns = 'yes'", "redact.patterns: expected true or false, got 'yes'"),
@@ -25,15 +25,15 @@ from proxy.settings.model import SettingsError
             "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': -1}",
         ),
         (
-            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = '10MB'",
-            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, got '10MB'",
+            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = 'ten'",
+            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a text such as",
         ),
         ("[otel]\nservice_name = ''", "otel.service_name: expected text in quotes from 1 to 256 characters, got ''"),
         ("[tokens]\nname = 'g'", "tokens: expected a list of tables, as in [[tokens]]"),
         ("[proxy]\nstage = '%s'" % ("x" * 129), "proxy.stage: expected text in quotes, at most 128 characters"),
         (
             "[proxy.limits]\ntimeout_connect_s = inf",
-            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, got inf",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text such as '30s', got inf",
         ),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = 1e308 }",
@@ -50,3 +50,45 @@ def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: st
         load({"proxy.upstream": "http://app"}, {}, path)
     (problem,) = caught.value.problems
     assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "number"),
+    [
+        ("retention.max_bytes", "10GB", 10**10),
+        ("retention.max_bytes", "512MiB", 512 << 20),
+        ("retention.max_bytes", "1.5 GiB", 3 << 29),
+        ("retention.max_age_days", "2w", 14),
+        ("retention.max_age_days", "36h", 1.5),
+        ("proxy.limits.drain_timeout_s", "2min", 120),
+        ("proxy.limits.timeout_connect_s", "500ms", 0.5),
+        ("storage.batch_max_age_ms", "0.2s", 200),
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_sizes_and_times_may_have_a_unit(tmp_path: Path, name: str, text: str, number: float, *, is_file: bool) -> None:
+    """In the file as text, and in the environment."""
+    section, _, key = name.rpartition(".")
+    path = tmp_path / "sidelog.toml"
+    path.write_text(f"[{section}]\n{key} = '{text}'" if is_file else "")
+    environ = {} if is_file else {f"SIDELOG_{name.upper().replace('.', '__')}": text}
+    value: object = load({"proxy.upstream": "http://app"}, environ, path)
+    for part in name.split("."):
+        value = getattr(value, part)
+    assert value == number
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("retention", "max_bytes = '30s'"), ("retention", "max_bytes = '0.0003KB'"),
+        ("retention", "max_age_days = '10GB'"),
+        ("capture", "websocket_messages_per_s = '10s'"),
+    ],
+)  # fmt: skip
+def test_units_of_something_else_are_refused(tmp_path: Path, section: str, line: str) -> None:
+    """A size is no time, and a rate is neither."""
+    path = tmp_path / "sidelog.toml"
+    path.write_text(f"[{section}]\n{line}")
+    with pytest.raises(SettingsError):
+        load({"proxy.upstream": "http://app"}, {}, path)

@@ -32,6 +32,11 @@ env:
     value: "/var/lib/sidelog/data"
   - name: SIDELOG_RING__BYTES
     value: {{ mul .Values.ringMebibytes 1048576 | quote }}
+  {{- if include "sidelog.isTemporary" . }}
+  # With journal and spool it fits the volume of the data, which is part of the node's disk.
+  - name: SIDELOG_RETENTION__MAX_BYTES
+    value: {{ .Values.persistence.temporaryRetention | quote }}
+  {{- end }}
   {{- if .Values.gateway.enabled }}
   # Requests still arrive until the endpoint's removal has reached every node.
   - name: SIDELOG_PROXY__LIMITS__DRAIN_DELAY_S
@@ -73,6 +78,10 @@ resources:
   {{- with .Values.resources.requests }}
   requests:
     {{- toYaml . | nindent 4 }}
+    {{- if and (include "sidelog.isTemporary" $) (not (hasKey . "ephemeral-storage")) }}
+    # The whole volume of the data, so that the pod is not evicted for it.
+    ephemeral-storage: {{ $.Values.persistence.temporarySize }}
+    {{- end }}
   {{- end }}
   limits:
     {{- toYaml (merge (dict) .Values.resources.limits (dict "memory" (include "sidelog.memoryLimit" .))) | nindent 4 }}
@@ -111,8 +120,13 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
+{{/* Whether records live as long as the pod; empty if not. */}}
+{{- define "sidelog.isTemporary" -}}
+{{- if or (not .Values.gateway.enabled) (not .Values.persistence.enabled) }}true{{ end }}
+{{- end }}
+
 {{- define "sidelog.temporaryData" -}}
 - name: sidelog-data
   emptyDir:
-    sizeLimit: {{ .Values.persistence.size }}
+    sizeLimit: {{ .Values.persistence.temporarySize }}
 {{- end }}

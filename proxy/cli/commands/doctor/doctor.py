@@ -26,7 +26,7 @@ from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT
 from proxy.process.terminal import visible_line
-from proxy.settings.check import NO_UPSTREAM
+from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.model import Settings
 
 JSON_KEYS: Final = ("state", "name", "text", "mend")
@@ -101,7 +101,7 @@ def _check_of(problems: list[str]) -> Check:
         """Tell each problem; that nothing to proxy to is configured is none of the machine's."""
         for problem in problems:
             if NO_UPSTREAM not in problem:
-                yield Finding("fail", "settings", problem, "see `sidelog config check`")
+                yield Finding("fail", "settings", problem)
             elif is_in_use(Path(settings.data_dir)):
                 text = f"no upstream here; the sidelog that runs in {settings.data_dir} has one"
                 yield Finding("ok", "settings", text)
@@ -109,6 +109,8 @@ def _check_of(problems: list[str]) -> Check:
                 fix = "--upstream URL, or --config FILE with [[routes]]"
                 yield Finding("warn", "settings", "no upstream configured", fix)
         if not problems:
+            for name, text in warnings(settings):
+                yield Finding("warn", "settings", f"{name}: {text}")
             yield Finding("ok", "settings", f"valid, {len(settings.routes)} route(s)")
 
     return check_settings
