@@ -1,5 +1,6 @@
 """The demo as a whole: addresses, messages, start and stop, exit codes. sidelog itself is played by a small server."""
 
+import os
 import re
 import signal
 import socket
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli.commands.client import data_directory
 from proxy.demo.run import CannotStart, check_free, main, make_plan
+from proxy.process.data_dir import lock_data_dir
 from proxy.settings.model import SettingsError
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
@@ -177,3 +180,18 @@ def test_an_address_that_is_none_is_a_settings_error() -> None:
     """It names the setting, as `serve` would."""
     with pytest.raises(SettingsError, match=r"admin\.listen"):
         make_plan("127.0.0.1:8080", "nowhere", None, "http://127.0.0.1:9", {})
+
+
+def test_where_only_the_demo_ran_its_records_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own records come first, and a directory that is named before both."""
+    monkeypatch.chdir(tmp_path)
+    assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-demo").mkdir()
+    Path("sidelog-demo", "state.json").write_text("{}")
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    assert data_directory(None, {"SIDELOG_DATA_DIR": "mine"}) == Path("mine")
+    Path("sidelog-data").mkdir()
+    assert data_directory(None, {}) == Path("sidelog-data")
+    held = lock_data_dir(Path("sidelog-demo"))
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    os.close(held.lock_fd)

@@ -42,8 +42,7 @@ def test_report_ends_with_1_only_on_a_failure(capsys: pytest.CaptureFixture[str]
     assert {"settings", "open files", "ring space", "data directory", "storage", "sqlite", "clock"} <= set(names)
     assert doctor.run(settings, ["proxy.listen: wrong"], as_json=False) == 1
     out = capsys.readouterr().out
-    assert "fail  settings        proxy.listen: wrong" in out
-    assert "config check" not in out
+    assert ("fail  settings        proxy.listen: wrong" in out, "config check" in out) == (True, False)
 
 
 def test_command_works_without_valid_settings(
