@@ -9,7 +9,7 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.live.deltas import without_delta
 from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.live.turns import LiveTurns
-from proxy.enrich.redact.mqtt import MqttLogins
+from proxy.enrich.redact.documents.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code

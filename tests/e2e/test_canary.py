@@ -139,6 +139,7 @@ def plant(sidelog: Sidelog, planter: Planter) -> None:
     """Send a secret through every place in every encoding."""
     plain_places(sidelog, planter)
     named_places(sidelog, planter)
+    shaped_places(sidelog, planter)
     said_places(sidelog, planter)
     writers: dict[str, Callable[[str], str]] = {"plain": str, "escaped": escaped, "utf-16": str}
     for name, write in writers.items():
@@ -256,6 +257,26 @@ def said_places(sidelog: Sidelog, planter: Planter) -> None:
         {"X-Note": planter.card("head")},
         "GET",
     )
+
+
+def shaped_places(sidelog: Sidelog, planter: Planter) -> None:
+    """What has the shape of something that is no secret, or stands apart from its name."""
+    note = planter.word
+    variables = {"query": "mutation($p: String) { login(password: $p) }", "variables": {"p": note("variable")}}
+    schema = {
+        "password": {"type": "string", "default": note("default of a schema"), "description": note("description")}
+    }
+    shapes = {
+        "passwordConfirm": note("repeated"), "userPwd": note("short word"),
+        "api_keys": [note("plural"), {"a": note("within")}],
+        "errors": {"password": [note("among refusals")]}, "credentials": {"user": "a", "value": note("object")},
+        "cookies": [{"name": "sid", "value": note("cookie of a list")}], "properties": schema,
+        "headers": [["Authorization", note("pair")]], "rawHeaders": ["Host", "h", "Cookie", note("raw header")],
+    }  # fmt: skip
+    for document in (variables, [variables], shapes, {"a": json.dumps(shapes)}):
+        send(sidelog, "/json", json.dumps(document).encode(), {"Content-Type": "application/json"})
+    page = f"<html><input type=password value={note('input')}></html>"
+    send(sidelog, "/page", page.encode(), {"Content-Type": "text/html"})
 
 
 def plain_places(sidelog: Sidelog, planter: Planter) -> None:

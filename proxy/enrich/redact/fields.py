@@ -13,7 +13,7 @@ and digits mixed is none. Of `name.token` the name stays.
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.json_values import MARK
 from proxy.enrich.redact.patterns.tokens import is_random
 
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")

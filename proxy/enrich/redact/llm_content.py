@@ -1,8 +1,8 @@
 """Names that are credentials elsewhere and content in the traffic of language models, told by shape and context. Pure.
 
-`token` is a piece of text where its log probability stands beside it; `session` is a configuration where it is an
-object with the members of a realtime session. Whatever differs from these shapes by a byte stays a secret, and what is
-inside them is searched like all else: a session's `client_secret` goes.
+`token` is a piece of text where its log probability or its place stands beside it; `session` is a configuration where
+it is an object with the members of a realtime session. Whatever differs from these shapes by a byte stays a secret, and
+what is inside them is searched like all else: a session's `client_secret` goes.
 """
 
 import re
@@ -16,7 +16,7 @@ _LOOK_BYTES: Final = 8192
 _KEY: Final = re.compile(rb'"(token|session)"\s*:\s*\Z')
 _LOGPROB: Final = re.compile(
     rb'"(?:[^"\\]|\\.){0,%d}"(?=\s*,\s*(?:"(?:bytes|id|token_?[iI]d)"\s*:\s*(?:\[[0-9,\s]{0,400}\]|null|-?[0-9]{1,12})'
-    rb'\s*,\s*)*"(?:logprob|logProbability|log_probability)"\s*:\s*(?:-?[0-9]|null))' % MAX_TOKEN_BYTES
+    rb'\s*,\s*)*"(?:logprob|logProbability|log_probability|start_offset)"\s*:\s*(?:-?[0-9]|null))' % MAX_TOKEN_BYTES
 )
 _REALTIME: Final = re.compile(
     rb'"(?:object|type)"\s*:\s*"(?:realtime(?:\.[a-z_]+)?|transcription)"|"(?:output_)?modalities"\s*:\s*\['

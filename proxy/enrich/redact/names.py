@@ -1,8 +1,11 @@
-"""Names whose values are secrets, and how a name is compared.
+"""Names whose values are secrets, and how a name is judged: by its words, however they are joined.
 
-A name is compared in lower case without hyphens and underscores, so `accessToken`, `access_token` and `Access-Token`
-are one. Some words make a secret of whatever they end, such as `DB_PASSWORD` or `stripeSecretKey`. Parameters of
-queries and forms are percent-decoded first, and each part of `user[password]` counts.
+A name is compared in lower case without hyphens, underscores, dots and blanks, so `accessToken`, `access_token` and
+`Access Token` are one. Some phrases make a secret of whatever they end, such as `DB_PASSWORD` or `stripeSecretKeys`; a
+few short words only where they stand by themselves: `user_pass` is one, `bypass` is none. What says which of several or
+in what form (`passwordConfirm`, `apiKey1`, `privateKeyPem`) does not count. `token` also counts, separates and turns
+pages: then the word before it says so. Parameters of queries and forms are percent-decoded first, and each part of
+`user[password]` counts.
 """
 
 import re
@@ -15,68 +18,22 @@ from proxy.enrich.redact.octets import PERCENT
 BUILT_IN: Final = (
     "authorization",
     "proxy-authorization",
+    "http_authorization",
     "cookie",
     "set-cookie",
-    "x-api-key",
-    "api-key",
-    "apikey",
-    "x-goog-api-key",
     "x-bf-vk",
     "mcp-session-id",
-    "x-amz-security-token",
     "x-amz-signature",
     "x-goog-signature",
     "x-oss-signature",
     "q-signature",
     "sig",
     "signature",
-    "token",
-    "access_token",
-    "refresh_token",
-    "id_token",
     "id_token_hint",
-    "subject_token",
-    "actor_token",
-    "device_code",
     "code_verifier",
     "SAMLResponse",
     "oauth_verifier",
-    "auth_token",
-    "api_token",
-    "bearer_token",
-    "private_token",
-    "session_token",
-    "connection_token",
-    "x-access-token",
-    "x-auth-token",
-    "x-vault-token",
-    "jwt",
     "client_assertion",
-    "client_secret",
-    "api_secret",
-    "app_secret",
-    "secret",
-    "secret_key",
-    "secret_access_key",
-    "password",
-    "password1",
-    "password2",
-    "new_password",
-    "old_password",
-    "current_password",
-    "confirm_password",
-    "password_confirmation",
-    "passphrase",
-    "passwd",
-    "pwd",
-    "otp",
-    "totp",
-    "recovery_codes",
-    "backup_codes",
-    "cvv",
-    "cvv2",
-    "cvc",
-    "private_key",
     "client-key-data",
     "auths",
     ".dockerconfigjson",
@@ -85,79 +42,69 @@ BUILT_IN: Final = (
     "SecretBinary",
     "session",
     "sessionid",
-    "session_id",
     "jsessionid",
     "phpsessid",
     "csrf",
-    "csrf_token",
-    "x-csrf-token",
     "xsrf",
-    "xsrf_token",
-    "x-xsrf-token",
-    "authenticity_token",
     "csrfmiddlewaretoken",
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
 ENDINGS: Final = (
-    "password",
-    "password_hash",
-    "password_digest",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "secret_key",
-    "secret_access_key",
-    "secret_key_base",
-    "private_key",
-    "encryption_key",
-    "signing_key",
-    "master_key",
-    "subscription_key",
-    "api_key",
-    "api_token",
-    "access_token",
-    "refresh_token",
-    "auth_token",
-    "bearer_token",
-    "bot_token",
-    "identity_token",
-    "jwt_token",
-    "oauth_token",
-    "security_token",
-    "session_token",
-    "csrf_token",
-    "password_token",
-    "reset_token",
-    "confirmation_token",
-    "verification_token",
-    "activation_token",
-    "invitation_token",
-    "invite_token",
-    "unlock_token",
-    "remember_token",
-    "login_token",
-    "card_number",
+    *("password", "passwd", "passphrase", "passcode", "secret", "credential", "card_number", "authenticity_token"),
+    *("password_hash", "password_digest", "secret_key_base"),
+    *(
+        f"{word}_key"
+        for word in (
+            *("api", "access", "account", "admin", "aes", "app", "application", "auth", "client", "cookie"),
+            *("decryption", "encryption", "ephemeral", "hmac", "jwt", "license", "master", "private", "recovery"),
+            *("sas", "secret", "secret_access", "server", "service", "session", "shared", "signing", "ssl", "storage"),
+            *("subscription", "tls", "webhook", "wrapped", "write"),
+        )
+    ),
+    *(
+        f"{word}_token"
+        for word in (
+            *("access", "activation", "actor", "api", "auth", "bearer", "bot", "confirmation", "connection", "csrf"),
+            *("device", "id", "identity", "invitation", "invite", "jwt", "login", "oauth", "password", "personal"),
+            *("private", "public", "push", "recovery", "refresh", "registration", "remember", "reset", "security"),
+            *("session", "subject", "unlock", "user", "verification", "webhook", "xsrf"),
+        )
+    ),
 )
-"""Words that make a secret of whatever they end. `token` alone is none: it counts, separates, and turns pages."""
+"""Phrases that make a secret of whatever they end, in singular and plural."""
+
+SHORT_ENDINGS: Final = (
+    *("token", "pwd", "pwds", "otp", "cvv", "cvc", "jwt", "creds", "cookie", "cookies", "sessid", "session_id"),
+    *(
+        f"{word}_code{plural}"
+        for word in ("auth", "authorization", "backup", "device", "mfa", "onetime", "otp", "recovery", "security")
+        for plural in ("", "s")
+    ),
+    *("client_secret", "reset_code", "sms_code", "2fa_code", "two_factor_code", "verification_code"),
+)
+"""The same, of words that are not sought in text, where they mean more."""
+
+WORDS: Final = (b"pass", b"pin", b"csc")
+"""The same, where they are a word of their own."""
+
+COMMON_ENDINGS: Final = (*ENDINGS, *(f"{ending}s" for ending in ENDINGS), *SHORT_ENDINGS)
 
 HEADER_ENDINGS: Final = (
-    *("token", "auth", "authorization", "authentication", "cookie", "crumb"),
-    *("auth_key", "license_key", "customer_key", "functions_key", "clickhouse_key", "application_key"),
+    *("auth", "authorization", "authentication", "crumb"),
+    *("customer_key", "functions_key", "clickhouse_key"),
 )
-"""The same, of headers: Cloudflare, New Relic, S3 (SSE-C), Azure, ClickHouse and Datadog have keys of their own."""
+"""The same, of headers: S3 (SSE-C), Azure and ClickHouse have keys of their own."""
 
 QUERY_ONLY: Final = ("key", "sid")
 """Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much else."""
 
-PARAMETERS_ONLY: Final = ("pass", "assertion")
-"""A password, or what OAuth gives a token for, in a query or form; in JSON both mostly tell of tests."""
+PARAMETERS_ONLY: Final = ("assertion",)
+"""What OAuth gives a token for, in a query or form; in JSON it mostly tells of tests."""
 
 HEADERS_ONLY: Final = (
     "sec-websocket-protocol",
     "x-session",
-    "x-session-id",
     "x-honeycomb-team",
     "x-appwrite-key",
     "set-cookie2",
@@ -168,47 +115,87 @@ HEADERS_ONLY: Final = (
 MCP_ARGUMENT: Final = "mcp-param-"
 """How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""
 
+TAILS: Final = (
+    *("confirm", "confirmation", "confirmed", "repeat", "repeated", "again", "retype", "verify", "input"),
+    *("old", "new", "current", "previous", "primary", "secondary", "default", "live", "prod", "production", "sandbox"),
+    *("dev", "test", "value", "text", "string", "str", "data", "raw", "plain", "plaintext", "pem", "hex", "jwe"),
+    *("base64", "b64", "hash", "hashed", "digest", "enc", "encoded", "encrypted", "ciphertext"),
+)
+"""Words behind those, which say which of several it is, or in what form."""
+
+_NOT_FIRST: Final = frozenset(
+    b"has is no can should must need needs require requires required allow allows allowed enable enabled disable "
+    b"disabled show hide use uses using with without forgot min max num total count skip include exclude missing "
+    b"invalid expire preserve protect automount always enforce".split()
+)
+"""First words of settings, facts and counts."""
+_NOT_BEFORE: Final = {
+    b"token": frozenset(
+        b"next prev previous page pages pagination paging continuation continue cursor sync skip delta watch scroll "
+        b"resume marker offset idempotency eos bos pad unk unknown sep cls mask special per first last start stop end "
+        b"min max cache cached prompt completion input output total text image audio video word sub".split()
+    ),
+    b"pass": frozenset(
+        b"first second third last next one two single multi render boarding season day hall ski travel test tests by "
+        b"high low band shader depth color post".split()
+    ),
+    b"pin": frozenset(b"map gpio led input output data clock bowling hair rolling safety drop push".split()),
+}
+"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors and places."""
+
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
 DECODE_ROUNDS: Final = 3
 """What that is percent-encoded more often than this is not read by any server we know."""
 
 _PARTS: Final = re.compile(rb"[\[\].]+")
+_WORD: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_TAIL: Final = re.compile(rb"(?:%b|[0-9]+)+\Z" % "|".join(TAILS).encode())
+_MAX_TAIL_BYTES: Final = 40
 
 
 def normalise(name: bytes) -> bytes:
-    return name.strip().lower().translate(None, b"-_")
+    return name.strip().lower().translate(None, b"-_. ")
 
 
 def plain_parts(name: bytes) -> Iterable[bytes]:
-    """Return the compared form of a header name or JSON key."""
-    return (normalise(name),)
+    """Return the parts of a header name or JSON key: all of it."""
+    return (name,)
 
 
 def parameter_parts(name: bytes) -> Iterable[bytes]:
-    """Return the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
+    """Return the parts of a query or form parameter: decoded, the whole and each part of `user[password]`."""
     for _ in range(DECODE_ROUNDS):
         if PERCENT not in name:
             break
         name = unquote_to_bytes(name)
     name = name.replace(b"+", b" ")
-    return map(normalise, (name, *_PARTS.split(name)))
+    return (name, *_PARTS.split(name))
 
 
 class SecretNames:
     """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_memo", "_names", "_parts_of", "endings")
+    __slots__ = ("_kept", "_memo", "_names", "_parts_of", "endings")
 
     def __init__(
         self,
         *groups: Iterable[str],
         endings: Iterable[str] = (),
         parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts,
+        kept: Iterable[str] = (),
     ) -> None:
-        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is, or ends so."""
+        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is, or ends so.
+
+        Args:
+            groups: Names as a whole.
+            endings: Of names, beside those that all have.
+            parts_of: What of a name counts.
+            kept: Names of no secrets, whatever else is said.
+        """
+        self._kept = frozenset(normalise(name.encode()) for name in kept)
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
-        self.endings = tuple(normalise(ending.encode()) for ending in endings)
+        self.endings = tuple(normalise(ending.encode()) for ending in (*COMMON_ENDINGS, *endings))
         self._parts_of = parts_of
         self._memo: dict[bytes, bool] = {}
 
@@ -219,9 +206,48 @@ class SecretNames:
     def has(self, name: bytes) -> bool:
         is_secret = self._memo.get(name)
         if is_secret is None:
-            is_secret = any(part in self._names or part.endswith(self.endings) for part in self._parts_of(name))
+            is_secret = any(map(self._is_secret, self._parts_of(name)))
             if len(name) <= _MEMO_NAME_BYTES:
                 if len(self._memo) >= _MEMO_NAMES:
                     self._memo.clear()
                 self._memo[name] = is_secret
         return is_secret
+
+    def _is_secret(self, name: bytes) -> bool:
+        compared = normalise(name)
+        if compared in self._names or compared in self._kept:
+            return compared not in self._kept
+        if compared.endswith(self.endings):
+            return _may_be_one(name, compared)
+        tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))
+        if tail is not None and tail.start():
+            name, compared = _without(name, len(compared) - tail.start()), compared[: tail.start()]
+            if compared.endswith(self.endings):
+                return _may_be_one(name, compared)
+        words = _words(name)
+        return bool(words) and words[-1] in WORDS and _may_be_one(name, compared)
+
+
+def _words(name: bytes) -> list[bytes]:
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def _without(name: bytes, letters: int) -> bytes:
+    """Return a name without so many of its last letters, separators not counted."""
+    at = len(name)
+    while letters:
+        at -= 1
+        letters -= name[at] not in b"-_. \t\r\n"
+    return name[:at]
+
+
+def _may_be_one(name: bytes, compared: bytes) -> bool:
+    """Whether the words before the one that makes a secret of a name leave it one."""
+    words = _words(name)
+    if len(words) > 1 and words[0] in _NOT_FIRST:
+        return False
+    for word, others in _NOT_BEFORE.items():
+        if compared.endswith(word):
+            joined = words[-1][: -len(word)] if words and words[-1] != word else b"".join(words[-2:-1])
+            return joined not in others
+    return True

@@ -12,8 +12,9 @@ import re
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.graphql import GraphqlRedactor
-from proxy.enrich.redact.json_keys import MARK, JsonRedactor
+from proxy.enrich.redact.documents.graphql import GraphqlRedactor, redact_members
+from proxy.enrich.redact.json_keys import JsonRedactor
+from proxy.enrich.redact.json_values import MARK
 from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
@@ -53,10 +54,16 @@ class ParameterRedactor:
 
     def _redact_values(self, text: bytes) -> bytes:
         parts = text.split(b"&")
+        documents = [part for part in parts if part.startswith(b"query=")]
+        variables = self._graphql.variables_in(unquote_to_bytes(b" ".join(documents).replace(b"+", b" ")))
         for index, part in enumerate(parts):
             name, equals, value = part.partition(b"=")
             if name == b"query":
                 value = self._graphql.redact_parameter(value)
+            elif name == b"variables" and variables:
+                plain = unquote_to_bytes(value.replace(b"+", b" "))
+                if (redacted := redact_members(plain, variables)) is not plain:
+                    value = quote_plus(redacted, safe="[]").encode()
             if equals and PERCENT in value:
                 value = self._redact_encoded(value)
             parts[index] = name + equals + value

@@ -18,18 +18,18 @@ from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
+from proxy.enrich.redact.documents.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.documents.messages import messages_of
 from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import PARTLY_SECRET
-from proxy.enrich.redact.graphql import DOCUMENT, GraphqlRedactor
-from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, plain_key_pattern
+from proxy.enrich.redact.json_keys import JsonRedactor, plain_key_pattern
+from proxy.enrich.redact.json_values import MARK, End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
 from proxy.enrich.redact.names import (
     BUILT_IN,
-    ENDINGS,
     HEADER_ENDINGS,
     HEADERS_ONLY,
     MCP_ARGUMENT,
@@ -81,10 +81,10 @@ class Redactor:
         self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
         query, json_keys = tuple(query), tuple(json_keys)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
-        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments, endings=(*ENDINGS, *HEADER_ENDINGS))
-        parameters = partial(SecretNames, BUILT_IN, PARAMETERS_ONLY, query, endings=ENDINGS, parts_of=parameter_parts)
+        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments, endings=HEADER_ENDINGS)
+        parameters = partial(SecretNames, BUILT_IN, PARAMETERS_ONLY, query, parts_of=parameter_parts)
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
-        names = SecretNames(BUILT_IN, json_keys, endings=ENDINGS)
+        names = SecretNames(BUILT_IN, json_keys)
         self._json, self._graphql, self._markup = JsonRedactor(names), GraphqlRedactor(names), MarkupRedactor(names)
         self._by_kind: Final[dict[Kind, AssignmentRedactor | SeparatedRedactor | YamlRedactor]] = {
             "assignments": AssignmentRedactor(names),

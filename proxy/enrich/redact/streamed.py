@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK, Edit, End, JsonRedactor, apart, edited
+from proxy.enrich.redact.json_keys import JsonRedactor
+from proxy.enrich.redact.json_values import MARK, Edit, End, apart, edited
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret
 

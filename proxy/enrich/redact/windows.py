@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.kinds import Kind
 from proxy.enrich.redact.octets import AMPERSAND
 from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret

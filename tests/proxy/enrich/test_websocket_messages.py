@@ -8,7 +8,7 @@ from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import IN, OUT, CapturedMessage
-from tests.proxy.enrich.redact.test_mqtt import connect
+from tests.proxy.enrich.redact.documents.test_mqtt import connect
 
 EXCHANGE = bytes(range(16))
 

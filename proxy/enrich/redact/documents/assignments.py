@@ -15,8 +15,9 @@ from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
-from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
+from proxy.enrich.redact.json_values import KEPT, MARK, End
 from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.naming.spelling import spelled_plainly
 
 _PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
 _BEFORE_ENDING: Final = rb"[\w-]*"
@@ -37,10 +38,11 @@ _IN_TABLE: Final = b"\n# " + MARK
 class AssignmentRedactor:
     """Redacts the values of a set of names. Pure and reusable; compiled once."""
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_names", "_pattern")
 
     def __init__(self, names: SecretNames) -> None:
-        name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
+        self._names = names
+        name = b"(%b)" % spelled_plainly(names, _BEFORE_ENDING)
         kinds = (
             LINE_BEGINS + rb"""(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%p%b["']?[ \t]*[=:]""",
             rb"""[{,][ \t]*%p%b["']?[ \t]*=""",
@@ -51,7 +53,7 @@ class AssignmentRedactor:
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; see `redacted`."""
-        return redacted(text, self._pattern, _value)
+        return redacted(text, self._pattern, self._names, _value)
 
 
 def _value(text: bytes, found: re.Match[bytes]) -> Value:

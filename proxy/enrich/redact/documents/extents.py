@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, End, edited
+from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, End, edited
+from proxy.enrich.redact.names import SecretNames
 
 Value = tuple[int, int, bytes]
 """Where a value begins and ends, and what stands in for it: nothing, where it stays."""
@@ -17,17 +18,20 @@ _NOTHING: Final = re.compile(rb"\s*\Z")
 
 
 def redacted(
-    text: bytes, names: re.Pattern[bytes], value: Callable[[bytes, re.Match[bytes]], Value]
+    text: bytes, pattern: re.Pattern[bytes], names: SecretNames, value: Callable[[bytes, re.Match[bytes]], Value]
 ) -> tuple[bytes, End]:
-    """Replace the value of each name that a pattern finds; the same object comes back when there is none.
+    """Replace the value of each secret name, a group of the pattern; the same object comes back when there is none.
 
     Returns:
         The text, and whether it ended within what may be a secret value.
     """
     edits: list[Edit] = []
     hits, end = 0, End.OUTSIDE
-    found = names.search(text)
+    found = pattern.search(text)
     while found is not None:
+        if not has_name(names, found):
+            found = pattern.search(text, found.end())
+            continue
         hits += 1
         if hits > MAX_HITS:
             edits.append((found.start(), len(text), MARK))
@@ -37,8 +41,13 @@ def redacted(
             edits.append((start, stop, stands_in))
         if _NOTHING.match(text, stop) is not None:
             end = End.IN_CONTAINER
-        found = names.search(text, max(stop, start))
+        found = pattern.search(text, max(stop, start))
     return edited(text, edits), end
+
+
+def has_name(names: SecretNames, found: re.Match[bytes]) -> bool:
+    """Whether the name that is the only group of a match, of those its pattern has, is secret."""
+    return names.has(next(filter(None, found.groups()), b""))
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:

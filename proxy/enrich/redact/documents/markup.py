@@ -1,9 +1,9 @@
 r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of what is named.
 
 Strategy: lexical, as with JSON. One google-re2 pattern finds tags of elements whose local name is secret, attributes of
-such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`, `<entry
-key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC, Hadoop and property lists). Of an element
-goes all up to its closing tag, CDATA and further elements included.
+such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`, `<input
+type=password value=…>`, `<entry key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC, Hadoop
+and property lists). Of an element goes all up to its closing tag, CDATA and further elements included.
 
 Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 Standard: XML 1.0 §3.1, Namespaces in XML §4.
@@ -13,8 +13,10 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.json_keys import KEPT, MARK, MAX_HITS, Edit, End, edited, or_ending, spelled_plainly
+from proxy.enrich.redact.documents.extents import has_name
+from proxy.enrich.redact.json_values import KEPT, MARK, MAX_HITS, Edit, End, edited
 from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.naming.spelling import spelled_plainly
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"
@@ -38,15 +40,16 @@ def is_markup(text: bytes) -> bool:
 class MarkupRedactor:
     """Redacts the values of a set of names. Pure and reusable; compiled once."""
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_names", "_pattern")
 
     def __init__(self, names: SecretNames) -> None:
-        name = _PREFIX + or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
+        self._names = names
+        name = b"%b(%b)" % (_PREFIX, spelled_plainly(names, _BEFORE_ENDING))
         kinds = (
             rb"<%b(?:\s[^<>]*)?>",
             rb"<(?:name|key)>\s*%b\s*</(?:name|key)>\s*<(?:value|string|data)>",
             rb"""\s%b\s*=\s*["']""",
-            rb"""\s(?:name|key|property)\s*=\s*(?:["']%b["']|%b[\s/>])""",
+            rb"""\s(?:name|key|property|type|autocomplete)\s*=\s*(?:["']%b["']|%b[\s/>])""",
         )
         self._pattern = compile_bytes(b"(?i)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
 
@@ -60,6 +63,9 @@ class MarkupRedactor:
         redacted_until = hits = 0
         found = self._pattern.search(text)
         while found is not None:
+            if not has_name(self._names, found):
+                found = self._pattern.search(text, found.end() - 1)
+                continue
             hits += 1
             start, stop, end = _value(text, found.start(), found.end())
             if hits > MAX_HITS:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.json_values import MARK
 
 MAX_PARTS: Final = 1000
 """Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us, however small."""

@@ -10,7 +10,7 @@ Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come befor
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import KEPT, MARK, Edit, End, edited
+from proxy.enrich.redact.json_values import KEPT, MARK, Edit, End, edited
 from proxy.enrich.redact.names import SecretNames
 
 _SEPARATORS: Final = (b",", b";", b"\t", b"|")

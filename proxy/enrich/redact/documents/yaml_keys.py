@@ -15,8 +15,10 @@ from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
-from proxy.enrich.redact.json_keys import KEPT, MARK, End, or_ending, spelled_plainly
+from proxy.enrich.redact.json_values import KEPT, MARK, End
 from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.naming.spelling import spelled_plainly
+from proxy.enrich.redact.naming.values import is_member_kept
 
 _BEFORE_ENDING: Final = rb"[\w.-]*"
 _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
@@ -31,6 +33,7 @@ _NO_PLAIN: Final = re.compile(rb"[ \t]*+(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\
 _PARTS: Final = re.compile(
     rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""", re.DOTALL
 )
+_MEMBER: Final = re.compile(rb"""[ \t-]*(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
 _MAX_ALONG: Final = 16
 """Further keys in what may belong to a value; behind so many all goes."""
 _STANDS_IN: Final = b' "%b"' % MARK
@@ -40,10 +43,11 @@ _STANDS_IN: Final = b' "%b"' % MARK
 class YamlRedactor:
     """Redacts the values of a set of keys. Pure and reusable; compiled once."""
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_names", "_pattern")
 
     def __init__(self, names: SecretNames) -> None:
-        name = or_ending(spelled_plainly(names), _BEFORE_ENDING, spelled_plainly(names.endings))
+        self._names = names
+        name = b"(%b)" % spelled_plainly(names, _BEFORE_ENDING)
         kinds = (
             LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
             rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
@@ -53,11 +57,12 @@ class YamlRedactor:
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; see `redacted`."""
-        return redacted(text, self._pattern, self._value)
+        return redacted(text, self._pattern, self._names, self._value)
 
     def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
         start, stop = _colon(text, found) + 1, self._value_end(text, found)
-        return start, stop, b"" if _plain(text[start:stop]) in _NULLS else _STANDS_IN
+        value = text[start:stop]
+        return start, stop, b"" if _plain(value) in _NULLS or _is_described(value) else _STANDS_IN
 
     def _value_end(self, text: bytes, found: re.Match[bytes]) -> int:
         """Return where the value of what was found ends, with all values of what goes along."""
@@ -79,6 +84,23 @@ def _plain(value: bytes) -> bytes:
     """Return a value without what is around it."""
     value = value.strip()
     return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
+
+
+def _is_described(block: bytes) -> bool:
+    """Whether all lines below a key are of a schema, or what describes a secret otherwise."""
+    first, *lines = block.split(b"\n")
+    member = b""
+    for line in lines:
+        found = _MEMBER.fullmatch(line)
+        assert found is not None
+        value, member = found[2].strip(b"\"' \t\r"), found[1] or member
+        if (
+            value.lower() not in _NULLS
+            and not value.isdigit()
+            and not is_member_kept(member, b"", value, is_refused=False)
+        ):
+            return False
+    return bool(lines) and not first.strip()
 
 
 def _value_ends(text: bytes, found: re.Match[bytes]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, Edit, apart, edited
+from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, apart, edited
 from proxy.enrich.redact.names import DECODE_ROUNDS
 from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT
 from proxy.enrich.redact.patterns import assigned, numbers, tokens

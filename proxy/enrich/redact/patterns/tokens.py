@@ -11,7 +11,7 @@ import binascii
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import MARK
+from proxy.enrich.redact.json_values import MARK
 from proxy.enrich.redact.patterns.views import SPACE, Span
 
 _TOKENS: Final = (

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.redact.json_keys import End, JsonRedactor
+from proxy.enrich.redact.json_keys import JsonRedactor
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
+from proxy.enrich.redact.naming.values import is_member_kept, is_number_kept
 
-NAMES = set(SecretNames(BUILT_IN))
-REDACTOR = JsonRedactor(SecretNames(BUILT_IN))
+SECRET_NAMES = SecretNames(BUILT_IN)
+REDACTOR = JsonRedactor(SECRET_NAMES)
 MARK = "[REDACTED]"
 
 texts = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), max_size=12)
@@ -34,19 +36,33 @@ documents = st.recursive(
 def model(value: Any) -> Any:
     """Redact by parsing, strings that hold JSON included."""
     if isinstance(value, dict):
-        return {
-            key: MARK if is_secret(key) and not (inner is None or isinstance(inner, bool)) else model(inner)
-            for key, inner in value.items()
-        }
+        return {key: secret(key, inner) if is_secret(key) else model(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [model(inner) for inner in value]
     return ["inner", model(parsed)] if (parsed := inner_of(value)) is not None else value
 
 
+def secret(name: str, value: Any, member: str = "", outer: str = "", is_in: bool = False) -> Any:
+    """Redact what has a secret name, or is within it."""
+    if isinstance(value, dict):
+        return {key: secret(name, inner, key, member, is_in=True) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [secret(name, inner, member, outer, is_in=True) for inner in value]
+    if isinstance(value, str):
+        is_kept = is_in and is_member_kept(member.encode(), outer.encode(), value.encode(), is_refused=False)
+        return value if is_kept else MARK
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        MARK
+        if is_number and not member and not is_number_kept(normalise(name.encode()), str(value).encode())
+        else value
+    )
+
+
 def parsed_alike(value: Any) -> Any:
     """Parse strings that hold JSON as the model does, without redacting."""
     if isinstance(value, dict):
-        return {key: inner if inner == MARK else parsed_alike(inner) for key, inner in value.items()}
+        return {key: inner if is_secret(key) else parsed_alike(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [parsed_alike(inner) for inner in value]
     return ["inner", parsed_alike(parsed)] if (parsed := inner_of(value)) is not None else value
@@ -64,7 +80,7 @@ def inner_of(value: Any) -> Any:
 
 def is_secret(key: str) -> bool:
     """Judge a key as the redactor must."""
-    return normalise(key.encode()) in NAMES
+    return SECRET_NAMES.has(key.encode())
 
 
 @given(documents, st.booleans(), st.sampled_from([None, 0, 2]))
@@ -106,18 +122,21 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
     ("text", "expected"),
     [
         (rb'{"p\u0061ssw\u006Frd" : "S"}', rb'{"p\u0061ssw\u006Frd" : "[REDACTED]"}'),
-        (b'{"token":1.0E5,"x":1.0E5,"y":123456789012345678901234567890}',
-         b'{"token":"[REDACTED]","x":1.0E5,"y":123456789012345678901234567890}'),
+        (b'{"pin":1234,"token":1.0E5,"y":123456789012345678901234567890}',
+         b'{"pin":"[REDACTED]","token":1.0E5,"y":123456789012345678901234567890}'),
         (b'{"secret":null,"token":true,"pwd":false,"sig":""}',
          b'{"secret":null,"token":true,"pwd":false,"sig":"[REDACTED]"}'),
-        (b'{"session":{"a":["]}",{}],"b":"\\""},"x":1}', b'{"session":"[REDACTED]","x":1}'),
-        (b'{"cookie":["S","S"],"x":1}', b'{"cookie":"[REDACTED]","x":1}'),
+        (b'{"session":{"a":["]}",{}],"b":"\\""},"x":1}', b'{"session":{"a":["[REDACTED]",{}],"b":"[REDACTED]"},"x":1}'),
+        (b'{"cookie":["S","S"],"x":1}', b'{"cookie":["[REDACTED]","[REDACTED]"],"x":1}'),
         (b'{"password":"a\\\\","x":"S"}', b'{"password":"[REDACTED]","x":"S"}'),
         (b'{"password":"a\\"S","x":1}', b'{"password":"[REDACTED]","x":1}'),
         (rb'{"a":"{\"password\":\"S\\\"S\\\\\",\"x\":1}"}', rb'{"a":"{\"password\":\"[REDACTED]\",\"x\":1}"}'),
         (rb'{"a":"{\"b\":\"{\\\"pwd\\\":\\\"S\\\"}\"}"}', rb'{"a":"{\"b\":\"{\\\"pwd\\\":\\\"[REDACTED]\\\"}\"}"}'),
-        (rb'{"a":"{\n  \"pwd\" : 12\n}"}', rb'{"a":"{\n  \"pwd\" : \"[REDACTED]\"\n}"}'),
-        (rb'{"a":"{\"session\":{\"b\":[1","c":"S"}', rb'{"a":"{\"session\":\"[REDACTED]\"","c":"S"}'),
+        (rb'{"a":"{\n  \"pwd\" : 1234\n}"}', rb'{"a":"{\n  \"pwd\" : \"[REDACTED]\"\n}"}'),
+        (rb'{"a":"{\"session\":{\"b\":[1,\"S","c":"d"}',
+         rb'{"a":"{\"session\":{\"b\":[1,\"[REDACTED]\"","c":"d"}'),
+        (b'{"session":{a: b, \'c\': [d e, null]}}',
+         b'{"session":{a: "[REDACTED]", \'c\': ["[REDACTED]", null]}}'),
         (b'{"password": hunter two, "x": 1}', b'{"password": "[REDACTED]", "x": 1}'),
         (b"{\"password\": 'S, S', \"x\": 1}", b'{"password": "[REDACTED]", "x": 1}'),
         (b'{"password": }', b'{"password": }'),
@@ -130,12 +149,21 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
         (b'[{"name":"PASSWORD","value":"S"},{"name":"A","value":"b"}]',
          b'[{"name":"PASSWORD","value":"[REDACTED]"},{"name":"A","value":"b"}]'),
         (b'{"Key": "token",\n "tags": [{"a": ["}"]}],\n "Value": {"S": "S"}}',
-         b'{"Key": "token",\n "tags": [{"a": ["}"]}],\n "Value": "[REDACTED]"}'),
+         b'{"Key": "token",\n "tags": [{"a": ["}"]}],\n "Value": {"S": "[REDACTED]"}}'),
         (b'{"value":"S{\\"","msg":"x","path":"password"}', b'{"value":"[REDACTED]","msg":"x","path":"password"}'),
         (b'{"name":"password","value":"password","token":"S"}',
          b'{"name":"password","value":"[REDACTED]","token":"[REDACTED]"}'),
         (rb'{"a":"[{\"name\": \"pwd\", \"value\": \"S\"}]"}',
          rb'{"a":"[{\"name\": \"pwd\", \"value\": \"[REDACTED]\"}]"}'),
+        (b'[["Authorization","S"],["Host","h"]]', b'[["Authorization","[REDACTED]"],["Host","h"]]'),
+        (b'{"headers": [ [ "Host", "h" ], [ "Cookie" , "S" ] ]}',
+         b'{"headers": [ [ "Host", "h" ], [ "Cookie" , "[REDACTED]" ] ]}'),
+        (b'{"rawHeaders":["Host","h","ETag","\\"a\\"","Authorization","S","Cookie","S"]}',
+         b'{"rawHeaders":["Host","h","ETag","\\"a\\"","Authorization","[REDACTED]","Cookie","[REDACTED]"]}'),
+        (rb'{"a":"{\"raw_headers\": [\"Host\", \"h\", \"X-Api-Key\", \"S\"], \"b\": [[\"token\", \"S\"]]}"}',
+         rb'{"a":"{\"raw_headers\": [\"Host\", \"h\", \"X-Api-Key\", \"[REDACTED]\"], '
+            rb'\"b\": [[\"token\", \"[REDACTED]\"]]}"}'),
+        (b'{"path":["password"],"code":"x","input":"S"}', b'{"path":["password"],"code":"x","input":"[REDACTED]"}'),
         (b'{"loc":["body","password"],"msg":"x","input":"S"}',
          b'{"loc":["body","password"],"msg":"x","input":"[REDACTED]"}'),
         (b'{"input":"S","loc":["body","password"]}', b'{"input":"[REDACTED]","loc":["body","password"]}'),
@@ -158,6 +186,10 @@ def test_spellings_and_values(text: bytes, expected: bytes) -> None:
         b'{"name":"secret","input":{"a":1}}',
         b'{"enum":["text","password"],"value":"text"}',
         b'{"name":"token","value":null}',
+        b'{"required":["password","user"],"scopes":[["a","token","x"]],"enum":["cookie","b"]}',
+        b'{"rawHeaders":["Vary","Cookie","Host","Authorization"]}',
+        b'[["token","a","b"],["Cookie"]]',
+        b'{"next_token":"x","has_password":"yes","compass":"N","tokens":["a","b"]}',
         rb'{"a":"{\"name\":\"token\"}","value":"x"}',
     ],
 )
@@ -173,8 +205,8 @@ def test_values_that_no_name_stands_beside_stay(text: bytes) -> None:
         (b'{"password": "S\\', b'{"password": "[REDACTED]"', End.IN_STRING),
         (b'{"password": \\', b'{"password": "[REDACTED]"', End.IN_STRING),
         (b'{"password": ', b'{"password": ', End.IN_STRING),
-        (b'{"session": {"a": "S', b'{"session": "[REDACTED]"', End.IN_CONTAINER),
-        (b'{"session": [1, ', b'{"session": "[REDACTED]"', End.IN_CONTAINER),
+        (b'{"session": {"a": "S', b'{"session": {"a": "[REDACTED]"', End.IN_CONTAINER),
+        (b'{"session": [1, ', b'{"session": [1, ', End.IN_CONTAINER),
         (b'{"password": \'S', b'{"password": "[REDACTED]"', End.IN_STRING),
         (b'{"password": 12', b'{"password": "[REDACTED]"', End.OUTSIDE),
         (b'{"password"', b'{"password"', End.OUTSIDE),

@@ -250,7 +250,7 @@ def test_tail_keeps_what_is_safe() -> None:
     token = b"t0k3n." * 200 + b' "rest'
     assert redactor.redact_body(b"x", token, b"text/plain", True)[1] == b' "rest'
     assert redactor.redact_body(b'{"session": {"a": 1', b'2, "b": "S"}}', b"", True) == (
-        b'{"session": "[REDACTED]"',
+        b'{"session": {"a": ',
         b"",
     )
     assert redactor.redact_body(b'{"token": "a', b"b" * 1000, b"", True)[1] == b""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.redact.windows import EDGE_BYTES, cut_end, cut_start
 

@@ -59,7 +59,7 @@ def test_values_go_by_their_names(text: str, expected: str) -> None:
         "password =\nb = 1\n",
         "password = ''\ntoken: null\nsecret = false\n[db]\nsecret = []\n",
         "tokens = 3\nmax_token = 1\npasswords_file = a\n",
-        "[tokens]\na = 1\n[secrets]\nb = 1\n",
+        "[tokens]\na = 1\n",
         "# the password is in the vault = there\n",
         "url = http://password:80/\n",
     ],

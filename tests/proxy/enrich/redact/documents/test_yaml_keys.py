@@ -61,7 +61,7 @@ def test_values_go_by_their_keys(text: str, expected: str | None) -> None:
         "password:\nb: 1",
         "password: # from the environment\nb: 1",
         "a: {password: null, token: ~}\nsecret: ''\ntoken: true # c\n",
-        "tokens: 3\npasswords:\n  - 1\nmax_token: 1\nbypassword: 2x\n"[:37],
+        "tokens: 3\nbypass: 1\nmax_token: 1\n",
         "text: to enter a password press OK\nenv:\n- name: DB_PASSWORD\n  valueFrom: {configMapKeyRef: {name: a}}",
         "password:x\nhttp://password:80",
     ],

@@ -1,12 +1,13 @@
 """GraphQL documents: strings of arguments that name a secret go, wherever the document stands."""
 
 import json
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
-from proxy.enrich.redact.graphql import GraphqlRedactor
-from proxy.enrich.redact.json_keys import End
+from proxy.enrich.redact.documents.graphql import GraphqlRedactor
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames
 from proxy.enrich.redact.redactor import Redactor
 
@@ -40,6 +41,61 @@ def test_in_a_body(document: str) -> None:
         assert Redactor().redact_body(redacted, b"", content_type, is_truncated=False)[0] == redacted
         if content_type == b"application/json":
             json.loads(redacted)
+
+
+_VARIABLES: list[Any] = [
+    {"query": "mutation($p: String!) { login(user: $u, password: $p) { id } }", "variables": {"u": "bob", "p": "@"}},
+    {"query": "mutation L($p: String) {\n a(input: {password:\t$p}) }", "variables": {"p": {"value": "@"}, "u": "bob"}},
+    {"query": "mutation($p: [String]) { a(passwords: [$p]) b(u: $u) }", "variables": {"u": "bob", "p": ["@", "@"]}},
+    {"query": 'query($p: String! = "@", $u: String = "bob") { a(token: $p) }', "variables": None},
+    {"query": 'query($apiKey: ID = "@") { a(x: $apiKey, u: "bob") }', "variables": {"apiKey": "@"}},
+    {"query": 'query($i: In = {user: "bob", password: "@"}) { a(input: $i) }', "variables": {"i": {"password": "@"}}},
+    {"variables": {"u": "bob", "p": "@"}, "extensions": {"persistedQuery": {}}, "query": "{ a(pin: $p) }"},
+]
+
+
+@pytest.mark.parametrize("body", _VARIABLES)
+def test_variables(body: Any) -> None:
+    """What an argument takes from a variable: in one operation, in several, in strings, in parts, in messages."""
+    one = json.dumps(body).replace("@", "hunter2")
+    bodies = [one, f'[{one},{{"query":"{{ a }}","variables":{{"q":1}}}}]', json.dumps({"payload": one})]
+    bodies.append(f'--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{one}\r\n--b--\r\n')
+    bodies.append(f'{{"id":"1","type":"subscribe","payload":{one}}}')
+    for text in bodies:
+        redacted, _ = Redactor().redact_body(text.encode(), b"", b"application/json", is_truncated=False)
+        assert b"hunter2" not in redacted, redacted
+        assert b"bob" in redacted
+        assert Redactor().redact_body(redacted, b"", b"application/json", is_truncated=False)[0] == redacted
+        if not text.startswith("--"):
+            json.loads(redacted)
+
+
+def test_other_variables_stay() -> None:
+    """Also those of their name where no document is."""
+    for body in (
+        {"query": "query($id: ID!) { user(id: $id) { token } }", "variables": {"id": "7", "p": "x"}},
+        {"text": "login(password: $p)", "variables": {"p": "x"}},
+    ):
+        text = json.dumps(body).encode()
+        assert Redactor().redact_body(text, b"", b"application/json", is_truncated=False)[0] == text
+
+
+@pytest.mark.parametrize("encode", [quote, quote_plus])
+def test_variables_in_a_query(encode: type[str]) -> None:
+    """In any order."""
+    document = "query=" + encode("query($p: String) { viewer(token: $p) { id } }")
+    variables = "variables=" + encode('{"p": "hunter2", "id": 7}')
+    for query in (f"{document}&{variables}", f"{variables}&{document}"):
+        redacted = Redactor().redact_query(query.encode()).decode()
+        assert unquote_plus(redacted) == unquote_plus(query).replace("hunter2", "[REDACTED]")
+        assert Redactor().redact_query(redacted.encode()).decode() == redacted
+
+
+@pytest.mark.parametrize("unit", ['"variables":{', '"p":"', '"variables":{"p":"x"}', "$p: A = ", "a(token: $p"])
+def test_hostile_repetition_costs_no_more_than_its_length(unit: str) -> None:
+    """Half a megabyte of beginnings ends at once."""
+    text = '{"query": "query { a(token: $p) }", ' + unit * (500_000 // len(unit))
+    assert Redactor().redact_body(text.encode(), b"", b"application/json", is_truncated=False)[0]
 
 
 @pytest.mark.parametrize("encode", [quote, quote_plus])

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from proxy.enrich.redact.json_keys import MARK
-from proxy.enrich.redact.mqtt import MAX_PACKET_BYTES, MqttLogins
+from proxy.enrich.redact.documents.mqtt import MAX_PACKET_BYTES, MqttLogins
+from proxy.enrich.redact.json_values import MARK
 
 _ID = b"0123456789abcdef"
 _SECRET = b"s3cr3t-Passw0rd"

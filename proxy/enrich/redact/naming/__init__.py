@@ -1,0 +1,1 @@
+"""How names of secrets are found in text, and which of the values that have one are none."""

@@ -1,0 +1,107 @@
+"""Values under names of secrets that are none, by where they stand and how they read. Pure.
+
+A schema says what a secret looks like, and a refusal what is wrong with one: they are texts, with members of known
+names. What has the form of a key stays a secret wherever it stands, and so does what is neither a sentence nor a word.
+"""
+
+import re
+from typing import Final
+
+from proxy.enrich.redact.patterns.tokens import is_random
+
+_DESCRIPTIONS: Final = frozenset(
+    b"title description summary $comment comment message messages msg detail details reason error errors _errors hint "
+    b"help placeholder label kind rule code type format in name field property scheme bearerFormat validator keyword "
+    b"severity defaultMessage errorMessage".split()
+)
+"""Members whose values are sentences and words."""
+_PLACES: Final = frozenset(
+    b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath authorizationUrl tokenUrl "
+    b"refreshUrl openIdConnectUrl contentMediaType contentEncoding required propertyOrdering".split()
+)
+"""Members whose values are names, and where something is."""
+_SAMPLES: Final = frozenset(b"default example examples const enum".split())
+"""Members of a schema that may hold a secret themselves: words are none."""
+_MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
+"""What has any names, and sentences for values."""
+_SAYS: Final = frozenset(
+    b"already and are at be been blank can cannot character characters common confirmation contain contains do "
+    b"does empty ensure enter error expected expired failed field format has have incorrect invalid is least length "
+    b"letter letters long many match matching max maximum may min minimum missing mismatch most must needs no not "
+    b"please present presence required short should similar string taken than the this to too uppercase valid value "
+    b"was weak wrong".split()
+)
+"""Words of refusals."""
+_WORD: Final = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+")
+_WORDS: Final = re.compile(
+    rb"(?:(?:(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20}){0,4}|(?:base|float|ipv|oauth|sha|u?int)[0-9]{1,3})"
+    rb"(?:[ ._:/-]{1,2}|\Z)){1,8}"
+)
+_LETTER: Final = re.compile(rb"\\+u([0-9A-Fa-f]{4})|\xe3\x80\x82")
+"""Escaped, and the full stop of Chinese and Japanese."""
+_NO_WORD: Final = re.compile(rb"[A-Za-z]{25}|\S{65}|(?=\S*[A-Za-z])(?=\S*[0-9])[\w$!#%^&*+/=-]{5}")
+"""What no sentence of a refusal has: keys, and letters and digits mixed."""
+_SENTENCE: Final = re.compile(rb"[A-Z\x80-\xff].*[.!]\Z", re.DOTALL)
+_PLACE: Final = re.compile(rb"(?:[/.#^]|https?://)[^?@]{0,256}\Z")
+_TIME: Final = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.+Z-]{0,20}")
+_FOLDER: Final = re.compile(rb"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\]+[\w.@+ -]{0,32}){1,32}")
+_NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+_PIN: Final = re.compile(rb"[0-9]{3,}")
+_OF_DIGITS: Final = re.compile(
+    rb"(?:pass(?:word|wd|code|phrase)?|pwd|pin|otp|cv[vc]|csc|codes?|cardnumber)(?:confirm\w*|[0-9])?\Z"
+)
+
+
+def is_number_kept(name: bytes, number: bytes) -> bool:
+    """Whether a number under a name, in its compared form, is none of a secret: of passwords and PINs it may be."""
+    return _NUMBER.fullmatch(number) is not None and (_PIN.fullmatch(number) is None or not _OF_DIGITS.search(name))
+
+
+def is_folder(name: bytes, value: bytes) -> bool:
+    """Whether a value is what a shell means by a name: PWD is where it works."""
+    if not name.endswith(b"pwd") or _FOLDER.fullmatch(value) is None or is_random(value):
+        return False
+    return value.count(b"/") + value.count(b"\\") > 1 or not any(byte in b"0123456789" for byte in value)
+
+
+def is_refusal(value: bytes) -> bool:
+    """Whether a text beside others that say what is wrong does so: a sentence in any language, or a code."""
+    plain = _plain(value)
+    if _NO_WORD.search(plain) is not None:
+        return False
+    return len(plain.split()) > 1 or not plain.isascii() or _is_code(plain)
+
+
+def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: bool) -> bool:
+    """Whether a string within an object or a list under a secret name is no secret.
+
+    Args:
+        member: The name that it has in there; empty where it is in a list.
+        outer: The name of what has that member.
+        value: The string, its escapes not read.
+        is_refused: Whether all of it says what is wrong.
+    """
+    if not value or _TIME.fullmatch(value) is not None:
+        return True
+    if member in _DESCRIPTIONS:
+        return (b" " in value and len(value.split()) > 2) or _is_words(value) or is_refusal(value)
+    if member in _PLACES:
+        return _is_words(value) or (_PLACE.match(value) is not None and not is_random(value))
+    if member in _SAMPLES:
+        return _is_words(value)
+    if is_refused or outer in _MAPS:
+        return is_refusal(value) or (outer in _MAPS and _is_words(value))
+    return not member and is_refusal(value) and (_is_code(_plain(value)) or _SENTENCE.match(_plain(value)) is not None)
+
+
+def _plain(value: bytes) -> bytes:
+    return _LETTER.sub(lambda found: b"." if found[1] in (None, b"3002") else b"\xff\xff", value)
+
+
+def _is_words(value: bytes) -> bool:
+    return _WORDS.fullmatch(value) is not None
+
+
+def _is_code(value: bytes) -> bool:
+    """Whether words of refusals are in a text: `too short`, `min_length`, `notBlank`."""
+    return any(word.lower() in _SAYS for word in _WORD.findall(value))
