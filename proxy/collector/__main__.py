@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from proxy.collector.supervisor_commands import SupervisorCommands
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.workers import Workers
 from proxy.process.control_channel import EXIT_CONFIG, Control
-from proxy.process.data_dir import TOKEN_FILE, DataDir
+from proxy.process.data_dir import DataDir, read_token
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memory import garbage, malloc
@@ -37,7 +38,8 @@ WORKERS_GONE_S: Final = 5.0
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     data_dir = Path(settings.data_dir)
-    data = DataDir(data_dir, options.instance, (data_dir / TOKEN_FILE).read_text().strip(), options.lock_fd)
+    token = read_token(data_dir) or secrets.token_urlsafe(32)  # of a disk that gives none: it may later
+    data = DataDir(data_dir, options.instance, token, options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
     metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
     control = Control(socket.socket(fileno=options.control_fd))

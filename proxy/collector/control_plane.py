@@ -244,7 +244,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
-        status, writer, workers, places, DataFiles(data.path), keys,
+        status, writer, workers, places, DataFiles(data.path, data.token), keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
     )  # fmt: skip
     writer.subscribe(committed, tail, text_indexing)

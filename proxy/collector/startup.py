@@ -189,7 +189,10 @@ def _holder(data_dir: Path) -> str:
             update_state(data_dir, **{HOLDER: kept})
         except OSError as error:
             log.warning("who holds this sidecar's name cannot be kept, the next start has to wait: %s", error.strerror)
-    return f"{kept}-{data_dir.stat().st_ino}"
+    try:
+        return f"{kept}-{data_dir.stat().st_ino}"
+    except OSError:  # a disk that is gone for the moment
+        return kept
 
 
 async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:

@@ -4,8 +4,10 @@ Everything in it is private to the user (0700, files 0600). The lock makes one s
 on one store of positions would count each other's records.
 """
 
+import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 import time
@@ -14,7 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.process.files import replace_file
+from proxy.process.memfd import anonymous_file
 
+log = logging.getLogger("proxy.supervisor")
+
+DISK_ERRORS: Final = (
+    *(errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EUCLEAN),
+)
+"""Of a disk that is read-only, full, failing or gone for the moment: not of a wrong path or a wrong user."""
 LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
@@ -61,6 +70,8 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
     except FileExistsError:
         raise DataDirError(f"data directory {path}: it is a file; choose another --data-dir") from None
     except OSError as error:
+        if error.errno in DISK_ERRORS:
+            return _without_disk(path, instance, wait_s, error)
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
     try:
         _check_spool(path)
@@ -70,8 +81,21 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
         raise
     except (OSError, UnicodeDecodeError) as error:
         os.close(lock_fd)
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return _without_disk(path, instance, wait_s, error)
         reason = f"{TOKEN_FILE} holds no text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise DataDirError(f"data directory {path}: {reason or error}") from error
+
+
+def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> DataDir:
+    """Start all the same, for traffic does not wait for its log: with what can be read, and the rest in memory."""
+    log.error("the data directory cannot be written, records wait in memory: %s: %s", path, error.strerror)
+    name = instance or str(read_state(path).get("instance") or f"sl-{secrets.token_hex(4)}")
+    try:
+        lock_fd = _lock(path, wait_s, os.O_RDONLY)
+    except OSError:
+        lock_fd = anonymous_file("sidelog-lock")
+    return DataDir(path, name, read_token(path) or secrets.token_urlsafe(32), lock_fd)
 
 
 def _check_spool(path: Path) -> None:
@@ -91,8 +115,8 @@ def _instance(path: Path, configured: str) -> str:
     return name
 
 
-def _lock(path: Path, wait_s: float) -> int:
-    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    fd = os.open(path / LOCK_FILE, flags | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -146,24 +170,33 @@ def is_in_use(path: Path) -> bool:
 
 def token_of(path: Path) -> str:
     """Read the admin token, or make it."""
-    file = path / TOKEN_FILE
-    try:
-        token = file.read_text().strip()
-        if token:
-            return token
-    except FileNotFoundError:
-        pass
-    token = secrets.token_urlsafe(32)
-    replace_file(file, f"{token}\n".encode())
+    token = read_token(path)
+    if not token:
+        token = secrets.token_urlsafe(32)
+        replace_file(path / TOKEN_FILE, f"{token}\n".encode())
     return token
 
 
+def read_token(path: Path) -> str:
+    """Read the admin token; "" where there is none, or the disk does not give it."""
+    try:
+        return (path / TOKEN_FILE).read_text().strip()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *DISK_ERRORS):
+            return ""
+        raise
+
+
 def read_state(path: Path) -> dict[str, Any]:
-    """Read `state.json`; a missing or damaged one is empty."""
+    """Read `state.json`; a missing or damaged one is empty, and one that the disk does not give."""
     try:
         state = json.loads((path / STATE_FILE).read_text())
-    except (FileNotFoundError, ValueError):
+    except ValueError:
         return {}
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *DISK_ERRORS):
+            return {}
+        raise
     return state if isinstance(state, dict) else {}
 
 

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 class DataFiles:
     """Remembers what is in them."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is the data directory, which is there now."""
+    def __init__(self, path: Path, token: str = "") -> None:
+        """`path` is the data directory, which may be on a disk that comes back; `token` is to be found in it then."""
         self._path = path
         self._lock = self._lock_file()
-        self._seen: dict[str, bytes] = {}
+        self._seen = {TOKEN_FILE: f"{token}\n".encode()} if token else {}
         self._lock_fd = -1
         """Of a directory made anew: held as long as this process lives, lest another sidelog starts in it."""
         self._failure = ""

@@ -48,7 +48,7 @@ class Places:
     def look(self) -> None:
         """Look at every name, and report what is gone since the last look."""
         for what, (path, identity) in self._directories.items():
-            if what not in self._gone and _identity(path) != identity:
+            if what not in self._gone and identity is not None and _identity(path) != identity:
                 self._gone.add(what)
                 self._report(what, str(path))
         self._gone_rings &= self._attached.keys()

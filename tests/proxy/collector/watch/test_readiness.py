@@ -119,8 +119,9 @@ def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
 def test_a_place_that_was_removed_degrades(tmp_path: Path) -> None:
     """Everything goes on, until the next start."""
     world = World()
-    world.places.__init__({DATA_DIR: tmp_path / "data"}, {})  # type: ignore[misc]
     (tmp_path / "data").mkdir()
+    world.places.__init__({DATA_DIR: tmp_path / "data"}, {})  # type: ignore[misc]
+    (tmp_path / "data").rmdir()
     world.places.look()
     expected = {
         "draining": False,
