@@ -63,7 +63,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
         if not plane.is_handing_over:
             plane.status.start_draining()
             await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
-    return 1 if plane.unsettled_records and not plane.is_handing_over else 0
+    is_complete = not plane.unsettled_records and not plane.sources.given_up
+    return 0 if is_complete or plane.is_handing_over else 1
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:

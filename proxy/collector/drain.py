@@ -243,5 +243,6 @@ class Drain:
     def _give_up(self, source: Source, error: SegmentError) -> None:
         """Close a ring whose header is damaged: what it still held is unknown, and an event reports it."""
         log.error("a damaged ring is not read any more: %s", error)
+        self._sources.given_up += 1
         self._events.add_unclean_start("ring_damaged", source.id)
         self._writer.advance(source.id, source.give_up())

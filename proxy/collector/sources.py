@@ -217,6 +217,8 @@ class Sources:
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     _kept: StateFile[CounterSnapshot] | None = None
+    given_up: int = 0
+    """Rings whose header turned out to be damaged while they were read."""
     removed: set[bytes] = field(default_factory=set)
     """Their sources: one may be offered once more before its holder knows."""
     _on_found: list[Callable[[Source], object]] = field(default_factory=list)
@@ -282,6 +284,10 @@ class Sources:
                 segment.close()
                 return
             segment.path = self._path_of(segment)
+            if segment.is_shared and segment.path is not None:  # opened by its name it has a lock of its own
+                path = segment.path
+                segment.close()
+                segment = Segment.attach(path)
             self._attach(segment)
         except SegmentError as error:
             inode = f"inode {os.fstat(fd).st_ino}"

@@ -242,7 +242,17 @@ def waiting_in(ring: Path) -> int:
             page = file.read(_CELLS_END)
     except OSError:
         return 0
-    if len(page) < _CELLS_END or not page.startswith(_MAGIC):
+    return _waiting(page) if page.startswith(_MAGIC) else 0
+
+
+def unread_in(fd: int) -> int | None:
+    """Return how many records wait in the ring behind a descriptor, at least; None where its cells were wiped."""
+    page = os.pread(fd, _CELLS_END, 0)
+    return _waiting(page) if any(page[HEAD_AT:]) else None  # one that was held says by whom
+
+
+def _waiting(page: bytes) -> int:
+    if len(page) < _CELLS_END:
         return 0
     cells = (page[at : at + 8] for at in (HEAD_AT, PUSHED_AT, RELEASED_AT))
     head, pushed, released = (int.from_bytes(cell, sys.byteorder) for cell in cells)

@@ -44,6 +44,7 @@ _MADV_POPULATE_WRITE: Final = 23
 _MADV_REMOVE: Final = 9
 ANONYMOUS: Final = "sidelog-ring"
 """In the name under which `/proc` shows a ring that never had one."""
+_OWN_DESCRIPTORS: Final = "/proc/self/fd"
 SUFFIX: Final = ".ring"
 """Of a ring's file, behind its source as hex."""
 INFLIGHT_SLOTS: Final = 1024
@@ -57,7 +58,7 @@ class Segment:
 
     __slots__ = (
         "boot_id", "capacity", "cells", "counters", "data", "data_offset", "descriptor", "fd", "inflight",
-        "inflight_slots", "is_held", "mapping", "path", "source", "view",
+        "inflight_slots", "is_held", "is_shared", "mapping", "path", "source", "view",
     )  # fmt: skip
 
     path: Path | None
@@ -88,6 +89,8 @@ class Segment:
     """The ring's bytes."""
     is_held: bool
     """Whether this object holds the producer's lock."""
+    is_shared: bool
+    """Whether `fd` may be the producer's own open file, so that a lock of ours would take its lock away."""
 
     def __init__(self, fd: int, path: Path | None, *, is_held: bool = False) -> None:
         """Map the file behind `fd` and take the descriptor over.
@@ -95,7 +98,7 @@ class Segment:
         Raises:
             SegmentError: the header is damaged; the descriptor stays the caller's then.
         """
-        self.fd, self.path, self.is_held = fd, path, is_held
+        self.fd, self.path, self.is_held, self.is_shared = fd, path, is_held, False
         cut_to = restore_size(fd)
         areas = checked_header(os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, str(path or "anonymous ring"))
         self.source, self.boot_id = areas.source, areas.boot_id
@@ -179,7 +182,9 @@ class Segment:
             own = _opened_anew(fd)
         except OSError as exc:
             raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}") from exc
-        return cls._mapped(own, path)
+        segment = cls._mapped(own, path)
+        segment.is_shared = not os.path.exists(_OWN_DESCRIPTORS)
+        return segment
 
     @classmethod
     def attach(cls, path: Path) -> "Segment":
@@ -234,6 +239,8 @@ class Segment:
         """Whether some process, this one included, holds the segment as its producer."""
         if self.is_held:
             return True
+        if self.is_shared:
+            return _is_running(self.cells[PRODUCER_PID])
         try:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -298,6 +305,7 @@ class Segment:
     def let_go(self) -> None:
         """Stop being the producer; the mapping stays. The consumer may then finish the ring."""
         if self.is_held:
+            self.cells[PRODUCER_PID] = 0
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             self.is_held = False
 
@@ -319,11 +327,22 @@ class Segment:
 def _opened_anew(fd: int) -> int:
     """Open the file behind a descriptor once more, so that locks are not shared with it.
 
-    Where `/proc/self/fd` does not exist the descriptor is duplicated: the lock then lasts until the last holder of the
-    descriptor is gone, and only the parent knows that a producer died.
+    Where `/proc/self/fd` does not exist the descriptor is duplicated, and shares its lock with the producer's.
     """
-    link = f"/proc/self/fd/{fd}"
+    link = f"{_OWN_DESCRIPTORS}/{fd}"
     return os.open(link, os.O_RDWR | os.O_CLOEXEC) if os.path.exists(link) else os.dup(fd)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether there is a process of a number; 0 is none, and one of somebody else's counts."""
+    try:
+        if pid:
+            os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return bool(pid)
 
 
 def _fill(fd: int, header: bytes, descriptor: bytes, total: int) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
+from proxy.process.ring_home import unread_in
 from proxy.process.shared_memory import allocated_bytes
 from proxy.supervisor.children import Shared
 
@@ -53,3 +54,13 @@ class RingRoom:
             "%s until the rings of before are drained, in vain: neither store nor spool takes more", who, extra=taken
         )
         return "hopeless"
+
+    def has_unread(self) -> bool:
+        """Whether a ring of ours was not emptied at the end; says how many records that loses, or leaves behind."""
+        left = [records for records in map(unread_in, self._held()) if records != 0]
+        if left:
+            count = sum(records or 0 for records in left)
+            log.error(
+                "rings were not read to their end, with at least %d records in them", count, extra={"rings": len(left)}
+            )
+        return bool(left)

@@ -334,7 +334,8 @@ class Supervisor:
         self._tell_collector()
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
-        is_clean = not self._has_stop_signal() and self._collector.exit_code == 0
+        self._listen_to(self._collector)
+        is_clean = not self._has_stop_signal() and self._collector.exit_code == 0 and not self._room.has_unread()
         log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
         return 0 if is_clean else 1
 

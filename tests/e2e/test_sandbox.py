@@ -1,6 +1,8 @@
 """Where a container's sandbox refuses system calls sidelog goes another way, or says which one it needs."""
 
+import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,3 +88,47 @@ def test_orphans_of_others_are_collected(tmp_path: Path, upstream: str, workers:
         children = psutil.Process(sidelog.process.pid).children
         eventually(lambda: not [child for child in children() if child.status() == psutil.STATUS_ZOMBIE])
         assert len(children()) == (2 if workers == "1" else 0)
+
+
+def without_proc() -> list[str]:
+    """The beginning of a command line that runs the rest where `/proc` is empty."""
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /proc && exec "$0" "$@"']
+    if subprocess.run([*hide, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("/proc cannot be hidden")
+    return [*hide, sys.executable, "-m", "proxy"]
+
+
+@pytest.mark.parametrize("has_directory", [True, False])
+def test_without_proc_a_live_ring_is_not_taken_for_finished(
+    tmp_path: Path, upstream: str, *, has_directory: bool
+) -> None:
+    """A ring with a name, and one in anonymous memory, are read to their end; nothing is lost."""
+    sidelog = Sidelog(tmp_path / "data", upstream)
+    program = without_proc()
+    if not has_directory:
+        program[4] = program[4].replace("exec", "mount -t tmpfs -o ro tmpfs /dev/shm && exec")
+    sidelog.start_in(ROOT, program)
+    with sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
+        await_more(load.completed, 60)
+        load.stop()
+        assert stored(sidelog, load.completed)["dropped"] == {}
+        (ring,) = sidelog.api("/api/status")["rings"]
+        assert ring["worker_alive"]
+        assert sidelog.ready_answer()["rings_unread"] == 0
+
+
+def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(tmp_path: Path, upstream: str) -> None:
+    """What it has cannot be read: the exit code is 1, and the log has the number of records."""
+    (tmp_path / "rings").mkdir()
+    environ = {"SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        (collector,) = sidelog.pids("proxy.collector")
+        (ring,) = (tmp_path / "rings").rglob("*.ring")
+        with ring.open("r+b") as file:
+            file.write(b"damaged!")
+        os.kill(collector, signal.SIGKILL)
+        eventually(lambda: sidelog.ready_answer().get("rings_unread") == 1)
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 40)
+        assert sidelog.stop(check=False) == 1
+        assert f"rings were not read to their end, with at least {len(load.completed)} records in them" in sidelog.log
