@@ -221,9 +221,13 @@ class Body(msgspec.Struct, array_like=True, gc=False):
     truncated: bool
     """Whether anything between head and tail is missing."""
     coding: str | None
-    """Content coding it had on the wire, null for identity."""
+    """Content codings that were undone; where nothing is kept, those it had; null: none."""
     omitted: str | None
     """Why nothing is kept: `level`, `shed`, `coding` (could not be decoded, so not redacted); else null."""
+    coding_error: str | None = None
+    """Why a coding was not undone, or not to its end: `gzip: not coded`, `snappy: unknown`, `br: damaged`."""
+    charset: str | None = None
+    """Codec of Python that writes the text as it came, behind a byte order mark if `-sig` follows; null: as kept."""
 
 
 class Payload(msgspec.Struct, gc=False):

@@ -118,6 +118,8 @@ def body_json(body: Body) -> dict[str, object]:
         "truncated": body.truncated,
         "coding": body.coding,
         "omitted": body.omitted,
+        "coding_error": body.coding_error,
+        "charset": body.charset,
     }
 
 

@@ -14,7 +14,7 @@ from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_reco
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
 from api.native.files.curl import curl_of
-from api.native.files.cut_bodies import joined_bytes
+from api.native.files.cut_bodies import joined_bytes, sent_windows
 from api.native.files.har import creator, har_entry, pages
 from api.native.find import find_entry
 from api.native.messages import archived_messages
@@ -183,5 +183,6 @@ def _download_headers(body: Body, name: str) -> dict[str, str]:
     """Name the file, and say how long the two windows beside the mark of a cut body are."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if body.truncated:
-        headers["X-Sidelog-Truncated"] = f"head={len(body.head)}, tail={len(body.tail)}, size={body.size}"
+        head, tail = sent_windows(body)
+        headers["X-Sidelog-Truncated"] = f"head={len(head)}, tail={len(tail)}, size={body.size}"
     return headers

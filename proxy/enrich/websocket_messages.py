@@ -3,6 +3,7 @@
 import base64
 from typing import Final, NamedTuple
 
+from proxy.enrich.formats.charset import to_utf8
 from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
 from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -149,7 +150,9 @@ class MessageReader:
             return
         redacted = b""
         if content.data:  # pings, mostly, have none
-            redacted, _ = self._redactor.redact_body(content.data, b"", b"", is_truncated=not content.is_whole)
+            text = to_utf8(content.data)
+            shown = content.data if text is None else text[0]
+            redacted, _ = self._redactor.redact_body(shown, b"", b"", is_truncated=not content.is_whole)
         if message.opcode == Opcode.BINARY:
             if message.direction == IN and content.data:
                 redacted = self._without_login(message, content, redacted)

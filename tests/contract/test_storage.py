@@ -214,6 +214,8 @@ async def test_payloads_of_every_size_are_kept(store: Storage) -> None:
     given += [
         Payload(b"a", b"b", None, None, [], b"T: 1\r\nT: 2", b""),
         Payload(b"", b"", None, None, [], b"", b"\0\xff"),
+        Payload(b"a", b"b", Body(b"c", b"", 1, False, None, None, "gzip: not coded"), None),
+        Payload(b"a", b"b", None, Body(b"d", b"", 1, False, "br", None, None, "shift_jis")),
     ]
     await store.commit(Batch("sidecar-1", [Entry(make_record(), payload) for payload in given]))
     await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))

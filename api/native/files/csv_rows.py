@@ -14,7 +14,7 @@ from typing import Final
 
 from api.http.times import format_time
 from api.native.fields import cells_of, text_of
-from api.native.files.cut_bodies import describe_loss, joined_text
+from api.native.files.cut_bodies import describe_body, joined_text
 from storage.record import Body, Payload, Record, format_id
 
 _FORMULA: Final = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", *"\t\r\n")
@@ -63,7 +63,7 @@ def _body_cells(body: Body | None) -> tuple[str, str]:
     if body is None:
         return "", ""
     encoding, text = joined_text(body)
-    notes = ("base64" if encoding == "base64" else "", describe_loss(body))
+    notes = ("base64" if encoding == "base64" else "", describe_body(body))
     return "" if body.omitted else text, ", ".join(note for note in notes if note)
 
 

@@ -112,6 +112,10 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         return "", [f"--data-binary @{BODY_FILE}"]
     if body["encoding"] == "base64":
         return _piped(body["head"])
+    if charset := body.get("charset"):
+        codec = charset.removesuffix("-sig")
+        sent = body["head"] if codec == charset else "\ufeff" + body["head"]
+        return _piped(base64.b64encode(sent.encode(codec, "replace")).decode())
     if body["coding"] is None and len(body["head"].encode()) != body["size"]:
         notes.append("secrets were removed from the body; this is not the original")
     elif _REDACTED.search(body["head"]):

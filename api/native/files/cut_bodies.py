@@ -46,6 +46,12 @@ def describe_loss(body: Body) -> str:
     return f"cut: {describe_kept(body)} were kept" if body.truncated else ""
 
 
+def describe_body(body: Body) -> str:
+    """Say what is missing of a body, and what its text is not as it came; empty for most."""
+    coding = f"content coding not undone ({body.coding_error})" if body.coding_error else ""
+    return ", ".join(filter(None, (describe_loss(body), coding, f"sent in {body.charset}" if body.charset else "")))
+
+
 def joined_text(body: Body) -> tuple[Encoding, str]:
     """Write a body as text when it is UTF-8, else in base64; a cut one with its mark inside."""
     if not body.truncated:
@@ -59,8 +65,21 @@ def joined_text(body: Body) -> tuple[Encoding, str]:
 
 
 def joined_bytes(body: Body) -> bytes:
-    """Return the kept bytes of a body; both ends as they are, with the mark between them when it was cut."""
-    return body.head + _mark(body).encode() + body.tail if body.truncated else body.head + body.tail
+    """Return the kept bytes of a body; both ends as they came, with the mark between them when it was cut."""
+    head, tail = sent_windows(body)
+    return head + _mark(body).encode() + tail if body.truncated else head + tail
+
+
+def sent_windows(body: Body) -> tuple[bytes, bytes]:
+    """Return both windows in the charset that they came in; where they are no text, as they are kept."""
+    if body.charset is None:
+        return body.head, body.tail
+    head, tail = decode_window(body.head, cut_end=True), decode_window(body.tail, cut_start=True)
+    if head is None or tail is None:
+        return body.head, body.tail
+    codec = body.charset.removesuffix("-sig")
+    mark = "" if codec == body.charset else "\ufeff"
+    return (mark + head).encode(codec, "replace"), tail.encode(codec, "replace")
 
 
 def _mark(body: Body) -> str:

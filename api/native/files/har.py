@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from api.http.times import format_time
-from api.native.files.cut_bodies import describe_loss, joined_text
+from api.native.files.cut_bodies import describe_body, joined_text
 from api.native.messages import NOTHING_ARCHIVED, Archived
 from api.native.projection import split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
@@ -119,7 +119,7 @@ def _post_data(body: Body | None, media_type: str) -> dict[str, object]:
     if body is None:
         return {}
     encoding, text = joined_text(body)
-    notes = [note for note in (describe_loss(body), encoding if encoding == "base64" else "") if note]
+    notes = [note for note in (describe_body(body), encoding if encoding == "base64" else "") if note]
     data: dict[str, object] = {"mimeType": media_type, "params": [], "text": text}
     return {"postData": {**data, "comment": ", ".join(notes)} if notes else data}
 
@@ -132,7 +132,7 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
     encoding, content["text"] = joined_text(body)
     if encoding == "base64":
         content["encoding"] = encoding
-    if loss := describe_loss(body):
+    if loss := describe_body(body):
         content["comment"] = loss
     return content
 

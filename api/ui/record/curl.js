@@ -53,7 +53,12 @@ export function asCurl(record) {
 /** The body as options, none where there is none; curl would name a type of its own where none was sent. */
 function dataOf(body, headers) {
   if (!body || !(body.size > 0)) return [];
-  const isText = body.encoding === "utf-8" && !body.truncated && !body.omitted && body.head !== "";
+  const isText =
+    body.encoding === "utf-8" &&
+    !body.truncated &&
+    !body.omitted &&
+    !body.charset &&
+    body.head !== "";
   const data =
     isText && !body.head.includes("\0") ? `--data-raw ${quote(body.head)}` : "--data-binary @body";
   const isTyped = headers.some(([name]) => name.toLowerCase() === "content-type");

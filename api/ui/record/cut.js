@@ -5,7 +5,13 @@ import { sizeText } from "../lib/format.js";
 
 /** What was kept of a body that was not left out altogether. */
 export function keptNote(body) {
-  const coding = body.coding ? `, ${body.coding} decoded` : "";
+  const coding = [
+    body.coding && `, ${body.coding} decoded`,
+    body.coding_error && `, content coding not undone (${body.coding_error})`,
+    body.charset && `, sent in ${body.charset}`,
+  ]
+    .filter(Boolean)
+    .join("");
   if (!body.truncated) return `${sizeText(body.size)}, all kept${coding}`;
   const ends = [
     body.head_bytes && `first ${sizeText(body.head_bytes)}`,
@@ -17,7 +23,7 @@ export function keptNote(body) {
 /** The mark where bytes are missing; how many is known where the body had no coding on the wire. */
 export function cutMark(body, ofWhat = "") {
   const missing = body.size - body.head_bytes - body.tail_bytes;
-  const isKnown = !body.coding && missing > 0;
+  const isKnown = !body.coding && !body.charset && missing > 0;
   return el(
     "p",
     { class: "cut" },

@@ -254,6 +254,8 @@ def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | N
 
 
 def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None) -> None:
+    if body.get("coding_error"):
+        say(f"  [content coding not undone: {visible_line(body['coding_error'])}]")
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
         return

@@ -18,6 +18,7 @@ MAX_FRAME_BYTES: Final = 1 << 20
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_EVENT_BEGINS: Final = re.compile(rb"\s*(?:data|event|id|retry)?:")
 _ELEMENT_BEGINS: Final = re.compile(rb"\}\s*,\s*(?=\{)")
 
 
@@ -199,6 +200,22 @@ class LineSplitter:
         text = line.strip(b" \t\r")
         if text:
             frames.append(Frame(b"", b"" if len(line) > self._max else text, end))
+
+
+def splitter_of(content_type: bytes, head: bytes) -> type[SseSplitter] | type[LineSplitter] | None:
+    """Return what cuts a body into frames, by its beginning; where that tells nothing, by its type."""
+    kind = content_type.lower()
+    if _EVENT_BEGINS.match(head) is not None or (b"event-stream" in kind and head[:1] not in (b"{", b"[")):
+        return SseSplitter
+    end = head.find(b"\n") if head[:1] == b"{" else 0
+    # Within one document a comma stands between two objects.
+    are_two = end > 0 and head[end - 2 : end].rstrip().endswith(b"}") and head[end : end + 64].lstrip()[:1] == b"{"
+    return LineSplitter if are_two or b"ndjson" in kind or b"jsonl" in kind else None
+
+
+def is_streamed(content_type: bytes, head: bytes) -> bool:
+    """Whether a body comes in frames of any kind, Amazon's included."""
+    return splitter_of(content_type, head) is not None or b"eventstream" in content_type.lower()
 
 
 def cut_event(data: bytes, *, is_ended: bool) -> tuple[bytes, int]:

@@ -1,13 +1,15 @@
-"""From captured windows to the stored body: content codings undone, redacted, compacted, cut to size, in this order.
+"""From captured windows to the stored body: codings undone, as UTF-8, redacted, compacted, cut to size, in this order.
 
-Invariant: what could not be decoded was not redacted, so nothing of it is stored. A body is cut only after it is
+Bytes that are coded in a way unknown here are kept as any binary data is: redacted as far as they are text. Invariant:
+what is compressed in a way that is known, and could not be undone here, is not stored. A body is cut only after it is
 redacted, so a cut never exposes half a secret.
 """
 
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode
+from proxy.enrich.formats.charset import to_utf8
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode, is_text
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.redactor import Redactor
@@ -32,10 +34,11 @@ def decode_body(
     content_encoding: bytes,
     limit_bytes: int = MAX_OUTPUT_BYTES,
     *,
+    content_type: bytes = b"",
     tail_bytes: int = 0,
     marks: Sequence[int] = (),
 ) -> DecodedBody | None:
-    """Undo the codings of a captured body; None when they cannot be undone.
+    """Make a captured body readable: undo its codings and its charset; None when nothing of it may be kept.
 
     Args:
         head: the first captured bytes.
@@ -43,33 +46,45 @@ def decode_body(
         size: true size on the wire; larger than both windows when something between them is missing.
         content_encoding: header value as sent, or empty.
         limit_bytes: decoded bytes the caller has time for.
+        content_type: header value as sent, or empty.
         tail_bytes: kept of the end of a coded body whose text is longer than `MAX_OUTPUT_BYTES`.
         marks: places on the wire, rising, whose places in the text are wanted.
 
     Raises:
         TooLong: decoded, it has more than `limit_bytes`, and that is less than `MAX_OUTPUT_BYTES`, where it is cut.
     """
-    is_truncated = len(head) + len(tail) < size
-    if not content_encoding or not (codings := codings_of(content_encoding)):
-        if is_truncated:
-            return DecodedBody(head, tail, size, True, None, size, bool(tail))
-        return DecodedBody(head + tail, b"", size, False, None, size, True)
+    if len(head) + len(tail) < size:
+        body = DecodedBody(head, tail, size, True, None, size, bool(tail))
+    else:
+        body = DecodedBody(head + tail, b"", size, False, None, size, True)
+    codings = codings_of(content_encoding) if content_encoding else []
+    if codings and not _undo(body, codings, limit_bytes, tail_bytes, marks):
+        return None
+    if (text := to_utf8(body.head, body.tail, content_type)) is not None:
+        body.text_size -= len(body.head) + len(body.tail)
+        body.head, body.tail, body.charset = text
+        body.text_size += len(body.head) + len(body.tail)
+    return body
+
+
+def _undo(body: DecodedBody, codings: list[str], limit_bytes: int, tail_bytes: int, marks: Sequence[int]) -> bool:
+    """Undo the codings of a body, as far as its bytes bear them out; return whether it may be kept."""
     is_limited = limit_bytes < MAX_OUTPUT_BYTES
     if is_limited and len(codings) > 1:
         raise TooLong  # the size between two codings is unknown
-    data = head if is_truncated else head + tail
-    tail_bytes = 0 if is_limited or is_truncated else tail_bytes
-    decoded = decode(data, codings, limit_bytes, tail_bytes=tail_bytes, marks=marks)
+    tail_bytes = 0 if is_limited or body.is_truncated else tail_bytes
+    decoded = decode(body.head, codings, limit_bytes, tail_bytes=tail_bytes, marks=marks)
     if decoded is None:
-        return None
-    if is_limited and len(decoded.data) >= limit_bytes:
-        raise TooLong
-    has_end = not is_truncated and not decoded.is_broken
-    tail = decoded.tail if has_end else b""
-    return DecodedBody(
-        decoded.data, tail, size, is_truncated or not decoded.is_complete or bool(tail), ", ".join(codings),
-        decoded.size or len(decoded.data), has_end, decoded.marks,
-    )  # fmt: skip
+        return False
+    if decoded.undone:
+        if is_limited and len(decoded.data) >= limit_bytes:
+            raise TooLong
+        body.has_end = not body.is_truncated and not decoded.is_broken
+        body.head, body.tail, body.marks = decoded.data, decoded.tail if body.has_end else b"", decoded.marks
+        body.is_truncated |= not decoded.is_complete or bool(body.tail)
+        body.coding, body.text_size = ", ".join(decoded.undone), decoded.size or len(decoded.data)
+    body.coding_error, body.is_coded = decoded.error, decoded.error is not None and not is_text(body.head)
+    return True
 
 
 def omitted_body(size: int, content_encoding: bytes, reason: OmittedReason) -> Body:
@@ -97,13 +112,17 @@ def redacted_body(
         head, is_truncated = head[:MAX_REDACTED_BYTES], True
     head, tail = redactor.redact_body(head, tail, content_type, is_truncated, is_clean=is_clean)
     head, tail, is_cut = _fitted(head, tail, max_bytes)
-    return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None)
+    return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None, body.coding_error, body.charset)
 
 
 def whole_body(data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool) -> Body:
     """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
-    if len(data) > MAX_REDACTED_BYTES:
-        return redacted_body(DecodedBody.beginning(data, len(data)), content_type, redactor, max_bytes)
+    text = to_utf8(data, b"", content_type)
+    if text is not None or len(data) > MAX_REDACTED_BYTES:
+        body = DecodedBody.beginning(data, len(data))
+        if text is not None:
+            body.head, _, body.charset = text
+        return redacted_body(body, content_type, redactor, max_bytes)
     redacted, _ = redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)
     head, tail, is_cut = _fitted(redacted, b"", max_bytes)
     return Body(head, tail, len(data), is_cut, None, None)

@@ -1,9 +1,10 @@
 """Undo the content codings of a captured body, within bounds: a copy for the log must never cost more than it is worth.
 
-Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Truncated or damaged input
-gives what could be decoded before. Of text that is longer than `MAX_OUTPUT_BYTES` head and tail are kept where the
-caller wants a tail. Invariant: no more than that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing
-raises. Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window).
+Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Headers are often untrue:
+codings are undone, from the last one on, as long as the bytes bear them out. Truncated or damaged input gives what
+could be decoded before. Of text that is longer than `MAX_OUTPUT_BYTES` head and tail are kept where the caller wants a
+tail. Invariant: no more than that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing raises.
+Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
 """
 
 import zlib
@@ -13,9 +14,11 @@ from typing import Any, Final, NamedTuple, Protocol
 
 try:
     import brotli  # type: ignore[import-untyped]
-except ImportError:  # optional: without it the coding is unknown, and bodies that have it are not stored
+except ImportError:  # optional: without it, bodies that have the coding are not stored
     brotli = None
 
+from proxy.enrich.formats.charset import CONTROLS
+from proxy.http1.chunked import ChunkedDecoder, ChunkError
 from proxy.ring.body_window import Window
 from storage.zstd import zstd
 
@@ -26,14 +29,24 @@ MAX_WALK_BYTES: Final = 32 << 20
 """Of a response, to reach its end: 30 ms for the emptiest of text, in a thread."""
 MAX_WALK_RATIO: Final = 1000
 """Streams of small deltas repeat their frames: 200 bytes of text in one of the wire were seen."""
-_PLAIN: Final = frozenset(("identity", "none", "utf-8", "utf8"))
-"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by mistake."""
+_PLAIN: Final = frozenset(("identity", "none", "utf-8", "utf8", "7bit", "8bit", "binary", "chunked", "amz-1.0"))
+"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by mistake, and what MIME
+and Transfer-Encoding call so; Amazon's clients name their protocol."""
+_AWS_CHUNKED: Final = "aws-chunked"
+_LOOK_BYTES: Final = 512
+"""Compressed data has a control character within them."""
+_SURE_BYTES: Final = 32
+"""Of text, which no compressed data is: one in 10^13."""
+MAX_NAME_CHARACTERS: Final = 32
+"""Of a coding that is unknown."""
 MAX_CODINGS: Final = 4
 """Chained codings beyond this are not honest."""
 _PIECE_BYTES: Final = 4096
 """Damage costs at most what is left of one piece."""
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_MAGIC: Final = (_GZIP_MAGIC, b"\x28\xb5\x2f\xfd")
+"""Of gzip and zstd: what begins so is no other data."""
 _HEADER_BYTES: Final = 2
 """Of zlib's wrapper: fewer do not tell whether there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
@@ -57,6 +70,11 @@ class Decoded(NamedTuple):
     """How much had come out when so much had gone in."""
     is_broken: bool = False
     """A bound was reached or the input is damaged; else all that can come of this input is here."""
+    is_damaged: bool = False
+    undone: tuple[str, ...] = ()
+    """Codings that were undone, in the order in which they had been applied."""
+    error: str | None = None
+    """Why others were not, or not to their end."""
 
 
 class _Stage(Protocol):
@@ -96,30 +114,46 @@ def decode(
         marks: rising places in the data, to be translated into places in the text.
 
     Returns:
-        None when a coding is unknown, or nothing of the data could be decoded.
+        What came out, the data as they are where no coding was undone. None where it is compressed still: whoever has
+        a decoder may read it, and it cannot be redacted.
     """
-    if len(codings) > MAX_CODINGS or any(coding not in _STAGES for coding in codings):
-        return None
     limit = min(max_bytes, MAX_RATIO * len(data))
     walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data)) if tail_bytes else limit
     decoded = Decoded(data, True, marks=tuple(marks))
-    for place, coding in enumerate(reversed(codings), 1):
-        if not decoded.data:
-            break
-        is_last = place == len(codings)
-        window = Window(max_bytes, tail_bytes) if is_last and tail_bytes else Window(limit, 0)
-        before = decoded
-        decoded = _run(_STAGES[coding](), before, window, walk if is_last else limit)
-        if not decoded.data and not decoded.is_complete:
-            return None
-        decoded = decoded._replace(
-            is_complete=before.is_complete and decoded.is_complete, is_broken=before.is_broken or decoded.is_broken
-        )
-    return decoded
+    left = sorted(codings, key=_AWS_CHUNKED.__eq__)  # clients name it first, though it is applied last
+    while left and decoded.data:
+        coding = left.pop()
+        window = Window(limit, 0) if left or not tail_bytes else Window(max_bytes, tail_bytes)
+        decoded = _undo(coding, decoded, window, limit if left else walk)
+    if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
+        return decoded
+    is_compressed = decoded.data.startswith(_MAGIC) or (brotli is None and "br" in codings)
+    return None if is_compressed else decoded
+
+
+def is_text(data: bytes) -> bool:
+    """Whether data may be text that nothing has coded."""
+    return CONTROLS.search(data, 0, _LOOK_BYTES) is None
+
+
+def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
+    """Undo one coding; where the data do not bear it out they stay as they are, with the reason."""
+    data, reason = before.data, "not coded"
+    may_be_text = coding != _AWS_CHUNKED and is_text(data)
+    if coding not in _STAGES:
+        reason = "unknown"
+    elif len(before.undone) == MAX_CODINGS:
+        reason = "one too many"
+    elif not may_be_text or len(data) < _SURE_BYTES or not data[:_LOOK_BYTES].isascii():
+        decoded = _run(_STAGES[coding](), before, window, limit)
+        if (decoded.data or decoded.is_complete) and not (decoded.is_damaged and may_be_text):
+            error = f"{coding}: damaged" if decoded.is_damaged else before.error
+            return decoded._replace(undone=(coding, *before.undone), error=error)
+    return before._replace(error=before.error or f"{coding[:MAX_NAME_CHARACTERS]}: {reason}")
 
 
 def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
-    is_broken = False
+    is_broken = is_damaged = False
     marks: list[int] = []
     try:
         for piece, is_mark in _pieces(source.data, source.marks):
@@ -129,16 +163,17 @@ def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
             if is_mark:
                 marks.append(window.size)
     except tuple(_DAMAGE):
-        is_broken = True
-    is_complete = not is_broken and stage.is_done
+        is_broken = is_damaged = True
+    is_complete = not is_broken and stage.is_done and source.is_complete
+    is_broken |= source.is_broken
     kept: list[bytes] = []
     _, tail_size = window.collect(kept)
     tail = kept.pop() if tail_size else b""
     head = b"".join(kept)
     marks += [window.size] * (len(source.marks) - len(marks))
     if len(head) + len(tail) == window.size:
-        return Decoded(head + tail, is_complete, marks=tuple(marks), is_broken=is_broken)
-    return Decoded(head, is_complete, tail, window.size, tuple(marks), is_broken)
+        return Decoded(head + tail, is_complete, b"", 0, tuple(marks), is_broken, is_damaged)
+    return Decoded(head, is_complete, tail, window.size, tuple(marks), is_broken, is_damaged)
 
 
 def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
@@ -271,13 +306,33 @@ class _Brotli:
         return bool(self._decoder.is_finished())
 
 
+class _AwsChunks:
+    """The chunks of Amazon's uploads, framed as those of HTTP are; a signature is an extension of one."""
+
+    __slots__ = ("_chunks", "_pending")
+
+    def __init__(self) -> None:
+        self._chunks = ChunkedDecoder()
+        self._pending = b""
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        data = self._pending or b"".join(self._chunks.feed(piece)[0])
+        self._pending = data[room:]
+        return data[:room]
+
+    @property
+    def is_done(self) -> bool:
+        return self._chunks.is_done
+
+
 _STAGES: Final[dict[str, Callable[[], _Stage]]] = {
     "gzip": partial(_Zlib, zlib.MAX_WBITS | 16),
     "x-gzip": partial(_Zlib, zlib.MAX_WBITS | 16),
     "deflate": partial(_Zlib, zlib.MAX_WBITS),
     "zstd": _Zstd,
+    _AWS_CHUNKED: _AwsChunks,
 }
-_DAMAGE: Final[list[type[Exception]]] = [zlib.error, zstd.ZstdError]
+_DAMAGE: Final[list[type[Exception]]] = [zlib.error, zstd.ZstdError, ChunkError]
 if brotli is not None:
     _STAGES["br"] = _Brotli
     _DAMAGE.append(brotli.error)

@@ -9,7 +9,7 @@ from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, Ss
 
 
 class DecodedBody(msgspec.Struct, gc=False):
-    """The captured windows of one body, content codings undone; not redacted, so never to be stored as they are."""
+    """The captured windows of one body, codings undone, as UTF-8; not redacted, so never to be stored as they are."""
 
     head: bytes
     """All of it unless `is_truncated`."""
@@ -19,13 +19,19 @@ class DecodedBody(msgspec.Struct, gc=False):
     """True size on the wire."""
     is_truncated: bool
     coding: str | None
-    """Codings it had on the wire."""
+    """Codings that were undone."""
     text_size: int
     """True size once decoded, as far as it could be; offsets of frames count in it."""
     has_end: bool
     """Whether the last bytes that passed are here, in the tail or in the head; they may be cut by one who left."""
     marks: tuple[int, ...] = ()
     """Places in the text that were asked for as places on the wire."""
+    coding_error: str | None = None
+    """Why a coding was not undone, or not to its end."""
+    is_coded: bool = False
+    """Whether nothing can be read, because a coding was not undone."""
+    charset: str | None = None
+    """That the text came in, as `formats.charset` names it; None: it is as it came."""
 
     @classmethod
     def beginning(cls, data: bytes, size: int | None) -> "DecodedBody":

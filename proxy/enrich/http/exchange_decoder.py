@@ -4,7 +4,6 @@ from typing import Final
 
 from proxy.enrich.http.bodies import decode_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange
 from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLineReader
@@ -61,13 +60,14 @@ class ExchangeDecoder:
         if has_bodies and captured.status != SWITCHING_PROTOCOLS:
             if size := captured.request_bytes:
                 window, tail, coding = captured.request_window, captured.request_tail, request.content_encoding
-                request_body = decode_body(window, tail, size, coding, limit_bytes)
+                request_body = decode_body(window, tail, size, coding, limit_bytes, content_type=request.content_type)
             if size := captured.response_bytes:
                 window, tail, coding = captured.response_window, captured.response_tail, response.content_encoding
                 marks = tuple(offset for offset, _ in timeline) if coding else ()
                 response_body = decode_body(
-                    window, tail, size, coding, limit_bytes, tail_bytes=DECODED_TAIL_BYTES, marks=marks
-                )
+                    window, tail, size, coding, limit_bytes,
+                    content_type=response.content_type, tail_bytes=DECODED_TAIL_BYTES, marks=marks,
+                )  # fmt: skip
                 if response_body is not None and response_body.marks:
                     timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
         return DecodedExchange(
@@ -82,8 +82,9 @@ class ExchangeDecoder:
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        body = DecodedBody.beginning(exchange.body, len(exchange.body))
         request = self.requests.read(block)
+        size, kind = len(exchange.body), request.content_type
+        body = decode_body(exchange.body, b"", size, b"", content_type=kind)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
     def asked_of(self, section: bytes, flags: int = 0) -> Asked:

@@ -91,7 +91,7 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     stream = None
     response = exchange.response_body
-    if response is not None and response.head:
+    if response is not None and response.head and not response.is_coded:
         kind = exchange.response.content_type
         frames = frames_of(response, kind, provider, is_cut=usage.is_cut)
         if frames is None:

@@ -12,7 +12,15 @@ from typing import Final, NamedTuple
 
 from proxy.enrich.formats.aws_events import DAMAGED, AwsEventSplitter
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
-from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter, cut_event, split_array
+from proxy.enrich.formats.frames import (
+    MAX_FRAME_BYTES,
+    Frame,
+    LineSplitter,
+    SseSplitter,
+    cut_event,
+    split_array,
+    splitter_of,
+)  # fmt: skip
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm.call import CallUsage, Provider
 
@@ -23,8 +31,6 @@ _MAX_HITS: Final = 20_000
 """Places in one stream that may be worth reading."""
 _FIRST_FRAMES: Final = 4
 """Frames read in any case for the model's name: Azure's first one has none."""
-_EVENT_BEGINS: Final = (b"data:", b"event:", b"id:", b"retry:", b": ", b":\n", b"\xef\xbb\xbfdata:")
-
 
 Splitter = type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter]
 
@@ -61,20 +67,14 @@ class Pace(NamedTuple):
 
 
 def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool) -> Frames | None:
-    """Return the frames of a streamed response, by its type or, where that says nothing, by its beginning."""
-    kind = content_type.lower()
-    if b"event-stream" in kind:
-        return Frames(body, SseSplitter, is_cut)
-    if b"amazon.eventstream" in kind:
+    """Return the frames of a streamed response; None where it is one document."""
+    if b"amazon.eventstream" in content_type.lower():
         return Frames(body, AwsEventSplitter, is_cut)
-    if b"ndjson" in kind or b"jsonl" in kind:
-        return Frames(body, LineSplitter, is_cut)
-    if b"json" not in kind and body.head.startswith(_EVENT_BEGINS):
-        return Frames(body, SseSplitter, is_cut)
+    splitter = splitter_of(content_type, body.head)
+    if splitter is not None:
+        return Frames(body, splitter, is_cut)
     if provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
         return Frames(body, None, is_cut)
-    if provider.name == "ollama" and b"}\n{" in body.head:
-        return Frames(body, LineSplitter, is_cut)
     return None
 
 

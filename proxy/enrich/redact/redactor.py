@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from proxy.enrich.formats.frames import is_streamed
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
-from proxy.enrich.formats.wide_text import to_utf8
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
 from proxy.enrich.redact.documents.graphql import DOCUMENT, GraphqlRedactor
@@ -43,7 +43,7 @@ from proxy.enrich.redact.octets import AT, CR, EQUALS, HASH, LF, NUL, PERCENT, Q
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, Own, SecretPatterns
 from proxy.enrich.redact.patterns.tokens import without_beginning
-from proxy.enrich.redact.streamed import is_streamed, joined_pieces, redact_split, redact_split_names
+from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.windows import cut_end, cut_start
 
 _MAX_NESTING: Final = 8
@@ -183,8 +183,6 @@ class Redactor:
     ) -> tuple[bytes, bytes]:
         """Redact the windows of a decoded body.
 
-        Text in a wide charset comes back as UTF-8.
-
         Args:
             head: the first kept bytes; all of them unless `is_truncated`.
             tail: the last kept bytes; what might be the rest of a secret from before them is cut off.
@@ -201,8 +199,6 @@ class Redactor:
             and (is_clean or not self._may_hold(head))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
-        if (plain := to_utf8(head if is_truncated else head + tail, content_type)) is not None:
-            head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
         self._parts_left = MAX_PARTS

@@ -28,19 +28,11 @@ _PIECE: Final = re.compile(
 _INDEX: Final = re.compile(rb'"(?:[a-z]{1,16}_)?index"\s*:\s*([0-9]{1,9})')
 _SECOND: Final = (b'index":1', b'index": 1')
 """Where nothing has it, there is only one of a name."""
-_STREAM: Final = re.compile(rb"event-?stream|ndjson|jsonl", re.IGNORECASE)
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
 """The rest of a value inside a piece, up to the quote that closes it."""
 Span = tuple[int, int]
 Joined = dict[bytes, bytes]
 """Text by its name, or by name and index."""
-
-
-def is_streamed(content_type: bytes, head: bytes) -> bool:
-    """Whether a body is a stream, by its type, or by its beginning where events are sent as text."""
-    if head.startswith((b"data:", b"event:")):
-        return True
-    return _STREAM.search(content_type) is not None
 
 
 def joined_pieces(text: bytes) -> Joined:

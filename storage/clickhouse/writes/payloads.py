@@ -27,8 +27,8 @@ BODY_TYPES: Final = {"started_at_us": "Int64"} | {
     name: "Array(UInt8)" if name.endswith("form") else "String" for name in BODIES
 }
 _Timeline = list[tuple[int, int]]
-_Form = tuple[int, bool, str | None, str | None]
-"""Size, truncated, coding, omitted."""
+_Form = tuple[Any, ...]
+"""What is said of a body: its members from the third on."""
 _timeline_decoder: Final[msgspec.msgpack.Decoder[_Timeline]] = msgspec.msgpack.Decoder(_Timeline)
 _form_decoder: Final[msgspec.msgpack.Decoder[_Form]] = msgspec.msgpack.Decoder(_Form)
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -92,20 +92,19 @@ def _form(body: Body | None) -> bytes:
     if body is None:
         return b""
     form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
-    return form_of(body.size, body.truncated, body.coding, body.omitted)
+    return form_of(body.size, body.truncated, body.coding, body.omitted, body.coding_error, body.charset)
 
 
 @lru_cache(_MAX_REMEMBERED)
-def _form_of(size: int, truncated: bool, coding: str | None, omitted: str | None) -> bytes:
-    return _encode((size, truncated, coding, omitted))
+def _form_of(*form: int | str | None) -> bytes:
+    return _encode(form)
 
 
 def _body(values: Sequence[Any]) -> Body | None:
     head, tail, form = values
     if not form:
         return None
-    size, truncated, coding, omitted = _form_decoder.decode(form)
-    return Body(_bytes(head), _bytes(tail), size, truncated, coding, omitted)
+    return Body(_bytes(head), _bytes(tail), *_form_decoder.decode(form))
 
 
 def _bytes(text: str) -> bytes:

@@ -114,7 +114,7 @@ async def test_the_detail_shows_heads_and_bodies(world: World, client: Client) -
     assert detail["request"]["headers"][-2:] == [["X-A", "1"], ["X-A", "2"]]
     assert detail["request"]["body"] == {
         "encoding": "utf-8", "head": '{"ü": 1}', "tail": "", "head_bytes": 9, "tail_bytes": 0, "size": 9,
-        "truncated": False, "coding": None, "omitted": None,
+        "truncated": False, "coding": None, "omitted": None, "coding_error": None, "charset": None,
     }  # fmt: skip
     body = detail["response"]["body"]
     assert (body["encoding"], base64.b64decode(body["head"]), base64.b64decode(body["tail"])) == (
@@ -177,6 +177,26 @@ async def test_bodies_are_downloaded_as_attachments(world: World, client: Client
     response = await client.get(f"{base}/response-body", headers=BEARER)
     assert await response.read() == b"head\n[cut: the first 4 and the last 4 of 100 bytes were kept]\ntail"
     assert response.headers["X-Sidelog-Truncated"] == "head=4, tail=4, size=100"
+
+
+async def test_a_body_is_downloaded_in_the_charset_that_it_came_in(world: World, client: Client) -> None:
+    """Shown and archived as text, which says so; each end of a cut one is counted as it is written."""
+    text = "日本語".encode()
+    asked = make_body(text, size=9, charset="utf-8-sig")
+    cut = make_body(text, tail=text, size=99, truncated=True, charset="shift_jis", coding_error="gzip: not coded")
+    record = make_record(1)
+    await world.storage.commit(make_batch((record, make_payload(asked, cut))))
+    base = f"/api/records/{format_id(record.id)}"
+    assert await (await client.get(f"{base}/request-body", headers=BEARER)).read() == b"\xef\xbb\xbf" + text
+    response = await client.get(f"{base}/response-body", headers=BEARER)
+    assert (await response.read()).startswith("日本語\n".encode("shift_jis"))
+    assert response.headers["X-Sidelog-Truncated"] == "head=6, tail=6, size=99"
+    detail = await ask(client, base)
+    assert detail["response"]["body"]["head"] == "日本語"
+    assert detail["response"]["body"]["coding_error"] == "gzip: not coded"
+    content = (await ask(client, f"{base}/har"))["log"]["entries"][0]["response"]["content"]
+    assert content["text"].startswith("日本語\n")
+    assert content["comment"].endswith("content coding not undone (gzip: not coded), sent in shift_jis")
 
 
 async def test_a_body_that_was_not_kept_says_why(world: World, client: Client) -> None:

@@ -73,6 +73,7 @@ FIELDS = st.lists(
             *(b"Content-Type: application/json", b"Content-Type: text/plain", b"Content-Encoding: gzip", b" folded"),
             *(
                 b"content-encoding: identity",
+                b"Content-Type: text/plain; charset=ISO-8859-1",
                 b"Content-Type: application/x-www-form-urlencoded",
                 b"Content-Type: text/event-stream",
                 b"no colon",
@@ -90,6 +91,8 @@ BODIES = st.sampled_from(
             b'{"b":"%b"}' % (b"QUJD" * 600),
             b"[%b]" % (b"1.5," * 400),
             b"\xff\xfe{\0",
+            b'\xef\xbb\xbf{"password":"x"}',
+            b'{"a":"caf\xe9"}',
         ),
         *(b'{"query":"query Books { a }"}', b'{"model":"m","messages":[]}', b"sk-0123456789abcdefghij0123456789"),
         *(b'{"text":"%b"}' % (b"lorem ipsum " * 200), b'"token":1', b"x" * 300_000),

@@ -148,6 +148,15 @@ def test_bytes_arrive(server: str) -> None:
     assert arrived(server, record([["content-type", "x/y"]], content, method="PUT"))["body"] == raw
 
 
+@pytest.mark.parametrize(
+    ("charset", "raw"), [("shift_jis", "日本".encode("shift_jis")), ("utf-8-sig", b"\xef\xbb\xbf{}")]
+)
+def test_a_text_arrives_in_its_charset(server: str, charset: str, raw: bytes) -> None:
+    """As it was sent, a byte order mark included."""
+    content = body(head=raw.decode(charset), size=len(raw), charset=charset)
+    assert arrived(server, record(content=content, method="POST"))["body"] == raw
+
+
 def test_a_text_with_nul_arrives(server: str) -> None:
     """No argument of a command can hold that byte, so it is sent as bytes are."""
     got = arrived(server, record(content=body(head="a\0b\n\0"), method="POST"))

@@ -1,6 +1,7 @@
 """From windows to the stored body: decoded, redacted, cut, in this order."""
 
 import gzip
+import os
 from typing import Literal
 
 import pytest
@@ -50,10 +51,32 @@ def test_truncated_coded_body_is_its_decodable_prefix() -> None:
     assert text.startswith(body.head)
 
 
-@pytest.mark.parametrize("coding", [b"compress", b"gzip"])
-def test_what_cannot_be_decoded_is_not_stored(coding: bytes) -> None:
-    """Undecoded bytes were not redacted: only their size is kept."""
-    assert made(b"password=S", coding=coding) == Body(b"", b"", 10, True, coding.decode(), "coding")
+@pytest.mark.parametrize(("coding", "error"), [(b"compress", "compress: unknown"), (b"gzip", "gzip: not coded")])
+def test_text_whose_coding_is_not_undone_is_redacted(coding: bytes, error: str) -> None:
+    """It is kept as it came, both ends of a long one, and says why."""
+    whole = Body(b'{"token": "[REDACTED]"}', b"", 14, False, None, None, error)
+    assert made(b'{"token": "S"}', coding=coding) == whole
+    body = made(b'{"a": 1, "b": "', b'xy", "token": "S"}', 9999, coding=coding)
+    assert body == Body(b'{"a": 1, "b": "', b'"token": "[REDACTED]"}', 9999, True, None, None, error)
+
+
+def test_what_is_compressed_still_is_not_stored() -> None:
+    """Its readers could decode what was never redacted; other bytes are kept as they came."""
+    packed = gzip.compress(b'{"token": "S"}')
+    assert made(packed, coding=b"snappy") == Body(b"", b"", len(packed), True, "snappy", "coding")
+    data = bytes(range(256))
+    assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown")
+    assert made(data, coding=b"gzip") == Body(data, b"", 256, False, None, None, "gzip: not coded")
+
+
+def test_half_of_a_damaged_body_is_kept() -> None:
+    """What could be decoded before the damage, and the reason."""
+    text = os.urandom(20_000).hex().encode()
+    packed = bytearray(gzip.compress(text))
+    packed[12_000:12_100] = bytes(100)
+    body = made(bytes(packed), coding=b"gzip", max_bytes=1 << 20)
+    assert (body.truncated, body.coding, body.coding_error) == (True, "gzip", "gzip: damaged")
+    assert text.startswith(body.head[:1000])
 
 
 @pytest.mark.parametrize("reason", ["level", "shed"])

@@ -49,7 +49,7 @@ def named(coding: str) -> str:
 @given(data=st.binary(max_size=2000))
 def test_round_trip(coding: str, data: bytes) -> None:
     """What was compressed comes back whole."""
-    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(data, True)
+    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(data, True, undone=(named(coding),))
 
 
 @codings
@@ -59,7 +59,7 @@ def test_truncated_input_gives_the_decodable_prefix(coding: str, cut: int) -> No
     data = b"".join(b"line %d of some text\n" % number for number in range(1000))
     packed = ENCODERS[coding](data)
     decoded = decode(packed[:cut], [named(coding)])
-    if decoded is not None and cut and cut < len(packed):
+    if decoded is not None and decoded.undone and cut and cut < len(packed):
         assert data.startswith(decoded.data)
         assert not decoded.is_complete
 
@@ -166,16 +166,79 @@ def test_chained_codings_are_undone_in_reverse() -> None:
     """Content-Encoding lists them in the order they were applied (RFC 9110 §8.4)."""
     packed = brotli.compress(gzip.compress(b"text"))
     assert codings_of(b"GZIP, identity,, br , None,utf-8") == ["gzip", "br"]
-    assert decode(packed, codings_of(b"gzip, br")) == Decoded(b"text", True)
+    assert decode(packed, codings_of(b"gzip, br")) == Decoded(b"text", True, undone=("gzip", "br"))
     assert decode(packed, ["br", "gzip"]) is None
 
 
-def test_unknown_or_too_many_codings_are_not_decoded() -> None:
-    """What cannot be read cannot be redacted, so there is nothing to return."""
-    assert decode(b"x", ["compress"]) is None
-    assert decode(gzip.compress(b"x"), ["gzip"] * 5) is None
+TEXT = b'{"a": "words that nothing has coded", "password": "hunter2"}'
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, b"<p>no", "<p>\u2014 \u00fc</p>".encode() * 9, "\u8a9e\u3092".encode("shift_jis") * 20]
+)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "aws-chunked"])
+def test_text_that_nothing_has_coded_is_left_as_it_is(coding: str, text: bytes) -> None:
+    """Whatever the header says, also in part: what one coding gave is text, so the other was never applied."""
+    assert decode(text, [coding]) == Decoded(text, True, error=f"{coding}: not coded")
+    once = decode(gzip.compress(text), [coding, "gzip"])
+    assert once == Decoded(text, True, undone=("gzip",), error=f"{coding}: not coded")
+
+
+def test_text_in_a_coding_that_is_unknown_can_be_read() -> None:
+    """Other bytes stay as they are, too."""
+    assert decode(TEXT, ["snappy"]) == Decoded(TEXT, True, error="snappy: unknown")
+    assert decode(b"\x00\x01", ["snappy"]) == Decoded(b"\x00\x01", True, error="snappy: unknown")
     assert decode(b"x", []) == Decoded(b"x", True)
     assert decode(b"", ["gzip"]) == Decoded(b"", True)
+
+
+def test_what_is_compressed_still_is_not_returned() -> None:
+    """Its readers could decode what was never redacted."""
+    packed = gzip.compress(TEXT)
+    for _ in range(4):
+        packed = gzip.compress(packed)
+    assert decode(packed, ["gzip"] * 5) is None
+    assert decode(TEXT, ["gzip"] * 5) == Decoded(TEXT, True, error="gzip: not coded")
+    assert decode(gzip.compress(TEXT), ["snappy"]) is None
+    assert decode(gzip.compress(TEXT)[:10], ["gzip"]) is None
+
+
+def test_names_that_code_nothing_are_left_out() -> None:
+    """Those of MIME, of Amazon's protocols and of charsets."""
+    assert codings_of(b"binary, 8bit, 7BIT, amz-1.0, aws-chunked, utf-8, chunked") == ["aws-chunked"]
+
+
+def aws_chunks(*chunks: bytes, extension: bytes = b"", trailer: bytes = b"") -> bytes:
+    """Frame chunks as Amazon's clients do."""
+    return (
+        b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in (*chunks, b""))[:-2]
+        + trailer
+        + b"\r\n"
+    )
+
+
+@pytest.mark.parametrize("extension", [b"", b";chunk-signature=" + b"0f" * 32])
+@pytest.mark.parametrize("trailer", [b"", b"x-amz-checksum-crc32:sOO8/Q==\r\n"])
+def test_chunks_of_amazon_are_put_together(extension: bytes, trailer: bytes) -> None:
+    """Signed or not, of any size, with fields behind them or without; wherever the header names them."""
+    chunks = [os.urandom(size) for size in (1, 5000, 8192, 3)]
+    framed = aws_chunks(*chunks, extension=extension, trailer=trailer)
+    assert decode(framed, ["aws-chunked"]) == Decoded(b"".join(chunks), True, undone=("aws-chunked",))
+    packed = gzip.compress(TEXT)
+    for names in (["aws-chunked", "gzip"], ["gzip", "aws-chunked"]):
+        framed = aws_chunks(packed[:9], packed[9:], extension=extension, trailer=trailer)
+        assert decode(framed, names) == Decoded(TEXT, True, undone=("gzip", "aws-chunked"))
+
+
+@given(cut=st.integers(0, 12_000), junk=st.binary(max_size=600))
+def test_chunks_that_break_off_give_what_came_before(cut: int, junk: bytes) -> None:
+    """Nothing raises, however they go on."""
+    data = b"some words " * 1000
+    framed = aws_chunks(*(data[at : at + 700] for at in range(0, len(data), 700)))[:cut]
+    decoded = decode(framed, ["aws-chunked"])
+    assert decoded is not None
+    assert data.startswith(decoded.data) or not decoded.undone
+    decode(framed + junk, ["aws-chunked"])
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
@@ -184,20 +247,22 @@ def test_further_members_are_read(coding: str) -> None:
     for size in (10, 4095, 4096, 4097, 5000):
         first, second = os.urandom(size), os.urandom(size)
         packed = ENCODERS[coding](first) + ENCODERS[coding](second)
-        assert decode(packed, [coding]) == Decoded(first + second, True)
-    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(b"a", True)
+        assert decode(packed, [coding]) == Decoded(first + second, True, undone=(coding,))
+    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(b"a", True, undone=("gzip",))
     for pad in range(40):  # the second member's magic falls on both sides of the edge of a piece
         filler = os.urandom(4080 - pad)
         packed = gzip.compress(filler, 0) + gzip.compress(b"tail")
-        assert decode(packed, ["gzip"]) == Decoded(filler + b"tail", True)
+        assert decode(packed, ["gzip"]) == Decoded(filler + b"tail", True, undone=("gzip",))
 
 
 def test_zstd_frames_are_bounded() -> None:
     """Each takes a decoder of its own, which costs far more than the bytes of an empty one."""
     frame, skipped = zstd.compress(b"a"), b"\x50\x2a\x4d\x18" + bytes(4)
-    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(b"a" * MAX_FRAMES, True)
+    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(b"a" * MAX_FRAMES, True, undone=("zstd",))
     cut = decode(frame * (MAX_FRAMES - 1) + skipped * 1000 + frame, ["zstd"])
-    assert cut == Decoded(b"a" * (MAX_FRAMES - 1), False, is_broken=True)
+    assert cut == Decoded(
+        b"a" * (MAX_FRAMES - 1), False, is_broken=True, is_damaged=True, undone=("zstd",), error="zstd: damaged"
+    )
 
 
 def test_zstd_windows_above_the_standard_are_refused() -> None:
