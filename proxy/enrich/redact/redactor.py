@@ -56,6 +56,8 @@ _URL_FIELD: Final = re.compile(
     re.IGNORECASE,
 )
 _HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
+_PATH_BYTES: Final = 3
+"""At the least, before what is a secret: short paths are not searched, which takes 1 us (bench/micro, redact)."""
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 
 
@@ -176,7 +178,7 @@ class Redactor:
             path, mark, fragment = path.partition(b"#")
             path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._query.redact(fragment)
-        return self.redact_by_pattern(path)
+        return path if len(path) < self._min_bytes + _PATH_BYTES else self.redact_by_pattern(path)
 
     def redact_body(
         self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, *, is_clean: bool = False

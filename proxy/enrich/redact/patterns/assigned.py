@@ -47,7 +47,7 @@ _NEAR_BYTES: Final = 64
 _JUDGED_BYTES: Final = 256
 """Of a value: what is no secret may be long, and hold many names."""
 _BARE: Final = 3
-_TABLE: Final = re.compile(rb"(?:\A|[\n\"=])\[[A-Za-z][\w .:/-]*\]\s*[\r\n]")
+_TABLE: Final = re.compile(rb"(?:\A|[\n\"=])\[(?!REDACTED\])[A-Za-z][\w .:/-]*\]\s*[\r\n]")
 _TABLE_BYTES: Final = 2048
 _LINE_ENDS: Final = (b"", b"\n", b"\r", b'"')
 

@@ -36,7 +36,7 @@ COARSE: Final = rb"\b(?:[2-6][0-9]{12}|%b|(?i:%b)[0-9]{2}(?:[0-9A-Za-z]{11}|%b[0
 """In the syntax of google-re2."""
 EXACT: Final = re.compile(
     rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
-    rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?![0-9])"""
+    rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?!\w)"""
     rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
 )
 _ISSUED: Final = re.compile(
@@ -91,7 +91,13 @@ def _account(text: bytes, start: int, stop: int) -> Span | None:
     number = text[start:end]
     groups = _SPLIT.split(number)
     is_printed = len(groups) == 1 or ({len(group) for group in groups[:-1]} == {4} and len(groups[-1]) <= 4)
-    if left or not is_printed or text[end : end + 1].isalnum() or not (number.isupper() or number.islower()):
+    if (
+        left
+        or not is_printed
+        or text[end : end + 1].isalnum()
+        or text[end : end + 1] == b"_"
+        or not (number.isupper() or number.islower())
+    ):
         return None
     digits = b"".join(groups).decode()
     checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])

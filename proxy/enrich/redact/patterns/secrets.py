@@ -15,10 +15,10 @@ from urllib.parse import unquote_to_bytes
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, apart, edited
 from proxy.enrich.redact.names import DECODE_ROUNDS
-from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT
+from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT, SEMICOLON
 from proxy.enrich.redact.patterns import assigned, numbers, tokens
 from proxy.enrich.redact.patterns.places import mark_of
-from proxy.enrich.redact.patterns.views import SPACE, Span, View
+from proxy.enrich.redact.patterns.views import SPACE, Span, View, has_escapes
 
 MIN_BYTES: Final = 13
 """The shortest thing any pattern finds is as long."""
@@ -91,8 +91,8 @@ class SecretPatterns:
         def look(text: bytes) -> bool:
             if may_hold(text):
                 return True
-            if BACKSLASH not in text and PERCENT not in text and AMPERSAND not in text:
-                return False
+            if BACKSLASH not in text and PERCENT not in text and (AMPERSAND not in text or SEMICOLON not in text):
+                return False  # here, as a call takes 0.06 us
             if has_own:
                 text = _CONTROL.sub(b"\n", text)
                 return may_hold(_without_usual_escapes(text))
@@ -116,8 +116,7 @@ class SecretPatterns:
                 for view in reversed(views):
                     start, stop = view.place(start), view.place(stop)
                 edits.append((start, stop, mark_of(text, start, stop, mark)))
-            view = View(plain)
-            if view.text is plain or len(views) == _MAX_VIEWS:
+            if not has_escapes(plain) or (view := View(plain)).text is plain or len(views) == _MAX_VIEWS:
                 return apart(edits)
             views.append(view)
             plain = view.text

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
-from proxy.enrich.redact.octets import PERCENT
+from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT, SEMICOLON
 
 Span = tuple[int, int]
 _ESCAPE: Final = re.compile(
@@ -23,6 +23,11 @@ SPACE: Final = rb"[\s+]"
 """A blank of a pattern; in a form it is a plus sign."""
 _OTHER: Final = 0xFF
 """Stands for any character outside of ASCII."""
+
+
+def has_escapes(text: bytes) -> bool:
+    """Whether a text may have any: cheap, as nearly all texts are asked."""
+    return BACKSLASH in text or PERCENT in text or (SEMICOLON in text and AMPERSAND in text)
 
 
 class View:

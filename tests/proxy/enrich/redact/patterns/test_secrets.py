@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import proxy
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
@@ -350,3 +352,47 @@ def test_own_patterns_are_found_across_frames() -> None:
 def test_a_text_full_of_own_secrets_is_cut() -> None:
     """As it is of others."""
     assert SecretPatterns(OWN).redact(b"E-123456 " * 3000).count(b"[REDACTED]") < 600
+
+
+PIECES = (
+    *(
+        "password = hunter2",
+        "TOKEN=abc123x",
+        "4111 1111 1111 1111",
+        "4111111111111111",
+        "DE89370400440532013000",
+        "E-123456",
+    ),
+    *("Bearer Zq9xWv7uTs5rQp3oNm1l", "://u:p@", "PASSWORD 'x'", "secret: 'a b", "machine h login u password p9x9"),
+    *(
+        "\\",
+        "\\n",
+        "\\\\n",
+        '\\"',
+        '"',
+        "'",
+        "%",
+        "%0A",
+        "%22",
+        "&amp;",
+        "&",
+        "=",
+        ": ",
+        ", ",
+        "\n",
+        "+",
+        "[",
+        "x",
+        "4",
+        "{",
+        "}",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12))
+def test_twice_is_once(pieces: list[str]) -> None:
+    """Whatever stands beside a secret, and whatever escapes are cut by it."""
+    for patterns in (SecretPatterns(), SecretPatterns(OWN)):
+        once = patterns.redact("".join(pieces).encode())
+        assert patterns.redact(once) == once
