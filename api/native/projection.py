@@ -12,8 +12,12 @@ import orjson
 
 from api.http.times import format_time_or_none
 from storage.record import Body, Payload, Record, format_id
+from storage.search.reason import reason_of
 from storage.search.subject import readable
 
+_MAX_SAID: Final = 1000
+_SAYING: Final = ("detail", "message", "msg", "error_description", "error", "errors", "title", "reason")
+"""Members that say in JSON what went wrong: of RFC 9457, model providers, OAuth, web frameworks."""
 _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
 
@@ -63,12 +67,37 @@ def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
     """Show a record with heads and bodies; those are null when nothing of them is stored."""
     shown = record_json(record)
     shown["request"] = shown["response"] = None
+    shown["error_message"] = error_message(record, payload)
     shown["timeline"] = []
     if payload is not None:
         shown["request"] = message_json(payload.request_head, payload.request_body, payload.request_trailers)
         shown["response"] = message_json(payload.response_head, payload.response_body, payload.response_trailers)
         shown["timeline"] = payload.timeline
     return shown
+
+
+def error_message(record: Record, payload: Payload | None) -> str | None:
+    """Return what a failed exchange says of why: in a note of the record, or else in the JSON of its response."""
+    if reason_of(record.error_type, record.outcome, record.status) is None:
+        return None
+    noted = read_json(record.data)
+    said = _said(noted.get("error_message")) if isinstance(noted, dict) else ""
+    body = None if payload is None else payload.response_body
+    if not said and body is not None and not body.truncated and body.head[:1] in (b"{", b"["):
+        said = _said(read_json(body.head))
+    return said[:_MAX_SAID] or None
+
+
+def _said(value: object, depth: int = 3) -> str:
+    match value:
+        case str():
+            return value.strip()
+        case list() if depth:
+            return "; ".join(filter(None, (_said(each, depth - 1) for each in value[:3])))
+        case dict() if depth:
+            return next((text for name in _SAYING if (text := _said(value.get(name), depth - 1))), "")
+        case _:
+            return ""
 
 
 def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, object]:

@@ -76,7 +76,7 @@ def options(
 def serve(
     overrides: Overrides,
     config: Config = None,
-    greets: Annotated[bool, Option("--greet", hidden=True)] = False,
+    greets: Annotated[bool, Option("--greet", hidden=True, help="Say where everything is.")] = False,
 ) -> int:
     """Run the proxy.
 

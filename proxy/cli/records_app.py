@@ -158,9 +158,9 @@ def top(
         str,
         Option(
             metavar="FIELD",
-            help="What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, method, host, "
-            "model, provider, tool (calls of MCP tools), route, service, project, container, client, instance, a "
-            "header (header.x-tenant) or a place in a JSON body (body.user.id).",
+            help="What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, failure "
+            "(endpoint, reason and status), method, host, model, provider, tool (calls of MCP tools), route, service, "
+            "project, container, client, instance, a header (header.x-tenant) or place in JSON bodies (body.user.id).",
         ),
     ] = "",
     sort: Annotated[

@@ -4,13 +4,12 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.cli.commands.client import Client, message_in, refusal
+from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.listing import View, column_text, plain, print_records, selected
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
@@ -28,7 +27,7 @@ MAX_AROUND: Final = 500
 MAX_SHOWN_CHARACTERS: Final = 4000
 """Of a body, unless all of it is asked for: what follows it stays in sight."""
 _PARTS: Final = frozenset(
-    {"request", "response", "timeline", "data", "usage", "tools", "stream", "started_at", "ended_at"}
+    {"request", "response", "timeline", "error_message", "data", "usage", "tools", "stream", "started_at", "ended_at"}
 )
 """Shown in their own places, or not for people."""
 _NAME_CHARACTERS: Final = 18
@@ -131,24 +130,7 @@ def _print_summary(record: Mapping[str, Any]) -> None:
 
 def _error_text(record: Mapping[str, Any]) -> str:
     outcome = record.get("outcome")
-    code, message = record.get("error_type"), (record.get("data") or {}).get("error_message")
-    said: tuple[str | None, ...] = (message,)
-    if message is None and (code or record.get("level") in ("warn", "error")):
-        said = _said_by((record.get("response") or {}).get("body"))
-    return _joined(code, None if outcome == "ok" else outcome, *said)
-
-
-def _said_by(body: Mapping[str, Any] | None) -> tuple[str | None, ...]:
-    """Return code and message in the body of an error; nothing where it is not whole, no JSON, or has none."""
-    if body is None or body["omitted"] or body["truncated"] or body["encoding"] != "utf-8":
-        return ()
-    try:
-        document = json.loads(body["head"])
-    except ValueError:
-        return ()
-    error = document.get("error") if isinstance(document, dict) else None
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) else None, message_in(document)
+    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, record.get("error_message"))
 
 
 def _model_text(record: Mapping[str, Any]) -> str:

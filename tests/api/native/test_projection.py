@@ -1,11 +1,13 @@
 """Windows and heads as the native API shows them."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.native.projection import decode_window, encode_windows, read_json, split_head
-from tests.api.samples import make_body
+from api.native.projection import decode_window, detail_json, encode_windows, read_json, split_head
+from tests.api.samples import make_body, make_payload, make_record
 
 
 @given(st.text(max_size=60), st.integers(0, 60), st.integers(0, 60))
@@ -55,3 +57,20 @@ def test_event_payloads_that_are_no_json_are_text() -> None:
     assert read_json(b"[" * 5000) == "[" * 5000
     assert read_json(b"\xff") == "\u00ff"
     assert read_json(None) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "body", "said"),
+    [
+        ({"status": 404}, b'{"title": "Not Found", "detail": "there is no user 26"}', "there is no user 26"),
+        ({"status": 422}, b'{"detail": [{"msg": "Field required"}, {"msg": "short"}]}', "Field required; short"),
+        ({"status": 500, "data": b'{"error_message": "noted"}'}, b'{"message": "other"}', "noted"),
+        ({"status": 200}, b'{"message": "all is well"}', None),
+        ({"status": 500}, b"<html>", None),
+        ({"status": 500}, b'{"error": 7}', None),
+    ],
+)  # fmt: skip
+def test_what_a_failure_says_is_shown(changes: dict[str, Any], body: bytes, said: str | None) -> None:
+    """Also of ordinary statuses from 400 on, of which the record itself has no words."""
+    payload = make_payload(None, make_body(body))
+    assert detail_json(make_record(1, **changes), payload)["error_message"] == said

@@ -75,7 +75,9 @@ def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"error": {"message": "too many tokens", "code": "context"}}', "context, too many tokens"),
+        (b'{"error": {"message": "too many tokens", "code": "context"}}', "too many tokens"),
+        (b'{"detail": [{"loc": ["a"], "msg": "Field required"}]}', "Field required"),
+        (b'{"error": "invalid_grant", "error_description": "the code has expired"}', "the code has expired"),
         (b'{"error": {"message": "no such model", "code": 404}}', "no such model"),
         (b'{"error": "deadlock"}', "deadlock"),
         (b'{"detail": [{"loc": ["a"]}], "message": "a is missing"}', "a is missing"),
