@@ -91,7 +91,8 @@ class RecordBuilder:
         self._max_tail_bytes = max(settings.capture.tail_bytes, STORED_TAIL_BYTES)
         key_headers = (route.key_header for route in settings.routes if route.auth != "off")
         headers = (*redact.headers, *key_headers)
-        self._redactor = Redactor(headers, redact.query, redact.json_keys, patterns=redact.expressions())
+        names = redact.query, redact.json_keys, redact.excepted
+        self._redactor = Redactor(headers, *names, patterns=redact.expressions())
         self._decoder = ExchangeDecoder(self._redactor)
         self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)

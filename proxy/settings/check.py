@@ -15,7 +15,7 @@ from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
-from proxy.settings.model import PatternSettings, RouteSettings, Settings
+from proxy.settings.model import PatternSettings, RedactSettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -61,6 +61,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_tls("proxy", settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
     yield from _check_tls("admin", settings.admin.tls_cert_file, settings.admin.tls_key_file)
     yield from _check_names(settings)
+    yield from _check_redacted_names(settings.redact)
     yield from _check_patterns(settings)
     yield from _check_storage(settings)
     yield from check_tokens(settings)
@@ -177,13 +178,18 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
             yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
         elif found[1]:
             yield "admin.allowed_hosts", f"expected a host without a port: it is accepted with any, got {text!r}"
-    for text in settings.redact.headers:
+
+
+def _check_redacted_names(redact: RedactSettings) -> Iterator[Problem]:
+    for text in redact.headers:
         if not TOKEN.match(text):
             yield "redact.headers", f"expected header names, got {text!r}"
-    for section in ("query", "json_keys"):
-        for text in getattr(settings.redact, section):
-            if not text.strip().strip("-_"):  # which would be the part of `items[]` that is empty, too
+    for section, names in (("query", redact.query), ("json_keys", redact.json_keys), ("except", redact.excepted)):
+        for text in names:
+            if not text.strip().strip("-_."):  # which would be the part of `items[]` that is empty, too
                 yield f"redact.{section}", f"expected a name of more than - and _, got {text!r}"
+            elif section == "except" and text.startswith("body.") and "" in text.split("."):
+                yield "redact.except", f"expected a place such as body.properties.*, got {text!r}"
 
 
 def _check_patterns(settings: Settings) -> Iterator[Problem]:

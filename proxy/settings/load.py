@@ -186,10 +186,10 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
         name = prefix + key
         inner = section_of(field.type)
         if inner is not None:
-            values[key] = inner(**_build(inner, f"{name}.", found, problems))
+            values[field.name] = inner(**_build(inner, f"{name}.", found, problems))
         elif name in found and (name not in TABLES or found[name].value is not None):
             try:
-                values[key] = convert(name, found[name], field.type)
+                values[field.name] = convert(name, found[name], field.type)
             except ValueError as error:
                 problems.append(_describe(name, found[name], str(error)))
     return values

@@ -256,12 +256,13 @@ class PatternSettings(Section, frozen=True):
     replacement: Annotated[str, about("what stands in for what it finds")] = "[REDACTED]"
 
 
-class RedactSettings(Section, frozen=True):
+class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     """[redact]: added to the built-in names; case, - and _ are ignored."""
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
     json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
+    excepted: Annotated[tuple[str, ...], about('names that are none of secrets, and places: "body.properties.*"')] = ()
     patterns: Annotated[
         bool | tuple[PatternSettings, ...],
         about("also what looks like a key, a token, credentials or a card's number, anywhere; or further patterns"),

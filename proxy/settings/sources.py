@@ -54,7 +54,7 @@ def section_of(kind: object) -> type[msgspec.Struct] | None:
 
 
 def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.name: field for field in msgspec.structs.fields(section)}
+    return {field.encode_name: field for field in msgspec.structs.fields(section)}
 
 
 def leaves(
@@ -64,9 +64,9 @@ def leaves(
     for field in msgspec.structs.fields(section):
         inner = section_of(field.type)
         if inner is None:
-            yield prefix + field.name, field
+            yield prefix + field.encode_name, field
         else:
-            yield from leaves(inner, f"{prefix}{field.name}.")
+            yield from leaves(inner, f"{prefix}{field.encode_name}.")
 
 
 def from_file(path: Path, problems: list[str]) -> Found:

@@ -17,6 +17,7 @@ Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is w
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -37,6 +38,7 @@ from proxy.enrich.redact.json_values import (
 )
 from proxy.enrich.redact.llm_content import content_end
 from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.naming.places import PlaceFinder, places_in
 from proxy.enrich.redact.naming.spelling import spelled, spelled_plainly, unescaped
 from proxy.enrich.redact.naming.values import is_folder, is_member_kept, is_number_kept, is_refusal
 
@@ -80,29 +82,32 @@ _MAX_BLANKS: Final = 32
 class JsonRedactor:
     """Redacts the values of a set of keys. Pure and reusable; compiled once."""
 
-    __slots__ = ("_names", "_pattern")
+    __slots__ = ("_names", "_pattern", "_places")
 
-    def __init__(self, names: SecretNames) -> None:
+    def __init__(self, names: SecretNames, excepted: Iterable[str] = ()) -> None:
+        """Redact what has one of some names, but in places that are excepted (`naming/places.py`)."""
         self._names = names
+        self._places = places_in(excepted)
         self._pattern = compile_bytes(key_pattern(names))
 
-    def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; the same object comes back when there are none.
+    def redact(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
+        """Replace secret values, in a body but in places; the same object comes back when there are none.
 
         Returns:
             The text, and whether it ended within a secret value, of which the rest would have to be removed too.
         """
-        edits, end = self.find(text)
+        edits, end = self.find(text, self._places if is_body else ())
         return edited(text, edits), end
 
-    def find(self, text: bytes) -> tuple[list[Edit], End]:
+    def find(self, text: bytes, places: Iterable[tuple[bytes, ...]] = ()) -> tuple[list[Edit], End]:
         """Find secret values: where each starts and stops, and what stands in for it; and where the text ended."""
         edits: list[Edit] = []
         hits = 0
         end = End.OUTSIDE
+        finder = PlaceFinder(text, places)
         found = self._pattern.search(text)
         while found is not None:
-            start, after, is_hit = self._look(text, found)
+            start, after, is_hit = self._look(text, found, finder)
             hits += is_hit
             if hits > MAX_HITS:
                 return apart([*edits, (found.start(), len(text), MARK)]), End.IN_CONTAINER
@@ -120,10 +125,11 @@ class JsonRedactor:
             found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
         return apart(edits), end
 
-    def _look(self, text: bytes, found: re.Match[bytes]) -> tuple[int, int, bool]:
+    def _look(self, text: bytes, found: re.Match[bytes], finder: PlaceFinder) -> tuple[int, int, bool]:
         """Return where the secret begins that a name stands for, else -1; where to go on; whether it counts."""
         start, is_key = found.end(), text[found.end() - 1] not in _CLOSES_VALUE
-        if not self._names.has(_name_in(found)):
+        name = _name_in(found)
+        if not self._names.has(name) or (is_key and finder.is_excepted(found.start(), name)):
             return -1, start if is_key else start - 1, False
         if is_key:
             after = content_end(text, found.group(), start)

@@ -176,14 +176,14 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 class SecretNames:
     """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_kept", "_memo", "_names", "_parts_of", "endings")
+    __slots__ = ("_excepted", "_memo", "_names", "_parts_of", "endings")
 
     def __init__(
         self,
         *groups: Iterable[str],
         endings: Iterable[str] = (),
         parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts,
-        kept: Iterable[str] = (),
+        excepted: Iterable[str] = (),
     ) -> None:
         """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is, or ends so.
 
@@ -191,9 +191,9 @@ class SecretNames:
             groups: Names as a whole.
             endings: Of names, beside those that all have.
             parts_of: What of a name counts.
-            kept: Names of no secrets, whatever else is said.
+            excepted: Names of no secrets, whatever else is said.
         """
-        self._kept = frozenset(normalise(name.encode()) for name in kept)
+        self._excepted = frozenset(normalise(name.encode()) for name in excepted)
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
         self.endings = tuple(normalise(ending.encode()) for ending in (*COMMON_ENDINGS, *endings))
         self._parts_of = parts_of
@@ -215,8 +215,8 @@ class SecretNames:
 
     def _is_secret(self, name: bytes) -> bool:
         compared = normalise(name)
-        if compared in self._names or compared in self._kept:
-            return compared not in self._kept
+        if compared in self._names or compared in self._excepted:
+            return compared not in self._excepted
         if compared.endswith(self.endings):
             return _may_be_one(name, compared)
         tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))

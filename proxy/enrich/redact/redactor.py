@@ -74,20 +74,24 @@ class Redactor:
         headers: Iterable[str] = (),
         query: Iterable[str] = (),
         json_keys: Iterable[str] = (),
+        excepted: Iterable[str] = (),
         *,
         patterns: bool | Iterable[Own] = True,
     ) -> None:
-        """Add names, in any spelling, and patterns to the built-in ones; without `patterns`, only names count."""
+        """Add names, in any spelling, and patterns; leave out those and places `excepted`; patterns may be left out."""
         own = () if isinstance(patterns, bool) else patterns
         self._patterns = None if patterns is False else SecretPatterns(own)
         self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
-        query, json_keys = tuple(query), tuple(json_keys)
+        query, json_keys, excepted = tuple(query), tuple(json_keys), tuple(excepted)
+        excepted += tuple(MCP_ARGUMENT + name for name in excepted)
+        named = partial(SecretNames, BUILT_IN, excepted=excepted)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
-        self._headers = SecretNames(BUILT_IN, HEADERS_ONLY, headers, arguments, endings=HEADER_ENDINGS)
-        parameters = partial(SecretNames, BUILT_IN, PARAMETERS_ONLY, query, parts_of=parameter_parts)
+        self._headers = named(HEADERS_ONLY, headers, arguments, endings=HEADER_ENDINGS)
+        parameters = partial(named, PARAMETERS_ONLY, query, parts_of=parameter_parts)
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
-        names = SecretNames(BUILT_IN, json_keys)
-        self._json, self._graphql, self._markup = JsonRedactor(names), GraphqlRedactor(names), MarkupRedactor(names)
+        names = named(json_keys)
+        self._json = JsonRedactor(names, excepted)
+        self._graphql, self._markup = GraphqlRedactor(names), MarkupRedactor(names)
         self._by_kind: Final[dict[Kind, AssignmentRedactor | SeparatedRedactor | YamlRedactor]] = {
             "assignments": AssignmentRedactor(names),
             "separated": SeparatedRedactor(names),
@@ -253,7 +257,7 @@ class Redactor:
             text, end = self._redact_document(text, kind)
             if not self._may_hold(text):
                 return text, end
-            text, end_of_value = self._redact_named(text)
+            text, end_of_value = self._redact_named(text, is_body=True)
             end = end_of_value if end is End.OUTSIDE else end
         return self.redact_by_pattern(text), end
 
@@ -263,8 +267,8 @@ class Redactor:
             return own.redact(text)
         return self._markup.redact(text) if is_markup(text) else (text, End.OUTSIDE)
 
-    def _redact_named(self, text: bytes) -> tuple[bytes, End]:
-        text, end = self._json.redact(text)
+    def _redact_named(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
+        text, end = self._json.redact(text, is_body=is_body)
         text, end_of_argument = self._graphql.redact(text)
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 

@@ -95,6 +95,8 @@ def refusal(environ: dict[str, str]) -> str:
         ),
         ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
         ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected a name of more than - and _, got ''"),
+        ("REDACT__EXCEPT", '["token", ""]', "redact.except: expected a name of more than - and _, got ''"),
+        ("REDACT__EXCEPT", '["body..a"]', "redact.except: expected a place such as body.properties.*, got 'body..a'"),
         ("REDACT__QUERY", '["a", "_"]', "redact.query: expected a name of more than - and _, got '_'"),
         ("REDACT__QUERY", '[" -"]', "redact.query: expected a name of more than - and _, got ' -'"),
         ("STORAGE__QUEUE_MAX_BYTES", "1048576", "storage.queue_max_bytes: must hold one batch of 8388608 bytes"),
