@@ -145,6 +145,8 @@ class Wire(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
+    set_read_buffer_limits = set_write_buffer_limits
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         known = {"peername": ("10.0.0.1", 4000), "socket": self, "sslcontext": self.is_tls or None}
         return known.get(name, default)
