@@ -238,9 +238,8 @@ class Payload(msgspec.Struct, gc=False):
     response_head: bytes
     """As received from the upstream (ours for our own answers), redacted, without the final empty line."""
     request_body: Body | None
-    """Null when the exchange had none."""
     response_body: Body | None
-    """Null when the exchange had none."""
+    """These two are null when the exchange had none."""
     timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries, rising."""
     request_trailers: bytes = b""
@@ -273,9 +272,8 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     """To the message with the answer; null when none came."""
     cost_usd: float = 0.0
     arguments: bytes | None = None
-    """JSON, redacted."""
     result: bytes | None = None
-    """JSON, redacted."""
+    """These two are JSON, redacted."""
     error_details: bytes | None = None
     """JSON object; null on success."""
     metadata: bytes = b"{}"
