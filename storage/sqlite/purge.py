@@ -21,8 +21,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
+from storage.errors import StorageUnavailable
 from storage.purge import Purged, RetentionState
 from storage.record import now_us
 from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
@@ -36,6 +38,9 @@ T = TypeVar("T")
 
 SLICE_S: Final = 0.004
 """How long a slice works before it commits; to sync what it wrote takes about as long again."""
+LEAST_JOURNAL_BYTES: Final = 4 << 20
+MOST_JOURNAL_BYTES: Final = 1 << 30
+"""Bounds of `journal_limit`."""
 JOURNAL_SLICES: Final = 4
 """Slices between two times that the journal is written back: about 1 100 pages of slices of 460 rows."""
 _STEP_ROWS: Final = 100
@@ -236,3 +241,32 @@ def _kept_pages(connection: sqlite3.Connection) -> int:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def journal_limit(max_bytes: int) -> int:
+    """Decide how long the journal may get that a reader keeps from being written back: a 16th of a cap on size."""
+    return max(LEAST_JOURNAL_BYTES, max_bytes // 16) if max_bytes else MOST_JOURNAL_BYTES
+
+
+def check_journal(connection: sqlite3.Connection, journal: Path, limit_bytes: int) -> None:
+    """Refuse to make the journal any longer while a reader keeps it from being written back. Outside a transaction.
+
+    A transaction that only reads sees the store as it began, and all that is written meanwhile stays in the journal
+    (SQLite, "Write-Ahead Logging", 6). Ours take a second; that of another program may last for hours.
+
+    Raises:
+        StorageUnavailable: There is such a reader, and the journal has grown to the limit.
+    """
+    if not journal.exists() or journal.stat().st_size <= limit_bytes:
+        return
+    busy_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+    if (size := journal.stat().st_size) > limit_bytes:
+        raise StorageUnavailable(
+            f"sqlite: a program that has read for long, as a backup or a shell with an open transaction, keeps "
+            f"the journal {journal} at {size} bytes: end it"
+        )

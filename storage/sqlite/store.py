@@ -54,11 +54,13 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         readers: list[Connection],
         schema_version: int,
         read_budget_s: float,
+        max_bytes: int,
     ) -> None:
         super().__init__("memory" if path is None else "sqlite", str(path or "memory:"), schema_version)
         self._path = path
         self._identity = None if path is None else _identity(path)
         self._read_budget_s = read_budget_s
+        self._journal_limit_bytes = purge.journal_limit(max_bytes)
 
         self._writer = writer
         self._readers = readers
@@ -112,10 +114,14 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             if has_content and (_is_logic(error) or await asyncio.to_thread(has_torn_header, path)):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
-        return cls(path, connections[0], connections[1:], schema_version, read_budget_s)
+        return cls(path, connections[0], connections[1:], schema_version, read_budget_s, max_bytes)
 
     async def commit(self, batch: Batch) -> int:
-        last_seq = await self._writer.run(lambda connection: self._batches.store(connection, batch))
+        def work(connection: sqlite3.Connection) -> int:
+            self._check_journal(connection)
+            return self._batches.store(connection, batch)
+
+        last_seq = await self._writer.run(work)
         self._indexer.offer(batch.entries)
         return last_seq
 
@@ -140,6 +146,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def trim(self, max_rows: int) -> Trimmed:
         def work(connection: sqlite3.Connection) -> Trimmed:
+            self._check_journal(connection)
             session = self._session(connection, self._budget())
             try:
                 return trim(session, max_rows, self._batches.limits, self._batches.usage_limits, self._unused)
@@ -201,6 +208,10 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return await self._writer.run(
             lambda connection: erase_slice(self._session(connection, self._budget()), filter, from_seq)
         )
+
+    def _check_journal(self, connection: sqlite3.Connection) -> None:
+        if self._path is not None:
+            purge.check_journal(connection, self._path.with_name(f"{self._path.name}-wal"), self._journal_limit_bytes)
 
     async def _size_bytes(self, session: SqliteSession) -> int:
         files = () if self._path is None else (self._path, self._path.with_name(self._path.name + "-wal"))

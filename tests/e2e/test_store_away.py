@@ -174,3 +174,23 @@ def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream:
     assert sidelog.process.wait(60) == 1
     (line,) = [line for line in sidelog.log.splitlines() if "cannot be used" in line]
     assert "sslmode" in line
+
+
+def test_a_reader_that_does_not_end_bounds_the_files(tmp_path: Path, upstream: str) -> None:
+    """Another program keeps a snapshot of a store with a cap: it is named, records are spooled, and stored then."""
+    environ = {**ENVIRON, "SIDELOG_RETENTION__MAX_BYTES": str(16 * MIB)}
+    path = tmp_path / "data" / "sidelog.db"
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        with Load(
+            sidelog.port, pause_s=0.01, make_body=lambda: b'{"text": "%s"}' % os.urandom(20_000).hex().encode()
+        ) as load:
+            await_more(load.completed, 20)
+            with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM records").fetchall()
+                eventually(lambda: balanced(sidelog)["spooled"] > 20, 120)
+                assert "end it" in sidelog.api("/api/status")["storage"]["reason"]
+                assert sum(file.stat().st_size for file in path.parent.glob("sidelog.db*")) <= 24 * MIB
+            load.stop()
+        eventually(lambda: balanced(sidelog)["spooled"] == 0, 120)
+        assert sidelog.settled_ledger()["dropped"] == {}
