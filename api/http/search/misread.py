@@ -7,7 +7,6 @@ goes in quotes.
 import re
 from collections.abc import Sequence
 from typing import Final, NoReturn
-from urllib.parse import urlsplit
 
 from api.http.search.errors import BadSearch, shown
 from api.http.search.lexer import Sign, Term, Value
@@ -19,8 +18,11 @@ _WITHOUT_COLON: Final = re.compile(rf"([A-Za-z][A-Za-z0-9_.-]*)({_SIGNS})(.*)", 
 _APART: Final = re.compile(rf"({_SIGNS}|:)(.*)", re.DOTALL)
 _COMPARISON: Final = re.compile(r"[<>]=?(?:[-.$]?\d.*)?", re.DOTALL)
 _LEADING: Final = re.compile(r"(=~|!~|==|!=|<>|[=~!^])(.*)", re.DOTALL)
-_REGEX: Final = re.compile(r"/(?=.*(?:\.[*+?]|\[.+\]|\w\+/|[$^|])).*/[gimsu]{0,2}", re.DOTALL)
+_REGEX: Final = re.compile(r"/(?=.*(?:\.[*+?]|\[[^\]]{1,40}\]|\w\+/|[$^|])).*/[gimsu]{0,2}", re.DOTALL)
+_URL: Final = re.compile(r"//([^/?#]+)(/[^?#]*)?")
 _QUOTES: Final = tuple("'`‘’‚“”„«»")
+_MAX_REGEX: Final = 500
+"""Longer ones are no regular expressions that anybody types, and would take milliseconds."""
 _CLASS: Final = re.compile(r"[1-5]xx", re.IGNORECASE)
 _JOINTS: Final = {"&&": "and", "||": "or", "|": "or"}
 _CLOCK: Final = re.compile(r"\d\d?:\d\d(?::\d\d.*)?|[+-]\d\d:?\d\d")
@@ -36,8 +38,8 @@ def refuse_misread(found: Sequence[Term | Sign]) -> None:
     """
     for token in found:
         if isinstance(token, Term):
-            if token.name in ("http", "https") and (url := urlsplit(f"http:{token.values[0].text}")).netloc:
-                _refuse(token.values[0], "a URL is not read", f"host:{url.netloc} path:{url.path or '/'}")
+            if token.name in ("http", "https") and (url := _URL.match(token.values[0].text)) is not None:
+                _refuse(token.values[0], "a URL is not read", f"host:{url[1]} path:{url[2] or '/'}")
             for value in token.values:
                 if not value.is_literal:
                     _check_value(token.name, value)
@@ -50,7 +52,7 @@ def _check_value(name: str | None, value: Value) -> None:
     text = value.text
     if text.startswith(_QUOTES):
         _refuse(value, 'only " quotes a text', _put(name, f'"{text.strip("".join(_QUOTES))}…"'))
-    if _REGEX.fullmatch(text):
+    if len(text) <= _MAX_REGEX and _REGEX.fullmatch(text):
         _refuse_regex(value, name)
     if name is None:
         _check_bare(value)

@@ -1,5 +1,7 @@
 """Searches in the manner of other tools: refused with the form that is meant, never read as other text."""
 
+from contextlib import suppress
+
 import pytest
 
 from api.http.search.errors import BadSearch
@@ -64,6 +66,13 @@ def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(s
         parse_search(search, 0)
     assert caught.value.members["expected"] == [meant]
     assert f"as in {meant}; text goes in quotes" in str(caught.value)
+
+
+@pytest.mark.parametrize("search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000])
+def test_no_search_takes_long_or_breaks(search: str) -> None:
+    """Whatever is typed is read, or refused as a search."""
+    with suppress(BadSearch):
+        parse_search(search, 0)
 
 
 @pytest.mark.parametrize(
