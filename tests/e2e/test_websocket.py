@@ -3,8 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -109,6 +111,25 @@ async def test_the_servers_close_code_is_recorded(sidelog: Sidelog) -> None:
         return record is not None and record["data"] == {"close_code": 4001}
 
     await asyncio.to_thread(eventually, closed)
+    (record,) = await asyncio.to_thread(sidelog.records, "query=error:websocket_4001")
+    assert (record["level"], record["outcome"]) == ("warn", "ok")
+
+
+async def test_messages_are_found_by_their_words(sidelog: Sidelog) -> None:
+    """With and without `kind:event`, and by a part of one; `kind:exchange` leaves them out."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(sidelog.url + "/ws") as ws:
+        await ws.send_str('{"greeting": "zebrafinch"}')
+        await ws.receive_str()
+        await ws.close(code=1000)
+
+    def both(query: str) -> list[dict[str, Any]] | None:
+        found = sidelog.records(f"query={quote(query)}")
+        return found if len(found) == 2 else None
+
+    for query in ("zebrafinch", "kind:event zebrafinch", "kind:event *brafin*"):
+        found = await asyncio.to_thread(eventually, partial(both, query))
+        assert {event["name"] for event in found} == {"websocket_message"}, query
+    assert await asyncio.to_thread(sidelog.records, f"query={quote('zebrafinch kind:exchange')}") == []
 
 
 async def test_a_refused_upgrade_stays_http(sidelog: Sidelog) -> None:
