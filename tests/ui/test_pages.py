@@ -348,3 +348,25 @@ async def test_mcp_logs_open_in_place(site: Site) -> None:
     await site.page.wait_for(".call-details", "T-20391")
     assert "open=" in await site.page.evaluate("location.search")
     assert await site.page.evaluate("document.querySelectorAll('#calls tr.call').length") == 1
+
+
+async def test_what_fails_is_counted_whatever_else_failed_since(site: Site) -> None:
+    """A burst of refusals hides no error; a row leads to as many records as it counts, and agrees with *Endpoints*."""
+    burst = [record_of(-number - 10, path="/login", endpoint="/login", status=401) for number in range(350)]
+    burst += [record_of(-number, path="/jobs", endpoint="/jobs", status=500, method="POST") for number in range(3)]
+    burst += [record_of(-number - 5, path="/jobs", endpoint="/jobs", status=500) for number in range(2)]
+    await site.store(*burst)
+    page = site.page
+    await site.open("/?period=15m")
+    rows = "[...document.querySelectorAll('.failing tbody tr')].map((row) => row.innerText.replace(/\\s+/g, ' '))"
+    await page.wait_for(".failing tbody tr:nth-child(4)")
+    shown = await page.evaluate(rows)
+    assert [row.strip() for row in shown][:2] == ["500 http_500 POST /jobs 3", "500 http_500 GET /jobs 2"]
+    assert "401 http_401 GET /login 350" in [row.strip() for row in shown]
+    assert any("upstream_timeout" in row for row in shown)
+    await page.wait_for(".endpoints-most", "POST /jobs")
+    await page.click(".failing tbody tr:first-child a", "http_500")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 3")
+    assert "endpoint:/jobs status:500 error:http_500 level:error" in await page.evaluate(
+        "document.querySelector('#filter').value"
+    )

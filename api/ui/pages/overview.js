@@ -22,7 +22,15 @@ import {
 } from "../lib/time-range.js";
 import { address, change, go } from "../lib/address.js";
 import { searchBox } from "../lib/search-box.js";
-import { endpointList, failing, keyList, modelList, topList, toolList } from "./top-lists.js";
+import {
+  endpointList,
+  failing,
+  keyList,
+  LEVELS,
+  modelList,
+  topList,
+  toolList,
+} from "./top-lists.js";
 
 const RENEW_MS = 10_000;
 const MINUTE_MS = 60_000;
@@ -30,8 +38,9 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const PRESET = "1h";
 const YOUNG = ["5m", "15m"]; // periods for a store that has not seen an hour yet
-const LISTED = 6; // endpoints
-const SAMPLE = 300; // newest records, from which tools and reasons are counted
+const LISTED = 6; // endpoints, and failures of a level
+const STEPS = 30; // of failures over time
+const SAMPLE = 300; // newest calls, from which tools are counted
 
 export class Page {
   constructor(main, signal) {
@@ -116,7 +125,7 @@ export class Page {
       ...presetKeys(change),
       z: () => this.chart.zoomIn(),
       Backspace: () => address().since && change(presetState("1h")),
-      e: () => go("requests", { filter: "level:error" }),
+      e: () => go("requests", { filter: "level:error,warn" }),
       l: () => go("requests", { live: "1" }),
     };
   }
@@ -249,7 +258,7 @@ export class Page {
       });
     const [failures, tools, keys, places] = await Promise.all([
       this.readFailures(summary, period, signal).then(
-        (answer) => failing(answer.records, link, Boolean(answer.next_cursor)),
+        (answers) => failing(answers, link),
         unread("What is failing"),
       ),
       this.readTools(period, signal).then(
@@ -279,10 +288,13 @@ export class Page {
     );
   }
 
+  /** What failed, grouped; errors apart, so that many refusals leave them their rows. */
   async readFailures(summary, period, signal) {
-    return summary.exchanges
-      ? getJson("api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal)
-      : { records: [] };
+    if (!summary.exchanges) return {};
+    const query = { by: "failure", limit: LISTED, buckets: STEPS, ...period.parameters };
+    const read = (level) => getJson("api/top", { ...query, level }, signal);
+    const answers = await Promise.all(LEVELS.map(read));
+    return Object.fromEntries(LEVELS.map((level, index) => [level, answers[index]]));
   }
 
   /** Where requests went: routes, or the endpoints where one route has them all. */

@@ -1,14 +1,15 @@
 // The lists of the overview: reasons of failures, models, tools, routes, keys. Shares are drawn on the rows' own rules.
 
 import { el, gradeMark, unit } from "../lib/dom.js";
-import { ago, count, countOf, grade, money, short } from "../lib/format.js";
+import { count, countOf, money, short } from "../lib/format.js";
+import { endpointTitle } from "../endpoints/name.js";
 import { nameOf, searchFor } from "../endpoints/rows.js";
 import { percentileOf } from "../endpoints/columns.js";
 import { term } from "../lib/filter.js";
-import { reasonOf } from "../lib/explanations.js";
-import { kindTag } from "../lib/record-kind.js";
+import { spark } from "../lib/line-chart.js";
 
 const ROWS = 6;
+export const LEVELS = ["error", "warn"];
 
 /** Group values by a name, largest first: [[name, members]]. */
 function grouped(values, nameOf) {
@@ -53,65 +54,59 @@ function shareRow(cells, share) {
 const cell = (...content) => el("td", {}, content);
 const number = (...content) => el("td", { class: "figure" }, content);
 
-export function failing(records, link, isCut) {
-  const reason = (record) =>
-    reasonOf(record) ?? (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
-  const groups = grouped(records, (record) => `${record.level} ${record.status} ${reason(record)}`);
-  groups.sort(
-    (a, b) =>
-      Number(b[1][0].level === "error") - Number(a[1][0].level === "error") ||
-      b[1].length - a[1].length,
+/** The groups of /api/top?by=failure, by the level of their records: errors stand before refusals. */
+export function failing(answers, link) {
+  const rows = LEVELS.flatMap((level) =>
+    (answers[level]?.rows ?? []).slice(0, ROWS).map((row) => failureRow(row, level, link)),
   );
-  const rows = groups.slice(0, ROWS + 2).map(([, members]) => {
-    const where = grouped(members, (record) => record.path)[0]?.[0] ?? "";
-    const newest = members.find((record) => record.path === where) ?? members[0];
-    const code = reason(newest);
-    const tag = kindTag(newest);
-    const filter = [
-      newest.status === null ? "" : `status:${newest.status}`,
-      newest.error_type
-        ? term("error_type", newest.error_type)
-        : newest.outcome === "ok"
-          ? ""
-          : `outcome:${newest.outcome}`,
-      `level:${newest.level}`,
-    ]
-      .join(" ")
-      .trim();
-    return el(
-      "tr",
-      {},
-      el("td", { class: "status " + grade(newest) }, gradeMark(), String(newest.status ?? "–")),
-      cell(el("a", { href: link(filter) }, el("code", { class: `chip ${newest.level}` }, code))),
-      el(
-        "td",
-        { class: "where", title: where },
-        tag && el("span", { class: "tag" }, tag),
-        unit(`${newest.method ?? ""} `),
-        where,
-      ),
-      number(count(members.length)),
-      number(unit(ago(newest.started_at_us / 1000))),
-    );
-  });
-  if (!rows.length)
+  const isNone = rows.length === 0;
+  if (isNone)
     rows.push(
       el("tr", {}, el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period")),
     );
-  const note = isCut ? `of the newest ${records.length} failures and refusals` : "errors first";
+  const cut = Object.values(answers).find((answer) => !answer.complete);
+  const groups = Object.values(answers).reduce((sum, { values }) => sum + values, 0);
+  const part = rows.length < groups ? `the most frequent of ${count(groups)}` : "errors first";
   const section = list(
     "What is failing",
-    note,
-    ["Status", "Reason", "Where", "Count", "Last"],
+    cut ? `of the newest ${countOf(cut.seen, "failure")}` : part,
+    ["Status", "Reason", "Where", "Over time", "Count"],
     rows,
     { wide: true },
   );
   section.classList.add("failing");
-  if (records.length)
+  if (!isNone)
     section
       .querySelector(".section-head")
       .append(el("a", { href: link("level:error,warn") }, "Open in Requests"));
   return section;
+}
+
+/** What failed with one reason at one endpoint; its link names all that the row does. */
+function failureRow(row, level, link) {
+  const filter = [
+    searchFor(row, "endpoint"),
+    row.status !== null && `status:${row.status}`,
+    row.error !== null && term("error", row.error),
+    `level:${level}`,
+  ];
+  const where = nameOf(row);
+  const line = spark(row.series ?? [], { width: 96, height: 18, kind: "area", isWhole: true });
+  return el(
+    "tr",
+    {},
+    el("td", { class: `status ${level}` }, gradeMark(), String(row.status ?? "–")),
+    cell(
+      el(
+        "a",
+        { href: link(filter.filter(Boolean).join(" ")) },
+        el("code", { class: `chip ${level}` }, row.error ?? "error"),
+      ),
+    ),
+    el("td", { class: "where", title: endpointTitle(row.value) ?? "" }, where),
+    number(line),
+    number(count(row.exchanges)),
+  );
 }
 
 export function modelList({ models, calls }, link) {
