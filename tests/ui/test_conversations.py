@@ -65,12 +65,12 @@ async def test_a_run_is_one_line_that_opens(site: Site) -> None:
         "3",
         "2\u202f000",
         "100",
-        "$0.5000+",
+        "$0.5000",
     ]
     assert await page.evaluate("document.querySelectorAll('#conversations b').length") == 0
     await page.click("tr.conversation", "tests")
     await page.wait_for(".turns .facts", "2\u202f000 in (900 from cache), 100 out")
-    await page.wait_for(".turns .facts", "$0.5000 + 1 without price")
+    await page.wait_for(".turns .facts", "$0.5000")
     await page.wait_for(".turns .facts", "1 of 3 turns")
     assert await page.evaluate("location.search") == f"?open={format_id(RUN)}"
     numbers = await page.evaluate(
@@ -184,3 +184,49 @@ async def test_a_call_that_was_cut_says_so(empty_site: Site) -> None:
     await empty_site.world.storage.commit(Batch(instance="side-1", entries=[cut]))
     await empty_site.open("/conversations")
     await empty_site.page.wait_for(".failed-turns", "client disconnected")
+
+
+async def test_a_turn_opens_inside_its_conversation(site: Site) -> None:
+    """Keys go to the next turn and the one before, past what is loaded; Escape closes the turn, then the run."""
+    run = await fill(site)
+    later = [call(50 - number % 40, RUN, path=f"/later/{number}", id=bytes([3, number] * 8)) for number in range(210)]
+    await site.world.storage.commit(Batch(instance="side-1", entries=later))
+    page = site.page
+    marked = "document.querySelector('.turn-list [aria-current] td').innerText"
+    await site.open(f"/conversations?open={format_id(RUN)}")
+    await page.click(".turn-list tbody tr:nth-child(2) a")
+    await page.wait_for("#sheet", format_id(run[1].record.id))
+    assert await page.evaluate(marked) == "2"
+    await page.press("j")
+    await page.wait_for("#sheet", format_id(run[2].record.id))
+    assert await page.evaluate("location.pathname") == "/conversations"
+    await page.press("k")
+    await page.press("k")
+    await page.wait_for("#sheet", format_id(run[0].record.id))
+    await page.press("k")
+    await page.until(f"{marked} === '1'")
+    await page.click(".turn-list tbody tr:nth-child(200) a")
+    await page.until(f"{marked} === '200'")
+    await page.press("j")
+    await page.until(f"{marked} === '201'")
+    await page.press("Escape")
+    await page.until(f"document.querySelector('#sheet').hidden && {TURNS} === 213")
+    await page.press("Escape")
+    await page.until(f"{TURNS} === 0")
+
+
+async def test_runs_are_sorted_by_what_is_asked(site: Site) -> None:
+    """By a head or a choice; the address keeps it, and the way back is the newest."""
+    await fill(site)
+    page = site.page
+    first = "document.querySelector('tr.conversation .about').innerText"
+    await site.open("/conversations")
+    await page.until(f"{first}?.startsWith('How are')")
+    await page.click("thead button", "Cost")
+    await page.until(f"{first}.includes('tests') && location.search === '?sort=cost'")
+    assert await page.evaluate("document.querySelector('[aria-sort]').innerText") == "Cost ↓"
+    await page.click("thead button", "Last call")
+    await page.until(f"{first}.startsWith('How are') && location.search === ''")
+    await site.open("/conversations?sort=failures")
+    await page.until(f"{first}?.includes('tests')")
+    assert await page.evaluate("document.querySelector('#sort').value") == "failures"

@@ -1,13 +1,16 @@
-// Conversations: LLM calls that belong together. A line each, the newest first; an open line shows its turns.
+// Conversations: LLM calls that belong together. A line each, the newest first unless another order is chosen; an open
+// line shows its turns, and an open turn its record beside them.
 
 import { address, change } from "../lib/address.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
-import { conversationRow, COLUMNS } from "./rows.js";
+import { conversationRow, COLUMNS, headRow, SORTS } from "./rows.js";
 import { Turns } from "./turns.js";
 import { pager, select, Trail } from "../lib/controls.js";
-import { button, el, redraw, table, unit } from "../lib/dom.js";
+import { button, el, redraw, setOpen, unit } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
+import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
+import { Sheet } from "../record/sheet.js";
 import { searchBox } from "../lib/search-box.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
 
@@ -38,35 +41,44 @@ export class Page {
     this.lengths = select("min_turns", "Turns", LENGTHS, (value) =>
       this.filter({ min_turns: value }),
     );
+    this.sort = select("sort", "Sort", Object.entries(SORTS), (sort) => this.filter({ sort }));
     this.bad = el("p", { class: "bad", role: "alert" });
+    this.headRow = el("tr");
     this.body = el("tbody", { id: "conversations" });
     this.foot = el("div", { class: "pager" });
+    const close = () => change({ record: undefined, tab: undefined });
+    this.sheet = new Sheet({ close, move: (step) => this.move(step), signal });
     this.build(main);
-    this.keys = { Escape: () => change({ open: undefined }) };
+    this.keys = {
+      j: () => this.move(1),
+      k: () => this.move(-1),
+      c: () => this.sheet.press("curl"),
+      y: () => this.sheet.press("link"),
+      "[": () => this.sheet.turn(-1),
+      "]": () => this.sheet.turn(1),
+      Escape: () => (address().record ? close() : change({ open: undefined })),
+    };
   }
 
   build(main) {
     const title = el("h1", {}, "Conversations ", unit("LLM calls that belong together"));
-    main.append(
+    const list = el(
+      "div",
+      { class: "list-side" },
       el("div", { class: "page-head" }, title, this.periodHost),
-      el("div", { class: "filters" }, this.box.form, this.lengths),
+      el("div", { class: "filters" }, this.box.form, this.lengths, this.sort),
       this.box.bad,
       this.bad,
-      table({ class: "managed conversations" }, Object.keys(COLUMNS), this.body, [
-        "Turns",
-        "Input",
-        "Output",
-        "Cost",
-        "Duration",
-      ]),
+      el("table", { class: "managed conversations" }, el("thead", {}, this.headRow), this.body),
       this.foot,
     );
+    main.append(list, this.sheet.host);
   }
 
   /** Change the address and go back to the newest conversations. */
   filter(some) {
     this.trail.clear();
-    change({ ...some, cursor: undefined, open: undefined });
+    change({ ...some, cursor: undefined, open: undefined, record: undefined, tab: undefined });
   }
 
   onAddress() {
@@ -78,7 +90,17 @@ export class Page {
     );
     this.box.set(state.filter ?? "");
     this.lengths.value = state.min_turns ?? "";
-    const question = JSON.stringify({ ...state, open: undefined });
+    this.sort.value = state.sort ?? "";
+    redraw(this.headRow, ...headRow(state.sort ?? "", (sort) => this.filter({ sort })));
+    if (state.record) this.sheet.show(state.record, this.turns?.recordOf(state.record), () => {});
+    else this.sheet.hide();
+    this.turns?.mark(state.record);
+    const question = JSON.stringify({
+      ...state,
+      open: undefined,
+      record: undefined,
+      tab: undefined,
+    });
     if (question === this.question) return this.showOpen();
     this.question = question;
     return this.read(state, period);
@@ -89,8 +111,8 @@ export class Page {
     const { parameters, error } = parse(state.filter ?? "");
     this.box.complain(error ?? "");
     if (error) return;
-    const { min_turns, cursor } = state;
-    const query = { ...parameters, ...period.parameters, min_turns, cursor, limit: PAGE };
+    const { min_turns, cursor, sort } = state;
+    const query = { ...parameters, ...period.parameters, min_turns, cursor, sort, limit: PAGE };
     try {
       const answer = await getJson("api/conversations", query, signal);
       if (signal.aborted) return;
@@ -124,7 +146,9 @@ export class Page {
   }
 
   /** What stands below the rows: which ones they are, or why there are none. */
-  note(shown, isComplete, { filter, min_turns: least, cursor }) {
+  note(shown, isComplete, { filter, min_turns: least, cursor, sort }) {
+    if (shown && sort)
+      return `the first ${count(shown)} ${isComplete ? "" : "of the newest 2\u202f000"}`;
     const more = isComplete ? "" : ". The search ended at its time limit: Older goes on";
     if (shown) return this.trail.range(cursor, shown, PAGE) + more;
     if (more) return "Nothing found so far" + more;
@@ -136,7 +160,10 @@ export class Page {
   row(conversation) {
     const { id } = conversation;
     const toggle = () =>
-      change({ open: address().open === id ? undefined : id }, { isStep: false });
+      change(
+        { open: address().open === id ? undefined : id, record: undefined, tab: undefined },
+        { isStep: false },
+      );
     return conversationRow(conversation, toggle);
   }
 
@@ -159,9 +186,16 @@ export class Page {
     const { conversation } = turns;
     if (!this.rowOf(conversation.id)) this.body.prepend(this.row(conversation));
     const row = this.rowOf(conversation.id);
-    row.setAttribute("aria-expanded", "true");
+    setOpen(row, true);
     const cell = el("td", { colspan: Object.keys(COLUMNS).length }, turns.host);
     row.after(el("tr", { class: "inside" }, cell));
+    turns.mark(address().record);
+  }
+
+  /** Open the turn behind the open one, or before it. */
+  async move(step) {
+    const next = await this.turns?.beside(address().record, step);
+    if (next) change({ record: next }, { isStep: false });
   }
 
   rowOf(id) {
@@ -173,7 +207,7 @@ export class Page {
     this.bad.textContent = "";
     const isListed = (row) => this.listed.some(({ id }) => id === row.dataset.conversation);
     for (const row of [...this.body.children]) {
-      if (isListed(row)) row.setAttribute("aria-expanded", "false");
+      if (isListed(row)) setOpen(row, false);
       else row.remove(); // the turns, or a row that was opened from elsewhere
     }
   }

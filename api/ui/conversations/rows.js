@@ -1,6 +1,6 @@
 // A line of the list: what a conversation is about, with which models and tools, and what its calls add up to.
 
-import { el, gradeMark, openableRow, quantity, unit } from "../lib/dom.js";
+import { button, el, expandableRow, gradeMark, quantity, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
 import { count, countOf, duration, moment, money } from "../lib/format.js";
 
@@ -103,11 +103,52 @@ function shortCost({ cost_usd: cost, counted, priced, turns }) {
   return [cost === 0 ? unit("$0") : money(cost), more];
 }
 
-/** The row of a conversation; a click or Enter calls `toggle`. */
-export function conversationRow(conversation, toggle) {
-  return openableRow(
-    { class: "conversation", "data-conversation": conversation.id, "aria-expanded": "false" },
+/** What can be most first, and in words; without one, the newest. */
+export const SORTS = {
+  "": "Newest first",
+  cost: "Highest cost first",
+  turns: "Most turns first",
+  failures: "Most failures first",
+  tokens: "Most tokens first",
+  duration: "Longest first",
+};
+const SORTED_BY = {
+  "Last call": "",
+  Failed: "failures",
+  Turns: "turns",
+  Input: "tokens",
+  Output: "tokens",
+  Cost: "cost",
+  Duration: "duration",
+};
+const FIGURES = ["Turns", "Input", "Output", "Cost", "Duration"];
+
+/** The heads of the columns; those that can be sorted by call `choose`. */
+export const headRow = (sort, choose) =>
+  Object.keys(COLUMNS).map((name) => {
+    const by = SORTED_BY[name];
+    const isChosen = by === sort;
+    return el(
+      "th",
+      {
+        scope: "col",
+        class: FIGURES.includes(name) ? "figure" : null,
+        "aria-sort": isChosen ? "descending" : null,
+      },
+      by === undefined
+        ? name
+        : button([name, isChosen ? " ↓" : ""], () => choose(by), {
+            class: "link sort",
+            title: SORTS[by],
+            "data-name": name,
+          }),
+    );
+  });
+
+/** The row of a conversation; a click calls `toggle`. */
+export const conversationRow = (conversation, toggle) =>
+  expandableRow(
+    { class: "conversation", "data-conversation": conversation.id },
     toggle,
     Object.values(COLUMNS).map((cell) => cell(conversation)),
   );
-}

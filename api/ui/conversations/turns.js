@@ -1,7 +1,7 @@
-// What an open conversation shows: what it adds up to, and its calls in order, each with a link to its record.
+// What an open conversation shows: what it adds up to, and its calls in order, each opening its record beside them.
 
-import { ROOT } from "../lib/address.js";
-import { getJson } from "../lib/api.js";
+import { address, change, ROOT } from "../lib/address.js";
+import { getJson, toQuery } from "../lib/api.js";
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, quantity, sectionHead, table, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
@@ -21,6 +21,7 @@ export class Turns {
     this.id = id;
     this.signal = signal;
     this.conversation = null;
+    this.calls = [];
     this.cursor = null;
     this.body = el("tbody");
     this.more = el("p");
@@ -53,9 +54,33 @@ export class Turns {
     } = await getJson(path, { limit: PAGE, cursor: this.cursor }, this.signal);
     this.conversation = conversation;
     this.cursor = next;
-    const before = this.body.children.length;
+    const before = this.calls.length;
+    this.calls.push(...calls);
     this.body.append(...calls.map((call, index) => turnRow(call, before + index + 1)));
     this.drawMore();
+    this.mark(address().record);
+  }
+
+  recordOf(id) {
+    return this.calls.find((call) => call.id === id);
+  }
+
+  /** The id of the turn behind one, or before it; of the first where none is open. */
+  async beside(id, step) {
+    const at = this.calls.findIndex((call) => call.id === id) + step;
+    if (at >= this.calls.length && this.cursor !== null) await this.loadMore();
+    return this.calls[Math.max(at, 0)]?.id;
+  }
+
+  /** Mark the turn whose record is shown, and bring it into sight. */
+  mark(id) {
+    for (const row of /** @type {NodeListOf<HTMLElement>} */ (this.body.childNodes)) {
+      if (row.dataset.id !== id) row.removeAttribute("aria-current");
+      else {
+        row.setAttribute("aria-current", "true");
+        row.scrollIntoView({ block: "nearest" });
+      }
+    }
   }
 
   drawMore(failure = "") {
@@ -132,8 +157,9 @@ function facts(conversation) {
   );
 }
 
+/** Opens a record beside the turns it is one of. */
 const recordLink = ({ id }, ...content) =>
-  el("a", { href: `requests?record=${encodeURIComponent(id)}` }, content);
+  el("a", { href: `conversations${toQuery({ ...address(), record: id })}` }, content);
 
 const tokens = (number) => ((number ?? null) === null ? unit("–") : count(number));
 
@@ -170,9 +196,10 @@ function turnRow(call, number) {
     ["figure duration", quantity(duration(call.duration_us))],
     ["error-code", errorOf(call)],
   ];
+  const open = ({ target }) => target.closest("a") || change({ record: call.id });
   return el(
     "tr",
-    {},
+    { "data-id": call.id, onclick: open },
     cells.map(([name, content, title]) => el("td", { class: name, title: title ?? null }, content)),
   );
 }

@@ -82,6 +82,24 @@ export function openableRow(attributes, open, ...cells) {
   return el("tr", { tabindex: 0, ...attributes, onclick: () => open(), onkeydown }, cells);
 }
 
+/** A row of a table that a click opens and closes; its first cell is the button that says so. */
+export function expandableRow(attributes, toggle, cells) {
+  const [first] = cells;
+  first.replaceChildren(
+    el("button", { type: "button", class: "opens", "aria-expanded": "false" }, [
+      ...first.childNodes,
+    ]),
+  );
+  const onclick = ({ target }) => target.closest("a, button:not(.opens)") || toggle();
+  return el("tr", { ...attributes, onclick }, cells);
+}
+
+/** Show that an expandable row is open, or closed. */
+export function setOpen(row, isOpen) {
+  row.classList.toggle("open", isOpen);
+  row.querySelector(".opens").setAttribute("aria-expanded", String(isOpen));
+}
+
 /** A table from the names of its columns and its rows; cells of the columns in `figures` are numbers. */
 export function table(attributes, names, body, figures = []) {
   const heads = names.map((name) =>

@@ -6,10 +6,11 @@ import { option, pager, searchField, select } from "../lib/controls.js";
 import {
   button,
   el,
+  expandableRow,
   gradeMark,
-  openableRow,
   quantity,
   redraw,
+  setOpen,
   statistic,
   unit,
 } from "../lib/dom.js";
@@ -170,7 +171,7 @@ export class Page {
     for (const inside of this.body.querySelectorAll("tr.inside")) {
       const isOpen = inside.dataset.inside === open;
       inside.hidden = !isOpen;
-      inside.previousElementSibling.setAttribute("aria-expanded", String(isOpen));
+      setOpen(inside.previousElementSibling, isOpen);
       if (isOpen) inside.dispatchEvent(new Event("open"));
     }
   }
@@ -220,8 +221,7 @@ function headCell(name, { sort_by: sortBy, order }) {
 function rows(log) {
   const toggle = () =>
     change({ open: address().open === log.id ? undefined : log.id }, { isStep: false });
-  const attributes = { class: "call", "data-call": log.id, "aria-expanded": "false" };
-  const row = openableRow(attributes, toggle, cells(log));
+  const row = expandableRow({ class: "call", "data-call": log.id }, toggle, cells(log));
   const cell = el("td", { colspan: COLUMNS.length });
   const inside = el("tr", { class: "inside", "data-inside": log.id, hidden: true }, cell);
   inside.addEventListener("open", () => cell.append(callDetails(log)), { once: true });
