@@ -76,7 +76,9 @@ def options(
 def serve(
     overrides: Overrides,
     config: Config = None,
-    greets: Annotated[bool, Option("--greet", hidden=True, help="Say where everything is.")] = False,
+    greets: Annotated[
+        bool, Option("--greet", metavar="", help="Print addresses and commands to try, as on a terminal.")
+    ] = False,
 ) -> int:
     """Run the proxy.
 

@@ -119,7 +119,7 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
         ("/api/histogram?query=since:2024-01-02 until:2024-01-01", "since"),
         ("/api/histogram?since=2024-01-01&until=2024-01-02&query=since:2024-01-03", "since"),
         ("/api/heatmap?until=2024-01-01&query=since:2024-01-02", "since"),
-        ("/api/histogram?since=yesterday", "since"),
+        ("/api/histogram?since=tomorrow", "since"),
         ("/api/heatmap?columns=121", "columns"),
         ("/api/heatmap?rows=61", "rows"),
         ("/api/heatmap?since=2024-01-02&until=2024-01-01", "since"),
