@@ -45,6 +45,7 @@ from proxy.enrich.redact.naming.values import is_folder, is_member_kept, is_numb
 _BEFORE_ENDING: Final = rb'[^"\s]*'
 """Of a key: what has blanks is a sentence, in a file of translations."""
 _CLOSES_ARRAY: Final = 0x5D
+_BACKSLASH: Final = 0x5C
 _COMMA: Final = 0x2C
 _CLOSES_VALUE: Final = b",}]"
 _QUOTE: Final = 0x22
@@ -107,37 +108,27 @@ class JsonRedactor:
         finder = PlaceFinder(text, places)
         found = self._pattern.search(text)
         while found is not None:
-            start, after, is_hit = self._look(text, found, finder)
+            begin, stop = found.span()
+            key = text[begin:stop]  # what was found says it slower
+            name, is_value = _name_in(key), key[-1] in _CLOSES_VALUE
+            start, after, is_hit = -1, stop - is_value, False
+            if self._names.has(name) and (is_value or not finder.is_excepted(begin, name)):
+                start, after, is_hit = _look(text, begin, key)
             hits += is_hit
             if hits > MAX_HITS:
-                return apart([*edits, (found.start(), len(text), MARK)]), End.IN_CONTAINER
+                return apart([*edits, (begin, len(text), MARK)]), End.IN_CONTAINER
             if start < 0:
                 found = self._pattern.search(text, after)
                 end = End.OUTSIDE
                 continue
-            some, stop, end = secrets_of(text, start, found, _name_in(found))
+            some, value_stop, end = secrets_of(text, start, begin, run_in(key), name)
             edits += some
-            if text[found.end() - 1] in _CLOSES_VALUE:
-                if end is not End.OUTSIDE:
-                    break
-                stop = found.end() - 1
+            if is_value and end is not End.OUTSIDE:
+                break
+            stop = stop - 1 if is_value else value_stop
             # A string that was cut off took the next key's first quote for its last: search from that quote again.
             found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
         return apart(edits), end
-
-    def _look(self, text: bytes, found: re.Match[bytes], finder: PlaceFinder) -> tuple[int, int, bool]:
-        """Return where the secret begins that a name stands for, else -1; where to go on; whether it counts."""
-        start, is_key = found.end(), text[found.end() - 1] not in _CLOSES_VALUE
-        name = _name_in(found)
-        if not self._names.has(name) or (is_key and finder.is_excepted(found.start(), name)):
-            return -1, start if is_key else start - 1, False
-        if is_key:
-            after = content_end(text, found.group(), start)
-            return (start, start, True) if after < 0 else (-1, after, after <= start + 1)
-        value = _paired(text, found)
-        if value < 0 and (is_near := _may_stand_beside(text, found)):
-            return _beside(text, found), start - 1, is_near
-        return value, start - 1, value >= 0
 
 
 def key_pattern(names: SecretNames) -> bytes:
@@ -150,14 +141,26 @@ def plain_key_pattern(names: SecretNames) -> bytes:
     return b"".join((rb'(?i)"', spelled_plainly(names, _BEFORE_ENDING), rb'\\*"', BLANKS, rb"[:,}\]]"))
 
 
-def _name_in(found: re.Match[bytes]) -> bytes:
-    name, _, _ = found.group()[1:].partition(b'"')
-    return unescaped(name.rstrip(b"\\"))
+def _name_in(key: bytes) -> bytes:
+    name = key[1 : key.index(b'"', 1)]
+    return unescaped(name.rstrip(b"\\")) if _BACKSLASH in name else name
 
 
-def secrets_of(text: bytes, start: int, found: re.Match[bytes], name: bytes) -> tuple[list[Edit], int, End]:
-    """Find what is secret of the value at `start`, by the name that was found for it; its end, and that of the text."""
-    run, name, at = run_in(found.group()), normalise(name), found.start()
+def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int, bool]:
+    """Return where the secret begins that a name stands for, else -1; where to go on; whether it counts."""
+    start = begin + len(key)
+    if key[-1] not in _CLOSES_VALUE:
+        after = content_end(text, key, start)
+        return (start, start, True) if after < 0 else (-1, after, after <= start + 1)
+    value = _paired(text, begin, key)
+    if value < 0 and _may_stand_beside(text, begin, key):
+        return _beside(text, begin, key), start - 1, True
+    return value, start - 1, value >= 0
+
+
+def secrets_of(text: bytes, start: int, at: int, run: int, name: bytes) -> tuple[list[Edit], int, End]:
+    """Find what is secret of the value at `start`, whose name is at another place; its end, and that of the text."""
+    name = normalise(name)
     if text[start : start + 1] in (b"{", b"["):
         return secrets_within(text, start, run, partial(_is_kept, name, _is_in_refusal(text, at, run)))
     stop, mark, end = measure(text, start, run)
@@ -185,17 +188,17 @@ def _is_in_refusal(text: bytes, at: int, run: int) -> bool:
     return any(run_in(found.group()) == run and _are_members(before[found.end() :], run, _ENTERED) for found in keys)
 
 
-def _may_stand_beside(text: bytes, name: re.Match[bytes]) -> bool:
+def _may_stand_beside(text: bytes, begin: int, name: bytes) -> bool:
     """Whether what may be the key of a value is near: cheap, as texts may be full of names."""
-    sign = b"input" if text[name.end() - 1] == _CLOSES_ARRAY else b"lue"  # `value`, or what ends in `Value`
-    return text.find(sign, max(0, name.start() - _BESIDE_BYTES), name.end() + _BESIDE_BYTES) >= 0
+    sign = b"input" if name[-1] == _CLOSES_ARRAY else b"lue"  # `value`, or what ends in `Value`
+    return text.find(sign, max(0, begin - _BESIDE_BYTES), begin + len(name) + _BESIDE_BYTES) >= 0
 
 
-def _beside(text: bytes, name: re.Match[bytes]) -> int:
+def _beside(text: bytes, begin: int, name: bytes) -> int:
     """Return where the value begins that stands beside a value that is a name; -1 without one."""
-    run, stop = run_in(name.group()), name.end() - 1
-    low = max(0, name.start() - _BESIDE_BYTES)
-    before = text[low : name.start()]
+    run, stop = run_in(name), begin + len(name) - 1
+    low = max(0, begin - _BESIDE_BYTES)
+    before = text[low:begin]
     key = _VALUE_KEY
     if text[stop] == _CLOSES_ARRAY:
         stop += 1
@@ -215,11 +218,11 @@ def _beside(text: bytes, name: re.Match[bytes]) -> int:
     return -1
 
 
-def _paired(text: bytes, name: re.Match[bytes]) -> int:
+def _paired(text: bytes, begin: int, name: bytes) -> int:
     """Return where the value begins that a list has behind a name: a pair of a list, or one of raw headers; else -1."""
-    run, stop = run_in(name.group()), name.end()
-    before = text[max(0, name.start() - _LIST_BYTES) : name.start() - run]
-    if text[stop - 1] != _COMMA or (before[-1:] not in b"[ \t\r\nnrt" and before.find(b"aw") < 0):
+    run, stop = run_in(name), begin + len(name)
+    before = text[max(0, begin - _LIST_BYTES) : begin - run]
+    if name[-1] != _COMMA or (before[-1:] not in b"[ \t\r\nnrt" and before.find(b"aw") < 0):
         return -1
     blanks = _IS_STRING.match(text, stop)
     if blanks is None:

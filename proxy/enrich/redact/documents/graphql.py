@@ -117,7 +117,7 @@ def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[E
     while (found := member.search(text, start, stop)) is not None:
         if len(edits) > MAX_HITS:
             return [*edits, (found.start(), stop, MARK)]
-        some, start, _ = secrets_of(text, found.end(), found, variables[found[1]])
+        some, start, _ = secrets_of(text, found.end(), found.start(), run_in(found[0]), variables[found[1]])
         edits += some
     return edits
 
