@@ -63,7 +63,9 @@ class Common:
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels, descriptor, authority = self.labels, self._descriptor, line.authority
         host = self._host or (facts.host if authority is None else authority)
-        trace_id, span_id = trace_of(record_id, facts, descriptor)
+        trace_id, span_id = facts.trace_id, facts.span_id
+        if trace_id is None and descriptor.makes_traces:
+            trace_id, span_id = context_of(record_id)
         return Record(
             0, record_id, self._instance, "exchange", start // 1000, (start + end) // 1000,
             self._level, self._outcome, self._status,
@@ -82,13 +84,6 @@ class Common:
             facts.request_id or format_id(record_id), facts.user_agent,
             self._error, self._shed, None, data,
         )  # fmt: skip
-
-
-def trace_of(record_id: bytes, facts: HeadFacts, descriptor: Descriptor) -> tuple[str | None, str | None]:
-    """Return trace and span of an exchange: those it came with, else those that its worker made."""
-    if facts.trace_id is None and descriptor.makes_traces:
-        return context_of(record_id)
-    return facts.trace_id, facts.span_id
 
 
 def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:

@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
-from proxy.enrich.columns import Common, label_columns, labels_of, trace_of
+from proxy.enrich.columns import Common, label_columns, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
@@ -38,6 +38,7 @@ from proxy.ring.exchange import (
     NOTE_REFUSED_HEAD,
     NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
+    OK,
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
@@ -54,7 +55,6 @@ from storage.record import (
     Payload,
     Record,
     ToolCall,
-    format_id,
     level_of,
     new_id,
     now_us,
@@ -333,27 +333,13 @@ class RecordBuilder:
         return self._decoder.decode_in_flight(exchange, labels_of(descriptor, exchange.route))
 
     def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
-        labels, line, facts = decoded.labels, decoded.line, decoded.request
-        trace_id, span_id = trace_of(exchange.record_id, facts, descriptor)
-        client_ip, scheme, host = self._decoder.asked_of(exchange.client_ip)
-        record = Record(
-            0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0,
-            method=line.method,
-            scheme=scheme,
-            host=host or (facts.host if line.authority is None else line.authority),
-            path=line.path,
-            query=line.query,
-            http_version="1.1",
-            duration_us=max(0, now_us() - exchange.started_at_us),
-            request_complete=False,
-            client_ip=client_ip,
-            trace_id=trace_id,
-            span_id=span_id,
-            request_id=facts.request_id or format_id(exchange.record_id),
-            user_agent=facts.user_agent,
-            **label_columns(descriptor, labels),
-        )  # fmt: skip
-        attribute_in_flight(record, exchange.caller, labels, self._keys)
+        duration_us = max(0, now_us() - exchange.started_at_us)
+        asked = self._decoder.asked_of(exchange.client_ip)
+        common = Common(self._instance, descriptor, (0, exchange.route, OK, 0, 0, 0), asked, b"")
+        numbers = (exchange.started_at_us * 1000, -1, -1, -1, -1, duration_us * 1000, 0, 0)
+        record = common.record(exchange.record_id, numbers, decoded.line, decoded.request)
+        record.ended_at_us = 0
+        attribute_in_flight(record, exchange.caller, common.labels, self._keys)
         self._calls.begin(record, decoded)
         record.endpoint = self._endpoints.name(record)
         return record
