@@ -62,6 +62,10 @@ class WorkerTotals:
     """Closed while they waited, to make room for new ones."""
     messages_dropped: int = 0
     """WebSocket messages that passed and were not recorded."""
+    recording_waits: int = 0
+    """Requests, and reads of WebSockets, that waited so that their records find room."""
+    recording_wait_s: float = 0
+    """How long they waited together."""
     tls_failures: Mapping[str, int] = field(default_factory=dict)
     """Reason → connections of the TLS data port that were never secured."""
     proxy_failures: Mapping[str, int] = field(default_factory=dict)
@@ -310,6 +314,10 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     yield counters("proxy_protocol_failures", failed, ["reason"], keyed(totals.proxy_failures))
     shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
     yield counters("websocket_messages_dropped", shed, [], {(): totals.messages_dropped})
+    waited = "Requests, and reads of WebSockets, that waited so that their records find room in a ring."
+    yield counters("recording_waits", waited, [], {(): totals.recording_waits})
+    waited = "Seconds that requests, and reads of WebSockets, waited so that their records find room in a ring."
+    yield counters("recording_wait_seconds", waited, [], {(): totals.recording_wait_s})
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)
@@ -354,7 +362,7 @@ def ledger_families(ledger: Ledger) -> Iterator[Metric]:
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
 
-def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], int]) -> Metric:
+def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
     """Return a counter family; the exposition adds `_total` to its name."""
     family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
     for key, value in values.items():

@@ -92,7 +92,18 @@ PIPELINE: Final = Row(
                 "{{instance}} worker {{worker}}",
             ),
             unit="percentunit",
-            text="Above 75 % bodies are shortened, above 90 % left out; a full ring drops records.",
+            text="Above 50 % new requests wait, above 75 % bodies are shortened, above 90 % left out; a full one drops "
+            "records.",
+        ),
+        panel(
+            "Waiting for recording",
+            (
+                f"sum(rate(sidelog_recording_wait_seconds_total{{SELF}}[{RATE}])) "
+                f"/ sum(rate(sidelog_requests_total{{SELF}}[{RATE}]))",
+                "a request",
+            ),
+            unit="s",
+            text="How long a request waits on average so that its record finds room.",
         ),
         panel(
             "Spool, how full",

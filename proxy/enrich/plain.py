@@ -39,9 +39,11 @@ MAX_COMMON: Final = 8192
 MAX_RINGS: Final = 64
 
 _PLAIN_FLAGS: Final = FLAG_REQUEST_COMPLETE | FLAG_TLS | FLAG_HTTP10
-_CODES: Final = Struct("<HHBBBBHHH")
+_CODES: Final = Struct("<HHBBBB")
 _ADDRESSES: Final = Struct("<HH")
 _ADDRESSES_AT: Final = LENGTHS_AT - 6
+_WAIT_AT: Final = LENGTHS_AT - 2
+"""Plain exchanges are no WebSockets: what stands there is how long the request waited for recording, ms."""
 _SPECIAL: Final = (0, SWITCHING_PROTOCOLS, 202)
 """Statuses of exchanges that ended before an answer, that carry messages, or whose answer comes elsewhere (MCP)."""
 _HEADER_BYTES: Final = FIXED.size
@@ -123,7 +125,7 @@ class PlainReader:
         raw = bytes(sections)
         addresses: tuple[int, int] = _ADDRESSES.unpack_from(header, _ADDRESSES_AT)
         at = addresses[0] + addresses[1]
-        common = self._common(header[CODES_AT:LENGTHS_AT], raw[:at], addresses[0], descriptor)
+        common = self._common(header[CODES_AT:_WAIT_AT], raw[:at], addresses[0], descriptor)
         if common is None:
             return None
         numbers: Numbers = NUMBERS.unpack_from(header, NUMBERS_AT)
@@ -152,7 +154,7 @@ class PlainReader:
                 raw[body_at:answer_at], raw[answer_at:end],
             )  # fmt: skip
         return self._read_request(
-            common, header[:16], numbers, line, block, response, response_head, raw[body_at:answer_at],
+            common, header, numbers, line, block, response, response_head, raw[body_at:answer_at],
             raw[answer_at:end],
         )  # fmt: skip
 
@@ -160,12 +162,12 @@ class PlainReader:
         """Read what was cut; `is_line_clean` is what `Redactor.are_clean` says of its line. None as `read` does."""
         line = self._lines.read(cut.line, is_clean=is_line_clean)
         return self._read_request(
-            cut.common, cut.header[:16], cut.numbers, line, cut.request_block, cut.response, cut.response_head,
+            cut.common, cut.header, cut.numbers, line, cut.request_block, cut.response, cut.response_head,
             cut.request_body, cut.response_body,
         )  # fmt: skip
 
     def _read_request(
-        self, common: Common, record_id: bytes, numbers: Numbers, line: RequestLine, request_block: bytes,
+        self, common: Common, header: bytes, numbers: Numbers, line: RequestLine, request_block: bytes,
         response: HeadFacts, response_head: bytes, request_body: bytes, response_body: bytes,
     ) -> PlainExchange | None:  # fmt: skip
         request = self._requests.read(request_block)
@@ -177,7 +179,9 @@ class PlainReader:
             body = DecodedBody.beginning(response_body, len(response_body))
             if failure_behind(response, body) is not None:
                 return None
-        record = common.record(record_id, numbers, line, request)
+        waited_ms = int.from_bytes(header[_WAIT_AT:LENGTHS_AT], "little")
+        data = b'{"recording_wait_ms":%d}' % waited_ms if waited_ms else None
+        record = common.record(header[:16], numbers, line, request, data)
         heads = (line.redacted + request.redacted, response_head)
         return PlainExchange(record, request, response, heads, request_body, response_body)
 
@@ -195,7 +199,7 @@ class PlainReader:
         return common
 
     def _learn(self, codes: bytes, client: bytes, upstream: bytes, descriptor: Descriptor) -> Common | None:
-        status, route, outcome, error, flags, shed = _CODES.unpack(codes)[:6]
+        status, route, outcome, error, flags, shed = _CODES.unpack_from(codes)
         if status in _SPECIAL or outcome != OK or error or shed != SHED_NONE or flags & ~_PLAIN_FLAGS:
             return None
         asked = self._decoder.asked_of(client, flags)

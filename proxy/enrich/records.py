@@ -200,14 +200,15 @@ class RecordBuilder:
             captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
             captured.ended_ns, captured.request_bytes, captured.response_bytes,
         )  # fmt: skip
-        data = self._data(captured) if captured.notes or captured.status == SWITCHING_PROTOCOLS else None
         asked = self._decoder.asked_of(captured.client, captured.flags)
         common = Common(self._instance, descriptor, codes, asked, captured.upstream)
-        return common.record(captured.id, numbers, exchange.line, exchange.request, data)
+        return common.record(captured.id, numbers, exchange.line, exchange.request, self._data(captured))
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
-        """Build what few exchanges have: a close code, why it failed, a response head refused, trailers dropped."""
-        data: dict[str, object] = {}
+        """Build what few exchanges have: a close code, a wait, why it failed, a refused head, trailers dropped."""
+        if not (captured.notes or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
+            return None
+        data: dict[str, object] = {"recording_wait_ms": captured.waited_ms} if captured.waited_ms else {}
         if captured.status == SWITCHING_PROTOCOLS:
             data["close_code"] = captured.close_code or None
         if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
@@ -216,11 +217,10 @@ class RecordBuilder:
             data["messages_unreadable"] = _DIRECTIONS[directions[0] & 3]
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
             data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
-        head = captured.notes.get(NOTE_REFUSED_HEAD)
-        if head is not None and not captured.flags & FLAG_HEADS_OFF:
-            head = whole_lines(head) if len(head) == MAX_REFUSED_HEAD_BYTES else head
-            data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
         if not captured.flags & FLAG_HEADS_OFF:
+            if (head := captured.notes.get(NOTE_REFUSED_HEAD)) is not None:
+                head = whole_lines(head) if len(head) == MAX_REFUSED_HEAD_BYTES else head
+                data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
             for name, tags in _TRAILERS.items():
                 if (dropped := captured.notes.get(tags[1])) is not None:
                     data[f"{name}_dropped"] = dropped.decode(errors="backslashreplace").split(",")

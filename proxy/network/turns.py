@@ -28,9 +28,9 @@ HELD_BYTES: Final = 1 << 18
 """What a connection over TLS may have in hand before it is not read: what uvloop holds of a connection that is not read
 is lost when its peer leaves."""
 
-BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES = 1, 2, 4, 8, 16
+BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES, BY_RECORDING = 1, 2, 4, 8, 16, 32
 """Why a socket is not read: the client sent enough ahead, or takes no more; the upstream takes no more; there is none
-yet; the socket had its turn; its WebSocket frames are not all read."""
+yet; the socket had its turn; its WebSocket frames are not all read; the ring is filling."""
 
 
 class TurnTaker(Protocol):

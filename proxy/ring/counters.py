@@ -73,6 +73,10 @@ class CounterSnapshot:
     """Lines of the worker's log that stderr did not take."""
     displaced_connections: int = 0
     """Connections that waited, and gave way to new ones."""
+    recording_waits: int = 0
+    """Requests and WebSocket reads that waited so that their records find room."""
+    recording_wait_us: int = 0
+    """How long all of them waited."""
 
 
 class CounterLayout:
@@ -80,7 +84,8 @@ class CounterLayout:
 
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_upstream", "displaced_connections", "dropped_messages",
-        "log_lines_dropped", "no_route", "proxy_failures", "refused_connections", "request_bytes", "requests",
+        "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us", "recording_waits",
+        "refused_connections", "request_bytes", "requests",
         "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
@@ -112,7 +117,9 @@ class CounterLayout:
         self.dropped_messages = self.proxy_failures + len(PROXY_FAILURES)
         self.log_lines_dropped = self.dropped_messages + 1
         self.displaced_connections = self.dropped_messages + 2
-        self.size = self.dropped_messages + 3
+        self.recording_waits = self.dropped_messages + 3
+        self.recording_wait_us = self.dropped_messages + 4
+        self.size = self.dropped_messages + 5
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -158,6 +165,8 @@ class CounterLayout:
             dropped_messages=values[self.dropped_messages],
             log_lines_dropped=values[self.log_lines_dropped],
             displaced_connections=values[self.displaced_connections],
+            recording_waits=values[self.recording_waits],
+            recording_wait_us=values[self.recording_wait_us],
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -204,6 +213,8 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         dropped_messages=base.dropped_messages + snapshot.dropped_messages,
         log_lines_dropped=base.log_lines_dropped + snapshot.log_lines_dropped,
         displaced_connections=base.displaced_connections + snapshot.displaced_connections,
+        recording_waits=base.recording_waits + snapshot.recording_waits,
+        recording_wait_us=base.recording_wait_us + snapshot.recording_wait_us,
     )
 
 

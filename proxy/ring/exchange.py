@@ -81,6 +81,7 @@ LONGEST_GAP: Final = Struct("<Q")
 """µs."""
 
 OK: Final = OUTCOME_INDEX[Outcome.OK]
+_SWITCHING_PROTOCOLS: Final = 101
 
 
 class Exchange:
@@ -93,7 +94,7 @@ class Exchange:
         "access", "client", "close_code", "connect_ns", "done_ns", "ended_ns", "error", "first_byte_ns", "flags", "id",
         "id_text", "is_recorded", "method", "notes", "outcome", "request_body", "request_head", "request_whole",
         "response_body", "response_head", "response_whole", "route", "sent_ns", "slot", "started_at_ns", "started_ns",
-        "status", "timeline", "upstream",
+        "status", "timeline", "upstream", "waited_ms",
     )  # fmt: skip
 
     def __init__(self, id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes) -> None:
@@ -107,6 +108,8 @@ class Exchange:
         self.route = NO_ROUTE
         self.is_recorded = True
         self.status = self.error = self.flags = self.close_code = 0
+        self.waited_ms = 0
+        """How long its request waited, before it was begun, so that its record finds room."""
         self.outcome = OK
         self.connect_ns = self.sent_ns = self.first_byte_ns = self.done_ns = self.ended_ns = self.slot = -1
         self.request_head = self.response_head = b""
@@ -163,7 +166,7 @@ class Exchange:
         header = FIXED.pack(
             self.id, self.started_at_ns, self.connect_ns, self.sent_ns, self.first_byte_ns, self.done_ns,
             self.ended_ns, request_size, response_size, self.status, self.route, self.outcome, self.error, self.flags,
-            shed, len(self.client), len(self.upstream), self.close_code, len(self.request_head),
+            shed, len(self.client), len(self.upstream), self.close_code or self.waited_ms, len(self.request_head),
             len(self.response_head), request_head, request_tail, response_head, response_tail, timeline,
         )  # fmt: skip
         return header, sections
@@ -223,6 +226,7 @@ class CapturedExchange:
         "status",
         "timeline",
         "upstream",
+        "waited_ms",
     )
 
     def __init__(self, header: bytes | memoryview, sections: bytes | memoryview) -> None:
@@ -239,6 +243,9 @@ class CapturedExchange:
             self.flags, self.shed, client, upstream, self.close_code, request_head,
             response_head, request_window, request_tail, response_window, response_tail, timeline,
         ) = FIXED.unpack(header)  # fmt: skip
+        self.waited_ms = 0
+        if self.status != _SWITCHING_PROTOCOLS:  # no WebSocket, so it has no close code
+            self.waited_ms, self.close_code = self.close_code, 0
         raw = bytes(sections)
         at = client + upstream + request_head + response_head
         end = at + request_window + request_tail + response_window + response_tail + timeline

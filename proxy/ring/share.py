@@ -35,6 +35,12 @@ class Share:
         self._closed_at = 0
         """End of the half before this one."""
 
+    @property
+    def filled(self) -> float:
+        """Which part of the share is in the ring and not released, 0 to 1."""
+        is_free = self._ring.released >= self._closed_at
+        return (self._used + (0 if is_free else self._half)) / (2 * self._half)
+
     def take(self, size: int) -> bool:
         """Take room for an entry of `size` bytes, which is pushed next; False when there is none."""
         if self._used and self._used + size > self._half:

@@ -187,11 +187,7 @@ class RingSettings(Section, frozen=True):
 class CollectorSettings(Section, frozen=True):
     """[collector]: the process that reads rings, stores records and serves the admin port."""
 
-    nice: Annotated[int, about("niceness; above 5, records may be dropped at saturation", ge=0, le=19)] = 5
-    yields: Annotated[
-        Literal["auto", "on", "off"],
-        about("workers on its core interrupt it at once, where CAP_SYS_NICE or LimitNICE allows; on: warn where not"),
-    ] = "auto"
+    nice: Annotated[int, about("niceness, so that workers on its core come first", ge=0, le=19)] = 5
 
 
 class RetentionSettings(Section, frozen=True):
@@ -231,6 +227,15 @@ class CaptureSettings(Section, frozen=True):
     llm_body_bytes: Annotated[
         int, about("minimum kept from the beginning of LLM and MCP calls, and 256 KiB of their end", ge=0, le=64 * MIB)
     ] = 1 << 20
+    max_wait_ms: Annotated[
+        int,
+        about(
+            "longest time that a request waits for recording where records come faster than they are stored; "
+            "0: records are dropped instead",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 100
     stored_body_bytes: Annotated[int, about("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
     websocket_message_bytes: Annotated[
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)

@@ -22,7 +22,6 @@ from proxy.process.logs import lines_dropped, set_up_log
 from proxy.process.memfd import anonymous_file
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
-from proxy.supervisor.courtesy import LEAST_RING_BYTES, Courtesy, can_take_back
 from proxy.supervisor.group_signals import take
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.orphans import reap
@@ -63,7 +62,6 @@ class Supervisor:
         )  # fmt: skip
         shared.check_ring_directory()
         self._collector = Collector(shared)
-        self._courtesy = _courtesy(shared)
         self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
         """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
@@ -246,8 +244,6 @@ class Supervisor:
             worker.send("drain")  # the patience with its last clients is at an end
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         self._tell_collector()
-        if self._courtesy is not None and self._collector.pid is not None:
-            self._courtesy.look(self._collector.pid, now)
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
             self._collector.kill()  # what it had not committed is in the rings
@@ -282,8 +278,6 @@ class Supervisor:
             waits.append(self._watchdog_s)
         if self._is_behind:
             waits.append(TELL_AGAIN_S)
-        if self._courtesy is not None:
-            waits.append(self._courtesy.next_look_s(now))
         if self._reload.wait_s is not None:
             waits.append(self._reload.wait_s)
         return min(waits, default=None)
@@ -303,8 +297,6 @@ class Supervisor:
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
         self._patient_until_s = time.monotonic() + PATIENT_S
-        self._end_courtesy()
-        self._courtesy = _courtesy(shared)
         self._collector.hand_over(shared)
         self._reloads["done"] += 1
         log.info("reloaded: new workers serve with the new settings", extra={"workers": len(workers)})
@@ -321,7 +313,6 @@ class Supervisor:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
         notify("STOPPING=1")
         log.info("stopping; waiting for requests in flight", extra={"within_s": self._limits["drain_timeout_s"]})
-        self._end_courtesy()
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
         for listener in self._listeners.data:
@@ -349,10 +340,6 @@ class Supervisor:
             collector.exit_code = None  # that of the one before would pass for a clean end, if this cannot be started
             self._start(collector)
 
-    def _end_courtesy(self) -> None:
-        if self._courtesy is not None:
-            self._courtesy.end()
-
     def _pause(self, read_end: socket.socket, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._has_stop_signal() and (left := deadline - time.monotonic()) > 0:
@@ -376,20 +363,3 @@ class Supervisor:
     def _has_stop_signal(self) -> bool:
         self._signals = [n for n in self._signals if n in (signal.SIGTERM, signal.SIGINT)]
         return bool(self._signals)
-
-
-def _courtesy(shared: Shared) -> Courtesy | None:
-    """What lets workers go before the collector, where that is wanted and can be taken back."""
-    collector = shared.settings["collector"]
-    if collector["yields"] == "off" or not shared.workers:
-        return None
-    if shared.settings["ring"]["bytes"] < LEAST_RING_BYTES:
-        missing = f"a ring of {LEAST_RING_BYTES} bytes"
-    elif not can_take_back(collector["nice"]):
-        limit = 20 - collector["nice"]
-        missing = f"CAP_SYS_NICE, or a limit on niceness (LimitNICE, --ulimit nice) of {limit}"
-    else:
-        return Courtesy()
-    level = logging.WARNING if collector["yields"] == "on" else logging.DEBUG
-    log.log(level, "[collector] yields is without effect: it takes %s", missing)
-    return None

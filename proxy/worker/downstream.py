@@ -15,7 +15,7 @@ from proxy.http1.forwarded import peer_address
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
+from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
@@ -31,7 +31,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase", "_reader", "_relay",
+        "_engine", "_eof_ns", "_held_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase", "_reader",
+        "_relay",
     )  # fmt: skip
 
     _reader: RequestReader
@@ -46,6 +47,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """What is waited for between two exchanges."""
         self._eof_ns = 0
         """When the client ended its side."""
+        self._held_ns = 0
+        """Since when its next request waits for recording (P30); 0: it does not."""
         self._is_reading = self._is_leaving = self._is_lost = False
 
     # The connection.
@@ -99,7 +102,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 self._time_stall()  # what the loop still has for it may never be taken
             return False
         if relay.exchange is None:
-            if not self._stalled_ns or not self._reader.buffer:  # no requests that wait until their client reads
+            if not (self._stalled_ns or self._held_ns) or not self._reader.buffer:  # no requests that wait
                 self._is_leaving = True
                 self._engine.leaving.add(self)
                 return True
@@ -115,7 +118,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._is_lingering:
             return self._stalled_ns
         is_waiting = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.IDLE, Phase.HEAD)
-        return self._since_ns if is_waiting and not self._stalled_ns else 0
+        return self._since_ns if is_waiting and not (self._stalled_ns or self._held_ns) else 0
 
     @property
     def has_been_served(self) -> bool:
@@ -138,7 +141,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def close_if_idle(self, since_ns: int) -> None:
         """Draining: close now when nothing is under way or expected; otherwise the next exchange is the last (P29)."""
         self._relay.is_keep_alive = False
-        is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH)
+        is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH) and not self._held_ns
         if is_idle and not self.is_expected(since_ns):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
@@ -243,7 +246,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if relay.exchange is None:
             if self._phase == Phase.LINGERING:
                 self._pass_over(len(data))
-            elif self._stalled_ns:
+            elif self._stalled_ns or self._held_ns:
                 self._hold(data)
             else:
                 self._read_requests(data)
@@ -261,7 +264,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         """Keep bytes for later: a request is running, or its client does not take the responses to the ones before."""
         self._reader.buffer += data
-        if len(self._reader.buffer) > MAX_READ_AHEAD_BYTES:
+        if len(self._reader.buffer) > MAX_READ_AHEAD_BYTES and not self._held_ns:
             self.pause(BY_CLIENT)
 
     def _read_requests(self, data: bytes) -> None:
@@ -271,14 +274,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """
         reader, relay = self._reader, self._relay
         self._is_reading = True
-        end_ns = 0
-        while True:
-            now_ns = time.monotonic_ns()
-            if not end_ns:
-                end_ns = now_ns + TURN_NS
-            elif now_ns >= end_ns:
-                self._await_turn(reader.in_hand)
-                break
+        start_ns = now_ns = time.monotonic_ns()
+        while not self._has_to_wait(data, now_ns, start_ns):
+            waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
             try:
                 head = reader.read_head(data)
             except Refused as refusal:
@@ -287,7 +285,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             if head is None:
                 self._await_head(now_ns)
                 break
-            relay.begin(reader, head, now_ns)
+            relay.begin(reader, head, now_ns, waited_ns)
             if not reader.buffer:
                 break
             if reader.is_body_due:
@@ -295,9 +293,25 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             if relay.exchange is not None or self._phase == Phase.LINGERING or self._stalled_ns or not reader.buffer:
                 break
             data = b""
+            now_ns = time.monotonic_ns()
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that
+
+    def _has_to_wait(self, data: bytes, now_ns: int, start_ns: int) -> bool:
+        """Whether a request that begins with `data` has to wait for another turn, or for recording (P30)."""
+        if now_ns - start_ns >= TURN_NS:
+            self._await_turn(self._reader.in_hand)
+            return True
+        if self._held_ns or self._phase == Phase.HEAD:
+            return False
+        wait_ns = self._engine.pace.request_wait_ns(now_ns)
+        if wait_ns:
+            self._reader.buffer += data
+            self._held_ns = now_ns
+            self.pause(BY_TURN)  # what is in hand comes first, then the socket
+            self._engine.pace.hold(self, now_ns, wait_ns)
+        return wait_ns > 0
 
     def _await_head(self, now_ns: int) -> None:
         """Wait for the rest of a head; the first request shares the time of its connection (P17)."""

@@ -116,8 +116,8 @@ class Engine:
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
-        self.max_message_bytes: Final = settings.capture.websocket_message_bytes
-        self.max_messages_per_s: Final = settings.capture.websocket_messages_per_s
+        self.capture: Final = settings.capture
+        self.pace: Final = recorder.pace(settings.capture.max_wait_ms)
         self.makes_traces: Final = settings.proxy.trace_context
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.level: Final = settings.capture.level

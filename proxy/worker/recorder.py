@@ -17,6 +17,7 @@ from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.share import Share
 from proxy.ring.websocket_message import FIXED, KIND_MESSAGE, encode_message
+from proxy.worker.recording_pace import RecordingPace
 
 _CLOCK_READINGS: Final = 3
 _CLOCK_CLOSE_NS: Final = 100_000
@@ -201,6 +202,21 @@ class Recorder:
     def count_displaced_connection(self) -> None:
         """Count a connection that waited and gave way to a new one."""
         self._cells[self._layout.displaced_connections] += 1
+
+    def count_recording_wait(self, wait_ns: int) -> None:
+        """Count a request, or a read of a WebSocket, that waits so that its records find room."""
+        cells, layout = self._cells, self._layout
+        cells[layout.recording_waits] += 1
+        cells[layout.recording_wait_us] += wait_ns // 1000
+
+    @property
+    def filled_by_messages(self) -> float:
+        """Which part of their share of the ring WebSocket messages have taken, 0 to 1."""
+        return self._message_share.filled
+
+    def pace(self, max_wait_ms: int) -> RecordingPace:
+        """Return what lets requests wait for room in this ring."""
+        return RecordingPace(self._ring, max_wait_ms, self.count_recording_wait)
 
     def set_log_lines_dropped(self, count: int) -> None:
         """Publish how many lines of this process' log nobody read; called by the tick."""

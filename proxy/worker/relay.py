@@ -165,10 +165,15 @@ class Relay:
 
     # The request.
 
-    def begin(self, request: RequestReader, head: RequestHead, now_ns: int) -> None:
-        """Start the exchange of a request whose head was read: send what is here of it, or refuse it."""
+    def begin(self, request: RequestReader, head: RequestHead, now_ns: int, waited_ns: int = 0) -> None:
+        """Start the exchange of a request whose head was read: send what is here of it, or refuse it.
+
+        It began earlier where it waited for recording.
+        """
         engine = self._engine
-        self.exchange = exchange = engine.recorder.begin(now_ns, self._peer)
+        self.exchange = exchange = engine.recorder.begin(now_ns - waited_ns, self._peer)
+        if waited_ns:
+            exchange.waited_ms = max(1, waited_ns // 1_000_000)
         exchange.request_head = request.raw
         self.method = exchange.method = request.method
         flags = self._flags | FLAG_HTTP10 if request.is_http10 else self._flags
@@ -539,8 +544,9 @@ class Relay:
         assert upstream is not None
         assert self._route is not None
         self.tunnel = Tunnel(
-            exchange, engine.recorder, engine.turns, (self._client, upstream),
-            max_bytes=engine.max_message_bytes, max_messages_per_s=engine.max_messages_per_s,
+            exchange, engine.recorder, engine.turns, engine.pace, (self._client, upstream),
+            max_bytes=engine.capture.websocket_message_bytes,
+            max_messages_per_s=engine.capture.websocket_messages_per_s,
             session_bytes=self._route.windows.session_bytes(exchange.request_head),
         )  # fmt: skip
         self._write(self._engine.head_end_format % (head.prefix, exchange.id_text))

@@ -21,6 +21,7 @@ from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, NOTE_MESSAGES_UNREADABLE, Exchange
 from proxy.ring.websocket_message import IN, MAX_TARGET_BYTES, OUT
 from proxy.worker.recorder import Recorder
+from proxy.worker.recording_pace import RecordingPace
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 
@@ -46,7 +47,7 @@ class Tunnel:
     """Watches one upgraded connection."""
 
     __slots__ = (
-        "_counts_only", "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_rate", "_recorder",
+        "_counts_only", "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_pace", "_rate", "_recorder",
         "_scanners", "_session", "_sides", "_traceparent", "_turns", "_unreadable", "close_code", "has_closed",
     )  # fmt: skip
 
@@ -55,6 +56,7 @@ class Tunnel:
         exchange: Exchange,
         recorder: Recorder,
         turns: Turns,
+        pace: RecordingPace,
         sides: tuple[Side, Side],
         *,
         max_bytes: int,
@@ -69,6 +71,7 @@ class Tunnel:
         self._exchange = exchange
         self._recorder = recorder
         self._turns = turns
+        self._pace = pace
         self._sides = sides
         has_calls = session_bytes > 0 and max_bytes > 0
         keeps_text = not exchange.flags & FLAG_BODIES_OFF
@@ -122,10 +125,19 @@ class Tunnel:
             self._dropped += dropped + unrecorded
             if dropped:
                 self._recorder.count_dropped_messages(dropped)
+        if messages and self._is_recorded and not scanner.has_more:
+            self._pace_sender(direction)
         if scanner.has_more:
             if scanner.in_hand >= self._sides[direction].held_bytes:
                 self._sides[direction].pause(BY_FRAMES)
             self._turns.add(self)
+
+    def _pace_sender(self, direction: int) -> None:
+        """Read the side that sends later, where messages come faster than they are stored (P30)."""
+        now_ns = time.monotonic_ns()
+        wait_ns = self._pace.message_wait_ns(now_ns, self._recorder.filled_by_messages)
+        if wait_ns:
+            self._pace.hold(self._sides[direction], now_ns, wait_ns)
 
     def _take(self, direction: int, message: Message) -> int:
         """Look at a message; returns how many are missing on the record now, and counted already."""

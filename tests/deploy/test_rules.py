@@ -100,6 +100,15 @@ CASES: Final = (
         *("20m", "40m", {}, "a:8090 did not record 60 WebSocket messages in ten minutes"),
     ),
     Case(
+        "SidelogRecordingSlowsTraffic",
+        {
+            "sidelog_recording_wait_seconds_total{T}": "0x9 0+30x60",
+            'sidelog_requests_total{T, route="a"}': "0+2000x70",
+            'sidelog_requests_total{T, route="b"}': "0+1000x70",
+        },
+        *("25m", "45m", {}, "requests of a:8090 wait 10ms each for recording"),
+    ),
+    Case(
         "SidelogLedgerUnbalanced",
         {
             "sidelog_records_received_total{T}": "0+10x40",

@@ -50,6 +50,13 @@ function verdict(parts, status, samples) {
       "Rings are filling",
       "Bodies are left out of records until the store catches up with the traffic.",
     ];
+  const wait = status.configuration.capture.max_wait_ms;
+  if (wait && status.rings.some((ring) => fill(ring) > HALF))
+    return [
+      "warn",
+      "Slowing traffic down",
+      `Records come faster than they are stored: new requests wait, each at most ${wait} ms.`,
+    ];
   return ["", "Healthy", "All records received are stored or pending."];
 }
 
@@ -132,7 +139,8 @@ export function ledgerPart(parts) {
   );
 }
 
-const FULL = 0.75; // of a ring: bodies are truncated
+const HALF = 0.5; // of a ring: new requests wait
+const FULL = 0.75; // bodies are truncated
 const FULLER = 0.9; // bodies are left out
 const fill = (ring) => ring.used_bytes / Math.max(1, ring.capacity_bytes);
 const upText = (seconds) =>

@@ -120,5 +120,7 @@ def _describe_ring(source: Source) -> dict[str, object]:
         "pushed": counts.pushed,
         "taken": source.position.taken,
         "refused": counts.refused,
+        "recording_waits": None if counters is None else counters.recording_waits,
+        "recording_wait_ms": None if counters is None else counters.recording_wait_us // 1000,
         "corrupt": reader.corrupt_records,
     }

@@ -32,6 +32,8 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
         connections_refused=counters.refused_connections,
         connections_displaced=counters.displaced_connections,
         messages_dropped=counters.dropped_messages,
+        recording_waits=counters.recording_waits,
+        recording_wait_s=counters.recording_wait_us / 1e6,
         tls_failures=counters.tls_failures,
         proxy_failures=counters.proxy_failures,
         ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},

@@ -51,6 +51,8 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
         layout.dropped_messages,
         layout.displaced_connections,
+        layout.recording_waits,
+        layout.recording_wait_us,
     ]
     assert len(cells) == len(set(cells)) == layout.size
     assert set(cells) == set(range(layout.size))
@@ -100,6 +102,8 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     cells[layout.proxy_failure_cell("malformed")] += 6
     cells[layout.dropped_messages] += 11
     cells[layout.displaced_connections] += 12
+    cells[layout.recording_waits] += 13
+    cells[layout.recording_wait_us] += 14
     cells[layout.auth_failure_cell("keys_unavailable")] += 1
     assert layout.read(cells, ["chat", "tools"]) == CounterSnapshot(
         requests={("chat", "GET", "2xx"): 2, ("", "PUT", "4xx"): 1},
@@ -116,6 +120,8 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         proxy_failures={"malformed": 6},
         dropped_messages=11,
         displaced_connections=12,
+        recording_waits=13,
+        recording_wait_us=14,
     )
 
 

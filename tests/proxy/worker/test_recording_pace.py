@@ -1,0 +1,151 @@
+"""Back-pressure from recording: who waits, for how long, and when waiting wins nothing (P30)."""
+
+from collections.abc import Callable
+
+import pytest
+
+from proxy.network.turns import BY_RECORDING
+from proxy.ring.ring import RingReader
+from proxy.settings.model import CaptureSettings
+from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace
+from tests.proxy.conftest import Start
+from tests.support.plane import Plane
+from tests.support.script import OK, Script
+
+CAPACITY = 1000
+MS = 1_000_000
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Ring:
+    """A ring's positions."""
+
+    capacity = CAPACITY
+
+    def __init__(self) -> None:
+        self.head = self.released = 0
+
+
+class Socket:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+
+    def pause(self, reason: int) -> None:
+        self.calls.append(("pause", reason))
+
+    def resume(self, reason: int) -> None:
+        self.calls.append(("resume", reason))
+
+
+def pace_of(ring: Ring, max_wait_ms: int = 100, waits: list[int] | None = None) -> RecordingPace:
+    def never(delay_s: float, call: Callable[[], None]) -> None: ...
+
+    return RecordingPace(ring, max_wait_ms, (waits if waits is not None else []).append, never)
+
+
+@pytest.mark.parametrize(
+    ("fill", "wait_ms"), [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)]
+)
+def test_the_wait_grows_with_the_fill_beyond_a_half(fill: int, wait_ms: int) -> None:
+    """The longest one is reached at three quarters, where bodies begin to be dropped."""
+    ring = Ring()
+    pace = pace_of(ring)
+    ring.released = 5000
+    ring.head = 5000 + fill
+    assert pace.request_wait_ns(MS) == wait_ms * MS
+
+
+def test_none_waits_where_nothing_leaves_the_ring() -> None:
+    """The collector or the store stopped: after a second that is sure, and over as soon as records move again."""
+    ring = Ring()
+    pace = pace_of(ring)
+    ring.head = 750
+    assert pace.request_wait_ns(MS) == 0
+    ring.released, ring.head = 100, 850
+    assert pace.request_wait_ns(2 * MS) == 100 * MS
+    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS - 1) == 100 * MS
+    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS) == 0
+    ring.released, ring.head = 200, 950
+    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS) == 100 * MS
+
+
+def test_without_a_limit_nothing_waits() -> None:
+    """0 is today's rule: records are dropped instead."""
+    ring = Ring()
+    pace = pace_of(ring, 0)
+    ring.released, ring.head = 1, 1001
+    assert pace.request_wait_ns(1) == 0
+    assert pace.message_wait_ns(1, 1.0) == 0
+
+
+def test_waits_below_a_timers_step_are_added_up() -> None:
+    """Of ten that are due 0.2 ms each, two wait for a millisecond."""
+    ring = Ring()
+    pace = pace_of(ring, 10)
+    ring.released, ring.head = 1000, 1505
+    assert sorted(pace.request_wait_ns(1) for _ in range(10)) == [0] * 8 + [MS] * 2
+
+
+def test_the_sender_of_messages_waits_by_their_share() -> None:
+    """From a half on, up to the whole of it."""
+    ring = Ring()
+    pace = pace_of(ring)
+    ring.released = 8
+    assert [pace.message_wait_ns(MS, filled) // MS for filled in (0.2, 0.5, 0.75, 1.0)] == [0, 0, 50, 100]
+
+
+def test_who_waits_is_paused_counted_and_read_on() -> None:
+    """In the order of coming, and by no more than was said."""
+    waits: list[int] = []
+    pace, first, second = pace_of(Ring(), waits=waits), Socket(), Socket()
+    pace.hold(first, 0, MS)
+    pace.hold(second, 1 << 62, MS)
+    pace._wake()
+    assert first.calls == [("pause", BY_RECORDING), ("resume", BY_RECORDING)]
+    assert second.calls == [("pause", BY_RECORDING)]
+    assert waits == [MS, MS]
+
+
+def fill(plane: Plane, count: int) -> None:
+    """Have so many exchanges recorded that carry a body of 64 KiB."""
+    with plane.connect() as client:
+        for _ in range(count):
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n" + bytes(65536))
+            client.answer("POST")
+
+
+def release_one(reader: RingReader) -> None:
+    [(_, _, _, end)] = reader.read(1, 1)
+    reader.release(end)
+
+
+@pytest.mark.parametrize("max_wait_ms", [40, 0])
+def test_requests_wait_while_records_leave_a_ring_that_fills(start: Start, max_wait_ms: int) -> None:
+    """The request is forwarded all the same, its record says how long it waited, and so do the counters."""
+    plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=max_wait_ms))
+    fill(plane, 8)
+    assert plane.counters().recording_waits == 0
+    plane.call(GET)
+    fill(plane, 2)
+    release_one(plane.reader)
+    assert plane.call(GET) == b"ok"
+    counters = plane.counters()
+    assert bool(counters.recording_waits) is bool(max_wait_ms)
+    assert counters.recording_wait_us <= counters.recording_waits * max_wait_ms * 1000
+    waited = [exchange.waited_ms for exchange in plane.exchanges(plane.unread)]
+    assert (waited[-1] > 0) is bool(max_wait_ms)
+    assert not any(waited[:-1])
+
+
+def test_requests_that_wait_for_recording_are_served_when_their_client_ends_its_side(start: Start) -> None:
+    """Also those that were sent ahead; the connection ends behind the last response."""
+    plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=50))
+    fill(plane, 10)
+    release_one(plane.reader)
+    with plane.connect() as client:
+        client.send(GET * 2)
+        client.socket.shutdown(1)
+        assert [client.answer().body for _ in range(2)] == [b"ok", b"ok"]
+    assert plane.counters().recording_waits > 0
