@@ -1,17 +1,18 @@
-"""Options that several commands share, and the native filters, declared once for every command that takes them.
+"""Options that several commands share, each declared once, and how a command is declared.
 
-`with_filters` puts one option per filter into a command's signature, so that `query`, `tail`, `stats` and `export`
-take the same ones under the same names as the API; the command gets them together, as `filters`. `with_reader` and
-`with_client` do the same for the options that say which sidelog is meant; the command gets a client, as `admin`.
-`with_settings` gives a command the flags of settings; it gets them together, as `overrides`.
+Parameters are rows: a name, a type, and what typer says of it. What a command gets together as one value (a client, the
+filters, the flags of settings) is a group of them, with what makes that value. What a command does is in
+`proxy/cli/commands/`, imported when it runs, so that `sidelog version` does not pay for the proxy.
 """
 
-import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final, NamedTuple
 
+import typer
 from typer import Argument, Option
 
 from proxy.cli.completion import complete_search, complete_view
@@ -20,95 +21,130 @@ from proxy.settings.flags import FLAGS, Flag
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
 
-
-def _help_of(flag: Flag) -> str:
-    """Write what is said of a setting as help is written."""
-    default = f" Default: {flag.default}." if flag.default else ""
-    return f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
-
-
-Config = Annotated[
-    Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="Configuration file (TOML).")
-]
-DataDir = Annotated[
-    str | None,
-    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=_help_of(FLAGS["data_dir"])),
-]
-Json = Annotated[bool, Option("--json", metavar="", help="Print JSON.")]
-Fields = Annotated[
-    str | None,
-    Option(
-        "--fields",
-        metavar="NAME,…",
-        help="Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place "
-        "in a JSON body (body.user.id). Default: what fits the terminal.",
-    ),
-]
-FromView = Annotated[
-    str | None,
-    Option(
-        "--view",
-        metavar="NAME",
-        help="Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
-        autocompletion=complete_view,
-    ),
-]
-Wide = Annotated[bool, Option("--wide", metavar="", help="Show all columns in full, however narrow the terminal.")]
-Utc = Annotated[
-    bool,
-    Option(
-        "--utc",
-        metavar="",
-        help="Show times in UTC, and read times without an offset as UTC. Default: the local time zone.",
-    ),
-]
-Url = Annotated[
-    str | None,
-    Option(
-        "--url",
-        metavar="URL",
-        help="URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
-        rich_help_panel=SOURCE_PANEL,
-    ),
-]
-Token = Annotated[
-    str | None,
-    Option(
-        "--token",
-        metavar="TOKEN",
-        help="Admin token. Default: SIDELOG_TOKEN, else from the data directory.",
-        rich_help_panel=SOURCE_PANEL,
-    ),
-]
-SourceDataDir = Annotated[
-    str | None,
-    Option(
-        "--data-dir",
-        metavar="DIR",
-        help="Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
-        "STATE_DIRECTORY, ./sidelog-data.",
-        rich_help_panel=SOURCE_PANEL,
-    ),
-]
-SourceConfig = Annotated[
-    Path | None,
-    Option(
-        "--config",
-        metavar="FILE",
-        envvar="SIDELOG_CONFIG",
-        help="Configuration file that names the store, when no sidelog runs.",
-        rich_help_panel=SOURCE_PANEL,
-    ),
-]
-Command = Callable[..., int]
-Overrides = dict[str, str]
-"""Dotted setting → text of its flag; only what was given."""
+Parameters = dict[str, tuple[Any, Any]]
+"""Name → type, and the Option or Argument with its default."""
 Many = list[str] | None
-Filters = dict[str, str | list[str]]
-"""Filter name → value, or alternatives; only what was given."""
-
-_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 _ONE: Final = str | None
+
+
+class Shared(NamedTuple):
+    """Parameters that a command gets together, as other values."""
+
+    parameters: Parameters
+    gather: Callable[[dict[str, Any], ExitStack], None]
+    """Put these values in the place of the parameters' own; what is to be closed goes on the stack."""
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    words: str
+    run: str
+    """Module below `proxy/cli/commands`, and a function of it that returns the exit code."""
+    help: str
+    example: str
+    parameters: Parameters
+    shared: tuple[Shared, ...] = ()
+
+
+def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple[Command, ...]) -> None:
+    """Give the application, or the group that is its first word, each command."""
+    for command in commands:
+        *group, name = command.words.split()
+        place = groups[group[0]] if group else app
+        place.command(name, help=f"{command.help}\n\nExample: {command.example}")(_callback(command))
+
+
+def _callback(command: Command) -> Callable[..., int]:
+    def run(**given: Any) -> int:
+        with ExitStack() as stack:
+            for shared in reversed(command.shared):
+                shared.gather(given, stack)
+            module, _, function = command.run.partition(":")
+            code: int = getattr(import_module(f"proxy.cli.commands.{module}"), function)(**given)
+        return code
+
+    parameters = command.parameters.copy()
+    for shared in command.shared:
+        parameters |= shared.parameters
+    signature = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=declared, annotation=kind)
+        for name, (kind, declared) in parameters.items()
+    ]
+    run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    run.__annotations__ = {name: kind for name, (kind, _) in parameters.items()}
+    return run
+
+
+def flag(name: str, text: str) -> tuple[Any, Any]:
+    """Declare an option without a value."""
+    return bool, Option(False, name, metavar="", help=text)
+
+
+def text(metavar: str, help: str, default: str | None = None, *names: str, **more: Any) -> tuple[Any, Any]:
+    """Declare an option whose value is a text; without names it is called as its parameter."""
+    return _ONE if default is None else str, Option(default, *names, metavar=metavar, help=help, **more)
+
+
+def number(help: str, default: int, most: int | None = None) -> tuple[Any, Any]:
+    """Declare an option whose value is a whole number, one at least."""
+    return int, Option(default, min=1, max=most, metavar="N", help=help)
+
+
+def argument(metavar: str, help: str, kind: Any = str, **more: Any) -> tuple[Any, Any]:
+    """Declare an argument that a command cannot do without."""
+    return kind, Argument(..., metavar=metavar, help=help, **more)
+
+
+def _setting(flag: Flag) -> tuple[Any, Any]:
+    """Declare the flag of a setting; what is said of it is written as help is."""
+    default = f" Default: {flag.default}." if flag.default else ""
+    help = f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
+    return bool | None if flag.value else _ONE, Option(None, flag.option, metavar=flag.metavar, help=help)
+
+
+def _config(help: str, **more: Any) -> Parameters:
+    declared = Option(None, "--config", metavar="FILE", envvar="SIDELOG_CONFIG", help=help, **more)
+    return {"config": (Path | None, declared)}
+
+
+CONFIG: Final = _config("Configuration file (TOML).")
+DATA_DIR: Final = {"data_dir": _setting(FLAGS["data_dir"])}
+JSON: Final = {"as_json": flag("--json", "Print JSON.")}
+JSON_LINES: Final = {"as_json": flag("--json", "Print one JSON object per line.")}
+FIELDS: Final = {
+    "fields": text(
+        "NAME,…",
+        "Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place in a "
+        "JSON body (body.user.id). Default: what fits the terminal.",
+    )
+}
+FROM_VIEW: Final = {
+    "from_view": text(
+        "NAME",
+        "Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
+        None,
+        "--view",
+        autocompletion=complete_view,
+    )
+}
+ORDER: Final = {"order": text("ORDER", "Newest first (desc, default), or oldest (asc).")}
+WIDE: Final = {"wide": flag("--wide", "Show all columns in full, however narrow the terminal.")}
+UTC: Final = {
+    "utc": flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone.")
+}
+URL: Final = {
+    "url": text(
+        "URL", "URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
+        rich_help_panel=SOURCE_PANEL,
+    )
+}  # fmt: skip
+_ACCESS: Final = URL | {
+    "token": text(
+        "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", rich_help_panel=SOURCE_PANEL
+    )
+}
+
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
     (
@@ -152,6 +188,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
 """The native filters of the API (`api/http/params.py`); a test compares the names."""
 
 _SEARCH: Final = Argument(
+    None,
     metavar="SEARCH",
     help="Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one that begins with "
     "a hyphen.",
@@ -159,99 +196,67 @@ _SEARCH: Final = Argument(
 )
 
 
-def _option(kind: object, text: str) -> Any:
+def _filter(kind: Any, text: str) -> tuple[Any, Any]:
     metavar = "TEXT" if kind == _ONE else "TEXT …" if kind == Many else "N"
-    return Option(help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
+    return kind, Option(None, help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
 
 
-def with_filters(command: Command) -> Command:
-    """Give a command that takes `filters` an option for each filter."""
-    options = [_keyword(name, kind, _option(kind, text)) for name, kind, text in _FILTERS]
+def _gather_filters(given: dict[str, Any], _: ExitStack) -> None:
+    """Make `filters`, of what was given only, and the `zone` of their times."""
+    from proxy.cli.commands.zone import with_offsets, zone_of
 
-    def run(**given: Any) -> int:
-        filters: Filters = {}
-        for name, _, _ in _FILTERS:
-            value = given.pop(name)
-            if value:
-                filters[name] = value if isinstance(value, list) else str(value)
-        return command(filters=filters, **given)
-
-    return _declared(run, command, "filters", options)
+    values = {name: given.pop(name) for name, _, _ in _FILTERS}
+    filters = {name: value if isinstance(value, list) else str(value) for name, value in values.items() if value}
+    given["zone"] = zone_of(given.pop("utc"))
+    given["filters"] = with_offsets(filters, given["zone"])
 
 
-def with_search(command: Command) -> Command:
-    """Give a command that takes the filters a search among its arguments; with `--query`, both must hold."""
-
-    def run(search: Many, **given: Any) -> int:
-        both = [text for text in (" ".join(search or ()), given.pop("query")) if text]
-        text = both[0] if len(both) == 1 else " ".join(f"({each})" for each in both)
-        return command(query=text or None, **given)
-
-    return _declared(run, command, "", [_keyword("search", Many, _SEARCH)])
+def _gather_search(given: dict[str, Any], _: ExitStack) -> None:
+    """Make one query of the arguments and of `--query`: both must hold."""
+    both = [text for text in (" ".join(given.pop("search") or ()), given["query"]) if text]
+    given["query"] = both[0] if len(both) == 1 else " ".join(f"({each})" for each in both)
 
 
-def with_settings(*settings: str) -> Callable[[Command], Command]:
-    """Give a command that takes `overrides` the flags of these settings."""
+def _gather_reader(given: dict[str, Any], stack: ExitStack) -> None:
+    from proxy.cli.commands.reading import reading_client
 
-    def declare(command: Command) -> Command:
-        names = {setting.replace(".", "__"): setting for setting in settings}
-
-        def run(**given: Any) -> int:
-            texts = {setting: given.pop(name) for name, setting in names.items()}
-            overrides: Overrides = {
-                setting: FLAGS[setting].value or text for setting, text in texts.items() if text is not None
-            }
-            return command(overrides=overrides, **given)
-
-        flags = {name: FLAGS[setting] for name, setting in names.items()}
-        options = [
-            _keyword(
-                name,
-                bool | None if flag.value else _ONE,
-                Option(flag.option, metavar=flag.metavar, help=_help_of(flag)),
-            )
-            for name, flag in flags.items()
-        ]
-        return _declared(run, command, "overrides", options)
-
-    return declare
+    given["client"] = stack.enter_context(reading_client(*map(given.pop, READER.parameters)))
 
 
-def with_reader(command: Command) -> Command:
-    """Give a command that takes `admin` the options that say where to read: a running sidelog, else its store."""
+def _gather_client(given: dict[str, Any], _: ExitStack) -> None:
+    from proxy.cli.commands.client import client_from_environment
 
-    def run(url: str | None, token: str | None, data_dir: str | None, config: Path | None, **given: Any) -> int:
-        from proxy.cli.commands.reading import reading_client
-
-        with reading_client(url, token, data_dir, config) as admin:
-            return command(admin=admin, **given)
-
-    sources = {"url": Url, "token": Token, "data_dir": SourceDataDir, "config": SourceConfig}
-    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
+    given["client"] = client_from_environment(*map(given.pop, CLIENT.parameters))
 
 
-def with_client(command: Command) -> Command:
-    """Give a command that takes `admin` the options that say which running sidelog is meant."""
+def settings_flags(*settings: str) -> Shared:
+    """Return the flags of settings, which a command gets as `overrides`: dotted setting → text, if given."""
+    names = {setting.replace(".", "__"): setting for setting in settings}
 
-    def run(url: str | None, token: str | None, data_dir: str | None, **given: Any) -> int:
-        from proxy.cli.commands.client import client_from_environment
+    def gather(given: dict[str, Any], _: ExitStack) -> None:
+        texts = {setting: given.pop(name) for name, setting in names.items()}
+        given["overrides"] = {name: FLAGS[name].value or text for name, text in texts.items() if text is not None}
 
-        return command(admin=client_from_environment(url, token, data_dir), **given)
-
-    sources = {"url": Url, "token": Token, "data_dir": DataDir}
-    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
-
-
-def _keyword(name: str, kind: Any, option: Any = None) -> inspect.Parameter:
-    annotation = kind if option is None else Annotated[kind, option]
-    return inspect.Parameter(name, _KEYWORD, default=None, annotation=annotation)
+    return Shared({name: _setting(FLAGS[setting]) for name, setting in names.items()}, gather)
 
 
-def _declared(run: Command, command: Command, replaced: str, options: list[inspect.Parameter]) -> Command:
-    """Show `run` to typer as the command with options in the place of one parameter."""
-    signature = inspect.signature(command)
-    own = [p.replace(kind=_KEYWORD) for p in signature.parameters.values() if p.name != replaced]
-    functools.update_wrapper(run, command)
-    run.__signature__ = inspect.Signature([*own, *options], return_annotation=int)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*own, *options]} | {"return": int}
-    return run
+FILTERS: Final = Shared({name: _filter(kind, text) for name, kind, text in _FILTERS}, _gather_filters)
+"""For a command with `UTC`."""
+SEARCH: Final = Shared({"search": (Many, _SEARCH)}, _gather_search)
+"""For a command with `FILTERS`, behind them."""
+CLIENT: Final = Shared(_ACCESS | DATA_DIR, _gather_client)
+"""A running sidelog."""
+READER: Final = Shared(
+    _ACCESS
+    | {
+        "data_dir": text(
+            "DIR",
+            "Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
+            "STATE_DIRECTORY, ./sidelog-data.",
+            rich_help_panel=SOURCE_PANEL,
+        )
+    }
+    | _config("Configuration file that names the store, when no sidelog runs.", rich_help_panel=SOURCE_PANEL),
+    _gather_reader,
+)
+"""A running sidelog, else its store."""

@@ -3,15 +3,14 @@
 typer hands every value, even one that is not there, to pydantic, whose import was half of the CPU of `sidelog query`,
 and a tenth of that of a start. What needs no judgement (a text, a list of texts, a default) is taken as it is here, and
 whole numbers are read here: pydantic's message names neither the value nor all of its limits. All else goes the usual
-way. Invariant: a command gets the same values either way.
+way. Invariant: a command gets the same values either way. Nor does help show Python's types (`SEARCH <list[str]>`):
+what stands for a value there is the `metavar` of each declaration.
 """
 
 import re
 from typing import Any, Final
 
 import typer
-
-from proxy.cli.help_types import hide_types
 
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
@@ -21,6 +20,8 @@ def take_plain_values(command: Any, above: typer.Context | None = None) -> None:
     context = typer.Context(command, parent=above, **command.context_settings)
     for parameter in command.get_params(context):  # `--help` is among these only
         parameter._runtime_param = _PlainFirst(parameter)
+        if parameter.name == "help" or parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda **_: None
     for below in getattr(command, "commands", {}).values():
         take_plain_values(below, context)
 
@@ -91,5 +92,4 @@ def run(app: typer.Typer, arguments: list[str] | None, name: str) -> None:
     """Run the command that the arguments name; it ends with SystemExit, or with the exception of a command."""
     command = typer.main.get_command(app)
     take_plain_values(command)
-    hide_types(command)
     command(args=arguments, prog_name=name)

@@ -22,6 +22,8 @@ from proxy.http1.errors import why_unreached
 from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY, STATE_FILE, TOKEN_FILE, is_in_use, read_state
 from proxy.process.tls import client_context
 
+Filters = Mapping[str, str | list[str]]
+"""Parameters of the API."""
 TIMEOUT_S: Final = 30.0
 """A query's time budget in the server is far below this."""
 PATIENCE_S: Final = 10.0
@@ -109,7 +111,7 @@ class Client:
     cert_file: str = ""
     """The admin port's own certificate, trusted beside the system's."""
 
-    def get(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Answer:
+    def get(self, path: str, parameters: Filters | None = None) -> Answer:
         """GET a path of the admin port; a status of 400 or more is no error.
 
         Raises:
@@ -151,7 +153,7 @@ class Client:
 
     @contextmanager
     def stream(
-        self, path: str, parameters: Mapping[str, str | list[str]], headers: Mapping[str, str], timeout_s: float
+        self, path: str, parameters: Filters, headers: Mapping[str, str], timeout_s: float
     ) -> Iterator[http.client.HTTPResponse]:
         """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each read.
 
@@ -178,7 +180,7 @@ class Client:
         finally:
             connection.close()
 
-    def get_json(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Any:
+    def get_json(self, path: str, parameters: Filters | None = None) -> Any:
         """GET JSON; a refusal is raised as a CommandError with the server's message."""
         return self._read(self.get(path, parameters))
 
@@ -195,6 +197,15 @@ class Client:
             return json.loads(answer.body)
         except ValueError as error:
             raise CommandError(f"the response of {self.url} is not JSON; is it the admin port?") from error
+
+
+def client_pages(client: Client, path: str, parameters: Filters) -> Iterator[dict[str, Any]]:
+    """Yield the pages of a list, following their cursors."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = client.get_json(path, {**parameters, **({"cursor": cursor} if cursor else {})})
+        yield page
+        cursor = page.get("next_cursor")
 
 
 def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:

@@ -1,13 +1,14 @@
 """`sidelog conversations`: LLM calls that belong together, one line each, and one of them with its calls in order."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
 from rich.text import Text
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands.client import Client, Filters, client_pages
 from proxy.cli.commands.listing import View, print_fitted, print_records
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import visible_line
@@ -15,29 +16,28 @@ from proxy.process.terminal import visible_line
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
 _SHOWN: Final = (
-    "id",
-    "time",
-    "status",
-    "model",
-    "called_tools",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "error_type",
+    *("id", "time", "status", "model", "called_tools", "input_tokens", "output_tokens", "cost_usd", "error_type"),
 )
 
 
-def run(client: Client, filters: Mapping[str, str | list[str]], limit: int, view: View, *, as_json: bool) -> int:
-    """Print conversations, newest first."""
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while len(found) < limit:
-        asked = {**filters, "limit": str(min(limit - len(found), MAX_PAGE))} | ({"cursor": cursor} if cursor else {})
-        page = client.get_json("/api/conversations", asked)
-        found += page["conversations"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
+def run(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    conversation_id: str | None,
+    min_turns: int,
+    sort: str,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """Print conversations, newest first, or one of them."""
+    view = View(zone=zone)
+    if conversation_id is not None:
+        return _print_one(client, conversation_id, view, as_json=as_json)
+    asked = {**filters, "min_turns": str(min_turns), "sort": sort, "limit": str(min(limit, MAX_PAGE))}
+    pages = client_pages(client, "/api/conversations", asked)
+    found = list(islice((each for page in pages for each in page["conversations"]), limit))
     if as_json:
         for conversation in found:
             say_json(conversation, is_line=True)
@@ -48,21 +48,15 @@ def run(client: Client, filters: Mapping[str, str | list[str]], limit: int, view
     return 0
 
 
-def get(client: Client, conversation_id: str, view: View, *, as_json: bool) -> int:
+def _print_one(client: Client, conversation_id: str, view: View, *, as_json: bool) -> int:
     """Print one conversation and its calls, oldest first."""
-    path, cursor = f"/api/conversations/{quote(conversation_id, safe='')}", None
-    calls: list[dict[str, Any]] = []
-    while True:
-        page = client.get_json(path, {"limit": "1000"} | ({"cursor": cursor} if cursor else {}))
-        calls += page["calls"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
+    pages = list(client_pages(client, f"/api/conversations/{quote(conversation_id, safe='')}", {"limit": "1000"}))
+    calls = [call for page in pages for call in page["calls"]]
     if as_json:
-        say_json({**page, "calls": calls})
+        say_json({**pages[-1], "calls": calls})
         return 0
-    _print_sums(page)
-    print_records(calls, View(fields=view.fields or _SHOWN, is_wide=view.is_wide, zone=view.zone))
+    _print_sums(pages[-1])
+    print_records(calls, View(fields=_SHOWN, zone=view.zone))
     return 0
 
 

@@ -4,6 +4,7 @@
 opening it to write brings it up to date.
 """
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +19,16 @@ from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooOld, StorageUnavailable
 
-__all__ = ["backup", "migrate", "settings_of", "status", "vacuum"]
 
-
-def status(settings: Settings, *, as_json: bool) -> int:
-    """Print what the store holds."""
+def _existing(config: Path | None, data_dir: str | None) -> Settings:
+    settings = settings_of(config, data_dir, os.environ)
     check_exists(settings)
+    return settings
+
+
+def status(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
+    """Print what the store holds."""
+    settings = _existing(config, data_dir)
     found = _look_into(settings)
     if "newest_layout" in found:
         found["mend"] = "run `sidelog db migrate`, or start sidelog"
@@ -31,9 +36,9 @@ def status(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def migrate(settings: Settings, *, as_json: bool) -> int:
+def migrate(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     """Bring the store to the newest layout; opening does it."""
-    check_exists(settings)
+    settings = _existing(config, data_dir)
     try:
         before = with_store(settings, _layout, is_read_only=True)
     except SchemaTooOld as old:
@@ -47,9 +52,8 @@ def migrate(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def vacuum(settings: Settings, *, as_json: bool) -> int:
+def vacuum(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     """Give free space back."""
-    check_exists(settings)
 
     async def read(storage: Storage) -> dict[str, object]:
         before = (await storage.info()).size_bytes
@@ -57,17 +61,17 @@ def vacuum(settings: Settings, *, as_json: bool) -> int:
         after = await storage.info()
         return {"location": after.location, "size_bytes_before": before, "size_bytes": after.size_bytes}
 
-    _print(with_store(settings, read), as_json=as_json)
+    _print(with_store(_existing(config, data_dir), read), as_json=as_json)
     return 0
 
 
-def backup(settings: Settings, target: Path, *, as_json: bool) -> int:
+def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     """Copy a store on SQLite, and look into the copy.
 
     Raises:
         CommandError: the store is another one, or the copy cannot be made.
     """
-    check_exists(settings)
+    settings = _existing(config, data_dir)
     source = sqlite_path(settings)
     if source is None:
         scheme = settings.storage.url.partition(":")[0]
@@ -76,15 +80,15 @@ def backup(settings: Settings, target: Path, *, as_json: bool) -> int:
 
     began_s = time.monotonic()
     try:
-        back_up(source, target)
+        back_up(source, file)
     except (OSError, StorageUnavailable) as error:
         strerror, filename = getattr(error, "strerror", None), getattr(error, "filename", None)
         raise CommandError(f"no backup was made: {f'{filename}: {strerror}' if strerror else error}") from error
     took_s = round(time.monotonic() - began_s, 1)
-    url = f"sqlite:///{quote(str(target.absolute()))}"
+    url = f"sqlite:///{quote(str(file.absolute()))}"
     copied = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
-    found = {"location": str(target)} | _look_into(copied)
-    found |= {"size_bytes": target.stat().st_size, "took_s": took_s}
+    found = {"location": str(file)} | _look_into(copied)
+    found |= {"size_bytes": file.stat().st_size, "took_s": took_s}
     if settings.keys.url:
         found["api_keys"] = "are in the store of keys.url, which is not in this copy"
     _print(found, as_json=as_json)

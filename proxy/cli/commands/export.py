@@ -6,12 +6,13 @@ An export that ended early fails with a message: a file written with exit code 0
 import http.client
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
-from proxy.cli.commands.client import Client, no_response, reason_of
+from proxy.cli.commands.client import Client, Filters, no_response, reason_of
 from proxy.cli.commands.output import CommandError, ReaderGone, Verbatim, complain
 
 PIECE_BYTES: Final = 1 << 16
@@ -20,9 +21,21 @@ REPORT_EVERY_S: Final = 0.5
 BAR_CHARACTERS: Final = 24
 
 
-def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path | None) -> int:
-    """Write the export to a file, or to standard output."""
-    progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
+def run(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    format: str,
+    output: Path | None,
+    bodies: bool,
+    fields: str | None,
+    bom: bool,
+) -> int:
+    """Write the export to a file, or to standard output; the zone is that of the filters."""
+    options = {"format": format, "bodies": "true" if bodies else "", "bom": "true" if bom else "", "fields": fields}
+    parameters = {**filters} | {name: value for name, value in options.items() if value}
+    progress = _Progress(_expected_lines(client, filters) if sys.stderr.isatty() else None)
     try:
         with closing(_pieces(client, parameters, progress)) as pieces:
             if output is None:
@@ -56,9 +69,7 @@ def _write_file(pieces: Iterator[bytes], output: Path) -> None:
         raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
 
 
-def _pieces(
-    client: Client, parameters: Mapping[str, str | list[str]], progress: "_Progress"
-) -> Generator[bytes, None, None]:
+def _pieces(client: Client, parameters: Filters, progress: "_Progress") -> Generator[bytes, None, None]:
     """Yield the export as it arrives.
 
     Raises:
@@ -78,9 +89,8 @@ def _pieces(
         raise CommandError(text) from error
 
 
-def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
+def _expected_lines(client: Client, filters: Filters) -> int | None:
     """Return the number of records, a line each; None when there are too many to be counted in time."""
-    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies", "fields", "bom")}
     summary = client.get_json("/api/summary", filters)
     return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
 

@@ -5,7 +5,7 @@ import os
 from typing import Final
 
 from proxy.cli.commands.client import client_from_environment, data_directory, read_token, refusal
-from proxy.cli.commands.output import CommandError, complain, say, say_json
+from proxy.cli.commands.output import CommandError, complain, report, say, say_json
 from proxy.collector.admin_token import rotate_token
 
 NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
@@ -36,8 +36,7 @@ def show_token(data_dir: str | None, *, as_json: bool) -> int:
     token = read_token(data_directory(data_dir, os.environ))
     if not token:
         raise CommandError("the token file is empty; remove it and start sidelog again to get a new one")
-    _say_token(token, as_json=as_json)
-    return 0
+    return report({"token": token}, token, as_json=as_json)
 
 
 def rotate(data_dir: str | None, *, as_json: bool) -> int:
@@ -48,12 +47,4 @@ def rotate(data_dir: str | None, *, as_json: bool) -> int:
         token = rotate_token(directory)
     except OSError as error:
         raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
-    _say_token(token, as_json=as_json)
-    return 0
-
-
-def _say_token(token: str, *, as_json: bool) -> None:
-    if as_json:
-        say_json({"token": token})
-    else:
-        say(token)
+    return report({"token": token}, token, as_json=as_json)

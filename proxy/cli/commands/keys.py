@@ -5,41 +5,18 @@ goes to stderr.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, say, say_json
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, report, report_list
 from proxy.process.terminal import visible
 
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _DATE: Final = re.compile(r"[0-9]{4}-")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def members(
-    name: str,
-    scopes: list[str] | None,
-    agents: list[str] | None,
-    expires: str | None,
-    *,
-    is_disabled: bool,
-    project: str | None,
-    user: str | None,
-) -> dict[str, object]:
-    """Return the members of the API's request; options that were not given are left out."""
-    given = {
-        "name": name,
-        "scopes": scopes or None,
-        "agents": agents or None,
-        "expires_at": None if expires is None else moment(expires, datetime.now(UTC)),
-        "disabled": is_disabled or None,
-        "project": project,
-        "user_id": user,
-    }
-    return {member: value for member, value in given.items() if value is not None}
 
 
 def moment(text: str, now: datetime) -> str:
@@ -62,49 +39,55 @@ def moment(text: str, now: datetime) -> str:
         raise CommandError(f"--expires is {text!r}, expected a time before the year 10000", exit_code=2) from error
 
 
-def create(client: Client, given: Mapping[str, object], *, as_json: bool) -> int:
+def create(
+    client: Client,
+    name: str,
+    *,
+    scope: list[str] | None,
+    agent: list[str] | None,
+    expires: str | None,
+    disabled: bool,
+    project: str | None,
+    user: str | None,
+    as_json: bool,
+) -> int:
     """Create a key and print its secret."""
-    key = client.send_json("POST", "/api/keys", given)
-    if as_json:
-        say_json(key)
-        return 0
-    complain(f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:")
-    say(key["secret"])
-    return 0
+    given = {
+        "name": name,
+        "scopes": scope or None,
+        "agents": agent or None,
+        "expires_at": None if expires is None else moment(expires, datetime.now(UTC)),
+        "disabled": disabled or None,
+        "project": project,
+        "user_id": user,
+    }
+    key = client.send_json("POST", "/api/keys", {member: value for member, value in given.items() if value is not None})
+    if not as_json:
+        complain(f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:")
+    return report(key, key["secret"], as_json=as_json)
 
 
 def list_keys(client: Client, *, as_json: bool) -> int:
     """Print all keys, oldest first."""
-    keys = client.get_json("/api/keys")["keys"]
-    if as_json:
-        say_json(keys)
-    elif keys:
-        _print_table(keys)
-    else:
-        complain("no keys")
-    return 0
+    return report_list(client.get_json("/api/keys")["keys"], "keys", _print_table, as_json=as_json)
 
 
-def switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
-    """Disable or enable a key."""
+def _switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
     found = _find(client, key)
     changed = client.send_json("PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled})
-    if as_json:
-        say_json(changed)
-    else:
-        say(f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} ({visible(changed['name'])})")
-    return 0
+    text = f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} ({visible(changed['name'])})"
+    return report(changed, text, as_json=as_json)
+
+
+disable: Final = partial(_switch, is_disabled=True)
+enable: Final = partial(_switch, is_disabled=False)
 
 
 def delete(client: Client, key: str, *, as_json: bool) -> int:
     """Delete a key."""
     found = _find(client, key)
     client.send_json("DELETE", f"/api/keys/{quote(found['id'], safe='')}")
-    if as_json:
-        say_json({"deleted": found["id"]})
-    else:
-        say(f"deleted key {found['id']} ({visible(found['name'])})")
-    return 0
+    return report({"deleted": found["id"]}, f"deleted key {found['id']} ({visible(found['name'])})", as_json=as_json)
 
 
 def _find(client: Client, text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sidelog man`: the manual page, from the same declarations as `--help` and completion. Pure: commands in, text out.
+"""`sidelog man`: the manual page, from the same declarations as `--help` and completion; and what a shell completes by.
 
 Strategy: options that stand in a panel of their own belong to several commands, and are described once, behind the
 commands. The page is written in the macros of man(7), which every man reads.
@@ -6,6 +6,10 @@ commands. The page is written in the macros of man(7), which every man reads.
 
 from collections.abc import Iterator
 from typing import Any, Final
+
+from proxy.cli.commands.output import say
+from proxy.cli.completion import COMPLETE_VARIABLE, Shell, shell_script
+from proxy.process.version import VERSION
 
 _ESCAPES: Final = str.maketrans({"\\": "\\e", "-": "\\-", "`": "", "\u00a0": "\\ "})
 _EXAMPLE: Final = "Example: "
@@ -35,6 +39,19 @@ _SIGNALS: Final = (
     ("HUP", "Read the settings again. Settings that are not valid change nothing."),
     ("USR1", "Write the status to the log."),
 )
+
+
+def manual(context: Any) -> int:
+    """Print the page."""
+    root = context.find_root()
+    say(manual_page(root.command, root, VERSION))
+    return 0
+
+
+def completion(shell: Shell) -> int:
+    """Print what a shell evaluates to complete."""
+    say(shell_script(shell, COMPLETE_VARIABLE))
+    return 0
 
 
 def manual_page(program: Any, context: Any, version: str) -> str:

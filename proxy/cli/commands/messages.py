@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands.client import Client, client_pages
 from proxy.cli.commands.output import say
 from proxy.process.terminal import visible_line
 
@@ -23,14 +23,11 @@ def read_messages(client: Client, record: Mapping[str, Any], *, has_all: bool) -
     if record.get("status") != SWITCHING_PROTOCOLS:
         return None
     messages: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        query = {"limit": str(MAX_SHOWN)} | ({"cursor": cursor} if cursor else {})
-        page = client.get_json(f"/api/records/{record['id']}/messages", query)
+    for page in client_pages(client, f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)}):
         messages += page["messages"]
-        cursor = page["next_cursor"]
-        if not cursor or (messages and not has_all):
-            return {"messages": messages, "next_cursor": cursor}
+        if messages and not has_all:
+            break
+    return {"messages": messages, "next_cursor": page["next_cursor"]}
 
 
 def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:

@@ -11,15 +11,16 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from proxy.process.terminal import json_escaped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+T = TypeVar("T")
 WIDE_COLUMNS: Final = 120
 """A terminal this wide is shown every column."""
 
@@ -132,6 +133,26 @@ class Verbatim:
 def say_json(value: object, *, is_line: bool = False) -> None:
     """Write a value as JSON: indented for reading, or on one line."""
     say(json_escaped(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2)))
+
+
+def report(value: object, text: str, *, as_json: bool) -> int:
+    """Write what a command has done, as JSON or as a line; return the exit code."""
+    if as_json:
+        say_json(value)
+    else:
+        say(text)
+    return 0
+
+
+def report_list(rows: list[T], name: str, show: Callable[[list[T]], None], *, as_json: bool) -> int:
+    """Write all of a list, as JSON or as a table; return the exit code."""
+    if as_json:
+        say_json(rows)
+    elif rows:
+        show(rows)
+    else:
+        complain(f"no {name}")
+    return 0
 
 
 def console() -> "Console":

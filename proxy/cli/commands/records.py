@@ -5,16 +5,20 @@ one, so that a long answer starts at once and needs no memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.cli.commands.client import Client, refusal
-from proxy.cli.commands.listing import View, column_text, plain, print_records, selected
+import typer
+
+from proxy.cli.commands import views
+from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
+from proxy.cli.commands.listing import View, column_text, plain, print_records, read_fields, selected
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
 from proxy.cli.commands.record_id import find_id
-from proxy.cli.commands.zone import zone_name
+from proxy.cli.commands.zone import with_offsets, zone_name
 from proxy.process.terminal import visible, visible_line
 
 PAGE_RECORDS: Final = 1000
@@ -33,8 +37,26 @@ _PARTS: Final = frozenset(
 _NAME_CHARACTERS: Final = 18
 
 
-def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, view: View, *, as_json: bool) -> int:
+def query(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    order: str | None,
+    limit: int,
+    fields: str | None,
+    wide: bool,
+    no_header: bool,
+    from_view: str | None,
+    as_json: bool,
+) -> int:
     """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
+    if from_view is not None:
+        found = views.find(client, from_view)
+        filters, order = with_offsets(views.applied(found, filters), zone), order or found["order"]
+        fields = fields or views.fields_of(found)
+    view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone)
+    parameters = {**filters} | ({"order": order} if order else {}) | view.asked
     return _print_list(pages(client, parameters, limit), view, as_json=as_json)
 
 
@@ -51,9 +73,8 @@ def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bo
     return 0
 
 
-def around(client: Client, record_id: str, *, as_json: bool) -> int:
+def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
     """Print what the same service did around a record, or where it has none, its route: oldest first, as `query`."""
-    record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
     begun, ended = record["started_at"], record.get("ended_at") or record["started_at"]
     place = next((name for name in ("service", "route_id") if record.get(name)), None)
     among = {} if place is None else {place.removesuffix("_id"): record[place]}
@@ -64,28 +85,44 @@ def around(client: Client, record_id: str, *, as_json: bool) -> int:
     return _print_list([*list(before)[::-1], *after], View(), as_json=as_json)
 
 
-def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int) -> Iterator[dict[str, Any]]:
-    """Yield up to `limit` records, following cursors; a page cut by the server's time budget is followed too."""
-    cursor: str | None = None
-    while limit > 0:
-        page = dict(parameters) | {"limit": str(min(limit, PAGE_RECORDS))}
-        if cursor:
-            page["cursor"] = cursor
-        answer = client.get_json("/api/records", page)
-        records = answer["records"]
-        yield from records
-        limit -= len(records)
-        cursor = answer.get("next_cursor")
-        if not cursor:
-            return
+def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str, Any]]:
+    """Yield up to `limit` records; a page cut by the server's time budget is followed too."""
+    asked = {**parameters, "limit": str(min(limit, PAGE_RECORDS))}
+    return islice((record for page in client_pages(client, "/api/records", asked) for record in page["records"]), limit)
 
 
-def get(client: Client, record_id: str, *, has_all: bool, as_json: bool) -> int:
-    """Print one exchange: what came of it, heads and bodies; with `has_all` also every other field."""
-    record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
+def get(
+    client: Client,
+    record_id: str,
+    *,
+    raw: bool,
+    request: bool,
+    around: bool,
+    curl: bool,
+    har: bool,
+    has_all: bool,
+    as_json: bool,
+) -> int:
+    """Print one exchange, or what is asked for of it."""
+    if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
+        raise typer.BadParameter(
+            "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for --around --json; "
+            "--request requires --raw"
+        )
+    path = f"/api/records/{quote(find_id(client, record_id), safe='')}"
+    if raw or har:
+        return _download(client.get(f"{path}/{'har' if har else 'request-body' if request else 'response-body'}"))
+    if curl:
+        return _print_curl(client.get_json(f"{path}/curl"))
+    record = client.get_json(path)
+    return _around(client, record, as_json=as_json) if around else _print(client, record, has_all, as_json)
+
+
+def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bool) -> int:
+    """Print what came of an exchange, heads and bodies; with `has_all` also every other field."""
     messages = read_messages(client, record, has_all=has_all or as_json)
     if as_json:
-        say_json(record if messages is None else record | {"messages": messages["messages"]})
+        say_json(record if messages is None else {**record, "messages": messages["messages"]})
         return 0
     _print_summary(record)
     if has_all:
@@ -197,9 +234,8 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
         say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(plain(value))}")
 
 
-def get_curl(client: Client, record_id: str) -> int:
+def _print_curl(line: Mapping[str, Any]) -> int:
     """Print the command that sends the request again; what it lacks is reported on stderr."""
-    line = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}/curl")
     for note in line["notes"]:
         complain(f"sidelog: {visible(note)}")
     if not line["command"]:
@@ -208,9 +244,8 @@ def get_curl(client: Client, record_id: str) -> int:
     return 0
 
 
-def download(client: Client, record_id: str, part: str) -> int:
-    """Write a file of one record to stdout, nothing else: `request-body`, `response-body` or `har`."""
-    answer = client.get(f"/api/records/{quote(find_id(client, record_id), safe='')}/{part}")
+def _download(answer: Answer) -> int:
+    """Write a file of one record to stdout, nothing else."""
     if answer.status >= 400:
         raise CommandError(refusal(answer))
     out = Verbatim()

@@ -43,6 +43,13 @@ def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> N
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours
 
 
+def demo(listen: str, admin_listen: str, data_dir: str | None) -> int:
+    """Run the demo, whose imports `serve` does without."""
+    from proxy.demo.run import main
+
+    return main(listen, admin_listen, data_dir)
+
+
 def _greet(settings: Settings) -> None:
     directory = Path(settings.data_dir)
     with suppress(OSError):  # what is wrong with it is said by the supervisor

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands import views
+from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import GAP, print_figures
 from proxy.cli.commands.output import console, say, say_json
-from proxy.cli.commands.zone import zone_name
+from proxy.cli.commands.zone import with_offsets, zone_name
 from proxy.process.terminal import visible_line
 
 FACETS: Final = ("level", "project", "container", "service")
@@ -17,13 +18,9 @@ UNKNOWN: Final = "{unknown}"
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
 _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _WHY: Final = {
-    "known": '""',
-    "absent": "–",
-    "null": "(null)",
-    "cut": "(body cut)",
-    "not_json": "(not JSON)",
+    "known": '""', "absent": "–", "null": "(null)", "cut": "(body cut)", "not_json": "(not JSON)",
     "not_kept": "(not kept)",
-}
+}  # fmt: skip
 """What requests without a value stand for."""
 _COUNTS: Final[Mapping[str, str]] = {
     "calls": "calls",
@@ -49,7 +46,7 @@ _FIRST_TO_GO: Final = (
 """Columns that a narrow terminal has no room for."""
 
 
-def run(client: Client, filters: Mapping[str, str | list[str]], zone: tzinfo | None, *, as_json: bool) -> int:
+def run(client: Client, filters: Filters, zone: tzinfo | None, *, as_json: bool) -> int:
     """Print the totals."""
     summary = client.get_json("/api/summary", filters)
     facets = client.get_json("/api/facets", {**filters, "name": ",".join(FACETS)})["facets"]
@@ -126,7 +123,25 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
+def top(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    by: str | None,
+    sort: str,
+    from_view: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """Print the most frequent values of a field."""
+    if from_view is not None:
+        found = views.find(client, from_view)
+        filters, by = with_offsets(views.applied(found, filters), zone), by or found["group_by"]
+    return run_top(client, {**filters, "by": by or "endpoint", "sort": sort, "limit": str(limit)}, as_json=as_json)
+
+
+def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
     """Print the table."""
     found = client.get_json("/api/top", parameters)
     if as_json:

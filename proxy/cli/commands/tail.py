@@ -8,11 +8,12 @@ send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
-from proxy.cli.commands.client import Client, TemporaryRefusal, no_response, reason_of
-from proxy.cli.commands.listing import View, line_of, selected
+from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
+from proxy.cli.commands.listing import View, line_of, read_fields, selected
 from proxy.cli.commands.output import complain, console, ends_with_its_reader, flush, say_json, say_styled
 
 READ_TIMEOUT_S: Final = 45.0
@@ -31,12 +32,13 @@ class Event(NamedTuple):
     data: str
 
 
-def run(client: Client, filters: Mapping[str, str | list[str]], view: View, *, as_json: bool) -> int:
+def run(client: Client, filters: Filters, zone: tzinfo | None, *, fields: str | None, wide: bool, as_json: bool) -> int:
     """Print records until interrupted, until nobody reads them, or until the server ends the stream for good."""
+    view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     with ends_with_its_reader():
-        return _follow(client, filters, _printer(view, as_json=as_json))
+        return _follow(client, {**filters, **view.asked}, _printer(view, as_json=as_json))
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
@@ -53,7 +55,7 @@ def _printer(view: View, *, as_json: bool) -> Printer:
     return write
 
 
-def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Printer) -> int:
+def _follow(client: Client, filters: Filters, write: Printer) -> int:
     last_id = ""
     retry_s = RETRY_S
     is_connected = False
@@ -78,7 +80,7 @@ def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Print
         retry_s = min(2 * retry_s, MAX_RETRY_S)
 
 
-def _events(client: Client, filters: Mapping[str, str | list[str]], last_id: str) -> Iterator[Event]:
+def _events(client: Client, filters: Filters, last_id: str) -> Iterator[Event]:
     headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
     with client.stream("/api/records/stream", filters, headers, READ_TIMEOUT_S) as response:
         yield Event("open", "", "")

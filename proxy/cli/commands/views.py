@@ -4,17 +4,16 @@ What is given beside the view's name wins over what it says of period, order and
 """
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.cli.commands.client import Client
+from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import COMPUTED, read_fields
-from proxy.cli.commands.output import CommandError, complain, console, say, say_json
-from proxy.cli.commands.zone import with_offsets
+from proxy.cli.commands.output import CommandError, console, report, report_list, say, say_json
+from proxy.cli.commands.zone import with_offsets, zone_of
 from proxy.process.terminal import visible
 from storage.search.cell import is_cell_field
-
-Filters = Mapping[str, str | list[str]]
 
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "started": ("time",),
@@ -32,14 +31,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def list_views(client: Client, *, as_json: bool) -> int:
     """Print all views, by name."""
-    views = client.get_json("/api/views")["views"]
-    if as_json:
-        say_json(views)
-    elif views:
-        _print_table(views)
-    else:
-        complain("no views")
-    return 0
+    return report_list(client.get_json("/api/views")["views"], "views", _print_table, as_json=as_json)
 
 
 def show(client: Client, name: str, *, as_json: bool) -> int:
@@ -55,30 +47,36 @@ def show(client: Client, name: str, *, as_json: bool) -> int:
     return 0
 
 
-def save(client: Client, view: Mapping[str, object], *, as_json: bool) -> int:
+def save(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    name: str,
+    fields: str | None,
+    order: str | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
     """Save a view, in the place of one of the same name."""
-    saved = client.send_json("PUT", "/api/views", view)
-    if as_json:
-        say_json(saved)
-    else:
-        say(f"saved view {visible(saved['name'])}")
-    return 0
+    return _put(client, members(name, filters, fields, order, by, is_utc=zone is not None), as_json=as_json)
 
 
 def rename(client: Client, name: str, new_name: str, *, as_json: bool) -> int:
     """Give a view another name."""
     view = {member: value for member, value in find(client, name).items() if member != "changed_at"}
-    return save(client, view | {"name": new_name, "replaces": name}, as_json=as_json)
+    return _put(client, view | {"name": new_name, "replaces": name}, as_json=as_json)
+
+
+def _put(client: Client, view: Mapping[str, object], *, as_json: bool) -> int:
+    saved = client.send_json("PUT", "/api/views", view)
+    return report(saved, f"saved view {visible(saved['name'])}", as_json=as_json)
 
 
 def delete(client: Client, name: str, *, as_json: bool) -> int:
     """Delete a view."""
     client.send_json("DELETE", f"/api/views/{quote(name, safe='')}")
-    if as_json:
-        say_json({"deleted": name})
-    else:
-        say(f"deleted view {visible(name)}")
-    return 0
+    return report({"deleted": name}, f"deleted view {visible(name)}", as_json=as_json)
 
 
 def find(client: Client, name: str) -> dict[str, Any]:
@@ -102,8 +100,6 @@ def members(
     Raises:
         CommandError: a filter that is no part of a search.
     """
-    from proxy.cli.commands.zone import zone_of
-
     given = with_offsets(filters, zone_of(is_utc))
     others = [filter for filter in given if filter not in ("query", "since", "until")]
     if others:
@@ -142,13 +138,7 @@ def _print_table(views: list[dict[str, Any]]) -> None:
     for title in ("name", "search", "since", "until", "by", "columns"):
         table.add_column(title)
     for view in views:
-        cells = (
-            view["name"],
-            view["query"],
-            view["since"],
-            view["until"],
-            view["group_by"],
-            ", ".join(view["columns"]),
-        )
+        columns = ", ".join(view["columns"])
+        cells = (view["name"], view["query"], view["since"], view["until"], view["group_by"], columns)
         table.add_row(*(Text(visible(cell or "")) for cell in cells))
     console().print(table)

@@ -11,7 +11,7 @@ import resource
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT
 from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM, warnings
+from proxy.settings.load import read
 from proxy.settings.model import Settings
 
 JSON_KEYS: Final = ("state", "name", "text", "mend")
@@ -39,6 +40,11 @@ OWN_DESCRIPTORS: Final = 64
 """Sockets, rings, event descriptors and log of one process, generously."""
 
 Check = Callable[[Settings], Iterator[Finding]]
+
+
+def diagnose(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
+    """Read the settings as `serve` would, and look everything over."""
+    return run(*read(overrides, os.environ, config), as_json=as_json)
 
 
 def run(settings: Settings, problems: list[str], *, as_json: bool, leave: Callable[[int], object] = os._exit) -> int:
