@@ -24,6 +24,7 @@ from proxy.cli.options import (
     WIDE,
     Command,
     Many,
+    alike,
     argument,
     flag,
     number,
@@ -33,101 +34,86 @@ from proxy.cli.options import (
 from proxy.settings.flags import FLAGS
 
 _SETTINGS: Final = settings_flags("proxy.upstream", "data_dir")
-_STORE: Final = CONFIG | DATA_DIR | JSON
 _KEY: Final = {"key": argument("KEY", "Id of a key, or its name if that is unique.")}
 _VIEW: Final = {"name": argument("NAME", "Name of a view.", autocompletion=complete_view)}
 
 COMMANDS: Final = (
     Command(
         "serve",
-        "serve:run",
         "Run the proxy.",
-        "sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080",
+        "--upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080",
         CONFIG | {"greets": flag("--greet", "Print addresses and commands to try, as on a terminal.")},
         (settings_flags(*FLAGS),),
     ),
     Command(
         "demo",
-        "serve:demo",
         "Run a demo upstream with sample traffic, and the proxy in front of it; its records are in ./sidelog-demo.",
-        "sidelog demo --listen 127.0.0.1:8888",
+        "--listen 127.0.0.1:8888",
         {
             "listen": text("HOST:PORT", "Address of the data port.", "127.0.0.1:8080"),
             "admin_listen": text("HOST:PORT", "Address of the admin port.", "127.0.0.1:8090"),
         }
         | DATA_DIR,
-    ),
-    Command(
-        "config check",
-        "config:check",
-        "Validate the configuration and report every problem at once.",
-        "sidelog config check --config sidelog.toml",
-        CONFIG | JSON,
-        (_SETTINGS,),
-    ),
-    Command(
-        "config show",
-        "config:show",
-        "Print the effective configuration, secrets redacted.",
-        "sidelog config show --config sidelog.toml --json",
-        CONFIG | JSON,
-        (_SETTINGS,),
-    ),
-    Command(
-        "token show",
-        "health:show_token",
-        "Print the admin token of a data directory.",
-        'curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status',
-        DATA_DIR | JSON,
-    ),
-    Command(
-        "token rotate",
-        "health:rotate",
-        "Replace the admin token. A running sidelog uses the new one at once; sessions of the web UI end.",
-        "sidelog token rotate --data-dir /var/lib/sidelog",
-        DATA_DIR | JSON,
+        run="serve:demo",
     ),
     Command(
         "health",
-        "health:health",
         "Say whether sidelog is ready, and exit with 0 if it is; for container health checks.",
-        "sidelog health --url http://127.0.0.1:8090",
+        "--url http://127.0.0.1:8090",
         URL | DATA_DIR | JSON,
     ),
     Command(
         "doctor",
-        "doctor.doctor:diagnose",
         "Check this machine and the settings, and suggest a fix for each problem.",
-        "sidelog doctor --config sidelog.toml",
+        "--config sidelog.toml",
         CONFIG | JSON,
         (_SETTINGS,),
+        "doctor.doctor:diagnose",
+    ),
+    *alike(
+        CONFIG | JSON,
+        (_SETTINGS,),
+        ("config check", "Validate the configuration and report every problem at once.", "--config sidelog.toml"),
+        ("config show", "Print the effective configuration, secrets redacted.", "--config sidelog.toml --json"),
+    ),
+    Command(
+        "token show",
+        "Print the admin token of a data directory.",
+        'curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status',
+        DATA_DIR | JSON,
+        run="health:show_token",
+    ),
+    Command(
+        "token rotate",
+        "Replace the admin token. A running sidelog uses the new one at once; sessions of the web UI end.",
+        "--data-dir /var/lib/sidelog",
+        DATA_DIR | JSON,
+        run="health:rotate",
     ),
     Command(
         "version",
-        "version:run",
         "Print the version and build (pure or compiled) of sidelog, and the versions of Python and the main libraries.",
-        "sidelog version --json",
+        "--json",
         JSON,
     ),
     Command(
         "completion",
-        "manual:completion",
         'Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".',
-        "sidelog completion bash",
+        "bash",
         {"shell": argument("SHELL", "Which shell: bash, zsh or fish.", Shell)},
+        run="manual:completion",
     ),
     Command(
         "man",
-        "manual:manual",
         "Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for man.",
-        "sidelog man",
+        "",
         {"context": (typer.Context, None)},
+        run="manual:manual",
     ),
     Command(
         "keys create",
-        "keys:create",
         "Create a key and print its secret, which is not shown again.",
-        'sidelog keys create "Mobile app" --scope agent --expires 30d',
+        '"Mobile app" --scope agent --expires 30d',
         {
             "name": argument("NAME", "Display name."),
             "scope": (Many, Option(None, metavar="TEXT …", help="Scope of the key; may be repeated. Default: all.")),
@@ -140,65 +126,44 @@ COMMANDS: Final = (
         | JSON,
         (CLIENT,),
     ),
-    Command("keys list", "keys:list_keys", "List the keys.", "sidelog keys list --json", JSON, (CLIENT,)),
-    Command(
-        "keys disable",
-        "keys:disable",
-        "Disable a key. Takes effect within a second.",
-        'sidelog keys disable "Mobile app"',
+    Command("keys list", "List the keys.", "--json", JSON, (CLIENT,), "keys:list_keys"),
+    *alike(
         _KEY | JSON,
         (CLIENT,),
+        ("keys disable", "Disable a key. Takes effect within a second.", '"Mobile app"'),
+        ("keys enable", "Enable a key again.", '"Mobile app"'),
+        ("keys delete", "Delete a key permanently. Records keep its name.", '"Mobile app"'),
     ),
-    Command(
-        "keys enable",
-        "keys:enable",
-        "Enable a key again.",
-        'sidelog keys enable "Mobile app"',
-        _KEY | JSON,
-        (CLIENT,),
-    ),
-    Command(
-        "keys delete",
-        "keys:delete",
-        "Delete a key permanently. Records keep its name.",
-        'sidelog keys delete "Mobile app"',
-        _KEY | JSON,
-        (CLIENT,),
-    ),
-    Command(
-        "db status",
-        "db:status",
-        "Show the store's contents, layout, size and retention. Changes nothing.",
-        "sidelog db status --data-dir /var/lib/sidelog",
-        _STORE,
-    ),
-    Command(
-        "db migrate",
-        "db:migrate",
-        "Migrate the store to the newest layout, as a start of sidelog does.",
-        "sidelog db migrate --data-dir /var/lib/sidelog",
-        _STORE,
-    ),
-    Command(
-        "db vacuum",
-        "db:vacuum",
-        "Return free space to the file system; works while sidelog is running.",
-        "sidelog db vacuum --data-dir /var/lib/sidelog",
-        _STORE,
+    *alike(
+        CONFIG | DATA_DIR | JSON,
+        (),
+        (
+            "db status",
+            "Show the store's contents, layout, size and retention. Changes nothing.",
+            "--data-dir /var/lib/sidelog",
+        ),
+        (
+            "db migrate",
+            "Migrate the store to the newest layout, as a start of sidelog does.",
+            "--data-dir /var/lib/sidelog",
+        ),
+        (
+            "db vacuum",
+            "Return free space to the file system; works while sidelog is running.",
+            "--data-dir /var/lib/sidelog",
+        ),
     ),
     Command(
         "db backup",
-        "db:backup",
         "Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.",
-        "sidelog db backup records.db",
-        {"file": argument("FILE", "File for the copy; must not exist.", Path)} | _STORE,
+        "records.db",
+        {"file": argument("FILE", "File for the copy; must not exist.", Path)} | CONFIG | DATA_DIR | JSON,
     ),
-    Command("view list", "views:list_views", "List the views.", "sidelog view list", JSON, (READER,)),
+    Command("view list", "List the views.", "", JSON, (READER,), "views:list_views"),
     Command(
         "view save",
-        "views:save",
         "Save a search under a name, with its columns, period and order.",
-        "sidelog view save \"slow tenants\" 'status:5xx duration:>1s' --since 24h --fields time,code,header.x-tenant",
+        "\"slow tenants\" 'status:5xx duration:>1s' --since 24h --fields time,code,header.x-tenant",
         {"name": argument("NAME", "Name of the view; an existing one is replaced.")}
         | FIELDS
         | ORDER
@@ -206,28 +171,26 @@ COMMANDS: Final = (
         | UTC
         | JSON,
         (CLIENT, FILTERS, SEARCH),
+        "views:save",
     ),
-    Command(
-        "view show", "views:show", "Show a view.", 'sidelog view show "slow tenants" --json', _VIEW | JSON, (READER,)
-    ),
+    Command("view show", "Show a view.", '"slow tenants" --json', _VIEW | JSON, (READER,), "views:show"),
     Command(
         "view rename",
-        "views:rename",
         "Rename a view.",
-        'sidelog view rename "slow tenants" slow',
+        '"slow tenants" slow',
         _VIEW | {"new_name": argument("NEW-NAME", "New name of the view.")} | JSON,
         (CLIENT,),
+        "views:rename",
     ),
-    Command("view delete", "views:delete", "Delete a view.", "sidelog view delete slow", _VIEW | JSON, (CLIENT,)),
+    Command("view delete", "Delete a view.", "slow", _VIEW | JSON, (CLIENT,), "views:delete"),
 )
 """All but those that read records."""
 
 READING: Final = (
     Command(
         "get",
-        "records:get",
         "Show one exchange: its outcome, headers and bodies.",
-        "sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl",
+        "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl",
         {
             "record_id": argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id."),
             "raw": flag("--raw", "Print only the stored bytes of the response body."),
@@ -239,12 +202,12 @@ READING: Final = (
         }
         | JSON,
         (READER,),
+        "records:get",
     ),
     Command(
         "query",
-        "records:query",
         "Search records.",
-        "sidelog query 'status:5xx path:/api/*' --since 15m",
+        "'status:5xx path:/api/*' --since 15m",
         ORDER
         | {"limit": number("Maximum number of records.", 100)}
         | FIELDS
@@ -254,28 +217,26 @@ READING: Final = (
         | UTC
         | JSON_LINES,
         (READER, FILTERS, SEARCH),
+        "records:query",
     ),
     Command(
         "tail",
-        "tail:run",
         "Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.",
-        "sidelog tail --level warn --level error",
+        "--level warn --level error",
         FIELDS | WIDE | UTC | JSON_LINES,
         (CLIENT, FILTERS, SEARCH),
     ),
     Command(
         "stats",
-        "stats:run",
         "Show totals by status, level, project, container and service, and latency percentiles.",
-        "sidelog stats --since 24h --route default",
+        "--since 24h --route default",
         UTC | JSON,
         (READER, FILTERS, SEARCH),
     ),
     Command(
         "top",
-        "stats:top",
         "Show the most frequent endpoints, or values of another field, with errors, latency, bytes and cost.",
-        "sidelog top --since 1h --sort p95",
+        "--since 1h --sort p95",
         {
             "by": text(
                 "FIELD",
@@ -295,12 +256,12 @@ READING: Final = (
         | UTC
         | JSON,
         (READER, FILTERS, SEARCH),
+        "stats:top",
     ),
     Command(
         "export",
-        "export:run",
         "Export all matching records, oldest first, with a progress bar on stderr.",
-        "sidelog export csv --since yesterday --until today --bom -o yesterday.csv",
+        "csv --since yesterday --until today --bom -o yesterday.csv",
         {
             "format": argument("FORMAT", "What to write: har, ndjson or csv."),
             "output": (
@@ -320,9 +281,8 @@ READING: Final = (
     ),
     Command(
         "conversations",
-        "conversations:run",
         "List LLM conversations, or show one: turns, tools, tokens, cost, time, where it failed.",
-        "sidelog conversations --since 24h --sort cost",
+        "--since 24h --sort cost",
         {
             "conversation_id": (
                 str | None,

@@ -6,7 +6,7 @@ filters, the flags of settings) is a group of them, with what makes that value. 
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -39,12 +39,18 @@ class Command(NamedTuple):
     """One command."""
 
     words: str
-    run: str
-    """Module below `proxy/cli/commands`, and a function of it that returns the exit code."""
     help: str
     example: str
+    """What is behind the words; or a whole line, where another program is before them."""
     parameters: Parameters
     shared: tuple[Shared, ...] = ()
+    run: str = ""
+    """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
+
+
+def alike(parameters: Parameters, shared: tuple[Shared, ...], *rows: tuple[str, str, str]) -> Iterator[Command]:
+    """Yield commands that take the same: of each its words, help and example."""
+    return (Command(*row, parameters, shared) for row in rows)
 
 
 def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple[Command, ...]) -> None:
@@ -52,7 +58,12 @@ def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple
     for command in commands:
         *group, name = command.words.split()
         place = groups[group[0]] if group else app
-        place.command(name, help=f"{command.help}\n\nExample: {command.example}")(_callback(command))
+        line = (
+            command.example
+            if f"sidelog {command.words}" in command.example
+            else f"sidelog {command.words} {command.example}".strip()
+        )
+        place.command(name, help=f"{command.help}\n\nExample: {line}")(_callback(command))
 
 
 def _callback(command: Command) -> Callable[..., int]:
@@ -60,7 +71,8 @@ def _callback(command: Command) -> Callable[..., int]:
         with ExitStack() as stack:
             for shared in reversed(command.shared):
                 shared.gather(given, stack)
-            module, _, function = command.run.partition(":")
+            first, *others = command.words.split()
+            module, _, function = (command.run or f"{first}:{'_'.join(others) or 'run'}").partition(":")
             code: int = getattr(import_module(f"proxy.cli.commands.{module}"), function)(**given)
         return code
 

@@ -11,7 +11,7 @@ from proxy.collector.admin_token import rotate_token
 NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
 
 
-def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
+def run(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
     """Request /readyz and say what is the matter; return 0 when sidelog is ready, 1 when it is not."""
     answer = client_from_environment(url, "", data_dir).get("/readyz")
     is_ready = answer.status == 200
