@@ -84,22 +84,16 @@ class Answer:
     body: bytes
 
 
-class Patience:
-    """Waits, a moment in all, for a server that says it will soon be ready."""
-
-    def __init__(self) -> None:
-        self._until_s = time.monotonic() + PATIENCE_S
-
-    def has_more_for(self, answer: Answer) -> bool:
-        """Wait as long as a response asks for; at once False where it is none to wait for, or the time is up."""
-        after = answer.headers.get("retry-after", "")
-        is_soon = answer.status == 503 and after.isdecimal() and int(after) <= MAX_RETRY_AFTER_S
-        if not is_soon or time.monotonic() + int(after) > self._until_s:
-            return False
-        if sys.stderr.isatty():
-            complain(f"sidelog: {refusal(answer)}, waiting")
-        time.sleep(int(after))
-        return True
+def _waited(answer: Answer, until_s: float) -> bool:
+    """Wait as long as a response asks for; at once False where it is none to wait for, or the time is up."""
+    after = answer.headers.get("retry-after", "")
+    is_soon = answer.status == 503 and after.isdecimal() and int(after) <= MAX_RETRY_AFTER_S
+    if not is_soon or RECORD_ID in answer.headers or time.monotonic() + int(after) > until_s:
+        return False
+    if sys.stderr.isatty():
+        complain(f"sidelog: {refusal(answer)}, waiting")
+    time.sleep(int(after))
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +119,41 @@ class Client:
         Raises:
             CommandError: there is no HTTP response, or it is one of the data port.
         """
-        patience = Patience()
-        while patience.has_more_for(answer := self._send_once(method, target, content)):
-            pass
-        return answer
-
-    def _send_once(self, method: str, target: str, content: object) -> Answer:
         headers = {"Accept": "application/json", "Connection": "close"}
         payload = None
         if content is not None:
             headers["Content-Type"] = "application/json"
             payload = json.dumps(content).encode()
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        connection = _connection(self.url, self.cert_file)
         try:
-            connection.request(method, urlsplit(self.url).path.rstrip("/") + target, payload, headers)
-            response = connection.getresponse()
-            answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
+            with self._asked(method, target, payload, headers, TIMEOUT_S) as (response, refused):
+                answer = refused or _answer_of(response)
         except (OSError, http.client.HTTPException) as error:
             raise no_response(self.url, error) from error
-        finally:
-            connection.close()
         if RECORD_ID in answer.headers:  # of a service that answers every path, it would be taken for sidelog's
             raise CommandError(refusal(answer))
         return answer
+
+    @contextmanager
+    def _asked(
+        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str], timeout_s: float
+    ) -> Iterator[tuple[http.client.HTTPResponse, Answer | None]]:
+        """Yield the response, unread; of a refusal that is not soon over what it says, too."""
+        connection = _connection(self.url, self.cert_file)
+        connection.timeout = timeout_s
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        until_s = time.monotonic() + PATIENCE_S
+        try:
+            while True:
+                path = urlsplit(self.url).path.rstrip("/") + target
+                connection.request(method, path, payload, {**headers, **authorization})
+                response = connection.getresponse()
+                is_refusal = response.status >= 400 or response.getheader(RECORD_ID)
+                refused = _answer_of(response) if is_refusal else None
+                if refused is None or not _waited(refused, until_s):
+                    break
+            yield response, refused
+        finally:
+            connection.close()
 
     @contextmanager
     def stream(
@@ -162,23 +166,11 @@ class Client:
             OSError: the server cannot be reached, or the connection broke.
             http.client.HTTPException: the response ended early.
         """
-        connection = _connection(self.url, self.cert_file)
-        connection.timeout = timeout_s
-        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        target = f"{urlsplit(self.url).path.rstrip('/')}{path}?{urlencode(parameters, doseq=True)}"
-        patience = Patience()
-        try:
-            while True:
-                connection.request("GET", target, headers={**headers, **authorization})
-                response = connection.getresponse()
-                if response.status < 400 and not response.getheader(RECORD_ID):
-                    break
-                answer = Answer(response.status, _headers_of(response), response.read(MAX_ANSWER_BYTES))
-                if not patience.has_more_for(answer):
-                    raise _refused(answer)
+        target = f"{path}?{urlencode(parameters, doseq=True)}"
+        with self._asked("GET", target, None, headers, timeout_s) as (response, refused):
+            if refused is not None:
+                raise _refused(refused)
             yield response
-        finally:
-            connection.close()
 
     def get_json(self, path: str, parameters: Filters | None = None) -> Any:
         """GET JSON; a refusal is raised as a CommandError with the server's message."""
@@ -252,8 +244,9 @@ def message_in(document: object) -> str | None:
     return next((text for text in said if isinstance(text, str) and text), None)
 
 
-def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.getheaders()}
+def _answer_of(response: http.client.HTTPResponse) -> Answer:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read(MAX_ANSWER_BYTES))
 
 
 def _refused(answer: Answer) -> CommandError:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from rich.text import Text
 
 from proxy.cli.commands.client import Client, Filters, client_pages
-from proxy.cli.commands.listing import View, print_fitted, print_records
+from proxy.cli.commands.listing import View, column_text, print_fitted, print_records
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import visible_line
 
@@ -72,9 +72,6 @@ def _started(each: Mapping[str, Any], view: View, form: str = "%Y-%m-%d %H:%M:%S
 _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "started": _started,
     "begun": lambda each, view: _started(each, view, "%m-%d %H:%M"),
-    "id": lambda each, _: each["id"],
-    "plain_id": lambda each, _: each["id"].replace("-", ""),
-    "half_id": lambda each, _: each["id"].replace("-", "")[:16],
     "turns": lambda each, _: f"{each['turns']:,}",
     "failed": lambda each, _: f"{each['failed']:,}",
     "input": lambda each, _: _tokens(each, "input_tokens"),
@@ -96,7 +93,7 @@ _LAYOUTS: Final = (
 
 
 def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:
-    return Text(_CELLS[name](each, view))
+    return Text(_CELLS[name](each, view) if name in _CELLS else column_text(name, each, view))
 
 
 def _print_sums(each: Mapping[str, Any]) -> None:

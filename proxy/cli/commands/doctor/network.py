@@ -87,12 +87,8 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
             for upstream, route in routes.items()
         }
         for upstream, error in errors.items():
-            reason = error.result()
-            if reason is None:
-                yield Finding("ok", "upstream", f"{upstream} accepts connections")
-            else:
-                fix = "start the service, or correct the route's upstream"
-                yield Finding("warn", "upstream", f"{upstream}: {reason}", fix)
+            fix = "start the service, or correct the route's upstream"
+            yield _reached("upstream", upstream, error.result(), fix)
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
@@ -102,11 +98,14 @@ def check_receiver(settings: Settings) -> Iterator[Finding]:
         return
     scheme, _, rest = endpoint.partition("://")
     reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", settings.otel.ca_file, is_verified=True)
+    fix = "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
+    yield _reached("OpenTelemetry", endpoint, reason, fix)
+
+
+def _reached(name: str, place: str, reason: str | None, fix: str) -> Finding:
     if reason is None:
-        yield Finding("ok", "OpenTelemetry", f"{endpoint} accepts connections")
-    else:
-        fix = "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
-        yield Finding("warn", "OpenTelemetry", f"{endpoint}: {reason}", fix)
+        return Finding("ok", name, f"{place} accepts connections")
+    return Finding("warn", name, f"{place}: {reason}", fix)
 
 
 def _connect_error(origin: str, ca_file: str, *, is_verified: bool) -> str | None:
