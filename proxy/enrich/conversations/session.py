@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import Member, decode, decode_text
+from proxy.enrich.formats.json_parts import Member, decode, decode_text, value_at
 from proxy.enrich.http.head_facts import Field
 
 _VENDOR_SESSION: Final = re.compile(rb"x-(?:[a-z0-9-]+-)?session-id")
@@ -36,12 +36,7 @@ _MAX_MEMBER_BYTES: Final = 4096
 _NAMES: Final = ("litellm_session_id", "session_id")  # LiteLLM; OpenRouter
 
 
-class _Wrapped(msgspec.Struct, gc=False):
-    session_id: Any = None
-
-
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
-_WRAPPED: Final = msgspec.json.Decoder(_Wrapped)
 
 
 def caller_of(fields: Sequence[Field]) -> bytes:
@@ -92,9 +87,7 @@ def _conversation_in(members: Mapping[str, Member]) -> str | None:
 
 def _in_request(members: Mapping[str, Member]) -> str | None:
     """Read the session of Gemini CLI, whose requests are wrapped."""
-    raw = members.get("request")
-    wrapped = None if raw is None or bytes(raw)[:1] != b"{" else decode(_WRAPPED, raw)
-    named = None if wrapped is None else wrapped.session_id
+    named = value_at(members.get("request", b""), "session_id")
     return named if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES else None
 
 

@@ -9,7 +9,7 @@ alone is JSON, though no text, and common: JavaScript cuts emoji in two. It is r
 import math
 import re
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -76,6 +76,23 @@ def decode_object(decoder: "msgspec.json.Decoder[Part]", member: msgspec.Raw) ->
 def decode_array(decoder: "msgspec.json.Decoder[list[Part]]", member: msgspec.Raw) -> list[Part]:
     """Decode a member that is an array; empty where it is missing, something else, or does not fit."""
     return (decode(decoder, member) if bytes(member)[:1] == b"[" else None) or []
+
+
+def values_at(part: Member, *path: str) -> list[Any]:
+    """Read what stands at a path of members, of each element where one is an array of objects; empty where none does.
+
+    Nothing is decoded but what the path leads to.
+    """
+    if not path:
+        return [decode(_ANY, part)]
+    found = decode(_OBJECTS, part) if part else None
+    objects = found if isinstance(found, list) else [found or {}]
+    return [value for each in objects if path[0] in each for value in values_at(each[path[0]], *path[1:])]
+
+
+def value_at(part: Member, *path: str) -> Any:
+    """Read the first value that stands at a path of members; None without one."""
+    return next(iter(values_at(part, *path)), None)
 
 
 def count_of(value: object) -> int | None:
@@ -159,3 +176,5 @@ def _value_at(data: bytes, start: int) -> bytes | None:
 
 
 _TEXT: Final = msgspec.json.Decoder(str)
+_ANY: Final = msgspec.json.Decoder()
+_OBJECTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[dict[str, msgspec.Raw]])

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
-from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object, text_of, value_at, values_at
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs import results
@@ -78,35 +78,12 @@ class _Document(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
 
 
-class _RequestCounts(msgspec.Struct, gc=False):
-    completed: Any = None
-
-
 class _Metadata(msgspec.Struct, gc=False):
-    model: Any = None
-    state: Any = None
     output: msgspec.Raw = _RAW
 
 
-class _Asked(msgspec.Struct, gc=False):
-    """Of a request: the batch's requests, or the operation that is asked for."""
-
-    requests: list["_Request"] | None = None
-    operation: Any = msgspec.field(default=None, name="operationName")
-
-
-class _Params(msgspec.Struct, gc=False):
-    model: Any = None
-
-
-class _Request(msgspec.Struct, gc=False):
-    params: _Params | None = None
-
-
-_REQUEST_COUNTS: Final = msgspec.json.Decoder(_RequestCounts)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _METADATA: Final = msgspec.json.Decoder(_Metadata)
-_ASKED_BODY: Final = msgspec.json.Decoder(_Asked)
 _NAMES: Final = frozenset(name.encode() for name in _Document.__struct_fields__)
 
 
@@ -204,8 +181,8 @@ def _begun(record: Record, exchange: DecodedExchange, kind: str, body: DecodedBo
 def _batch_model(exchange: DecodedExchange) -> str | None:
     """Read the one model of all requests of a batch; None when there are several, or not all were seen."""
     body = exchange.request_body
-    asked = None if body is None or body.is_truncated else decode(_ASKED_BODY, body.head)
-    models = {text_of(request.params and request.params.model) for request in (asked and asked.requests) or ()}
+    asked = b"" if body is None or body.is_truncated else body.head
+    models = set(map(text_of, values_at(asked, "requests", "params", "model")))
     return models.pop() if len(models) == 1 else None
 
 
@@ -276,8 +253,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
     usage.is_finished = usage.is_settled = text_of(document.status) in _ENDED
-    counted = decode_object(_REQUEST_COUNTS, document.request_counts)
-    usage.requests = (counted and count_of(counted.completed)) or 1
+    usage.requests = count_of(value_at(document.request_counts, "completed")) or 1
     provider = _named(openai.PROVIDER, record)
     if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
         return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
@@ -318,8 +294,8 @@ def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
 def _operation(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
     if name == "fetchPredictOperation":
         request = exchange.request_body
-        asked = None if request is None or request.is_truncated else decode(_ASKED_BODY, request.head)
-        found = _OPERATION.search(str(asked.operation)) if asked is not None else None
+        asked = b"" if request is None or request.is_truncated else request.head
+        found = _OPERATION.search(str(value_at(asked, "operationName")))
         if found is None:
             return None
         name = found[1]

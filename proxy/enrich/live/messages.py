@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.formats.cut_json import Members, members_at_start
-from proxy.enrich.formats.json_parts import Member, decode, decode_object, decode_text, is_object, text_of
+from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of, value_at, values_at
 from proxy.enrich.live.pending import UNNAMED, PendingCall, id_of
 from proxy.enrich.live.session import EndedCall, LiveSession
 from proxy.enrich.llm import gemini, openai
@@ -62,60 +62,8 @@ class _Event(msgspec.Struct, gc=False):
     tool_call: msgspec.Raw = msgspec.field(default=_RAW, name="toolCall")
 
 
-class _Transcription(msgspec.Struct, gc=False):
-    model: Any = None
-
-
-class _Input(msgspec.Struct, gc=False):
-    transcription: _Transcription | None = None
-
-
-class _Audio(msgspec.Struct, gc=False):
-    input: _Input | None = None
-
-
-class _Setup(msgspec.Struct, gc=False):
-    """A session, as set up by either side."""
-
-    model: Any = None
-    audio: _Audio | None = None
-    before: _Transcription | None = msgspec.field(default=None, name="input_audio_transcription")
-
-
-class _Error(msgspec.Struct, gc=False):
-    type: Any = None
-    code: Any = None
-
-
-class _Status(msgspec.Struct, gc=False):
-    reason: Any = None
-    error: _Error | None = None
-
-
-class _Response(msgspec.Struct, gc=False):
-    status: Any = None
-    details: _Status | None = msgspec.field(default=None, name="status_details")
-
-
-class _Named(msgspec.Struct, gc=False):
-    id: Any = None
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _ToolCall(msgspec.Struct, gc=False):
-    functions: list[_Function] | None = msgspec.field(default=None, name="functionCalls")
-
-
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SETUP: Final = msgspec.json.Decoder(_Setup)
-_RESPONSE: Final = msgspec.json.Decoder(_Response)
-_NAMED: Final = msgspec.json.Decoder(_Named)
-_ID: Final = msgspec.json.Decoder(str)
-_TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
 
 
 def read_message(
@@ -168,10 +116,11 @@ def _read_answer(session: LiveSession, stream: int, event: _Event, data: bytes, 
     if kind == "error":
         is_refusal = session.api == "responses" and session.pending.awaits(stream)
         return _read_end(session, stream, data) if is_refusal else None
-    response = decode_object(_NAMED, event.response)
+    response_id = id_of(value_at(event.response, "id"))
     if kind == "response.created":
-        session.note_created(stream, UNNAMED if response is None else id_of(response.id), at_us)
-    if response is None or (kind != _DONE and kind not in _ENDS) or session.is_repeated(id_of(response.id)):
+        session.note_created(stream, response_id, at_us)
+    is_end = is_object(event.response) and (kind == _DONE or kind in _ENDS)
+    if not is_end or session.is_repeated(response_id):
         return None
     usage = _read_end(session, stream, data)
     if kind == _DONE:
@@ -206,23 +155,18 @@ def _read_setup(session: LiveSession, event: _Event) -> None:
     if session.api == "responses":
         session.model = text_of(event.model) or session.model
     for raw in (event.session, event.setup):
-        setup = decode_object(_SETUP, raw)
-        if setup is None:
-            continue
-        if model := text_of(setup.model):
+        if model := text_of(value_at(raw, "model")):
             session.model = model.rpartition("/")[2] or model
-        given = (setup.audio and setup.audio.input and setup.audio.input.transcription) or setup.before
-        if given is not None:
-            session.transcription_model = text_of(given.model) or session.transcription_model
+        for path in (("input_audio_transcription",), ("audio", "input", "transcription")):
+            session.transcription_model = text_of(value_at(raw, *path, "model")) or session.transcription_model
 
 
 def _read_done(usage: CallUsage, event: _Event) -> None:
-    response = decode(_RESPONSE, event.response) or _Response()
-    details = response.details or _Status()
-    usage.finish_reason = text_of(details.reason) or text_of(response.status)
-    if response.status == "failed":
-        error = details.error or _Error()
-        usage.fail(*openai.error_names(error.type, error.code))
+    status, details = value_at(event.response, "status"), ("status_details", "error")
+    usage.finish_reason = text_of(value_at(event.response, "status_details", "reason")) or text_of(status)
+    if status == "failed":
+        kind, code = (value_at(event.response, *details, name) for name in ("type", "code"))
+        usage.fail(*openai.error_names(kind, code))
     usage.is_finished = True
     usage.is_settled = usage.has_usage
 
@@ -235,8 +179,7 @@ def _read_transcription(session: LiveSession, data: bytes) -> CallUsage:
 
 
 def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | None:
-    called = decode_object(_TOOL_CALL, event.tool_call)
-    session.note_tools(function.name for function in (called and called.functions) or ())
+    session.note_tools(values_at(event.tool_call, "functionCalls", "name"))
     if not is_object(event.metadata):
         return None
     usage = CallUsage(model=session.model)
@@ -267,5 +210,4 @@ def _id_in(cut: list[Members], depth: int, name: bytes) -> int:
 
 
 def _id_of(member: Member | None) -> int:
-    named = None if member is None else decode(_ID, member)
-    return id_of(named)
+    return UNNAMED if member is None else id_of(value_at(member))

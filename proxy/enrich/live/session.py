@@ -93,8 +93,7 @@ class LiveSession:
 
     def give_tools(self, usage: CallUsage) -> None:
         """Give the tools that were called to the call that they belong to."""
-        for name in self.tools:
-            usage.add_tool(name)
+        usage.add_tools(self.tools)
         self.tools = ()
 
     def add(self, usage: CallUsage, cost_usd: float | None) -> None:

@@ -110,9 +110,7 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def _add_tools(usage: CallUsage, blocks: list[_Block]) -> None:
-    for block in blocks:
-        if block.type in ("tool_use", "mcp_tool_use"):
-            usage.add_tool(block.name)
+    usage.add_tools(block.name for block in blocks if block.type in ("tool_use", "mcp_tool_use"))
 
 
 def _read_message(usage: CallUsage, message: _Document) -> None:

@@ -17,9 +17,10 @@ from proxy.enrich.formats.json_parts import (
     decode_array,
     decode_object,
     first_count,
-    is_array,
     is_object,
     text_of,
+    value_at,
+    values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic, bedrock_models
@@ -58,33 +59,9 @@ class _Written(msgspec.Struct, gc=False, rename="camel"):
     input_tokens: Any = None
 
 
-class _Tier(msgspec.Struct, gc=False):
-    type: Any = None
-
-
-class _ToolUse(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    tool: _ToolUse | None = msgspec.field(default=None, name="toolUse")
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: msgspec.Raw = _RAW
-
-
-class _Output(msgspec.Struct, gc=False):
-    message: _Message | None = None
-
-
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
-_BLOCK: Final = msgspec.json.Decoder(_Block)
-_BLOCKS: Final = msgspec.json.Decoder(list[_Block])
-_OUTPUT: Final = msgspec.json.Decoder(_Output)
 _WRITTEN: Final = msgspec.json.Decoder(list[_Written])
-_TIER: Final = msgspec.json.Decoder(_Tier)
 _EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
 
 
@@ -113,10 +90,10 @@ def read(usage: CallUsage, data: bytes) -> None:
 def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
     if (reason := text_of(document.stop_reason)) is not None:
         usage.finish_reason = reason
-    for raw in (document.start, document.output):
-        _read_tools(usage, raw)
-    tier = decode_object(_TIER, document.service_tier)
-    usage.service_tier = (tier and text_of(tier.type)) or usage.service_tier
+    usage.add_tools(values_at(document.start, "toolUse", "name"))
+    if b'"toolUse"' in bytes(document.output):
+        usage.add_tools(values_at(document.output, "message", "content", "toolUse", "name"))
+    usage.service_tier = text_of(value_at(document.service_tier, "type")) or usage.service_tier
     counts = decode_object(_COUNTS, document.usage)
     if counts is None or count_of(counts.input_tokens) is None:
         anthropic.read(usage, data)
@@ -144,16 +121,6 @@ def _read_chunk(usage: CallUsage, encoded: str) -> None:
         read(usage, base64.b64decode(encoded))
     except (ValueError, RecursionError):  # not base64, or not even ASCII
         return
-
-
-def _read_tools(usage: CallUsage, raw: msgspec.Raw) -> None:
-    if not is_object(raw) or b'"toolUse"' not in bytes(raw):
-        return
-    output = decode(_OUTPUT, raw)
-    content = _RAW if output is None or output.message is None else output.message.content
-    blocks = decode(_BLOCKS, content) if is_array(content) else [decode(_BLOCK, raw)]
-    for block in blocks or ():
-        usage.add_tool(block and block.tool and block.tool.name)
 
 
 def _other_than(beginning: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """What is read of one LLM call, and how one provider's API is read."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -87,9 +87,10 @@ class CallUsage:
         if model := text_of(value):
             self.resolved_model = model
 
-    def add_tool(self, name: object) -> None:
-        if (text := text_of(name)) is not None and len(self.tools) < MAX_TOOLS:
-            self.tools[text] = None
+    def add_tools(self, names: Iterable[object]) -> None:
+        for text in filter(None, map(text_of, names)):
+            if len(self.tools) < MAX_TOOLS:
+                self.tools[text] = None
 
     def fail(self, *error_types: object) -> None:
         """Note an error and the first of these types that is a text."""

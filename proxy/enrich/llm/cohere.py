@@ -14,10 +14,10 @@ from proxy.enrich.formats.json_parts import (
     amount_of,
     count_of,
     decode,
-    decode_array,
     decode_object,
     first_count,
     text_of,
+    values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
@@ -56,24 +56,9 @@ class _Units(msgspec.Struct, gc=False):
     images: Any = None
 
 
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _ToolCall(msgspec.Struct, gc=False):
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    tool_calls: msgspec.Raw = _RAW
-
-
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _UNITS: Final = msgspec.json.Decoder(_Units)
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
-_TOOL_CALLS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -97,8 +82,8 @@ def _read_part(usage: CallUsage, part: _Document) -> None:
     for raw in (part.usage, part.meta):
         if (counts := decode_object(_COUNTS, raw)) is not None:
             _read_counts(usage, counts)
-    if b'"tool_calls"' in bytes(part.message) and (message := decode_object(_MESSAGE, part.message)) is not None:
-        _read_tools(usage, message)
+    if b'"tool_calls"' in bytes(part.message):  # a list of calls, or the one that an event begins
+        usage.add_tools(values_at(part.message, "tool_calls", "function", "name"))
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
@@ -110,14 +95,6 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         cost_usd=amount_of(counts.cost),
     )
     usage.measure(rerank_searches=units.search_units or counts.search_units, images=units.images)
-
-
-def _read_tools(usage: CallUsage, message: _Message) -> None:
-    """A whole message has a list of calls; the event that begins one has it alone."""
-    raw = message.tool_calls
-    for call in (*decode_array(_TOOL_CALLS, raw), decode_object(_TOOL_CALL, raw)):
-        if call is not None:
-            usage.add_tool(call.function and call.function.name)
 
 
 PROVIDER: Final = Provider(

@@ -19,6 +19,8 @@ from proxy.enrich.formats.json_parts import (
     is_object,
     sum_of,
     text_of,
+    value_at,
+    values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
@@ -62,22 +64,6 @@ class _Modality(msgspec.Struct, gc=False, rename="camel"):
     token_count: Any = None
 
 
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _Output(msgspec.Struct, gc=False, rename="camel"):
-    function_call: _Function | None = None
-
-
-class _Content(msgspec.Struct, gc=False):
-    parts: list[_Output] | None = None
-
-
-class _Grounding(msgspec.Struct, gc=False):
-    queries: list[Any] | None = msgspec.field(default=None, name="webSearchQueries")
-
-
 class _Part(msgspec.Struct, gc=False, rename="camel"):
     """A candidate, a feedback or an error."""
 
@@ -94,8 +80,6 @@ _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _PART: Final = msgspec.json.Decoder(_Part)
 _PARTS: Final = msgspec.json.Decoder(list[_Part])
-_CONTENT: Final = msgspec.json.Decoder(_Content)
-_GROUNDING: Final = msgspec.json.Decoder(_Grounding)
 _MODALITIES: Final = msgspec.json.Decoder(list[_Modality])
 
 
@@ -130,12 +114,10 @@ def _read_reason(usage: CallUsage, document: _Document) -> None:
     for candidate in decode_array(_PARTS, document.candidates):
         reason = text_of(candidate.finish_reason) or reason
         if b'"functionCall"' in bytes(candidate.content):
-            content = decode(_CONTENT, candidate.content)
-            for part in (content and content.parts) or ():
-                usage.add_tool(part.function_call and part.function_call.name)
+            usage.add_tools(values_at(candidate.content, "parts", "functionCall", "name"))
         if b'"webSearchQueries"' in bytes(candidate.grounding_metadata):
-            found = decode(_GROUNDING, candidate.grounding_metadata) or _Grounding()
-            measure_searches(usage, sum(bool(query) for query in found.queries or ()))
+            queries = value_at(candidate.grounding_metadata, "webSearchQueries")
+            measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
         usage.is_finished = True

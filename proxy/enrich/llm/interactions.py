@@ -109,9 +109,7 @@ def _read_interaction(usage: CallUsage, found: _Document) -> None:
 
 
 def _read_steps(usage: CallUsage, steps: list[_Part]) -> None:
-    for step in steps:
-        if text_of(step.type) in _TOOLS:
-            usage.add_tool(step.name)
+    usage.add_tools(step.name for step in steps if text_of(step.type) in _TOOLS)
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object
+from proxy.enrich.formats.json_parts import count_of, decode, is_object, value_at
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
 
@@ -25,18 +25,7 @@ class _Document(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
 
 
-class _Timings(msgspec.Struct, gc=False):
-    cache_n: Any = None
-
-
-class _Error(msgspec.Struct, gc=False):
-    type: Any = None
-    code: Any = None
-
-
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_TIMINGS: Final = msgspec.json.Decoder(_Timings)
-_ERROR: Final = msgspec.json.Decoder(_Error)
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -45,15 +34,13 @@ def read(usage: CallUsage, data: bytes) -> None:
         return
     usage.set_resolved_model(document.model)
     if is_object(document.error):
-        error = decode(_ERROR, document.error) or _Error()
-        usage.fail(error.type, error.code)
+        usage.fail(value_at(document.error, "type"), value_at(document.error, "code"))
     predicted = count_of(document.tokens_predicted)
     if predicted is not None:  # else it is an event that is cut, and what is left of its counts is no count
-        timings = decode_object(_TIMINGS, document.timings)
         usage.update(
             input_tokens=count_of(document.tokens_evaluated),
             output_tokens=predicted,
-            cache_read_tokens=None if timings is None else count_of(timings.cache_n),
+            cache_read_tokens=count_of(value_at(document.timings, "cache_n")),
         )
     if document.stop is True:
         usage.finish_reason = document.stop_type if document.stop_type in ("eos", "limit", "word") else "stop"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, text_of, values_at
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
 
@@ -25,19 +25,6 @@ class _Document(msgspec.Struct, gc=False):
     message: msgspec.Raw = msgspec.Raw()
 
 
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _ToolCall(msgspec.Struct, gc=False):
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    tool_calls: list[_ToolCall] | None = None
-
-
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 
 
@@ -51,9 +38,8 @@ def read(usage: CallUsage, data: bytes) -> None:
     usage.finish_reason = text_of(document.done_reason) or usage.finish_reason
     usage.update(input_tokens=count_of(document.prompt_eval_count), output_tokens=count_of(document.eval_count))
     usage.is_finished = usage.is_finished or document.done is True
-    if b'"tool_calls"' in bytes(document.message) and (message := decode(_MESSAGE, document.message)) is not None:
-        for call in message.tool_calls or ():
-            usage.add_tool(call.function and call.function.name)
+    if b'"tool_calls"' in bytes(document.message):
+        usage.add_tools(values_at(document.message, "tool_calls", "function", "name"))
 
 
 PROVIDER: Final = Provider(

@@ -194,7 +194,7 @@ def read(usage: CallUsage, data: bytes) -> None:
         if document.type == "response.output_item.done":
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
     if document.type in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
-        usage.add_tool(document.name)
+        usage.add_tools([document.name])
     if document.type in ("error", "conversation.response.error") or document.object == "error":
         # The responses API and Mistral send an error as the document itself.
         usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
@@ -250,17 +250,14 @@ def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
         _read_counts(usage, choice.usage)
         for raw in (choice.message, choice.delta):
             if b'"name"' in bytes(raw) and (message := decode_object(_MESSAGE, raw)) is not None:
-                for call in message.tool_calls or ():
-                    called = call.function or call.custom
-                    usage.add_tool(called and called.name)
-                usage.add_tool(message.function_call and message.function_call.name)
+                called = [call.function or call.custom for call in message.tool_calls or ()]
+                usage.add_tools(call and call.name for call in (*called, message.function_call))
     return reason
 
 
 def _add_tools(usage: CallUsage, items: list[_ToolCall]) -> None:
-    for item in items:
-        if item.type in ("function_call", "custom_tool_call", "mcp_call", "function.call"):
-            usage.add_tool(item.name)
+    kinds = ("function_call", "custom_tool_call", "mcp_call", "function.call")
+    usage.add_tools(item.name for item in items if item.type in kinds)
 
 
 def _paid_by(items: list[_ToolCall]) -> Counter[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, text_of
+from proxy.enrich.formats.json_parts import decode, text_of, value_at
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record, ToolCall
@@ -54,18 +54,9 @@ class _Result(msgspec.Struct, gc=False):
     content: list[_Content] | None = None
 
 
-class _Kind(msgspec.Struct, gc=False):
-    type: str
-
-
-class _Details(msgspec.Struct, gc=False):
-    error: _Kind
-
-
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _RESULT: Final = msgspec.json.Decoder(_Result)
 _WORDS: Final = msgspec.json.Decoder()
-_KIND: Final = msgspec.json.Decoder(_Details)
 
 
 def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
@@ -104,7 +95,7 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
 def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
     """Return the kind of a failure that an exchange's messages tell of, whatever its status; None without one."""
     for call in calls:
-        kind = None if call.error_details is None else _KIND.decode(call.error_details).error.type
+        kind: str | None = value_at(call.error_details or b"", "error", "type")
         if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):
             return kind
     errors = (response.error for response in responses if response.error and response.error != b"null")

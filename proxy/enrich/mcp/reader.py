@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.frames import time_at
-from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of
+from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of, value_at
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import tasks
@@ -26,7 +26,6 @@ from proxy.enrich.mcp.jsonrpc import (
     read_task_states,
 )
 from proxy.enrich.mcp.sessions import (
-    INFO,
     EarlyResponse,
     Session,
     Sessions,
@@ -170,10 +169,9 @@ class McpReader:
             return
         params = decode(_PARAMS, message.params)
         result = None if response is None else decode(_RESULT, response.result)
-        client = None if params is None else decode(INFO, params.client)
         server, version = (None, None) if result is None else self._server_of(result)
-        name = None if client is None else self._redactor.redact_text(text_of(client.name))
-        self._sessions.update(session, Session(server, name, version))
+        client = None if params is None else text_of(value_at(params.client, "name"))
+        self._sessions.update(session, Session(server, self._redactor.redact_text(client), version))
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
         """Keep the server's name for calls of the same endpoint whose responses do not name it."""
@@ -184,13 +182,13 @@ class McpReader:
     def _update_server(self, session: str, response: RpcResponse) -> None:
         """Update a session from an `initialize` whose response came on another stream."""
         result = decode(_RESULT, response.result)
-        if result is not None and decode(INFO, result.server) is not None:
+        if result is not None and is_object(result.server):
             server, version = self._server_of(result)
             self._sessions.update(session, Session(server, self._sessions.get(session).client, version))
 
     def _server_of(self, result: _Result) -> tuple[str | None, str | None]:
-        server, text = decode(INFO, result.server), self._redactor.redact_text
-        return None if server is None else text(text_of(server.name)), text(text_of(result.version))
+        text = self._redactor.redact_text
+        return text(text_of(value_at(result.server, "name"))), text(text_of(result.version))
 
     def _new_call(
         self, record: Record, exchange: DecodedExchange, session: str | None, message: RpcRequest, position: int

@@ -11,12 +11,12 @@ import hashlib
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, decode_object, text_of
+from proxy.enrich.formats.json_parts import decode_object, is_object, text_of, value_at
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.tenant import tenant_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
@@ -41,13 +41,6 @@ Key = tuple[str, str]
 """Hash of the session, JSON-RPC id."""
 
 
-class Info(msgspec.Struct, gc=False):
-    """A `clientInfo` or `serverInfo`."""
-
-    name: Any = None
-
-
-INFO: Final = msgspec.json.Decoder(Info)
 _META: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -214,8 +207,8 @@ def _owner_of(record: Record) -> str:
 def name_in(meta: msgspec.Raw, member: str) -> str | None:
     """Return the name of a client or server in a `_meta`, where its member stands under a prefix that may change."""
     for name, raw in (decode_object(_META, meta) or {}).items():
-        if name.endswith(member) and (info := decode(INFO, raw)) is not None:
-            return text_of(info.name)
+        if name.endswith(member) and is_object(raw):
+            return text_of(value_at(raw, "name"))
     return None
 
 

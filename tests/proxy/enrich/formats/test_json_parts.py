@@ -5,7 +5,15 @@ import json
 import msgspec
 import pytest
 
-from proxy.enrich.formats.json_parts import decode, decode_array, decode_object, first_count, sum_of
+from proxy.enrich.formats.json_parts import (
+    decode,
+    decode_array,
+    decode_object,
+    first_count,
+    sum_of,
+    value_at,
+    values_at,
+)
 
 
 def test_counts_of_several_places() -> None:
@@ -44,3 +52,21 @@ def test_objects_and_arrays() -> None:
     """A member that is what it should be is decoded."""
     assert decode_object(msgspec.json.Decoder(dict[str, int]), msgspec.Raw(b'{"a":1}')) == {"a": 1}
     assert decode_array(msgspec.json.Decoder(list[int]), msgspec.Raw(b"[1]")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("document", "values"),
+    [
+        (b'{"a":{"b":[{"c":1},{},{"c":[2]}]}}', [1, [2]]),
+        (b'{"a":{"b":{"c":"x"}}}', ["x"]),
+        (b'{"a":{"b":[{"c":1},7]}}', []),
+        (b'{"a":"b"}', []),
+        (b'{"a":{"b":', []),
+        (b"[" * 100_000, []),
+        (b"", []),
+    ],
+)
+def test_values_at_a_path(document: bytes, values: list[object]) -> None:
+    """Each object of an array counts; what is something else than the path wants, or no JSON, has none."""
+    assert values_at(document, "a", "b", "c") == values
+    assert value_at(document, "a", "b", "c") == next(iter(values), None)
