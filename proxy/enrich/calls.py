@@ -161,7 +161,7 @@ class CallReader:
         """Fill what the request alone says of an LLM call: its response is not there, or never will be."""
         call = read_begun_call(exchange.labels.provider or "auto", record, exchange)
         if call is not None:
-            record.provider, record.model = call.provider, self._redactor.redact_text(call.model)
+            record.provider, record.model = call.provider, self._redactor.redact_text(call.usage.model)
 
     @property
     def is_prepared(self) -> bool:

@@ -7,6 +7,8 @@ import msgspec
 from proxy.enrich.formats.aws_events import AwsEventSplitter
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
 
+Splitter = type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter]
+
 
 class DecodedBody(msgspec.Struct, gc=False):
     """The captured windows of one body, codings undone, as UTF-8; not redacted, so never to be stored as they are."""
@@ -40,9 +42,7 @@ class DecodedBody(msgspec.Struct, gc=False):
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)
 
-    def frames(
-        self, splitter: type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter] = SseSplitter
-    ) -> Iterator[Frame]:
+    def frames(self, splitter: Splitter = SseSplitter) -> Iterator[Frame]:
         """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
         current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))
         yield from current.feed(self.head)

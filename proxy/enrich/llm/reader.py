@@ -113,15 +113,8 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     return Call(name, usage, stream)
 
 
-class BegunCall(NamedTuple):
-    """What the request alone says of a call."""
-
-    provider: str
-    model: str | None
-
-
-def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> BegunCall | None:
-    """Read a call whose response is not there; None where a response would have to say that it is one."""
+def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
+    """Read a call by its request alone; None where a response would have to say that it is one."""
     path, body = record.path or "", exchange.request_body
     provider = candidate_of(setting, record.method, path)
     if provider is None:
@@ -133,7 +126,8 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
     if found is None:
         return None
     by = attributed_to(setting, provider)
-    return BegunCall(provider_name(by, path, record.upstream or exchange.labels.upstream or ""), found.model)
+    name = provider_name(by, path, record.upstream or exchange.labels.upstream or "")
+    return Call(name, CallUsage(model=found.model), None)
 
 
 def is_refusal(record: Record) -> bool:

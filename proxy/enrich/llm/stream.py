@@ -10,18 +10,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from proxy.enrich.formats.aws_events import DAMAGED, AwsEventSplitter
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
-from proxy.enrich.formats.frames import (
-    MAX_FRAME_BYTES,
-    Frame,
-    LineSplitter,
-    SseSplitter,
-    cut_event,
-    split_array,
-    splitter_of,
-)  # fmt: skip
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.formats.frames import Frame, SseSplitter, cut_event, split_array, splitter_of
+from proxy.enrich.http.decoded_body import DecodedBody, Splitter
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _MAX_READ: Final = 256
@@ -31,8 +25,6 @@ _MAX_HITS: Final = 20_000
 """Places in one stream that may be worth reading."""
 _FIRST_FRAMES: Final = 4
 """Frames read in any case for the model's name: Azure's first one has none."""
-
-Splitter = type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +38,11 @@ class Frames:
     """One of the two sides left: the last frame may be a part of one."""
 
     def before_gap(self) -> Iterator[Frame]:
-        """Yield the frames of the head, which is all where nothing is missing."""
-        body, kind = self.body, self.kind
-        if kind is None:
-            yield from split_array(body.head)
-        else:
-            current = kind(max_frame_bytes=max(MAX_FRAME_BYTES, len(body.head)))
-            yield from current.feed(body.head)
-            if not body.tail:
-                yield from current.finish() if body.has_end else ()
+        """Return the frames of the head, which is all where nothing is missing."""
+        body = self.body
+        if self.kind is None:
+            return iter(split_array(body.head))
+        return replace(body, tail=b"", has_end=body.has_end and not body.tail).frames(self.kind)
 
 
 class Pace(NamedTuple):
