@@ -48,32 +48,22 @@ _SPECIAL: Final = (0, SWITCHING_PROTOCOLS, 202)
 """Statuses of exchanges that ended before an answer, that carry messages, or whose answer comes elsewhere (MCP)."""
 _HEADER_BYTES: Final = FIXED.size
 
+_Parts = tuple[Common, Numbers, bytes, HeadFacts, bytes, bytes, bytes]
+"""What is read but for the request: what it has in common with others, clocks and sizes, the request's head from the
+CRLF of its first line on, the response's, that redacted, and both bodies."""
+
 
 class CutExchange:
     """A ring entry that may be of a plain exchange, and of which the request line is not known."""
 
-    __slots__ = (
-        "common", "header", "line", "numbers", "request_block", "request_body", "response", "response_body",
-        "response_head", "sections",
-    )  # fmt: skip
+    __slots__ = ("header", "line", "parts", "sections")
 
-    def __init__(
-        self, header: bytes, sections: memoryview, common: Common, numbers: Numbers, line: bytes,
-        request_block: bytes, response: HeadFacts, response_head: bytes, request_body: bytes, response_body: bytes,
-    ) -> None:  # fmt: skip
+    def __init__(self, header: bytes, sections: memoryview, line: bytes, parts: _Parts) -> None:
         self.header = header
         self.sections = sections
-        self.common = common
-        self.numbers = numbers
         self.line = line
         """Of the request, without its CRLF."""
-        self.request_block = request_block
-        """The rest of its head, from the CRLF on."""
-        self.response = response
-        self.response_head = response_head
-        """Redacted."""
-        self.request_body = request_body
-        self.response_body = response_body
+        self.parts = parts
 
 
 class PlainExchange:
@@ -147,29 +137,19 @@ class PlainReader:
             return None
         response_head = self._decoder.read_status_line(raw[response_at:answer_cut]) + response.redacted
         raw_line, block = raw[at:line_end], raw[line_end:response_at]
+        parts = common, numbers, block, response, response_head, raw[body_at:answer_at], raw[answer_at:end]
         line = self._lines.known(raw_line)
         if line is None:
-            return CutExchange(
-                header, sections, common, numbers, raw_line, block, response, response_head,
-                raw[body_at:answer_at], raw[answer_at:end],
-            )  # fmt: skip
-        return self._read_request(
-            common, header, numbers, line, block, response, response_head, raw[body_at:answer_at],
-            raw[answer_at:end],
-        )  # fmt: skip
+            return CutExchange(header, sections, raw_line, parts)
+        return self._read_request(header, line, parts)
 
     def read_cut(self, cut: CutExchange, *, is_line_clean: bool) -> PlainExchange | None:
         """Read what was cut; `is_line_clean` is what `Redactor.are_clean` says of its line. None as `read` does."""
         line = self._lines.read(cut.line, is_clean=is_line_clean)
-        return self._read_request(
-            cut.common, cut.header, cut.numbers, line, cut.request_block, cut.response, cut.response_head,
-            cut.request_body, cut.response_body,
-        )  # fmt: skip
+        return self._read_request(cut.header, line, cut.parts)
 
-    def _read_request(
-        self, common: Common, header: bytes, numbers: Numbers, line: RequestLine, request_block: bytes,
-        response: HeadFacts, response_head: bytes, request_body: bytes, response_body: bytes,
-    ) -> PlainExchange | None:  # fmt: skip
+    def _read_request(self, header: bytes, line: RequestLine, parts: _Parts) -> PlainExchange | None:
+        common, numbers, request_block, response, response_head, request_body, response_body = parts
         request = self._requests.read(request_block)
         if request.content_encoding or request.mcp_session or request.mcp_version:
             return None
