@@ -66,7 +66,7 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
         name = _NAME.search(text, max(0, start - _NEAR_BYTES), start)
         return (start, stop) if name is None or _OTHER_NAME.fullmatch(name[1]) is None else None
     if found[2] is None:
-        return _account(text, start, stop)
+        return _account(text, start)
     groups = _SPLIT.split(found[2])
     if _is_card(b"".join(groups)):
         return start, stop
@@ -81,23 +81,17 @@ def _is_card(digits: bytes) -> bool:
     return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED)) - 48 * len(digits)) % 10 == 0
 
 
-def _account(text: bytes, start: int, stop: int) -> Span | None:
+def _account(text: bytes, start: int) -> Span | None:
     """Return where an IBAN stands, without what may follow it behind a blank."""
     left = _COUNTRIES[text[start : start + 2].upper()]
-    end = start
-    while left and end < stop:
-        left -= chr(text[end]).isalnum() and text[end] < 0x80
-        end += 1
+    found = re.compile(rb"(?:%b?[0-9A-Za-z]){%d}(?!\w)" % (_SEPARATOR, left)).match(text, start)
+    if found is None:
+        return None
+    number, end = found[0], found.end()
     number = text[start:end]
     groups = _SPLIT.split(number)
     is_printed = len(groups) == 1 or ({len(group) for group in groups[:-1]} == {4} and len(groups[-1]) <= 4)
-    if (
-        left
-        or not is_printed
-        or text[end : end + 1].isalnum()
-        or text[end : end + 1] == b"_"
-        or not (number.isupper() or number.islower())
-    ):
+    if not is_printed or not (number.isupper() or number.islower()):
         return None
     digits = b"".join(groups).decode()
     checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])
