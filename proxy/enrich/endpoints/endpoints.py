@@ -95,7 +95,7 @@ class Endpoints:
         if node is None:
             return OTHER
         if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
-            self._forget(service)
+            self._forget([service] if self._paths < MAX_MEMO_TOTAL else self._services.values())
         if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:
             self._remember(service, path, node)
         return node.template or "/"
@@ -106,8 +106,7 @@ class Endpoints:
             service.memo[path] = node
             self._paths += 1
 
-    def _forget(self, service: Service) -> None:
-        services = [service] if self._paths < MAX_MEMO_TOTAL else self._services.values()
+    def _forget(self, services: Iterable[Service]) -> None:
         for each in services:
             self._paths -= len(each.memo)
             each.memo.clear()
@@ -134,9 +133,7 @@ class Endpoints:
                     continue
                 service = self._services.setdefault((route, project), Service())
                 service.tree.merge(learned)
-                self._paths -= len(service.memo)
-                service.memo.clear()
-                service.version = service.tree.version
+                self._forget([service])
 
     def keep(self, names: Mapping[Key, Collection[str]]) -> None:
         """Forget all endpoints but some, by any of their names."""

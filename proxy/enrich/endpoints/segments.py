@@ -40,7 +40,6 @@ _ASSETS: Final = frozenset(
         *("png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "bmp", "mp3", "mp4", "webm", "ogg", "wav"),
     )
 )
-_WELL_KNOWN: Final = frozenset(("favicon.ico",))
 _DOCUMENT: Final = re.compile(r"(.+)(\.(?:json|xml|csv|pdf|txt|html?|zip|gz|tar|xlsx?|docx?|md|ics|parquet|log))", re.I)
 _CALL: Final = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z]+(?:[._][A-Za-z]+)*")
 _WORD: Final = re.compile(r"\.?[A-Za-z]+(?:-[A-Za-z]+)?\d?")
@@ -74,7 +73,7 @@ def placeholder(segment: str) -> str | None:
 def asset(segment: str) -> str | None:
     """Return how the files of its kind are shown, `*.js`; None when a path that ends so is no static file."""
     stem, _, kind = segment.rpartition(".")
-    return f"*.{kind.lower()}" if stem and kind.lower() in _ASSETS and segment not in _WELL_KNOWN else None
+    return f"*.{kind.lower()}" if stem and kind.lower() in _ASSETS and segment != "favicon.ico" else None
 
 
 def class_of(literal: str) -> Class:
