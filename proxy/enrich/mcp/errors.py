@@ -64,32 +64,32 @@ def failure_of(response: RpcResponse, http_status: int | None, redactor: Redacto
     if response.error and response.error != b"null":
         if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
             words = _message(decode(_WORDS, response.error), redactor)
-            return _by_status(http_status, words) or _details(http_status, _SERVER_ERROR, None, words)
+            return _by_status(http_status, words) or details_of(http_status, _SERVER_ERROR, None, words)
         error = decode(_ERROR, response.error) or _Error()
-        return _details(http_status, _kind_of(error), text_of(error.code), _message(error.message, redactor))
+        return details_of(http_status, _kind_of(error), text_of(error.code), _message(error.message, redactor))
     result = decode(_RESULT, response.result) if response.is_whole else None
     if result is None:
-        return _details(http_status, _TOOL_ERROR) if response.is_error else _by_status(http_status)
+        return details_of(http_status, _TOOL_ERROR) if response.is_error else _by_status(http_status)
     if result.is_error is True:
         text = next((part.text for part in result.content or () if isinstance(part.text, str)), None)
-        return _details(http_status, _TOOL_ERROR, None, _message(text, redactor))
+        return details_of(http_status, _TOOL_ERROR, None, _message(text, redactor))
     return _by_status(http_status)
 
 
 def transport_failure(record: Record) -> Failure | None:
     """Return how the exchange itself failed; None when it did not."""
     if record.error_type is not None:
-        return _details(record.status, record.error_type)
+        return details_of(record.status, record.error_type)
     if record.outcome != Outcome.OK:
-        return _details(record.status, record.outcome)
+        return details_of(record.status, record.outcome)
     return _by_status(record.status)
 
 
 def missing_response(record: Record, *, is_seen: bool) -> Failure:
     """Return the failure of a call in whose response there is none for it, or none that was seen."""
     if not is_seen:
-        return _details(record.status, "not_captured", None, "the answer was not captured")
-    return _details(record.status, _NO_ANSWER, None, "the answer holds no response")
+        return details_of(record.status, "not_captured", None, "the answer was not captured")
+    return details_of(record.status, _NO_ANSWER, None, "the answer holds no response")
 
 
 def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
@@ -115,7 +115,7 @@ def _kind_of(error: _Error) -> str:
 
 
 def _by_status(status: int | None, message: str | None = None) -> Failure | None:
-    return _details(status, f"http_{status}", None, message) if status is not None and status >= 400 else None
+    return details_of(status, f"http_{status}", None, message) if status is not None and status >= 400 else None
 
 
 def _message(value: object, redactor: Redactor) -> str | None:
@@ -124,7 +124,7 @@ def _message(value: object, redactor: Redactor) -> str | None:
     return redactor.redact_text(value[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode())
 
 
-def _details(status: int | None, kind: str, code: str | None = None, message: str | None = None) -> Failure:
+def details_of(status: int | None, kind: str, code: str | None = None, message: str | None = None) -> Failure:
     error = {"type": kind, "code": code, "message": message}
     details: Failure = {"is_bifrost_error": False}
     if status is not None:

@@ -34,7 +34,7 @@ from proxy.enrich.mcp.sessions import (
     opens_sse_transport,
     session_of,
 )
-from proxy.enrich.mcp.settling import correct_outcome, wait_us, without_response
+from proxy.enrich.mcp.settling import correct_outcome, failed, wait_us, without_response
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
@@ -259,26 +259,23 @@ class McpReader:
             key = (session, call.rpc_id)
             early = self._sessions.take_early(key)
             if early is None:
-                # A copy: the batch that stores it may be pending for long, and the call goes on.
-                evicted = self._sessions.add_pending(key, call, waits_us)
-                return [msgspec.structs.replace(call), *map(without_response, evicted)]
+                return self._await(key, call, waits_us)
             latency_us = max(0, early.at_us - call.started_at_us)
             return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
         body = exchange.response_body
         is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
-        call.status = "error"
-        call.latency_us = record.duration_us
-        call.error_details = msgspec.json.encode(failure or missing_response(record, is_seen=is_seen))
-        call.search = search_text(call.arguments)
-        return [call]
+        return [failed(call, record.duration_us, failure or missing_response(record, is_seen=is_seen))]
 
     def _await_task(self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str) -> list[ToolCall]:
         """Keep a call whose result will be asked for, as long as its task is kept."""
         metadata = msgspec.json.decode(call.metadata) | {tasks.TASK: task}
         metadata |= {} if session is not None else {tasks.SCOPE: endpoint}
         call.metadata = msgspec.json.encode(metadata)
-        key = (session or endpoint, _TASK_KEY + task)
-        evicted = self._sessions.add_pending(key, call, ttl_us or tasks.MAX_WAIT_US)
+        return self._await((session or endpoint, _TASK_KEY + task), call, ttl_us or tasks.MAX_WAIT_US)
+
+    def _await(self, key: tuple[str, str], call: ToolCall, most_us: int) -> list[ToolCall]:
+        # A copy: the batch that stores it may be pending for long, and the call goes on.
+        evicted = self._sessions.add_pending(key, call, most_us)
         return [msgspec.structs.replace(call), *map(without_response, evicted)]
 
     def _read_task(

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.mcp.errors import Failure, details_of
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
 from storage.record import Outcome, Record, ToolCall, level_of, now_us
@@ -34,12 +35,16 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
 
 def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
     """End a call whose response has not come, or may have come in a part of its stream that was not captured."""
-    call.status = "error"
-    call.latency_us = max(0, now_us() - call.started_at_us)
-    error = {"type": "no_answer", "message": "no answer was seen on any stream"}
+    kind, message = "no_answer", "no answer was seen on any stream"
     if not is_seen:
-        error = {"type": "not_captured", "message": "the stream was not captured whole, the answer may be in its gap"}
-    call.error_details = msgspec.json.encode({"is_bifrost_error": False, "error": error})
+        kind, message = "not_captured", "the stream was not captured whole, the answer may be in its gap"
+    return failed(call, max(0, now_us() - call.started_at_us), details_of(None, kind, None, message))
+
+
+def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:
+    call.status = "error"
+    call.latency_us = latency_us
+    call.error_details = msgspec.json.encode(failure)
     call.search = search_text(call.arguments)
     return call
 
