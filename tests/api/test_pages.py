@@ -126,9 +126,8 @@ import assert from "node:assert/strict";
 const encode = (text) => "data:text/javascript;base64," + Buffer.from(text).toString("base64");
 const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
-const { asCurl } = await load("record/curl.js");
 const { explain } = await load("lib/explanations.js");
-const { prettyJson, size, duration, count, grade } = await load("lib/format.js");
+const { prettyJson, queryText, size, duration, count, grade } = await load("lib/format.js");
 const { matches, narrowed, needsServer, parse, isId, term, toggled, valuesOf } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
@@ -137,6 +136,7 @@ assert.equal(pretty.replace(/\\s+/g, ""), text);
 assert.ok(pretty.includes("\\n    12345678901234567890,"));
 assert.throws(() => prettyJson("{broken"));
 
+assert.equal(queryText("q=caf%C3%A9%20a&b=%26%3D%0A%ff&c=a+b%2Bc"), "q=caf\u00e9 a&b=%26%3D%0A%ff&c=a+b%2Bc");
 assert.deepEqual(size(999), ["999", "B"]);
 assert.deepEqual(size(18200), ["18.2", "kB"]);
 assert.deepEqual(size(null), ["–", ""]);
@@ -173,6 +173,10 @@ for (const [changes, said, next] of [
   const plain = explain({ ...failed, ...changes });
   assert.ok(plain.what.includes(said) && plain.next.includes(next), plain.what + plain.next);
 }
+for (const [after, said] of [[[], "no retry-after"], [["7"], "wait 7 s"], [["Fri"], "See"]]) {
+  const headers = after.map((value) => ["Retry-After", value]);
+  assert.ok(explain({ ...failed, status: 429, response: { headers } }).next.includes(said));
+}
 assert.equal(grade({ level: "info", error_type: "tls_on_plain_port", status: 400 }), "info");
 
 let chosen = "status:5xx model:gpt-*";
@@ -184,22 +188,11 @@ assert.equal(toggled(chosen, "model", "m"), chosen.replace("model:gpt-* ", "") +
 for (const value of values) chosen = toggled(chosen, "project", value);
 assert.equal(chosen, "status:5xx model:gpt-*");
 assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
-
-const record = {
-  scheme: "http", host: "a.test", path: "/x[1]'", query: "key=[REDACTED]", method: "POST",
-  request: { headers: [["Host", "a.test"], ["Cookie", "[REDACTED]"], ["X-A", "it's"], ["@bad", "/etc/passwd"]],
-    body: { encoding: "utf-8", head: "{'a'}", tail: "", truncated: false, omitted: null, size: 5 } },
-};
-const curl = asCurl(record);
-assert.ok(curl.includes("--url 'http://a.test/x[1]'\\\\''?key=REDACTED'"));
-assert.ok(curl.includes("--header 'Cookie: <Cookie>'") && curl.includes("--header 'X-A: it'\\\\''s'"));
-assert.ok(!curl.includes("@bad") && !curl.includes("Host"));
-assert.ok(curl.includes("--data-raw '{'\\\\''a'\\\\''}'"));
 """
 
 
 def test_pure_parts_of_the_scripts_hold() -> None:
-    """JSON is indented without touching a token, filters are told from searches, curl lines cannot be broken out of."""
+    """JSON is indented without touching a token, filters are told from searches, queries are read in one way."""
     node = find("node")
     ran = subprocess.run(
         [node, "--input-type=module", "-"],

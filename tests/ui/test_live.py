@@ -10,7 +10,10 @@ from tests.support.collecting import until
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
-ANSWERED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/records?')).length"
+ANSWERED = (
+    "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/api/records?')"
+    " && !name.includes('fields=')).length"
+)
 """How often the list was read: at once, and when the stream is there."""
 PATHS = "[...document.querySelectorAll('#rows tr[data-id] td.path')].map((cell) => cell.innerText.trim())"
 

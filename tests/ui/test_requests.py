@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from storage.record import Batch, Entry, format_id
 from storage.relational import slices
 from tests.ui.conftest import Site
-from tests.ui.world import record_of
+from tests.ui.world import payload_of, record_of
 
 COUNT = "document.querySelectorAll('#rows tr[data-id]').length"
 
@@ -246,3 +247,40 @@ async def test_a_row_says_what_was_asked_where_the_path_does_not(site: Site) -> 
           {json.dumps([usual | row for row in rows])}.map((row) => COLUMNS.what[1](row).textContent))"""
     )
     assert details == ["tools/call add", "GetUser", "graphql_error: no"]
+
+
+async def test_a_failure_says_why_in_its_row(site: Site) -> None:
+    """In the words of the JSON that came, or of its status; errors alone are those with 4xx, too."""
+    page = site.page
+    said = {"error": {"message": "Order 5511 is locked", "code": 7}}
+    answers = {"/locked": said, "/detail": {"detail": "No such user"}, "/plain": None}
+    made = [record_of(number, path=path, status=409) for number, path in enumerate(answers, 20)]
+    bodies = [payload_of(None, json.dumps(body).encode() if body else b"<p>") for body in answers.values()]
+    entries = [Entry(record, payload) for record, payload in zip(made, bodies, strict=True)]
+    await site.world.storage.commit(Batch(instance="side-1", entries=entries))
+    await site.open("/requests?period=15m")
+    await page.press("e")
+    rows = """Object.fromEntries([...document.querySelectorAll("#rows tr[data-id]")].map((row) =>
+      [row.cells[3].innerText, row.cells[4].innerText]))"""
+    await page.until(f"{rows}['/locked'] === 'Order 5511 is locked'")
+    found = await page.evaluate(rows)
+    assert (found["/detail"], found["/plain"]) == ("No such user", "Conflict")
+    assert "/slow" in found
+    await page.press("e")
+    await page.until("!location.search.includes('level')")
+
+
+async def test_a_record_of_the_address_is_brought_into_sight(site: Site) -> None:
+    """Whichever page of the list it is on, and whatever period the address names; its row is marked."""
+    page = site.page
+    old = record_of(90_000, path="/old")
+    pages = [record_of(500 + number, path=f"/page/{number}") for number in range(300)]
+    await site.store(old, *reversed(pages))
+    marked = """(() => { const row = document.querySelector("#rows tr[aria-current=true]")?.getBoundingClientRect();
+      const log = document.querySelector(".log").getBoundingClientRect();
+      return row && row.top >= log.top && row.bottom <= log.bottom; })()"""
+    await site.open(f"/requests?period=15m&record={format_id(pages[270].id)}")
+    await page.until(marked)
+    await site.open(f"/requests?period=15m&record={format_id(old.id)}")
+    await page.until(f"location.search.includes('since=') && {marked}")
+    await page.wait_for("#rows tr[aria-current]", "/old")

@@ -124,7 +124,7 @@ export class Page {
           count,
         ),
         this.curve(
-          "Oldest unstored",
+          "Oldest record not yet stored",
           "",
           (sample) => sample.oldest,
           (value) => `${value.toFixed(1)}\u00a0s`,

@@ -344,7 +344,9 @@ export const batches = (writer) =>
     head("Batches", "since start"),
     facts([
       ...Object.entries(writer.batches).map(([name, number]) => [name, count(number)]),
-      ["Escaped", count(writer.records_escaped), "records"],
+      ...(writer.records_escaped
+        ? [["Stored with escaped text", count(writer.records_escaped), "records"]]
+        : []),
       ["Quarantined", count(writer.records_quarantined), "records"],
     ]),
   );

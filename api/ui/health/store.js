@@ -50,7 +50,7 @@ function replicaFact(replica) {
   ];
 }
 
-const waitingText = (records) => (records ? `${count(records)} records to come` : "");
+const waitingText = (records) => (records ? `${countOf(records, "record")} not yet indexed` : "");
 
 export function retention(limits, state) {
   const since = (ms) => (ms ? [ago(ms), "ago"] : ["–", ""]);

@@ -72,16 +72,17 @@ export class Trail {
 }
 
 /**
- * A button that copies what `text()` returns and tells for a moment whether it could.
+ * A button that copies what `text()` returns, or promises, and tells for a moment whether it could.
  * @param {string} label
- * @param {() => string} text
+ * @param {() => string | Promise<string | null>} text
  * @param {Record<string, unknown>} attributes
  */
 export function copyButton(label, text, attributes = { class: "link" }) {
   const made = button(
     label,
     async () => {
-      made.textContent = (await copyText(text())) ? "Copied" : "Could not copy";
+      const copied = await text();
+      made.textContent = copied && (await copyText(copied)) ? "Copied" : "Could not copy";
       setTimeout(() => made.replaceChildren(label), 1500);
     },
     attributes,

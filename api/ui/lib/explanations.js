@@ -167,6 +167,39 @@ export const reasonOf = (record) =>
     ? `rate limit: ${record.data.rate_limit}`
     : (record.auth_code ?? record.error_type);
 
+/** Whether something went wrong with an exchange. */
+export const isBad = ({ kind, level }) =>
+  kind === "exchange" && (level === "error" || level === "warn");
+
+const PHRASES = {
+  __proto__: null, // RFC 9110
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/** What a failed exchange said of why: in words of its own, or else those of its status. */
+export const saidOf = (record) =>
+  record.error_message ??
+  record.data?.error_message ??
+  record.said ??
+  (reasonOf(record) ? null : PHRASES[record.status]);
+
 /** {what, next} for a record that needs attention; null for one that succeeded. */
 export function explain(record) {
   if (record.kind === "event") return null;
@@ -184,7 +217,9 @@ function rateLimited(record, who) {
       : `${who} is rate limiting.`,
     isSeconds
       ? `It asks to wait ${after[1]} s (retry-after).`
-      : "See retry-after in the response headers.",
+      : after
+        ? "See retry-after in the response headers."
+        : "It did not say how long to wait: there is no retry-after.",
   ];
 }
 

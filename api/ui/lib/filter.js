@@ -38,6 +38,7 @@ export const NAMES = [
     "query",
     "request_id",
     "id",
+    "error",
     "user",
     "duration",
     "ttfb",

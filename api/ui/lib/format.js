@@ -146,6 +146,18 @@ export function grade(record) {
   return "info";
 }
 
+/** A query as it is read: percent-decoded, but for what would change its parts or the line it stands in. */
+export const queryText = (query) =>
+  query.replace(/(?:%[0-9a-f]{2})+/gi, (coded) => {
+    try {
+      return decodeURIComponent(coded).replace(/[&=#%+\p{C}\p{Z}]/gu, (character) =>
+        character === " " ? " " : encodeURIComponent(character),
+      );
+    } catch {
+      return coded; // another charset
+    }
+  });
+
 /** A value as indented JSON; text that is none stays as it is. */
 export function jsonText(value) {
   const text = typeof value === "string" ? value : JSON.stringify(value ?? null);

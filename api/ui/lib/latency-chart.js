@@ -8,7 +8,7 @@ import { LINES, percentileLines } from "./line-chart.js";
 import { drawAtWidth, hiddenTable, svg, timeLabels } from "./svg.js";
 
 const RIGHT_PX = 34;
-const LEFT_PX = 46;
+const LEFT_PX = 54; // "0.01 ms"
 const TOP_PX = 14;
 const LEAST_DRAG_PX = 4;
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

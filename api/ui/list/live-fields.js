@@ -21,7 +21,7 @@ export class FieldReads {
 }
 
 /** The items with the fields that are columns; without them where they could not be read. */
-async function withFields(items, fields, signal) {
+export async function withFields(items, fields, signal) {
   const ids = items
     .filter((item) => !item.isNotice && item.kind === "exchange")
     .slice(0, MAX_RECORDS)

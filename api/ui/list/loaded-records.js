@@ -42,6 +42,17 @@ export class LoadedRecords {
     return [...this.inFlight, ...this.stored];
   }
 
+  /** The rows of all of them; a key changes with what its row shows. */
+  get items() {
+    const { all } = this;
+    return all.map((record, index) => ({
+      key: [record.id, record.in_flight ? "*" : "", ...Object.keys(record.fields ?? {})].join(""),
+      record,
+      isFleeting: record.in_flight,
+      isEarlier: index + 1 < all.length && record.started_at_us < all[index + 1].started_at_us,
+    }));
+  }
+
   /** Take the newest page; when none of it is known, it replaces what was there when it was asked for. */
   setNewest({ records, next_cursor: cursor, complete, arrivals }) {
     const known = idsOf(this.stored);

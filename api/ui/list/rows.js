@@ -1,10 +1,10 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
 import { endpointText } from "../endpoints/name.js";
-import { outcomeText, reasonOf } from "../lib/explanations.js";
+import { isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
-import { count, duration, grade, moment, money, size } from "../lib/format.js";
+import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
@@ -51,13 +51,10 @@ function operationOf({ data, endpoint }) {
 
 function resultOf(record) {
   const code = reasonOf(record);
-  const isBad = record.level === "error" || record.level === "warn";
-  const reason =
-    record.outcome === "ok"
-      ? null
-      : [code, outcomeText(record.outcome)].filter(Boolean).join(" · ");
+  if (record.outcome !== "ok")
+    return [code, outcomeText(record.outcome), record.said].filter(Boolean).join(" · ");
+  const reason = isBad(record) && [code, saidOf(record)].filter(Boolean).join(": ");
   if (reason) return reason;
-  if (isBad && code) return [code, record.data?.error_message].filter(Boolean).join(": ");
   if (record.model) return usageOf(record);
   return record.shed !== "none" ? `overload: ${record.shed} not kept` : "";
 }
@@ -112,7 +109,7 @@ function pathCell(record) {
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },
     tag && el("span", { class: "tag" }, tag),
     name,
-    record.query !== null && unit("?" + record.query),
+    record.query !== null && unit("?" + queryText(record.query)),
   );
 }
 
@@ -152,12 +149,11 @@ export const COLUMNS = {
   path: ["Path", pathCell],
   what: [
     "Details",
-    (record) =>
-      el(
-        "td",
-        { class: "what " + (record.level === "debug" ? "" : grade(record)) },
-        detailsOf(record),
-      ),
+    (record) => {
+      const details = detailsOf(record);
+      const look = record.level === "debug" ? "" : grade(record);
+      return el("td", { class: `what ${look}`, title: details }, details);
+    },
   ],
   endpoint: ["Endpoint", (record) => text("endpoint", endpointText(record.endpoint))],
   route: ["Route", (record) => text("route", record.route_id)],
@@ -254,7 +250,7 @@ export function narrowRow(record, columns, open) {
         { class: "line1" },
         el("span", { class: "method" }, record.method ?? "", " "),
         record.path ?? record.name ?? "invalid request",
-        record.query !== null && unit("?" + record.query),
+        record.query !== null && unit("?" + queryText(record.query)),
       ),
       el(
         "span",

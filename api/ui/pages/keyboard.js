@@ -34,7 +34,7 @@ const SHORTCUTS = [
   ["l", "live"],
   ["v", "views"],
   ["Space", "pause or resume"],
-  ["e", "errors only"],
+  ["e", "errors only, 4xx among them"],
   ["1 … 5", "period"],
   ["z", "zoom to the selection"],
   ["Backspace", "zoom out"],

@@ -4,6 +4,7 @@ import { copyButton } from "../lib/controls.js";
 import { el, sectionHead } from "../lib/dom.js";
 import { durationText, jsonText } from "../lib/format.js";
 import { marked } from "../record/redaction.js";
+import { toolError } from "../record/tool-calls.js";
 
 /** The error code of a call, wherever its details hold it. */
 export const errorCode = ({ error_details: details }) =>
@@ -43,7 +44,7 @@ export function callDetails(log) {
     "div",
     { class: "call-details" },
     block("Arguments", log.arguments),
-    el("div", {}, block("Result", log.result, code), code && block("Error", log.error_details)),
+    el("div", {}, block("Result", log.result, code), code && block("Error", toolError(log))),
     el(
       "section",
       {},

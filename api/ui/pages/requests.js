@@ -8,6 +8,8 @@ import { Live } from "../list/live.js";
 import { LiveBar } from "../list/live-bar.js";
 import { footOf, skeleton } from "../list/foot.js";
 import { LoadedRecords } from "../list/loaded-records.js";
+import { readSaid } from "../list/said.js";
+import { Sought } from "../list/sought.js";
 import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { fixedState, periodControl, readPeriod } from "../lib/time-range.js";
@@ -20,12 +22,11 @@ import { groupControl, showGroups } from "../list/groups.js";
 import { enterView, openViews } from "../list/views.js";
 import { FieldReads } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
-import { shortcuts } from "../list/shortcuts.js";
+import { moveBy, shortcuts } from "../list/shortcuts.js";
 import { searchBox } from "../lib/search-box.js";
 import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../list/virtual-rows.js";
 
-const PAGE = 100;
 const SHORT_COLUMNS = ["started", "status", "method", "path", "phases", "duration"]; // beside an open sheet
 const NARROW = matchMedia("(max-width: 640px)");
 const WIDE = matchMedia("(min-width: 1500px)");
@@ -43,6 +44,7 @@ export class Page {
     this.fieldReads = new FieldReads();
     this.build(main);
     this.virtual = new VirtualRows(this.log, this.body, (item) => this.row(item));
+    this.sought = new Sought(this);
     this.live = new Live({
       add: (items) => this.add(items),
       refresh: () => this.loadNewest(),
@@ -104,7 +106,7 @@ export class Page {
       this.foot,
     );
     const close = () => this.close();
-    this.sheet = new Sheet({ close, move: (step) => this.move(step), signal: this.signal });
+    this.sheet = new Sheet({ close, move: (step) => moveBy(this, step), signal: this.signal });
     main.append(...arranged(this, { columns, views, exporting }));
   }
 
@@ -232,7 +234,12 @@ export class Page {
     if (!parameters) return null;
     const { signal } = this.reads;
     /** @type {Record<string, unknown>} */
-    const query = { ...parameters, ...this.period.parameters, limit: PAGE, ...more };
+    const query = {
+      ...parameters,
+      ...this.period.parameters,
+      limit: this.sought.pageRows,
+      ...more,
+    };
     const fields = this.fields();
     if (fields.length) query.fields = fields.join();
     try {
@@ -248,8 +255,7 @@ export class Page {
     const answer = await this.page({ in_flight: true });
     if (!answer) return;
     this.loaded.setNewest(answer);
-    this.draw();
-    if (this.loaded.goesOn) await this.loadOlder();
+    await this.drawPage(answer.records);
   }
 
   async loadOlder() {
@@ -259,12 +265,24 @@ export class Page {
     this.isLoadingOlder = false;
     if (!answer) return;
     this.loaded.appendOlder(answer);
-    this.draw();
-    if (this.loaded.goesOn) await this.loadOlder();
+    await this.drawPage(answer.records);
+  }
+
+  /** Draw what was loaded, and what its failures say once that is known; go on where nothing was found yet. */
+  async drawPage(records, look = {}) {
+    const { signal } = this.reads;
+    this.draw(look);
+    this.sought.goOn();
+    if (this.loaded.goesOn) return this.loadOlder();
+    readSaid(records, signal).then((said) => {
+      if (!signal.aborted) this.virtual.remake(({ record }) => said.has(record));
+    });
   }
 
   add(items) {
-    const draw = (shown) => this.loaded.prepend(shown) && this.draw({ holds: true });
+    const draw = (shown) =>
+      this.loaded.prepend(shown) &&
+      this.drawPage(this.loaded.stored.slice(0, shown.length), { holds: true });
     this.fieldReads.add(items, this.fields(), this.reads.signal, draw);
   }
 
@@ -317,13 +335,7 @@ export class Page {
 
   draw({ holds = false } = {}) {
     this.groupHost.replaceChildren();
-    const { all } = this.loaded;
-    const items = all.map((record, index) => ({
-      key: [record.id, record.in_flight ? "*" : "", ...Object.keys(record.fields ?? {})].join(""),
-      record,
-      isFleeting: record.in_flight,
-      isEarlier: index + 1 < all.length && record.started_at_us < all[index + 1].started_at_us,
-    }));
+    const { items } = this.loaded;
     this.table.hidden = items.length === 0;
     this.table.setAttribute("aria-rowcount", items.length + 1);
     this.virtual.set(items, { holds });
@@ -354,6 +366,7 @@ export class Page {
     this.sheet.show(id, known, (record) => {
       if (record.id !== id) change({ record: record.id }, { isStep: false });
       this.chart.setMark(record.started_at_us / 1000);
+      if (!known) this.sought.seek(record);
     });
   }
 
@@ -375,19 +388,6 @@ export class Page {
 
   indexOf(id) {
     return this.virtual.items.findIndex((item) => item.record.id === id);
-  }
-
-  move(step) {
-    const { items } = this.virtual;
-    let at = this.indexOf(
-      this.state.record ?? /** @type {HTMLElement} */ (document.activeElement)?.dataset?.id,
-    );
-    do at += step;
-    while (items[at]?.record.isNotice);
-    if (at >= items.length - 5) this.loadOlder();
-    if (!items[at]) return;
-    this.virtual.reveal(at, { withFocus: !this.sheet.host.contains(document.activeElement) });
-    if (this.state.record) change({ record: items[at].record.id }, { isStep: false });
   }
 
   chooseColumns() {

@@ -1,4 +1,4 @@
-// An exchange in flight is read again until it has ended.
+// What is read of a record beside it: one in flight again until it has ended, and the command that repeats it.
 
 import { ApiError, getJson, pause } from "../lib/api.js";
 
@@ -17,5 +17,14 @@ export async function nextState(record, signal) {
       // 404: it has ended and is not stored yet
       if (error instanceof ApiError && error.status !== 404) return null;
     }
+  }
+}
+
+/** Return the curl command of a record, null where it cannot be read; early, as a browser may not copy what a click waits for. */
+export async function readCurl({ id }, signal) {
+  try {
+    return (await getJson(`api/records/${encodeURIComponent(id)}/curl`, {}, signal)).command;
+  } catch {
+    return null;
   }
 }

@@ -2,17 +2,16 @@
 
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, redraw, unit } from "../lib/dom.js";
-import { asCurl } from "./curl.js";
 import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
 import { endpointText } from "../endpoints/name.js";
 import { term } from "../lib/filter.js";
-import { ago, grade, moment } from "../lib/format.js";
+import { ago, grade, moment, queryText } from "../lib/format.js";
 import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
-import { nextState } from "./following.js";
+import { nextState, readCurl } from "./following.js";
 import { explain, outcomeText, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
@@ -75,6 +74,7 @@ export class Sheet {
     this.reads = new LatestRead(signal);
     this.id = null;
     this.record = null;
+    this.curl = null; // a promise of the command that repeats it
     this.tabs = [];
   }
 
@@ -100,6 +100,7 @@ export class Sheet {
       record = await getJson(`api/records/${encodeURIComponent(id)}`, {}, signal);
       if (signal.aborted) return;
       this.id = record.id;
+      this.curl = readCurl(record, signal);
       this.take(record);
       found(record);
     } catch (error) {
@@ -171,7 +172,7 @@ export class Sheet {
           ),
           " ",
           titleOf(record),
-          record.query !== null && unit("?" + record.query),
+          record.query !== null && unit("?" + queryText(record.query)),
           tag && [" ", el("span", { class: "tag" }, tag)],
           record.model && el("span", { class: "model" }, ` ${record.model}`),
         ),
@@ -208,7 +209,7 @@ export class Sheet {
     return el(
       "div",
       { class: "actions" },
-      copyButton("Copy as curl", () => asCurl(this.record), {
+      copyButton("Copy as curl", () => this.curl, {
         "data-copy": "curl",
         title: "c",
         disabled: !isWhole,
@@ -356,6 +357,7 @@ const conversationOf = ({ conversation }) =>
 function complaint(record) {
   const plain = explain(record);
   if (!plain) return [];
+  const said = record.error_message ?? record.data?.error_message;
   const code = reasonOf(record) ?? (record.outcome === "ok" ? null : record.outcome);
   return [
     el(
@@ -368,7 +370,7 @@ function complaint(record) {
         el("strong", {}, plain.what),
         " ",
         code && el("code", { class: "chip" }, code),
-        record.data?.error_message && el("p", {}, record.data.error_message),
+        said && el("p", {}, said),
         plain.next && el("p", {}, plain.next),
       ),
     ),
@@ -381,9 +383,8 @@ function factOf(record, name) {
 }
 
 function facts(record) {
-  const known = FACTS.filter(
-    (name) => record[name] !== null && record[name] !== undefined && record[name] !== "",
-  );
+  const isSaid = (name) => !(name === "shed" && record.shed === "none");
+  const known = FACTS.filter((name) => (record[name] ?? "") !== "" && isSaid(name));
   return [
     el(
       "dl",

@@ -4,6 +4,9 @@ import { el, gradeMark, unit } from "../lib/dom.js";
 import { durationText, jsonText } from "../lib/format.js";
 import { marked } from "./redaction.js";
 
+/** What is known of why a call failed, without the frame around it. */
+export const toolError = ({ error_details: details }) => details?.error ?? details;
+
 export function toolsTab(record) {
   return record.tools.map((call) =>
     el(
@@ -35,7 +38,7 @@ export function toolsTab(record) {
       ),
       block("Arguments", call.arguments),
       block("Result", call.result),
-      call.error_details && block("Error", call.error_details),
+      call.error_details && block("Error", toolError(call)),
     ),
   );
 }
