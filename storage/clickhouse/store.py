@@ -7,10 +7,10 @@ made behind the commits; rows that have none yet are counted, and the server loo
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from storage.base import Kept
 from storage.clickhouse.address import Address
@@ -28,7 +28,9 @@ from storage.clickhouse.reads.calls import waiting_calls
 from storage.clickhouse.reads.segments import KnownOffsets
 from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
 from storage.clickhouse.reads.visible import Commits
-from storage.clickhouse.register import keys, meta, views
+from storage.clickhouse.register import keys as kept_keys
+from storage.clickhouse.register import meta as kept_values
+from storage.clickhouse.register import views as kept_views
 from storage.clickhouse.register.lease import Lease
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.upkeep import erasures, floors, measure, segments, trim
@@ -40,7 +42,7 @@ from storage.clickhouse.upkeep.sums import Summing, sweep
 from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.group import Turn
 from storage.errors import StorageUnavailable
-from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.keys import ApiKey
 from storage.purge import Erased, Purged, RetentionState, Slice, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Filter, Replica
 from storage.record import Batch, Job, Position, ToolCall
@@ -48,9 +50,9 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.store import RelationalStorage
 from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
-from storage.search.view import PutView, View
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 READERS: Final = 4
 READ_BUDGET_S: Final = 2.0
@@ -58,6 +60,17 @@ READ_BUDGET_S: Final = 2.0
 _RELEASE_S: Final = 1.0
 _ANY_UP_TO: Final = "SELECT 1 FROM commits WHERE first_seq <= $1 LIMIT 1"
 _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()"
+
+
+def _registered(
+    work: Callable[Concatenate[Register, P], Awaitable[T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Make the method that does a piece of work with the register."""
+
+    async def method(self: "ClickhouseStorage", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await work(self._register, *args, **kwargs)
+
+    return method
 
 
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
@@ -143,38 +156,19 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return found
 
     async def keys(self) -> list[ApiKey]:
-        self._keepsake.keys = await keys.read_keys(self._register)
+        self._keepsake.keys = await kept_keys.read_keys(self._register)
         return self._keepsake.keys
 
-    async def key_version(self) -> int:
-        return await keys.key_version(self._register)
-
-    async def create_key(self, key: ApiKey) -> None:
-        await keys.create_key(self._register, key)
-
-    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        return await keys.update_key(self._register, key_id, changes)
-
-    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        return await keys.delete_key(self._register, key_id, at_us)
-
-    async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        await keys.touch_keys(self._register, uses)
-
-    async def meta(self, name: str) -> str | None:
-        return await meta.read_meta(self._register, name)
-
-    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        return await meta.put_meta(self._register, name, value, replace=replace)
-
-    async def views(self, owner: str) -> list[View]:
-        return await views.read_views(self._register, owner)
-
-    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        return await views.put_view(self._register, owner, view, replaced)
-
-    async def delete_view(self, owner: str, name: str) -> bool:
-        return await views.delete_view(self._register, owner, name)
+    key_version = _registered(kept_keys.key_version)
+    create_key = _registered(kept_keys.create_key)
+    update_key = _registered(kept_keys.update_key)
+    delete_key = _registered(kept_keys.delete_key)
+    touch_keys = _registered(kept_keys.touch_keys)
+    meta = _registered(kept_values.read_meta)
+    put_meta = _registered(kept_values.put_meta)
+    views = _registered(kept_views.read_views)
+    put_view = _registered(kept_views.put_view)
+    delete_view = _registered(kept_views.delete_view)
 
     async def add_sums(self) -> SumStep:
         if not self._summing.is_due:

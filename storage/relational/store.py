@@ -4,41 +4,41 @@ A backend says how a piece of work gets its session, and how batches, retention 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar
 
-from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
-from storage.conversations import ConversationPage, ConversationQuery
-from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Slice, SumStep, TextIndex, TextStep, bounded
-from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
-from storage.record import Job, Payload, Record, ToolCall
-from storage.relational.reads import (
-    conversations,
-    facets,
-    groups,
-    histogram,
-    jobs,
-    keys,
-    page,
-    series,
-    summary,
-    tools,
-    top,
-    totals,
-    views,
-)
+from storage.aggregates import MAX_FACET_VALUES, FacetValue, Top
+from storage.purge import Erased, Slice, SumStep, TextStep, bounded
+from storage.query import Filter, Replica, StorageInfo
+from storage.relational.reads import conversations as conversations_work
+from storage.relational.reads import facets, groups, page, series, tools, top, totals
+from storage.relational.reads import histogram as histogram_work
+from storage.relational.reads import jobs as jobs_work
+from storage.relational.reads import keys as keys_work
+from storage.relational.reads import summary as summary_work
+from storage.relational.reads import views as views_work
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.search.cell import is_cell_field
-from storage.search.view import PutView, View
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _passed(
+    way: Literal["_read", "_read_soon", "_write"], work: Callable[Concatenate[Any, P], Awaitable[T]]
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Make the method that does a piece of work with the session of one of the ways below."""
+
+    async def method(self: "RelationalStorage[Any]", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        found: T = await getattr(self, way)(lambda session: work(session, *args, **kwargs))
+        return found
+
+    return method
 
 
 class RelationalStorage(ABC, Generic[S]):
@@ -82,20 +82,35 @@ class RelationalStorage(ABC, Generic[S]):
     ) -> None:
         await self.close()
 
-    async def select(self, query: RecordQuery) -> Page:
-        return await self._read(lambda session: page.read_page(session, query))
-
-    async def get(self, record_id: bytes) -> Record | None:
-        return await self._read(lambda session: page.read_record(session, record_id))
-
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return await self._read(lambda session: page.read_payloads(session, seqs))
-
-    async def count(self, filter: Filter) -> Count:
-        return await self._read(lambda session: totals.count(session, filter))
-
-    async def stats(self, scope: Scope) -> Stats:
-        return await self._read(lambda session: totals.stats(session, scope))
+    select = _passed("_read", page.read_page)
+    get = _passed("_read", page.read_record)
+    payloads = _passed("_read", page.read_payloads)
+    count = _passed("_read", totals.count)
+    stats = _passed("_read", totals.stats)
+    histogram = _passed("_read", histogram_work.histogram)
+    heatmap = _passed("_read", histogram_work.heatmap)
+    summary = _passed("_read", summary_work.summary)
+    top_series = _passed("_read", series.series)
+    tool_calls = _passed("_read", tools.tool_calls)
+    tool_stats = _passed("_read", tools.tool_stats)
+    tool_values = _passed("_read", tools.tool_values)
+    tool_call = _passed("_read", tools.tool_call)
+    tool_calls_of = _passed("_read", tools.tool_calls_of)
+    conversations = _passed("_read", conversations_work.read_conversations)
+    waiting_calls = _passed("_read_soon", tools.waiting_calls)
+    jobs = _passed("_read_soon", jobs_work.jobs)
+    answers_of = _passed("_read", jobs_work.answers_of)
+    text_index = _passed("_read", describe)
+    keys = _passed("_read_soon", keys_work.read_keys)
+    create_key = _passed("_write", keys_work.create_key)
+    update_key = _passed("_write", keys_work.update_key)
+    delete_key = _passed("_write", keys_work.delete_key)
+    touch_keys = _passed("_write", keys_work.touch_keys)
+    meta = _passed("_read", keys_work.read_meta)
+    put_meta = _passed("_write", keys_work.put_meta)
+    views = _passed("_read", views_work.read_views)
+    put_view = _passed("_write", views_work.put_view)
+    delete_view = _passed("_write", views_work.delete_view)
 
     async def facets(
         self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
@@ -103,49 +118,10 @@ class RelationalStorage(ABC, Generic[S]):
         check_names(names)
         return await self._read(lambda session: facets.facets(session, filter, names, limit))
 
-    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        return await self._read(lambda session: histogram.histogram(session, filter, since_us, until_us, buckets))
-
-    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        return await self._read(lambda session: histogram.heatmap(session, filter, since_us, until_us, columns, rows))
-
-    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
-        return await self._read(lambda session: summary.summary(session, filter, only_totals=only_totals))
-
     async def top(self, filter: Filter, by: str) -> Top:
         if is_cell_field(by):
             return await self._read(lambda session: groups.groups(session, filter, by))
         return await self._read(lambda session: top.top(session, filter, by))
-
-    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-        return await self._read(lambda session: series.series(session, filter, by, since_us, until_us, buckets))
-
-    async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        return await self._read(lambda session: tools.tool_calls(session, query))
-
-    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        return await self._read(lambda session: tools.tool_stats(session, filter))
-
-    async def tool_values(self, scope: Scope) -> ToolValues:
-        return await self._read(lambda session: tools.tool_values(session, scope))
-
-    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        return await self._read(lambda session: tools.tool_call(session, record_id, position))
-
-    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        return await self._read(lambda session: tools.tool_calls_of(session, record_seq))
-
-    async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        return await self._read(lambda session: conversations.read_conversations(session, query))
-
-    async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        return await self._read_soon(lambda session: tools.waiting_calls(session, instance))
-
-    async def jobs(self, limit: int) -> list[Job]:
-        return await self._read_soon(lambda session: jobs.jobs(session, limit))
-
-    async def answers_of(self, record_id: bytes) -> list[bytes]:
-        return await self._read(lambda session: jobs.answers_of(session, record_id))
 
     async def last_seq(self) -> int:
         return (await self._read(lambda session: session.state())).last_seq
@@ -178,41 +154,8 @@ class RelationalStorage(ABC, Generic[S]):
         self._indexer.rest()
         return TextStep(0, is_done=not await self._write(drop_some))
 
-    async def text_index(self) -> TextIndex:
-        return await self._read(describe)
-
-    async def keys(self) -> list[ApiKey]:
-        return await self._read_soon(keys.read_keys)
-
     async def key_version(self) -> int:
         return (await self._read_soon(lambda session: session.state())).key_version
-
-    async def create_key(self, key: ApiKey) -> None:
-        await self._write(lambda session: keys.create_key(session, key))
-
-    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        return await self._write(lambda session: keys.update_key(session, key_id, changes))
-
-    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        return await self._write(lambda session: keys.delete_key(session, key_id, at_us))
-
-    async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        await self._write(lambda session: keys.touch_keys(session, uses))
-
-    async def meta(self, name: str) -> str | None:
-        return await self._read(lambda session: keys.read_meta(session, name))
-
-    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        return await self._write(lambda session: keys.put_meta(session, name, value, replace=replace))
-
-    async def views(self, owner: str) -> list[View]:
-        return await self._read(lambda session: views.read_views(session, owner))
-
-    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        return await self._write(lambda session: views.put_view(session, owner, view, replaced))
-
-    async def delete_view(self, owner: str, name: str) -> bool:
-        return await self._write(lambda session: views.delete_view(session, owner, name))
 
     async def info(self) -> StorageInfo:
         return await self._read(self._describe)

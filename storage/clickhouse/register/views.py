@@ -16,7 +16,7 @@ async def read_views(register: Register, owner: str) -> list[View]:
     return sorted(map(_decoder.decode, entries.values()), key=lambda view: view.name)
 
 
-async def put_view(register: Register, owner: str, view: View, replaced: str | None) -> PutView:
+async def put_view(register: Register, owner: str, view: View, replaced: str | None = None) -> PutView:
     """Keep a view, in the place of one of its name, or of the one that is replaced."""
     content = encoded(view)
     gone = view.name if replaced is None else replaced

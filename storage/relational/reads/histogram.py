@@ -49,11 +49,9 @@ async def histogram(session: Session, filter: Filter, since_us: int, until_us: i
     return Histogram(found.buckets(), found.step_us, found.complete)
 
 
-async def heatmap(
-    session: Session, filter: Filter, since_us: int, until_us: int, max_columns: int, max_rows: int
-) -> HeatMap:
-    found = await _read_steps(session, filter, since_us, until_us, max_columns)
-    bounds, counts = fold(found.tallies, max_rows)
+async def heatmap(session: Session, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
+    found = await _read_steps(session, filter, since_us, until_us, columns)
+    bounds, counts = fold(found.tallies, rows)
     return HeatMap(found.buckets(), found.step_us, bounds, counts, found.complete)
 
 

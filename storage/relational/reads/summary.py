@@ -40,7 +40,7 @@ _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
 """Name of each of `TOPS` → what is counted of rows."""
 
 
-async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Summary:
+async def summary(session: Session, filter: Filter, *, only_totals: bool = False) -> Summary:
     tally = Tally()
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()

@@ -16,7 +16,7 @@ async def read_views(session: Session, owner: str) -> list[View]:
     return sorted(views, key=lambda view: view.name)
 
 
-async def put_view(session: Session, owner: str, view: View, replaced: str | None) -> PutView:
+async def put_view(session: Session, owner: str, view: View, replaced: str | None = None) -> PutView:
     """Keep a view, in the place of one of its name, or of the one that is replaced."""
     names = {known.name for known in await read_views(session, owner)}
     if replaced is not None:
