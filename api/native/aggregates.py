@@ -5,7 +5,7 @@ that had to be cut by the time budget says `complete: false`, and a count that c
 guess.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, re
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.services import services_of
-from storage.aggregates import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
+from storage.aggregates import FACETS, FacetValue, HeatMap, Histogram, HistogramBucket, ModelUsage, Percentiles
 from storage.query import Filter
 from storage.relational.usage import total
 
@@ -72,14 +72,9 @@ class RowShown(ApiObject):
     max_ms: float | None
 
 
-class HeatMapShown(ApiObject):
+class HeatMapShown(HistogramShown):
     """Exchanges by time (`buckets`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
 
-    since: str
-    until: str
-    step_s: float
-    complete: bool
-    buckets: list[BucketShown]
     rows: list[RowShown]
     counts: list[list[int]]
 
@@ -150,14 +145,7 @@ async def histogram(request: web.Request) -> web.Response:
     buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
     filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.histogram(filter, since_us, until_us, buckets)
-    shown = HistogramShown(
-        since=format_time(since_us),
-        until=format_time(until_us),
-        step_s=found.step_us / 1_000_000,
-        complete=found.complete,
-        buckets=[_bucket(bucket) for bucket in found.buckets],
-    )
-    return json_response(shown)
+    return json_response(HistogramShown(**_steps(found, since_us, until_us)))
 
 
 async def heatmap(request: web.Request) -> web.Response:
@@ -169,16 +157,19 @@ async def heatmap(request: web.Request) -> web.Response:
     rows = read_int(query, "rows", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.heatmap(filter, since_us, until_us, columns, rows)
-    shown = HeatMapShown(
-        since=format_time(since_us),
-        until=format_time(until_us),
-        step_s=found.step_us / 1_000_000,
-        complete=found.complete,
-        buckets=[_bucket(bucket) for bucket in found.buckets],
-        rows=[RowShown(low / 1000, None if high is None else high / 1000) for low, high in found.bounds_us],
-        counts=found.counts,
-    )
-    return json_response(shown)
+    bounds = [RowShown(low / 1000, None if high is None else high / 1000) for low, high in found.bounds_us]
+    return json_response(HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=found.counts))
+
+
+def _steps(found: Histogram | HeatMap, since_us: int, until_us: int) -> dict[str, Any]:
+    """Return the members that both have."""
+    return {
+        "since": format_time(since_us),
+        "until": format_time(until_us),
+        "step_s": found.step_us / 1_000_000,
+        "complete": found.complete,
+        "buckets": [_bucket(bucket) for bucket in found.buckets],
+    }
 
 
 def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
