@@ -8,7 +8,7 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 import ipaddress
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from proxy.process.tls import server_context, upstream_context
@@ -235,20 +235,17 @@ def _problem_of(own: PatternSettings) -> str | None:
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
-    try:
-        check_url(settings.storage.url)
-    except ValueError as error:
-        yield "storage.url", str(error)
-    if settings.storage.listen_url:
-        try:
-            check_listen_url(settings.storage.listen_url, settings.storage.url)
-        except ValueError as error:
-            yield "storage.listen_url", str(error)
+    storage = settings.storage
+    checks: dict[str, Callable[[], object]] = {"storage.url": lambda: check_url(storage.url)}
+    if storage.listen_url:
+        checks["storage.listen_url"] = lambda: check_listen_url(storage.listen_url, storage.url)
     if settings.keys.url:
+        checks["keys.url"] = lambda: check_keys_url(settings.keys.url, storage.url)
+    for name, check_address in checks.items():
         try:
-            check_keys_url(settings.keys.url, settings.storage.url)
+            check_address()
         except ValueError as error:
-            yield "keys.url", str(error)
+            yield name, str(error)
     if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
         yield "retention.max_bytes", f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}"
     if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:
