@@ -7,7 +7,7 @@ Invariant: counters only grow and outlive their worker (`add_counts`); gauges sa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, TypeVar
 
 from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE
@@ -77,6 +77,10 @@ class CounterSnapshot:
     """Requests and WebSocket reads that waited so that their records find room."""
     recording_wait_us: int = 0
     """How long all of them waited."""
+
+
+_NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
+_GAUGES: Final = frozenset(("connections_downstream", "connections_upstream", "requests_in_flight"))
 
 
 class CounterLayout:
@@ -154,20 +158,12 @@ class CounterLayout:
             )
         values = list(cells[: self.size])
         snapshot = CounterSnapshot(
-            refused_connections=values[self.refused_connections],
-            upstream_retries=values[self.upstream_retries],
-            connections_downstream=values[self.connections_downstream],
-            connections_upstream=values[self.connections_upstream],
-            requests_in_flight=values[self.requests_in_flight],
             auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
-            dropped_messages=values[self.dropped_messages],
-            log_lines_dropped=values[self.log_lines_dropped],
-            displaced_connections=values[self.displaced_connections],
-            recording_waits=values[self.recording_waits],
-            recording_wait_us=values[self.recording_wait_us],
         )
+        for name in _NUMBERS:
+            setattr(snapshot, name, values[getattr(self, name)])
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
         return snapshot
@@ -196,26 +192,11 @@ def _add(into: dict[Key, int], key: Key, count: int) -> None:
 
 def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
     """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is alive."""
-    now = snapshot if is_alive else CounterSnapshot()
-    return CounterSnapshot(
-        requests=_sum(base.requests, snapshot.requests),
-        request_bytes=_sum(base.request_bytes, snapshot.request_bytes),
-        response_bytes=_sum(base.response_bytes, snapshot.response_bytes),
-        upstream_errors=_sum(base.upstream_errors, snapshot.upstream_errors),
-        refused_connections=base.refused_connections + snapshot.refused_connections,
-        upstream_retries=base.upstream_retries + snapshot.upstream_retries,
-        connections_downstream=base.connections_downstream + now.connections_downstream,
-        connections_upstream=base.connections_upstream + now.connections_upstream,
-        requests_in_flight=base.requests_in_flight + now.requests_in_flight,
-        auth_failures=_sum(base.auth_failures, snapshot.auth_failures),
-        tls_failures=_sum(base.tls_failures, snapshot.tls_failures),
-        proxy_failures=_sum(base.proxy_failures, snapshot.proxy_failures),
-        dropped_messages=base.dropped_messages + snapshot.dropped_messages,
-        log_lines_dropped=base.log_lines_dropped + snapshot.log_lines_dropped,
-        displaced_connections=base.displaced_connections + snapshot.displaced_connections,
-        recording_waits=base.recording_waits + snapshot.recording_waits,
-        recording_wait_us=base.recording_wait_us + snapshot.recording_wait_us,
-    )
+    total = CounterSnapshot()
+    for name in (each.name for each in fields(CounterSnapshot)):
+        before, more = getattr(base, name), getattr(snapshot if is_alive or name not in _GAUGES else total, name)
+        setattr(total, name, _sum(before, more) if isinstance(before, dict) else before + more)
+    return total
 
 
 def _sum(base: Mapping[Key, int], more: Mapping[Key, int]) -> dict[Key, int]:
