@@ -17,14 +17,11 @@ from storage.aggregates import BOUNDS_US
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.relational import usage
-from storage.relational.rollup_sql import USAGE_TABLE
+from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings, merging
 from storage.relational.rollups import (
     CUBES,
     HISTOGRAMS,
     LEAST,
-    LIMITED,
-    LIMITED_BY_ENDPOINT,
-    LIMITED_BY_STATUS,
     MAX_FOLDED_HOURS,
     MEASURES,
     MOST,
@@ -54,21 +51,7 @@ def _merging(table: str, keys: Sequence[str], merged: Mapping[str, str] = _MERGE
     types = ("text" if column in HISTOGRAMS else "bigint" for column in columns)
     arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(types, 1))
     rows = f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(columns)})"
-    return _merging_rows(table, keys, merged, rows)
-
-
-def _folding(hours: str, days: str, keys: Sequence[str]) -> str:
-    """Write the statement that adds an hour to its day; the parameters are the numbers of both, the day's first."""
-    rows = f"SELECT $1::bigint, {', '.join((*keys, *_MERGED))} FROM sidelog.{hours} WHERE hour = $2"
-    return _merging_rows(days, ("day", *keys), _MERGED, rows)
-
-
-def _merging_rows(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
-    return (
-        f"INSERT INTO sidelog.{table} AS known ({', '.join((*keys, *merged))}) {rows} "
-        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
-    )
+    return merging(f"sidelog.{table}", keys, merged, rows)
 
 
 def _emptying(table: str, keys: Sequence[str], measures: Sequence[str]) -> str:
@@ -87,22 +70,14 @@ _EMPTY: Final = {
     for table, period in tables.values()
 }
 _MERGE: Final = {table: _merging(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()}
-_FOLDS: Final = [_folding(tables["hour"][0], tables["day"][0], keys) for tables, keys in CUBES]
+_FOLDS: Final = foldings("sidelog.", _MERGED, "$1::bigint", "$2")
 _FOLDED_UNTIL: Final = "SELECT until_hour FROM sidelog.folded FOR SHARE"
 _TAKE_FOLDED: Final = "SELECT until_hour FROM sidelog.folded FOR UPDATE SKIP LOCKED"
 """Nobody is waited for, so that nobody can wait in a circle."""
 _NEXT_TO_FOLD: Final = "SELECT min(hour) FROM sidelog.rollups WHERE hour >= $1 AND hour < $2"
 """The oldest hour that is not folded: every record is in these rollups."""
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
-_COUNTED: Final = [
-    f"SELECT DISTINCT {', '.join(columns)} FROM sidelog.{table} WHERE hour = $1"
-    for columns, table in (
-        (LIMITED, "rollups"),
-        (LIMITED_BY_STATUS, "status_rollups"),
-        (LIMITED_BY_ENDPOINT, "endpoint_rollups"),
-    )
-]
-"""What an hour counts apart, in the order of `Limits.learn`."""
+_COUNTED: Final = counted_apart("sidelog.", "$1")
 
 
 async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:

@@ -13,7 +13,19 @@ from typing import Any, Final
 
 from storage.aggregates import Latencies
 from storage.query import Filter
-from storage.relational.rollups import ALL_LIMITED, ENDPOINT_TABLES, HISTOGRAMS, LEAST, MOST, STATUS_TABLES, TABLES
+from storage.relational.rollups import (
+    ALL_LIMITED,
+    CUBES,
+    ENDPOINT_TABLES,
+    HISTOGRAMS,
+    LEAST,
+    LIMITED,
+    LIMITED_BY_ENDPOINT,
+    LIMITED_BY_STATUS,
+    MOST,
+    STATUS_TABLES,
+    TABLES,
+)
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
 from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, TimeRange, parts, without_time
@@ -187,3 +199,36 @@ def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
             parameters.append(bound)
             bounds += f" AND {TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
     return bounds
+
+
+def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
+    """Write the statement that adds rows to a table; a column of a known row becomes what `merged` says of it."""
+    return (
+        f"INSERT INTO {table} AS known ({', '.join((*keys, *merged))}) {rows} ON CONFLICT ({', '.join(keys)}) "
+        "DO UPDATE SET " + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
+    )
+
+
+def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> list[str]:
+    """Write the statements that add an hour to its day; `day` and `hour` are the marks of their numbers, in order."""
+    return [
+        merging(
+            f"{schema}{tables['day'][0]}",
+            ("day", *keys),
+            merged,
+            f"SELECT {day}, {', '.join((*keys, *merged))} FROM {schema}{tables['hour'][0]} WHERE hour = {hour}",
+        )
+        for tables, keys in CUBES
+    ]
+
+
+def counted_apart(schema: str, mark: str) -> list[str]:
+    """Write the queries of what an hour counts apart, in the order of `Limits.learn`."""
+    return [
+        f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
+        for columns, tables in (
+            (LIMITED, TABLES),
+            (LIMITED_BY_STATUS, STATUS_TABLES),
+            (LIMITED_BY_ENDPOINT, ENDPOINT_TABLES),
+        )
+    ]

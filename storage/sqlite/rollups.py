@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from storage.relational import usage
-from storage.relational.rollup_sql import USAGE_TABLE
+from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings, merging
 from storage.relational.rollups import (
     CUBES,
     HISTOGRAMS,
     LEAST,
-    LIMITED,
-    LIMITED_BY_ENDPOINT,
-    LIMITED_BY_STATUS,
     MAX_FOLDED_HOURS,
     MEASURES,
     MOST,
@@ -26,8 +23,8 @@ from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import find
 from storage.sqlite.histograms import APPENDED_BYTES, MERGE, pack_histogram
 
-_ADDED: Final = "{0} + excluded.{0}"
-_END: Final = "coalesce({1}({0}, excluded.{0}), {0}, excluded.{0})"
+_ADDED: Final = "known.{0} + excluded.{0}"
+_END: Final = "coalesce({1}(known.{0}, excluded.{0}), known.{0}, excluded.{0})"
 """SQLite's function of two values is null where one of them is."""
 _MERGED: Final[dict[str, str]] = {
     **dict.fromkeys(MEASURES, _ADDED),
@@ -35,28 +32,15 @@ _MERGED: Final[dict[str, str]] = {
     **dict.fromkeys(MOST, _END.format("{0}", "max")),
     **dict.fromkeys(
         HISTOGRAMS,
-        f"CASE WHEN length({{0}}) < {APPENDED_BYTES} THEN CAST({{0}} || excluded.{{0}} AS BLOB) "
-        f"ELSE {MERGE}({{0}}, excluded.{{0}}) END",
+        f"CASE WHEN length(known.{{0}}) < {APPENDED_BYTES} THEN CAST(known.{{0}} || excluded.{{0}} AS BLOB) "
+        f"ELSE {MERGE}(known.{{0}}, excluded.{{0}}) END",
     ),
 }
 """Column → what it becomes where there is a row of its key."""
 
 
 def _upsert(table: str, keys: Sequence[str], merged: Mapping[str, str] = _MERGED) -> str:
-    return _merging(table, keys, merged, f"VALUES ({', '.join('?' * (len(keys) + len(merged)))})")
-
-
-def _folding(hours: str, days: str, keys: Sequence[str]) -> str:
-    """Write the statement that adds an hour to its day; the parameters are the numbers of both, the day's first."""
-    rows = f"SELECT ?, {', '.join((*keys, *_MERGED))} FROM {hours} WHERE hour = ?"
-    return _merging(days, ("day", *keys), _MERGED, rows)
-
-
-def _merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
-    return (
-        f"INSERT INTO {table} ({', '.join((*keys, *merged))}) {rows} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
-    )
+    return merging(table, keys, merged, f"VALUES ({', '.join('?' * (len(keys) + len(merged)))})")
 
 
 def _emptied(table: str, keys: Sequence[str], measures: Sequence[str]) -> str:
@@ -79,16 +63,8 @@ _EMPTIED: Final = {
 _DELETIONS: Final = [
     (tier, deletion(table, (period, *keys))) for tables, keys in CUBES for tier, (table, period) in tables.items()
 ]
-_FOLDS: Final = [_folding(tables["hour"][0], tables["day"][0], keys) for tables, keys in CUBES]
-_COUNTED: Final = [
-    f"SELECT DISTINCT {', '.join(columns)} FROM {table} WHERE hour = ?"
-    for columns, table in (
-        (LIMITED, "rollups"),
-        (LIMITED_BY_STATUS, "status_rollups"),
-        (LIMITED_BY_ENDPOINT, "endpoint_rollups"),
-    )
-]
-"""What an hour counts apart, in the order of `Limits.learn`."""
+_FOLDS: Final = foldings("", _MERGED, "?", "?")
+_COUNTED: Final = counted_apart("", "?")
 _NEXT_TO_FOLD: Final = "SELECT min(hour) FROM rollups WHERE hour >= ? AND hour < ?"
 """The oldest hour that is not folded: every record is in these rollups."""
 
