@@ -32,9 +32,8 @@ from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
 from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.reads.text_index.narrow import can_have
+from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
 from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range, Spread
@@ -42,7 +41,6 @@ from storage.relational.sql import MAX_INT, Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
 from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
-from storage.search.clues import Clue
 from storage.search.index.needs import All
 
 T = TypeVar("T")
@@ -190,8 +188,11 @@ class PostgresSession:
     async def where_id(self, record_id: bytes) -> Where:
         return Where("id = $1", (UUID(bytes=record_id),))
 
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return await unpacked(self, seqs)
+    payloads = unpacked
+    text_segments = read_segments
+    text_cells = read_cells
+    text_parts = read_parts
+    can_have = words_can_have
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         if (found := await unpacked_of(self, records)) is not None:
@@ -199,18 +200,6 @@ class PostgresSession:
         ids = sorted(UUID(bytes=record.id) for record in records)
         floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
         return await unpacked_at(self, await self.fetch(_PLACES_BY_ID, (ids, ids[0], ids[-1], floor_us)))
-
-    async def text_segments(self, within: Range) -> list[Segment]:
-        return await read_segments(self, within)
-
-    async def text_cells(self, within: Range) -> list[Cell]:
-        return await read_cells(self, within)
-
-    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
-        return await read_parts(self, keys)
-
-    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
-        return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))

@@ -12,9 +12,8 @@ from storage.relational.blocks.read import unpacked, unpacked_of
 from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.reads.text_index.narrow import can_have
+from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range
@@ -22,7 +21,6 @@ from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
 from storage.relational.writes.columns import PLACES
 from storage.relational.writes.packing import COLUMNS
-from storage.search.clues import Clue
 from storage.search.index.needs import All
 from storage.sqlite.codec import Row, decode_rows
 from storage.sqlite.connection import AMONG, ID_AMONG, SEQ_AMONG, Budget, number_list
@@ -184,24 +182,15 @@ class SqliteSession:
     async def where_id(self, record_id: bytes) -> Where:
         return Where("id = ?", (record_id,))
 
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return await unpacked(self, seqs)
+    payloads = unpacked
+    text_segments = read_segments
+    text_cells = read_cells
+    text_parts = read_parts
+    can_have = words_can_have
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         found = await unpacked_of(self, records)
         return await unpacked(self, [record.seq for record in records]) if found is None else found
-
-    async def text_segments(self, within: Range) -> list[Segment]:
-        return await read_segments(self, within)
-
-    async def text_cells(self, within: Range) -> list[Cell]:
-        return await read_cells(self, within)
-
-    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
-        return await read_parts(self, keys)
-
-    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
-        return await can_have(self, where, clues)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
         sql = f"{_PLACES} WHERE {SEQ_AMONG} AND started_at_us >= ?"
