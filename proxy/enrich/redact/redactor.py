@@ -18,6 +18,7 @@ from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
+from proxy.enrich.redact.documents.extents import ValueRedactor
 from proxy.enrich.redact.documents.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.documents.messages import messages_of
@@ -92,7 +93,7 @@ class Redactor:
         names = named(json_keys)
         self._json = JsonRedactor(names, excepted)
         self._graphql, self._markup = GraphqlRedactor(names), MarkupRedactor(names)
-        self._by_kind: Final[dict[Kind, AssignmentRedactor | SeparatedRedactor | YamlRedactor]] = {
+        self._by_kind: Final[dict[Kind, ValueRedactor | SeparatedRedactor]] = {
             "assignments": AssignmentRedactor(names),
             "separated": SeparatedRedactor(names),
             "yaml": YamlRedactor(names),

@@ -13,14 +13,16 @@ Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
 import re
 from typing import Final
 
-from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
-from proxy.enrich.redact.json_values import KEPT, MARK, End
+from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, ValueRedactor, closing, line_end
+from proxy.enrich.redact.json_values import KEPT, MARK
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.spelling import spelled_plainly
 
 _PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
-_BEFORE_ENDING: Final = rb"[\w-]*"
+_KINDS: Final = (
+    LINE_BEGINS + rb"""(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%b%%b["']?[ \t]*[=:]""" % _PREFIX,
+    rb"""[{,][ \t]*%b%%b["']?[ \t]*=""" % _PREFIX,
+    LINE_BEGINS + rb"""\[\[?[ \t]*%b%%b["']?[ \t]*\]""" % _PREFIX,
+)
 _BEFORE_NAME: Final = re.compile(rb"[ \t]*")
 _LONG_QUOTES: Final = (b'"""', b"'''")
 _NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\r\n]?)")
@@ -35,40 +37,25 @@ _NULLS: Final = frozenset((*KEPT, b"''", b'""', b"[]", b"{}"))
 _IN_TABLE: Final = b"\n# " + MARK
 
 
-class AssignmentRedactor:
-    """Redacts the values of a set of names. Pure and reusable; compiled once."""
-
-    __slots__ = ("_names", "_pattern")
+class AssignmentRedactor(ValueRedactor):
+    __slots__ = ()
 
     def __init__(self, names: SecretNames) -> None:
-        self._names = names
-        name = b"(%b)" % spelled_plainly(names, _BEFORE_ENDING)
-        kinds = (
-            LINE_BEGINS + rb"""(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%p%b["']?[ \t]*[=:]""",
-            rb"""[{,][ \t]*%p%b["']?[ \t]*=""",
-            LINE_BEGINS + rb"""\[\[?[ \t]*%p%b["']?[ \t]*\]""",
-        )
-        patterns = (kind.replace(b"%p", _PREFIX).replace(b"%b", name) for kind in kinds)
-        self._pattern = compile_bytes(b"(?im)" + b"|".join(patterns))
+        super().__init__(names, _KINDS, rb"[\w-]*")
 
-    def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; see `redacted`."""
-        return redacted(text, self._pattern, self._names, _value)
-
-
-def _value(text: bytes, found: re.Match[bytes]) -> Value:
-    start = found.end()
-    if text[start - 1 : start] == b"]":
-        return _table(text, start)
-    while text[start : start + 1] in (b" ", b"\t"):
-        start += 1
-    is_inline = text[found.start() : found.start() + 1] in (b"{", b",")
-    stop = _inline_end(text, start) if is_inline else _end(text, start, found.start())
-    value = text[start:stop].strip()
-    if value.lower() in _NULLS or value.strip(b"\"'") == MARK:
-        return start, stop, b""
-    is_quoted = value[:1] in (*QUOTES, *OPENERS)
-    return start, stop, b'"%b"' % MARK if is_quoted else MARK
+    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
+        start = found.end()
+        if text[start - 1 : start] == b"]":
+            return _table(text, start)
+        while text[start : start + 1] in (b" ", b"\t"):
+            start += 1
+        is_inline = text[found.start() : found.start() + 1] in (b"{", b",")
+        stop = _inline_end(text, start) if is_inline else _end(text, start, found.start())
+        value = text[start:stop].strip()
+        if value.lower() in _NULLS or value.strip(b"\"'") == MARK:
+            return start, stop, b""
+        is_quoted = value[:1] in (*QUOTES, *OPENERS)
+        return start, stop, b'"%b"' % MARK if is_quoted else MARK
 
 
 def _table(text: bytes, start: int) -> Value:

@@ -1,11 +1,14 @@
 """Where a value in a text ends that is quoted, bracketed, or goes to the end of its line; and how each is taken out."""
 
 import re
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Final
 
+from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, End, edited
 from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.naming.spelling import spelled_plainly
 
 Value = tuple[int, int, bytes]
 """Where a value begins and ends, and what stands in for it: nothing, where it stays."""
@@ -17,32 +20,45 @@ QUOTES: Final = (b'"', b"'")
 _NOTHING: Final = re.compile(rb"\s*\Z")
 
 
-def redacted(
-    text: bytes, pattern: re.Pattern[bytes], names: SecretNames, value: Callable[[bytes, re.Match[bytes]], Value]
-) -> tuple[bytes, End]:
-    """Replace the value of each secret name, a group of the pattern; the same object comes back when there is none.
+class ValueRedactor(ABC):
+    """Redacts the values of a set of names. Pure and reusable; compiled once."""
 
-    Returns:
-        The text, and whether it ended within what may be a secret value.
-    """
-    edits: list[Edit] = []
-    hits, end = 0, End.OUTSIDE
-    found = pattern.search(text)
-    while found is not None:
-        if not has_name(names, found):
-            found = pattern.search(text, found.end())
-            continue
-        hits += 1
-        if hits > MAX_HITS:
-            edits.append((found.start(), len(text), MARK))
-            return edited(text, edits), End.IN_CONTAINER
-        start, stop, stands_in = value(text, found)
-        if stands_in:
-            edits.append((start, stop, stands_in))
-        if _NOTHING.match(text, stop) is not None:
-            end = End.IN_CONTAINER
-        found = pattern.search(text, max(stop, start))
-    return edited(text, edits), end
+    __slots__ = ("_names", "_pattern")
+
+    def __init__(self, names: SecretNames, kinds: Iterable[bytes], before_ending: bytes) -> None:
+        """Find names by patterns in which `%b` stands for one, and `before_ending` may stand before its ending."""
+        self._names = names
+        name = b"(%b)" % spelled_plainly(names, before_ending)
+        self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
+
+    @abstractmethod
+    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
+        """Find the value of a name."""
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace the value of each secret name; the same object comes back when there is none.
+
+        Returns:
+            The text, and whether it ended within what may be a secret value.
+        """
+        edits: list[Edit] = []
+        hits, end = 0, End.OUTSIDE
+        found = self._pattern.search(text)
+        while found is not None:
+            if not has_name(self._names, found):
+                found = self._pattern.search(text, found.end())
+                continue
+            hits += 1
+            if hits > MAX_HITS:
+                edits.append((found.start(), len(text), MARK))
+                return edited(text, edits), End.IN_CONTAINER
+            start, stop, stands_in = self._value(text, found)
+            if stands_in:
+                edits.append((start, stop, stands_in))
+            if _NOTHING.match(text, stop) is not None:
+                end = End.IN_CONTAINER
+            found = self._pattern.search(text, max(stop, start))
+        return edited(text, edits), end
 
 
 def has_name(names: SecretNames, found: re.Match[bytes]) -> bool:

@@ -13,14 +13,16 @@ Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
 import re
 from typing import Final
 
-from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, closing, line_end, redacted
-from proxy.enrich.redact.json_values import KEPT, MARK, End
+from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, ValueRedactor, closing, line_end
+from proxy.enrich.redact.json_values import KEPT, MARK
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.spelling import spelled_plainly
 from proxy.enrich.redact.naming.values import is_member_kept
 
-_BEFORE_ENDING: Final = rb"[\w.-]*"
+_KINDS: Final = (
+    LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
+    rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
+    LINE_BEGINS + rb"""[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
+)
 _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
 """Indentation, and what says that an entry of a list, a key or a comment begins."""
 _COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
@@ -40,24 +42,11 @@ _STANDS_IN: Final = b' "%b"' % MARK
 """Without quotes it would be a list."""
 
 
-class YamlRedactor:
-    """Redacts the values of a set of keys. Pure and reusable; compiled once."""
-
-    __slots__ = ("_names", "_pattern")
+class YamlRedactor(ValueRedactor):
+    __slots__ = ()
 
     def __init__(self, names: SecretNames) -> None:
-        self._names = names
-        name = b"(%b)" % spelled_plainly(names, _BEFORE_ENDING)
-        kinds = (
-            LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
-            rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
-            LINE_BEGINS + rb"""[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
-        )
-        self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
-
-    def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; see `redacted`."""
-        return redacted(text, self._pattern, self._names, self._value)
+        super().__init__(names, _KINDS, rb"[\w.-]*")
 
     def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
         start, stop = _colon(text, found) + 1, self._value_end(text, found)
