@@ -62,6 +62,7 @@ class _Counts(msgspec.Struct, gc=False, rename="camel"):
 class _Modality(msgspec.Struct, gc=False, rename="camel"):
     modality: Any = None
     token_count: Any = None
+    tokens: Any = None  # of interactions
 
 
 class _Part(msgspec.Struct, gc=False, rename="camel"):
@@ -143,15 +144,18 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         if tier is not None and tier.lower() not in _USUAL_TIERS:
             usage.service_tier = tier
     outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
-    for side, raw in (("input", counts.prompt_tokens_details), ("output", outputs)):
+    measure_kinds(usage, counts.prompt_tokens_details, outputs, counts.cache_tokens_details)
+
+
+def measure_kinds(usage: CallUsage, given: msgspec.Raw, output: msgspec.Raw, cached: msgspec.Raw) -> None:
+    """Note how many tokens were no text, by lists of the modalities of input, output, and what came from the cache."""
+    for side, raw in (("input", given), ("output", output)):
         for part in decode_array(_MODALITIES, raw):
-            if part.modality in ("AUDIO", "IMAGE", "VIDEO"):
-                usage.measure(**{f"{side}_{part.modality.lower()}_tokens": part.token_count})
-    cached = decode(_MODALITIES, counts.cache_tokens_details) if is_array(counts.cache_tokens_details) else None
-    if cached is not None:
-        usage.measure_cached(
-            dict.fromkeys(KINDS, 0) | {str(part.modality).lower(): part.token_count for part in cached}
-        )
+            if (kind := str(part.modality).lower()) in KINDS:
+                usage.measure(**{f"{side}_{kind}_tokens": first_count(part.token_count, part.tokens)})
+    if is_array(cached) and (parts := decode(_MODALITIES, cached)) is not None:
+        counts = {str(part.modality).lower(): first_count(part.token_count, part.tokens) for part in parts}
+        usage.measure_cached({**dict.fromkeys(KINDS, 0), **counts})
 
 
 def _read_tier(usage: CallUsage, head: bytes) -> None:

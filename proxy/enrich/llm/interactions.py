@@ -14,13 +14,12 @@ from proxy.enrich.formats.json_parts import (
     decode,
     decode_array,
     decode_object,
-    is_array,
     sum_of,
     text_of,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
-from proxy.enrich.llm.call import KINDS, CallUsage, Provider
+from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
 _UNDER_WAY: Final = ("in_progress", "queued")
@@ -58,14 +57,12 @@ class _Counts(msgspec.Struct, gc=False):
 
 
 class _Part(msgspec.Struct, gc=False):
-    """A step, an error, the tokens of a modality, or how often a tool was used."""
+    """A step, an error, or how often a tool was used."""
 
     type: Any = None
     name: Any = None
     code: Any = None
     status: Any = None
-    modality: Any = None
-    tokens: Any = None
     count: Any = None
 
 
@@ -119,13 +116,8 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         reasoning_tokens=count_of(counts.total_thought_tokens),
         cache_read_tokens=count_of(counts.total_cached_tokens),
     )
-    for side, raw in (("input", counts.input_tokens_by_modality), ("output", counts.output_tokens_by_modality)):
-        for part in decode_array(_PARTS, raw):
-            if part.modality in KINDS:
-                usage.measure(**{f"{side}_{part.modality}_tokens": part.tokens})
-    if is_array(counts.cached_tokens_by_modality):
-        cached = {str(part.modality): part.tokens for part in decode_array(_PARTS, counts.cached_tokens_by_modality)}
-        usage.measure_cached(dict.fromkeys(KINDS, 0) | cached)
+    kinds = counts.input_tokens_by_modality, counts.output_tokens_by_modality, counts.cached_tokens_by_modality
+    gemini.measure_kinds(usage, *kinds)
     for tool in decode_array(_PARTS, counts.grounding_tool_count):
         if tool.type == "google_search":
             gemini.measure_searches(usage, count_of(tool.count) or 0)
