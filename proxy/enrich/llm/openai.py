@@ -23,6 +23,7 @@ from proxy.enrich.formats.json_parts import (
     is_array,
     is_object,
     text_of,
+    value_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider, charged
@@ -118,14 +119,6 @@ class _Details(msgspec.Struct, gc=False):
     cached_tokens_details: msgspec.Raw = _RAW
 
 
-class _Part(msgspec.Struct, gc=False):
-    """An error, or the details of an incomplete response."""
-
-    type: Any = None
-    code: Any = None
-    reason: Any = None
-
-
 class _Called(msgspec.Struct, gc=False):
     name: Any = None
 
@@ -156,7 +149,6 @@ class _Choice(msgspec.Struct, gc=False):
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
-_PART: Final = msgspec.json.Decoder(_Part)
 _CHOICES: Final = msgspec.json.Decoder(list[_Choice])
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _ANY_COUNTS: Final = msgspec.json.Decoder(dict[str, Any])
@@ -206,8 +198,7 @@ def _read_object(usage: CallUsage, document: _Document) -> None:
         usage.response_id = text_of(document.id) or usage.response_id
     usage.service_tier = text_of(document.service_tier) or usage.service_tier
     if is_object(document.error):
-        error = decode(_PART, document.error) or _Part()
-        usage.fail(*error_names(error.type, error.code))
+        usage.fail(*error_names(value_at(document.error, "type"), value_at(document.error, "code")))
     elif bytes(document.error)[:1] == b'"':
         usage.fail(document.code)
     usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
@@ -242,7 +233,7 @@ def error_names(kind: object, code: object) -> tuple[object, ...]:
 def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
     if document.object == "response" or is_object(document.incomplete_details):
         if is_object(document.incomplete_details):
-            return text_of((decode(_PART, document.incomplete_details) or _Part()).reason)
+            return text_of(value_at(document.incomplete_details, "reason"))
         return text_of(document.status) if document.status in ("completed", "failed", "cancelled") else None
     reason = None
     for choice in decode_array(_CHOICES, document.choices):
@@ -265,8 +256,8 @@ def _paid_by(items: list[_ToolCall]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for item in items:
         meter = _METERS.get(item.type) if isinstance(item.type, str) else None
-        action = decode_object(_PART, item.action)
-        if meter is not None and (action is None or action.type in (None, "search") or meter != "web_searches"):
+        is_search = value_at(item.action, "type") in (None, "search")
+        if meter is not None and (is_search or meter != "web_searches"):
             counts[meter] += 1
     return counts
 

@@ -40,11 +40,6 @@ MAX_MESSAGE_CHARACTERS: Final = 1000
 Failure = dict[str, object]
 
 
-class _Error(msgspec.Struct, gc=False):
-    code: Any = None
-    message: Any = None
-
-
 class _Content(msgspec.Struct, gc=False):
     text: Any = None
 
@@ -54,7 +49,6 @@ class _Result(msgspec.Struct, gc=False):
     content: list[_Content] | None = None
 
 
-_ERROR: Final = msgspec.json.Decoder(_Error)
 _RESULT: Final = msgspec.json.Decoder(_Result)
 _WORDS: Final = msgspec.json.Decoder()
 
@@ -65,8 +59,8 @@ def failure_of(response: RpcResponse, http_status: int | None, redactor: Redacto
         if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
             words = _message(decode(_WORDS, response.error), redactor)
             return _by_status(http_status, words) or details_of(http_status, _SERVER_ERROR, None, words)
-        error = decode(_ERROR, response.error) or _Error()
-        return details_of(http_status, _kind_of(error), text_of(error.code), _message(error.message, redactor))
+        code, message = value_at(response.error, "code"), value_at(response.error, "message")
+        return details_of(http_status, _kind_of(code), text_of(code), _message(message, redactor))
     result = decode(_RESULT, response.result) if response.is_whole else None
     if result is None:
         return details_of(http_status, _TOOL_ERROR) if response.is_error else _by_status(http_status)
@@ -99,7 +93,7 @@ def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Itera
         if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):
             return kind
     errors = (response.error for response in responses if response.error and response.error != b"null")
-    return next((_kind_of(decode(_ERROR, error) or _Error()) for error in errors), None)
+    return next((_kind_of(value_at(error, "code")) for error in errors), None)
 
 
 def without_message(failure: Failure) -> Failure:
@@ -109,9 +103,8 @@ def without_message(failure: Failure) -> Failure:
     return failure | {"error": {name: value for name, value in error.items() if name != "message"}}
 
 
-def _kind_of(error: _Error) -> str:
-    is_code = isinstance(error.code, int) and not isinstance(error.code, bool)
-    return _CODES.get(error.code, _SERVER_ERROR) if is_code else _SERVER_ERROR
+def _kind_of(code: object) -> str:
+    return _CODES.get(code, _SERVER_ERROR) if isinstance(code, int) else _SERVER_ERROR
 
 
 def _by_status(status: int | None, message: str | None = None) -> Failure | None:
