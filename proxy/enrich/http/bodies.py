@@ -117,11 +117,9 @@ def redacted_body(
 
 def whole_body(data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool) -> Body:
     """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
-    text = to_utf8(data, b"", content_type)
-    if text is not None or len(data) > MAX_REDACTED_BYTES:
-        body = DecodedBody.beginning(data, len(data))
-        if text is not None:
-            body.head, _, body.charset = text
+    if len(data) > MAX_REDACTED_BYTES or to_utf8(data, b"", content_type) is not None:
+        body = decode_body(data, b"", len(data), b"", content_type=content_type)
+        assert body is not None
         return redacted_body(body, content_type, redactor, max_bytes)
     redacted, _ = redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)
     head, tail, is_cut = _fitted(redacted, b"", max_bytes)
