@@ -1,12 +1,12 @@
-"""Options that several commands share, each declared once, and how a command is declared.
+"""Options of the commands, each declared once, and how a command is declared.
 
-Parameters are rows: a name, a type, and what typer says of it. What a command gets together as one value (a client, the
-filters, the flags of settings) is a group of them, with what makes that value. What a command does is in
+Parameters are rows of a table: a name, a type, and what typer says of it. What a command gets together as one value (a
+client, the filters, the flags of settings) is a group of them, with what makes that value. What a command does is in
 `proxy/cli/commands/`, imported when it runs, so that `sidelog version` does not pay for the proxy.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer import Argument, Option
 
-from proxy.cli.completion import complete_search, complete_view
+from proxy.cli.completion import Shell, complete_search, complete_view
 from proxy.settings.flags import FLAGS, Flag
 
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
 
-Parameters = dict[str, tuple[Any, Any]]
+Parameters = Mapping[str, tuple[Any, Any]]
 """Name → type, and the Option or Argument with its default."""
 Many = list[str] | None
 _ONE: Final = str | None
@@ -42,15 +42,11 @@ class Command(NamedTuple):
     help: str
     example: str
     """What is behind the words; or a whole line, where another program is before them."""
-    parameters: Parameters
+    parameters: str
+    """Names, in the order of help."""
     shared: tuple[Shared, ...] = ()
     run: str = ""
     """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
-
-
-def alike(parameters: Parameters, shared: tuple[Shared, ...], *rows: tuple[str, str, str]) -> Iterator[Command]:
-    """Yield commands that take the same: of each its words, help and example."""
-    return (Command(*row, parameters, shared) for row in rows)
 
 
 def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple[Command, ...]) -> None:
@@ -58,11 +54,8 @@ def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple
     for command in commands:
         *group, name = command.words.split()
         place = groups[group[0]] if group else app
-        line = (
-            command.example
-            if f"sidelog {command.words}" in command.example
-            else f"sidelog {command.words} {command.example}".strip()
-        )
+        before = "" if f"sidelog {command.words}" in command.example else f"sidelog {command.words} "
+        line = f"{before}{command.example}".strip()
         place.command(name, help=f"{command.help}\n\nExample: {line}")(_callback(command))
 
 
@@ -76,7 +69,8 @@ def _callback(command: Command) -> Callable[..., int]:
             code: int = getattr(import_module(f"proxy.cli.commands.{module}"), function)(**given)
         return code
 
-    parameters = command.parameters.copy()
+    words = command.words
+    parameters = {name: PARAMETERS.get(f"{words} {name}") or PARAMETERS[name] for name in command.parameters.split()}
     for shared in command.shared:
         parameters |= shared.parameters
     signature = [
@@ -115,47 +109,101 @@ def _setting(flag: Flag) -> tuple[Any, Any]:
     return bool | None if flag.value else _ONE, Option(None, flag.option, metavar=flag.metavar, help=help)
 
 
-def _config(help: str, **more: Any) -> Parameters:
-    declared = Option(None, "--config", metavar="FILE", envvar="SIDELOG_CONFIG", help=help, **more)
-    return {"config": (Path | None, declared)}
+def _config(help: str, **more: Any) -> tuple[Any, Any]:
+    return Path | None, Option(None, "--config", metavar="FILE", envvar="SIDELOG_CONFIG", help=help, **more)
 
 
-CONFIG: Final = _config("Configuration file (TOML).")
-DATA_DIR: Final = {"data_dir": _setting(FLAGS["data_dir"])}
-JSON: Final = {"as_json": flag("--json", "Print JSON.")}
-JSON_LINES: Final = {"as_json": flag("--json", "Print one JSON object per line.")}
-FIELDS: Final = {
+_JSON_LINES: Final = flag("--json", "Print one JSON object per line.")
+PARAMETERS: Final[Parameters] = {
+    "config": _config("Configuration file (TOML)."),
+    "data_dir": _setting(FLAGS["data_dir"]),
+    "as_json": flag("--json", "Print JSON."),
     "fields": text(
         "NAME,…",
         "Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place in a "
         "JSON body (body.user.id). Default: what fits the terminal.",
-    )
-}
-FROM_VIEW: Final = {
+    ),
     "from_view": text(
         "NAME",
         "Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
         None,
         "--view",
         autocompletion=complete_view,
-    )
-}
-ORDER: Final = {"order": text("ORDER", "Newest first (desc, default), or oldest (asc).")}
-WIDE: Final = {"wide": flag("--wide", "Show all columns in full, however narrow the terminal.")}
-UTC: Final = {
-    "utc": flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone.")
-}
-URL: Final = {
+    ),
+    "order": text("ORDER", "Newest first (desc, default), or oldest (asc)."),
+    "wide": flag("--wide", "Show all columns in full, however narrow the terminal."),
+    "utc": flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone."),
     "url": text(
-        "URL", "URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
+        "URL",
+        "URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
         rich_help_panel=SOURCE_PANEL,
-    )
-}  # fmt: skip
-_ACCESS: Final = URL | {
-    "token": text(
-        "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", rich_help_panel=SOURCE_PANEL
-    )
+    ),
+    "key": argument("KEY", "Id of a key, or its name if that is unique."),
+    "name": argument("NAME", "Name of a view.", autocompletion=complete_view),
+    "greets": flag("--greet", "Print addresses and commands to try, as on a terminal."),
+    "listen": text("HOST:PORT", "Address of the data port.", "127.0.0.1:8080"),
+    "admin_listen": text("HOST:PORT", "Address of the admin port.", "127.0.0.1:8090"),
+    "shell": argument("SHELL", "Which shell: bash, zsh or fish.", Shell),
+    "context": (typer.Context, None),
+    "keys create name": argument("NAME", "Display name."),
+    "scope": (Many, Option(None, metavar="TEXT …", help="Scope of the key; may be repeated. Default: all.")),
+    "agent": (Many, Option(None, metavar="TEXT …", help="Agent of the key; may be repeated. Default: all.")),
+    "expires": text("TEXT", "Expiry: RFC 3339, or relative to now: 12h, 30d. Default: never."),
+    "disabled": flag("--disabled", "Create the key disabled."),
+    "project": text("TEXT", "Project of the records of its requests."),
+    "user": text("TEXT", "User of the records of its requests."),
+    "file": argument("FILE", "File for the copy; must not exist.", Path),
+    "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
+    "view save by": text("FIELD", "Group by this field, as `sidelog top` does."),
+    "new_name": argument("NEW-NAME", "New name of the view."),
+    "record_id": argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id."),
+    "raw": flag("--raw", "Print only the stored bytes of the response body."),
+    "request": flag("--request", "With --raw: the request body instead."),
+    "around": flag("--around", "List what the same service did a minute before and after."),
+    "curl": flag("--curl", "Print a curl command that repeats the request."),
+    "har": flag("--har", "Print the exchange as an HTTP Archive (HAR 1.2)."),
+    "has_all": flag("--all", "Print all fields, with timings and usage."),
+    "query limit": number("Maximum number of records.", 100),
+    "no_header": flag("--no-header", "Leave out the line with the titles."),
+    "top by": text(
+        "FIELD",
+        "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, failure "
+        "(endpoint, reason and status), method, host, model, provider, tool (calls of MCP tools), route, "
+        "service, project, container, client, instance, a header (header.x-tenant) or place in JSON bodies "
+        "(body.user.id).",
+    ),
+    "top sort": text(
+        "FIGURE",
+        "Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+        "requests",
+    ),
+    "top limit": number("Maximum number of rows.", 20, 1000),
+    "format": argument("FORMAT", "What to write: har, ndjson or csv."),
+    "output": (
+        Path | None,
+        Option(None, "--output", "-o", metavar="FILE", help="Output file; default: standard output."),
+    ),
+    "bodies": flag("--bodies", "Include bodies (NDJSON, CSV)."),
+    "export fields": text(
+        "NAME,…",
+        "Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), places in JSON "
+        "bodies (body.user.id). Default: all columns.",
+    ),
+    "bom": flag("--bom", "CSV: begin with a byte order mark, for Excel."),
+    "conversation_id": (
+        str | None,
+        typer.Argument(None, metavar="[ID]", help="One conversation, with its calls: its id, or the beginning of it."),
+    ),
+    "min_turns": number("Leave out those with fewer calls.", 1),
+    "conversations sort": text(
+        "FIGURE", "What is first: newest, or most cost, turns, failures, tokens or duration.", "newest"
+    ),
+    "conversations limit": number("Maximum number of conversations.", 20),
+    "query as_json": _JSON_LINES,
+    "tail as_json": _JSON_LINES,
+    "conversations as_json": _JSON_LINES,
 }
+"""By name, or where a command has another of that name, by the words of the command and the name."""
 
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
@@ -253,10 +301,16 @@ def settings_flags(*settings: str) -> Shared:
 
 
 FILTERS: Final = Shared({name: _filter(kind, text) for name, kind, text in _FILTERS}, _gather_filters)
-"""For a command with `UTC`."""
+"""For a command with `utc`."""
 SEARCH: Final = Shared({"search": (Many, _SEARCH)}, _gather_search)
 """For a command with `FILTERS`, behind them."""
-CLIENT: Final = Shared(_ACCESS | DATA_DIR, _gather_client)
+_ACCESS: Final = {
+    "url": PARAMETERS["url"],
+    "token": text(
+        "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", rich_help_panel=SOURCE_PANEL
+    ),
+}
+CLIENT: Final = Shared(_ACCESS | {"data_dir": PARAMETERS["data_dir"]}, _gather_client)
 """A running sidelog."""
 READER: Final = Shared(
     _ACCESS
@@ -266,9 +320,11 @@ READER: Final = Shared(
             "Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
             "STATE_DIRECTORY, ./sidelog-data.",
             rich_help_panel=SOURCE_PANEL,
-        )
-    }
-    | _config("Configuration file that names the store, when no sidelog runs.", rich_help_panel=SOURCE_PANEL),
+        ),
+        "config": _config(
+            "Configuration file that names the store, when no sidelog runs.", rich_help_panel=SOURCE_PANEL
+        ),
+    },
     _gather_reader,
 )
 """A running sidelog, else its store."""
