@@ -47,6 +47,11 @@ ROLLUP_METHODS: Final = frozenset(
 )
 """Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its heirs); clients may
 invent others without end."""
+ROLLUP_FIELDS: Final = (
+    *("scope", "kind", "status_classes", "methods", "routes", "services", "projects", "containers", "clients", "keys"),
+    *("levels", "sources"),
+)
+"""Fields of a filter that the hourly rollups know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,44 +138,16 @@ class Filter:
     @property
     def has_only_rollup_dimensions(self) -> bool:
         """Whether the hourly rollups can answer how many records match."""
-        return not (
-            any(value is not None for value in self._bounds)
-            or self.statuses
-            or self.keyed
-            or self.hosts
-            or self.endpoints
-            or self.former_endpoints
-            or self.outcomes
-            or self.error_types
-            or self.providers
-            or self.models
-            or self.finish_reasons
-            or self.called_tools
-            or self.is_llm
-            or self.conversations
-            or self.tools
-            or self.text
-            or self.where is not None
-            or any(method not in ROLLUP_METHODS for method in self.methods)
-        )
+        return self == self.only(ROLLUP_FIELDS) and ROLLUP_METHODS.issuperset(self.methods)
+
+    def only(self, names: Iterable[str]) -> "Filter":
+        """Return what some of the fields ask for."""
+        return Filter(**{name: getattr(self, name) for name in names})
 
     @property
     def needs_more_than_records(self) -> bool:
         """Whether `matches` cannot tell from a record alone: calls, heads or bodies are asked about."""
         return bool(self.tools or self.text) or needs_payload(self.where) or needs_tools(self.where)
-
-    @property
-    def _bounds(self) -> tuple[object, ...]:
-        return (
-            self.since_us,
-            self.until_us,
-            self.seq_after,
-            self.seq_until,
-            self.path_contains,
-            self.trace_id,
-            self.min_duration_us,
-            self.max_duration_us,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from storage.aggregates import Latencies
-from storage.query import Filter
+from storage.query import ROLLUP_FIELDS, Filter
 from storage.relational.rollups import (
     ALL_LIMITED,
     CUBES,
@@ -32,6 +32,11 @@ from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, TimeRan
 
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
+_BY_STATUS: Final = (
+    *(name for name in ROLLUP_FIELDS if name not in ("methods", "keys")),
+    *("hosts", "statuses", "error_types", "keyed"),
+)
+"""Fields of a filter that the rollups by status know."""
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
 
@@ -48,12 +53,7 @@ def can_count(filter: Filter, capped_dimensions: int) -> bool:
 
 def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
     """Whether the rollups by status can count a filter's records, its time apart; see `can_count`."""
-    known = Filter(
-        scope=filter.scope, kind=filter.kind, projects=filter.projects, containers=filter.containers,
-        clients=filter.clients, services=filter.services, routes=filter.routes, hosts=filter.hosts,
-        levels=filter.levels, sources=filter.sources, statuses=filter.statuses,
-        status_classes=filter.status_classes, error_types=filter.error_types, keyed=filter.keyed,
-    )  # fmt: skip
+    known = filter.only(_BY_STATUS)
     return known == without_time(filter) and not _is_capped(filter, capped_dimensions)
 
 

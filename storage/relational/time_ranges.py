@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from storage.query import ROLLUP_METHODS, Filter
+from storage.query import ROLLUP_FIELDS, ROLLUP_METHODS, Filter
 
 HOUR_US: Final = 3_600_000_000
 DAY_HOURS: Final = 24
@@ -141,21 +141,12 @@ def has_whole_hours(filter: Filter) -> bool:
 def reduced(filter: Filter) -> Filter:
     """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
     around = hours_around(filter.since_us, filter.until_us)
-    return Filter(
-        scope=filter.scope,
-        kind=filter.kind,
+    return replace(
+        filter.only(ROLLUP_FIELDS),
         since_us=None if around.first is None else around.first * HOUR_US,
         until_us=None if around.until is None else around.until * HOUR_US,
         status_classes=() if filter.statuses else filter.status_classes,
-        methods=filter.methods if all(method in ROLLUP_METHODS for method in filter.methods) else (),
-        routes=filter.routes,
-        services=filter.services,
-        projects=filter.projects,
-        containers=filter.containers,
-        clients=filter.clients,
-        keys=filter.keys,
-        levels=filter.levels,
-        sources=filter.sources,
+        methods=filter.methods if ROLLUP_METHODS.issuperset(filter.methods) else (),
     )
 
 
