@@ -15,7 +15,7 @@ from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
-from proxy.settings.model import PatternSettings, RedactSettings, RouteSettings, Settings
+from proxy.settings.model import PORTS, PatternSettings, RedactSettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -33,12 +33,6 @@ _READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host
 
 MIN_CAP_BYTES: Final = 8 * 1024 * 1024
 """A store of its own parts, its indexes and its newest records needs about so much."""
-_PORTS: Final = {
-    "proxy.listen": "the data port",
-    "admin.listen": "the admin port",
-    "admin.metrics_listen": "the open metrics",
-    "admin.health_listen": "the supervisor's health",
-}
 
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
 MAX_PATTERNS: Final = 16
@@ -115,7 +109,7 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
         elif good[name][1] and good[name] in owners:
             yield name, f"is the address of {owners[good[name]]} too, got {text!r}"
         else:
-            owners[good[name]] = _PORTS[name]
+            owners[good[name]] = PORTS[name]
     admin = good.get("admin.listen")
     if admin and settings.admin.auth == "off" and not is_loopback(admin[0]):
         yield "admin.auth", f"`off` is accepted only on a loopback address, admin.listen is {settings.admin.listen!r}"

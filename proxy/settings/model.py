@@ -6,6 +6,7 @@ settings and only one reads files. Invariant: a key that stands here has an effe
 Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so.
 """
 
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -289,6 +290,12 @@ class LogSettings(Section, frozen=True):
     ] = "off"
 
 
+PORTS = {
+    "proxy.listen": "the data port",
+    "admin.listen": "the admin port",
+    "admin.metrics_listen": "the open metrics",
+    "admin.health_listen": "the supervisor's health",
+}
 _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
 
 
@@ -318,12 +325,7 @@ class Settings(Section, frozen=True):
     @property
     def listens(self) -> dict[str, str]:
         """Setting → address, of every port that is opened."""
-        ports = {
-            "proxy.listen": self.proxy.listen,
-            "admin.listen": self.admin.listen,
-            "admin.metrics_listen": self.admin.metrics_listen,
-            "admin.health_listen": self.admin.health_listen,
-        }
+        ports = {name: str(attrgetter(name)(self)) for name in PORTS}
         if not self.proxy.data_port:
             del ports["proxy.listen"]
         return {name: address for name, address in ports.items() if address or name in _ALWAYS_OPEN}

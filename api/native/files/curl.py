@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from api.http.responses import ApiObject
+from api.native.files.cut_bodies import sent_text
 from api.native.files.har import url_of
 
 _LEFT_OUT: Final = frozenset(
@@ -111,22 +112,20 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         notes.append(f"the body of {body['size']} bytes {why}: put it into the file {BODY_FILE}")
         return "", [f"--data-binary @{BODY_FILE}"]
     if body["encoding"] == "base64":
-        return _piped(body["head"])
+        return _piped(base64.b64decode(body["head"]))
     if charset := body.get("charset"):
-        codec = charset.removesuffix("-sig")
-        sent = body["head"] if codec == charset else "\ufeff" + body["head"]
-        return _piped(base64.b64encode(sent.encode(codec, "replace")).decode())
+        return _piped(sent_text(body["head"], charset))
     if body["coding"] is None and len(body["head"].encode()) != body["size"]:
         notes.append("secrets were removed from the body; this is not the original")
     elif _REDACTED.search(body["head"]):
         notes.append("the body held a secret: replace [REDACTED]")
     if "\0" in body["head"]:  # which no argument can hold
-        return _piped(base64.b64encode(body["head"].encode()).decode())
+        return _piped(body["head"].encode())
     return "", [f"--data-raw {_word(body['head'])}"]
 
 
-def _piped(encoded: str) -> tuple[str, list[str]]:
-    return f"printf %s {_word(encoded)} | base64 -d | ", ["--data-binary @-"]
+def _piped(body: bytes) -> tuple[str, list[str]]:
+    return f"printf %s {_word(base64.b64encode(body).decode())} | base64 -d | ", ["--data-binary @-"]
 
 
 def _word(text: str) -> str:

@@ -77,9 +77,13 @@ def sent_windows(body: Body) -> tuple[bytes, bytes]:
     head, tail = decode_window(body.head, cut_end=True), decode_window(body.tail, cut_start=True)
     if head is None or tail is None:
         return body.head, body.tail
-    codec = body.charset.removesuffix("-sig")
-    mark = "" if codec == body.charset else "\ufeff"
-    return (mark + head).encode(codec, "replace"), tail.encode(codec, "replace")
+    return sent_text(head, body.charset), sent_text(tail, body.charset.removesuffix("-sig"))
+
+
+def sent_text(text: str, charset: str) -> bytes:
+    """Return text in a charset as `Body` names it, behind a byte order mark if it had one."""
+    codec = charset.removesuffix("-sig")
+    return (text if codec == charset else f"\ufeff{text}").encode(codec, "replace")
 
 
 def _mark(body: Body) -> str:
