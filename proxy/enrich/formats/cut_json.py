@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from proxy.enrich.formats.frames import split_array
+
 MAX_TOKENS: Final = 200_000
 """Of one window, 0.2 µs each: what has more of them within its megabyte is not read."""
 
@@ -22,8 +24,6 @@ _BACKWARD: Final = re.compile(rb'"[^"]*+(?:"(?=\\)[^"]*+)*+("?)|[{}\[\]]')
 _COLON: Final = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
 _MAX_DEPTH: Final = 200
-_ELEMENT_DEPTH: Final = 3
-"""Of an object in an array in the root."""
 
 
 def members_at_start(data: bytes, names: Collection[bytes], max_tokens: int = MAX_TOKENS) -> list[Members]:
@@ -133,26 +133,16 @@ def elements_at_end(data: bytes) -> list[tuple[int, int]]:
 
 def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
     """Return the elements that are whole of the first array of some names that the root of a document has."""
-    depth = begun = 0
-    is_inside = False
-    elements: list[bytes] = []
+    depth = 0
     for number, found in enumerate(_FORWARD.finditer(data)):
         token = found.group()
         if number > MAX_TOKENS:
-            return elements
-        if token in (b"{", b"["):
-            depth += 1
-            if is_inside and depth == _ELEMENT_DEPTH:
-                begun = found.start()
-        elif token in (b"}", b"]"):
-            if is_inside and depth == _ELEMENT_DEPTH:
-                elements.append(data[begun : found.end()])
-            depth -= 1
-            if depth <= 1 and is_inside:
-                return elements
-        elif depth == 1 and token[1:-1] in names and (colon := _COLON.match(data, found.end())) is not None:
-            is_inside = data[colon.end() : colon.end() + 1] == b"["
-    return elements
+            break
+        depth += (token in (b"{", b"[")) - (token in (b"}", b"]"))
+        colon = _COLON.match(data, found.end()) if depth == 1 and token[1:-1] in names else None
+        if colon is not None and data.startswith(b"[", colon.end()):
+            return [frame.data for frame in split_array(data[colon.end() :])]
+    return []
 
 
 def write_members(members: Members) -> bytes:
