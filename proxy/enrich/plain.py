@@ -84,15 +84,6 @@ class PlainExchange:
         self.response_body = response_body
 
 
-class _Ring:
-    """What is remembered of one ring."""
-
-    def __init__(self, descriptor: Descriptor) -> None:
-        self.descriptor = descriptor
-        self.common: dict[bytes, Common | None] = {}
-        """By codes and addresses; None where exchanges are not plain."""
-
-
 class PlainReader:
     """Reads the plain exchanges of one sidecar. Not thread-safe."""
 
@@ -103,7 +94,9 @@ class PlainReader:
         self._requests = decoder.requests
         self._responses = decoder.responses
         self._decoder = decoder
-        self._rings: dict[int, _Ring] = {}
+        self._rings: dict[int, tuple[Descriptor, dict[bytes, Common | None]]] = {}
+        """By ring, whose descriptor must live as long: what is put together by codes and addresses; None where
+        exchanges are not plain."""
         self.remembered = 0
         """How much is put together, of all rings."""
 
@@ -168,13 +161,13 @@ class PlainReader:
     def _common(self, codes: bytes, addresses: bytes, client: int, descriptor: Descriptor) -> Common | None:
         ring = self._rings.get(id(descriptor))
         key = codes + addresses
-        if ring is not None and key in ring.common:
-            return ring.common[key]
+        if ring is not None and key in ring[1]:
+            return ring[1][key]
         if self.remembered >= MAX_COMMON or (ring is None and len(self._rings) >= MAX_RINGS):
             self._rings.clear()
             self.remembered = 0
-        ring = self._rings.setdefault(id(descriptor), _Ring(descriptor))
-        common = ring.common[key] = self._learn(codes, addresses[:client], addresses[client:], descriptor)
+        ring = self._rings.setdefault(id(descriptor), (descriptor, {}))
+        common = ring[1][key] = self._learn(codes, addresses[:client], addresses[client:], descriptor)
         self.remembered += 1
         return common
 
