@@ -208,5 +208,5 @@ async def test_a_field_has_the_names_it_has_in_a_search(client: Client, world: W
 async def test_a_field_that_is_none_lists_those_there_are(client: Client) -> None:
     """In the words of the API's other errors."""
     found = await ask(client, "/api/top?by=usr", status=400)
-    assert "endpoint, path, client_ip" in found["detail"]
+    assert "endpoint, path, ip" in found["detail"]
     assert "tool" in found["detail"]
