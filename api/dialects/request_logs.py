@@ -9,7 +9,7 @@ from typing import Final, Literal, cast
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from api.http.cursor import decode_cursor, encode_cursor
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import BadParameter
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
@@ -94,11 +94,7 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
         keys=() if key is None else (key,),
         path_contains=read_text(query, "endpoint"),
     )
-    after = None
-    if cursor := query.get("cursor"):
-        order, after = decode_cursor(cursor)
-        if order != "desc":
-            raise BadParameter("cursor", cursor, "the next_cursor of a response")
+    after = read_cursor(query.get("cursor"), "desc")
     return RecordQuery(filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after)
 
 

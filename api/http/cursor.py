@@ -39,6 +39,20 @@ def decode_cursor(text: str) -> tuple[Order, int]:
     return order, seq
 
 
+def read_cursor(text: str | None, wanted: Order) -> int | None:
+    """Read where a page in an order begins; None without a cursor.
+
+    Raises:
+        BadParameter: it is no cursor, or one of the other order.
+    """
+    if not text:
+        return None
+    order, seq = decode_cursor(text)
+    if order != wanted:
+        raise BadParameter("cursor", text, _EXPECTED)
+    return seq
+
+
 def encode_received_cursor(record_id: int) -> str:
     """Write a cursor that continues with what was received before the record of an id, given as a number."""
     return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))

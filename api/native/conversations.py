@@ -12,12 +12,11 @@ from typing import Final, Literal
 
 from aiohttp import web
 
-from api.http.cursor import decode_cursor, encode_cursor
-from api.http.errors import BadParameter, Refused
+from api.http.cursor import encode_cursor, read_cursor
+from api.http.errors import Refused
 from api.http.params import (
     FILTER_PARAMETERS,
     MAX_NATIVE_LIMIT,
-    Query,
     read_choice,
     read_filter,
     read_int,
@@ -32,7 +31,7 @@ from api.native.tool_calls import US_PER_MS, KeyShown
 from api.services import Services, services_of
 from storage.base import Storage
 from storage.conversations import Conversation, ConversationQuery, ConversationStorage
-from storage.query import Filter, Order, RecordQuery
+from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, format_id, parse_id
 from storage.relational.blocks.portions import body_bytes, portions
 
@@ -133,7 +132,7 @@ async def list_conversations(request: web.Request) -> web.Response:
         filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
         limit=limit if sort == "newest" else MAX_SORTED,
-        before=_read_cursor(query, "desc"),
+        before=read_cursor(query.get("cursor"), "desc"),
     )
     page = await _storage(services).conversations(wanted)
     if sort != "newest":
@@ -150,7 +149,7 @@ async def get_conversation(request: web.Request) -> web.Response:
     services, query = services_of(request), request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
-    after, text = _read_cursor(query, "asc"), request.match_info["id"]
+    after, text = read_cursor(query.get("cursor"), "asc"), request.match_info["id"]
     filter = Filter(conversations=(await _find(_storage(services), text),), kind="all")
     page = await _storage(services).conversations(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
@@ -250,13 +249,3 @@ def _storage(services: Services) -> ConversationStorage:
     storage = services.storage
     assert isinstance(storage, ConversationStorage), "bug: handlers get a scoped view, which finds conversations"
     return storage
-
-
-def _read_cursor(query: Query, order: Order) -> int | None:
-    text = query.get("cursor")
-    if not text:
-        return None
-    found, seq = decode_cursor(text)
-    if found != order:
-        raise BadParameter("cursor", text, "the next_cursor of an answer")
-    return seq

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from api.http.cursor import decode_cursor, encode_cursor
-from api.http.errors import BadParameter
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_int, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
@@ -97,11 +96,7 @@ async def list_messages(request: web.Request) -> web.Response:
     query = request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
-    after: int | None = None
-    if cursor := query.get("cursor"):
-        order, after = decode_cursor(cursor)
-        if order != "asc":
-            raise BadParameter("cursor", cursor, "the next_cursor of an answer")
+    after = read_cursor(query.get("cursor"), "asc")
     record = await find_record(services, request.match_info["id"])
     page = await services.storage.select(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]
