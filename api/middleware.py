@@ -20,6 +20,7 @@ from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
+from api.pages import no_page
 from api.services import FRONT, SERVICES, VIEW, Services, view_for
 from storage.errors import StorageOpening, StorageUnavailable
 
@@ -118,7 +119,10 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a response in the format of the dialect."""
+    """Turn whatever a handler raises into a response in the format of the dialect, for browsers in that of a page."""
+    is_unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
+    if is_unknown and "text/html" in request.headers.get("Accept", ""):
+        return no_page(request.path)
     try:
         return await handler(request)
     except Refused as error:

@@ -22,6 +22,10 @@ PAGES: Final = {
 }
 """Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
 
+_NO_PAGE: Final = (
+    '<!doctype html><html lang="en"><title>No such page · sidelog</title><main><h1>There is no such page</h1>'
+    '<p><a href="{}">Go to the overview of sidelog</a></p></main></html>'
+)
 _ASKED_EACH_TIME: Final = "no-cache"
 _KEPT: Final = "public, max-age=31536000, immutable"
 """RFC 8246: not even a reload asks again."""
@@ -49,6 +53,12 @@ def serve_page(asset: Asset) -> Handler:
         return _answer(request, asset, _ASKED_EACH_TIME)
 
     return handle
+
+
+def no_page(path: str) -> web.Response:
+    """Return a small page for a path that has none, with a relative link to the overview."""
+    text = _NO_PAGE.format("../" * (path.count("/") - 1) or "./")
+    return web.Response(status=404, text=text, content_type="text/html")
 
 
 def _answer(request: web.Request, asset: Asset, keeping: str) -> web.Response:

@@ -9,7 +9,7 @@ const PAGES = {
   endpoints: ["Endpoints", () => import("./endpoints/page.js")],
   conversations: ["Conversations", () => import("./conversations/page.js")],
   "mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
-  "request-logs": ["Request logs", () => import("./pages/request-logs.js")],
+  "request-logs": ["API key calls", () => import("./pages/request-logs.js")],
   keys: ["Keys", () => import("./pages/keys.js")],
   health: ["Health", () => import("./health/page.js")],
 };

@@ -112,6 +112,15 @@ async def test_an_older_page_gets_the_newest_files(client: Client) -> None:
     assert (await client.get("/ui/0123456789ab/none.js")).status == 404
 
 
+@pytest.mark.parametrize(("path", "home"), [("/no", "./"), ("/no/such/page", "../../")])
+async def test_an_unknown_page_leads_a_browser_home(client: Client, path: str, home: str) -> None:
+    """With a relative link, logged in or not; other clients get a problem in JSON."""
+    page = await client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status, page.content_type) == (404, "text/html")
+    assert f'href="{home}"' in await page.text()
+    assert (await client.get(path)).content_type == "application/problem+json"
+
+
 async def test_files_are_revalidated(client: Client) -> None:
     """A browser that has the file gets 304, so that an update shows at once and costs little."""
     response = await client.get("/ui/app.js")

@@ -165,8 +165,10 @@ function noteOf({ by, rows, seen, values, series, complete: isComplete }) {
       ? ": over time only the newest of them"
       : "";
   const part = what && `${what}, there was no more time`;
+  const isAlone = rows.length > 0 && rows.every((row) => row.before === null);
+  const before = isAlone ? "; no changes: the log does not reach back to the period before" : "";
   const groups = countOf(values, by === "endpoint" ? "endpoint" : "group");
-  return `${groups} in ${countOf(seen, "request")}${more}${part}`;
+  return `${groups} in ${countOf(seen, "request")}${more}${part}${before}`;
 }
 
 function headCell(name, { label, title }, sort, order) {

@@ -1,6 +1,8 @@
-// Live records come without heads and bodies: those of a batch are asked for by their ids.
+// Rows come without heads and bodies: fields of live records are asked for by their ids, and so is what responses say of
+// why a request failed, where the record does not hold it.
 
 import { getJson } from "../lib/api.js";
+import { isBad } from "../lib/explanations.js";
 
 const MAX_RECORDS = 50; // the newest of a batch; a search has at most 100 values
 
@@ -21,7 +23,7 @@ export class FieldReads {
 }
 
 /** The items with the fields that are columns; without them where they could not be read. */
-export async function withFields(items, fields, signal) {
+async function withFields(items, fields, signal) {
   const ids = items
     .filter((item) => !item.isNotice && item.kind === "exchange")
     .slice(0, MAX_RECORDS)
@@ -44,4 +46,18 @@ export async function withFields(items, fields, signal) {
   } catch {
     return items; // the cells say that they were not read
   }
+}
+
+const PLACES = ["error.message", "detail", "message", "error", "errors.0.message", "title"];
+const NAMES = PLACES.map((place) => `response_body.${place}`);
+const isText = (field) => field?.state === "known" && !/^[[{]/.test(field.value);
+
+/** Note what the responses of some records say; answers which say something. */
+export async function readSaid(records, signal) {
+  const isAsked = (record) => isBad(record) && !record.in_flight && !record.data?.error_message;
+  const asked = new Map(records.filter(isAsked).map((record) => [record.id, record]));
+  const found = await withFields([...asked.values()], NAMES, signal);
+  for (const { id, fields = {} } of found)
+    asked.get(id).said = NAMES.map((name) => fields[name]).find(isText)?.value;
+  return new Set(found.map(({ id }) => asked.get(id)).filter(({ said }) => said));
 }

@@ -22,7 +22,7 @@ const SHORTCUTS = [
   ["?", "this list"],
   [
     "g then o r n c m l k h",
-    "Overview, Requests, Endpoints, Conversations, MCP logs, Request logs, Keys, Health",
+    "Overview, Requests, Endpoints, Conversations, MCP logs, API key calls, Keys, Health",
   ],
   ["j k or ↓ ↑", "row down, up"],
   ["Enter", "open the row"],

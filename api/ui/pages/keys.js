@@ -37,6 +37,7 @@ export class Page {
         "div",
         { class: "page-head" },
         el("div", {}, el("p", { class: "unit" }, "Developer"), el("h1", {}, "Keys ", this.note)),
+        el("a", { href: "request-logs" }, "Calls with them"),
         this.opener,
       ),
       this.bad,

@@ -1,4 +1,4 @@
-// Request logs: every call to a route that requires an API key, of the last 30 days. Six columns, three filters.
+// API key calls, the request logs of the API: every call to a route that requires an API key, of the last 30 days. Six columns, three filters.
 
 import { address, change, go } from "../lib/address.js";
 import { errorText, getJson, sendJson } from "../lib/api.js";
@@ -42,7 +42,7 @@ export class Page {
           "div",
           {},
           el("p", { class: "unit" }, "Developer"),
-          el("h1", {}, "Request logs"),
+          el("h1", {}, "API key calls"),
           el("p", { class: "under" }, note),
         ),
         this.total,
