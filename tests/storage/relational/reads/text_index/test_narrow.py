@@ -61,7 +61,7 @@ def test_one_of_alternatives_is_enough() -> None:
 def test_of_many_rows_those_are_told_that_are_told_one_by_one(
     made: list[tuple[str, str, str, bool, int]], wanted: list[list[bytes]]
 ) -> None:
-    """However many are looked into at once, whether they have heads, bodies and errors or not, and others between."""
+    """However many are looked into at once, with heads, bodies, data and errors or without, and others between."""
     packer = Packer(0)
     rows, alone = [], []
     for seq, (path, head, body, has_payload, error) in enumerate(made):
@@ -69,8 +69,14 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
         places = (NOWHERE, NOWHERE)
         if has_payload:
             places = packer.add(Payload(head.encode(), b"HTTP/1.1 200", window if error else None, None), seq, 0)
-        rows.append((seq, path or 0, None, error, *places[0], *places[1]))
-        texts = [path, ERRORS[error] or "", *([head, "HTTP/1.1 200"] if has_payload else [])]
+        said = None if has_payload else body.encode() or None
+        rows.append((seq, path or 0, None, error, *places[0], *places[1], said))
+        texts = [
+            path,
+            ERRORS[error] or "",
+            *([] if has_payload else [body]),
+            *([head, "HTTP/1.1 200"] if has_payload else []),
+        ]
         alone.append([text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]])
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
@@ -89,7 +95,7 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
     rows = []
     for seq in range(20):
         head = f"GET /{odd if seq == 13 else 'a'} HTTP/1.1".encode()
-        rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE))
+        rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE, None))
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
     assert _look([rows], blocks, ERRORS, [(b"z",)]) == [13]
