@@ -59,6 +59,7 @@ STATUS: dict[str, Any] = {
     "storage": {"up": True},
     "retention": {"looked_at_ms": 1, "oldest_ms": 1, "used_bytes": 5_000_000, "lag_s": 0.0, "rows_purged": 12},
     "configuration": {
+        "capture": {"max_wait_ms": 100},
         "proxy": {"listen": "127.0.0.1:8080", "tls_cert_file": ""},
         "routes": [{"id": "default", "upstream": "http://127.0.0.1:3000"}],
         "storage": {"url": "sqlite:///sidelog.db", "durability": "safe", "queue_max_bytes": 1 << 26},
