@@ -276,6 +276,7 @@ class World:
             Turns(self.soon),
             partial(_Opener, self),
         )
+        self.engine.pace._call_later = lambda delay_s, call: self.soon(call)
         self.upstreams: list[Wire] = []
         self.on_upstream: Callable[[Wire], None] = lambda wire: None
 
