@@ -82,6 +82,8 @@ LONGEST_GAP: Final = Struct("<Q")
 
 OK: Final = OUTCOME_INDEX[Outcome.OK]
 _SWITCHING_PROTOCOLS: Final = 101
+MAX_WAITED_MS: Final = 0xFFFF
+"""What its field in the header holds; a process that stood still may have let a request wait for longer."""
 
 
 class Exchange:

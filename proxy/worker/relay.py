@@ -39,6 +39,7 @@ from proxy.ring.exchange import (
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
     MAX_REFUSED_HEAD_BYTES,
+    MAX_WAITED_MS,
     NOTE_MESSAGE,
     NOTE_REFUSED_HEAD,
     NOTES_REQUEST_TRAILERS,
@@ -173,7 +174,7 @@ class Relay:
         engine = self._engine
         self.exchange = exchange = engine.recorder.begin(now_ns - waited_ns, self._peer)
         if waited_ns:
-            exchange.waited_ms = max(1, waited_ns // 1_000_000)
+            exchange.waited_ms = min(MAX_WAITED_MS, max(1, waited_ns // 1_000_000))
         exchange.request_head = request.raw
         self.method = exchange.method = request.method
         flags = self._flags | FLAG_HTTP10 if request.is_http10 else self._flags

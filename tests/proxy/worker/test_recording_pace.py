@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from proxy.network.turns import BY_RECORDING
+from proxy.ring.exchange import MAX_WAITED_MS
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings
 from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace
 from tests.proxy.conftest import Start
-from tests.support.plane import Plane
+from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script
 
 CAPACITY = 1000
@@ -149,3 +150,22 @@ def test_requests_that_wait_for_recording_are_served_when_their_client_ends_its_
         client.socket.shutdown(1)
         assert [client.answer().body for _ in range(2)] == [b"ok", b"ok"]
     assert plane.counters().recording_waits > 0
+
+
+def test_a_process_that_stood_still_records_its_longest_wait(start: Start) -> None:
+    """A request that was held for minutes is answered, and its record has what the field holds."""
+    plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=2000))
+    fill(plane, 10)
+    release_one(plane.reader)
+
+    def move_back() -> bool:
+        held = [each for each in plane.downstreams if each._held_ns]
+        for each in held:
+            each._held_ns -= 100_000_000_000
+        return bool(held)
+
+    with plane.connect() as client:
+        client.send(GET)
+        eventually(lambda: plane.run(move_back))
+        assert client.answer().body == b"ok"
+    assert plane.exchanges(plane.unread)[-1].waited_ms == MAX_WAITED_MS
