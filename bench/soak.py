@@ -26,8 +26,7 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from bench.macro.at_rate import percentile
-from bench.macro.measure import tree
+from bench.macro.measure import percentile, tree
 from bench.steady_load import Load, own_store, write_result
 from proxy.demo.traffic import perform, visit
 from proxy.process.own_packages import module_command, module_environment

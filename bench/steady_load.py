@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.macro.machine import machine
 from bench.macro.measure import tree
 from bench.macro.peers import Peer, started
-from bench.macro.place import Place
+from bench.macro.place import Place, on_core
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery
 from tests.support.clickhouse import Server as ClickhouseServer
@@ -41,8 +41,11 @@ def post(size_bytes: int) -> bytes:
 @contextmanager
 def own_upstream(directory: Path) -> Iterator[Peer]:
     """Start an upstream on the first core."""
-    core, port = min(os.sched_getaffinity(0)), free_port()
-    with started("upstream", Place(directory=directory, port=port, upstream_port=port, core=core)) as upstream:
+    port = free_port()
+    with started(
+        "upstream",
+        Place(directory=directory, port=port, upstream_port=port, prefix=on_core(min(os.sched_getaffinity(0)))),
+    ) as upstream:
         yield upstream
 
 

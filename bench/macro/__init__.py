@@ -1,1 +1,1 @@
-"""sidelog beside nginx, HAProxy and an aiohttp forwarder, under the same load on the same machine."""
+"""sidelog beside nginx, HAProxy, Envoy, Caddy and Traefik, under the same load on the same machine."""

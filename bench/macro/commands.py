@@ -109,21 +109,12 @@ def _traefik(place: Place) -> list[str]:
     return [*command, "--entrypoints.front.http.tls=true"] if place.is_tls else command
 
 
-def _aiohttp(place: Place) -> list[str]:
-    if place.is_unix:
-        raise PeerUnavailable("the aiohttp forwarder is kept short and knows no Unix socket")
-    upstream = f"http://127.0.0.1:{place.upstream_port}"
-    command = [sys.executable, "-m", "bench.macro.baseline", "--port", str(place.port), "--upstream", upstream]
-    return [*command, "--certificate", str(place.certificate)] if place.is_tls else command
-
-
 PEERS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "upstream": _upstream,
     "nginx": _nginx,
     "envoy": _envoy,
     "caddy": _caddy,
     "traefik": _traefik,
-    "aiohttp": _aiohttp,
 }
 LOGS_TO_FILE: Final = frozenset({"nginx", "envoy", "caddy", "traefik"})
 

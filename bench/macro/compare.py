@@ -19,19 +19,20 @@ from typing import Final
 
 import msgspec
 
-from bench.macro import measure
+from bench.macro.load import Generator
 from bench.macro.machine import write_figures
 from bench.macro.peers import Peer, started
 from bench.macro.place import HERE, Place
-from bench.macro.run import CONNECTIONS, Bench, measured
-from bench.macro.scenarios import SCENARIOS, Scenario, chosen
+from bench.macro.processor import CORE, SHARES, taken
+from bench.macro.run import SUSTAINED, Load, measured
+from bench.macro.scenarios import SCENARIOS, chosen
 from tests.support.ports import free_port
 
 ROLES: Final = ("worker", "collector")
 
 
 class Comparison(msgspec.Struct, kw_only=True, frozen=True):
-    """One role under one scenario; CPU µs a request (collector: a stored record), medians over the turns."""
+    """One role under one scenario; CPU µs a request until all work is done, medians over the turns."""
 
     scenario: str
     role: str
@@ -57,16 +58,16 @@ def compared(scenario: str, role: str, pairs: Sequence[tuple[float, float]]) -> 
     )
 
 
-def load_in_turns(bench: Bench, before: Peer, now: Peer, scenario: Scenario, turns: int) -> Iterator[Comparison]:
+def load_in_turns(generator: Generator, before: Peer, now: Peer, load: Load, turns: int) -> Iterator[Comparison]:
     """Load both in turns, before first in every other pair."""
     costs: dict[str, list[tuple[float, float]]] = {role: [] for role in ROLES}
     for turn in range(turns):
         order = (before, now) if turn % 2 == 0 else (now, before)
-        runs = {peer.name: measured(bench, peer, scenario, turn, CONNECTIONS) for peer in order}
+        runs = {peer.name: measured(load, generator, peer, turn, is_warm=turn > 0) for peer in order}
         for role in ROLES:
             costs[role].append((runs[before.name].cpu_us[role], runs[now.name].cpu_us[role]))
     for role in ROLES:
-        yield compared(scenario.name, role, costs[role])
+        yield compared(load.scenario.name, role, costs[role])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,27 +97,28 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, print, write; 1 when a tree cannot be started."""
     options = parser().parse_args(arguments)
-    cores = sorted(os.sched_getaffinity(0))
     comparisons: list[Comparison] = []
     load_average = os.getloadavg()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
+        own, loads = stack.enter_context(taken(SHARES[CORE]))
         upstream_port = free_port()
 
-        def start(system: str, folder: str, core: int, tree: Path, port: int) -> Peer:
-            place = Place(directory=directory / folder, port=port, upstream_port=upstream_port, core=core, tree=tree)
+        def start(system: str, folder: str, prefix: tuple[str, ...], tree: Path, port: int) -> Peer:
+            place = Place(
+                directory=directory / folder, port=port, upstream_port=upstream_port, prefix=prefix, tree=tree
+            )
             return replace(stack.enter_context(started(system, place)), name=folder)
 
-        start("upstream", "upstream", cores[-1], HERE, upstream_port)
-        before = start("sidelog", "before", cores[0], options.before.resolve(), free_port())
-        now = start("sidelog", "now", cores[0], options.now.resolve(), free_port())
-        measure.pin(os.getpid(), {cores[-1]})
+        start("upstream", "upstream", loads, HERE, upstream_port)
+        before = start("sidelog", "before", own, options.before.resolve(), free_port())
+        now = start("sidelog", "now", own, options.now.resolve(), free_port())
+        generator = Generator(directory=directory, prefix=loads)
         for scenario in chosen(options.scenario):
-            for comparison in load_in_turns(bench, before, now, scenario, options.turns):
+            load = Load(kind=SUSTAINED, scenario=scenario, seconds=options.seconds)
+            for comparison in load_in_turns(generator, before, now, load, options.turns):
                 comparisons.append(comparison)
                 print(markdown([comparison]).splitlines()[-1], file=sys.stderr)
-        os.sched_setaffinity(0, cores)
     print(markdown(comparisons))
     if options.json:
         command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"

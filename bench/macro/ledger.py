@@ -1,17 +1,27 @@
-"""sidelog's own accounting, read from its admin port: nothing counts as measured that was not stored."""
+"""When a system has done all its work, and what sidelog says of its own: only what was stored counts as measured.
+
+Strategy: a load leaves work behind: records to store, their words to index, their sums. It is over when the system's
+processes rest and, for sidelog, its ledger says that nothing waits. The ledger is only asked once they rest, so that
+asking is not measured.
+"""
 
 import json
+import sqlite3
 import time
 import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench.macro import measure
+from bench.macro.load import LoadFailed
 from bench.macro.peers import Peer
 
-TIMEOUT_DRAIN_S: Final = 60.0
-POLL_S: Final = 0.05
-STANDSTILL_S: Final = 12.0
-"""The index of words says anew how far it is every ten seconds, or when it has nothing to do."""
+TIMEOUT_SETTLE_S: Final = 300.0
+POLL_S: Final = 0.25
+REST_S: Final = 2.0
+"""Longer than any pause between two steps of work that is left."""
+RESTING_CPU: Final = 0.05
+"""Part of a core that a system takes where nothing is to be done: timers, looks at what is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,59 +30,62 @@ class LedgerReading:
 
     received: int
     stored: int
-    spooled: int
-    waiting: int
-    dropped: int
-    """Sum over all reasons."""
+    is_pending: bool
+    """Whether records wait, in memory or on disk."""
+    dropped: dict[str, int]
+    """By reason."""
     balanced: bool
+    unindexed: int
+    """Records that the index of words does not hold yet: those of a cell that is not full."""
+    max_wait_ms: int
+    """Of the settings: how long a request may wait for recording."""
 
 
 def read(peer: Peer) -> LedgerReading:
     """Ask a running sidelog for its ledger."""
-    found = _asked(peer, "/api/ledger")
+    found, status = _asked(peer, "/api/ledger"), _asked(peer, "/api/status")
     return LedgerReading(
         received=found["received"],
         stored=found["stored"],
-        spooled=found["spooled"],
-        waiting=found["waiting"],
-        dropped=sum(found["dropped"].values()),
+        is_pending=bool(found["waiting"] or found["spooled"]),
+        dropped=found["dropped"],
         balanced=found["balanced"],
+        unindexed=int(status["text_index"]["waiting_records"] or 0),
+        max_wait_ms=status["configuration"]["capture"]["max_wait_ms"],
     )
 
 
-def wait_indexed(peer: Peer) -> tuple[int, int, float]:
-    """Wait until the index of words does not come closer to the newest record.
+def wait_settled(peer: Peer) -> tuple[LedgerReading | None, float]:
+    """Wait until all work is done; return sidelog's ledger then, and after how many seconds the work was over.
 
-    Returns:
-        How many records it was behind, how many it still is, those of a cell that is not full, and the seconds it took.
+    Raises:
+        LoadFailed: it is not over after `TIMEOUT_SETTLE_S`.
     """
-    begun = changed = time.monotonic()
-    first = latest = _unindexed(peer)
-    while (now := time.monotonic()) < min(changed + STANDSTILL_S, begun + TIMEOUT_DRAIN_S):
+    begun = time.monotonic()
+    looks: list[tuple[float, float]] = []
+    """When, and the CPU seconds of all processes then."""
+    while (now := time.monotonic()) < begun + TIMEOUT_SETTLE_S:
+        looks.append((now, sum(cost.cpu_s for cost in measure.tree(peer.pid))))
+        earlier = [look for look in looks if look[0] <= now - REST_S]
+        if earlier and looks[-1][1] - earlier[-1][1] < RESTING_CPU * (now - earlier[-1][0]):
+            reading = read(peer) if peer.data_directory is not None else None
+            if reading is None or not reading.is_pending:
+                return reading, earlier[-1][0] - begun
         time.sleep(POLL_S)
-        if (waiting := _unindexed(peer)) < latest:
-            latest, changed = waiting, now
-    return first, latest, changed - begun
+    raise LoadFailed(f"{peer.name} is still at work {TIMEOUT_SETTLE_S:g} s after the load")
 
 
-def _unindexed(peer: Peer) -> int:
-    return int(_asked(peer, "/api/status")["text_index"]["waiting_records"] or 0)
+def longest_wait_ms(peer: Peer) -> int:
+    """Return the longest time that a request waited for recording, of those that say so, from the SQLite store."""
+    assert peer.data_directory is not None, "bug: only sidelog has a store"
+    with sqlite3.connect(f"file:{peer.data_directory / 'sidelog.db'}?mode=ro", uri=True) as connection:
+        sql = "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE data IS NOT NULL"
+        return int(connection.execute(sql).fetchone()[0] or 0)
 
 
 def _asked(peer: Peer, path: str) -> Any:
     assert peer.data_directory is not None, "bug: only sidelog keeps a ledger"
     token = (peer.data_directory / "admin-token").read_text().strip()
     request = urllib.request.Request(peer.admin_url + path, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
-
-
-def wait_drained(peer: Peer) -> tuple[LedgerReading, float]:
-    """Wait until nothing is waiting; return the ledger then, and the seconds it took (at most `TIMEOUT_DRAIN_S`)."""
-    begun = time.monotonic()
-    while True:
-        reading = read(peer)
-        elapsed = time.monotonic() - begun
-        if (reading.waiting == 0 and reading.spooled == 0) or elapsed > TIMEOUT_DRAIN_S:
-            return reading, elapsed
-        time.sleep(POLL_S)

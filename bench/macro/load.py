@@ -1,13 +1,15 @@
-"""The load generators, pinned, one run at a time: wrk with one thread, and our own at a rate and for streams.
+"""The load generators, one run at a time: wrk with one thread, and our own for streams.
 
-wrk is closed-loop: it sends the next request of a connection when the answer to the last one is complete. Its rate is
-therefore a result, not a setting, and its percentiles are those of a saturated proxy at 64 connections. Latency worth
-quoting is measured at one connection, or at a rate (`at_rate.py`).
+wrk is closed-loop: it sends the next request of a connection when the answer to the last one is complete. As many
+connections as go therefore offer whatever a system can sustain, and more; a rate is offered by many connections that
+pause at random between their requests. Percentiles at 64 connections are those of a saturated proxy; latency worth
+quoting is measured at one connection.
 """
 
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +17,14 @@ from typing import Final
 from bench.macro.place import HERE
 from bench.macro.scenarios import RESULT_MARK, Scenario
 
+CONNECTIONS: Final = 64
+"""Saturate every system measured here."""
+PAUSING_CONNECTIONS: Final = 512
+"""Of a load at a rate: so many that an answer that takes 10 ms changes the rate by a twentieth at 3,000 a second."""
+LIGHT_RATE: Final = 100
+"""Requests a second of the light client beside a flood."""
 STREAMS: Final = 200
+_PAUSE: Final = "\ndelay = function() return math.random(0, {most_ms}) end\n"
 
 
 class LoadFailed(Exception):
@@ -42,6 +51,66 @@ class LoadResult:
         return self.requests / self.duration_s if self.duration_s else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """Loads systems from a directory of its own."""
+
+    directory: Path
+    prefix: tuple[str, ...] = ()
+    """Words before its command that confine it to some of the processor."""
+
+    def run(
+        self, scenario: Scenario, base_url: str, *, seconds: float, connections: int = CONNECTIONS, rate: int = 0
+    ) -> LoadResult:
+        """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what was counted.
+
+        Raises:
+            LoadFailed: see there.
+        """
+        pause = _PAUSE.format(most_ms=round(2000 * connections / rate)) if rate else ""
+        script = self.directory / f"{scenario.name}-{connections}-{rate}.lua"
+        script.write_text(scenario.script + pause)
+        whole_s = max(1, round(seconds))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
+        return self._output([*command, "-s", str(script), base_url + scenario.path], whole_s)
+
+    def run_beside_flood(self, scenario: Scenario, base_url: str, *, seconds: float) -> LoadResult:
+        """Load with one connection at a low rate while 64 others send as much as goes; return what the one counted.
+
+        Raises:
+            LoadFailed: see there.
+        """
+        flooded: list[LoadResult] = []
+        flood = threading.Thread(
+            target=lambda: flooded.append(self.run(scenario, base_url, seconds=seconds + 2)), name="flood"
+        )
+        flood.start()
+        try:
+            found = self.run(scenario, base_url, seconds=seconds, connections=1, rate=LIGHT_RATE)
+        finally:
+            flood.join()
+        if not flooded:
+            raise LoadFailed("the flood did not end well")
+        return found
+
+    def run_streams(self, base_url: str, source_port: int, *, seconds: float) -> LoadResult:
+        """Hold event streams open; requests of the result are events, percentiles their delay.
+
+        Raises:
+            LoadFailed: see there.
+        """
+        command = [sys.executable, "-m", "bench.macro.streams", base_url, "--source", str(source_port)]
+        return self._output([*command, "--streams", str(STREAMS), "--seconds", f"{seconds:g}"], seconds)
+
+    def _output(self, command: list[str], seconds: float) -> LoadResult:
+        done = subprocess.run(
+            [*self.prefix, *command], capture_output=True, text=True, timeout=seconds + 30, check=False, cwd=HERE
+        )
+        if done.returncode != 0:
+            raise LoadFailed(f"the load ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        return parse(done.stdout)
+
+
 def parse(output: str) -> LoadResult:
     """Read the line that the scripts of `scenarios.py` print.
 
@@ -61,50 +130,3 @@ def parse(output: str) -> LoadResult:
                 reads=found.get("reads", 0),
             )
     raise LoadFailed(f"there is no result line: {output.strip()[-300:]!r}")
-
-
-def run(
-    scenario: Scenario, base_url: str, *, seconds: float, connections: int, core: int, directory: Path
-) -> LoadResult:
-    """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what was counted.
-
-    Raises:
-        LoadFailed: see there.
-    """
-    script = directory / f"{scenario.name}.lua"
-    script.write_text(scenario.script)
-    whole_s = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
-    return _output([*command, "-s", str(script), base_url + scenario.path], core, whole_s)
-
-
-def run_at_rate(
-    base_url: str, rate: int, *, seconds: float, connections: int, core: int, scenario: str = "getvar"
-) -> LoadResult:
-    """Send the requests of `getvar`, or of `postvar`, at a rate.
-
-    Raises:
-        LoadFailed: see there.
-    """
-    command = [sys.executable, "-m", "bench.macro.at_rate", base_url, "--rate", str(rate)]
-    command += ["--scenario", scenario]
-    return _output([*command, "--seconds", f"{seconds:g}", "--connections", str(connections)], core, seconds)
-
-
-def run_streams(base_url: str, source_port: int, *, seconds: float, core: int) -> LoadResult:
-    """Hold event streams open; requests of the result are events, percentiles their delay.
-
-    Raises:
-        LoadFailed: see there.
-    """
-    command = [sys.executable, "-m", "bench.macro.streams", base_url, "--source", str(source_port)]
-    return _output([*command, "--streams", str(STREAMS), "--seconds", f"{seconds:g}"], core, seconds)
-
-
-def _output(command: list[str], core: int, seconds: float) -> LoadResult:
-    """Run a generator to its end, on one core, or on any for -1."""
-    pinned = ["taskset", "-c", str(core), *command] if core >= 0 else command
-    done = subprocess.run(pinned, capture_output=True, text=True, timeout=seconds + 30, check=False, cwd=HERE)
-    if done.returncode != 0:
-        raise LoadFailed(f"the load ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
-    return parse(done.stdout)

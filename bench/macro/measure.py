@@ -1,16 +1,21 @@
 """What a process tree costs: CPU time and memory, from /proc.
 
-utime + stime are in clock ticks (10 ms), so a run of two seconds is good to one per cent. Processes are told apart by
-their command line: sidelog's worker, collector and supervisor are counted each for itself, everything else is "proxy".
-Shared memory (the ring, nginx's zones) is counted apart: it would otherwise appear once per process that touched it.
+CPU times are in clock ticks (10 ms), so a run of two seconds is good to one per cent; a process that has ended counts
+in the parent that waited for it. Processes are told apart by their command line: sidelog's worker, collector and
+supervisor are counted each for itself, everything else is "proxy". Shared memory (the ring, nginx's zones) is counted
+apart: it would otherwise appear once per process that touched it.
 """
 
 import os
+import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 ROLES: Final = ("worker", "collector", "supervisor")
@@ -41,9 +46,9 @@ def role_of(command_line: str) -> str:
 
 
 def parse_stat(text: str) -> tuple[int, float]:
-    """Return (parent pid, CPU seconds) of the text of /proc/PID/stat, whose second field may hold anything."""
+    """Return (parent pid, CPU seconds, those of its ended children included) of the text of /proc/PID/stat."""
     fields = text[text.rindex(")") + 2 :].split()
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return int(fields[1]), sum(map(int, fields[11:15])) / TICKS_PER_S
 
 
 def parse_memory(status: str) -> tuple[int, int]:
@@ -106,10 +111,10 @@ def tree(root: int) -> list[ProcessCost]:
 
 def cpu_by_role(before: Iterable[ProcessCost], after: Iterable[ProcessCost]) -> dict[str, float]:
     """Return CPU seconds spent between two readings, summed by role; a process born between counts whole."""
-    earlier = {cost.pid: cost.cpu_s for cost in before}
     spent: dict[str, float] = defaultdict(float)
-    for cost in after:
-        spent[cost.role] += cost.cpu_s - earlier.get(cost.pid, 0.0)
+    for sign, costs in ((-1, before), (1, after)):
+        for cost in costs:
+            spent[cost.role] += sign * cost.cpu_s
     return dict(spent)
 
 
@@ -121,8 +126,26 @@ def memory_by_role(costs: Iterable[ProcessCost]) -> dict[str, int]:
     return dict(total)
 
 
-def pin(pid: int, cores: Iterable[int]) -> None:
-    """Move every thread of a process to `cores`."""
-    chosen = set(cores)
-    for task in (PROC / str(pid) / "task").iterdir():
-        os.sched_setaffinity(int(task.name), chosen)
+@contextmanager
+def memory_sampled(root: int, every_s: float) -> Iterator[dict[str, list[int]]]:
+    """Read the own memory of a process tree again and again, by role, in a thread, until the block ends."""
+    samples: dict[str, list[int]] = defaultdict(list)
+    is_over = threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(every_s):
+            for role, size in memory_by_role(tree(root)).items():
+                samples[role].append(size)
+
+    thread = threading.Thread(target=sample, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def percentile(sorted_values: Sequence[Number], share: float) -> Number:
+    """Return the value that a share of all is not above; 0 of none."""
+    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))] if sorted_values else 0

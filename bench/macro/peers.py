@@ -26,11 +26,11 @@ from tests.support.ports import free_port
 TIMEOUT_START_S: Final = 15.0
 TIMEOUT_STOP_S: Final = 20.0
 POLL_START_S: Final = 0.01
-SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "aiohttp", "sidelog")
+SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "sidelog")
 
 
 class LogSink:
-    """Reads and forgets HAProxy's log in a thread of this process, which lives on the load's core."""
+    """Reads and forgets HAProxy's log in a thread of this process, which belongs to the load."""
 
     def __init__(self) -> None:
         """Open the port, and begin to read."""
@@ -104,9 +104,13 @@ def _running(
 ) -> Iterator[tuple[int, str, Path]]:
     log = place.directory / "output.log"
     with log.open("wb") as output:
-        pinned = ["taskset", "-c", str(place.core), *command] if place.core >= 0 else command
         process = subprocess.Popen(
-            pinned, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=place.tree, env=environment
+            [*place.prefix, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=place.tree,
+            env=environment,
         )
         try:
             url = f"{'https' if place.is_tls else 'http'}://127.0.0.1:{place.port}"

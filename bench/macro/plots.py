@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from bench.macro.run import STREAMS, Run
+from bench.macro.processor import CORE
+from bench.macro.run import EVENTS, SUSTAINED, Run
 from bench.macro.tables import collector_us, data_plane_us, middle, systems_of
 
 WIDTH: Final = 760
@@ -64,17 +65,13 @@ def _rows(runs: Sequence[Run], first: Callable[[Run], float], second: Callable[[
 def all_plots(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
     """Return name, title and drawing of each plot that there are runs for."""
     found = []
-    loaded = [run for run in runs if run.rate == 0 and run.connections > 1]
+    loaded = [run for run in runs if run.kind == SUSTAINED and run.share == CORE]
     for scenario, what in (("getvar", "GET, all different"), ("postvar", "POST 1 KB, all different")):
         chosen = [run for run in loaded if run.scenario == scenario]
         if chosen:
             title = f"CPU per request, {what} (sidelog: data plane + collector)"
             found.append((f"cpu-{scenario}", title, bars(title, "µs", _rows(chosen, data_plane_us, collector_us))))
-    for rate in sorted({run.rate for run in runs if run.rate}):
-        chosen = [run for run in runs if run.rate == rate]
-        title = f"Latency p99 at {rate:,} requests a second, GET, all different"
-        found.append((f"p99-{rate}", title, bars(title, "ms", _rows(chosen, lambda run: run.p99_us / 1e3, None))))
-    chosen = [run for run in runs if run.scenario == STREAMS]
+    chosen = [run for run in runs if run.kind == EVENTS]
     if chosen:
         title = f"Delay of an event p99, {chosen[0].connections} streams"
         found.append(("p99-streams", title, bars(title, "ms", _rows(chosen, lambda run: run.p99_us / 1e3, None))))

@@ -13,12 +13,14 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.macro import load, measure
-from bench.macro.peers import Peer
-from bench.macro.place import PeerUnavailable, program
-from bench.macro.plan import Session
-from bench.macro.run import CONNECTIONS, Bench
+from bench.macro import measure
+from bench.macro.load import Generator
+from bench.macro.peers import Peer, started
+from bench.macro.place import HERE, PeerUnavailable, Place, program
+from bench.macro.processor import CORE, SHARES, taken
+from bench.macro.run import WARM_UP_S
 from bench.macro.scenarios import SCENARIOS, chosen
+from tests.support.ports import free_port
 
 RATE_HZ = 400
 SHOWN = 25
@@ -29,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m bench.macro.profile", description=__doc__)
     found.add_argument("--scenario", default="getvar", choices=[each.name for each in SCENARIOS])
     found.add_argument("--seconds", type=float, default=8.0, help="of load that is sampled (default 8)")
+    found.add_argument("--tree", type=Path, default=HERE, help="of the sidelog: build/compiled (default: this one)")
     found.add_argument("--directory", type=Path, default=Path("build/profile"), help="where flame graphs go")
     return found
 
@@ -61,21 +64,20 @@ def sampler(pid: int, seconds: float, file: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def profile(peer: Peer, bench: Bench, scenario: str, directory: Path) -> list[str]:
+def profile(peer: Peer, generator: Generator, options: argparse.Namespace) -> list[str]:
     """Load the peer and sample its processes meanwhile; return a table for each."""
-    (each,) = chosen(scenario)
-    pinned = {"connections": CONNECTIONS, "core": bench.load_core, "directory": bench.directory}
-    load.run(each, peer.url, seconds=1.0, **pinned)  # type: ignore[arg-type]  # the same keywords twice
+    (each,) = chosen(options.scenario)
+    generator.run(each, peer.url, seconds=WARM_UP_S)
     roles = {cost.role: cost.pid for cost in measure.tree(peer.pid) if cost.role in ("worker", "collector")}
-    files = {role: directory / f"{scenario}-{role}.txt" for role in roles}
-    running = {role: sampler(pid, bench.seconds, files[role]) for role, pid in roles.items()}
-    load.run(each, peer.url, seconds=bench.seconds + 1.0, **pinned)  # type: ignore[arg-type]
+    files = {role: options.directory / f"{options.scenario}-{role}.txt" for role in roles}
+    running = {role: sampler(pid, options.seconds, files[role]) for role, pid in roles.items()}
+    generator.run(each, peer.url, seconds=options.seconds + 1.0)
     tables = []
     for role, process in running.items():
         _, errors = process.communicate(timeout=60)
         if process.returncode:
             raise PeerUnavailable(f"py-spy cannot sample the {role}: {errors.decode(errors='replace').strip()[-300:]}")
-        tables.append(table(f"{role}, {scenario}", own_time(files[role].read_text())))
+        tables.append(table(f"{role}, {options.scenario}", own_time(files[role].read_text())))
         tables.append(f"stacks: {files[role]} (flame graph: https://www.speedscope.app reads it)")
     return tables
 
@@ -83,18 +85,20 @@ def profile(peer: Peer, bench: Bench, scenario: str, directory: Path) -> list[st
 def main() -> int:
     """Start sidelog and its upstream, sample, print; 1 when something needed is missing."""
     options = parser().parse_args()
-    cores = sorted(os.sched_getaffinity(0))
     options.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         try:
             program("wrk")
-            bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
-            session = Session(stack, bench, cores[0])
-            peers = session.start(stack, ["sidelog"])
-            if session.skipped:
-                raise PeerUnavailable("; ".join(session.skipped.values()))
-            print("\n\n".join(profile(peers[0], bench, options.scenario, options.directory)))
+            own, loads = stack.enter_context(taken(SHARES[CORE]))
+            port = free_port()
+            upstream = Place(directory=directory / "upstream", port=port, upstream_port=port, prefix=loads)
+            stack.enter_context(started("upstream", upstream))
+            place = Place(
+                directory=directory / "sidelog", port=free_port(), upstream_port=port, prefix=own, tree=options.tree
+            )
+            peer = stack.enter_context(started("sidelog", place))
+            print("\n\n".join(profile(peer, Generator(directory=directory, prefix=loads), options)))
         except PeerUnavailable as error:
             print(f"cannot profile: {error}", file=sys.stderr)
             return 1

@@ -5,13 +5,15 @@ file beside it, in `results/`. Pure but for `main`: results in, Markdown and SVG
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bench.macro import plots, tables
-from bench.macro.run import STREAMS, Run
+from bench.macro.processor import CORE, SHARES
+from bench.macro.run import EVENTS, FLOOD, LATENCY, SUSTAINED, Run
 
 BEGIN: Final = "<!-- results: begin -->"
 END: Final = "<!-- results: end -->"
@@ -25,7 +27,6 @@ class Result(msgspec.Struct, kw_only=True, frozen=True):
     command: str
     machine: dict[str, str]
     versions: dict[str, str]
-    options: dict[str, str]
     runs: list[Run]
     skipped: dict[str, str] = {}
     """System -> why it was not measured."""
@@ -33,22 +34,19 @@ class Result(msgspec.Struct, kw_only=True, frozen=True):
 
 def markdown(result: Result) -> str:
     """Return all tables of one result, with where they come from."""
-    streams = [run for run in result.runs if run.scenario == STREAMS]
-    rest = [run for run in result.runs if run.scenario != STREAMS]
-    paced = [run for run in rest if run.rate]
-    loaded = [run for run in rest if run.connections > 1 and not run.rate]
-    single = [run for run in rest if run.connections == 1]
+    kinds = {kind: [run for run in result.runs if run.kind == kind] for kind in (SUSTAINED, LATENCY, FLOOD, EVENTS)}
+    by_share = {share: [run for run in kinds[SUSTAINED] if run.share == share] for share in SHARES}
     parts = [
         f"{result.when} · {', '.join(f'{key} {value}' for key, value in result.machine.items())}",
         f"Versions: {', '.join(f'{key} {value}' for key, value in result.versions.items())}. `{result.command}`",
-        *tables.cpu_tables(loaded),
-        tables.paced_table(paced) if paced else "",
-        tables.latency_table(single) if single else "",
-        tables.streams_table(streams) if streams else "",
-        tables.rate_table(loaded) if loaded else "",
-        tables.ledger_table([*loaded, *paced]),
+        *tables.cpu_tables(by_share[CORE]),
+        *(tables.share_table(SHARES[share].title, runs) for share, runs in by_share.items() if runs and share != CORE),
+        tables.latency_table(kinds[LATENCY]) if kinds[LATENCY] else "",
+        tables.flood_table(kinds[FLOOD]) if kinds[FLOOD] else "",
+        tables.streams_table(kinds[EVENTS]) if kinds[EVENTS] else "",
+        tables.share_table(SHARES[CORE].title, by_share[CORE]) if by_share[CORE] else "",
         "\n".join(f"Not measured: {system}: {why}" for system, why in result.skipped.items()),
-        "\n".join(f"{system} wrote no access log: its figures are too good" for system in tables.silent(rest)),
+        "\n".join(f"{system} wrote no access log: its figures are too good" for system in tables.silent(result.runs)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -66,6 +64,15 @@ def replaced(text: str, section: str, begin_mark: str = BEGIN, end_mark: str = E
     return f"{before}{begin}\n\n{section}\n\n{end}{after}"
 
 
+def write(results: Sequence[Result], path: Path) -> None:
+    """Put the tables between the markers of a file, and the plots of the first result beside it, in `results/`."""
+    shown = []
+    for name, title, drawing in plots.all_plots(results[0].runs):
+        (path.parent / "results" / f"{name}.svg").write_text(drawing)
+        shown.append(f"![{title}](results/{name}.svg)")
+    path.write_text(replaced(path.read_text(), "\n\n".join([*shown, *map(markdown, results)])))
+
+
 def main() -> int:
     """Print or write the tables of the given files."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,15 +80,10 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="replace the section between the markers of this file")
     options = parser.parse_args()
     results = [msgspec.json.decode(path.read_bytes(), type=Result) for path in options.files]
-    section = "\n\n".join(markdown(result) for result in results)
-    if options.write is None:
-        print(section)
-        return 0
-    shown = []
-    for name, title, drawing in plots.all_plots(results[0].runs):
-        (options.write.parent / "results" / f"{name}.svg").write_text(drawing)
-        shown.append(f"![{title}](results/{name}.svg)")
-    options.write.write_text(replaced(options.write.read_text(), "\n\n".join([*shown, section])))
+    if options.write:
+        write(results, options.write)
+    else:
+        print("\n\n".join(map(markdown, results)))
     return 0
 
 

@@ -1,31 +1,38 @@
-"""One measured run: warm up, read the clocks, load, read the clocks again, wait for the store, read them once more.
+"""One measured run: warm up, read the clocks, load, wait until all work is done, read the clocks again.
 
-CPU is divided by what was done with it: the data plane by completed requests, the collector by records stored until
-everything was drained, so that a collector that lags behind is not flattered. Failed requests are counted and shown.
+CPU is that of all processes of a system from the beginning of the load until they rest, divided by the requests that
+completed: what a system puts off is in its figures. Failed requests are counted and shown.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from bench.macro import ledger, load, measure
+from bench.macro import ledger, measure
+from bench.macro.load import CONNECTIONS, LIGHT_RATE, PAUSING_CONNECTIONS, STREAMS, Generator, LoadResult
 from bench.macro.peers import Peer
+from bench.macro.processor import CORE
 from bench.macro.scenarios import Scenario
 
-CONNECTIONS: Final = 64
 WARM_UP_S: Final = 1.0
-STREAMS: Final = "streams"
-"""The scenario of the event streams, which is none of wrk's."""
+SUSTAINED: Final = "sustained"
+LATENCY: Final = "latency"
+FLOOD: Final = "flood"
+EVENTS: Final = "streams"
+KINDS: Final = (SUSTAINED, LATENCY, FLOOD, EVENTS)
+MEMORY_SAMPLES: Final = 60
 
 
 class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One system under one scenario, once."""
+    """One system under one load, once."""
 
     system: str
+    kind: str = SUSTAINED
+    share: str = CORE
+    """What the system had of the processor."""
     scenario: str
     round: int
     connections: int
@@ -38,15 +45,22 @@ class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     p50_us: int
     p99_us: int
     cpu_us: dict[str, float] = {}
-    """CPU microseconds per request by role; "collector" per stored record."""
-    memory_bytes: dict[str, int] = {}
-    """Own memory by role after the run, shared pages apart."""
+    """CPU microseconds per request by role, all work included."""
+    memory_bytes: dict[str, list[int]] = {}
+    """Own memory by role, again and again during the load, shared pages apart."""
     received: int = 0
     """sidelog: records of this run, as its ledger counts them."""
     stored: int = 0
-    dropped: int = 0
-    drained_s: float = 0.0
-    """sidelog: seconds from the end of the load until nothing waited."""
+    dropped: dict[str, int] = {}
+    """By reason."""
+    longest_wait_ms: int = 0
+    """sidelog: of a request, for recording."""
+    max_wait_ms: int = 0
+    """What it may be by the settings."""
+    unindexed: int = 0
+    """sidelog: records that the index of words does not hold in the end."""
+    settled_s: float = 0.0
+    """From the end of the load until all work was done."""
     is_balanced: bool = True
     logged_bytes: int = 0
     """A peer: by how much its access log grew, as far as it was written; sidelog's is its store."""
@@ -57,53 +71,59 @@ class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What all runs share."""
+class Load:
+    """What a system is given to do."""
 
-    directory: Path
-    load_core: int
+    kind: str
+    scenario: Scenario
     seconds: float
+    rate: int = 0
     source_port: int = 0
     """Where the streams' source listens; the upstream knows it."""
 
+    def drive(self, generator: Generator, url: str) -> LoadResult:
+        """Load a system.
 
-def measured(bench: Bench, peer: Peer, scenario: Scenario, round_number: int, connections: int = CONNECTIONS) -> Run:
-    """Load one started system as much as it takes, after a warm-up in its first round, and return what it cost."""
-    pinned: Any = {"connections": connections, "core": bench.load_core, "directory": bench.directory}
-    if round_number == 0:
-        load.run(scenario, peer.url, seconds=WARM_UP_S, **pinned)
-    found = observed(peer, lambda: load.run(scenario, peer.url, seconds=bench.seconds, **pinned))
-    return replace(found, scenario=scenario.name, round=round_number, connections=connections)
+        Raises:
+            LoadFailed: the load did not end.
+        """
+        if self.kind == EVENTS:
+            return generator.run_streams(url, self.source_port, seconds=self.seconds)
+        if self.kind == FLOOD:
+            return generator.run_beside_flood(self.scenario, url, seconds=self.seconds)
+        return generator.run(self.scenario, url, seconds=self.seconds, connections=self.connections, rate=self.rate)
 
-
-def measured_at_rate(bench: Bench, peer: Peer, round_number: int, rate: int) -> Run:
-    """Send a system the requests of `getvar` at a rate, and return what it cost."""
-    pinned: Any = {"connections": CONNECTIONS, "core": bench.load_core}
-    found = observed(peer, lambda: load.run_at_rate(peer.url, rate, seconds=bench.seconds, **pinned))
-    return replace(found, scenario="getvar", round=round_number, connections=CONNECTIONS, rate=rate)
-
-
-def measured_streams(bench: Bench, peer: Peer, round_number: int) -> Run:
-    """Hold event streams open through a system; return how late their events came and what they cost."""
-    source = bench.source_port
-    found = observed(peer, lambda: load.run_streams(peer.url, source, seconds=bench.seconds, core=bench.load_core))
-    costs = dict(found.cpu_us)
-    if "collector" in costs:
-        costs["collector"] *= found.stored / max(1, found.requests)  # a stream is one record, and many events
-    return replace(found, scenario=STREAMS, round=round_number, connections=load.STREAMS, cpu_us=costs)
+    @property
+    def connections(self) -> int:
+        """How many connections the load that is counted has."""
+        if self.kind == SUSTAINED:
+            return PAUSING_CONNECTIONS if self.rate else CONNECTIONS
+        return STREAMS if self.kind == EVENTS else 1
 
 
-def observed(peer: Peer, drive: Callable[[], load.LoadResult]) -> Run:
-    """Read clocks, ledger and log around a load; whoever asked for it says what it was."""
-    is_sidelog = peer.data_directory is not None
-    earlier = ledger.wait_drained(peer)[0] if is_sidelog else None
+def measured(load: Load, generator: Generator, peer: Peer, number: int, *, is_warm: bool = False) -> Run:
+    """Load a started system, after a warm-up where it is new, and return what it cost in a round of that number.
+
+    Raises:
+        LoadFailed: the load did not end, or the work behind it did not.
+    """
+    if load.kind != EVENTS and not is_warm:
+        generator.run(load.scenario, peer.url, seconds=WARM_UP_S, connections=load.connections)
+    found = observed(peer, load.seconds, lambda: load.drive(generator, peer.url))
+    rate = LIGHT_RATE if load.kind == FLOOD else load.rate
+    named = replace(found, kind=load.kind, scenario=load.scenario.name, round=number)
+    return replace(named, connections=load.connections, rate=rate)
+
+
+def observed(peer: Peer, seconds: float, drive: Callable[[], LoadResult]) -> Run:
+    """Read clocks, ledger and log around a load; the caller says what it was."""
+    earlier, _ = ledger.wait_settled(peer)
     logged_bytes, before = peer.logged_bytes(), measure.tree(peer.pid)
-    result = drive()
+    with measure.memory_sampled(peer.pid, max(0.5, seconds / MEMORY_SAMPLES)) as memory:
+        result = drive()
+    later, settled_s = ledger.wait_settled(peer)
     after = measure.tree(peer.pid)
-    later, drained_s = ledger.wait_drained(peer) if is_sidelog else (None, 0.0)
-    settled = measure.tree(peer.pid)
-    stored = later.stored - earlier.stored if later and earlier else 0
-    return Run(
+    run = Run(
         system=peer.name,
         scenario="",
         round=0,
@@ -114,24 +134,40 @@ def observed(peer: Peer, drive: Callable[[], load.LoadResult]) -> Run:
         requests_per_s=result.requests_per_s,
         p50_us=result.p50_us,
         p99_us=result.p99_us,
-        cpu_us=_per_request(
-            measure.cpu_by_role(before, after), measure.cpu_by_role(before, settled), result.requests, stored
-        ),
-        memory_bytes=measure.memory_by_role(settled),
-        received=later.received - earlier.received if later and earlier else 0,
-        stored=stored,
-        dropped=later.dropped - earlier.dropped if later and earlier else 0,
-        drained_s=drained_s,
-        is_balanced=later.balanced if later else True,
+        cpu_us={
+            role: cpu_s * 1e6 / max(1, result.requests) for role, cpu_s in measure.cpu_by_role(before, after).items()
+        },
+        memory_bytes=dict(memory),
+        settled_s=round(settled_s, 2),
         logged_bytes=peer.logged_bytes() - logged_bytes,
         reads=result.reads,
         writes=measure.writes(after) - measure.writes(before) if result.reads else 0,
     )
+    return replace(run, **_recorded(peer, earlier, later)) if earlier and later else run
 
 
-def _per_request(loaded: dict[str, float], settled: dict[str, float], requests: int, stored: int) -> dict[str, float]:
-    """Divide CPU seconds by what was done: the collector's until drained by records, all else by requests."""
-    costs = {role: cpu_s * 1e6 / max(1, requests) for role, cpu_s in loaded.items() if role != "collector"}
-    if "collector" in settled:
-        costs["collector"] = settled["collector"] * 1e6 / max(1, stored)
-    return costs
+def _recorded(peer: Peer, earlier: ledger.LedgerReading, later: ledger.LedgerReading) -> dict[str, object]:
+    dropped = {reason: count - earlier.dropped.get(reason, 0) for reason, count in later.dropped.items()}
+    return {
+        "received": later.received - earlier.received,
+        "stored": later.stored - earlier.stored,
+        "dropped": {reason: count for reason, count in dropped.items() if count},
+        "longest_wait_ms": ledger.longest_wait_ms(peer),
+        "max_wait_ms": later.max_wait_ms,
+        "unindexed": later.unindexed,
+        "is_balanced": later.balanced,
+    }
+
+
+def faults(run: Run) -> list[str]:
+    """Say what of a run breaks a promise: records dropped, a ledger that does not add up, too long a wait."""
+    where = f"{run.system} under {run.scenario} ({run.kind}, {run.share})"
+    found = []
+    if run.dropped:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in run.dropped.items())
+        found.append(f"{where} dropped {sum(run.dropped.values()):,} of {run.received:,} records: {reasons}")
+    if not run.is_balanced:
+        found.append(f"{where} has a ledger that does not add up")
+    if run.longest_wait_ms > run.max_wait_ms:
+        found.append(f"{where} let a request wait {run.longest_wait_ms} ms for recording, of {run.max_wait_ms} allowed")
+    return found

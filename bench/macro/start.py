@@ -17,7 +17,7 @@ from statistics import median
 import msgspec
 
 from bench.macro import ledger, measure
-from bench.macro.load import LoadFailed, run
+from bench.macro.load import Generator, LoadFailed
 from bench.macro.machine import sidelog_build, write_figures
 from bench.macro.peers import started
 from bench.macro.place import HERE, PeerUnavailable, Place
@@ -54,20 +54,18 @@ def starts(tree: Path, rounds: int, load_s: float) -> Start:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         port = free_port()
-        upstream = Place(directory=directory / "upstream", port=port, upstream_port=port, core=-1)
+        upstream = Place(directory=directory / "upstream", port=port, upstream_port=port)
         stack.enter_context(started("upstream", upstream))
         for number in range(rounds):
-            place = Place(
-                directory=directory / f"sidelog-{number}", port=free_port(), upstream_port=port, core=-1, tree=tree
-            )
+            place = Place(directory=directory / f"sidelog-{number}", port=free_port(), upstream_port=port, tree=tree)
             begun = time.monotonic()
             with started("sidelog", place) as peer:
                 took.append(round(time.monotonic() - begun, 3))
                 memory = measure.memory_by_role(measure.tree(peer.pid))
                 if number == rounds - 1:
                     (each,) = chosen("getvar")
-                    run(each, peer.url, seconds=load_s, connections=64, core=-1, directory=directory)
-                    ledger.wait_drained(peer)
+                    Generator(directory=directory).run(each, peer.url, seconds=load_s)
+                    ledger.wait_settled(peer)
                     loaded = measure.memory_by_role(measure.tree(peer.pid))
     return Start(
         build=sidelog_build(tree), first_answer_s=took, memory_bytes=memory, loaded_bytes=loaded, load_s=load_s

@@ -8,13 +8,13 @@ read have been held, or written together. Prints one line of JSON; the proxy's u
 import argparse
 import json
 import re
+import select
 import socket
 import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.macro.at_rate import percentile
-from bench.macro.pace import Poller
+from bench.macro.measure import percentile
 from bench.macro.scenarios import RESULT_MARK
 
 START_S: Final = 10.0
@@ -44,8 +44,8 @@ class Streams:
         self._target = target
         self._listener = listener
         self._count = count
-        self._poller = Poller()
-        self._poller.watch(listener.fileno())
+        self._poller = select.epoll()
+        self._poller.register(listener.fileno(), select.EPOLLIN)
         self._clients: dict[int, tuple[socket.socket, bytes]] = {}
         """With what came of an event whose end is still missing."""
         self._requests: dict[int, socket.socket] = {}
@@ -67,8 +67,8 @@ class Streams:
                 client = socket.create_connection(self._target, timeout=START_S)
                 client.sendall(b"GET /live HTTP/1.1\r\nHost: bench.local\r\nAccept: text/event-stream\r\n\r\n")
                 self._clients[client.fileno()] = (client, b"")
-                self._poller.watch(client.fileno())
-            if not self._take(self._poller.wait(deadline_ns)) and time.monotonic_ns() > deadline_ns:
+                self._poller.register(client.fileno(), select.EPOLLIN)
+            if not self._take(self._ready(deadline_ns)) and time.monotonic_ns() > deadline_ns:
                 raise TimeoutError(f"only {len(self._sources)} of {self._count} streams began in {START_S:g} s")
 
     def run(self, *, interval_s: float, seconds: float) -> None:
@@ -78,14 +78,14 @@ class Streams:
         for number in range(total):
             due_ns = begun_ns + int(number * step_ns)
             while time.monotonic_ns() < due_ns:
-                self._take(self._poller.wait(due_ns))
+                self._take(self._ready(due_ns))
             try:
                 self._sources[number % self._count].sendall(chunk(time.monotonic_ns()))
             except OSError:
                 self.errors += 1
         end_ns = time.monotonic_ns() + int(PATIENCE_S * 1e9)
         while len(self.delays_us) < total - self.errors and time.monotonic_ns() < end_ns:
-            self._take(self._poller.wait(end_ns))
+            self._take(self._ready(end_ns))
         self.errors = total - len(self.delays_us)
 
     def close(self) -> None:
@@ -100,6 +100,11 @@ class Streams:
             client.close()
         self._poller.close()
 
+    def _ready(self, until_ns: int) -> list[int]:
+        """Wait for descriptors that are ready, at most until a time: by select, for epoll counts whole milliseconds."""
+        select.select([self._poller], [], [], max(0.0, (until_ns - time.monotonic_ns()) / 1e9))
+        return [descriptor for descriptor, _ in self._poller.poll(0)]
+
     def _take(self, ready: list[int]) -> bool:
         """Do what can be done; return whether that was anything."""
         for descriptor in ready:
@@ -111,13 +116,13 @@ class Streams:
                 request, _ = self._listener.accept()
                 request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._requests[request.fileno()] = request
-                self._poller.watch(request.fileno())
+                self._poller.register(request.fileno(), select.EPOLLIN)
         return bool(ready)
 
     def _answer(self, descriptor: int) -> None:
         """Begin a stream: its request is one read, so small is it."""
         request = self._requests.pop(descriptor)
-        self._poller.forget(descriptor)
+        self._poller.unregister(descriptor)
         request.recv(READ_BYTES)
         request.sendall(HEAD)
         self._sources.append(request)
@@ -127,7 +132,7 @@ class Streams:
         data = client.recv(READ_BYTES)
         now_ns = time.monotonic_ns()
         if not data:
-            self._poller.forget(descriptor)
+            self._poller.unregister(descriptor)
             return
         text = begun + data
         end = 0

@@ -27,7 +27,7 @@ def total_us(run: Run) -> float:
 
 
 def collector_us(run: Run) -> float:
-    """CPU microseconds per record of sidelog's collector; 0 for a peer."""
+    """CPU microseconds per request of sidelog's collector; 0 for a peer."""
     return run.cpu_us.get("collector", 0.0)
 
 
@@ -95,28 +95,47 @@ def cpu_table(runs: Sequence[Run]) -> str:
                 _with_ratios(middle(selected(runs, system, name), value), references[name]) for name, _ in scenarios
             ]
             rows.append([title, *cells])
-    return table(["CPU µs per request (× nginx / HAProxy / Envoy)", *(title for _, title in scenarios)], rows)
+    header = "one core, CPU µs per request, all work included (× nginx / HAProxy / Envoy)"
+    return table([header, *(title for _, title in scenarios)], rows)
 
 
-def rate_table(runs: Sequence[Run]) -> str:
-    """Requests a second, latency under load, memory and errors, one row per system and scenario."""
+def share_table(title: str, runs: Sequence[Run]) -> str:
+    """What each system sustains with its share of the processor, and what became of sidelog's records."""
     rows = []
-    for name, title in _scenarios(runs):
+    for name, scenario in _scenarios(runs):
+        envoy = middle(selected(runs, "envoy", name), total_us)
         for system in systems_of(runs):
             found = selected(runs, system, name)
-            if found:
-                memory = middle(found, lambda run: sum(run.memory_bytes.values())) or 0
-                rows.append(
-                    [
-                        f"{title}: {system}",
-                        f"{middle(found, lambda run: run.requests_per_s) or 0:,.0f}",
-                        f"{(middle(found, lambda run: run.p50_us) or 0) / 1e3:.2f}",
-                        f"{(middle(found, lambda run: run.p99_us) or 0) / 1e3:.2f}",
-                        f"{memory / 2**20:.0f}",
-                        str(sum(run.errors for run in found)),
-                    ]
-                )
-    return table(["64 connections, saturated", "requests/s", "p50 ms", "p99 ms", "memory MiB", "errors"], rows)
+            if not found:
+                continue
+            cost = middle(found, total_us) or 0
+            row = [
+                f"{scenario}: {system}",
+                f"{middle(found, lambda run: run.requests_per_s) or 0:,.0f}",
+                f"{cost:.1f} ({cost / envoy:.2f})" if envoy else f"{cost:.1f}",
+                f"{(middle(found, lambda run: run.p99_us) or 0) / 1e3:.1f}",
+                str(sum(run.errors for run in found)),
+                _memory(found),
+            ]
+            rows.append([*row, *(_recorded(found) if found[0].received else [""] * 4)])
+    header = [title, "requests/s", "CPU µs (× Envoy)", "p99 ms", "errors", "MiB, first and last third"]
+    return table([*header, "records", "dropped", "longest wait ms", "settled s"], rows)
+
+
+def _recorded(runs: Sequence[Run]) -> list[str]:
+    records, dropped = sum(run.received for run in runs), sum(sum(run.dropped.values()) for run in runs)
+    waits, settled_s = max(run.longest_wait_ms for run in runs), max(run.settled_s for run in runs)
+    return [f"{records:,}", f"{dropped:,}", f"{waits} of {runs[0].max_wait_ms}", f"{settled_s:.0f}"]
+
+
+def _memory(runs: Sequence[Run]) -> str:
+    """Return the most memory in the first and in the last third of a load, of all processes: MiB."""
+    thirds = []
+    for run in runs:
+        sums = [sum(sizes) / 2**20 for sizes in zip(*run.memory_bytes.values(), strict=False)] or [0.0]
+        third = max(1, len(sums) // 3)
+        thirds.append((max(sums[:third]), max(sums[-third:])))
+    return f"{median(first for first, _ in thirds):.0f}, {median(last for _, last in thirds):.0f}"
 
 
 def latency_table(runs: Sequence[Run]) -> str:
@@ -133,36 +152,16 @@ def latency_table(runs: Sequence[Run]) -> str:
     return table(["one connection", "p50 µs", "p99 µs", "added p50", "added p99"], rows)
 
 
-def ledger_table(runs: Sequence[Run]) -> str:
-    """What sidelog recorded of the load, summed over the rounds."""
+def flood_table(runs: Sequence[Run]) -> str:
+    """What a light client feels beside 64 connections that send as much as goes, as a multiple of HAProxy."""
+    reference = middle([run for run in runs if run.system == "haproxy"], lambda run: run.p99_us)
     rows = []
-    for name, title in _scenarios(runs):
-        for system in systems_of(runs):
-            found = [run for run in selected(runs, system, name) if run.received]
-            if found:
-                sums = [sum(getattr(run, field) for run in found) for field in ("received", "stored", "dropped")]
-                slowest_s = max(run.drained_s for run in found)
-                balanced = "yes" if all(run.is_balanced for run in found) else "NO"
-                rows.append([f"{title}: {system}", *(f"{n:,}" for n in sums), f"{slowest_s:.2f}", balanced])
-    return table(["ledger", "received", "stored", "dropped", "drained s (slowest)", "balanced"], rows) if rows else ""
-
-
-def paced_table(runs: Sequence[Run]) -> str:
-    """CPU and latency at the same rate for all: a slow proxy is not flattered by doing less."""
-    rows = []
-    for rate in sorted({run.rate for run in runs}):
-        for system in systems_of(runs):
-            found = [run for run in runs if run.system == system and run.rate == rate]
-            if not found:
-                continue
-            values: tuple[Callable[[Run], float], ...] = (data_plane_us, collector_us, total_us)
-            costs = [f"{middle(found, value) or 0:.1f}" if middle(found, value) else "" for value in values]
-            p50, p99 = middle(found, lambda run: run.p50_us) or 0, middle(found, lambda run: run.p99_us) or 0
-            reached = middle(found, lambda run: run.requests_per_s) or 0
-            errors = str(sum(run.errors for run in found))
-            rows.append([f"{rate:,}/s: {system}", f"{reached:,.0f}", *costs, f"{p50:.0f}", f"{p99:.0f}", errors])
-    header = ["equal rate, GET all different", "reached/s", "CPU µs data plane", "collector", "both"]
-    return table([*header, "p50 µs", "p99 µs", "errors"], rows)
+    for system in systems_of(runs):
+        found = [run for run in runs if run.system == system]
+        p50, p99 = middle(found, lambda run: run.p50_us) or 0, middle(found, lambda run: run.p99_us) or 0
+        ratio = f"{p99 / reference:.2f}" if reference else "–"
+        rows.append([system, f"{p50 / 1e3:.2f}", f"{p99 / 1e3:.2f}", ratio, str(sum(run.errors for run in found))])
+    return table([f"{runs[0].rate} requests/s beside a flood", "p50 ms", "p99 ms", "× HAProxy", "errors"], rows)
 
 
 def streams_table(runs: Sequence[Run]) -> str:

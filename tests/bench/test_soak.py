@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.macro.at_rate import percentile
+from bench.macro.measure import percentile
 from bench.soak import Sample, growth, problems, slope_per_h, windows
 
 HOUR_S = 3600.0

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from bench.macro.measure import (
     TICKS_PER_S,
@@ -10,8 +11,10 @@ from bench.macro.measure import (
     cpu_by_role,
     descendants,
     memory_by_role,
+    memory_sampled,
     parse_memory,
     parse_stat,
+    percentile,
     role_of,
     tree,
 )
@@ -23,9 +26,9 @@ def cost(pid: int, role: str, cpu_s: float) -> ProcessCost:
 
 
 def test_stat_is_read_behind_a_command_with_brackets_and_spaces() -> None:
-    """The command field may look like the end of itself."""
-    text = "17 (a) b (c)) S 4 17 17 0 -1 4194304 1 0 0 0 150 50 7 7 20 0 1 0 100"
-    assert parse_stat(text) == (4, 200 / TICKS_PER_S)
+    """The command field may look like the end of itself; children that have ended count."""
+    text = "17 (a) b (c)) S 4 17 17 0 -1 4194304 1 0 0 0 150 50 7 9 20 0 1 0 100"
+    assert parse_stat(text) == (4, 216 / TICKS_PER_S)
 
 
 def test_shared_pages_are_counted_apart() -> None:
@@ -62,3 +65,18 @@ def test_the_tree_of_a_real_process_holds_its_child() -> None:
         assert found[child.pid].role == "proxy"
         assert found[os.getpid()].rss_bytes > 1024 * 1024
         child.communicate(b"\n")
+
+
+def test_memory_is_sampled_until_the_block_ends() -> None:
+    """Each sample is that of the whole tree, by role."""
+    with memory_sampled(os.getpid(), 0.001) as samples:
+        while len(samples["proxy"]) < 2:
+            time.sleep(0.001)
+    assert min(samples["proxy"]) > 1024 * 1024
+
+
+def test_percentiles_are_of_the_sorted_values() -> None:
+    """The last value is the highest percentile; nothing has none."""
+    assert percentile(list(range(100)), 0.99) == 99
+    assert percentile([7], 0.5) == 7
+    assert percentile([], 0.99) == 0

@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 from tests.support.wide import wide
 
-SYSTEMS = ["haproxy", *(name for name in PEERS if name not in ("upstream", "aiohttp"))]
+SYSTEMS = ["haproxy", *(name for name in PEERS if name != "upstream")]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def upstream(tmp_path: Path) -> Iterator[Peer]:
 
 def place(directory: Path, port: int, upstream_port: int, *, is_tls: bool = False, is_unix: bool = False) -> Place:
     """Return a place on any core."""
-    return Place(directory=directory, port=port, upstream_port=upstream_port, core=-1, is_tls=is_tls, is_unix=is_unix)
+    return Place(directory=directory, port=port, upstream_port=upstream_port, is_tls=is_tls, is_unix=is_unix)
 
 
 def size_of(url: str) -> int:

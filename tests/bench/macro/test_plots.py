@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import msgspec
 
 from bench.macro.plots import LEFT, RIGHT, WIDTH, all_plots, bars
-from bench.macro.run import STREAMS, Run
+from bench.macro.run import EVENTS, LATENCY, Run
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,14 +31,13 @@ def test_bars_are_to_scale_and_names_are_escaped() -> None:
 
 
 def test_there_is_a_plot_of_each_kind_of_run() -> None:
-    """Of saturation, of each rate, of streams; none without runs."""
+    """Of what is sustained, and of streams; none without runs."""
     runs = [run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 14.0, "collector": 12.0})]
-    paced = [msgspec.structs.replace(run, rate=5000) for run in runs]
-    streams = [msgspec.structs.replace(run, scenario=STREAMS, connections=200) for run in runs]
-    names = [name for name, _, _ in all_plots([*runs, *paced, *streams])]
-    assert names == ["cpu-getvar", "p99-5000", "p99-streams"]
-    assert all_plots([]) == []
-    for _, title, drawing in all_plots([*runs, *paced, *streams]):
+    streams = [msgspec.structs.replace(run, kind=EVENTS, connections=200) for run in runs]
+    found = all_plots([*runs, *streams])
+    assert [name for name, _, _ in found] == ["cpu-getvar", "p99-streams"]
+    assert all_plots([msgspec.structs.replace(run, kind=LATENCY) for run in runs]) == []
+    for _, title, drawing in found:
         assert ElementTree.fromstring(drawing).attrib["aria-label"] == title
 
 

@@ -4,17 +4,17 @@ import msgspec
 import pytest
 
 from bench.macro.report import BEGIN, END, Result, markdown, replaced
-from bench.macro.run import STREAMS, Run
-from bench.macro.tables import cpu_table, latency_table, ledger_table, paced_table, silent, streams_table
+from bench.macro.run import EVENTS, FLOOD, LATENCY, Run, faults
+from bench.macro.tables import cpu_table, flood_table, latency_table, share_table, silent, streams_table
 
 
-def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, connections: int = 64, received: int = 0) -> Run:
+def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, received: int = 0) -> Run:
     """Return a run with chosen costs."""
     return Run(
         system=system,
         scenario="get",
         round=number,
-        connections=connections,
+        connections=64,
         requests=1000,
         errors=0,
         duration_s=1.0,
@@ -22,7 +22,7 @@ def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, connection
         p50_us=100,
         p99_us=300,
         cpu_us=cpu_us,
-        memory_bytes={"proxy": 2**20},
+        memory_bytes={"proxy": [2**20, 2**21, 3 * 2**20]},
         received=received,
         stored=received,
         logged_bytes=1,
@@ -32,10 +32,10 @@ def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, connection
 def test_ratios_are_taken_to_the_medians_of_nginx_and_haproxy() -> None:
     """A system's cell shows its median and its multiples of both references."""
     runs = [run_of("nginx", {"proxy": cost}, number=n) for n, cost in enumerate((10.0, 90.0, 20.0))]
-    runs += [run_of("haproxy", {"proxy": 40.0}), run_of("aiohttp", {"proxy": 100.0})]
+    runs += [run_of("haproxy", {"proxy": 40.0}), run_of("caddy", {"proxy": 100.0})]
     text = cpu_table(runs)
     assert "| nginx | 20.0 (1.00 / 0.50 / –) |" in text
-    assert "| aiohttp | 100.0 (5.00 / 2.50 / –) |" in text
+    assert "| caddy | 100.0 (5.00 / 2.50 / –) |" in text
 
 
 def test_sidelog_is_shown_as_data_plane_collector_and_both() -> None:
@@ -49,15 +49,39 @@ def test_sidelog_is_shown_as_data_plane_collector_and_both() -> None:
 
 def test_added_latency_is_relative_to_the_upstream() -> None:
     """Latency at one connection shows what the proxy adds."""
-    direct = msgspec.structs.replace(run_of("upstream", {}, connections=1), p50_us=15, p99_us=20)
-    assert "| nginx | 100 | 300 | +85 | +280 |" in latency_table([direct, run_of("nginx", {}, connections=1)])
+    direct = msgspec.structs.replace(run_of("upstream", {}), p50_us=15, p99_us=20)
+    assert "| nginx | 100 | 300 | +85 | +280 |" in latency_table([direct, run_of("nginx", {})])
 
 
-def test_only_systems_with_a_ledger_are_in_the_ledger_table() -> None:
-    """Peers keep no ledger, so they are no row of it, and without rows there is no table."""
-    assert ledger_table([run_of("nginx", {})]) == ""
-    text = ledger_table([run_of("sidelog", {}, received=1500), run_of("sidelog", {}, number=1, received=500)])
-    assert "| bare GET: sidelog | 2,000 | 2,000 | 0 | 0.00 | yes |" in text
+def test_records_and_waits_are_shown_of_systems_that_keep_records() -> None:
+    """Peers have empty cells there; the memory is the most of the first and of the last third."""
+    ours = msgspec.structs.replace(
+        run_of("sidelog", {"worker": 20.0, "collector": 40.0}, received=1500), longest_wait_ms=80, max_wait_ms=100
+    )
+    text = share_table("one core", [run_of("envoy", {"proxy": 50.0}), ours])
+    assert "| bare GET: envoy | 1,000 | 50.0 (1.00) | 0.3 | 0 | 1, 3 |  |  |  |  |" in text
+    assert "| bare GET: sidelog | 1,000 | 60.0 (1.20) | 0.3 | 0 | 1, 3 | 1,500 | 0 | 80 of 100 | 0 |" in text
+
+
+def test_a_light_client_beside_a_flood_is_compared_with_haproxy() -> None:
+    """The ratio is that of the p99."""
+    runs = [run_of("haproxy", {}), msgspec.structs.replace(run_of("sidelog", {}), p99_us=600)]
+    assert "| sidelog | 0.10 | 0.60 | 2.00 | 0 |" in flood_table(runs)
+
+
+def test_a_drop_a_longer_wait_and_an_unbalanced_ledger_are_faults() -> None:
+    """Each is named with its figures; a run without them has none."""
+    run = run_of("sidelog", {}, received=1500)
+    assert faults(run) == []
+    bad = msgspec.structs.replace(
+        run, dropped={"ring_full": 1200}, longest_wait_ms=140, max_wait_ms=100, is_balanced=False
+    )
+    where = "sidelog under get (sustained, core)"
+    assert faults(bad) == [
+        f"{where} dropped 1,200 of 1,500 records: ring_full 1,200",
+        f"{where} has a ledger that does not add up",
+        f"{where} let a request wait 140 ms for recording, of 100 allowed",
+    ]
 
 
 def test_a_result_survives_json_and_names_what_was_skipped() -> None:
@@ -67,7 +91,6 @@ def test_a_result_survives_json_and_names_what_was_skipped() -> None:
         command="python -m bench.macro",
         machine={"cores": "2"},
         versions={"nginx": "1.22.1"},
-        options={},
         runs=[run_of("nginx", {"proxy": 10.0})],
         skipped={"haproxy": "haproxy is not installed"},
     )
@@ -90,23 +113,22 @@ def test_a_file_without_markers_is_refused() -> None:
         replaced("no markers", "| new |")
 
 
-def test_runs_at_a_rate_and_streams_have_tables_of_their_own() -> None:
-    """They are not mixed with saturation: a request at a rate costs more, and an event is no request."""
-    paced = msgspec.structs.replace(run_of("sidelog", {"worker": 14.0, "collector": 12.0}), rate=5000)
-    held = msgspec.structs.replace(
-        run_of("nginx", {"proxy": 5.0}, connections=200), scenario=STREAMS, reads=500, writes=1000
-    )
-    direct = msgspec.structs.replace(held, system="upstream", p99_us=100)
-    assert "| 5,000/s: sidelog | 1,000 | 14.0 | 12.0 | 26.0 | 100 | 300 | 0 |" in paced_table([paced])
-    assert "| nginx | 5.0 |  | 100 | 300 | +200 | 2.00 | 1.00 |" in streams_table([direct, held])
-    result = Result(when="", command="", machine={}, versions={}, options={}, runs=[paced, direct, held])
-    text = markdown(result)
-    assert cpu_table([paced]) not in text
-    assert paced_table([paced]) in text
-    assert streams_table([direct, held]) in text
+def test_kinds_and_shares_have_tables_of_their_own() -> None:
+    """They are not mixed: under a quota a request costs something else, and an event is no request."""
+    core, direct = run_of("sidelog", {"worker": 14.0, "collector": 12.0}), run_of("upstream", {})
+    quota = msgspec.structs.replace(core, share="quota")
+    flood = msgspec.structs.replace(core, kind=FLOOD, rate=100)
+    single = [msgspec.structs.replace(run, kind=LATENCY) for run in (direct, core)]
+    held = msgspec.structs.replace(run_of("nginx", {"proxy": 5.0}), kind=EVENTS, reads=500, writes=1000)
+    streams = [msgspec.structs.replace(direct, kind=EVENTS, p99_us=100), held]
+    assert "| nginx | 5.0 |  | 100 | 300 | +200 | 2.00 | 1.00 |" in streams_table(streams)
+    result = Result(when="", command="", machine={}, versions={}, runs=[core, quota, flood, *single, *streams])
+    tables = [cpu_table([core]), share_table("a quota of one core", [quota]), latency_table(single)]
+    tables += [flood_table([flood]), streams_table(streams), share_table("one core", [core])]
+    assert markdown(result).split("\n\n")[2:] == tables
 
 
 def test_a_peer_without_a_log_is_told() -> None:
     """Whoever was to log and wrote nothing has not done the work it is compared for."""
     quiet = msgspec.structs.replace(run_of("envoy", {"proxy": 10.0}), logged_bytes=0)
-    assert silent([quiet, run_of("nginx", {"proxy": 10.0}), run_of("aiohttp", {"proxy": 10.0})]) == ["envoy"]
+    assert silent([quiet, run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 10.0})]) == ["envoy"]

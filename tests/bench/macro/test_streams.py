@@ -1,11 +1,9 @@
 """Event streams over real sockets: every chunk arrives, and is counted once."""
 
 import socket
-import time
 
 import pytest
 
-from bench.macro.pace import Poller
 from bench.macro.streams import Streams, chunk
 
 
@@ -29,20 +27,3 @@ def test_a_chunk_carries_its_time() -> None:
     assert len(rest) == int(size, 16) + 2
     assert rest.startswith(b"data: 00000000000001234567 ")
     assert rest.endswith(b"\n\n\r\n")
-
-
-def test_a_poller_wakes_at_its_time_or_when_there_is_something() -> None:
-    """Not before, without events."""
-    here, there = socket.socketpair()
-    poller = Poller()
-    poller.watch(here.fileno())
-    until_ns = time.monotonic_ns() + 3_000_000
-    assert poller.wait(until_ns) == []
-    assert time.monotonic_ns() >= until_ns
-    there.send(b"x")
-    assert poller.wait(time.monotonic_ns() + 5_000_000_000) == [here.fileno()]
-    poller.forget(here.fileno())
-    assert poller.wait(time.monotonic_ns()) == []
-    poller.close()
-    here.close()
-    there.close()
