@@ -247,7 +247,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         status, writer, workers, places, DataFiles(data.path, data.token), keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
     )  # fmt: skip
-    writer.subscribe(committed, tail, text_indexing)
+    writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)

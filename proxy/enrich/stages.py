@@ -17,21 +17,29 @@ U = TypeVar("U")
 def stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> Iterator[U | Exception]:
     """Take a step with each item that is no exception, as it is asked for."""
     for item in items:
-        yield _taken(step, item)
+        result: U | Exception
+        if isinstance(item, Exception):
+            result = item
+        else:
+            try:
+                result = step(item)
+            except Exception as error:  # whatever it is, its place is here
+                result = without_frames(error)
+        yield result
 
 
 def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[U | Exception]:
     """Take a step with each item that is no exception, at once: a generator costs 0.3 us more an item."""
-    return [_taken(step, item) for item in items]
-
-
-def _taken(step: Callable[[T], U], item: T | Exception) -> U | Exception:
-    if isinstance(item, Exception):
-        return item
-    try:
-        return step(item)
-    except Exception as error:  # whatever it is, its place is here
-        return without_frames(error)
+    results: list[U | Exception] = []
+    for item in items:
+        if isinstance(item, Exception):
+            results.append(item)
+            continue
+        try:
+            results.append(step(item))
+        except Exception as error:  # whatever it is, its place is here
+            results.append(without_frames(error))
+    return results
 
 
 def without_frames(error: Exception) -> Exception:

@@ -93,7 +93,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._begin_read = _begin_read()
 
         begin = notify(self._begin_write, notify_as) if notify_as else self._begin_write
-        self._batches = BatchStore(begin, self._begin_write, is_leased=lease is not None)
+        self._batches = BatchStore(begin, self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()
@@ -162,7 +162,6 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         async with self._write_connection() as connection:
             last_seq = await self._batches.store(connection, batch)
         self._keepsake.note_commit(batch, last_seq)
-        self._indexer.offer(batch.entries)
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:

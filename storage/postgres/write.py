@@ -35,7 +35,10 @@ from storage.record import Batch, Entry, Position, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
+from storage.relational.reads.text_index.batch_cells import CellsOf
+from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import Limits, Rollups
+from storage.relational.search.holders import Cell
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.doubts import Doubts
@@ -49,7 +52,7 @@ BlockRow = tuple[int, int, int, int, bytearray]
 _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
 _PREPARE_AGAIN_US: Final = 60_000_000
-Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker]
+Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker, list[Cell]]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
@@ -79,6 +82,7 @@ _PLACE: Final = (
     "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed "
     "RETURNING pg_postmaster_start_time(), EXISTS (SELECT FROM sidelog.leases WHERE instance = $1)"
 )
+_ADD_CELL: Final = "INSERT INTO sidelog.text_cells VALUES ($1, $2, $3, $4)"
 _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
 
 
@@ -125,16 +129,18 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str, begin_silent: str, *, is_leased: bool = False) -> None:
+    def __init__(self, begin: str, begin_silent: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
         """Make one that has not seen the store yet.
 
         Args:
             begin: Text that begins a transaction of a batch.
             begin_silent: The same for one that brings no records, and is announced to nobody.
+            cells_of: Makes the cells of the index of words that a batch brings with it. In any thread.
             is_leased: Whether the database has a lease of the sidecar as long as it has anything.
         """
         self._begin = begin
         self._begin_silent = begin_silent
+        self._cells_of = cells_of
         self._is_leased = is_leased
         self._newest_seq = 0
         self._rows = RowEncoder()
@@ -203,7 +209,7 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, used, packer = await self._made(connection, entries)
+        rows, counts, used, packer, cells = await self._made(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
         calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
         await connection.execute(self._begin)
@@ -222,7 +228,10 @@ class BatchStore:
             last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
             if last_seq - len(entries) < self._newest_seq:
                 raise StorageRemoved(f"postgres: the database lacks what was committed up to number {self._newest_seq}")
-            await calls.insert(connection, last_seq - len(entries) + 1)
+            first_seq = last_seq - len(entries) + 1
+            if cells:
+                await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
+            await calls.insert(connection, first_seq)
             await merge_jobs(connection, jobs)
         except BaseException:
             await abandon(connection)
@@ -267,7 +276,7 @@ class BatchStore:
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, used, packer
+        return rows, counts, used, packer, self._cells_of(entries)
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:

@@ -67,7 +67,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for reader in readers or [writer]:
             self._idle.put_nowait(reader)
-        self._batches = BatchStore()
+        self._batches = BatchStore(self._indexer.cells_of)
         self._unused = UnusedTexts(self._batches.forget_texts)
         self._names = Names()
         self._known_counts = KnownCounts()
@@ -121,9 +121,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             self._check_journal(connection)
             return self._batches.store(connection, batch)
 
-        last_seq = await self._writer.run(work)
-        self._indexer.offer(batch.entries)
-        return last_seq
+        return await self._writer.run(work)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._writer.run(lambda connection: read_positions(connection, instance))

@@ -1,9 +1,9 @@
 """Makes the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
 
-Strategy: a step is some milliseconds of work on one of the store's own threads, and most of it holds the interpreter
-that records are stored by. So ingest comes first: while more records wait than an ordinary batch gathers, no step is
-made. Where some wait, the pause after a step is four times as long as the step, which is a fifth of a core; where none
-do, as long as the step, so that a large store that was made without the index is read with half of one.
+Large batches bring their part of the index with them. What is left, small batches and the joining of what is there, is
+done here in steps of some milliseconds on one of the store's own threads. While records wait for the store, the pause
+after a step is four times as long as the step, which is a fifth of a core; while none do, as long as the step, so that
+a large store that was made without the index is read with half of one.
 
 What is not indexed meanwhile is walked by searches: they take longer, and find the same. Where the index is whole,
 records are added up, for stores whose sums do not come with them, at the same pace.
@@ -15,27 +15,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.purge import TextIndex
-from storage.record import Batch
 
 log = logging.getLogger(__name__)
 
-IDLE_S: Final = 1.0
+IDLE_S: Final = 5.0
 """How often it is looked whether there is something to do."""
-ENOUGH_RECORDS: Final = 1024
-"""So many that are committed meanwhile end a rest early: stores hold what came last at hand, but not much of it."""
 AWAY_S: Final = 5.0
 """Pause after an error, and after somebody else was quicker: another sidecar of the same database makes the index."""
 DESCRIBED_EVERY_S: Final = 10.0
-BEHIND_RECORDS: Final = 1000
-"""What a batch gathers of 5 000 records per second. When more wait, they need the interpreter."""
-REST_S: Final = 0.1
-"""How often it is looked whether they are stored."""
 _BUSY_PAUSES: Final = 4
 """How many times as long as a step its pause is beside traffic."""
 _MAX_IDLE_PAUSE_S: Final = 0.25
@@ -74,30 +66,12 @@ class TextIndexing:
         self.errors = 0
         """Steps that failed since the start."""
         self._reason = ""
-        self._came = 0
-        """Records committed since there was nothing to do."""
-        self._has_enough = asyncio.Event()
 
     async def run(self) -> None:
         """Make the index, until cancelled."""
         while True:
             rest_s = await self.step()
-            if rest_s == IDLE_S:
-                await self._idle()
-            else:
-                await asyncio.sleep(rest_s)
-
-    def on_commit(self, batch: Batch, last_seq: int) -> None:
-        self._came += len(batch.entries)
-        if self._came >= ENOUGH_RECORDS:
-            self._has_enough.set()
-
-    async def _idle(self) -> None:
-        self._came = 0
-        self._has_enough.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(IDLE_S):
-                await self._has_enough.wait()
+            await asyncio.sleep(rest_s)
 
     def describe(self) -> dict[str, object]:
         state = self.state
@@ -108,10 +82,8 @@ class TextIndexing:
         }
 
     async def step(self) -> float:
-        """Make one step, unless records need the time; returns how long to rest, in seconds."""
-        waiting = self._waiting_records()
-        if waiting > BEHIND_RECORDS:
-            return REST_S
+        """Make one step; returns how long to rest, in seconds."""
+        is_busy = self._waiting_records() > 0
         began_s, what = self._monotonic(), "the index of words"
         try:
             step = await (self._storage.index_text() if self._is_wanted else self._storage.drop_text_index())
@@ -133,7 +105,7 @@ class TextIndexing:
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if is_done else self._pause_s(self._monotonic() - began_s, is_busy=waiting > 0)
+        return IDLE_S if is_done else self._pause_s(self._monotonic() - began_s, is_busy=is_busy)
 
     def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
         if is_busy or self._waiting_records():

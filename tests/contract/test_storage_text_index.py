@@ -212,7 +212,8 @@ async def test_segments_have_more_cells_where_these_have_few_words(
         await index(celled)
     await check_words(celled, entries)
     counts = [len(segment.cells((1 << 20) - 1)) for segment in (await holders(celled))[0]]
-    assert [counts[0], *sorted(set(counts))] == [8, 4, 8]
+    assert counts[0] == 8
+    assert {4, 8} <= set(counts)
 
 
 async def check_words(store: Storage, entries: dict[int, Entry]) -> None:

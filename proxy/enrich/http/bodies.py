@@ -12,6 +12,8 @@ from proxy.enrich.formats.charset import to_utf8
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode, is_text
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
+from proxy.enrich.redact.kinds import JSON_OPENS
+from proxy.enrich.redact.octets import NUL
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 
@@ -21,6 +23,7 @@ MAX_REDACTED_BYTES: Final = 262_144
 """Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""
 STORED_TAIL_BYTES: Final = 16384
 """Kept of the end of a body that is longer than may be stored (the default of capture.tail_bytes)."""
+_PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
 
 class TooLong(Exception):
@@ -117,6 +120,9 @@ def redacted_body(
 
 def whole_body(data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool) -> Body:
     """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
+    if is_clean and content_type in _PLAIN_JSON and data[:1] in JSON_OPENS and NUL not in data[:4]:
+        head, tail, is_cut = _fitted(data, b"", max_bytes)  # nearly all: 1.2 us less (bench/micro, collector)
+        return Body(head, tail, len(data), is_cut, None, None)
     if len(data) > MAX_REDACTED_BYTES or to_utf8(data, b"", content_type) is not None:
         body = decode_body(data, b"", len(data), b"", content_type=content_type)
         assert body is not None

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from storage.record import Entry
-from storage.relational.reads.text_index.fresh import FreshRecords, Portion, cell_of
+from storage.relational.reads.text_index.batch_cells import cell_of
+from storage.relational.reads.text_index.fresh import FreshRecords, Portion
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 
@@ -113,4 +114,7 @@ class ReadyCells:
 
 
 def _ready(portion: Portion) -> ReadyCell:
-    return ReadyCell(cell_of(portion.entries), b"".join([entry.record.id for entry in portion.entries]))
+    return ReadyCell(
+        cell_of(portion.entries, portion.entries[0].record.seq),
+        b"".join([entry.record.id for entry in portion.entries]),
+    )

@@ -17,7 +17,6 @@ from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
 from storage.record import Batch, Entry, now_us
 from storage.writer.size_cap import SizeCap
-from storage.writer.text_indexing import BEHIND_RECORDS, REST_S
 from tests.storage.samples import make_record
 from tests.support.collecting import until
 from tests.support.memory_store import MemoryStorage
@@ -105,18 +104,6 @@ async def test_what_is_still_in_rings_is_told(tmp_path: Path) -> None:
         await until(lambda: plane.sources.attached)
     wakeup.close()
     assert plane.unsettled_records == 3
-
-
-async def test_the_index_of_words_waits_for_rings(tmp_path: Path, wakeup: Wakeup) -> None:
-    """Records in them are stored before words are indexed."""
-    directory = tmp_path / "rings"
-    directory.mkdir()
-    worker = RingWorker(directory)
-    worker.record(BEHIND_RECORDS + 1)
-    data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
-        assert await plane.text_indexing.step() == REST_S
-        worker.die()
 
 
 async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wakeup: Wakeup) -> None:

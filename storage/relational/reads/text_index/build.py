@@ -3,11 +3,11 @@
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
 transaction and writes in another, which is short; between them somebody may have erased, or another sidecar have been
-quicker: then the step comes to nothing. Rows that were committed a moment ago need not be read (`fresh`). Where many of
-them wait they come first: an index that reads what it has missed misses more meanwhile, so it leaves that for later.
+quicker: then the step comes to nothing. Batches that are large enough bring their cells with them (`batch_cells`): what
+is read here came in small ones, was stored before there was an index, or lost its cells to an erasure.
 
 Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
-counts it; nothing is written that was read before an erasure, or that was committed before it and is gone.
+counts it; nothing is written that was read before an erasure.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -20,16 +20,16 @@ from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
 from storage.record import Entry
-from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
+from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.reads.text_index.batch_cells import cells_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import (
-    add_cell,
+    add_cells,
     covered,
     drop,
     every_row,
     expired,
     lock_erasures,
-    row_ids,
 )
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
 from storage.relational.search.holders import Cell
@@ -45,8 +45,6 @@ _SMALL_CELL_BYTES: Final = CELL_BYTES // 4
 """The same where records have few words that others lack: 6 bytes of index more a record, a third of the time."""
 _SMALL_AT_ONCE: Final = 2
 """Of small ones a step makes so many: neighbours share blocks, and a step has two transactions."""
-_FRESH_BYTES: Final = 2 * CELL_BYTES
-"""Text of what a step makes cells of without reading it: some milliseconds."""
 _REPETITIVE: Final = 40
 """So many bytes of text for one of the signature, and more: bodies of JSON with some values have 80, prose has 19."""
 CELL_ROWS: Final = 1024
@@ -68,10 +66,8 @@ class _Made:
 
     cells: Sequence[Cell]
     records: int
-    erasures: int | None = None
-    """How often records were erased when the cells were made; None where `ids` tell what they are of."""
-    ids: Sequence[bytes] = ()
-    """Of their records, in their order."""
+    erasures: int
+    """How often records were erased when the cells were made."""
 
     @property
     def rows(self) -> Range:
@@ -92,38 +88,37 @@ class TextIndexer:
         """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
         self._untidied = LEAST_CELLS
         """Cells made since it was looked for some that make a segment, and for what has to go."""
-        self._fresh: FreshRecords | None = None
-        """What was committed since the first step: who does not index keeps nothing."""
+        self._is_wanted = False
+        """Whether the index is made: the first step says so."""
 
     @property
     def _cell_bytes(self) -> int:
         return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """Take what was committed, for a step to come."""
-        if self._fresh is not None:
-            self._fresh.offer(entries)
+    def cells_of(self, entries: Sequence[Entry]) -> list[Cell]:
+        """Make the cells that a batch brings with it, rows counted from 0: none of a small one. In any thread."""
+        cells = cells_of(entries, self._cell_bytes, CELL_ROWS) if self._is_wanted else []
+        if cells:
+            self._note(cells[-1], sum(map(data_bytes, entries[cells[-1].rows.first :])))
+            self._untidied += len(cells)
+        return cells
 
     def rest(self) -> None:
-        """Keep nothing for steps to come: there are none for now."""
-        self._fresh = None
+        """Make no cells of batches to come."""
+        self._is_wanted = False
 
     async def step(self) -> TextStep:
         """Make a cell or some, or one segment."""
-        fresh = self._fresh = self._fresh or FreshRecords()
+        self._is_wanted = True
         if self._untidied >= LEAST_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
-        made = await self._make_of(fresh) or await self._read(self._make_cells)
-        # The look has found where to go on, and more may have been committed.
-        made = made or await self._make_of(fresh)
+        made = await self._read(self._make_cells)
         if made is None:
             return TextStep(0, is_done=not await self._tidy())
         if not await self._write(partial(_keep_cells, made=made)):
             self._from_seq = 0
-            fresh.clear()
             return TextStep(0, is_done=False, is_lost=True)
         self._from_seq = made.rows.last + 1
-        fresh.drop_before(self._from_seq)
         self._untidied += len(made.cells)
         return TextStep(made.records, is_done=False)
 
@@ -140,21 +135,6 @@ class TextIndexer:
         self._untidied = 0
         return False
 
-    async def _make_of(self, fresh: FreshRecords) -> _Made | None:
-        """Make cells of what was committed a moment ago, if that comes next or cannot wait, and is enough for one."""
-        fresh.drop_before(self._from_seq)
-        if fresh.first_seq != self._from_seq and not fresh.has_little_room:
-            return None
-        portions = fresh.portions(self._cell_bytes, CELL_ROWS, _FRESH_BYTES)
-        if not portions:
-            if fresh.is_ended:
-                fresh.clear()  # The rest of them is made with the gap behind it, and newer ones can be taken.
-            return None
-        cells = await asyncio.to_thread(lambda: [cell_of(portion.entries) for portion in portions])
-        self._note(cells[-1], portions[-1].size_bytes)
-        ids = [entry.record.id for portion in portions for entry in portion.entries]
-        return _Made(cells, len(ids), ids=ids)
-
     async def _make_cells(self, session: BlockSession) -> _Made | None:
         made = await self._make_behind(session)
         if made is None and self._from_seq:
@@ -166,9 +146,6 @@ class TextIndexer:
         gap, is_last = await _first_gap(session, self._from_seq)
         cells: list[Cell] = []
         records = 0
-        if is_last and self._fresh is not None and self._fresh.are_all_of(gap):
-            self._from_seq = gap.first
-            return None  # They are not enough for a cell, or it would have been made of them.
         while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
             texts = await self._choose(session, gap)
             is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4
@@ -223,19 +200,10 @@ class TextIndexer:
 
 
 async def _keep_cells(session: Session, made: _Made) -> bool:
-    if not await _is_current(session, made) or await covered(session, made.rows):
+    if await lock_erasures(session) != made.erasures or await covered(session, made.rows):
         return False
-    for cell in made.cells:
-        await add_cell(session, cell)
+    await add_cells(session, made.cells)
     return True
-
-
-async def _is_current(session: Session, made: _Made) -> bool:
-    """Whether the rows are those that cells were made of; nobody erases one until the transaction ends."""
-    erasures = await lock_erasures(session)
-    if made.erasures is None:
-        return await row_ids(session, made.rows) == made.ids
-    return erasures == made.erasures
 
 
 async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:

@@ -16,9 +16,7 @@ from typing import Final
 
 from storage.record import Entry
 from storage.relational.blocks.entry_size import data_bytes
-from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
-from storage.search.index.terms import Terms
 
 MAX_RECORDS: Final = 2048
 """As many as are committed in half a second of much traffic; about 1 KB each beside their texts."""
@@ -113,29 +111,7 @@ class Portion:
     """Of their texts."""
 
 
-def cell_of(entries: Sequence[Entry]) -> Cell:
-    """Make the cell of neighbouring records."""
-    terms = Terms()
-    records = [entry.record for entry in entries]
-    payloads = [entry.payload for entry in entries if entry.payload is not None]
-    terms.add_texts({text for each in records for text in (each.path, each.query, each.error_type) if text})
-    # Alike as a whole they are often, too: who asks the same again sends the same head.
-    terms.add_heads(list({head for payload in payloads for head in (payload.request_head, payload.response_head)}))
-    bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
-    terms.add_bodies([each.data for each in records if each.data])
-    newest_body_us = 0
-    if bodies:
-        terms.add_bodies([text for body in bodies for text in (body.head, body.tail) if text])
-        newest_body_us = max([entry.record.started_at_us for entry in entries if _has_body(entry)])
-    return Cell(Range(records[0].seq, records[-1].seq), terms.signature(), newest_body_us)
-
-
 def _are_neighbours(entries: Sequence[Entry]) -> bool:
     """Whether all of a batch was stored now: of one whose answer was lost, some may have been stored before."""
     first, last = entries[0].record.seq, entries[-1].record.seq
     return first > 0 and last - first + 1 == len(entries)
-
-
-def _has_body(entry: Entry) -> bool:
-    payload = entry.payload
-    return payload is not None and (payload.request_body is not None or payload.response_body is not None)

@@ -9,7 +9,7 @@ Invariant: no two of them cover the same record. Records that none covers are lo
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.purge import TextIndex
@@ -76,9 +76,15 @@ async def read_parts(session: Session, keys: Sequence[int]) -> dict[int, bytes]:
     return {key: bytes(data) for key, data in await session.fetch(sql, [dialect.number_list(list(keys))])}
 
 
-async def add_cell(session: Session, cell: Cell) -> None:
+async def add_cells(session: Session, cells: Iterable[Cell]) -> None:
     sql = f"INSERT INTO {_table(session, 'text_cells')} VALUES ({_marks(session, 4)})"
-    await session.execute_many(sql, [(cell.rows.first, cell.rows.last, cell.newest_body_us, cell.signature)])
+    await session.execute_many(sql, [cell_row(cell) for cell in cells])
+
+
+def cell_row(cell: Cell, first_seq: int = 0) -> tuple[int, int, int, bytes]:
+    """Return the row of a cell whose rows are counted from `first_seq`."""
+    rows = cell.rows
+    return rows.first + first_seq, rows.last + first_seq, cell.newest_body_us, cell.signature
 
 
 async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int, bytes]]) -> None:

@@ -5,11 +5,9 @@ import pytest
 
 from storage.record import Entry, Payload, ToolCall
 from storage.relational.reads.text_index import fresh
-from storage.relational.reads.text_index.fresh import FreshRecords, cell_of
+from storage.relational.reads.text_index.fresh import FreshRecords
 from storage.relational.slices import Range
-from storage.search.index.segment import has
-from storage.search.index.terms import term
-from tests.storage.samples import START_US, make_body, make_record
+from tests.storage.samples import START_US, make_record
 
 
 def entries(first: int, last: int, size: int = 0) -> list[Entry]:
@@ -113,20 +111,3 @@ def test_cells_are_full_or_nearly() -> None:
     assert seqs(records, max_records=3) == ["1-3", "4-6", "7-9"]
     assert seqs(records, size_bytes=500) == []
     assert records.first_seq == 1
-
-
-def test_a_cell_has_the_words_of_its_records() -> None:
-    """Of path, query, error, heads and bodies; it says when its newest record with a body started."""
-    made = entries(7, 9)
-    made[0].record.path, made[0].record.query, made[0].record.error_type = "/caf%C3%A9/1", "name=two", "three_times"
-    head, tail = make_body(b'{"five": "\\u00fcber six"}'), make_body(b"seven", b"eight")
-    made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Four", head, tail)
-    made[2].payload = Payload(b"GET /nine HTTP/1.1", b"", None, None)
-    for entry, started in zip(made, (30, 10, 20), strict=True):
-        entry.record.started_at_us = START_US + started
-    cell = cell_of(made)
-    assert (cell.rows.first, cell.rows.last, cell.newest_body_us) == (7, 9, START_US + 10)
-    for word in ["café", "two", "three_times", "four", "five", "über", "six", "seven", "eight", "nine"]:
-        assert has(cell.signature, term(word)), word
-    assert not has(cell.signature, term("ten"))
-    assert cell_of(made[2:]).newest_body_us == 0
