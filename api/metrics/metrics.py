@@ -1,14 +1,13 @@
 """The metrics of the whole sidecar behind one scrape: latency counted here per record, the rest read when asked.
 
 `observe` runs for every committed record, so histograms are plain lists of ints, found by one dictionary look-up and
-counted by the thousand (three prometheus_client histograms cost several µs a record; limit: 2 µs). Counters of the data
-plane live in the workers' shared pages and arrive as `WorkerTotals` at scrape time. Labels come only from closed sets;
-what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
+counted by the thousand (three prometheus_client histograms cost several µs a record; limit: 2 µs). What others count,
+such as the data plane in the workers' shared pages, is read at scrape time (`watch`). Labels come only from closed
+sets; what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -21,7 +20,6 @@ from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Tally, durations, sizes
 from api.stream.tail import Tail
 from storage.ledger import DROP_REASONS, Ledger
-from storage.query import ROLLUP_METHODS
 from storage.record import Entry
 
 MAX_ROUTES: Final = 1000
@@ -39,76 +37,10 @@ DURATIONS: Final = durations(
 _US_PER_S: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerTotals:
-    """The data plane's counters over all workers, living and gone, since the start. Read at scrape time."""
-
-    requests: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    """(route, method, status class such as `2xx`) → exchanges."""
-    request_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Route → body bytes from clients."""
-    response_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Route → body bytes to clients."""
-    connections_open: Mapping[str, int] = field(default_factory=dict)
-    """`downstream` or `upstream` → connections."""
-    requests_in_flight: int = 0
-    upstream_errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """(route, reason) → failures."""
-    auth_failures: Mapping[str, int] = field(default_factory=dict)
-    """Code of the key check → calls it refused."""
-    connections_refused: int = 0
-    """Above a limit of connections."""
-    connections_displaced: int = 0
-    """Closed while they waited, to make room for new ones."""
-    messages_dropped: int = 0
-    """WebSocket messages that passed and were not recorded."""
-    recording_waits: int = 0
-    """Requests, and reads of WebSockets, that waited so that their records find room."""
-    recording_wait_s: float = 0
-    """How long they waited together."""
-    tls_failures: Mapping[str, int] = field(default_factory=dict)
-    """Reason → connections of the TLS data port that were never secured."""
-    proxy_failures: Mapping[str, int] = field(default_factory=dict)
-    """Reason → connections of load balancers that did not say whose they are."""
-    ring_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Worker → bytes waiting in its ring."""
-    ring_capacity_bytes: int = 0
-    """Size of each ring."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreStatus:
-    """The way to the store, read at each scrape."""
-
-    is_up: bool
-    oldest_unstored_s: float
-    spool_bytes: int
-    spool_capacity_bytes: int
-    """0: there is no spool."""
-    spool_errors: int
-    retention_lag_s: float
-    erasing_records: int
-    records_purged: dict[str, int]
-    """By reason: age, size."""
-    replaced: dict[str, int]
-    """By reason: damaged, removed."""
-    bodies_trimmed: int
-    reaches_back_s: float | None
-    """When the first record that is left started, Unix seconds."""
-
-
-class LossyLog(Protocol):
-    """A log that would rather lose lines than wait."""
-
-    @property
-    def dropped(self) -> int: ...
-
-
 class Metrics:
     """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
 
     __slots__ = (
-        "_access_log",
         "_batch_records",
         "_batches",
         "_build",
@@ -120,9 +52,7 @@ class Metrics:
         "_overflow",
         "_registry",
         "_routes",
-        "_store",
         "_tail",
-        "_totals",
         "_version",
         "_waiting",
         "calls",
@@ -130,13 +60,11 @@ class Metrics:
 
     def __init__(
         self,
-        totals: Callable[[], WorkerTotals] = WorkerTotals,
         tail: Tail | None = None,
         *,
         version: str = "",
         build: str = "",
     ) -> None:
-        self._totals = totals
         self._tail = tail
         self._version = version
         self._build = build
@@ -149,8 +77,6 @@ class Metrics:
         self._batches: dict[str, int] = {}
         self._batch_records = Tally(BATCH_SIZES)
         self._flush = Tally(DURATIONS)
-        self._store: Callable[[], StoreStatus] | None = None
-        self._access_log: LossyLog | None = None
         self._endpoints: EndpointMetrics | None = None
         self._ledger: Ledger | None = None
         self._more: list[Callable[[], Iterable[Metric]]] = []
@@ -188,12 +114,6 @@ class Metrics:
             self._batch_records.settle()
             self._flush.settle()
 
-    def watch_store(self, read: Callable[[], StoreStatus]) -> None:
-        self._store = read
-
-    def watch_access_log(self, access_log: LossyLog) -> None:
-        self._access_log = access_log
-
     def watch_endpoints(self, endpoints: EndpointMetrics) -> None:
         """Count durations by endpoint as well."""
         self._endpoints = endpoints
@@ -228,14 +148,10 @@ class Metrics:
             yield from self._endpoints.collect()
         yield from self._writer()
         yield from self.calls.collect()
-        yield from worker_families(self._totals())
         if self._tail is not None:
             yield from tail_families(self._tail)
         if self._ledger is not None:
             yield from ledger_families(self._ledger)
-        if self._access_log is not None:
-            lost: dict[tuple[str, ...], int] = {(): self._access_log.dropped}
-            yield counters("access_log_dropped", "Access log lines that stdout did not take.", [], lost)
         for collect in self._more:
             yield from collect()
         build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version", "build"])
@@ -281,67 +197,9 @@ class Metrics:
         )
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
-        if self._store is not None:
-            yield from store_families(self._store())
         overflow = self._overflow + self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)
         text = "Observations counted under the label other because the limit of labels was reached."
         yield counters("metric_overflow", text, [], {(): overflow})
-
-
-def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
-    requests: dict[tuple[str, ...], int] = {}
-    for (route, method, status), count in totals.requests.items():
-        labels = (route or NO_ROUTE, method if method in ROLLUP_METHODS else "OTHER", status)
-        requests[labels] = requests.get(labels, 0) + count
-    yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
-    yield counters("request_bytes", "Body bytes received from clients.", ["route"], by_route(totals.request_bytes))
-    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], by_route(totals.response_bytes))
-    yield counters(
-        "upstream_errors",
-        "Upstream failures.",
-        ["route", "reason"],
-        {(route or NO_ROUTE, reason): count for (route, reason), count in totals.upstream_errors.items()},
-    )
-    yield counters(
-        "auth_failures", "Requests refused for their API key, by code.", ["code"], keyed(totals.auth_failures)
-    )
-    yield counters("connections_refused", "Client connections above a limit.", [], {(): totals.connections_refused})
-    displaced = "Client connections that waited and were closed to make room for new ones at max_connections."
-    yield counters("connections_displaced", displaced, [], {(): totals.connections_displaced})
-    failed = "Connections of the TLS data port whose handshake failed, by reason."
-    yield counters("tls_failures", failed, ["reason"], keyed(totals.tls_failures))
-    failed = "Connections closed because their PROXY header was malformed or did not come, by reason."
-    yield counters("proxy_protocol_failures", failed, ["reason"], keyed(totals.proxy_failures))
-    shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
-    yield counters("websocket_messages_dropped", shed, [], {(): totals.messages_dropped})
-    waited = "Requests, and reads of WebSockets, that waited so that their records find room in a ring."
-    yield counters("recording_waits", waited, [], {(): totals.recording_waits})
-    waited = "Seconds that requests, and reads of WebSockets, waited so that their records find room in a ring."
-    yield counters("recording_wait_seconds", waited, [], {(): totals.recording_wait_s})
-    yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
-    yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
-    yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)
-    yield gauge("ring_capacity_bytes", "Size of each worker's ring.", totals.ring_capacity_bytes)
-
-
-def store_families(status: StoreStatus) -> Iterator[Metric]:
-    yield gauge("storage_up", "Whether the last commit reached the store.", int(status.is_up))
-    yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", status.oldest_unstored_s)
-    yield gauge("spool_bytes", "Disk space used by the spool.", status.spool_bytes)
-    yield gauge("spool_capacity_bytes", "What the spool may use; 0 without one.", status.spool_capacity_bytes)
-    lag = "Age of rows that retention has hidden and not yet deleted."
-    yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
-    erasing = "Erased records, shown to nobody, that the store has not deleted yet."
-    yield gauge("erasing_records", erasing, status.erasing_records)
-    yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
-    purged = "Rows deleted by retention since the start, by reason: age, size."
-    yield counters("records_purged", purged, ["reason"], keyed(status.records_purged))
-    replaced = "Times that an empty store took the place of one, by reason: damaged, removed."
-    yield counters("store_replaced", replaced, ["reason"], keyed(status.replaced))
-    trimmed = "Records left without their bodies for the cap on size, at most."
-    yield counters("bodies_trimmed", trimmed, [], {(): status.bodies_trimmed})
-    if status.reaches_back_s is not None:
-        yield gauge("oldest_record_timestamp_seconds", "When the oldest record started.", status.reaches_back_s)
 
 
 def tail_families(tail: Tail) -> Iterator[Metric]:

@@ -19,12 +19,12 @@ from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.metrics.process_metrics import port_families
 from api.middleware import unreadable_response
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
+from proxy.collector.watch.families import port_families
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.http_port import HttpPort, http_port
 from proxy.process.data_dir import DataDir, read_state, update_state

@@ -18,11 +18,7 @@ from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.call_metrics import eviction_families
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.metrics import DURATIONS, Metrics
-from api.metrics.otel_metrics import otel_families
-from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
-from api.metrics.replica_metrics import replica_families
-from api.metrics.text_index_metrics import text_index_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
@@ -33,13 +29,13 @@ from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail, hear_of_erasures
+from proxy.collector.watch import families
 from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import StatusView
-from proxy.collector.watch.totals import export_status, process_ids, process_totals, store_status, worker_totals
 from proxy.collector.watch.unlisted_proxies import UnlistedProxies
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
@@ -214,8 +210,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     """Build the parts, each from those before it; nothing runs yet."""
     storage, tail, effective = state.storage, state.tail, state.effective
     sources = Sources(ring_directory, effective)
-    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
-    metrics = Metrics(partial(worker_totals, sources, ring_bytes), tail, version=VERSION, build=BUILD)
+    metrics = Metrics(tail, version=VERSION, build=BUILD)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)
     endpoints = LearnedEndpoints(storage, settings)
@@ -258,24 +253,26 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, keys=keys,
         builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
     )  # fmt: skip
-    _measure(plane, state, places)
+    _measure(plane, state, places, settings.ring.bytes if settings.proxy.data_port else 0)
     return plane
 
 
-def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
+def _measure(plane: ControlPlane, state: StartState, places: Places, ring_bytes: int) -> None:
     """Let the metrics read the parts."""
     metrics = plane.metrics
-    metrics.watch_store(
-        lambda: store_status(plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred)
-    )
-    metrics.watch(lambda: process_families(process_totals(plane.sources, plane.workers, places)))
-    metrics.watch(lambda: text_index_families(plane.text_indexing))
-    metrics.watch(lambda: replica_families(plane.replicas.seen))
-    metrics.watch(lambda: otel_families({each.signal: export_status(each) for each in plane.export.exporters}))
-    metrics.watch(lambda: usage_families(process_ids(plane.workers)))
+    store = plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred
+    metrics.watch(lambda: families.worker_families(plane.sources.counters()))
+    metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
+    metrics.watch(lambda: families.store_families(*store))
+    metrics.watch(lambda: families.process_families(plane.sources, plane.workers, places))
+    metrics.watch(lambda: families.text_index_families(plane.text_indexing))
+    metrics.watch(lambda: families.replica_families(plane.replicas.seen))
+    metrics.watch(lambda: families.otel_families(plane.export.exporters))
+    metrics.watch(lambda: usage_families(families.process_ids(plane.workers)))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
-    if plane.access_log is not None:
-        metrics.watch_access_log(plane.access_log)
+    access_log = plane.access_log
+    if access_log is not None:
+        metrics.watch(lambda: families.access_log_families(access_log))
 
 
 def _build_export(

@@ -13,7 +13,7 @@ from api.access.scoped import QueryGate
 from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.metrics.metrics import Metrics, WorkerTotals
+from api.metrics.metrics import Metrics
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from api.stream.tail import Tail
@@ -43,7 +43,6 @@ class World:
     ledger: Ledger = field(
         default_factory=lambda: Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
     )
-    totals: WorkerTotals = field(default_factory=WorkerTotals)
     token: str | None = TOKEN
     credentials: list[Credential] = field(default_factory=list)
     host_scopes: dict[str, Scope] = field(default_factory=dict)
@@ -79,7 +78,7 @@ class World:
             in_flight=lambda: [Entry(record, self.known.get(record.id)) for record in self.in_flight],
             running_tools=lambda: list(self.running_tools),
             is_ready=lambda: self.ready,
-            metrics=Metrics(lambda: self.totals, self.tail, version="0.1.0"),
+            metrics=Metrics(self.tail, version="0.1.0"),
             streams=StreamServices(
                 tail=self.tail or Tail(self.storage),
                 limits=self.limits,

@@ -6,53 +6,22 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from api.metrics.metrics import Metrics, StoreStatus, WorkerTotals
+from api.metrics.metrics import Metrics
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
 from tests.support.programs import PROGRAM_S, find
 
 LEDGER = Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
-TOTALS = WorkerTotals(
-    requests={
-        ("default", "GET", "2xx"): 5,
-        ("default", "BREW", "4xx"): 1,
-        ("default", "MAKE", "4xx"): 2,
-        ("default", "PROPFIND", "2xx"): 6,
-        ("", "GET", "4xx"): 8,
-    },
-    request_bytes={"default": 10, "": 3},
-    response_bytes={"default": 20},
-    connections_open={"downstream": 3, "upstream": 2},
-    requests_in_flight=1,
-    upstream_errors={("default", "refused"): 4},
-    messages_dropped=12,
-    ring_bytes={"0": 100},
-    ring_capacity_bytes=67_108_864,
-)
-STORE = StoreStatus(
-    is_up=True,
-    oldest_unstored_s=0.2,
-    spool_bytes=4096,
-    spool_capacity_bytes=65536,
-    spool_errors=1,
-    retention_lag_s=60.0,
-    erasing_records=3,
-    records_purged={"age": 7, "size": 5},
-    bodies_trimmed=3,
-    replaced={"damaged": 1, "removed": 0},
-    reaches_back_s=1e9,
-)
 
 
 def filled() -> Metrics:
     """Make metrics that have seen something of everything."""
-    metrics = Metrics(lambda: TOTALS, version="0.1.0", build="pure")
+    metrics = Metrics(version="0.1.0", build="pure")
     metrics.observe([Entry(make_record(1))])
     metrics.observe([Entry(make_record(2, route_id=None, first_byte_us=None, upstream_us=None))])
     metrics.observe([Entry(make_event(3))])
     metrics.observe_batch("stored", 120, 0.004)
-    metrics.watch_store(lambda: STORE)
     return metrics
 
 
@@ -66,20 +35,8 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
 
 
 def test_every_metric_of_the_contract_has_its_value() -> None:
-    """One scrape shows workers, writer, ledger and latencies."""
+    """One scrape shows writer, ledger and latencies."""
     read = samples(filled().render("", LEDGER)[0].decode())
-    assert read["sidelog_requests_total", "GET", "default", "2xx"] == 5
-    assert read["sidelog_requests_total", "OTHER", "default", "4xx"] == 3
-    assert read["sidelog_requests_total", "PROPFIND", "default", "2xx"] == 6
-    assert read["sidelog_requests_total", "GET", "none", "4xx"] == 8
-    assert (read["sidelog_request_bytes_total", "default"], read["sidelog_request_bytes_total", "none"]) == (10, 3)
-    assert read["sidelog_response_bytes_total", "default"] == 20
-    assert read["sidelog_connections_open", "upstream"] == 2
-    assert read["sidelog_requests_in_flight",] == 1
-    assert read["sidelog_websocket_messages_dropped_total",] == 12
-    assert read["sidelog_upstream_errors_total", "refused", "default"] == 4
-    assert read["sidelog_ring_bytes", "0"] == 100
-    assert read["sidelog_ring_capacity_bytes",] == 67_108_864
     assert read["sidelog_records_received_total",] == 9
     assert read["sidelog_records_stored_total",] == 7
     assert read["sidelog_records_waiting",] == 1
@@ -89,14 +46,6 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_batches_total", "stored"] == 1
     assert read["sidelog_batch_records_sum",] == 120
     assert read["sidelog_flush_duration_seconds_bucket", "0.005"] == 1
-    assert read["sidelog_storage_up",] == 1
-    assert read["sidelog_oldest_unstored_seconds",] == 0.2
-    assert (read["sidelog_spool_bytes",], read["sidelog_spool_capacity_bytes",]) == (4096, 65536)
-    assert read["sidelog_records_purged_total", "age"] == 7
-    assert read["sidelog_records_purged_total", "size"] == 5
-    assert read["sidelog_bodies_trimmed_total",] == 3
-    assert read["sidelog_store_replaced_total", "damaged"] == 1
-    assert read["sidelog_oldest_record_timestamp_seconds",] == 1e9
     assert read["sidelog_build_info", "pure", "0.1.0"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "0.1", "default"] == 0
     assert read["sidelog_request_duration_seconds_bucket", "0.25", "default"] == 1
@@ -137,14 +86,7 @@ def test_without_a_store_only_the_ledger_is_missing() -> None:
     """The scrape itself does not fail."""
     text = filled().render("", None)[0].decode()
     assert "sidelog_records_received" not in text
-    assert "sidelog_requests_total" in text
-
-
-def test_what_the_writer_has_not_said_is_left_out() -> None:
-    """A store nobody has tried is neither up nor down."""
-    text = Metrics().render("", None)[0].decode()
-    assert "sidelog_storage_up" not in text
-    assert "sidelog_oldest_unstored_seconds" not in text
+    assert "sidelog_request_duration_seconds" in text
 
 
 def test_routes_above_the_cap_share_one_label(monkeypatch: pytest.MonkeyPatch) -> None:

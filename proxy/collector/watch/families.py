@@ -1,0 +1,186 @@
+"""Metric families of what runs, read at each scrape: workers and rings, processes and ports, the way to the store."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+
+from api.metrics.metrics import NO_ROUTE, by_route, counters, gauge, gauges, keyed, keyed_twice
+from proxy.collector.access_log import AccessLog
+from proxy.collector.sources import Sources
+from proxy.collector.watch.places import Places
+from proxy.collector.watch.workers import Workers
+from proxy.otel.exporter import Exporter
+from proxy.process.logs import lines_dropped
+from proxy.ring.counters import CounterSnapshot
+from storage.query import REPLICA_STATES, ROLLUP_METHODS, Replica
+from storage.writer.deferred import DeferredStorage
+from storage.writer.retention import Retention
+from storage.writer.size_cap import SizeCap
+from storage.writer.spool import Spool
+from storage.writer.text_indexing import TextIndexing
+from storage.writer.writer import Writer
+
+_US_PER_S: Final = 1e6
+
+
+def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
+    """Yield the data plane's counters over all workers, living and gone, since the start."""
+    requests: dict[tuple[str, ...], int] = {}
+    for (route, method, status), count in counted.requests.items():
+        labels = (route or NO_ROUTE, method if method in ROLLUP_METHODS else "OTHER", status)
+        requests[labels] = requests.get(labels, 0) + count
+    yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
+    yield counters("request_bytes", "Body bytes received from clients.", ["route"], by_route(counted.request_bytes))
+    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], by_route(counted.response_bytes))
+    yield counters(
+        "upstream_errors",
+        "Upstream failures.",
+        ["route", "reason"],
+        {(route or NO_ROUTE, reason): count for (route, reason), count in counted.upstream_errors.items()},
+    )
+    yield counters(
+        "auth_failures", "Requests refused for their API key, by code.", ["code"], keyed(counted.auth_failures)
+    )
+    yield counters("connections_refused", "Client connections above a limit.", [], {(): counted.refused_connections})
+    displaced = "Client connections that waited and were closed to make room for new ones at max_connections."
+    yield counters("connections_displaced", displaced, [], {(): counted.displaced_connections})
+    failed = "Connections of the TLS data port whose handshake failed, by reason."
+    yield counters("tls_failures", failed, ["reason"], keyed(counted.tls_failures))
+    failed = "Connections closed because their PROXY header was malformed or did not come, by reason."
+    yield counters("proxy_protocol_failures", failed, ["reason"], keyed(counted.proxy_failures))
+    shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
+    yield counters("websocket_messages_dropped", shed, [], {(): counted.dropped_messages})
+    waited = "Requests, and reads of WebSockets, that waited so that their records find room in a ring."
+    yield counters("recording_waits", waited, [], {(): counted.recording_waits})
+    waited = "Seconds that requests, and reads of WebSockets, waited so that their records find room in a ring."
+    yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
+    sides = {"downstream": counted.connections_downstream, "upstream": counted.connections_upstream}
+    yield gauges("connections_open", "Open connections.", "side", sides)
+    yield gauge("requests_in_flight", "Exchanges not yet finished.", counted.requests_in_flight)
+
+
+def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Metric]:
+    """Yield how full the rings are; without a ring its capacity is the default."""
+    attached = list(sources.attached.values())
+    used = {str(index): source.reader.used_bytes for index, source in enumerate(attached)}
+    yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", used)
+    capacity = attached[0].segment.capacity if attached else default_capacity_bytes
+    yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)
+
+
+def process_families(sources: Sources, workers: Workers, places: Places) -> Iterator[Metric]:
+    """Yield what the processes say of themselves."""
+    supervisor = workers.supervisor
+    lost = {"worker": sources.counters().log_lines_dropped}
+    if supervisor is not None:
+        lost |= {"supervisor": supervisor.log_lines_dropped, "collector": lines_dropped()}
+    text = "Lines of sidelog's own log that stderr did not take."
+    yield counters("log_lines_dropped", text, ["process"], keyed(lost))
+    text = "Reloads of the configuration, by result: done, refused."
+    yield counters("reloads", text, ["result"], keyed({} if supervisor is None else supervisor.reloads))
+    text = "Directories and files that were removed while sidelog ran, by place."
+    yield counters("places_removed", text, ["place"], keyed(places.removed))
+    yield gauge("rings_unread", "Workers that push into rings nobody reads.", len(workers.unread))
+
+
+def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    """Yield how many connections the collector's own ports closed; `closed`: port → reason → connections."""
+    text = "Connections of sidelog's own ports that were closed: no room, a deadline, TLS that failed; by reason."
+    yield counters("admin_connections_closed", text, ["port", "reason"], keyed_twice(closed))
+
+
+def access_log_families(access_log: AccessLog) -> Iterator[Metric]:
+    text = "Access log lines that stdout did not take."
+    yield counters("access_log_dropped", text, [], {(): access_log.dropped})
+
+
+def process_ids(workers: Workers) -> dict[str, int]:
+    """Return the ids of all processes of this sidecar, by their names; without a supervisor there is but one."""
+    own, shown = os.getpid(), workers.shown or ()
+    if not shown or any(worker.pid == own for worker in shown):
+        return {"sidelog": own}
+    found = {"supervisor": os.getppid(), "collector": own}
+    for worker in shown:
+        if worker.pid is not None:
+            found[f"{worker.name} leaving" if worker.leaving else worker.name] = worker.pid
+    return found
+
+
+def store_families(
+    writer: Writer, retention: Retention, size_cap: SizeCap, spool: Spool | None, deferred: DeferredStorage
+) -> Iterator[Metric]:
+    """Yield the state of the way to the store."""
+    yield gauge("storage_up", "Whether the last commit reached the store.", int(writer.is_storage_up))
+    yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", writer.oldest_unstored_s)
+    yield gauge("spool_bytes", "Disk space used by the spool.", spool.size_bytes if spool else 0)
+    yield gauge("spool_capacity_bytes", "What the spool may use; 0 without one.", spool.capacity_bytes if spool else 0)
+    lag = "Age of rows that retention has hidden and not yet deleted."
+    yield gauge("retention_lag_seconds", lag, retention.lag_s)
+    erasing = "Erased records, shown to nobody, that the store has not deleted yet."
+    yield gauge("erasing_records", erasing, retention.erasing)
+    yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): spool.errors if spool else 0})
+    purged = "Rows deleted by retention since the start, by reason: age, size."
+    rows = {"age": retention.rows_purged, "size": size_cap.total.rows}
+    yield counters("records_purged", purged, ["reason"], keyed(rows))
+    replaced = "Times that an empty store took the place of one, by reason: damaged, removed."
+    yield counters("store_replaced", replaced, ["reason"], keyed(deferred.replaced))
+    trimmed = "Records left without their bodies for the cap on size, at most."
+    yield counters("bodies_trimmed", trimmed, [], {(): size_cap.total.bodies})
+    if size_cap.reaches_back_us is not None:
+        oldest_s = size_cap.reaches_back_us / _US_PER_S
+        yield gauge("oldest_record_timestamp_seconds", "When the oldest record started.", oldest_s)
+
+
+def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
+    """Yield what is made behind the commits: the index of words, how far it has come and how large; sums."""
+    indexed = "Records whose words were put into the index of words."
+    yield counters("text_index_records", indexed, [], {(): indexing.records})
+    summed = "Records added up behind their commits, for figures: only where sums do not come with them (ClickHouse)."
+    yield counters("summed_records", summed, [], {(): indexing.summed})
+    failed = "Steps in making the index of words that failed and are made again."
+    yield counters("text_index_errors", failed, [], {(): indexing.errors})
+    if indexing.state is not None:
+        waiting = "Records that are not in the index of words yet: searches look at each of them."
+        yield gauge("text_index_waiting_records", waiting, indexing.state.waiting)
+        yield gauge("text_index_bytes", "Size of the index of words.", indexing.state.size_bytes)
+
+
+def replica_families(replicas: Sequence[Replica]) -> Iterator[Metric]:
+    """Yield how many copies of the store are in which state, always, and of each one what it says of itself."""
+    states = Counter(replica.state for replica in replicas)
+    counted = "Replicas of the store: whole, left_out until they have caught up, away, unknown without a coordinator."
+    yield gauges("store_replicas", counted, "state", {state: states[state] for state in REPLICA_STATES})
+    if not replicas:
+        return
+    answering = [replica for replica in replicas if not replica.reason]
+    text = "Steps a replica has still to take to be as the others are."
+    yield gauges("store_replica_waiting", text, "replica", {each.host: each.waiting for each in answering})
+    text = "How long what a replica lacks has been there."
+    yield gauges("store_replica_delay_seconds", text, "replica", {each.host: each.delay_s for each in answering})
+    whole = {replica.host: int(replica.state == "whole") for replica in replicas}
+    yield gauges("store_replica_whole", "Whether a replica has everything that is committed.", "replica", whole)
+    read_only = {replica.host: int(replica.is_read_only) for replica in answering}
+    yield gauges("store_replica_read_only", "Whether a replica has no coordinator.", "replica", read_only)
+
+
+def otel_families(exporters: Sequence[Exporter]) -> Iterator[Metric]:
+    """Yield how all exports are doing, by signal; nothing without an export."""
+    if not exporters:
+        return
+    counted = {each.signal: each.counters for each in exporters}
+    text = "Spans or log records that the OpenTelemetry receiver took."
+    yield counters("otel_exported", text, ["signal"], keyed({name: each.exported for name, each in counted.items()}))
+    text = "Spans or log records that the OpenTelemetry receiver refused; they are not sent again."
+    yield counters("otel_rejected", text, ["signal"], keyed({name: each.rejected for name, each in counted.items()}))
+    text = "Records that were deleted before they could be exported."
+    missed = keyed({name: each.missed_records for name, each in counted.items()})
+    yield counters("otel_missed_records", text, ["signal"], missed)
+    failed = keyed_twice({name: each.failures for name, each in counted.items()})
+    yield counters("otel_failures", "Requests that the receiver did not take, by reason.", ["signal", "reason"], failed)
+    text = "Stored records that are not exported yet."
+    yield gauges("otel_waiting_records", text, "signal", {each.signal: each.waiting_records for each in exporters})
+    text = "Age of the oldest record that is known to wait for its export."
+    yield gauges("otel_lag_seconds", text, "signal", {each.signal: each.lag_s for each in exporters})
