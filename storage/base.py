@@ -24,17 +24,19 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
+from storage.conversations import ConversationStorage
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, SumStep, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
 from storage.search.view import PutView, View
+from storage.tools import ToolStorage
 
 Kept = dict[str, list[tuple[Any, ...]]]
 """Table → rows, of one backend."""
 
 
-class Storage(Protocol):
+class Storage(ToolStorage, ConversationStorage, Protocol):
     """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened it."""
 
     async def commit(self, batch: Batch) -> int:

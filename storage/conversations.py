@@ -7,7 +7,7 @@ a word. `conversation_of` is the meaning of the sums, written down once: the mod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 from storage.query import Filter
 from storage.record import LEVELS, Record
@@ -77,7 +77,6 @@ class ConversationPage:
     """Cursor of the next page; None when the filter is exhausted."""
 
 
-@runtime_checkable
 class ConversationStorage(Protocol):
     """The part of a store that finds conversations; what is said of `storage.base.Storage` holds here too."""
 

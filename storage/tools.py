@@ -7,7 +7,7 @@ against it. A call carries its own search text: what was said in arguments and r
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -118,7 +118,6 @@ class ToolValues:
         return bool(self.tool_names)
 
 
-@runtime_checkable
 class ToolStorage(Protocol):
     """The part of a store that keeps tool calls; what is said of `storage.base.Storage` holds here too."""
 

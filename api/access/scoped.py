@@ -28,7 +28,7 @@ from storage.aggregates import (
     most,
 )
 from storage.base import Storage
-from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
+from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
@@ -36,7 +36,7 @@ from storage.record import Payload, Record, ToolCall
 from storage.search.expression import And, Expression, Has, Is, Leaf, Not, Or, with_leaves
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 MAX_QUERIES: Final = 4
 """Queries that run at once: the store has that many readers."""
@@ -130,29 +130,28 @@ class ScopedStorage:
     async def facets(
         self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
     ) -> dict[str, list[FacetValue]]:
-        return await self._read(lambda filter: self._storage.facets(filter, names, limit=limit), self._narrow(filter))
+        return await self._read(partial(self._storage.facets, names=names, limit=limit), self._narrow(filter))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        filter = self._narrow(filter)
-        return await self._read(lambda filter: self._storage.histogram(filter, since_us, until_us, buckets), filter)
+        read = partial(self._storage.histogram, since_us=since_us, until_us=until_us, buckets=buckets)
+        return await self._read(read, self._narrow(filter))
 
     async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        read = self._storage.heatmap
-        return await self._read(lambda filter: read(filter, since_us, until_us, columns, rows), self._narrow(filter))
+        read = partial(self._storage.heatmap, since_us=since_us, until_us=until_us, columns=columns, rows=rows)
+        return await self._read(read, self._narrow(filter))
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
-        read = self._storage.summary
-        return await self._read(lambda filter: read(filter, only_totals=only_totals), self._narrow(filter))
+        return await self._read(partial(self._storage.summary, only_totals=only_totals), self._narrow(filter))
 
     async def top(self, filter: Filter, by: str) -> Top:
         """Add up records; endpoints by their names of today, whichever route and project they are of."""
-        found = await self._read(lambda filter: self._storage.top(filter, by), self._narrow(filter))
+        found = await self._read(partial(self._storage.top, by=by), self._narrow(filter))
         return replace(found, rows=most(found.rows, partial(self._rename, by))) if by in _RENAMED else found
 
     async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
         """Count records over time; endpoints by their names of today."""
-        filter = self._narrow(filter)
-        found = await self._read(lambda each: self._storage.top_series(each, by, since_us, until_us, buckets), filter)
+        read = partial(self._storage.top_series, by=by, since_us=since_us, until_us=until_us, buckets=buckets)
+        found = await self._read(read, self._narrow(filter))
         return replace(found, counts=merged(found.counts, partial(self._rename, by))) if by in _RENAMED else found
 
     def _rename(self, by: str, names: Names) -> Names:
@@ -204,31 +203,26 @@ class ScopedStorage:
         return await self._storage.last_seq()
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        return await self._read(self._tools().tool_calls, replace(query, filter=self._narrow_tools(query.filter)))
+        return await self._read(self._storage.tool_calls, replace(query, filter=self._narrow_tools(query.filter)))
 
     async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        return await self._read(self._tools().tool_stats, self._narrow_tools(filter))
+        return await self._read(self._storage.tool_stats, self._narrow_tools(filter))
 
     async def tool_values(self, scope: Scope) -> ToolValues:
-        return await self._read(self._tools().tool_values, intersect(scope, self.scope))
+        return await self._read(self._storage.tool_values, intersect(scope, self.scope))
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
         """Return one call; one that is out of scope is not there."""
-        tools = self._tools()
-        call = await self._read(lambda record_id: tools.tool_call(record_id, position), record_id)
+        call = await self._read(partial(self._storage.tool_call, position=position), record_id)
         return call if call is not None and is_visible(call, self.scope) else None
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        """Return the calls of one record that are in scope; none where the store keeps no calls."""
-        if not isinstance(self._storage, ToolStorage):
-            return []
+        """Return the calls of one record that are in scope."""
         calls = await self._read(self._storage.tool_calls_of, record_seq)
         return [call for call in calls if is_visible(call, self.scope)]
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """Return a page of conversations: of each what is in scope; none where the store finds none."""
-        if not isinstance(self._storage, ConversationStorage):
-            return ConversationPage([], complete=True, next_before=None)
+        """Return a page of conversations: of each what is in scope."""
         query = replace(query, filter=self._narrow(query.filter))
         page = await self._read(self._storage.conversations, query)
         self._show([conversation.first for conversation in page.conversations])
@@ -252,11 +246,6 @@ class ScopedStorage:
 
     def _narrow_tools(self, filter: ToolFilter) -> ToolFilter:
         return replace(filter, scope=intersect(filter.scope, self.scope))
-
-    def _tools(self) -> ToolStorage:
-        if not isinstance(self._storage, ToolStorage):
-            raise Refused(501, "this store keeps no tool calls")
-        return self._storage
 
     def _show(self, records: Sequence[Record]) -> None:
         for record in records:

@@ -6,7 +6,7 @@ Strict: what cannot be read is 400. Calls that run on this sidecar are merged in
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, cast, get_args
+from typing import Final, get_args
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
@@ -29,7 +29,7 @@ from api.native.tool_calls import US_PER_MS, ToolLog, project_call
 from api.services import Services, services_of
 from storage.query import EVERYTHING, Order
 from storage.record import ToolCall, ToolStatus, parse_id
-from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStorage, matches, sort_key
+from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, matches, sort_key
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
@@ -145,18 +145,17 @@ def _read_latency_us(query: Query, name: str) -> int | None:
 async def list_calls(request: web.Request) -> web.Response:
     """List tool calls, with the totals of the filter, and whether there are any at all."""
     services = services_of(request)
-    tools = _tools(services)
     query = read_query(request.query)
     all_running = services.running_tools()  # taken first: a call that ends in between is then in one of them
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
     bounded, stats, end = await read_totals(services, query.filter)
-    page = await tools.tool_calls(replace(query, filter=bounded, offset=offset, limit=limit))
+    page = await services.storage.tool_calls(replace(query, filter=bounded, offset=offset, limit=limit))
     if not page.complete:
         raise out_of_time()
     stored = {(call.record_id, call.position) for call in page.calls}
     running = [call for call in running if (call.record_id, call.position) not in stored]
-    has_logs = bool(all_running) or (await tools.tool_values(EVERYTHING)).is_used
+    has_logs = bool(all_running) or (await services.storage.tool_values(EVERYTHING)).is_used
     pagination = ToolPagination(
         total_count=stats.executions + len(running),
         limit=query.limit,
@@ -176,17 +175,17 @@ async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilte
     Returns:
         The filter with that end, its totals, and the end.
     """
-    tools, end = _tools(services), 0
+    storage, end = services.storage, 0
     for _ in range(MAX_ROUNDS):
-        end = await services.storage.last_seq()
+        end = await storage.last_seq()
         if filter.seq_until is not None and filter.seq_until < end:
             break
         # Without a bound rollups can tell; what was stored meanwhile would be in them.
-        stats = await tools.tool_stats(replace(filter, seq_until=None))
-        if await services.storage.last_seq() == end:
+        stats = await storage.tool_stats(replace(filter, seq_until=None))
+        if await storage.last_seq() == end:
             return replace(filter, seq_until=end), stats, end
     bounded = replace(filter, seq_until=end if filter.seq_until is None else min(filter.seq_until, end))
-    return bounded, await tools.tool_stats(bounded), bounded.seq_until or 0
+    return bounded, await storage.tool_stats(bounded), bounded.seq_until or 0
 
 
 async def get_call(request: web.Request) -> web.Response:
@@ -197,7 +196,7 @@ async def get_call(request: web.Request) -> web.Response:
     record_id = None if parts is None else parse_id(parts[0])
     if parts is not None and record_id is not None:
         running = services.running_tools()
-        call = await _tools(services).tool_call(record_id, parts[1])
+        call = await services.storage.tool_call(record_id, parts[1])
         flying = (c for c in running if c.record_id == record_id and c.position == parts[1])
         call = call or next(flying, None)
         if call is not None:
@@ -210,19 +209,14 @@ async def stats(request: web.Request) -> web.Response:
     services = services_of(request)
     filter = read_filter(request.query)
     running = choose_running(ToolQuery(filter=filter), services.running_tools())
-    return json_response(project_stats(await _tools(services).tool_stats(filter), len(running)))
+    return json_response(project_stats(await services.storage.tool_stats(filter), len(running)))
 
 
 async def filter_data(request: web.Request) -> web.Response:
     """List the values to filter tool calls by."""
-    values = await _tools(services_of(request)).tool_values(EVERYTHING)
+    values = await services_of(request).storage.tool_values(EVERYTHING)
     keys = [ToolKey(key.id, key.name) for key in values.keys]
     return json_response(ToolFilterData(values.tool_names, values.server_labels, keys))
-
-
-def _tools(services: Services) -> ToolStorage:
-    """Return the scoped store, which reads tool calls too."""
-    return cast(ToolStorage, services.storage)
 
 
 def project_stats(stats: ToolStats, running: int) -> ToolTotals:

@@ -28,9 +28,9 @@ from api.native.first_text import Opening, chosen, opening_of
 from api.native.projection import record_json
 from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
-from api.services import Services, services_of
+from api.services import services_of
 from storage.base import Storage
-from storage.conversations import Conversation, ConversationQuery, ConversationStorage
+from storage.conversations import Conversation, ConversationQuery
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, format_id, parse_id
 from storage.relational.blocks.portions import body_bytes, portions
@@ -134,7 +134,7 @@ async def list_conversations(request: web.Request) -> web.Response:
         limit=limit if sort == "newest" else MAX_SORTED,
         before=read_cursor(query.get("cursor"), "desc"),
     )
-    page = await _storage(services).conversations(wanted)
+    page = await services.storage.conversations(wanted)
     if sort != "newest":
         first = nlargest(limit, page.conversations, key=_FIGURES[sort])
         page = replace(page, conversations=first, complete=page.complete and page.next_before is None, next_before=None)
@@ -150,8 +150,8 @@ async def get_conversation(request: web.Request) -> web.Response:
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
     after, text = read_cursor(query.get("cursor"), "asc"), request.match_info["id"]
-    filter = Filter(conversations=(await _find(_storage(services), text),), kind="all")
-    page = await _storage(services).conversations(ConversationQuery(filter=filter, limit=1))
+    filter = Filter(conversations=(await _find(services.storage, text),), kind="all")
+    page = await services.storage.conversations(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
     [found] = page.conversations
@@ -164,7 +164,7 @@ async def get_conversation(request: web.Request) -> web.Response:
     return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
 
 
-async def _find(storage: ConversationStorage, text: str) -> bytes:
+async def _find(storage: Storage, text: str) -> bytes:
     """Return the id that a text is, or is the beginning of, among the newest conversations; else one that none has.
 
     Raises:
@@ -243,9 +243,3 @@ def project(found: Conversation, title: str | None) -> ConversationShown:
         first_id=format_id(first.id),
         last_id=format_id(found.last.id),
     )
-
-
-def _storage(services: Services) -> ConversationStorage:
-    storage = services.storage
-    assert isinstance(storage, ConversationStorage), "bug: handlers get a scoped view, which finds conversations"
-    return storage

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -25,7 +25,6 @@ from api.stream.interest import Interest
 from api.stream.streams import serve_stream
 from storage.query import Filter, RecordQuery, matches
 from storage.record import Body, Entry, Payload, Record, ToolCall, format_id
-from storage.tools import ToolStorage
 
 _ENCODER: Final = msgspec.json.Encoder()
 BodySide = Literal["request", "response"]
@@ -128,7 +127,7 @@ async def get_record(request: web.Request) -> web.Response:
 async def _tools_of(services: Services, record: Record) -> list[ToolCall]:
     """Read the tool calls of a record, or those that run in an exchange in flight."""
     if record.seq:
-        return await cast(ToolStorage, services.storage).tool_calls_of(record.seq)
+        return await services.storage.tool_calls_of(record.seq)
     return [call for call in services.running_tools() if call.record_id == record.id]
 
 

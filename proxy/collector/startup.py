@@ -35,7 +35,6 @@ from storage.errors import StorageDamaged, StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Job, Position, Record, ToolCall, now_us
-from storage.tools import ToolStorage
 from storage.writer.deferred import RETRY_S, DeferredStorage
 from storage.writer.spool import SUFFIX, Spool
 from storage.writer.spool_replay import positions_file
@@ -269,7 +268,7 @@ async def _read_store(
 async def _recall(instance: str, storage: Storage) -> Recalled:
     """Read what new records may continue; nothing where it is damaged, for they can do without."""
     try:
-        waiting = await storage.waiting_calls(instance) if isinstance(storage, ToolStorage) else []
+        waiting = await storage.waiting_calls(instance)
         jobs = await storage.jobs(MAX_JOBS)
         calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
     except StorageDamaged as error:

@@ -14,7 +14,6 @@ from storage.errors import StorageUnavailable
 from storage.query import Filter, RecordQuery
 from storage.record import Record, format_id
 from storage.search.expression import And, Has, Is
-from storage.tools import ToolStorage
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +79,6 @@ class Reader:
     async def _calls(self, records: Sequence[Record]) -> dict[int, list[Call]]:
         """Read the tool calls that were stored with some records, by the `seq` of these."""
         storage = self._storage
-        if not isinstance(storage, ToolStorage):
-            return {}
         traces = {record.id: trace_id_of(record) for record in records}
         found: dict[int, list[Call]] = {}
         for record in await self._with_calls(records[0].seq - 1, records[-1].seq):

@@ -42,7 +42,7 @@ def _passed(
 
 
 class RelationalStorage(ABC, Generic[S]):
-    """What `storage.base.Storage` and the protocols beside it ask for, as far as databases do not differ."""
+    """What `storage.base.Storage` asks for, as far as databases do not differ."""
 
     def __init__(self, backend: str, location: str, schema_version: int) -> None:
         self._backend = backend

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from storage.base import Kept, Storage
-from storage.conversations import ConversationStorage
 from storage.errors import (
     SchemaTooNew,
     StorageDamaged,
@@ -32,7 +31,6 @@ from storage.errors import (
     StorageUnavailable,
 )
 from storage.keys import CALLS as KEY_CALLS
-from storage.tools import ToolStorage
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ class _Replacement:
 
 
 class DeferredStorage:
-    """`storage.base.Storage`, and the protocols beside it, of a store that is opened later."""
+    """`storage.base.Storage` of a store that is opened later."""
 
     def __init__(
         self,
@@ -220,7 +218,6 @@ def _forward(name: str) -> Callable[..., Awaitable[Any]]:
 
 
 # Every method is awaited and forwarded, so none is written out.
-for _protocol in (Storage, ToolStorage, ConversationStorage):
-    for _name in vars(_protocol):
-        if not _name.startswith("_") and _name != "close":
-            setattr(DeferredStorage, _name, _forward(_name))
+for _name in dir(Storage):
+    if not _name.startswith("_") and _name != "close":
+        setattr(DeferredStorage, _name, _forward(_name))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
-from storage.conversations import ConversationQuery, ConversationStorage
+from storage.conversations import ConversationQuery
 from storage.query import Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational import slices
@@ -84,7 +84,6 @@ async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Stora
         for number in numbers
     ]
     await slow.commit(Batch("sidecar-1", entries))
-    assert isinstance(slow, ConversationStorage)
     found, before, pages = list[bytes](), None, 0
     while pages == 0 or before is not None:
         query = ConversationQuery(filter=Filter(where=Substring("needle")), limit=4, before=before)

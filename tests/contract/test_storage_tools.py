@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from storage.base import Storage
 from storage.errors import StorageRejected
 from storage.query import EVERYTHING, Filter, Scope
 from storage.record import Batch, Entry, ToolCall
@@ -18,17 +17,12 @@ from storage.tools import (
     ToolKey,
     ToolQuery,
     ToolStats,
-    ToolStorage,
     matches,
     search_text,
 )
 from tests.storage.samples import START_US, make_record
 
 START = START_US // HOUR_US * HOUR_US
-
-
-class Store(Storage, ToolStorage):
-    """What the tests need of a backend."""
 
 
 def make_call(**changes: Any) -> ToolCall:

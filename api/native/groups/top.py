@@ -27,7 +27,6 @@ from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.search.cell import State
-from storage.tools import ToolStorage
 
 TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
 Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
@@ -138,7 +137,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
 
 
 async def _added_up(storage: Storage, filter: Filter, by: str) -> Top:
-    return await (top_tools(cast(ToolStorage, storage), filter) if by == TOOL else storage.top(filter, by))
+    return await (top_tools(storage, filter) if by == TOOL else storage.top(filter, by))
 
 
 def _latency(name: str) -> Callable[[TopRow], int]:

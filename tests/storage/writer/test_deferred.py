@@ -11,7 +11,6 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.conversations import ConversationStorage
 from storage.errors import (
     SchemaTooNew,
     StorageDamaged,
@@ -24,7 +23,6 @@ from storage.keys import CALLS as KEY_CALLS
 from storage.keys import KeyChanges
 from storage.query import Filter
 from storage.record import Batch, Entry, Position
-from storage.tools import ToolStorage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_keys import make_key
@@ -63,8 +61,6 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytes
     assert await deferred.opened() is opening.store
     deferred.enable()
     assert await storage.last_seq() == 0
-    assert isinstance(storage, ToolStorage)
-    assert isinstance(storage, ConversationStorage)
     assert await storage.tool_calls_of(1) == []
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the store is unavailable, retrying every 0 s",
