@@ -241,7 +241,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             await self._sweep()
         return purged
 
-    async def trim(self, max_rows: int) -> Trimmed:
+    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
         return await self._read(lambda session: trim.trim(session, self._change, max_rows))
 
     async def erase(self, filter: Filter) -> Erased:

@@ -58,6 +58,9 @@ _OLDEST_LEFT: Final = (
     "SELECT min(started_at_us) AS at_us FROM records WHERE seq <= (SELECT last_seq FROM first) UNION ALL "
     "SELECT min(min_started_at_us) FROM spans WHERE last_seq > (SELECT last_seq FROM first))"
 )
+_USED: Final = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
 _ALL: Final = 1_000_000_000
 """A slice's time is its only limit."""
 
@@ -89,16 +92,20 @@ def retention(connection: sqlite3.Connection) -> RetentionState:
     oldest = connection.execute("SELECT min(min_started_at_us) FROM spans").fetchone()[0]
     first = connection.execute("SELECT started_at_us FROM records ORDER BY seq LIMIT 1").fetchone()
     floor_us = counter(connection, "purge_floor_us")
-    pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
     return RetentionState(
         purge_floor_us=floor_us,
         body_floor_us=counter(connection, "body_floor_us"),
         purged_through_seq=counter(connection, "purged_through_seq"),
         oldest_us=oldest,
-        used_bytes=(pages - free) * size,
+        used_bytes=used_bytes(connection),
         last_seq=counter(connection, "last_seq"),
         reaches_back_us=None if first is None else max(first[0], floor_us),
     )
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Measure the pages in use, those that the running transaction freed not counted."""
+    return int(connection.execute(_USED).fetchone()[0])
 
 
 def raise_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int) -> None:

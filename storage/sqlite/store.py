@@ -142,12 +142,14 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         await self._note_slice(is_last=purged.is_done)
         return purged
 
-    async def trim(self, max_rows: int) -> Trimmed:
+    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
         def work(connection: sqlite3.Connection) -> Trimmed:
             self._check_journal(connection)
             session = self._session(connection, self._budget())
             try:
-                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits, self._unused)
+                turn = purge.Turn(lambda: self._writer.is_wanted)
+                known = self._batches.limits, self._batches.usage_limits, self._unused
+                return trim(session, max_rows, goal_bytes, turn, *known)
             except BaseException:
                 self._batches.forget()
                 self._unused.forget()

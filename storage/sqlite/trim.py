@@ -1,95 +1,90 @@
 """The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any row.
 
-Strategy: a slice is a range of `seq` and one transaction. A block goes with the last row that has something in it:
-blocks never span batches, and batches never span `spans`, so only the rest of the slice's last span can still need one.
-Repeated text follows (`unused_texts.py`).
+Strategy: a slice is one transaction of steps, each a range of `seq`, and ends as soon as enough is free. A block goes
+with the last row that has something in it, which it knows. Repeated text follows (`unused_texts.py`).
 
 Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used.
 """
 
 import sqlite3
-from collections.abc import Sequence
 from typing import Final
 
 from storage.purge import Trimmed, TrimStep, next_trim
-from storage.relational.blocks.payloads import GROWN
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
+from storage.sqlite.codec import Row
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
+from storage.sqlite.purge import Turn, used_bytes
 from storage.sqlite.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, remove_rows
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.unused_texts import UnusedTexts
 
-_NOTE_BODIES: Final = "UPDATE meta SET value = max(value, ?) WHERE name = 'bodies_through_seq'"
+_NOTE: Final = "UPDATE meta SET value = max(value, ?) WHERE name = ?"
+_EMPTY_CALLS: Final = (
+    "UPDATE tool_calls SET detail = x'', search = '' WHERE record_seq BETWEEN ? AND ? AND detail <> x''"
+)
 
 
-def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Limits, unused: UnusedTexts) -> Trimmed:
-    """Take one slice, in a transaction of its own.
+def trim(
+    session: SqliteSession,
+    max_rows: int,
+    goal_bytes: int | None,
+    turn: Turn,
+    limits: Limits,
+    usage_limits: Limits,
+    unused: UnusedTexts,
+) -> Trimmed:
+    """Take steps in one transaction: a single one, or with a goal until it is reached or the turn is over.
 
     Args:
         session: On the write connection, which knows the limits.
-        max_rows: Of the slice.
+        max_rows: Of a step.
+        goal_bytes: Of space in use.
+        turn: How long it may go on.
         limits: Which values the rollups count apart; the batches' own.
         usage_limits: The same of usage.
         unused: Of the store; forgotten by the caller if this fails.
     """
-    connection = session.connection
+    connection, rows, bodies, newest_us = session.connection, 0, 0, 0
     with transaction(connection):
-        whole = run_sync(session.seq_ends())
-        through = counter(connection, "bodies_through_seq")
-        step = next_trim(whole.first, whole.last, through, max_rows)
-        if step is None:
-            return Trimmed(0, 0)
-        if step.what == "bodies":
-            return Trimmed(0, _trim_bodies(connection, step))
-        return Trimmed(_trim_rows(session, step, limits, usage_limits, unused), 0)
+        whole, through = run_sync(session.seq_ends()), counter(connection, "bodies_through_seq")
+        first = whole.first
+        while (step := next_trim(first, whole.last, through, max_rows)) is not None:
+            if step.what == "bodies":
+                _trim_bodies(connection, step)
+                bodies, through = bodies + step.last_seq - step.first_seq + 1, step.last_seq
+            else:
+                gone = _trim_rows(connection, step)
+                unused.take(connection, gone, remove_rows(session, gone, limits, usage_limits))
+                rows, first = rows + len(gone), step.last_seq + 1
+                newest_us = max([newest_us, *(row[STARTED] for row in gone)])
+            if goal_bytes is None or turn.is_over or used_bytes(connection) <= goal_bytes:
+                break
+        reached = [(through, "bodies_through_seq")]
+        if rows:
+            reached += [(first - 1, "purged_through_seq"), (newest_us, "trimmed_until_us")]
+            connection.execute("DELETE FROM spans WHERE last_seq < ?", (first,))
+            connection.execute("UPDATE spans SET first_seq = max(first_seq, ?) WHERE first_seq < ?", (first, first))
+            connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'trims'")
+        connection.executemany(_NOTE, reached)
+    return Trimmed(rows, bodies)
 
 
-def _trim_rows(
-    session: SqliteSession, step: TrimStep, limits: Limits, usage_limits: Limits, unused: UnusedTexts
-) -> int:
-    connection = session.connection
-    rows = connection.execute(f"{SELECT} WHERE seq BETWEEN ? AND ?", (step.first_seq, step.last_seq)).fetchall()
-    unused.take(connection, rows, remove_rows(session, rows, limits, usage_limits))
-    for column, name in ((HEADS_BLOCK, "heads"), (BODIES_BLOCK, "bodies")):
-        _delete_blocks(connection, {row[column] for row in rows}, name, step.last_seq)
-    connection.execute("DELETE FROM spans WHERE last_seq <= ?", (step.last_seq,))
-    connection.execute("UPDATE spans SET first_seq = max(first_seq, ?) WHERE first_seq <= ?", (step.last_seq + 1,) * 2)
-    newest_us = max((row[STARTED] for row in rows), default=0)
-    connection.executemany(
-        "UPDATE meta SET value = max(value, ?) WHERE name = ?",
-        [(step.last_seq, "purged_through_seq"), (newest_us, "trimmed_until_us")],
-    )
-    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'trims'")
-    return len(rows)
+def _trim_rows(connection: sqlite3.Connection, step: TrimStep) -> list[Row]:
+    within = (step.first_seq, step.last_seq)
+    rows = connection.execute(f"{SELECT} WHERE seq BETWEEN ? AND ?", within).fetchall()
+    _delete_blocks(connection, {row[column] for row in rows for column in (HEADS_BLOCK, BODIES_BLOCK)}, step.last_seq)
+    return rows
 
 
-def _trim_bodies(connection: sqlite3.Connection, step: TrimStep) -> int:
+def _trim_bodies(connection: sqlite3.Connection, step: TrimStep) -> None:
     within = (step.first_seq, step.last_seq)
     rows = connection.execute("SELECT bodies_block FROM records WHERE seq BETWEEN ? AND ?", within).fetchall()
-    _delete_blocks(connection, {block for (block,) in rows}, "bodies", step.last_seq)
-    connection.execute(
-        "UPDATE tool_calls SET detail = x'', search = '' WHERE record_seq BETWEEN ? AND ? AND detail <> x''", within
-    )
-    connection.execute(_NOTE_BODIES, (step.last_seq,))
-    return step.last_seq - step.first_seq + 1
+    _delete_blocks(connection, {block for (block,) in rows}, step.last_seq)
+    connection.execute(_EMPTY_CALLS, within)
 
 
-def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], name: str, last_seq: int) -> None:
+def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], last_seq: int) -> None:
     """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
-    gone = sorted(blocks - {0})
-    if not gone:
-        return
-    span = connection.execute("SELECT last_seq FROM spans WHERE last_seq >= ? ORDER BY last_seq LIMIT 1", (last_seq,))
-    end = (span.fetchone() or (last_seq,))[0]
-    # A block of other records may be older than one of a conversation, and still be shared by the rest of its batch.
-    sql = f"SELECT DISTINCT {name}_block FROM records WHERE seq > ? AND seq <= ?"  # noqa: S608 - closed names
-    used = {block for (block,) in connection.execute(sql, (last_seq, end))}
-    ended = _ended(connection, [block for block in gone if block not in used], last_seq)
-    connection.execute(f"DELETE FROM blocks WHERE {ID_AMONG}", (number_list(ended),))  # noqa: S608 - one parameter
-
-
-def _ended(connection: sqlite3.Connection, blocks: Sequence[int], last_seq: int) -> list[int]:
-    """Leave out the blocks of conversations that go on behind a row."""
-    sql = f"SELECT id FROM blocks WHERE {ID_AMONG} AND NOT (kind = ? AND last_seq > ?) ORDER BY id"  # noqa: S608 - parameters only
-    return [block for (block,) in connection.execute(sql, (number_list(blocks), GROWN, last_seq))]
+    sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"  # noqa: S608 - parameters only
+    connection.execute(sql, (number_list(sorted(blocks - {0})), last_seq))

@@ -70,10 +70,12 @@ class UnusedTexts:
             records: The same, decoded.
         """
         most = STEP_TEXTS + 2 * self._note(rows, records)
+        if not self._searched and not self._is_worth(connection):
+            return
         first, last = connection.execute(_ENDS).fetchone()
         if first is None:
             return
-        if not self._searched and self._is_worth(connection):
+        if not self._searched:
             self._searched, self._through_seq = set(self._waiting), first - 1
             self._waiting.clear()
             self._waiting_bytes = 0

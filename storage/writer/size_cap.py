@@ -187,7 +187,7 @@ class SizeCap:
         """Take one slice towards a goal, and measure again; None when nothing more may go."""
         began_s = self._monotonic()
         wanted = int((used - goal) / self._bytes_per_row) + 1
-        trimmed = await self._storage.trim(min(wanted, self._most_rows, self._pace.max_rows))
+        trimmed = await self._storage.trim(min(wanted, self._most_rows, self._pace.max_rows), int(goal))
         self._pace.note(self._monotonic() - began_s)
         for trims in (self.total, self._unreported):
             trims.rows += trimmed.rows
