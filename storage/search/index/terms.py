@@ -95,11 +95,10 @@ class Terms:
             self._add_plain(b" ".join(_BEHIND_ESCAPE.findall(plain)))
 
     def _add_plain(self, text: bytes) -> None:
-        # Not a set of these first: each word would be put into two.
-        found = text.translate(_WORDS_ONLY).split()
+        found = set(text.translate(_WORDS_ONLY).split())
         if max(map(len, found), default=0) > MAX_WORD_CHARACTERS:
-            found = [word[:MAX_WORD_CHARACTERS] for word in found]
-        self._terms.update(found)
+            found = {word[:MAX_WORD_CHARACTERS] for word in found}
+        self._terms |= found
 
 
 def term(word: str) -> int:
