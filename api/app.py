@@ -1,4 +1,8 @@
-"""The admin application: every route in one table, and the order in which requests pass the middlewares."""
+"""The applications: of the admin port, every route in one table, and of the open address beside it.
+
+The open one has probes and, where it is for Prometheus, metrics: no token, nothing else. Whatever name it is asked
+under is answered: nothing there is worth a rebinding, and scrapers use names of their own.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +11,10 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from api import health, middleware
+from api.access.principal import NOBODY
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
@@ -18,7 +23,7 @@ from api.native.files import export
 from api.native.groups import top
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
-from api.services import FRONT, SERVICES, Services, services_of
+from api.services import FRONT, SERVICES, VIEW, Services, services_of, view_for
 
 MAX_REQUEST_BYTES: Final = 65536
 """Largest request body: the longest thing anybody sends here is a token or a key's description."""
@@ -163,3 +168,25 @@ def make_app(services: Services) -> web.Application:
         if route.method == "GET":
             app.router.add_route("HEAD", pattern, route.handler)
     return app
+
+
+def make_open_app(services: Services, *, has_metrics: bool) -> web.Application:
+    """Build the application; any path but `/healthz`, `/readyz` and maybe `/metrics` is 404."""
+    app = web.Application(middlewares=[middleware.compress, middleware.answer_errors, _as_nobody(services)])
+    app.on_response_prepare.append(middleware.add_security_headers)
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    if has_metrics:
+        app.router.add_get("/metrics", health.metrics)
+    return app
+
+
+def _as_nobody(services: Services) -> Middleware:
+    """Make the middleware that shows handlers what somebody without a token may see."""
+
+    @web.middleware
+    async def show(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[VIEW] = view_for(services, NOBODY)
+        return await handler(request)
+
+    return show

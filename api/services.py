@@ -6,10 +6,9 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from api.access.endpoint_names import EndpointNames
 from api.access.front import Front
 from api.access.principal import NOBODY, Credentials, Principal, is_visible
-from api.access.scoped import QueryGate, ScopedStorage
+from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics

@@ -23,9 +23,7 @@ from proxy.process.memory import malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
-from proxy.supervisor.group_signals import take
-from proxy.supervisor.orphans import reap
-from proxy.supervisor.sd_notify import notify
+from proxy.supervisor.host import notify, reap, take
 from proxy.supervisor.startup import RootContext, run_root
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import data_plane, make_segment

@@ -60,7 +60,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",
     "storage/relational/tools/sql.py": "the same, against the model of tests/support",
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",
-    "api/open_app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
+    "api/app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
     "api/native/find.py": "tests/api/native/test_records.py asks in every spelling of an id",
     "api/access/stream_limits.py": "tests/api/stream/test_streams.py opens too many streams",
     "api/stream/tail_ring.py": "tests/api/stream/test_tail.py, through the tail that holds it",

@@ -3,16 +3,20 @@
 Strategy: every reading method that knows scopes puts the caller's on top. What a restricted caller asks of any other
 method, also of one that is added to the store later, is refused. Payloads are found by `seq`, which says nothing about
 whose it is: a restricted caller gets those of records it was shown by the same view.
+
+An endpoint that was learned to be a part of another has that one's name from then on. Rows keep the name that they were
+stored with, so this translates: names of rows to those of today, and what is asked for to all names that it had: those
+of before in records of the route and project that it was learned of, where others may have an endpoint of that name.
+What other tenants' paths taught is not used for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow, owner_of
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import (
@@ -37,6 +41,34 @@ from storage.search.expression import And, Expression, Has, Is, Leaf, Not, Or, w
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+
+Current = Callable[[str | None, str | None, str], str]
+"""From route, project and the name that a row has to the name of today."""
+Former = Callable[[str, Scope], Iterable[FormerEndpoints]]
+"""From the name of today to all names before, as far as a scope's traffic taught them."""
+
+
+def _current(route: str | None, project: str | None, name: str) -> str:
+    return name
+
+
+def _former(name: str, scope: Scope) -> Iterable[FormerEndpoints]:
+    return ()
+
+
+async def _forget() -> None:
+    """Nothing was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNames:
+    """How endpoints are called today, and were before."""
+
+    current: Current = _current
+    former: Former = _former
+    forget: Callable[[], Awaitable[None]] = _forget
+    """Called after an erasure: names that no record has any more are to be forgotten."""
+
 
 MAX_QUERIES: Final = 4
 """Queries that run at once: the store has that many readers."""

@@ -29,8 +29,8 @@ from api.http.params import (
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.search.words import SOURCES
 from api.services import Services, services_of
-from api.stream.interest import Interest
 from api.stream.streams import serve_stream
+from api.stream.tail_ring import Interest
 from storage.query import EVERYTHING, Count, Filter
 from storage.record import LEVELS
 

@@ -83,3 +83,18 @@ PROBLEM: Final = ErrorFormat(
     media_type="application/problem+json",
 )
 """The native API's."""
+
+
+class BadSearch(Refused):
+    """A search that cannot be read: always 400. Positions count characters from 0."""
+
+    def __init__(self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()) -> None:
+        members: dict[str, Any] = {"parameter": "query", "position": position, "length": length}
+        if expected:
+            members["expected"] = list(expected)
+        super().__init__(400, f"query, at character {position + 1}: {reason}", **members)
+
+
+def shown(text: str) -> str:
+    """Quote a part of a search."""
+    return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")

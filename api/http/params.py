@@ -8,10 +8,11 @@ because a filter that is misspelt and ignored shows, or erases, more than was me
 import re
 from typing import Final, Literal, TypeVar
 
+import msgspec
 from multidict import MultiMapping
 
 from api.http.cursor import decode_cursor
-from api.http.errors import BadParameter
+from api.http.errors import BadParameter, Refused
 from api.http.search.lift import lifted
 from api.http.search.parser import parse_search
 from api.http.search.terms import any_of, read_network, stored_trace_id
@@ -295,3 +296,25 @@ def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
     if query.get("order") and cursor_order != order:
         raise BadParameter("order", order, f"{cursor_order}, as in the cursor")
     return cursor_order, after
+
+
+T = TypeVar("T")
+
+
+def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
+    """Decode a body.
+
+    Args:
+        decoder: Of a struct that forbids unknown members.
+        raw: The body.
+        what: It is, for the message.
+
+    Raises:
+        Refused: 400, it is no JSON, or no object of these members.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"{what} cannot be read: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"the body is no JSON: {error}") from error

@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from api.access.endpoint_names import Current
+from api.access.scoped import Current
 from api.metrics.histogram import Histograms, Scale, Tally
 from storage.query import ROLLUP_METHODS
 from storage.record import Entry, Record

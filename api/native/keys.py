@@ -15,7 +15,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from api.http.errors import BadParameter, Refused
-from api.http.json_body import read_json_body
+from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time, format_time_or_none, read_time_us
 from api.services import Services, services_of

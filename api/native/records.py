@@ -21,8 +21,8 @@ from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
 from api.native.tool_calls import project_call
 from api.services import Services, services_of
-from api.stream.interest import Interest
 from api.stream.streams import serve_stream
+from api.stream.tail_ring import Interest
 from storage.query import Filter, RecordQuery, matches
 from storage.record import Body, Entry, Payload, Record, ToolCall, format_id
 

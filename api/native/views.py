@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from api.http.errors import BadParameter, Refused
-from api.http.json_body import read_json_body
+from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.http.search.parser import MAX_CHARACTERS, parse_search
 from api.http.times import format_time, read_moment_us

@@ -16,9 +16,9 @@ from aiohttp import web
 
 from api.access.principal import Principal, narrow
 from api.access.stream_limits import StreamLimits
-from api.stream.interest import Interest
 from api.stream.sse import HEARTBEAT, encode_retry, read_event_id
 from api.stream.tail import Subscriber, Tail
+from api.stream.tail_ring import Interest
 from storage.errors import StorageUnavailable
 
 CHECK_INTERVAL_S: Final = 1.0

@@ -20,9 +20,8 @@ from typing import Final
 
 import msgspec
 
-from api.stream.interest import EncodeEntry, Interest
 from api.stream.sse import encode_event
-from api.stream.tail_ring import Encode, Frame, TailRing, encode_frames
+from api.stream.tail_ring import Encode, EncodeEntry, Frame, Interest, TailRing, encode_frames
 from storage.base import Storage
 from storage.errors import StorageOpening
 from storage.query import EVERYTHING, Filter, RecordQuery, matches

@@ -9,11 +9,13 @@ it anew, and readers find what lies before in the store.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
 from api.stream.sse import encode_event
-from storage.record import Record
+from storage.query import Filter
+from storage.record import Payload, Record
 
 RECORD_BYTES: Final = 1024
 """Assumed of a record beside its texts (measured: 700 to 1 100 bytes with its objects)."""
@@ -134,3 +136,25 @@ def _size_of(record: Record) -> int:
         + len(record.user_agent or "")
         + len(record.data or b"")
     )
+
+
+EncodeEntry = Callable[[Record, Payload | None], Iterable[tuple[int, str, bytes]]]
+"""Projects a record and what is stored of its heads and bodies, as `Encode` does a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Equal interests share their buffers."""
+
+    encode: Encode
+    filter: Filter
+    """With the credential's scope in it."""
+    kinds: frozenset[str]
+    """Kinds of frames."""
+    encode_entry: EncodeEntry | None = None
+    """In place of `encode`, for frames that show heads and bodies."""
+
+    @property
+    def reads_store(self) -> bool:
+        """Whether heads and bodies are looked into: the ring has records without them."""
+        return self.encode_entry is not None or self.filter.needs_more_than_records

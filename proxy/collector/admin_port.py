@@ -13,14 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from api.access.endpoint_names import EndpointNames
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
+from api.access.scoped import EndpointNames
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
-from api.app import make_app
+from api.app import make_app, make_open_app
 from api.middleware import unreadable_response
-from api.open_app import make_open_app
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken

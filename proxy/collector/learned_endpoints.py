@@ -130,7 +130,7 @@ class LearnedEndpoints:
         return names
 
     def current(self, route: str | None, project: str | None, name: str) -> str:
-        """Return what an endpoint is called now; see `api.access.endpoint_names`."""
+        """Return what an endpoint is called now; see `api.access.scoped`."""
         return self.endpoints.current(route, project, name)
 
     def former(self, name: str, scope: Scope) -> list[FormerEndpoints]:

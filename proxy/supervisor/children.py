@@ -20,7 +20,7 @@ from proxy.process.own_packages import module_command, module_environment
 from proxy.process.ring_home import RingHome
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, check_room
 from proxy.process.wakeup import Wakeup
-from proxy.supervisor.group_signals import held_back
+from proxy.supervisor.host import held_back
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0

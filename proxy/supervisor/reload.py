@@ -23,7 +23,7 @@ from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.process.own_packages import module_command, module_environment
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.supervisor.children import Child, Shared, Worker
-from proxy.supervisor.group_signals import held_back
+from proxy.supervisor.host import held_back
 from proxy.supervisor.ring_room import LOOK_S, PATIENCE_S, RingRoom
 
 log = logging.getLogger("proxy.supervisor")

@@ -22,12 +22,10 @@ from proxy.process.logs import lines_dropped, set_up_log
 from proxy.process.memfd import anonymous_file
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
-from proxy.supervisor.group_signals import take
 from proxy.supervisor.health_port import HealthPort
-from proxy.supervisor.orphans import reap
+from proxy.supervisor.host import notify, reap, take
 from proxy.supervisor.reload import Reload
 from proxy.supervisor.ring_room import LOOK_S, RingRoom
-from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, write_addresses
 
 log = logging.getLogger(__name__)

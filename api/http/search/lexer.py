@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from api.http.search.errors import BadSearch
+from api.http.errors import BadSearch
 
 _OPERATORS: Final = {"and", "or", "not"}
 _PLACE: Final = re.compile(

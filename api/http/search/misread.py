@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from api.http.search.errors import BadSearch, shown
+from api.http.errors import BadSearch, shown
 from api.http.search.lexer import Sign, Term, Value
 from api.http.search.quantities import BYTES, COUNTS, DURATIONS
 from api.http.search.words import BODIES, WORDS, Word, word_of

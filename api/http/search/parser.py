@@ -11,7 +11,7 @@ docs/search.md is the page about it. Limits are told with the value that broke t
 from collections.abc import Sequence
 from typing import Final
 
-from api.http.search.errors import BadSearch
+from api.http.errors import BadSearch
 from api.http.search.lexer import Sign, Term, tokens
 from api.http.search.misread import refuse_misread
 from api.http.search.terms import read_term

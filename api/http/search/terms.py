@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from api.http.errors import BadParameter
-from api.http.search.errors import BadSearch, shown
+from api.http.errors import BadParameter, BadSearch, shown
 from api.http.search.lexer import Term, Value, escaped
 from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
 from api.http.search.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word

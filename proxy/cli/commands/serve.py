@@ -19,7 +19,7 @@ from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load
 from proxy.settings.model import Settings, freeze
-from proxy.supervisor.group_signals import hold_back
+from proxy.supervisor.host import hold_back
 
 
 def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> NoReturn:

@@ -23,7 +23,7 @@ from storage.errors import SchemaTooOld, StorageError
 if TYPE_CHECKING:
     from aiohttp.web import Application
 
-    from api.access.endpoint_names import EndpointNames
+    from api.access.scoped import EndpointNames
 
 _STOP_S: Final = 5.0
 
@@ -58,7 +58,7 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
     async def serve() -> None:
         from aiohttp import web
 
-        from api.access.endpoint_names import EndpointNames
+        from api.access.scoped import EndpointNames
         from proxy.collector.learned_endpoints import LearnedEndpoints
 
         stopping = asyncio.Event()

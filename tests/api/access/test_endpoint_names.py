@@ -1,8 +1,7 @@
 """Endpoints are found and shown by their names of today."""
 
-from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal
-from api.access.scoped import QueryGate, ScopedStorage
+from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from storage.conversations import ConversationQuery
 from storage.query import Count, Filter, FormerEndpoints, RecordQuery, Scope
 from storage.search.expression import And, Is, Not, Or

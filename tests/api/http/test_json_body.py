@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from api.http.errors import Refused
-from api.http.json_body import read_json_body
+from api.http.params import read_json_body
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,8 +9,7 @@ from multidict import MultiDict
 
 from api.http import params
 from api.http.cursor import encode_cursor
-from api.http.errors import BadParameter
-from api.http.search.errors import BadSearch
+from api.http.errors import BadParameter, BadSearch
 from api.http.search.terms import read_network
 from storage.query import Filter, RecordQuery
 from storage.search.expression import Has, Is, Like, Not, Or, conjuncts

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from api.access.endpoint_names import EndpointNames
+from api.access.scoped import EndpointNames
 from api.services import Services
 from api.stream.tail import Tail
 from storage.purge import Erased

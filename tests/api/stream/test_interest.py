@@ -1,7 +1,7 @@
 """What subscribers of the tail want."""
 
 from api.native.records import encode_record
-from api.stream.interest import Interest
+from api.stream.tail_ring import Interest
 from storage.query import Filter
 
 KINDS = frozenset(("record",))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from api.dialects.entries import encode_entries
 from api.native.records import encode_record
-from api.stream.interest import Interest
 from api.stream.tail import STORE_READERS, Subscriber, Tail
+from api.stream.tail_ring import Interest
 from storage.query import Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record

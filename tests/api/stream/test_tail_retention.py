@@ -5,7 +5,7 @@ import json
 import pytest
 
 from api.dialects.entries import encode_entries
-from api.stream.interest import Interest
+from api.stream.tail_ring import Interest
 from storage.query import EVERYTHING, Filter, Page, RecordQuery, Scope
 from tests.api.stream.test_tail import ENTRY_KINDS, INTERESTS, OFFSET, World, drained
 from tests.support.memory_store import MemoryStorage

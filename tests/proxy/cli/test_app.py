@@ -23,7 +23,7 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import leaves
-from proxy.supervisor.group_signals import held_back
+from proxy.supervisor.host import held_back
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]

@@ -6,9 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal
-from api.access.scoped import QueryGate, ScopedStorage
+from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
 from proxy.enrich.endpoints.endpoints import Key
 from proxy.settings.model import Settings

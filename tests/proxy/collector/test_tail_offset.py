@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from api.access.snapshot_cursor import SnapshotCursors, SnapshotPosition
 from api.native.records import encode_record
-from api.stream.interest import Interest
 from api.stream.tail import Tail
+from api.stream.tail_ring import Interest
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.tail_offset import (
     MARGIN,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.settings.yaml_outline import MAX_NESTING, outline
+from proxy.settings.templates import MAX_NESTING, outline
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from proxy.supervisor.group_signals import GROUP_SIGNALS, held_back
+from proxy.supervisor.host import GROUP_SIGNALS, held_back
 from tests.support.programs import PROGRAM_S
 
 
@@ -23,7 +23,7 @@ def test_a_process_that_is_just_starting_survives() -> None:
 
 EARLY = """
 import os, signal
-from proxy.supervisor.group_signals import hold_back, take
+from proxy.supervisor.host import hold_back, take
 hold_back()
 signal.signal(signal.SIGHUP, lambda number, _: print("heard", flush=True))
 os.kill(os.getpid(), signal.SIGHUP)

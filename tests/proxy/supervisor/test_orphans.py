@@ -4,7 +4,7 @@ import os
 
 import psutil
 
-from proxy.supervisor.orphans import reap
+from proxy.supervisor.host import reap
 from tests.support.sidelog import eventually
 
 

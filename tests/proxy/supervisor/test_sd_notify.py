@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.sd_notify import notify
+from proxy.supervisor.host import notify
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
@@ -35,7 +35,7 @@ def test_a_manager_that_reads_nothing_holds_nobody_up(tmp_path: Path, monkeypatc
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setattr("proxy.supervisor.sd_notify.TIMEOUT_S", 0.001)
+        monkeypatch.setattr("proxy.supervisor.host.TIMEOUT_S", 0.001)
         for _ in range(1000):
             notify("WATCHDOG=1")
         assert manager.recv(100) == b"WATCHDOG=1"

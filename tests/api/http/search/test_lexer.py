@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.http.search.errors import BadSearch, shown
+from api.http.errors import BadSearch, shown
 from api.http.search.lexer import Sign, Term, escaped, tokens
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.http.search.errors import BadSearch
+from api.http.errors import BadSearch
 from api.http.search.parser import parse_search
 
 

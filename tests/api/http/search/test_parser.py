@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.search.errors import BadSearch
+from api.http.errors import BadSearch
 from api.http.search.parser import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS, parse_search
 from api.http.search.terms import read_network
 from api.http.search.words import PREFIXES, WORDS

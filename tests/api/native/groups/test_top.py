@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.access.endpoint_names import EndpointNames
+from api.access.scoped import EndpointNames
 from api.services import Services
 from storage.query import FormerEndpoints
 from storage.record import Batch, Entry

@@ -1,0 +1,70 @@
+"""What the system wants of a supervisor: notes for a service manager, the duty of an init, signals. stdlib only.
+
+As the first process of a container it inherits children that others left behind. No other process can collect them when
+they end, and each would keep its entry in the table of processes: a probe by `exec`, or a debugging shell, leaves some.
+
+SIGINT, SIGHUP and SIGUSR1 are the supervisor's, though Ctrl-C and `kill -HUP -<group>` send them to everybody. They are
+blocked in every other process from before its first instruction, because the mask is inherited: an interpreter that is
+starting would die of them. In a root process they are blocked until its handlers are there, and wait so long.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+TIMEOUT_S: Final = 0.2
+"""A manager that reads nothing holds nobody up; one that lives reads within milliseconds."""
+
+
+def notify(state: str) -> None:
+    """Send READY, STOPPING or WATCHDOG to the manager named by NOTIFY_SOCKET (sd_notify(3)), if there is one."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(TIMEOUT_S)
+            out.connect(address)
+            out.sendall(state.encode())
+    except OSError:
+        pass  # a manager that does not listen is no reason not to serve
+
+
+def reap(own: Collection[int | None]) -> None:
+    """Collect children that have ended and are none of `own`, whose exit code is wanted (wait(2))."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+
+
+GROUP_SIGNALS: Final = frozenset((signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
+
+
+def hold_back() -> None:
+    """Block them in this thread, and in every process that it starts or becomes."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+
+
+def take() -> None:
+    """Let them in again, those that came meanwhile first."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Block them in the processes that are started meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
