@@ -21,7 +21,7 @@ from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from storage.record import Entry
-from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.blocks.portions import data_bytes
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -21,6 +21,12 @@ class Door(Protocol):
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
         """Count it out; doing it twice is harmless."""
 
+    def count_tls_failure(self, reason: str) -> None:
+        """Count a connection that was never secured (`ring/counters.TLS_FAILURES`)."""
+
+    def count_proxy_failure(self, reason: str) -> None:
+        """Count a connection whose client was never known (`ring/counters.PROXY_FAILURES`)."""
+
 
 class EarlyConnection(ABC):
     """What it has in common, whatever comes first; the worker's tick times it, as it does any other."""

@@ -8,22 +8,14 @@ are clients like any other, and what they write is read as a request.
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.http1.forwarded import peer_address
-from proxy.network import early_connection
-from proxy.network.early_connection import EarlyConnection
+from proxy.network.early_connection import Door, EarlyConnection
 from proxy.network.proxy_header import MAX_V2_BYTES, MalformedHeader, header_end, read_source
 
 MAX_HEADER_S: Final = 10.0
 """From accept to the end of the header, which a load balancer sends before anything else."""
-
-
-class Door(early_connection.Door, Protocol):
-    """What the connections of a worker share, as far as one that nobody knows the client of yet needs it."""
-
-    def count_proxy_failure(self, reason: str) -> None:
-        """Count a connection whose client was never known (`ring/counters.PROXY_FAILURES`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

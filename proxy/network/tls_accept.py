@@ -10,10 +10,9 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from proxy.network import early_connection
-from proxy.network.early_connection import EarlyConnection
+from proxy.network.early_connection import Door, EarlyConnection
 from proxy.network.proxy_accept import peer_of
 
 MAX_HANDSHAKE_S: Final = 10.0
@@ -35,13 +34,6 @@ _PARTS_OF_REASONS: Final = (
     ("ALERT_HANDSHAKE_FAILURE", "cipher"),
 )
 """Part of OpenSSL's name of a failure → ours; the first that occurs counts."""
-
-
-class Door(early_connection.Door, Protocol):
-    """What the connections of a worker share, as far as one that is not secured yet needs it."""
-
-    def count_tls_failure(self, reason: str) -> None:
-        """Count a connection that was never secured (`ring/counters.TLS_FAILURES`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

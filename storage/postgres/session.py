@@ -24,12 +24,11 @@ from storage.postgres.index_keys import (
 )
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.rollups import bucket_of, unpack_histogram
-from storage.postgres.search_patterns import like
-from storage.postgres.text import escape, unescape
+from storage.postgres.text import escape, like, unescape
 from storage.query import Filter, Order
 from storage.record import Payload, Record
+from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
-from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have

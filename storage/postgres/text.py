@@ -1,4 +1,4 @@
-"""Text that Postgres can hold: NUL, which it cannot, is written as three control characters.
+"""Text that Postgres can hold: NUL, which it cannot, is written as three control characters; and patterns of text.
 
 Strategy: the characters 0 to 3 become U+0001 followed by the two bits of their number, written with U+0002 and U+0003.
 No other text has any of these characters afterwards, so that a code is found only where one begins: text contains a
@@ -8,7 +8,8 @@ Invariant: `unescape(escape(text)) == text`, and `part in text` equals `escape(p
 """
 
 import re
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 _ODD: Final = re.compile("[\0-\3]")
 _CODES: Final = {"\0": "\1\2\2", "\1": "\1\2\3", "\2": "\1\3\2", "\3": "\1\3\3"}
@@ -24,3 +25,13 @@ def escape(text: str) -> str:
 def unescape(text: str) -> str:
     """Read what `escape` wrote."""
     return _CODE.sub(lambda match: _MEANINGS[match[0]], text) if "\1" in text else text
+
+
+def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
+    """Write the condition that a column of text matches lower-case parts."""
+    # The collation makes `lower` leave all but ASCII alone.
+    lowered = f'lower({column} COLLATE "C")'
+    if len(parts) == 1:
+        return f"{lowered} = {add(parts[0])}"
+    pattern = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
+    return f"{lowered} LIKE {add(pattern)}"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from storage.query import Filter, Order
 from storage.record import Payload, Record
-from storage.relational.blocks.recent import RecentBlocks
+from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.holders import Cell, Segment
 from storage.relational.slices import Range

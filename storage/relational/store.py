@@ -12,12 +12,9 @@ from storage.aggregates import MAX_FACET_VALUES, FacetValue, Top
 from storage.purge import Erased, Slice, SumStep, TextStep, bounded
 from storage.query import Filter, Replica, StorageInfo
 from storage.relational.reads import conversations as conversations_work
-from storage.relational.reads import facets, groups, page, series, tools, top, totals
+from storage.relational.reads import facets, groups, page, series, small_tables, tools, top, totals
 from storage.relational.reads import histogram as histogram_work
-from storage.relational.reads import jobs as jobs_work
-from storage.relational.reads import keys as keys_work
 from storage.relational.reads import summary as summary_work
-from storage.relational.reads import views as views_work
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
@@ -98,19 +95,19 @@ class RelationalStorage(ABC, Generic[S]):
     tool_calls_of = _passed("_read", tools.tool_calls_of)
     conversations = _passed("_read", conversations_work.read_conversations)
     waiting_calls = _passed("_read_soon", tools.waiting_calls)
-    jobs = _passed("_read_soon", jobs_work.jobs)
-    answers_of = _passed("_read", jobs_work.answers_of)
+    jobs = _passed("_read_soon", small_tables.read_jobs)
+    answers_of = _passed("_read", small_tables.read_answers)
     text_index = _passed("_read", describe)
-    keys = _passed("_read_soon", keys_work.read_keys)
-    create_key = _passed("_write", keys_work.create_key)
-    update_key = _passed("_write", keys_work.update_key)
-    delete_key = _passed("_write", keys_work.delete_key)
-    touch_keys = _passed("_write", keys_work.touch_keys)
-    meta = _passed("_read", keys_work.read_meta)
-    put_meta = _passed("_write", keys_work.put_meta)
-    views = _passed("_read", views_work.read_views)
-    put_view = _passed("_write", views_work.put_view)
-    delete_view = _passed("_write", views_work.delete_view)
+    keys = _passed("_read_soon", small_tables.read_keys)
+    create_key = _passed("_write", small_tables.create_key)
+    update_key = _passed("_write", small_tables.update_key)
+    delete_key = _passed("_write", small_tables.delete_key)
+    touch_keys = _passed("_write", small_tables.touch_keys)
+    meta = _passed("_read", small_tables.read_meta)
+    put_meta = _passed("_write", small_tables.put_meta)
+    views = _passed("_read", small_tables.read_views)
+    put_view = _passed("_write", small_tables.put_view)
+    delete_view = _passed("_write", small_tables.delete_view)
 
     async def facets(
         self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES

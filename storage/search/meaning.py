@@ -11,7 +11,7 @@ from typing import Final
 from storage.record import Body, Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.patterns import is_like
-from storage.search.searched_text import SearchedText
+from storage.search.phrase import SearchedText
 from storage.search.subject import Subject, has_text, numbers_of, texts_of
 from storage.search.words import decoded, fold
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from storage.record import Body, Payload, Record, format_id
-from storage.search.searched_text import SearchedText
+from storage.search.phrase import SearchedText
 
 Number = int | float
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
-from storage.sqlite.body_search import add_body_search
 from storage.sqlite.connection import transaction
 from storage.sqlite.histograms import add_histogram_functions
 from storage.sqlite.search_functions import add_search_functions
@@ -62,7 +61,6 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         SchemaTooNew: A newer program wrote the file.
         StorageDamaged: Its schema is not whole.
     """
-    add_body_search(connection)
     add_search_functions(connection)
     add_histogram_functions(connection)
     scripts = migrations()
@@ -90,7 +88,6 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
-    add_body_search(connection)
     add_search_functions(connection)
     add_histogram_functions(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):

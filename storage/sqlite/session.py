@@ -8,8 +8,8 @@ from typing import Final, Self, TypeVar
 
 from storage.query import Filter, Order
 from storage.record import Payload, Record
+from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.blocks.read import unpacked, unpacked_of
-from storage.relational.blocks.recent import RecentBlocks
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have

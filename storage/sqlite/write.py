@@ -5,6 +5,7 @@ the transaction, so a failed batch leaves no hole.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from storage.record import Batch, Entry, Position, Record, now_us
@@ -22,8 +23,15 @@ from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
-from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
+
+_MERGE_JOBS: Final = (
+    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "begun_by = CASE WHEN excluded.started_at_us < started_at_us THEN excluded.begun_by ELSE begun_by END, "
+    "started_at_us = min(started_at_us, excluded.started_at_us), "
+    "counted_by = coalesce(counted_by, excluded.counted_by)"
+)
+
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -108,7 +116,7 @@ class BatchStore:
         combinations = [rows.combination(connection, record) for record in records]
         self._insert_rows(connection, records, combinations, places, last_seq + 1)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
-        merge_jobs(connection, entries)
+        _merge_jobs(connection, entries)
         counts = Rollups()
         for record, combination in zip(records, combinations, strict=True):
             counts.add(record, combination.rollup, combination.error_type)
@@ -194,3 +202,11 @@ def _write_span(connection: sqlite3.Connection, records: list[Record], first_seq
         first_seq = newest[1]
         bounds = [fold(pair) for fold, *pair in zip((min, max, min, max), bounds, newest[2:], strict=True)]
     connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds))
+
+
+def _merge_jobs(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Write jobs; whichever batch comes first, what is known of the beginning and of the count is never forgotten."""
+    jobs = [job for entry in entries if entry.jobs for job in entry.jobs]
+    if jobs:
+        rows = [(job.id, job.begun_by, job.started_at_us, job.counted_by) for job in jobs]
+        connection.executemany(_MERGE_JOBS, rows)

@@ -9,14 +9,14 @@ import pytest
 from storage.base import Storage
 from storage.clickhouse import link
 from storage.clickhouse.cluster import terms
-from storage.relational.reads import few
+from storage.relational.reads import scan
 from tests.contract.backends import USUAL, Backend
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are told exactly, and servers are waited for, however busy the machine is."""
-    monkeypatch.setattr(few, "_FIND_S", 60.0)
+    monkeypatch.setattr(scan, "_FIND_S", 60.0)
     monkeypatch.setattr(link, "CONNECT_S", 60.0)
     monkeypatch.setattr(terms, "SYNC_S", 60.0)
 

@@ -13,7 +13,7 @@ from storage.aggregates import FACETS, MAX_FACET_LIMIT, SAMPLE_ROWS, TOP_FIELDS,
 from storage.base import Storage
 from storage.query import Filter, FormerEndpoints, Scope
 from storage.record import Batch, Entry, Payload, Record
-from storage.relational.reads import few
+from storage.relational.reads import scan
 from storage.relational.time_ranges import HOUR_US
 from storage.search.expression import Is
 from tests.contract.backends import JUDGED, USUAL, Backend
@@ -297,7 +297,7 @@ def test_percentiles_of_many_are_told_from_buckets(
     reader: Reader, filter: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or both."""
-    for module in (few, model):
+    for module in (scan, model):
         monkeypatch.setattr(module, "EXACT_ROWS", 0)
     assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
     for by in ("route", "endpoint", "status", "key"):

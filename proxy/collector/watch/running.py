@@ -5,28 +5,11 @@ They are read from shared memory on request; nothing here is kept up to date.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from proxy.collector.sources import Source, Sources
-from proxy.ring.descriptor import Descriptor
+from proxy.enrich.records import RecordBuilder
 from proxy.ring.inflight import InflightExchange
 from storage.record import Entry, ToolCall
-
-
-class InflightBuilder(Protocol):
-    """Makes records of running exchanges; implemented by `proxy.enrich.records`."""
-
-    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
-        """Return a preliminary record, and the head of its request."""
-        ...
-
-    def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
-        """Return its tool calls."""
-        ...
-
-    def waiting_tools(self) -> list[ToolCall]:
-        """Return the tool calls that wait for another stream."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +17,7 @@ class Running:
     """The exchanges of living workers that have run for 100 ms or more."""
 
     sources: Sources
-    builder: InflightBuilder
+    builder: RecordBuilder
 
     def exchanges(self) -> list[Entry]:
         """Return what is known of each."""

@@ -5,39 +5,21 @@ An event needs a store, and what it reports may happen before there is one: it w
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+
+from proxy.collector.committed import CommittedPositions
+from proxy.collector.internal_events import InternalEvents
 
 log = logging.getLogger(__name__)
-
-
-class Events(Protocol):
-    """Adds events; implemented by `proxy.collector.internal_events`."""
-
-    def add_event(self, name: str, data: dict[str, object]) -> None:
-        """Add one."""
-        ...
-
-    def add_gap(self, reason: str, count: int) -> None:
-        """Report that records are missing."""
-        ...
-
-
-class Accounts(Protocol):
-    """Counts records; implemented by `proxy.collector.committed`."""
-
-    def count_removed(self, records: int) -> None:
-        """Count records as dropped that were stored."""
-        ...
 
 
 class StoreNotices:
     """Reports a store that was replaced."""
 
     def __init__(self) -> None:
-        self._to: tuple[Events, Accounts] | None = None
-        self._waiting: list[Callable[[Events, Accounts], None]] = []
+        self._to: tuple[InternalEvents, CommittedPositions] | None = None
+        self._waiting: list[Callable[[InternalEvents, CommittedPositions], None]] = []
 
-    def attach(self, events: Events, accounts: Accounts) -> None:
+    def attach(self, events: InternalEvents, accounts: CommittedPositions) -> None:
         """Report what waits, and from now on each at once."""
         self._to = events, accounts
         while self._waiting:
@@ -60,14 +42,14 @@ class StoreNotices:
             extra={"records": records},
         )
 
-        def report(events: Events, accounts: Accounts) -> None:
+        def report(events: InternalEvents, accounts: CommittedPositions) -> None:
             accounts.count_removed(records)
             events.add_gap("store_removed", records)
 
         if records:
             self._notify(report)
 
-    def _notify(self, notice: Callable[[Events, Accounts], None]) -> None:
+    def _notify(self, notice: Callable[[InternalEvents, CommittedPositions], None]) -> None:
         self._waiting.append(notice)
         if self._to is not None:
             self.attach(*self._to)

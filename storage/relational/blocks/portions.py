@@ -1,4 +1,4 @@
-"""How many heads and bodies are in memory at a time: those of as many rows as have some megabytes of them. Pure.
+"""What heads and bodies take of memory, and how many are in it at a time: some megabytes of them. Pure.
 
 Strategy: rows say how large their bodies were on the wire, and no more than that is kept, unless it was compressed. By
 default that is 80 KiB of each; who wants all of it may have megabytes (`[capture] stored_body_bytes`).
@@ -7,7 +7,7 @@ default that is 80 KiB of each; who wants all of it may have megabytes (`[captur
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from storage.record import Record
+from storage.record import Body, Entry, Record
 
 MAX_BYTES: Final = 16 << 20
 """Of a portion: some calls of a model with long histories, thousands of small exchanges."""
@@ -30,3 +30,22 @@ def portions(rows: Sequence[Row], max_rows: int, size_of: Callable[[Row], int]) 
         size += added
     if rows:
         yield rows[start:]
+
+
+def data_bytes(entry: Entry) -> int:
+    """Return the size of what a client or a server can make long: little more than what is stored of it.
+
+    What was captured says little of it: a compressed body is kept as it reads, and may be a hundred times as long.
+    """
+    record, payload = entry.record, entry.payload
+    size = len(record.path or "") + len(record.query or "") + len(record.user_agent or "") + len(record.data or b"")
+    if payload is not None:
+        size += len(payload.request_head) + len(payload.response_head)
+        size += _body_bytes(payload.request_body) + _body_bytes(payload.response_body)
+    for call in entry.tool_calls:
+        size += len(call.arguments or b"") + len(call.result or b"") + len(call.error_details or b"") + len(call.search)
+    return size
+
+
+def _body_bytes(body: Body | None) -> int:
+    return 0 if body is None else len(body.head) + len(body.tail)

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 
 from storage.aggregates import HeatMap, Histogram, HistogramBucket, class_name
 from storage.query import Filter
-from storage.relational.reads.few import few_exchanges
-from storage.relational.reads.scan import scan, seq_range, start_range
+from storage.relational.reads.scan import few_exchanges, scan, seq_range, start_range
 from storage.relational.rollup_sql import (
     Tables,
     add_latencies,

@@ -11,8 +11,7 @@ from storage.query import Filter
 from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.facets import count_values, named
-from storage.relational.reads.few import few_exchanges
-from storage.relational.reads.scan import scan, scope_range, start_range
+from storage.relational.reads.scan import few_exchanges, scan, scope_range, start_range
 from storage.relational.rollup_sql import (
     add_latencies,
     can_count,

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from storage.aggregates import MAX_GROUPS, OTHERS, TOP_FIELDS, Names, Top, TopRow, most
 from storage.query import ROLLUP_METHODS, Filter
-from storage.relational.reads.few import few_exchanges
-from storage.relational.reads.scan import scan, start_range
+from storage.relational.reads.scan import few_exchanges, scan, start_range
 from storage.relational.rollup_sql import (
     Tables,
     add_latencies,

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.search.phrase import MAX_TELLING, Phrase
-from storage.search.searched_text import SearchedText
+from storage.search.phrase import MAX_TELLING, Phrase, SearchedText
 from storage.search.words import readings, words
 
 WORDS = st.text(alphabet="abé漢_1", min_size=1, max_size=4)
@@ -71,7 +70,7 @@ def test_a_text_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
         read.append(text)
         return readings(text)
 
-    monkeypatch.setattr("storage.search.searched_text.readings", note)
+    monkeypatch.setattr("storage.search.phrase.readings", note)
     text = SearchedText("a%20b c")
     wanted = [Phrase(("b", "c")), Phrase(("a", "b")), Phrase(("c", "d"))]
     assert [phrase.is_in(text) for phrase in wanted] == [True, True, False]

@@ -7,7 +7,7 @@ comes in batches too small for a cell is left to the indexer.
 from collections.abc import Callable, Sequence
 
 from storage.record import Entry
-from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.blocks.portions import data_bytes
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
 from storage.record import Entry
-from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.batch_cells import cells_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import (

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final
 
 from storage.record import Entry
-from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.blocks.portions import data_bytes
 from storage.relational.slices import Range
 
 MAX_RECORDS: Final = 2048

@@ -18,7 +18,7 @@ from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from proxy.settings.model import Settings
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id, new_id
-from storage.relational.reads import few
+from storage.relational.reads import scan
 from storage.sqlite import schema
 from tests.api.native.files.test_export import PAYLOAD
 from tests.api.samples import START_US, make_record
@@ -102,7 +102,7 @@ def test_percentiles_that_are_estimated_say_so(
     shown = output(capsys, "stats")
     assert "p50 " in shown
     assert "≈" not in shown + output(capsys, "top")
-    monkeypatch.setattr(few, "EXACT_ROWS", 1)
+    monkeypatch.setattr(scan, "EXACT_ROWS", 1)
     assert output(capsys, "stats").count("≈") == 6
     assert "≈" in output(capsys, "top")
 

@@ -1,5 +1,7 @@
 """A store that was replaced is told in the log at once, and as an event as soon as there can be one."""
 
+from typing import Any, cast
+
 import pytest
 
 from proxy.collector.watch.store import StoreNotices
@@ -31,7 +33,7 @@ def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -
     notices.on_removed(7)
     assert "set aside" in caplog.text
     assert "replaced while sidelog ran" in caplog.text
-    notices.attach(seen, seen)
+    notices.attach(cast(Any, seen), cast(Any, seen))
     notices.on_removed(8)
     assert seen.events == [
         ("store_set_aside", "records.db.damaged-1", "malformed", None),

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.record import Entry, Payload, ToolCall
-from storage.relational.blocks.entry_size import data_bytes
+from storage.relational.blocks.portions import data_bytes
 from tests.storage.samples import make_body, make_empty_record
 
 EMPTY = make_empty_record()

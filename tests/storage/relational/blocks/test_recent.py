@@ -1,7 +1,6 @@
 """Blocks that a read has inflated are inflated once, within bounds."""
 
-from storage.relational.blocks.payloads import compress_after
-from storage.relational.blocks.recent import RecentBlocks
+from storage.relational.blocks.payloads import RecentBlocks, compress_after
 
 
 def frame(number: int, size: int = 1000) -> tuple[int, bytes]:

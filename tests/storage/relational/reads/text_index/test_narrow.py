@@ -12,8 +12,7 @@ from storage.record import Body, Payload
 from storage.relational.blocks.payloads import NOWHERE, Packer, inflate
 from storage.relational.reads.text_index.narrow import _can_have, _look
 from storage.search.clues import Clue
-from storage.search.phrase import Phrase
-from storage.search.searched_text import SearchedText
+from storage.search.phrase import Phrase, SearchedText
 from storage.search.words import decoded, readings, words
 
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}

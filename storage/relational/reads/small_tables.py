@@ -1,7 +1,8 @@
-"""API keys, few rows that are read whole, and values that belong to the store as a whole.
+"""Small tables beside the records: API keys, values of the store as a whole, views, and jobs.
 
-Each change of a key is one transaction with the version that tells of it. A key that changes is locked first, so that
-of two sidecars one changes what the other left.
+Keys and views are few rows that are read whole; jobs are what a collector needs to know again after a restart. Each
+change of a key is one transaction with the version that tells of it. A key that changes is locked first, so that of two
+sidecars one changes what the other left.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -12,8 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from storage.keys import ApiKey, KeyChanges, KeyUpdate, changed, deleted
+from storage.record import Job
+from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Session
-from storage.relational.sql import Dialect
+from storage.relational.sql import MAX_INT, Dialect
+from storage.search.view import MAX_VIEWS, PutView, View
 
 _COLUMNS: Final[tuple[str, ...]] = ApiKey.__struct_fields__
 _LISTS: Final = ("scopes", "agents")
@@ -109,3 +113,66 @@ def _key(row: Sequence[Any], dialect: Dialect) -> ApiKey:
             values[name] = msgspec.json.decode(values[name], type=tuple[str, ...])
     values["disabled"] = values["disabled"] == 1
     return ApiKey(**values)
+
+
+async def read_views(session: Session, owner: str) -> list[View]:
+    dialect = session.dialect
+    sql = f"SELECT content FROM {dialect.schema}views WHERE owner = {dialect.placeholder(1)}"
+    rows = await session.fetch(sql, (owner,))
+    views = [msgspec.json.decode(dialect.unescape(row[0]), type=View) for row in rows]
+    return sorted(views, key=lambda view: view.name)
+
+
+async def put_view(session: Session, owner: str, view: View, replaced: str | None = None) -> PutView:
+    """Keep a view, in the place of one of its name, or of the one that is replaced."""
+    names = {known.name for known in await read_views(session, owner)}
+    if replaced is not None:
+        if replaced not in names:
+            return "missing"
+        if view.name in names - {replaced}:
+            return "taken"
+    gone = view.name if replaced is None else replaced
+    if gone not in names and len(names) >= MAX_VIEWS:
+        return "full"
+    await delete_view(session, owner, gone)
+    marks = ", ".join(map(session.dialect.placeholder, (1, 2, 3)))
+    sql = f"INSERT INTO {session.dialect.schema}views (owner, name, content) VALUES ({marks})"
+    await session.execute_many(sql, [(owner, view.name, msgspec.json.encode(view).decode())])
+    return "stored"
+
+
+async def delete_view(session: Session, owner: str, name: str) -> bool:
+    """Delete a view; False when there is none."""
+    dialect = session.dialect
+    among = f"{dialect.schema}views WHERE owner = {dialect.placeholder(1)} AND name = {dialect.placeholder(2)}"
+    if not await session.fetch(f"SELECT 1 FROM {among}", (owner, name)):
+        return False
+    await session.execute_many(f"DELETE FROM {among}", [(owner, name)])
+    return True
+
+
+_MAX_ANSWERS: Final = 16
+
+
+async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
+    if len(record_id) != ID_BYTES:
+        return []
+    dialect = session.dialect
+    sql = (
+        f"SELECT DISTINCT counted_by FROM {dialect.schema}jobs "
+        f"WHERE begun_by = {dialect.placeholder(1)} AND counted_by <> begun_by ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
+    )
+    return [dialect.to_id(found) for (found,) in await session.fetch(sql, (dialect.from_id(record_id),))]
+
+
+async def read_jobs(session: Session, limit: int) -> list[Job]:
+    dialect, to_id = session.dialect, session.dialect.to_id
+    sql = (
+        f"SELECT id, begun_by, started_at_us, counted_by FROM {dialect.schema}jobs "
+        f"ORDER BY started_at_us DESC LIMIT {dialect.mark(1)}"
+    )
+    rows = await session.fetch(sql, (max(0, min(limit, MAX_INT)),))
+    return [
+        Job(to_id(number), to_id(begun_by), at_us, None if counted_by is None else to_id(counted_by))
+        for number, begun_by, at_us, counted_by in rows
+    ]
