@@ -33,9 +33,8 @@ from proxy.collector.watch import families
 from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
-from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.running import Running
-from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.status import ReplicaWatch, StatusView
 from proxy.collector.watch.unlisted_proxies import UnlistedProxies
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex

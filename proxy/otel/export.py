@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final
 
 from proxy.otel.exporter import Exporter, Progress
@@ -18,25 +19,14 @@ class Export:
     """Runs an export of each signal. Without an endpoint there is none."""
 
     def __init__(
-        self,
-        settings: OtelSettings,
-        storage: Storage,
-        instance: str,
-        stored_records: Callable[[], int],
+        self, settings: OtelSettings, storage: Storage, instance: str, stored_records: Callable[[], int]
     ) -> None:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)
+        send = self._sender.send
         reader = Reader(storage, instance, service_name=settings.service_name, max_records=settings.batch_max_records)
         self.exporters: Final = [
-            Exporter(
-                signal,
-                reader,
-                self._sender,
-                storage,
-                stored_records=stored_records,
-                max_bytes=settings.batch_max_bytes,
-                interval_s=settings.interval_s,
-            )
+            Exporter(signal, reader, send, storage, stored_records, settings.batch_max_bytes, settings.interval_s)
             for signal in (settings.signals if settings.endpoint else ())
         ]
 
@@ -64,10 +54,7 @@ class Export:
         return [
             {
                 "signal": each.signal,
-                "exported": each.counters.exported,
-                "rejected": each.counters.rejected,
-                "missed_records": each.counters.missed_records,
-                "failures": dict(each.counters.failures),
+                **asdict(each.counters),
                 "waiting_records": each.waiting_records,
                 "lag_s": round(each.lag_s, 1),
                 "problem": each.problem or None,

@@ -13,9 +13,9 @@ compared with what the ledger says is stored each time the end is reached, and t
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -36,12 +36,8 @@ _ANY_NUMBER: Final = 1 << 20
 """Of records in a request: a page bounds them. A refusal halves the number until the refused one is alone."""
 
 
-class Sender(Protocol):
-    """Sends a request; implemented by `proxy.otel.sender`."""
-
-    async def send(self, signal: Signal, body: bytes) -> Answer | Later:
-        """Return the answer, or why there is none."""
-        ...
+Send = Callable[[Signal, bytes], Awaitable[Answer | Later]]
+"""Sends a request; returns the answer, or why there is none."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -67,68 +63,50 @@ class ExportCounters:
     """Requests that were not taken, by reason."""
 
 
+@dataclass(slots=True, eq=False)
 class Exporter:
     """Exports one signal. `run` is the task; `stop` has it send what is there and end."""
 
-    def __init__(
-        self,
-        signal: Signal,
-        reader: Reader,
-        sender: Sender,
-        storage: Storage,
-        *,
-        stored_records: Callable[[], int],
-        max_bytes: int,
-        interval_s: float,
-        start: Progress | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Make an export that has not begun.
+    signal: Signal
+    reader: Reader
+    send: Send
+    storage: Storage
+    """Keeps the position; not closed."""
+    stored_records: Callable[[], int]
+    """Says how many records this sidecar has stored since its data directory was made."""
+    max_bytes: int
+    """Of a request before compression."""
+    interval_s: float
+    """Pause when everything is sent."""
+    start: Progress | None = None
+    """Where an export begins that has no position yet; None: behind what is stored when it is asked."""
+    clock: Callable[[], float] = time.time
+    counters: ExportCounters = field(default_factory=ExportCounters, init=False)
+    problem: str = field(default="", init=False)
+    """Why the last request was not taken; empty when it was."""
+    _progress: Progress | None = field(default=None, init=False)
+    _is_saved: bool = field(default=True, init=False)
+    _checked: int = field(default=-1, init=False)
+    _tries: int = field(default=0, init=False)
+    _max_items: int = field(default=_ANY_NUMBER, init=False)
+    _oldest_at_us: int | None = field(default=None, init=False)
+    _is_stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-        Args:
-            signal: What is made of records.
-            reader: Of this sidecar's records.
-            sender: Takes requests; not closed.
-            storage: Keeps the position; not closed.
-            stored_records: Tells how many records this sidecar has stored since its data directory was made.
-            max_bytes: Of a request before compression.
-            interval_s: Pause when everything is sent.
-            start: See the attribute.
-            clock: Unix time, seconds.
-        """
-        self.signal: Final = signal
-        self.counters = ExportCounters()
-        self.problem = ""
-        """Why the last request was not taken; empty when it was."""
-        self._reader = reader
-        self._sender = sender
-        self._storage = storage
-        self._stored_records = stored_records
-        self._max_bytes = max_bytes
-        self._interval_s = interval_s
-        self.start = start
-        """Where an export begins that has no position yet; None: behind what is stored when it is asked."""
-        self._clock = clock
-        self._meta: Final = f"otel_{signal}:{reader.instance}"
-        self._progress: Progress | None = None
-        self._is_saved = True
-        self._checked = -1
-        self._tries = 0
-        self._max_items = _ANY_NUMBER
-        self._oldest_at_us: int | None = None
-        self._is_stopping = asyncio.Event()
+    @property
+    def _meta(self) -> str:
+        return f"otel_{self.signal}:{self.reader.instance}"
 
     @property
     def waiting_records(self) -> int:
         """Records that are stored and not settled; 0 before the position is known."""
-        return 0 if self._progress is None else max(self._stored_records() - self._progress.counted, 0)
+        return 0 if self._progress is None else max(self.stored_records() - self._progress.counted, 0)
 
     @property
     def lag_s(self) -> float:
         """Age of the oldest record that is known to wait; 0 when none is."""
         if self._oldest_at_us is None or not self.waiting_records:
             return 0.0
-        return max(self._clock() - self._oldest_at_us / 1e6, 0.0)
+        return max(self.clock() - self._oldest_at_us / 1e6, 0.0)
 
     async def run(self) -> None:
         """Export until `stop`, and then what is stored by then, once."""
@@ -149,9 +127,9 @@ class Exporter:
         """Send what is stored by now; returns how long to rest, in seconds."""
         try:
             progress = await self._load()
-            stored = self._stored_records()
+            stored = self.stored_records()
             if stored == self._checked:
-                return self._interval_s
+                return self.interval_s
             return await self._export(progress, stored)
         except StorageError as error:
             log.debug("the export of %s waits for the store: %s", self.signal, error)
@@ -164,25 +142,25 @@ class Exporter:
         """Return the position, as the store has it; save one that could not be saved before."""
         progress = self._progress
         if progress is None:
-            kept = await self._storage.meta(self._meta)
+            kept = await self.storage.meta(self._meta)
             progress = None if kept is None else _read(kept)
             if progress is None:
-                stored = self._stored_records()  # before the head: what is counted is not above it
-                progress = self.start or Progress(await self._storage.last_seq(), stored)
+                stored = self.stored_records()  # before the head: what is counted is not above it
+                progress = self.start or Progress(await self.storage.last_seq(), stored)
                 self._is_saved = False
             # A store that was restored knows of fewer records than were counted.
-            self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self._stored_records()))
+            self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self.stored_records()))
         if not self._is_saved:
             await self._save()
         return self._known
 
     async def _export(self, progress: Progress, stored: int) -> float:
         """Send everything up to the newest record, and compare with the ledger, whose count is older than that."""
-        head = await self._storage.last_seq()
+        head = await self.storage.last_seq()
         if progress.seq > head:
             await self._begin_again(stored, head)
         while (after := self._known.seq) < head:
-            page = await self._reader.read(self.signal, after, head)
+            page = await self.reader.read(self.signal, after, head)
             if (pause_s := await self._deliver_all(page.items)) is not None:
                 return pause_s
             if page.end <= after and not page.items:
@@ -193,7 +171,7 @@ class Exporter:
             self._oldest_at_us = None
             await self._count_missed(stored)
             self._checked = stored
-        return self._interval_s
+        return self.interval_s
 
     @property
     def _known(self) -> Progress:
@@ -203,13 +181,13 @@ class Exporter:
     async def _begin_again(self, stored: int, head: int) -> None:
         """Go on where the store says that the export was; if it does not, with the first record there is."""
         log.warning("the store is behind what was exported of %s: it was emptied, replaced or restored", self.signal)
-        kept = await self._storage.meta(self._meta)
+        kept = await self.storage.meta(self._meta)
         known = None if kept is None else _read(kept)
         if known is not None and known.seq <= head:
             # It has lost its newest commits only, as a replica that became the primary may.
             self._progress = msgspec.structs.replace(known, counted=min(known.counted, stored))
             return
-        there = await self._reader.count()
+        there = await self.reader.count()
         missed = max(stored - there - self._known.counted, 0)
         self.counters.missed_records += missed
         self._progress = Progress(0, max(stored - there, 0))
@@ -218,7 +196,7 @@ class Exporter:
     async def _deliver_all(self, items: Sequence[Item]) -> float | None:
         """Send items; returns how long to rest where some have to be sent again, None where all are settled."""
         while items:
-            batch = next_batch(items, self._max_bytes, self._max_items)
+            batch = next_batch(items, self.max_bytes, self._max_items)
             self._oldest_at_us = batch[0].ended_at_us
             sent = count(batch)
             verdict = await self._send(batch, sent) if sent else Taken()
@@ -248,8 +226,8 @@ class Exporter:
 
     async def _send(self, items: Sequence[Item], sent: int) -> Verdict:
         self._tries += 1
-        answer = await self._sender.send(self.signal, write_request(self.signal, items))
-        return answer if isinstance(answer, Later) else judge(answer, sent, self._tries, self._clock())
+        answer = await self.send(self.signal, write_request(self.signal, items))
+        return answer if isinstance(answer, Later) else judge(answer, sent, self._tries, self.clock())
 
     def _postpone(self, verdict: Later) -> float:
         self.counters.failures[verdict.reason] += 1
@@ -273,7 +251,7 @@ class Exporter:
 
     async def _save(self) -> None:
         self._is_saved = False
-        await self._storage.put_meta(self._meta, msgspec.json.encode(self._known).decode(), replace=True)
+        await self.storage.put_meta(self._meta, msgspec.json.encode(self._known).decode(), replace=True)
         self._is_saved = True
 
     async def _count_missed(self, stored: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.otel.requests import Call, Item, Signal, make_item
-from proxy.otel.spans import trace_id_of
+from proxy.otel.telemetry import trace_id_of
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import Filter, RecordQuery

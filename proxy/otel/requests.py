@@ -12,8 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from proxy.otel.attributes import encode_attributes, resource_attributes
-from proxy.otel.log_records import log_record
-from proxy.otel.spans import exchange_span, tool_span
+from proxy.otel.telemetry import exchange_span, log_record, tool_span
 from proxy.process.version import VERSION
 from storage.record import Record, ToolCall
 

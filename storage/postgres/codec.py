@@ -24,8 +24,9 @@ from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import CALL_KINDS, CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
-from storage.relational.writes.columns import (
+from storage.relational.writes.packing import (
     CODED_PLACES,
+    COLUMNS,
     COMBINED,
     MAX_COMBINATIONS,
     METHOD,
@@ -33,7 +34,6 @@ from storage.relational.writes.columns import (
     REPEATED_PLACES,
     code_of,
 )
-from storage.relational.writes.packing import COLUMNS
 
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (

@@ -17,8 +17,7 @@ from storage.postgres.tools import erase_calls
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
-from storage.relational.writes.columns import PLACES
-from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.packing import COLUMNS, PLACES
 
 SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 """What is needed of a row that goes."""

@@ -38,8 +38,7 @@ from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
-from storage.relational.writes.columns import PLACES
-from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.search.index.needs import All
 
 T = TypeVar("T")

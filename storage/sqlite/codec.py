@@ -22,8 +22,9 @@ from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
-from storage.relational.writes.columns import (
+from storage.relational.writes.packing import (
     CODED_PLACES,
+    COLUMNS,
     COMBINED,
     MAX_COMBINATIONS,
     MAX_METHOD_CHARACTERS,
@@ -32,7 +33,6 @@ from storage.relational.writes.columns import (
     REPEATED_PLACES,
     code_of,
 )
-from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.dictionary import Dictionary, Names
 
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")

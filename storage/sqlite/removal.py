@@ -11,8 +11,7 @@ from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_o
 from storage.relational.session import run_sync
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call
-from storage.relational.writes.columns import PLACES
-from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.sqlite import rollups
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import SEQ_AMONG, number_list

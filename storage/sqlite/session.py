@@ -19,8 +19,7 @@ from storage.relational.session import Parameters, Places, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.time_ranges import Hours
-from storage.relational.writes.columns import PLACES
-from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.search.index.needs import All
 from storage.sqlite.codec import Row, decode_rows
 from storage.sqlite.connection import AMONG, ID_AMONG, SEQ_AMONG, Budget, number_list

@@ -64,7 +64,7 @@ async def test_an_export_goes_on_where_it_ended(store: Any) -> None:
 
     async def export(signal: Signal = "traces") -> Exporter:
         exporter = Exporter(
-            signal, reader_of(store), receiver, store, stored_records=lambda: stored, max_bytes=1 << 20,
+            signal, reader_of(store), receiver.send, store, stored_records=lambda: stored, max_bytes=1 << 20,
             interval_s=1.0, start=Progress(0, 0),
         )  # fmt: skip
         await exporter.step()

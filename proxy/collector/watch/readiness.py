@@ -6,6 +6,7 @@ taking the instance out of service would not mend it.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.collector.key_publisher import KeyPublisher
@@ -18,36 +19,25 @@ from storage.writer.writer import Writer
 LOOK_EVERY_S: Final = 0.5
 
 
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Judges by everything that is watched."""
 
-    def __init__(
-        self,
-        status: StatusView,
-        writer: Writer,
-        workers: Workers,
-        places: Places,
-        files: DataFiles,
-        keys: KeyPublisher,
-        *,
-        own_keys: bool = False,
-        has_data_port: bool = True,
-    ) -> None:
-        """Judge by what is given; with `own_keys` the API keys are in a store of their own."""
-        self._status = status
-        self._writer = writer
-        self._workers = workers
-        self._places = places
-        self._files = files
-        self._keys = keys
-        self._own_keys = own_keys
-        self._has_data_port = has_data_port
+    status: StatusView
+    writer: Writer
+    workers: Workers
+    places: Places
+    files: DataFiles
+    keys: KeyPublisher
+    own_keys: bool = False
+    """Whether the API keys are in a store of their own."""
+    has_data_port: bool = True
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
-        workers, against, away, gone = self._workers, self._objections(), self._away(), self._places.gone
-        members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
-        if not self._has_data_port:
+        workers, against, away, gone = self.workers, self._objections(), self._away(), self.places.gone
+        members: dict[str, object] = {"draining": self.status.is_draining, "degraded": bool(away or gone)}
+        if not self.has_data_port:
             members["data_port"] = False
         elif workers.shown is not None:
             members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
@@ -63,34 +53,34 @@ class Readiness:
 
     def _objections(self) -> list[str]:
         """Return why no traffic may come."""
-        workers, found = self._workers, []
-        if self._status.is_draining:
+        workers, found = self.workers, []
+        if self.status.is_draining:
             found.append("it is stopping")
-        if workers.shown is not None and not workers.accepting and self._has_data_port:
+        if workers.shown is not None and not workers.accepting and self.has_data_port:
             found.append("no worker accepts connections")
         found += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
         return found
 
     def _away(self) -> list[str]:
         """Return what records, or keys, wait for."""
-        away = [] if self._writer.is_storage_up else ["store"]
-        if self._keys.reason and self._own_keys:
+        away = [] if self.writer.is_storage_up else ["store"]
+        if self.keys.reason and self.own_keys:
             away.append("store of API keys")
-        elif self._keys.reason and not self._has_data_port:
+        elif self.keys.reason and not self.has_data_port:
             away = ["store"]  # nothing is written that would tell
         return away
 
     def _how_away(self, what: str) -> str:
-        return "being opened" if what == "store" and self._status.deferred.is_opening else "away"
+        return "being opened" if what == "store" and self.status.deferred.is_opening else "away"
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         try:
             while True:
-                self._workers.look()
-                self._places.look()
-                self._files.look()
+                self.workers.look()
+                self.places.look()
+                self.files.look()
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
-            self._files.close()
-            self._places.close()
+            self.files.close()
+            self.places.close()

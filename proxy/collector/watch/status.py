@@ -1,28 +1,71 @@
 """The state of the running processes as the collector sees it: the answer of `/api/status`.
 
-Everything is read from shared memory and counters on request; nothing here is kept up to date.
+Everything is read from shared memory and counters on request; only the copies of a store on several servers are asked
+for now and then.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Source, Sources
-from proxy.collector.watch.replicas import ReplicaWatch
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.version import BUILD, VERSION
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
+from storage.base import Storage
+from storage.errors import StorageError
+from storage.query import Replica
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
 from storage.writer.size_cap import SizeCap
 from storage.writer.text_indexing import TextIndexing
 from storage.writer.writer import Writer
+
+LOOK_EVERY_S: Final = 10.0
+
+
+class ReplicaWatch:
+    """Asks the store for them every ten seconds."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.seen: Sequence[Replica] = ()
+        """As of the last look; none before the store is open, and where it is on one server."""
+
+    async def run(self) -> None:
+        """Ask, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Ask once; that the store is away is reported elsewhere."""
+        with suppress(StorageError):
+            self.seen = await self._storage.replicas()
+
+    def describe(self) -> list[dict[str, object]]:
+        return [
+            {
+                "host": replica.host,
+                "name": replica.name,
+                "version": replica.version,
+                "state": replica.state,
+                "reason": replica.reason or None,
+                "read_only": replica.is_read_only,
+                "waiting": replica.waiting,
+                "delay_s": replica.delay_s,
+            }
+            for replica in self.seen
+        ]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class World:
         """Begin again, as another process does."""
         reader = Reader(self.store, "sidecar-1", service_name="sidelog", max_records=max_records)
         self.exporter = Exporter(
-            signal, reader, self.receiver, self.store, stored_records=lambda: self.stored, max_bytes=max_bytes,
+            signal, reader, self.receiver.send, self.store, stored_records=lambda: self.stored, max_bytes=max_bytes,
             interval_s=INTERVAL_S, start=start, clock=lambda: NOW_S,
         )  # fmt: skip
         return self.exporter
@@ -280,7 +280,7 @@ async def test_an_empty_store_in_the_place_of_one_begins_anew(world: World) -> N
     await world.exporter.step()
     async with await SqliteStorage.open(None, read_budget_s=60.0) as empty:
         exporter = world.exporter
-        exporter._storage = exporter._reader._storage = empty
+        exporter.storage = exporter.reader._storage = empty
         record = make_record()
         await empty.commit(Batch("sidecar-1", [Entry(record)]))
         world.stored += 1 + 3  # three were committed to the old one meanwhile
@@ -300,7 +300,7 @@ async def test_a_store_that_lost_its_newest_commits_is_not_sent_again(world: Wor
     await world.exporter.step()
     async with await SqliteStorage.open(None, read_budget_s=60.0) as replica:
         exporter = world.exporter
-        exporter._storage = exporter._reader._storage = replica
+        exporter.storage = exporter.reader._storage = replica
         await replica.commit(Batch("sidecar-1", [Entry(record) for record in first]))
         await replica.put_meta("otel_traces:sidecar-1", msgspec.json.encode(then).decode(), replace=True)
         world.stored += 1  # of which the two that are lost are a part

@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from proxy.otel.log_records import log_record
-from proxy.otel.spans import exchange_span
+from proxy.otel.telemetry import exchange_span, log_record
 from storage.record import MESSAGE_EVENT, Record
 from tests.storage.samples import START_US, make_record
 from tests.support.otlp import LogRecord, Span

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from proxy.otel.requests import Call, Item, count, make_item, next_batch, write_request
-from proxy.otel.spans import span_id_of
+from proxy.otel.telemetry import span_id_of
 from tests.storage.samples import make_record
 from tests.support.otlp import Logs, Traces, plain, read_logs, read_spans, tool_call
 

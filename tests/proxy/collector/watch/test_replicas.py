@@ -1,6 +1,6 @@
 """What was seen of the replicas stays until something else is seen."""
 
-from proxy.collector.watch.replicas import ReplicaWatch
+from proxy.collector.watch.status import ReplicaWatch
 from storage.errors import StorageUnavailable
 from storage.query import Replica
 from tests.support.memory_store import MemoryStorage

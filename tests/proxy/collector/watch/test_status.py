@@ -7,8 +7,7 @@ import msgspec
 
 from api.health import StatusShown
 from proxy.collector.key_publisher import KeyPublisher
-from proxy.collector.watch.replicas import ReplicaWatch
-from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.status import ReplicaWatch, StatusView
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.otel.export import Export

@@ -3,8 +3,7 @@
 import pytest
 
 from storage.relational.sql import CODED
-from storage.relational.writes.columns import CODED_PLACES, code_of
-from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.packing import CODED_PLACES, COLUMNS, code_of
 
 
 @pytest.mark.parametrize("column", CODED)

@@ -1,4 +1,7 @@
-"""Spans of OTLP: one of each exchange, and below it one of each MCP tool call that it asked for. Pure.
+"""What OTLP has of a record: spans of exchanges and of the MCP tool calls that they asked for, and log records. Pure.
+
+A log record is made of each exchange, within its span, and of each event that sidelog reports. What a WebSocket carried
+is an event, too, and is left out: it is content, as bodies are, and those stay in the store.
 
 Ids are made of the record's own, so that a batch that is sent twice has the same spans, and whoever has a record's id
 finds its span. An exchange with a valid `traceparent` is a child of the span that this names; with
@@ -15,14 +18,16 @@ from proxy.otel.attributes import (
     Attributes,
     encode_attributes,
     error_type,
+    event_attributes,
     exchange_attributes,
     known_method,
     operation_of,
     plain,
 )
-from storage.record import Outcome, Record, ToolCall, format_id
+from storage.record import MESSAGE_EVENT, Outcome, Record, ToolCall, format_id
 
 Span = dict[str, object]
+LogRecord = dict[str, object]
 
 _SERVER: Final = 2
 _CLIENT: Final = 3
@@ -31,6 +36,8 @@ _SAMPLED: Final = 0x101
 """W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
 _REMOTE_PARENT: Final = 0x200
 _BROKEN: Final = frozenset((Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST))
+_SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
+"""Numbers of the data model of logs: the lowest of each range."""
 
 
 def span_id_of(record_id: bytes) -> str:
@@ -125,3 +132,41 @@ def _members(value: object) -> dict[str, object]:
 def _text(members: dict[str, object], name: str) -> str | None:
     value = members.get(name)
     return str(value) if isinstance(value, str | int) else None
+
+
+def log_record(record: Record) -> LogRecord | None:
+    """Return the log record of a record; None of one that stays in the store."""
+    if record.kind == "exchange":
+        return _common(record, record.started_at_us + record.duration_us) | {
+            "body": {"stringValue": plain(_line(record))},
+            "attributes": encode_attributes(exchange_attributes(record)),
+            "traceId": trace_id_of(record),
+            "spanId": span_id_of(record.id),
+            "flags": 1,  # sampled
+        }
+    if record.name == MESSAGE_EVENT:
+        return None
+    return _common(record, record.started_at_us) | {
+        "eventName": f"sidelog.{record.name}",
+        "body": {"stringValue": plain((record.data or b"").decode("utf-8", "replace"))},
+        "attributes": encode_attributes(event_attributes(record)),
+    }
+
+
+def _common(record: Record, at_us: int) -> LogRecord:
+    return {
+        "timeUnixNano": str(at_us * 1000),
+        "observedTimeUnixNano": str(record.ended_at_us * 1000),
+        "severityNumber": _SEVERITIES[record.level],
+        "severityText": record.level.upper(),
+    }
+
+
+def _line(record: Record) -> str:
+    """Write what happened in one line."""
+    target = record.path or ""
+    if record.query:
+        target += f"?{record.query}"
+    status = "" if record.status is None else str(record.status)
+    outcome = "" if record.outcome == "ok" else record.outcome
+    return " ".join(filter(None, (record.method, target, status, outcome)))

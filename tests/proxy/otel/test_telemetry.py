@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from proxy.http1.trace_context import context_of
-from proxy.otel import spans
-from proxy.otel.spans import exchange_span, span_id_of, tool_span, trace_id_of
+from proxy.otel import telemetry
+from proxy.otel.telemetry import exchange_span, span_id_of, tool_span, trace_id_of
 from storage.record import format_id
 from tests.storage.samples import START_US, make_record
 from tests.support.otlp import Span, tool_call
@@ -15,7 +15,7 @@ from tests.support.otlp import Span, tool_call
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def read(span: spans.Span) -> Span:
+def read(span: telemetry.Span) -> Span:
     """A span as a receiver reads it."""
     return msgspec.json.decode(msgspec.json.encode(span), type=Span)
 
