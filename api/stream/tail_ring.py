@@ -9,7 +9,7 @@ it anew, and readers find what lies before in the store.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -47,24 +47,19 @@ class Slot:
         self.frames: dict[Encode, tuple[Frame, ...]] = {}
 
 
+@dataclass(slots=True, eq=False)
 class TailRing:
     """See the module."""
 
-    def __init__(self, *, offset: int, max_entries: int, max_bytes: int) -> None:
-        """Start empty.
-
-        Args:
-            offset: added to entry ids on the wire.
-            max_entries: entries kept; at least the newest record stays in any case.
-            max_bytes: what records and frames may take.
-        """
-        self.offset = offset
-        """Changed only while the ring is empty."""
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-        self._slots: deque[Slot] = deque()
-        self._entries = 0
-        self.size_bytes = 0
+    offset: int = field(kw_only=True)
+    """Changed only while the ring is empty."""
+    max_entries: int = field(kw_only=True)
+    """Entries kept; at least the newest record stays in any case."""
+    max_bytes: int = field(kw_only=True)
+    """What records and frames may take."""
+    _slots: deque[Slot] = field(default_factory=deque, init=False)
+    _entries: int = field(default=0, init=False)
+    size_bytes: int = field(default=0, init=False)
 
     @property
     def first_seq(self) -> int | None:
@@ -114,7 +109,7 @@ class TailRing:
     def trim(self) -> None:
         """Keep to the bounds after frames were encoded; not while `since` is walked."""
         slots = self._slots
-        while len(slots) > 1 and (self._entries > self._max_entries or self.size_bytes > self._max_bytes):
+        while len(slots) > 1 and (self._entries > self.max_entries or self.size_bytes > self.max_bytes):
             gone = slots.popleft()
             self.size_bytes -= gone.size_bytes
             self._entries -= 1 if gone.record.kind == "event" else 2

@@ -16,7 +16,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
@@ -32,41 +32,29 @@ READ_S: Final = 30.0
 """The configuration gets this long to be read: a file system that hangs must not block every later reload."""
 
 
+@dataclass(slots=True, eq=False)
 class Reload:
     """One reload at a time; another one requested meanwhile follows. Driven by the supervisor's loop: never waits."""
 
-    def __init__(
-        self,
-        shared: Shared,
-        source_fd: int,
-        room: RingRoom,
-        start: Callable[[Child], object],
-        take_over: Callable[[Shared, list[Worker]], None],
-        refuse: Callable[[list[Worker]], None],
-    ) -> None:
-        """No reload is requested yet.
-
-        Args:
-            shared: what the running children were started with.
-            source_fd: what `reload_config.py` needs to find the configuration.
-            room: looked at before new workers make rings.
-            start: starts a child and listens to it; one that could not be started is due again.
-            take_over: called with the new workers once all of them are ready.
-            refuse: called when nothing changes, with those new workers that already accept.
-        """
-        self._shared = shared
-        self._source_fd = source_fd
-        self._room = room
-        self._start = start
-        self._take_over = take_over
-        self._refuse = refuse
-        self._is_requested = False
-        self._reader: subprocess.Popen[bytes] | None = None
-        self._read_fd = -1
-        self._read_until_s = 0.0
-        self._next: Shared | None = None
-        self.starting: list[Worker] = []
-        """New workers that are not all ready yet."""
+    shared: Shared
+    """What the running children were started with."""
+    source_fd: int
+    """What `reload_config.py` needs to find the configuration."""
+    room: RingRoom
+    """Looked at before new workers make rings."""
+    start: Callable[[Child], object]
+    """Starts a child and listens to it; one that could not be started is due again."""
+    take_over: Callable[[Shared, list[Worker]], None]
+    """Called with the new workers once all of them are ready."""
+    refuse: Callable[[list[Worker]], None]
+    """Called when nothing changes, with those new workers that already accept."""
+    _is_requested: bool = field(default=False, init=False)
+    _reader: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _read_fd: int = field(default=-1, init=False)
+    _read_until_s: float = field(default=0.0, init=False)
+    _next: Shared | None = field(default=None, init=False)
+    starting: list[Worker] = field(default_factory=list, init=False)
+    """New workers that are not all ready yet."""
 
     def request(self) -> None:
         self._is_requested = True
@@ -100,16 +88,16 @@ class Reload:
     @property
     def needs_room(self) -> bool:
         """Whether one waits for rings of before to be drained."""
-        return self._is_requested and self._room.is_waiting
+        return self._is_requested and self.room.is_waiting
 
     def _is_settled(self) -> bool:
         """Whether the rings of generations before are drained, so that those of another one may be made."""
-        drain_s = self._shared.settings["proxy"]["limits"]["drain_timeout_s"]
-        room = self._room.look(self._shared, "a reload waits", PATIENCE_S + drain_s)
+        drain_s = self.shared.settings["proxy"]["limits"]["drain_timeout_s"]
+        room = self.room.look(self.shared, "a reload waits", PATIENCE_S + drain_s)
         if room == "hopeless":
             self._is_requested = False
             log.error("keeping the current settings: there is no room for the rings of new workers")
-            self._refuse([])
+            self.refuse([])
         return room == "free"
 
     def _read(self) -> None:
@@ -118,9 +106,9 @@ class Reload:
         except OSError as error:
             self._give_up(error)
             return
-        descriptors = {"source": self._source_fd, "running": self._shared.settings_fd, "settings": self._read_fd}
+        descriptors = {"source": self.source_fd, "running": self.shared.settings_fd, "settings": self._read_fd}
         arguments = [text for name, fd in descriptors.items() for text in (f"--{name}-fd", str(fd))]
-        level = self._shared.settings["log"]["level"]
+        level = self.shared.settings["log"]["level"]
         try:
             with held_back():
                 self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
@@ -135,7 +123,7 @@ class Reload:
 
     def _give_up(self, error: OSError) -> None:
         log.error("cannot read the configuration, keeping the current settings: %s", error)
-        self._refuse([])
+        self.refuse([])
 
     def _on_read(self, code: int) -> None:
         self._reader = None
@@ -144,7 +132,7 @@ class Reload:
         if code:
             if code != 2:  # then it has logged why
                 log.error("cannot read the configuration, keeping the current settings")
-            self._refuse([])
+            self.refuse([])
             return
         self._start_new_workers(json.loads(document))
 
@@ -154,7 +142,7 @@ class Reload:
         except OSError as error:
             self._give_up(error)
             return
-        self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
+        self._next = shared = replace(self.shared, settings=settings, settings_fd=fd)
         try:
             shared.check_ring_directory()
         except SharedMemoryError as error:
@@ -162,7 +150,7 @@ class Reload:
             return
         self.starting = [Worker(shared, index) for index in range(shared.workers)]
         for worker in self.starting:
-            self._start(worker)
+            self.start(worker)
         if not self.starting:
             self._check_new_workers()
 
@@ -173,9 +161,9 @@ class Reload:
         elif all(worker.is_ready for worker in self.starting):
             workers, shared, self.starting, self._next = self.starting, self._next, [], None
             assert shared is not None
-            os.close(self._shared.settings_fd)  # who was started with it has read it, and nobody else will be
-            self._shared = shared
-            self._take_over(shared, workers)
+            os.close(self.shared.settings_fd)  # who was started with it has read it, and nobody else will be
+            self.shared = shared
+            self.take_over(shared, workers)
 
     def _cancel(self, reason: str) -> None:
         log.error("keeping the current settings: %s", reason)
@@ -188,4 +176,4 @@ class Reload:
         assert self._next is not None
         os.close(self._next.settings_fd)
         self._next = None
-        self._refuse(ready)
+        self.refuse(ready)

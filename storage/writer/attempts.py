@@ -67,30 +67,23 @@ class WriterCounters:
     """How long the newest successful commit took."""
 
 
+@dataclass(slots=True, eq=False)
 class Availability:
     """Whether the store is there, by the newest attempt."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
-        *,
-        is_up: bool = True,
-    ) -> None:
-        """Begin with a store that may be asked at once; `jitter`, from 0 to 1, spreads the retries of sidecars."""
-        self._clock = clock
-        self._jitter = jitter
-        self._pause_s = FIRST_PAUSE_S
-        self.is_up = is_up
-        self.reason = ""
-        """Why the store did not take the newest batch; empty while it does."""
-        self.retry_at_s = 0.0
-        """When it may be asked again, by the clock."""
+    clock: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+    is_up: bool = field(kw_only=True, default=True)
+    _pause_s: float = field(default=FIRST_PAUSE_S, init=False)
+    reason: str = field(default="", init=False)
+    """Why the store did not take the newest batch; empty while it does."""
+    retry_at_s: float = field(default=0.0, init=False)
+    """When it may be asked again, by the clock."""
 
     def note_down(self, error: Exception) -> None:
         """Leave the store alone for a while. Of the error only the text is kept."""
         _clear_frames(error)
-        self.retry_at_s = self._clock() + self._pause_s * (0.5 + self._jitter() / 2)
+        self.retry_at_s = self.clock() + self._pause_s * (0.5 + self.jitter() / 2)
         self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         self.reason = str(error)
         if self.is_up:

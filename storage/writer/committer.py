@@ -9,6 +9,7 @@ as `poison`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.base import Storage
@@ -33,36 +34,25 @@ from storage.writer.spool_replay import SpoolReplay, is_committed, with_seqs
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
 class Committer:
     """Commits one batch at a time."""
 
-    def __init__(
-        self,
-        storage: Storage,
-        instance: str,
-        quarantine_directory: Path,
-        spool: SpoolReplay | None,
-        timeout: CommitTimeout,
-        availability: Availability,
-        on_attempt: OnAttempt,
-        make_room: MakeRoom,
-        clock: Callable[[], float],
-    ) -> None:
-        self._storage = storage
-        self._instance = instance
-        self._quarantine_directory = quarantine_directory
-        self._spool = spool
-        self._timeout = timeout
-        self._availability = availability
-        self._on_attempt = on_attempt
-        self._make_room = make_room
-        self._clock = clock
-        self._commit_listeners: tuple[CommitListener, ...] = ()
-        self._listeners: tuple[WriterListener, ...] = ()
-        self._stored: dict[bytes, Position] = {}
-        self.counters = WriterCounters()
-        self.poison: dict[bytes, int] = {}
-        """Source → records that were dropped and that its positions count as stored."""
+    storage: Storage
+    instance: str
+    quarantine_directory: Path
+    spool: SpoolReplay | None
+    timeout: CommitTimeout
+    availability: Availability
+    on_attempt: OnAttempt
+    make_room: MakeRoom
+    clock: Callable[[], float]
+    _commit_listeners: tuple[CommitListener, ...] = field(default=(), init=False)
+    _listeners: tuple[WriterListener, ...] = field(default=(), init=False)
+    _stored: dict[bytes, Position] = field(default_factory=dict, init=False)
+    counters: WriterCounters = field(default_factory=WriterCounters, init=False)
+    poison: dict[bytes, int] = field(default_factory=dict, init=False)
+    """Source → records that were dropped and that its positions count as stored."""
 
     def subscribe(self, feeder: WriterListener, *followers: CommitListener) -> None:
         """Notify `feeder` of everything, and after it the others of commits."""
@@ -120,7 +110,7 @@ class Committer:
         self, part: PendingBatch, error: StorageRejected, commit: Callable[[PendingBatch], Awaitable[bool]]
     ) -> bool:
         """Keep the one record of a part in a file, and commit its positions, which count it as dropped."""
-        await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], error)
+        await asyncio.to_thread(quarantine, self.quarantine_directory, part.entries[0], error)
         source, part.entries = part.runs[0].source, []
         self.poison[source] = self.poison.get(source, 0) + 1
         try:
@@ -136,7 +126,7 @@ class Committer:
     def batch(self, part: PendingBatch) -> Batch:
         if self._stored:
             part.discard_stored(self._stored)
-        return part.batch(self._instance, self.poison)
+        return part.batch(self.instance, self.poison)
 
     async def commit(self, part: PendingBatch, *, is_full: bool) -> None:
         """Commit a part once, unless it is doubtful and an attempt before has done so.
@@ -146,33 +136,33 @@ class Committer:
             StorageRejected: it was not committed.
         """
         batch = self.batch(part)
-        started_s = self._clock()
+        started_s = self.clock()
         try:
-            async with self._timeout.bounded(is_full=is_full):
-                if part.is_doubtful and await is_committed(self._storage, batch):
-                    batch = await with_seqs(self._storage, batch)
-                    last_seq = await self._storage.last_seq()
+            async with self.timeout.bounded(is_full=is_full):
+                if part.is_doubtful and await is_committed(self.storage, batch):
+                    batch = await with_seqs(self.storage, batch)
+                    last_seq = await self.storage.last_seq()
                 else:
-                    await self._make_room(len(batch.entries), part.size_bytes)
-                    last_seq = await self._storage.commit(batch)
+                    await self.make_room(len(batch.entries), part.size_bytes)
+                    last_seq = await self.storage.commit(batch)
         except StorageUnavailable as error:
             part.is_doubtful = True
-            self.note_unavailable(error, len(batch.entries), self._clock() - started_s)
+            self.note_unavailable(error, len(batch.entries), self.clock() - started_s)
             raise
         except StorageRejected:
             part.is_doubtful = False
             raise
-        self.counters.last_flush_s = self._clock() - started_s
+        self.counters.last_flush_s = self.clock() - started_s
         self._note("stored", len(part.entries), self.counters.last_flush_s)
-        self._availability.note_up()
-        if self._spool is not None:
-            self._spool.note_commit(part, batch)
+        self.availability.note_up()
+        if self.spool is not None:
+            self.spool.note_commit(part, batch)
             self.notify_spool_drops()
         self.notify_commit(batch, last_seq)
 
     def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
         self._note("retried", records, took_s)
-        self._availability.note_down(error)
+        self.availability.note_down(error)
 
     def note_spooled(self, batch: Batch) -> None:
         """Count a batch that was spooled, and notify whoever feeds the writer."""
@@ -186,7 +176,7 @@ class Committer:
 
     def notify_spool_drops(self) -> None:
         """Notify who feeds the writer of records that were lost in the spool, by commits that are known by now."""
-        for reason, records in () if self._spool is None else self._spool.new_drops():
+        for reason, records in () if self.spool is None else self.spool.new_drops():
             self._notify_dropped(reason, records)
 
     def _notify_dropped(self, reason: str, records: int) -> None:
@@ -195,4 +185,4 @@ class Committer:
 
     def _note(self, outcome: BatchOutcome, records: int, took_s: float = 0.0) -> None:
         self.counters.batches[outcome] += 1
-        self._on_attempt(outcome, records, took_s)
+        self.on_attempt(outcome, records, took_s)

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from storage.base import Storage
@@ -33,39 +34,28 @@ _BUSY_PAUSES: Final = 4
 _MAX_IDLE_PAUSE_S: Final = 0.25
 
 
+@dataclass(slots=True, eq=False)
 class TextIndexing:
     """Keeps the index of words. `run` is the task."""
 
-    def __init__(
-        self,
-        storage: Storage,
-        waiting_records: Callable[[], int] = lambda: 0,
-        *,
-        is_wanted: bool = True,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Wire up.
-
-        Args:
-            storage: What is indexed; not closed.
-            waiting_records: Tells how many records are on their way to the store.
-            is_wanted: Without it the index is dropped.
-            monotonic: Measures steps.
-        """
-        self._storage = storage
-        self._waiting_records = waiting_records
-        self._is_wanted = is_wanted
-        self._monotonic = monotonic
-        self._described_s = 0.0
-        self.state: TextIndex | None = None
-        """How far it has come, as of the last look."""
-        self.records = 0
-        """Records indexed since the start."""
-        self.summed = 0
-        """Records added up since the start."""
-        self.errors = 0
-        """Steps that failed since the start."""
-        self._reason = ""
+    storage: Storage
+    """What is indexed; not closed."""
+    waiting_records: Callable[[], int] = lambda: 0
+    """Tells how many records are on their way to the store."""
+    is_wanted: bool = field(kw_only=True, default=True)
+    """Without it the index is dropped."""
+    monotonic: Callable[[], float] = field(kw_only=True, default=time.monotonic)
+    """Measures steps."""
+    _described_s: float = field(default=0.0, init=False)
+    state: TextIndex | None = field(default=None, init=False)
+    """How far it has come, as of the last look."""
+    records: int = field(default=0, init=False)
+    """Records indexed since the start."""
+    summed: int = field(default=0, init=False)
+    """Records added up since the start."""
+    errors: int = field(default=0, init=False)
+    """Steps that failed since the start."""
+    _reason: str = field(default="", init=False)
 
     async def run(self) -> None:
         """Make the index, until cancelled."""
@@ -76,24 +66,24 @@ class TextIndexing:
     def describe(self) -> dict[str, object]:
         state = self.state
         return {
-            "enabled": self._is_wanted,
-            "waiting_records": None if state is None or not self._is_wanted else state.waiting,
+            "enabled": self.is_wanted,
+            "waiting_records": None if state is None or not self.is_wanted else state.waiting,
             "size_bytes": None if state is None else state.size_bytes,
         }
 
     async def step(self) -> float:
         """Make one step; returns how long to rest, in seconds."""
-        is_busy = self._waiting_records() > 0
-        began_s, what = self._monotonic(), "the index of words"
+        is_busy = self.waiting_records() > 0
+        began_s, what = self.monotonic(), "the index of words"
         try:
-            step = await (self._storage.index_text() if self._is_wanted else self._storage.drop_text_index())
+            step = await (self.storage.index_text() if self.is_wanted else self.storage.drop_text_index())
             self.records += step.records
             if self.state is None or step.is_done or began_s - self._described_s > DESCRIBED_EVERY_S:
                 self._described_s = began_s
-                self.state = await self._storage.text_index()
+                self.state = await self.storage.text_index()
             is_done, what = step.is_done, "adding up"
             if is_done:
-                sums = await self._storage.add_sums()
+                sums = await self.storage.add_sums()
                 self.summed += sums.records
                 is_done = sums.is_done
         except StorageError as error:
@@ -105,9 +95,9 @@ class TextIndexing:
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if is_done else self._pause_s(self._monotonic() - began_s, is_busy=is_busy)
+        return IDLE_S if is_done else self._pause_s(self.monotonic() - began_s, is_busy=is_busy)
 
     def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
-        if is_busy or self._waiting_records():
+        if is_busy or self.waiting_records():
             return min(_BUSY_PAUSES * took_s, AWAY_S)
         return min(took_s, _MAX_IDLE_PAUSE_S)

@@ -78,5 +78,5 @@ def supervised(
         child.kill()
         if child.control is not None:
             child.control.close()
-    os.close(made._reload._shared.settings_fd)
+    os.close(made._reload.shared.settings_fd)
     os.close(source_fd)
