@@ -186,8 +186,7 @@ class Rule:
 def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
     """Return the middleware that authenticates the caller, and shows the handler no more than it may see.
 
-    Args:
-        rules: by method and route pattern; HEAD follows GET.
+    Rules are by method and route pattern; HEAD follows GET.
     """
     open_paths = frozenset(path for (_, path), rule in rules.items() if rule.is_open)
     open_requests = OpenRequests()

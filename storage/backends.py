@@ -257,10 +257,8 @@ def is_shared(url: str) -> bool:
 async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object]) -> None:
     """Call `on_news` for the commits of other sidecars that tell them, until cancelled; reconnects by itself.
 
-    Args:
-        listen_url: See `check_listen_url`.
-        own: What `notify_as` is for our own store: these are no news.
-        on_news: Called on the loop; must be quick.
+    `own` is what `notify_as` is for our own store: these are no news. `on_news` is called on the loop, and must be
+    quick.
     """
     from storage.postgres.connection import Address
     from storage.postgres.notices import hear

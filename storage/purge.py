@@ -75,13 +75,9 @@ KEPT_ROWS: Final = 100
 
 
 def next_trim(first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: int) -> TrimStep | None:
-    """Decide what goes next: bodies of the older half of the rows, then rows; None when nothing may.
+    """Decide what goes next: bodies of the older half of the rows that are left, then rows; None when nothing may.
 
-    Args:
-        first_seq: Of the rows that are left.
-        last_seq: The same.
-        bodies_through_seq: Up to where bodies went before.
-        max_rows: Of the slice.
+    Bodies went before up to `bodies_through_seq`.
     """
     first_with_bodies = max(bodies_through_seq + 1, first_seq)
     middle = (first_seq + last_seq) // 2

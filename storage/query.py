@@ -256,10 +256,7 @@ def path_spellings(text: str) -> list[str]:
 def matches(filter: Filter, record: Record, payload: Payload | None = None) -> bool:
     """Return whether a record is one of a filter's, the credential's scope included.
 
-    Args:
-        filter: Which records.
-        record: The record.
-        payload: Its heads and bodies, for a filter whose `where` is about them.
+    Where the filter's `where` is about heads and bodies, they are the `payload`.
     """
     return (
         filter.kind in ("all", record.kind)

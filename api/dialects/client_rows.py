@@ -94,13 +94,7 @@ class ClientRequestDetail(ApiObject):
 def project_row(
     record: Record, payload: Payload | None, location: str | None, retention_s: int | None
 ) -> ClientRequest:
-    """Return one request as the list shows it.
-
-    Args:
-        payload: for the headers; None when nothing of them is kept.
-        location: the route's.
-        retention_s: how long records are kept; None is for ever.
-    """
+    """Return one request as the list shows it; None as `retention_s` is for ever."""
     received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
     return ClientRequest(
         pKey=record.route_id,

@@ -302,12 +302,7 @@ T = TypeVar("T")
 
 
 def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
-    """Decode a body.
-
-    Args:
-        decoder: Of a struct that forbids unknown members.
-        raw: The body.
-        what: It is, for the message.
+    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for the message.
 
     Raises:
         Refused: 400, it is no JSON, or no object of these members.

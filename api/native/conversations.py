@@ -14,14 +14,7 @@ from aiohttp import web
 
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import Refused
-from api.http.params import (
-    FILTER_PARAMETERS,
-    MAX_NATIVE_LIMIT,
-    read_choice,
-    read_filter,
-    read_int,
-    refuse_unknown,
-)
+from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, read_choice, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
 from api.native.first_text import Opening, chosen, opening_of

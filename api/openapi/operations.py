@@ -13,13 +13,7 @@ from typing import Any, Final, get_args
 from api import health
 from api.assets import TYPES
 from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
-from api.http.params import (
-    FILTER_PARAMETERS,
-    LIST_PARAMETERS,
-    MAX_INT64,
-    MAX_LIST_VALUES,
-    OUTCOME_NAMES,
-)
+from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF

@@ -10,13 +10,7 @@ from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.http.request_line import RequestLine
 from proxy.http1.trace_context import context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
-from proxy.ring.exchange import (
-    ERROR_CODES,
-    ERROR_INDEX,
-    FLAG_HTTP10,
-    FLAG_REQUEST_COMPLETE,
-    OK,
-)
+from proxy.ring.exchange import ERROR_CODES, ERROR_INDEX, FLAG_HTTP10, FLAG_REQUEST_COMPLETE, OK
 from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
 
 NO_LABELS: Final = RouteLabels("", None, None, None, None, None)

@@ -24,10 +24,8 @@ HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
 def forwarded_trailers(section: bytes, head: bytes, without: Set[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those that do not.
 
-    Args:
-        section: lines with their CRLF, without the empty one.
-        head: of the same message, as received: what its `Connection` names stays here (P1).
-        without: more lower-case names that do not go on.
+    The section has no empty line at its end. What `Connection` names in the head of the same message, as received,
+    stays here (P1), and so do the names in `without`.
     """
     gone = HEAD_ONLY | without | _named_by_connection(head)
     kept, dropped = [], []

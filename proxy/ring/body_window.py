@@ -75,11 +75,9 @@ class Window:
             self._tail_size -= len(tail.popleft())
 
     def collect(self, sections: list[bytes], limit: int = -1) -> tuple[int, int]:
-        """Append the kept bytes to `sections`; return the lengths of head and tail.
+        """Append the kept bytes to `sections`, head first; return the lengths of head and tail.
 
-        Args:
-            sections: where the pieces go, head first.
-            limit: when not negative, keep only that many bytes of the head and no tail.
+        With a limit that is not negative, only that many bytes of the head are kept, and no tail.
         """
         if limit >= 0:
             head = b"".join(self._head)[:limit]

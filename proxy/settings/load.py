@@ -27,16 +27,7 @@ from proxy.settings.model import (
 )
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
-from proxy.settings.sources import (
-    TABLES,
-    Found,
-    Given,
-    fields_of,
-    from_environment,
-    from_file,
-    from_flags,
-    section_of,
-)
+from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 

@@ -36,12 +36,9 @@ class BodySearch:
     """Looks for a text in the bodies of rows that match everything else."""
 
     def __init__(self, text: str, where: Where, state: State) -> None:
-        """Prepare.
+        """Look for a text, without regard to ASCII case, in rows of `where`, whose first parameter is numbered 1.
 
-        Args:
-            text: What to find, without regard to ASCII case.
-            where: Everything else, its first parameter numbered 1, as it is stored.
-            state: Of the store: bodies that retention has taken are not shown.
+        Bodies that retention has taken, as the state of the store says, are not shown.
         """
         self._text = lower_ascii(text)
         self._wanted = self._text.encode()

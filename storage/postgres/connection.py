@@ -135,11 +135,8 @@ class Link:
     def __init__(self, address: Address, statement_cache_size: int, on_connect: Callable[[], object]) -> None:
         """Make a link that is not connected.
 
-        Args:
-            address: Of the database.
-            statement_cache_size: Of each connection.
-            on_connect: Called whenever a connection was opened: what was learned over an older one may be wrong, for
-                the server may have been replaced by a copy that lacks the newest commits.
+        `on_connect` is called whenever a connection was opened: what was learned over an older one may be wrong, for
+        the server may have been replaced by a copy that lacks the newest commits.
         """
         self._address = address
         self._statement_cache_size = statement_cache_size

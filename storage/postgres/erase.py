@@ -37,11 +37,7 @@ _NAMES: Final = ("heads", "bodies")
 async def erase_slice(session: PostgresSession, begin: str, filter: Filter, from_seq: int) -> Slice:
     """Erase the first records of a filter from a `seq` on, in a transaction that starts with the text `begin`.
 
-    Args:
-        session: With a budget that does not end, before its transaction.
-        begin: Text that begins it.
-        filter: What to erase.
-        from_seq: Where to begin.
+    The session has a budget that does not end, and no transaction yet.
     """
     async with transaction(session.connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
         found = await session.rows_by_seq(filter)
@@ -82,15 +78,7 @@ async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
 async def _repack(connection: Connection, block: int, erased: Any, name: str, seqs: list[int]) -> int:
     """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
 
-    Args:
-        connection: In the transaction of the slice.
-        block: Its id.
-        erased: A row that has something in it.
-        name: Of its columns.
-        seqs: Rows that are not left.
-
-    Returns:
-        How much longer it has become.
+    Returns how much longer it has become. `erased` is one of the rows, `seqs`, that are not left.
     """
     sql = "SELECT kind, newest_started_at_us, data FROM sidelog.blocks WHERE id = $1 FOR UPDATE"
     found = await connection.fetchrow(sql, block)

@@ -34,10 +34,8 @@ def notify(begin: str, name: str) -> str:
 async def hear(address: Address, own: str, on_news: Callable[[], object]) -> NoReturn:
     """Call `on_news` for the commits of others, until cancelled; a connection that is lost is opened again.
 
-    Args:
-        address: Of the server, not of a pooler.
-        own: The name under which our own commits are announced: they are no news.
-        on_news: Also called after each connect, for what came before.
+    The address is that of the server, not of a pooler. Our own commits are announced under the name `own`, and are no
+    news. `on_news` is also called after each connect, for what came before.
     """
     pause_s, reason = RETRY_FIRST_S, ""
     while True:

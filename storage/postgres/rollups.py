@@ -18,16 +18,7 @@ from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.relational import usage
 from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings, merging
-from storage.relational.rollups import (
-    CUBES,
-    HISTOGRAMS,
-    LEAST,
-    MAX_FOLDED_HOURS,
-    MEASURES,
-    MOST,
-    Limits,
-    Rollups,
-)
+from storage.relational.rollups import CUBES, HISTOGRAMS, LEAST, MAX_FOLDED_HOURS, MEASURES, MOST, Limits, Rollups
 from storage.relational.time_ranges import DAY_HOURS
 
 LANE: Final = 10

@@ -29,14 +29,7 @@ def id_ms(record_id: bytes) -> int:
 
 
 def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS) -> Iterator[Range]:
-    """Cut a range of milliseconds, in order, into ranges of ids.
-
-    Args:
-        whole_ms: Both ends inclusive.
-        order: Which end comes first.
-        after: Leave out this id and what comes before it in that order.
-        first_ms: Width of the first range.
-    """
+    """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order: those behind `after`."""
     least, most = 0, (MAX_MS + 1 << _MS_SHIFT) - 1
     if after is not None:
         least, most = (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))

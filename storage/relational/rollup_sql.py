@@ -42,12 +42,7 @@ Tables = Mapping[Tier, tuple[str, str]]
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether rollups can count a filter's records, its time apart.
-
-    Args:
-        filter: What to count.
-        capped_dimensions: Of the store: bit per dimension of which rollups hold `OTHER`.
-    """
+    """Whether rollups can count a filter's records, its time apart; capped dimensions are as in the store's state."""
     return without_time(filter).has_only_rollup_dimensions and not _is_capped(filter, capped_dimensions)
 
 
@@ -113,13 +108,8 @@ async def rollup_rows(
 ) -> tuple[str, tuple[int | str, ...]]:
     """Write the sub-query of the rollup rows of some hours; there must be one.
 
-    Args:
-        session: That reads.
-        tables: Of which.
-        where: The conditions on rollups, numbered from 1.
-        hours: Which.
-        columns: Of the rollups, `hour` among them where it is asked for.
-        only_hours: Read no days: the hours are to be told apart.
+    The conditions on rollups are numbered from 1. `hour` is among the columns where it is asked for; with `only_hours`
+    no days are read, so that hours can be told apart.
     """
     dialect, state = session.dialect, await session.state()
     selects: list[str] = []
@@ -143,12 +133,7 @@ def counted_rows(
 ) -> tuple[str, tuple[int | str, ...]]:
     """Write the sub-query that counts the records of a part as the rollups of a table would, for stores without days.
 
-    Args:
-        table: Which.
-        where: The conditions on rollups, numbered from 1.
-        part: Of the time.
-        columns: Of the rollups.
-        dialect: The backend's.
+    The conditions are those on rollups, numbered from 1.
     """
     assert dialect.rollups is not None, "bug: there are tables of rollups"
     unit = 1 if part.tier == "hour" else DAY_HOURS

@@ -114,9 +114,7 @@ class Measured:
     def row(self, sign: int, pack: Callable[[Mapping[int, int], int], T]) -> tuple[int | T | None, ...]:
         """Return the values of `COLUMNS`, to be added or, with a sign of -1, taken off.
 
-        Args:
-            sign: 1 or -1.
-            pack: From counts by bucket and the sign to the form of the backend.
+        `pack` makes the form of the backend from counts by bucket and the sign.
         """
         duration, first_byte = Latencies.of(self.durations), Latencies.of(self.first_bytes)
         packed = pack(duration.counts, sign), pack(first_byte.counts, sign)
@@ -196,13 +194,9 @@ class Limits:
         by_status: Iterable[Iterable[int]] = (),
         by_endpoint: Iterable[Iterable[int]] = (),
     ) -> None:
-        """Note what an hour counts apart so far.
+        """Note what an hour counts apart so far: combinations of the limited dimensions, the first columns of `rows`.
 
-        Args:
-            hour: Which.
-            rows: Its combinations of the limited dimensions, the first ones.
-            by_status: Those of `LIMITED_BY_STATUS`, where `rows` do not have them.
-            by_endpoint: The same of `LIMITED_BY_ENDPOINT`.
+        `by_status` and `by_endpoint` have those of `LIMITED_BY_STATUS` and `LIMITED_BY_ENDPOINT`, where `rows` do not.
         """
         values: list[set[int]] = [set() for _ in self._places]
         ends = len(LIMITED), len(LIMITED) + len(LIMITED_BY_STATUS)
@@ -287,10 +281,7 @@ class Rollups:
     def admitted(self, limits: Limits, hosts: Mapping[str, int], endpoints: Mapping[str, int]) -> Admitted:
         """Return the sums by hour within limits that know all `hours`. They take over what was counted: call it once.
 
-        Args:
-            limits: That apply.
-            hosts: The dictionary ids of all `hosts`.
-            endpoints: Those of all `endpoints`.
+        Hosts and endpoints are the dictionary ids of all `hosts` and `endpoints`.
         """
         admitted = Admitted({}, {}, {}, 0)
         capped = 0

@@ -80,12 +80,9 @@ class Pace:
     def __init__(
         self, least: int | None = None, clock: Callable[[], float] = time.monotonic, *, patience: float = 1.0
     ) -> None:
-        """Begin.
+        """Begin with slices of the least width, `FIRST_SLICE` unless given.
 
-        Args:
-            least: Width of the first slice, and the least there is; `FIRST_SLICE` unless given.
-            clock: Monotonic seconds.
-            patience: How many times as long as usual a slice may take: more where each costs much, however wide it is.
+        With more patience a slice may take so many times as long as usual, where each costs much, however wide it is.
         """
         self._least = self.width = FIRST_SLICE if least is None else least
         self._clock = clock

@@ -195,11 +195,8 @@ def conditions(
 ) -> Where | None:
     """Build the clause of a filter over the table of records; None when nothing can match.
 
-    Args:
-        filter: What to find.
-        ids: Column → text → dictionary id, of every value of `texts(filter)` that the store has.
-        dialect: The backend's.
-        first_parameter: Number of the first parameter, for dialects that number them.
+    Ids are by column and text, of every value of `texts(filter)` that the store has. Dialects that number their
+    parameters begin with the given one.
     """
     clause = _Clause(dialect, first_parameter)
     clause.dimensions(filter, ids)

@@ -75,12 +75,7 @@ def hours_around(since_us: int | None, until_us: int | None) -> Hours:
 
 
 def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
-    """Cut hours into days and what sticks out.
-
-    Args:
-        hours: Which.
-        folded_until: The days hold the hours before it, and no other.
-    """
+    """Cut hours into days and what sticks out; the days hold the hours before `folded_until`, and no other."""
     if hours.is_empty:
         return
     first, until = hours
@@ -111,9 +106,7 @@ def fold_before(newest_us: int, now_us: int) -> int:
 def split(filter: Filter, newest_us: int | None) -> Split:
     """Cut a filter at whole hours.
 
-    Args:
-        filter: What is asked for.
-        newest_us: Start of the newest record, after which no bound matters; None when it is not known.
+    No bound matters after the start of the newest record; None when that is not known.
     """
     since, until = filter.since_us, filter.until_us
     if until is not None and newest_us is not None and until > newest_us:

@@ -76,13 +76,7 @@ def is_counted(filter: Filter) -> bool:
 
 
 def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
-    """Whether the rollup can tell the usage of a filter, its time apart.
-
-    Args:
-        filter: Whose usage.
-        texts: What `storage.relational.sql.texts` says of it.
-        capped_dimensions: Of the store.
-    """
+    """Whether the rollup can tell the usage of a filter, its time apart; for `texts` see `storage.relational.sql`."""
     capped = capped_dimensions >> CAPPED_SHIFT
     return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in texts)
 

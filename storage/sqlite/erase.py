@@ -86,11 +86,7 @@ def _remove(session: SqliteSession, rows: list[Row]) -> None:
 def _repack(connection: sqlite3.Connection, block: int, name: str, conversation: bytes | None) -> None:
     """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
 
-    Args:
-        connection: In the transaction of the slice.
-        block: Its id.
-        name: Of its columns.
-        conversation: Of one of the rows that are erased.
+    The conversation is that of one of the rows that are erased.
     """
     found = connection.execute("SELECT kind, first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)).fetchone()
     if found is None:

@@ -125,12 +125,9 @@ def lower_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor
 
 
 def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool] = lambda: False) -> Purged:
-    """Delete one slice below the floors.
+    """Delete one slice below the floors, of so many rows at most.
 
-    Args:
-        connection: That batches are committed over.
-        max_rows: Of the slice.
-        is_wanted: Whether a batch waits for the connection: the slice then ends with the step it is at.
+    The slice ends with the step it is at once a batch waits for the connection (`is_wanted`).
     """
     return _transaction(connection, lambda: _purge(connection, max_rows, Turn(is_wanted)))
 

@@ -8,16 +8,7 @@ from typing import Final
 
 from storage.relational import usage
 from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings, merging
-from storage.relational.rollups import (
-    CUBES,
-    HISTOGRAMS,
-    LEAST,
-    MAX_FOLDED_HOURS,
-    MEASURES,
-    MOST,
-    Limits,
-    Rollups,
-)
+from storage.relational.rollups import CUBES, HISTOGRAMS, LEAST, MAX_FOLDED_HOURS, MEASURES, MOST, Limits, Rollups
 from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import find

@@ -62,12 +62,9 @@ class UnusedTexts:
         self._searched.clear()
 
     def take(self, connection: sqlite3.Connection, rows: Iterable[Row], records: Iterable[Record]) -> None:
-        """Note the texts of rows that went, and go on with the search.
+        """Note the texts of rows that went, the oldest there were, and go on with the search.
 
-        Args:
-            connection: In the transaction that deleted the rows.
-            rows: The oldest there were, of `COLUMNS`.
-            records: The same, decoded.
+        Rows are of `COLUMNS`, and decoded the `records`; the transaction is the one that deleted them.
         """
         most = STEP_TEXTS + 2 * self._note(rows, records)
         if not self._searched and not self._is_worth(connection):

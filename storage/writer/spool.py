@@ -133,8 +133,7 @@ class Spool:
     def load(self, replayed: Position) -> None:
         """Read the index from the files; frames that `replayed` covers and damage are skipped.
 
-        Args:
-            replayed: The spool's position in the store: offset is the newest replayed frame, taken are its records.
+        That is the spool's position in the store: its offset is the newest replayed frame, taken are its records.
         """
         self._set_others_aside()
         self.inspect(replayed)

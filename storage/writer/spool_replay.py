@@ -115,9 +115,8 @@ class SpoolReplay:
     def catch_up(self, stored: Mapping[bytes, Position], poison: int) -> dict[bytes, Position] | None:
         """Take over what a replay has stored without an answer; return the positions it moved, or None.
 
-        Args:
-            stored: Positions in the store now.
-            poison: How many dropped records the writer has added to the spool's position.
+        Stored are the positions in the store now; `poison` is how many dropped records the writer has added to the
+        spool's.
         """
         position = stored.get(SOURCE_SPOOL)
         if position is None or (position.taken, position.offset) <= (self._base.taken, self._base.offset):

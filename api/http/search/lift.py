@@ -44,11 +44,8 @@ _KIND_FIELDS: Final = ("kind", "conversation")
 def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filter:
     """Put a search on a filter.
 
-    Args:
-        filter: What parameters say.
-        search: What else must hold.
-        has_kind: Whether a parameter has said which kinds of records; else a search that says it decides, and who asks
-            for a conversation, or for words, asks for all that has them: over a WebSocket those are events.
+    With `has_kind` a parameter has said which kinds of records; else a search that says it decides, and who asks for a
+    conversation, or for words, asks for all that has them: over a WebSocket those are events.
     """
     left: list[Expression] = []
     says_kind = bool(filter.conversations) or any(field_of(leaf) in _KIND_FIELDS for leaf in leaves(search))

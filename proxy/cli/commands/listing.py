@@ -127,11 +127,8 @@ def print_records(rows: Sequence[Row], view: View) -> None:
 def print_fitted(layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]) -> None:
     """Print the first layout that a terminal has room for; off a terminal a table is as wide as it needs.
 
-    Args:
-        layouts: The widest first; the last is taken however narrow the terminal.
-        rows: At least one.
-        view: How the reader wants to see them.
-        cell: Writes one, of the name of a column, a row and a view.
+    Layouts come widest first, and the last is taken however narrow the terminal. There is at least one row; `cell`
+    writes one, of the name of a column, a row and a view.
     """
     (names, least), *narrower = layouts
     out = console()

@@ -55,13 +55,7 @@ def completion(shell: Shell) -> int:
 
 
 def manual_page(program: Any, context: Any, version: str) -> str:
-    """Write the page of a command and all below it.
-
-    Args:
-        program: As `typer.main.get_command` returns it.
-        context: Its context.
-        version: Of the program.
-    """
+    """Write the page of a command, as `typer.main.get_command` returns it, and of all below it."""
     name = str(program.name)
     commands = list(_commands(program, context))
     return "\n".join(

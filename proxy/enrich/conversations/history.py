@@ -63,9 +63,7 @@ class History(NamedTuple):
 def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes]:
     """Return the messages of a request, undecoded; a single text is one message.
 
-    Args:
-        members: Of the request.
-        has_input: Whether its `input` is a history, as in the Responses API, and not something to be embedded.
+    With `has_input` its `input` is a history, as in the Responses API, and not something to be embedded.
     """
     for name in (*_MEMBERS, *(("input",) if has_input else ())):
         if name in members:

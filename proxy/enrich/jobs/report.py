@@ -130,14 +130,7 @@ def is_long(body: DecodedBody | None) -> bool:
 
 
 def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Call | None) -> Report | None:
-    """Read what an exchange that may be about a job says of it; None when nothing.
-
-    Args:
-        setting: Provider of the route.
-        record: Its record.
-        exchange: Its heads and bodies.
-        call: The LLM call that it is, if it is one.
-    """
+    """Read what an exchange that may be about a job, or an LLM call, says of it; None when nothing."""
     path, body = record.path or "", exchange.response_body
     if body is None or not body.head or is_refusal(record) or (setting != "auto" and setting not in PROVIDERS):
         return None

@@ -29,9 +29,7 @@ _TEXT: Final = msgspec.json.Decoder(str)
 def without_delta(data: bytes, *, is_whole: bool) -> bytes:
     """Replace the text of a piece, its tokens and what else has it, by their sizes; other messages come back as such.
 
-    Args:
-        data: the message, or its beginning.
-        is_whole: whether it is all of it.
+    Unless it `is_whole`, the data are the beginning of a message.
     """
     if _HINT not in data:
         return data

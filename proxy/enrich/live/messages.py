@@ -71,12 +71,7 @@ def read_message(
 ) -> EndedCall | None:
     """Note what a message says of its session; return the call that it ends, if any.
 
-    Args:
-        session: so far.
-        data: the message, inflated, or its beginning.
-        size: of all of it; None where that is not known.
-        at_us: when it passed.
-        is_from_model: which way.
+    The data are inflated, and maybe only the beginning; `size` is that of all of it, None where that is not known.
     """
     is_wanted, is_whole = _WANTED.search(data) is not None, size == len(data)
     if not is_from_model:

@@ -35,12 +35,10 @@ class LiveSessions:
         """Of sessions that began before, something may be missing."""
 
     def read(self, message: CapturedMessage, content: bytes | None, size: int | None) -> EndedCall | None:
-        """Read a message of a session with a model, inflated; return the call that it ends, if any.
+        """Read a message of a session with a model; return the call that it ends, if any.
 
-        Args:
-            message: as captured.
-            content: its beginning; None where nothing of it can be read.
-            size: of all of it, inflated; None where that is not known.
+        The content is its beginning, inflated, None where nothing of it can be read; `size` is that of all of it, None
+        where that is not known.
         """
         session = self._sessions.get(message.exchange_id)
         if session is None:

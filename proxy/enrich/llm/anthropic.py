@@ -14,15 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    count_of,
-    decode,
-    decode_array,
-    decode_object,
-    is_object,
-    sum_of,
-    text_of,
-)
+from proxy.enrich.formats.json_parts import count_of, decode, decode_array, decode_object, is_object, sum_of, text_of
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 

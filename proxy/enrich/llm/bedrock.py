@@ -134,28 +134,17 @@ _CLAUDE: Final = base64.b64encode(b'{"type":"')
 _DELTA: Final = base64.b64encode(b'{"type":"content_block_d')
 """Most of them: they hold nothing but content."""
 
+_MEMBERS: Final = frozenset(
+    (b"usage", b"stopReason", b"output", b"stop_reason", b"model", b"type", b"prompt_token_count",
+     b"generation_token_count", b"inputTextTokenCount", b"results", b"outputs", b"serviceTier")
+)  # fmt: skip
 PROVIDER: Final = Provider(
     name="bedrock",
     # A part of a tool's input has no id.
     wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUseId"|Exception|"bytes"\s*:\s*"%b' % _other_than(_DELTA)),
     read=read,
     content=re.compile(rb'"delta"|"bytes"\s*:\s*"(?:%b|(?!%b))' % (_DELTA, _CLAUDE)),
-    members=frozenset(
-        (
-            b"usage",
-            b"stopReason",
-            b"output",
-            b"stop_reason",
-            b"model",
-            b"type",
-            b"prompt_token_count",
-            b"generation_token_count",
-            b"inputTextTokenCount",
-            b"results",
-            b"outputs",
-            b"serviceTier",
-        )
-    ),
+    members=_MEMBERS,
     reason=b"stopReason",
     read_head=bedrock_models.read_headers,
 )

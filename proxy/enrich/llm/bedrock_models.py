@@ -9,14 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    count_of,
-    decode,
-    decode_array,
-    decode_object,
-    first_count,
-    text_of,
-)
+from proxy.enrich.formats.json_parts import count_of, decode, decode_array, decode_object, first_count, text_of
 from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()

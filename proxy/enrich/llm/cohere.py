@@ -10,15 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    amount_of,
-    count_of,
-    decode,
-    decode_object,
-    first_count,
-    text_of,
-    values_at,
-)
+from proxy.enrich.formats.json_parts import amount_of, count_of, decode, decode_object, first_count, text_of, values_at
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
 

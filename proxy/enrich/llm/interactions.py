@@ -9,14 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    count_of,
-    decode,
-    decode_array,
-    decode_object,
-    sum_of,
-    text_of,
-)
+from proxy.enrich.formats.json_parts import count_of, decode, decode_array, decode_object, sum_of, text_of
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
 from proxy.enrich.llm.call import CallUsage, Provider
@@ -123,25 +116,16 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
             gemini.measure_searches(usage, count_of(tool.count) or 0)
 
 
+_MEMBERS: Final = frozenset(
+    (b"id", b"model", b"agent", b"status", b"service_tier", b"event_type", b"usage", b"error", b"errors",
+     b"interaction")
+)  # fmt: skip
 PROVIDER: Final = Provider(
     name=gemini.PROVIDER.name,
     wanted=compile_bytes(rb'\[DONE\]|"interaction"|"usage"|"error"|"(?:function|mcp_server_tool)_call"'),
     read=read,
     content=re.compile(rb'"(?:text|arguments|data)"\s*:\s*"[^"]'),
-    members=frozenset(
-        (
-            b"id",
-            b"model",
-            b"agent",
-            b"status",
-            b"service_tier",
-            b"event_type",
-            b"usage",
-            b"error",
-            b"errors",
-            b"interaction",
-        )
-    ),
+    members=_MEMBERS,
     reason=b"status",
     wrapper=b"interaction",
 )

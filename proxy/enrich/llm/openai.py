@@ -333,6 +333,10 @@ def _cost(counts: _Counts) -> float | None:
     return charged(value, counts.cost_details, is_own_key=counts.is_byok is True)
 
 
+_MEMBERS: Final = frozenset(
+    (b"usage", b"model", b"error", b"object", b"type", b"status", b"incomplete_details", b"service_tier", b"choices",
+     b"response", b"output_format", b"usage_info")
+)  # fmt: skip
 PROVIDER: Final = Provider(
     name="openai",
     wanted=_WANTED,
@@ -341,22 +345,7 @@ PROVIDER: Final = Provider(
         rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)"\s*:\s*"[^"]|"response\.[a-z_.]+\.delta"'
         rb'|"tool_calls"\s*:\s*\[\s*\{'
     ),
-    members=frozenset(
-        (
-            b"usage",
-            b"model",
-            b"error",
-            b"object",
-            b"type",
-            b"status",
-            b"incomplete_details",
-            b"service_tier",
-            b"choices",
-            b"response",
-            b"output_format",
-            b"usage_info",
-        )
-    ),
+    members=_MEMBERS,
     reason=b"finish_reason",
     choices=b"choices",
     wrapper=b"response",

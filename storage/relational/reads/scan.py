@@ -115,13 +115,8 @@ async def few_exchanges(
 ) -> Rows | None:
     """Run `select` over a filter's exchanges; None when there are none, too many, or they take too long to be found.
 
-    Args:
-        session: To read from.
-        filter: Which; events are left out.
-        exchanges: How many there are.
-        select: Up to the name of the table of records.
-        is_counted: Whether no row was looked at before.
-        before: Parameters of `select`.
+    `is_counted` says that no row was looked at before; the select ends at the name of the table, and `before` are its
+    parameters.
     """
     if not 0 < exchanges <= EXACT_ROWS:
         return None

@@ -17,16 +17,7 @@ from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Parameters, Rows, Session
 from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
-from storage.relational.tools.rows import (
-    COLUMNS,
-    FIRST_REPEATED,
-    SORTS,
-    VALUES,
-    Row,
-    added,
-    make_call,
-    values_of,
-)
+from storage.relational.tools.rows import COLUMNS, FIRST_REPEATED, SORTS, VALUES, Row, added, make_call, values_of
 from storage.relational.tools.sql import conditions, rollup_conditions, texts
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 

@@ -113,13 +113,9 @@ def can_be_said(expression: Expression) -> bool:
 
 
 def condition(expression: Expression, ids: Ids, dialect: Dialect, first_parameter: int) -> Where:
-    """Write the condition of a search that `widened` returned.
+    """Write the condition of a search that `widened` returned, its parameters numbered from the first one.
 
-    Args:
-        expression: What to find.
-        ids: Column → text → dictionary id, of every value of `texts` that the store has.
-        dialect: The backend's.
-        first_parameter: Number of the first parameter.
+    Ids are by column and text, of every value of `texts` that the store has.
     """
     parameters: list[Any] = []
 

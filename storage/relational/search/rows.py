@@ -73,11 +73,7 @@ class Found:
     def of(cls, filter: Filter, ids: condition.Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
         """Write the conditions of a filter over the table of records; None when nothing can match.
 
-        Args:
-            filter: What to find.
-            ids: Column → text → dictionary id, of every value of `filter_texts` that the store has.
-            dialect: The backend's.
-            first_parameter: Number of the first parameter, for dialects that number them.
+        Ids are by column and text, of every value of `filter_texts` that the store has.
         """
         where = conditions(filter, ids, dialect, first_parameter=first_parameter)
         plain = where if first_parameter == 1 else conditions(filter, ids, dialect)

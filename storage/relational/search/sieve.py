@@ -34,9 +34,7 @@ class Sieve:
     async def pass_through(self, session: Session, where: Where) -> Rows | None:
         """Read those of some rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
 
-        Args:
-            session: To read from.
-            where: The conditions on the rows, its parameters numbered from 1.
+        The parameters of the conditions on the rows are numbered from 1.
         """
         clues = clues_of(self.search)
         if clues:

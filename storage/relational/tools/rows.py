@@ -73,12 +73,9 @@ def row_of(call: ToolCall) -> Row:
 
 
 def make_call(row: Row, text: Sequence[str | None], body_floor_us: int) -> ToolCall:
-    """Make the call of a row.
+    """Make the call of a row as it is stored, with the text of its columns `REPEATED`.
 
-    Args:
-        row: As it is stored.
-        text: Of its columns `REPEATED`.
-        body_floor_us: Arguments and results of calls that started before are not shown.
+    Arguments and results of calls that started before the floor of bodies are not shown.
     """
     has_detail = row.started_at_us >= body_floor_us
     detail = _Detail(None, None, None, b"{}")

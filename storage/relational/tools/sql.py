@@ -35,12 +35,8 @@ def conditions(
 ) -> Where | None:
     """Build the clause of a filter over the calls; None when nothing can match.
 
-    Args:
-        filter: What to find.
-        ids: Column → text → dictionary id, of every value of `texts(filter)` that the store has.
-        dialect: The backend's.
-        purge_floor_us: Calls that started before are not shown.
-        body_floor_us: Nor is the content of those that started before.
+    Ids are by column and text, of every value of `texts(filter)` that the store has. Calls that started before the
+    floor of rows are not shown, nor is the content of those that started before that of bodies.
     """
     clause = _Clause(dialect)
     clause.dimensions(filter, ids)

@@ -101,13 +101,7 @@ def terms_of(need: All) -> frozenset[int]:
 
 
 def cells_of(need: All, found: Mapping[int, int], every: int) -> int:
-    """Tell which cells have what is needed.
-
-    Args:
-        need: Of a filter.
-        found: Term → cells that have it: bit n is cell n.
-        every: All cells.
-    """
+    """Tell which cells have what is needed: `found` has the cells of each term, and in all of them bit n is cell n."""
     mask = every
     for wanted in need.terms:
         mask &= found[wanted]

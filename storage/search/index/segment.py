@@ -63,11 +63,9 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def joined(parts: Sequence[bytes], counts: Sequence[int]) -> bytes:
-    """Make the part of a segment of the same parts of smaller ones, which follow each other.
+    """Make the part of a segment of the same parts, of one number, of smaller ones that follow each other.
 
-    Args:
-        parts: All of one number.
-        counts: How many cells each of the segments has, `MAX_CELLS` at most together.
+    Counts are how many cells each of the segments has, `MAX_CELLS` at most together.
     """
     more = _more_bits(sum(counts))
     bits, numbers = _CELL_BITS + more, list[int]()

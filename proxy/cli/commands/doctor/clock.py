@@ -44,13 +44,9 @@ def _newest_file(directory: Path) -> tuple[float, Path] | None:
 
 
 def check_skew(place: str, their_s: float, asked_s: float, answered_s: float) -> Iterator[Finding]:
-    """Compare a database's clock with ours; sidecars that share it should agree on the time.
+    """Compare the clock of a database at a place with ours; sidecars that share it should agree on the time.
 
-    Args:
-        place: The database, without its password.
-        their_s: Its time, Unix seconds.
-        asked_s: Our time before it was asked.
-        answered_s: Our time behind its answer.
+    All times are Unix seconds: theirs, ours before it was asked, and ours behind its answer.
     """
     skew_s = max(asked_s - their_s, their_s - answered_s, 0.0)
     if skew_s > MAX_SKEW_S:

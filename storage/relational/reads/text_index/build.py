@@ -23,14 +23,7 @@ from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.batch_cells import cells_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
-from storage.relational.reads.text_index.tables import (
-    add_cells,
-    covered,
-    drop,
-    every_row,
-    expired,
-    lock_erasures,
-)
+from storage.relational.reads.text_index.tables import add_cells, covered, drop, every_row, expired, lock_erasures
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session

@@ -44,10 +44,7 @@ _WAYS: Final = 4
 async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
     """Find which rows can have a word of each clue, by the dialect's `row_key`; None when the budget ended the search.
 
-    Args:
-        session: To read from.
-        where: The conditions on the rows, its parameters numbered from 1.
-        clues: What the rows must have; one at least.
+    The parameters of the conditions on the rows are numbered from 1.
     """
     key = session.dialect.row_key
     columns = _COLUMNS if key == "seq" else f"{_COLUMNS}, {key}"

@@ -31,14 +31,7 @@ class Slices:
     """The slices of a range, one after the other."""
 
     def __init__(self, session: Session, rows: Selection, whole: Range, order: Order) -> None:
-        """Prepare.
-
-        Args:
-            session: To ask for words.
-            rows: What is walked for.
-            whole: The rows to be walked.
-            order: Which end comes first.
-        """
+        """Walk rows of a range that a session is asked for words of, from one of its ends."""
         self._session = session
         *wide, self._need = rows.needs
         self._has_windows = bool(wide)
