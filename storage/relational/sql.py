@@ -198,7 +198,7 @@ def conditions(
     Ids are by column and text, of every value of `texts(filter)` that the store has. Dialects that number their
     parameters begin with the given one.
     """
-    clause = _Clause(dialect, first_parameter)
+    clause = Clause(dialect, first_parameter)
     clause.dimensions(filter, ids)
     clause.status(filter)
     clause.between("started_at_us", filter.since_us, None if filter.until_us is None else filter.until_us - 1)
@@ -214,7 +214,7 @@ def conditions(
 
 def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect) -> Where | None:
     """Build the clause of a filter, its time apart, over tables of rollups that have all dimensions it restricts."""
-    clause = _Clause(replace(dialect, committed=""), 1)  # of sums and rows, the dialect knows which count
+    clause = Clause(replace(dialect, committed=""))  # of sums and rows, the dialect knows which count
     clause.dimensions(filter, ids)
     if filter.statuses:
         clause.status(filter)
@@ -245,10 +245,10 @@ def _dimensions(filter: Filter) -> tuple[tuple[str, tuple[str, ...]], ...]:
     )  # fmt: skip
 
 
-class _Clause:
+class Clause:
     """Conditions that must all hold, gathered one by one."""
 
-    def __init__(self, dialect: Dialect, first_parameter: int) -> None:
+    def __init__(self, dialect: Dialect, first_parameter: int = 1) -> None:
         self._dialect = dialect
         self._first = first_parameter
         self._conditions: list[str] = []
@@ -339,6 +339,12 @@ class _Clause:
         else:
             self._conditions.append(f"{expression} IN ({self._marks(values)})")
 
+    def either(self, condition: str, values: Sequence[object]) -> None:
+        """Want the condition to hold for one of some values."""
+        self._impossible |= not values
+        either = [condition.format(self._marks([value])) for value in values]
+        self._conditions.append(either[0] if len(either) == 1 else f"({' OR '.join(either)})")
+
     def between(self, column: str, least: int | None, most: int | None) -> None:
         if least is not None and least > -MAX_INT:
             self._impossible |= least > MAX_INT
@@ -356,9 +362,7 @@ class _Clause:
         if text is None or not is_storable(text):
             self._impossible |= text is not None
             return
-        marks = (self._marks([lower_ascii(spelling)]) for spelling in path_spellings(text))
-        conditions = [self._dialect.path_contains.format(mark) for mark in marks]
-        self._conditions.append(conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})")
+        self.either(self._dialect.path_contains, [lower_ascii(spelling) for spelling in path_spellings(text)])
 
     def tools(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
         if filter.tools:
@@ -371,10 +375,8 @@ class _Clause:
     def called_tools(self, names: Sequence[str]) -> None:
         if not names:
             return
-        either = [self._dialect.called_tool.format(self._marks([part_of(name)])) for name in names if is_storable(name)]
-        self._impossible |= not either
-        # Literal: it is the condition of the partial index.
-        self._conditions.append(f"called_tools <> 0 AND ({' OR '.join(either)})")
+        self._conditions.append("called_tools <> 0")  # Literal: it is the condition of the partial index.
+        self.either(self._dialect.called_tool, [part_of(name) for name in names if is_storable(name)])
 
     def anywhere(self, text: str | None) -> None:
         if not text:
