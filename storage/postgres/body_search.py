@@ -4,8 +4,6 @@ Strategy: of each slice of a walk, the rows that match everything else are read 
 blocks are inflated on a thread, some at a time, and the rows found become one more parameter of the slice's statement.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final

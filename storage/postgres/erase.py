@@ -7,8 +7,6 @@ new places. The server keeps the old versions until its vacuum comes by, and in 
 Invariant: after each slice all sums, lists and payloads are those of the records that are left.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID

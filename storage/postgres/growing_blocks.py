@@ -25,7 +25,7 @@ _LOCK_GROWN: Final = (
     "ORDER BY id FOR UPDATE"
 )
 _USED: Final = (
-    "SELECT DISTINCT bodies_block FROM sidelog.records WHERE conversation = ANY($1::uuid[]) "  # noqa: S608 - marks only
+    "SELECT DISTINCT bodies_block FROM sidelog.records WHERE conversation = ANY($1::uuid[]) "
     f"AND {seq_between('$2', '$3')} AND id BETWEEN $4 AND $5 AND bodies_block = ANY($6::bigint[])"
 )
 

@@ -15,8 +15,6 @@ by it alone, where two conditions on the same number would count twice.
 Invariant: buckets rise with the numbers they are of.
 """
 
-# ruff: noqa: S608 -- marks are written by us, every value is a bound parameter
-
 from collections.abc import Iterable
 from typing import Final
 

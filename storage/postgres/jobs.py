@@ -17,7 +17,7 @@ _MERGE: Final = (
     "started_at_us = least(known.started_at_us, excluded.started_at_us), "
     "counted_by = coalesce(known.counted_by, excluded.counted_by)"
 )
-_ERASE: Final = f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {seq_among('$1')})"  # noqa: S608
+_ERASE: Final = f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {seq_among('$1')})"
 
 
 def jobs_of(entries: Iterable[Entry]) -> list[Job]:

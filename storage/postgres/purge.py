@@ -9,8 +9,6 @@ Invariant: only rows that no reader sees any more are deleted, so no reader can 
 too are locked in a batch's order: state, then the counter row, then spans, jobs and calls.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from typing import Final
 
 import asyncpg

@@ -4,8 +4,6 @@ Invariant: inside a transaction; after it all sums are those of the records that
 changed before, as a batch does that has to note something there; blocks are the caller's business.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Sequence
 from typing import Any, Final
 

@@ -8,8 +8,6 @@ digits from n * `LANE` on, counted from the right. So the server adds histograms
 take no space. No count, and no sum of counts, reaches 10 ** `LANE`; all counts of a histogram have the same sign.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The session that shared reads run over, in Postgres: slices of `seq` with the partitions that can have them."""
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar

@@ -75,7 +75,7 @@ _COUNT: Final = (
 )
 _LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
 _PLACE: Final = (
-    f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "  # noqa: S608 - names of ours
+    f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "
     "SELECT $1, * FROM "
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
     "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
@@ -357,7 +357,7 @@ async def raise_counter(connection: Connection, last_seq: int) -> None:
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
     """Read the positions of one sidecar. Behind the counter's lock: a commit that nobody waits for ends first."""
     await connection.fetchval(_LOCKED_COUNTER)
-    sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"  # noqa: S608 - names of ours
+    sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"
     return positions_of(await connection.fetch(sql, escape(instance)))
 
 

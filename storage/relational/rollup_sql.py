@@ -5,8 +5,6 @@ UNION ALL. Of both there are three; those by status have a twentieth of the rows
 Where a store adds them up later, it writes the query of the same columns itself (`Dialect.rollups`).
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final

@@ -8,8 +8,6 @@ Invariant: a row of the rollup is the exact sum of the committed LLM calls of it
 erasure have not taken out, cost in billionths of a dollar.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final

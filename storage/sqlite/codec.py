@@ -8,8 +8,6 @@ for is packed, because each column costs 0.05 µs (storage/relational/writes/pac
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple

@@ -19,7 +19,7 @@ from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, Remembere
 from storage.sqlite.connection import ID_AMONG, number_list
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
-_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"  # noqa: S608 - one parameter
+_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"
 _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 
 

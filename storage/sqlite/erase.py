@@ -10,8 +10,6 @@ retention has passed their day; no answer shows them.
 Invariant: after each slice all sums, lists and payloads are those of the records that are left.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Final

@@ -17,9 +17,9 @@ from storage.sqlite.codec import Row
 from storage.sqlite.connection import SEQ_AMONG, number_list
 from storage.sqlite.session import SqliteSession
 
-SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"  # noqa: S608 - closed tables
+SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 """What `remove_rows` needs of a row."""
-_DELETE: Final = f"DELETE FROM records WHERE {SEQ_AMONG}"  # noqa: S608 - one parameter
+_DELETE: Final = f"DELETE FROM records WHERE {SEQ_AMONG}"
 HEADS_BLOCK: Final = len(COLUMNS)
 BODIES_BLOCK: Final = HEADS_BLOCK + 3
 STARTED: Final = COLUMNS.index("started_at_us")

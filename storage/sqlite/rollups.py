@@ -1,7 +1,5 @@
 """The tables of rollups: sums are merged into them by upserts, a row each, and deleted with their hours."""
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final

@@ -79,7 +79,7 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
     for table, columns in _COLUMNS.items():
         rows = kept[table] = []
         with suppress(sqlite3.Error):
-            found = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 - closed names
+            found = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
             rows += (row for row in found if _IS_PLAUSIBLE[table](row))
     return kept
 
@@ -90,7 +90,7 @@ def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
     for table, rows in kept.items():
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns))
-        sql = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - closed names
+        sql = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         connection.executemany(sql, rows)
     # What the file has itself may be further on.
     connection.executemany("UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items())

@@ -1,7 +1,5 @@
 """The session that shared reads run over, in SQLite: plain calls behind coroutines that never suspend."""
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar

@@ -1,7 +1,5 @@
 """Writing tool calls: rows beside the records, arguments and results in a zstd frame. Triggers keep the rollups."""
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final

@@ -86,5 +86,5 @@ def _trim_bodies(connection: sqlite3.Connection, step: TrimStep) -> None:
 
 def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], last_seq: int) -> None:
     """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
-    sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"  # noqa: S608 - parameters only
+    sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"
     connection.execute(sql, (number_list(sorted(blocks - {0})), last_seq))

@@ -8,8 +8,6 @@ Invariant: inside the transaction of a slice; a text is deleted when every row t
 users of these columns are sums, and tool calls, of rows that are left.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import sqlite3
 from collections.abc import Callable, Iterable
 from itertools import islice

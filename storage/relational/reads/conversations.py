@@ -7,8 +7,6 @@ page before. Sums are those of all calls in the caller's scope, above the purge 
 Invariant: no call outside of the filter's scope is counted, shown or waited for.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Where these are all rows of the filter, they count every facet exactly.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final

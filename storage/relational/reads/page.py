@@ -7,8 +7,6 @@ Invariant: the first slice is searched whatever the budget, and an answer that w
 that are committed while a read runs are left to the next one.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter

@@ -4,8 +4,6 @@ Strategy: bounds on time become bounds on `seq` first (table `spans`). The range
 (`storage.relational.slices`).
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final

@@ -5,8 +5,6 @@ and the field tell those inside the range; what sticks out of them, and all of s
 scanned, newest first, within the budget.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, numbers are made here, every value is a bound parameter
-
 from dataclasses import dataclass, field, replace
 from operator import add as add_numbers
 from typing import Final

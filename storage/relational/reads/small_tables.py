@@ -5,8 +5,6 @@ change of a key is one transaction with the version that tells of it. A key that
 sidecars one changes what the other left.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 

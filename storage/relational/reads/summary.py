@@ -1,7 +1,5 @@
 """Totals of a filter: whole hours from rollups, the rest from rows."""
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final

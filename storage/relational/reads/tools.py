@@ -5,8 +5,6 @@ from a walk over slices of rows. Rows below the purge floor, and arguments and r
 shown.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from typing import Any, Final
 
 import msgspec

@@ -5,8 +5,6 @@ what sticks out of whole hours is scanned. Where no rollups can tell, the newest
 by slice, in its budget.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ Strategy: of the rows of a slice, those of which a quick look at what is stored 
 `storage.search.meaning`, some at a time.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress

@@ -10,8 +10,6 @@ Invariant: what is written covers rows as they are. Who erases drops what covers
 counts it; nothing is written that was read before an erasure.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ opens a part of each segment, however little is in it: so where records repeat t
 a segment has more cells. Those that wait for others are read whole.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

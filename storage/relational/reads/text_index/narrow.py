@@ -8,8 +8,6 @@ read otherwise than it is written (escaped, or not of ASCII alone) is read.
 Invariant: no row is left out that has a word of each clue (`storage.search.clues`).
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial

@@ -6,8 +6,6 @@ other they become a segment, whose parts say of each hash which cells have it (`
 Invariant: no two of them cover the same record. Records that none covers are looked at one by one.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final

@@ -6,8 +6,6 @@ their paths; what is theirs in a block is one piece of it, which is decoded as o
 Invariant: everything that a search looks for words in is read, or is gone.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
