@@ -5,15 +5,17 @@ In prose:
 * **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible together or not at all. If
   `commit` raises, nothing of the batch is stored; if it is cancelled or the process dies, either all of it is or
   nothing, and `positions` tells which. Therefore a source's records are stored exactly once, without looking rows up.
-  Where a database has no transactions, one row that cannot be torn is the commit, and what a batch without one left
-  behind is in no answer (`docs/decisions/0014-a-row-commits-a-batch.md`).
-* **Commit order is seq order.** `seq` starts at 1, is assigned densely inside the transaction, and never reused. A
-  reader of "greater than n" never misses a row that a concurrent writer commits later. Retention and erasure take rows
-  out and leave holes; `last_seq` counts them still.
+  Where a database has no transactions, a batch is one insert that cannot be torn, and has the positions with it.
+* **`seq` has a stable prefix.** `seq` is unique, above 0, below 2^52, never reused, and rises along a batch and from
+  batch to batch of one sidecar. `last_seq` is the end of the stable prefix: no row at or below it that is not there by
+  then will ever come. So a reader of "greater than n, up to `last_seq`" misses nothing. Rows above it can be read
+  already, and others may still come between them. There may be numbers that no row has. In SQLite and Postgres every
+  committed row is in the prefix, and only retention and erasure leave holes; where sidecars write at the same time
+  (`has_late_prefix`) it ends some seconds ago. What retention and erasure take out, `last_seq` counts still.
 * **Records are immutable.** There is no update. Retention by age raises a floor first: from then on, whatever started
   before is in no answer, list, count or sum, though its rows are deleted later, slice by slice. Retention by size takes
   slices of the oldest rows, each with its counts in one transaction. An id that is stored already
-  is a bug of the caller and refused with `StorageRejected`; the batch leaves no trace.
+  is a bug of the caller; a store that can tell refuses it with `StorageRejected`, and the batch leaves no trace.
 * **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
 * **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
 * **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (this value never), nothing else.
@@ -39,13 +41,18 @@ Kept = dict[str, list[tuple[Any, ...]]]
 class Storage(ToolStorage, ConversationStorage, Protocol):
     """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened it."""
 
+    @property
+    def has_late_prefix(self) -> bool:
+        """Whether rows can be read above `last_seq`, between which others may still come."""
+        ...
+
     async def commit(self, batch: Batch) -> int:
         """Store a batch in one transaction and set `record.seq` of its entries, rising in the batch's order.
 
         Safe to cancel: the transaction then either happened or did not.
 
         Returns:
-            The last `seq` of the store.
+            The last `seq` of the batch; of one without entries, no number in particular.
 
         Raises:
             StorageUnavailable: nothing was stored, the same batch may be tried again.
@@ -153,7 +160,8 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from all answers and sums.
 
         Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows always stay. A store
-        that knows at once what is free takes several such slices together, until no more than a goal is in use.
+        that knows at once what is free takes several such slices together, until no more than a goal is in use; one
+        that deletes by larger parts takes more than `max_rows`.
         """
         ...
 
@@ -217,7 +225,7 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         ...
 
     async def last_seq(self) -> int:
-        """Read the newest committed `seq`; 0 when empty."""
+        """Read the end of the stable prefix, that of the newest row at most; 0 when empty. It never falls."""
         ...
 
     async def jobs(self, limit: int) -> list[Job]:

@@ -89,7 +89,7 @@ class Record(msgspec.Struct, gc=False):
     """One row. The collector's hot path builds it by position, in the order of the fields: append, never reorder."""
 
     seq: int
-    """Row id in commit order, dense, from 1; 0 until the store has assigned it."""
+    """Number of the row (`storage/base.py`); 0 until the store has assigned it."""
     id: bytes
     """16 bytes, UUIDv7: milliseconds 48, version 4, sub-millisecond 12, variant 2, process nonce 42, counter 20."""
     instance: str

@@ -230,8 +230,12 @@ class ScopedStorage:
             seqs = [seq for seq in seqs if seq in self._shown]
         return await self._read(self._storage.payloads, seqs)
 
+    @property
+    def has_late_prefix(self) -> bool:
+        return self._storage.has_late_prefix
+
     async def last_seq(self) -> int:
-        """Return the newest `seq`: a position, not a count of anybody's records."""
+        """Return the end of the log: a position, not a count of anybody's records."""
         return await self._storage.last_seq()
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:

@@ -178,7 +178,8 @@ async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilte
     storage, end = services.storage, 0
     for _ in range(MAX_ROUNDS):
         end = await storage.last_seq()
-        if filter.seq_until is not None and filter.seq_until < end:
+        is_bounded = filter.seq_until is not None and filter.seq_until < end
+        if is_bounded or storage.has_late_prefix:
             break
         # Without a bound rollups can tell; what was stored meanwhile would be in them.
         stats = await storage.tool_stats(replace(filter, seq_until=None))

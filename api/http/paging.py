@@ -58,16 +58,16 @@ class Frozen:
 async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None) -> tuple[Frozen, Count]:
     """Bound a filter, and count it up to that very end: what is stored while rollups are read is in neither."""
     for _ in range(MAX_ROUNDS):
-        frozen = freeze(filter, max_seq, await storage.last_seq())
+        frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
         count = await storage.count(frozen.counted)
         if frozen.counted is frozen.paged or await storage.last_seq() == frozen.max_seq:
             return frozen, count
-    frozen = freeze(filter, max_seq, await storage.last_seq())
+    frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
     return frozen, await storage.count(frozen.paged)
 
 
-def freeze(filter: Filter, max_seq: int | None, last_seq: int) -> Frozen:
-    """Bound a filter by the end the reader was given, or by the present one."""
+def freeze(filter: Filter, max_seq: int | None, last_seq: int, *, is_late: bool = False) -> Frozen:
+    """Bound a filter by the end the reader was given, or by the present one; `is_late`: there may be rows above it."""
     end = last_seq if max_seq is None else min(max_seq, last_seq)
     paged = replace(filter, seq_until=end)
-    return Frozen(max_seq=end, paged=paged, counted=filter if end == last_seq else paged)
+    return Frozen(max_seq=end, paged=paged, counted=filter if end == last_seq and not is_late else paged)

@@ -143,7 +143,8 @@ async def _produce(
             number += 1
             record.id = new_id(time.time_ns(), 1, number)
         batch = Batch("bench", [Entry(record) for record in records])
-        tail.on_commit(batch, await commit(batch))
+        await commit(batch)
+        tail.on_commit(batch)
         due_s = began_s + (tick + 1) * TICK_S
         slowest_s = max(slowest_s, time.monotonic() - due_s)
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))

@@ -25,7 +25,7 @@ def measures() -> Iterator[Measure]:
 
     def commit() -> int:
         nonlocal place
-        tail.on_commit(_batch(records, place), place + RECORDS)
+        tail.on_commit(_batch(records, place))
         place += RECORDS
         return RECORDS
 

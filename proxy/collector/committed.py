@@ -30,7 +30,7 @@ class CommittedPositions:
         """By source, pseudo-sources included."""
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
 
-    def on_commit(self, batch: Batch, _last_seq: int) -> None:
+    def on_commit(self, batch: Batch) -> None:
         self._move(batch)
         for source_id, position in batch.positions.items():
             if source_id in _PSEUDO_SOURCES:

@@ -13,6 +13,7 @@ compared with what the ledger says is stored each time the end is reached, and t
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 AWAY_S: Final = 2.0
 """Pause while the store is away."""
 FIRST_PAUSE_S: Final = 1.0
+SETTLED_S: Final = 60.0
+"""So late after its commit no record is above the end of the log, wherever numbers are ahead of the clock."""
 MAX_PAUSE_S: Final = 60.0
 """Pauses after failures double, unless the receiver names another one."""
 _ANY_NUMBER: Final = 1 << 20
@@ -87,6 +90,8 @@ class Exporter:
     _progress: Progress | None = field(default=None, init=False)
     _is_saved: bool = field(default=True, init=False)
     _checked: int = field(default=-1, init=False)
+    _seen: deque[tuple[float, int]] = field(default_factory=deque, init=False)
+    """When the ledger was read, and what it had stored by then."""
     _tries: int = field(default=0, init=False)
     _max_items: int = field(default=_ANY_NUMBER, init=False)
     _oldest_at_us: int | None = field(default=None, init=False)
@@ -169,9 +174,20 @@ class Exporter:
                 await self._advance(page.end, 0)
         if self._known.seq >= head:
             self._oldest_at_us = None
-            await self._count_missed(stored)
-            self._checked = stored
+            settled = self._settled(stored)
+            await self._count_missed(settled)
+            self._checked = settled
         return self.interval_s
+
+    def _settled(self, stored: int) -> int:
+        """Return how many records were stored so long ago that they are below the end of the log."""
+        if not self.storage.has_late_prefix:
+            return stored
+        now_s, seen = self.clock(), self._seen
+        seen.append((now_s, stored))
+        while len(seen) > 1 and now_s - seen[1][0] >= SETTLED_S:
+            seen.popleft()
+        return seen[0][1] if now_s - seen[0][0] >= SETTLED_S else self._known.counted
 
     @property
     def _known(self) -> Progress:

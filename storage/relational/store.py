@@ -41,6 +41,8 @@ def _passed(
 class RelationalStorage(ABC, Generic[S]):
     """What `storage.base.Storage` asks for, as far as databases do not differ."""
 
+    has_late_prefix = False
+
     def __init__(self, backend: str, location: str, schema_version: int) -> None:
         self._backend = backend
         self._location = location

@@ -37,8 +37,8 @@ _OUTCOMES: Final[tuple[BatchOutcome, ...]] = ("stored", "retried", "rejected", "
 class CommitListener(Protocol):
     """Is notified of commits, on the loop; must be quick."""
 
-    def on_commit(self, batch: Batch, last_seq: int, /) -> None:
-        """Every commit, in order: the batch as stored, positions corrected, and the newest `seq` of the store."""
+    def on_commit(self, batch: Batch, /) -> None:
+        """Every commit, in order: the batch as stored, positions corrected."""
         ...
 
 

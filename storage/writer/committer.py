@@ -141,10 +141,9 @@ class Committer:
             async with self.timeout.bounded(is_full=is_full):
                 if part.is_doubtful and await is_committed(self.storage, batch):
                     batch = await with_seqs(self.storage, batch)
-                    last_seq = await self.storage.last_seq()
                 else:
                     await self.make_room(len(batch.entries), part.size_bytes)
-                    last_seq = await self.storage.commit(batch)
+                    await self.storage.commit(batch)
         except StorageUnavailable as error:
             part.is_doubtful = True
             self.note_unavailable(error, len(batch.entries), self.clock() - started_s)
@@ -158,7 +157,7 @@ class Committer:
         if self.spool is not None:
             self.spool.note_commit(part, batch)
             self.notify_spool_drops()
-        self.notify_commit(batch, last_seq)
+        self.notify_commit(batch)
 
     def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
         self._note("retried", records, took_s)
@@ -170,9 +169,9 @@ class Committer:
         for listener in self._listeners:
             listener.on_spooled(batch)
 
-    def notify_commit(self, batch: Batch, last_seq: int) -> None:
+    def notify_commit(self, batch: Batch) -> None:
         for listener in self._commit_listeners:
-            listener.on_commit(batch, last_seq)
+            listener.on_commit(batch)
 
     def notify_spool_drops(self) -> None:
         """Notify who feeds the writer of records that were lost in the spool, by commits that are known by now."""

@@ -135,6 +135,10 @@ class DeferredStorage:
         self._is_enabled = True
 
     @property
+    def has_late_prefix(self) -> bool:
+        return self._store is not None and self._store.has_late_prefix
+
+    @property
     def is_enabled(self) -> bool:
         return self._is_enabled
 
@@ -219,5 +223,5 @@ def _forward(name: str) -> Callable[..., Awaitable[Any]]:
 
 # Every method is awaited and forwarded, so none is written out.
 for _name in dir(Storage):
-    if not _name.startswith("_") and _name != "close":
+    if not _name.startswith("_") and not hasattr(DeferredStorage, _name):
         setattr(DeferredStorage, _name, _forward(_name))

@@ -307,11 +307,11 @@ async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
 
 async def with_seqs(storage: Storage, batch: Batch) -> Batch:
     """Return a batch that turned out to be stored with the `seq` of its entries; without them where it is not known."""
-    first = await storage.get(batch.entries[0].record.id)
-    if first is None:
-        return Batch(batch.instance, [], batch.positions, batch.retired)
-    for index, entry in enumerate(batch.entries):
-        entry.record.seq = first.seq + index
+    for entry in batch.entries:
+        record = await storage.get(entry.record.id)
+        if record is None:
+            return Batch(batch.instance, [], batch.positions, batch.retired)
+        entry.record.seq = record.seq
     return batch
 
 

@@ -290,7 +290,7 @@ class Writer:
             moved = spool.catch_up(stored, self._committer.poison.get(SOURCE_SPOOL, 0))
             if moved is not None:
                 self._committer.notify_spool_drops()
-                self._committer.notify_commit(Batch(self._instance, [], moved), await self._storage.last_seq())
+                self._committer.notify_commit(Batch(self._instance, [], moved))
             return await spool.next_batch(self._storage) if moved is None and spool.has_pending else None
 
     async def _commit_once(self, part: PendingBatch) -> bool:

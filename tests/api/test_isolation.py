@@ -94,14 +94,14 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
         calls = [call_of(record, has_failed, "own" if is_own else word)] if record.kind == "exchange" else []
         entries.append(Entry(record, make_payload(make_body(text), make_body(text)), calls))
     batch = Batch("side-1", entries)
-    last_seq = await world.storage.commit(batch)
+    await world.storage.commit(batch)
     for key_id, name, project in (("k1", "own", "proj_a"), ("k2", word, "proj_b")):
         digest = hashlib.sha256(f"{key_id}{word}".encode()).digest()
         await world.storage.create_key(
             ApiKey(id=key_id, name=name, last4=name[:4], secret_sha256=digest, project=project)
         )
     world.tail = Tail(world.storage, tick_s=0, head_seq=0)
-    world.tail.on_commit(batch, last_seq)
+    world.tail.on_commit(batch)
     own_flight = make_in_flight(500, **OWN, route_id="default")
     world.in_flight = [
         own_flight,

@@ -10,6 +10,6 @@ from storage.record import Batch
 class Listener:
     """Is notified as whoever feeds the writer is."""
 
-    on_commit: Callable[[Batch, int], None] = lambda batch, last_seq: None
+    on_commit: Callable[[Batch], None] = lambda batch: None
     on_spooled: Callable[[Batch], None] = lambda batch: None
     on_dropped: Callable[[str, int], None] = lambda reason, records: None

@@ -37,6 +37,8 @@ _MAX_INT: Final = (1 << 63) - 1
 class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
+    has_late_prefix = False
+
     def __init__(self) -> None:
         super().__init__()
         self._is_closed = False

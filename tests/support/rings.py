@@ -160,7 +160,7 @@ class Collecting:
         self.sources.subscribe(on_found=self.drain.on_found)
         self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 
-    def _on_commit(self, batch: Batch, last_seq: int) -> None:
+    def _on_commit(self, batch: Batch) -> None:
         assert self.ledger().is_balanced, self.ledger()
 
     def ledger(self) -> Ledger:

@@ -121,7 +121,8 @@ class Site:
     async def store(self, *records: Record) -> None:
         """Commit records, as the collector does."""
         batch = Batch(instance="side-1", entries=[Entry(record) for record in records])
-        self.tail.on_commit(batch, await self.world.storage.commit(batch))
+        await self.world.storage.commit(batch)
+        self.tail.on_commit(batch)
 
 
 @pytest.fixture(scope="session")

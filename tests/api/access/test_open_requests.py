@@ -51,7 +51,8 @@ async def test_a_tail_ends_with_its_token(world: World, client: Client, path: st
         record = make_record(1, project="p")
         batch = make_batch(record)
         assert world.tail is not None
-        world.tail.on_commit(batch, await world.storage.commit(batch))
+        await world.storage.commit(batch)
+        world.tail.on_commit(batch)
         assert b"data:" in await other.content.readuntil(b"\n\n")
 
 

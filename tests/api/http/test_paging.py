@@ -115,6 +115,7 @@ async def test_native_pages_say_that_they_are_not_complete(start: Start) -> None
 def test_only_a_frozen_total_pays_for_the_bound() -> None:
     """Without `max_seq`, or with one at the end, the count keeps its rollups."""
     assert freeze(Filter(), None, 9).counted == Filter()
+    assert freeze(Filter(), None, 9, is_late=True).counted == Filter(seq_until=9)
     assert freeze(Filter(), 9, 9).counted == Filter()
     assert freeze(Filter(), 99, 9).max_seq == 9
     frozen = freeze(Filter(), 4, 9)

@@ -125,7 +125,8 @@ async def test_a_container_is_forgotten(world: World, start: Start) -> None:
         samples.make_record(3, container="cnt_2"),
         samples.make_record(4, container=None),
     )
-    tail.on_commit(batch, await world.storage.commit(batch))
+    await world.storage.commit(batch)
+    tail.on_commit(batch)
     async with client.get(path, params={"containerId": "cnt_1"}, headers=BEARER) as stream:
         response = await client.delete("/api/scopes/containers/cnt_1", headers=BEARER)
         assert response.status == 200

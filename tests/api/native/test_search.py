@@ -131,7 +131,8 @@ async def test_the_stream_searches_heads_and_bodies(
         batch = make_batch(
             (make_record(1), make_payload(make_body(b"hay"))), (make_record(2), make_payload(make_body(b"Needle!")))
         )
-        world.tail.on_commit(batch, await world.storage.commit(batch))
+        await world.storage.commit(batch)
+        world.tail.on_commit(batch)
         async for line in response.content:
             if line.startswith(b"data:") and b'"seq"' in line:
                 break

@@ -66,7 +66,8 @@ async def commit(world: World, *records: Record) -> None:
     """Store and tell the tail."""
     assert world.tail is not None
     batch = make_batch(*records)
-    world.tail.on_commit(batch, await world.storage.commit(batch))
+    await world.storage.commit(batch)
+    world.tail.on_commit(batch)
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +139,8 @@ async def test_streamed_records_have_the_fields_asked_for(world: World, client: 
     async with opened(client, RECORDS, fields=fields) as stream:
         batch = Batch("side-1", entries)
         assert world.tail is not None
-        world.tail.on_commit(batch, await world.storage.commit(batch))
+        await world.storage.commit(batch)
+        world.tail.on_commit(batch)
         events = await stream.next(118)
     path = f"/api/records?order=asc&limit=1000&fields={fields}"
     listed = (await (await client.get(path, headers=BEARER)).json())["records"]

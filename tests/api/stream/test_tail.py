@@ -68,9 +68,9 @@ class World:
             changes = {"status": status} if is_exchange else {}
             fresh.append(make(number, project="proj_b" if is_b else "proj_a", level=level, **changes))
         batch = make_batch(*fresh)
-        last_seq = await self.storage.commit(batch)
+        await self.storage.commit(batch)
         self.records += fresh
-        self.tail.on_commit(batch, last_seq)
+        self.tail.on_commit(batch)
 
     def restart(self) -> None:
         """The collector is gone and comes back: an empty ring, no subscribers."""
@@ -323,7 +323,8 @@ async def test_the_ring_is_bounded_in_bytes(make: Callable[..., Record]) -> None
     world.tail = Tail(world.storage, max_bytes=200_000, tick_s=0)
     subscriber = world.tail.enter(INTERESTS[0], 0)
     batch = make_batch(*(make(n, path="/" + "x" * 5000) for n in range(1, 200)))
-    world.tail.on_commit(batch, await world.storage.commit(batch))
+    await world.storage.commit(batch)
+    world.tail.on_commit(batch)
     assert bytes_of(world.tail) <= 200_000
     events = await drained(world.tail, subscriber)
     assert len(events) == (199 if make is make_event else 398)

@@ -78,7 +78,7 @@ async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_pa
     store.is_away = False
     ledgers = []
     async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
-        plane.writer.subscribe(Listener(on_commit=lambda batch, last_seq: ledgers.append(plane.ledger())))
+        plane.writer.subscribe(Listener(on_commit=lambda batch: ledgers.append(plane.ledger())))
         await plane.until(lambda: plane.ledger().stored == 24)
     assert [(ledger.stored + ledger.spooled, ledger.waiting) for ledger in ledgers] == [(24, 0)] * len(ledgers)
     assert len(ledgers) > 2

@@ -71,9 +71,7 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
             limits=BacklogLimits(max_records=100, max_age_s=0.01),
             availability=Availability(jitter=lambda: 0.0),
         )
-        writer.subscribe(
-            Listener(on_commit=lambda batch, last_seq: seqs.extend(entry.record.seq for entry in batch.entries))
-        )
+        writer.subscribe(Listener(on_commit=lambda batch: seqs.extend(entry.record.seq for entry in batch.entries)))
         group.create_task(writer.run())
         added = 0
         for _ in range(5):

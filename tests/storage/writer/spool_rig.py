@@ -97,9 +97,7 @@ class Rig:
             availability=Availability(jitter=lambda: 0.0),
             **self.options,  # type: ignore[arg-type]
         )  # fmt: skip
-        self.writer.subscribe(
-            Listener(on_commit=lambda batch, last_seq: self.take_over(batch), on_spooled=self.take_over)
-        )
+        self.writer.subscribe(Listener(on_commit=lambda batch: self.take_over(batch), on_spooled=self.take_over))
         self.check()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self.writer.run(), name="writer")

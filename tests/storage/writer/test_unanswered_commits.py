@@ -50,9 +50,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled_where_retention_hides_it(
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
-            note = Listener(
-                on_commit=lambda batch, last_seq: told.append([entry.record.seq for entry in batch.entries])
-            )
+            note = Listener(on_commit=lambda batch: told.append([entry.record.seq for entry in batch.entries]))
             writer.subscribe(note)
             rig.push(7)
             for record in rig.ring[:hidden]:

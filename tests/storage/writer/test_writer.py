@@ -113,7 +113,10 @@ async def test_entries_are_stored_in_order_with_their_position(tmp_path: Path) -
     store, heard = TestingStore(), []
     records = [make_record() for _ in range(25)]
     async with running(
-        store, tmp_path, max_records=10, on_commit=lambda batch, last_seq: heard.append((len(batch.entries), last_seq))
+        store,
+        tmp_path,
+        max_records=10,
+        on_commit=lambda batch: heard.append((len(batch.entries), batch.entries[-1].record.seq)),
     ) as writer:
         feed = Feed(writer)
         for record in records:
