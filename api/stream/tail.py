@@ -141,10 +141,9 @@ class Tail:
     async def check_begun(self) -> None:
         """Raise StorageUnavailable where no id can be given, as the store puts it; else know the newest that can."""
         if not self.is_begun or self._storage.has_late_prefix:
-            head_seq = await self._storage.last_seq()
-            if not self.is_begun:
-                raise StorageOpening("streams begin in a moment")
-            self.note_head(head_seq)
+            self.note_head(await self._storage.last_seq())
+        if not self.is_begun:
+            raise StorageOpening("streams begin in a moment")
 
     @property
     def head_id(self) -> int:
@@ -311,10 +310,8 @@ class Tail:
 
     async def _has_removed(self) -> bool:
         """Whether numbers that no record has are those of records that retention removed."""
-        if not self._storage.has_late_prefix:
-            return True
-        state = await self._storage.retention()
-        return bool(state.purge_floor_us or state.purged_through_seq)
+        state = await self._storage.retention() if self._storage.has_late_prefix else None
+        return state is None or bool(state.purge_floor_us or state.purged_through_seq)
 
     def _gap(self, interest: Interest, after_id: int, last_seq: int) -> Chunk:
         """Report what retention removed; how many records there were is not a scoped reader's business."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from proxy.otel.answers import MAX_TRIES, Answer, Later
-from proxy.otel.exporter import AWAY_S, FIRST_PAUSE_S, MAX_PAUSE_S, SETTLED_S, Exporter, Progress
+from proxy.otel.exporter import AWAY_S, FIRST_PAUSE_S, MAX_PAUSE_S, Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
 from storage.base import Storage
@@ -18,7 +18,6 @@ from storage.record import Batch, Entry, Record, format_id
 from storage.search.expression import And
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
-from tests.support.memory_store import MemoryStorage
 from tests.support.otlp import tool_call
 from tests.support.otlp_sender import OK, FakeSender
 
@@ -394,33 +393,3 @@ async def test_a_stop_sends_what_is_there(world: World) -> None:
     world.start().stop()
     await world.exporter.run()
     assert len(world.receiver.requests) == 2
-
-
-class LateStorage(MemoryStorage):
-    """A store whose newest record may still get neighbours."""
-
-    has_late_prefix = True
-    end_seq = 0
-
-    async def last_seq(self) -> int:
-        return self.end_seq
-
-
-async def test_what_is_above_the_end_of_the_log_is_not_missed() -> None:
-    """It is stored already, and sent when the end has passed it; what is not there a minute later is missed."""
-    store, now_s = LateStorage(), NOW_S
-    world = World(store)
-    world.exporter.clock = lambda: now_s
-    ids = await world.keep(make_record(), make_record())
-    store.end_seq = 1
-    await world.exporter.step()
-    assert world.receiver.taken == ids[:1]
-    store.end_seq = 2
-    await world.exporter.step()
-    assert world.receiver.taken == ids
-    world.stored += 1
-    await world.exporter.step()
-    assert world.exporter.counters.missed_records == 0
-    now_s += SETTLED_S
-    await world.exporter.step()
-    assert world.exporter.counters.missed_records == 1
