@@ -8,7 +8,6 @@ replicas)
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,47 +33,33 @@ _KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
 
 
 class Options(TypedDict, total=False):
-    """The fields of `Opening`, as arguments."""
-
-    durability: "Durability"
-    is_read_only: bool
-    notify_as: str
-    instance: str
-    holder: str
-    max_bytes: int
-    on_set_aside: Callable[[str, str], object] | None
-    damage: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
     """How a store is opened."""
 
-    durability: "Durability" = "safe"
-    """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
-    is_read_only: bool = False
+    durability: "Durability"
+    """`safe`, unless given, syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
+    is_read_only: bool
     """The store must be there with the newest layout, and nothing about it is changed."""
-    notify_as: str = ""
+    notify_as: str
     """Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not."""
-    instance: str = ""
+    instance: str
     """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse)."""
-    holder: str = ""
+    holder: str
     """What tells this sidecar from others of its name, kept over restarts; empty: its name is not watched."""
-    max_bytes: int = 0
+    max_bytes: int
     """The cap on size that the caller holds, so that the store can keep its journal short; 0 for none."""
-    on_set_aside: Callable[[str, str], object] | None = None
-    """Told the new name of a damaged file, and what is wrong, before an empty one takes its place; None: none does."""
-    damage: str = ""
+    on_set_aside: Callable[[str, str], object] | None
+    """Gets the new name of a damaged file, and what is wrong, before an empty one takes its place; None: none does."""
+    damage: str
     """What is known to be wrong with the store: it is set aside before it is opened."""
 
 
-async def _open_memory(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
+async def _open_memory(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
     from storage.sqlite.store import SqliteStorage
 
-    return await SqliteStorage.open(None, durability=opening.durability)
+    return await SqliteStorage.open(None, durability=options.get("durability", "safe"))
 
 
-async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
+async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
     import asyncio
 
     from storage.sqlite.connection import translated
@@ -85,52 +70,52 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> "S
     opened = partial(
         SqliteStorage.open,
         path,
-        durability=opening.durability,
-        is_read_only=opening.is_read_only,
-        max_bytes=opening.max_bytes,
+        durability=options.get("durability", "safe"),
+        is_read_only=options.get("is_read_only", False),
+        max_bytes=options.get("max_bytes", 0),
     )
-    reason = opening.damage
+    reason, on_set_aside = options.get("damage", ""), options.get("on_set_aside")
     if not reason:
         try:
             return await opened()
         except StorageDamaged as error:
-            if opening.on_set_aside is None or not await asyncio.to_thread(is_ours, path):
+            if on_set_aside is None or not await asyncio.to_thread(is_ours, path):
                 raise
             reason = str(error)
-    assert opening.on_set_aside is not None, "bug: a damaged store is known of, and nobody is to be told"
+    assert on_set_aside is not None, "bug: a damaged store is known of, and nobody is to be told"
     kept: Kept = {}
     if path.exists():
         with translated():
             place, kept = await asyncio.to_thread(set_aside, path, DAMAGED)
-        opening.on_set_aside(str(place), reason)
+        on_set_aside(str(place), reason)
     store = await opened()
     await store.keep(kept)
     return store
 
 
-async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
+async def _open_postgres(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
     from storage.postgres.connection import Address
     from storage.postgres.lease import Lease
     from storage.postgres.store import PostgresStorage
 
     return await PostgresStorage.open(
         Address.of(url),
-        durability=opening.durability,
-        is_read_only=opening.is_read_only,
-        notify_as=opening.notify_as,
-        lease=Lease(opening.instance, opening.holder) if opening.holder else None,
+        durability=options.get("durability", "safe"),
+        is_read_only=options.get("is_read_only", False),
+        notify_as=options.get("notify_as", ""),
+        lease=Lease(options["instance"], options["holder"]) if options.get("holder") else None,
     )
 
 
-async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -> "Storage":
+async def _open_clickhouse(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
     from storage.clickhouse.address import Address
     from storage.clickhouse.register.lease import Lease
     from storage.clickhouse.store import ClickhouseStorage
 
     return await ClickhouseStorage.open(
         Address.of(url),
-        is_read_only=opening.is_read_only,
-        lease=Lease(opening.instance, opening.holder) if opening.holder else None,
+        is_read_only=options.get("is_read_only", False),
+        lease=Lease(options["instance"], options["holder"]) if options.get("holder") else None,
     )
 
 
@@ -188,7 +173,7 @@ def _check_clickhouse(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Opening], Awaitable["Storage"]]
+    open: Callable[[SplitResult, Path, Options], Awaitable["Storage"]]
 
 
 BACKENDS: Final = {
@@ -272,7 +257,7 @@ async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> 
     Args:
         url: See the module.
         data_dir: Where relative paths start.
-        **options: See `Opening`.
+        **options: See `Options`.
 
     Raises:
         ValueError: See `check_url`.
@@ -282,7 +267,7 @@ async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> 
         SchemaTooOld: An older one did, and it was to be read only.
     """
     check_url(url)
-    return await _backend(url).open(urlsplit(url), data_dir, Opening(**options))
+    return await _backend(url).open(urlsplit(url), data_dir, options)
 
 
 def _backend(url: str) -> _Backend:

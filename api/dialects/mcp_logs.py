@@ -11,18 +11,9 @@ from typing import Final, get_args
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from api.http import params
 from api.http.errors import BadParameter, ErrorFormat, Refused
 from api.http.paging import out_of_time
-from api.http.params import (
-    MAX_INT64,
-    Query,
-    read_choice,
-    read_choices,
-    read_int,
-    read_list,
-    read_optional_int,
-    read_text,
-)
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import read_time_us
 from api.native.tool_calls import US_PER_MS, ToolLog, project_call
@@ -95,30 +86,30 @@ ERRORS: Final = ErrorFormat(
 )
 
 
-def read_filter(query: Query) -> ToolFilter:
+def read_filter(query: params.Query) -> ToolFilter:
     """Read the filters.
 
     Raises:
         BadParameter: a time or a number that is none, or an unknown status.
     """
-    since, until = read_text(query, "start_time"), read_text(query, "end_time")
+    since, until = params.read_text(query, "start_time"), params.read_text(query, "end_time")
     least, most = _read_latency_us(query, "min_latency"), _read_latency_us(query, "max_latency")
     return ToolFilter(
-        tool_names=read_list(query, "tool_names"),
-        server_labels=read_list(query, "server_labels"),
-        statuses=read_choices(query, "status", _STATUSES),
-        key_ids=read_list(query, "virtual_key_ids"),
-        llm_request_ids=read_list(query, "llm_request_ids"),
+        tool_names=params.read_list(query, "tool_names"),
+        server_labels=params.read_list(query, "server_labels"),
+        statuses=params.read_choices(query, "status", _STATUSES),
+        key_ids=params.read_list(query, "virtual_key_ids"),
+        llm_request_ids=params.read_list(query, "llm_request_ids"),
         since_us=None if since is None else read_time_us("start_time", since),
         until_us=None if until is None else read_time_us("end_time", until) + _LAST_US,
         min_latency_us=least,
         max_latency_us=most,
-        content=read_text(query, "content_search"),
-        seq_until=read_optional_int(query, "max_seq"),
+        content=params.read_text(query, "content_search"),
+        seq_until=params.read_optional_int(query, "max_seq"),
     )
 
 
-def read_query(query: Query) -> ToolQuery:
+def read_query(query: params.Query) -> ToolQuery:
     """Read a page request.
 
     Raises:
@@ -126,20 +117,20 @@ def read_query(query: Query) -> ToolQuery:
     """
     return ToolQuery(
         filter=read_filter(query),
-        sort=read_choice(query, "sort_by", _SORTS, "timestamp"),
-        order=read_choice(query, "order", ("desc", "asc"), "desc"),
-        limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
-        offset=read_int(query, "offset", 0),
+        sort=params.read_choice(query, "sort_by", _SORTS, "timestamp"),
+        order=params.read_choice(query, "order", ("desc", "asc"), "desc"),
+        limit=params.read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        offset=params.read_int(query, "offset", 0),
     )
 
 
-def _read_latency_us(query: Query, name: str) -> int | None:
-    text = read_text(query, name)
+def _read_latency_us(query: params.Query, name: str) -> int | None:
+    text = params.read_text(query, name)
     if text is None:
         return None
     if not _MILLISECONDS.fullmatch(text):
         raise BadParameter(name, text, "a number of milliseconds")
-    return round(min(float(text) * 1000, float(MAX_INT64 // 1000 * 1000)))
+    return round(min(float(text) * 1000, float(params.MAX_INT64 // 1000 * 1000)))
 
 
 async def list_calls(request: web.Request) -> web.Response:

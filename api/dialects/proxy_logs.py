@@ -13,19 +13,9 @@ from api.access.snapshot_cursor import SnapshotCursors
 from api.dialects.entries import ENTRY_KINDS, Halves, LogEntryPage, encode_entries, read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import answer_snapshot
+from api.http import params
 from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
 from api.http.paging import Frozen, freeze, freeze_and_count
-from api.http.params import (
-    Query,
-    read_bool,
-    read_choice,
-    read_choices,
-    read_clamped,
-    read_int,
-    read_list,
-    read_optional_int,
-    read_text,
-)
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.search.words import SOURCES
 from api.services import Services, services_of
@@ -67,51 +57,51 @@ ERRORS: Final = ErrorFormat(
 )
 
 
-def read_halves(query: Query) -> Halves:
+def read_halves(query: params.Query) -> Halves:
     """Read `kind`: a list of request, response and event.
 
     Raises:
         BadParameter: another word.
     """
-    kinds = read_choices(query, "kind", ENTRY_KINDS)
+    kinds = params.read_choices(query, "kind", ENTRY_KINDS)
     if not kinds:
         return Halves()
     return Halves(request="request" in kinds, response="response" in kinds, event="event" in kinds)
 
 
-def read_filter(query: Query, halves: Halves) -> Filter:
+def read_filter(query: params.Query, halves: Halves) -> Filter:
     """Read the filters of the list.
 
     Raises:
         BadParameter: a list that is too long, or an unknown level or source.
     """
-    project, container = read_text(query, "projectId"), read_text(query, "containerId")
+    project, container = params.read_text(query, "projectId"), params.read_text(query, "containerId")
     return Filter(
         kind=halves.record_kind,
         projects=() if project is None else (project,),
         containers=() if container is None else (container,),
-        services=read_list(query, "serviceName"),
-        levels=read_choices(query, "level", LEVELS),
-        sources=read_choices(query, "source", SOURCES),
-        methods=tuple(method.upper() for method in read_list(query, "method")),
+        services=params.read_list(query, "serviceName"),
+        levels=params.read_choices(query, "level", LEVELS),
+        sources=params.read_choices(query, "source", SOURCES),
+        methods=tuple(method.upper() for method in params.read_list(query, "method")),
     )
 
 
-def read_query(query: Query) -> EntryQuery:
+def read_query(query: params.Query) -> EntryQuery:
     """Read a page request; `last` overrides limit and offset, `afterId` the offset.
 
     Raises:
         BadParameter: a number, boolean or order that is none.
     """
     halves = read_halves(query)
-    limit = read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-    offset = read_int(query, "offset", 0)
-    after_id = read_optional_int(query, "afterId")
-    last = read_clamped(query, "last", 0, MAX_LIMIT) if "last" in query else None
+    limit = params.read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+    offset = params.read_int(query, "offset", 0)
+    after_id = params.read_optional_int(query, "afterId")
+    last = params.read_clamped(query, "last", 0, MAX_LIMIT) if "last" in query else None
     return EntryQuery(
         filter=read_filter(query, halves),
         halves=halves,
-        order=read_choice(query, "order", ("asc", "desc"), "asc"),
+        order=params.read_choice(query, "order", ("asc", "desc"), "asc"),
         limit=limit if last is None else last,
         offset=offset if last is None and after_id is None else 0,
         last=last,
@@ -119,15 +109,15 @@ def read_query(query: Query) -> EntryQuery:
     )
 
 
-def read_wanted_bodies(query: Query) -> frozenset[str]:
+def read_wanted_bodies(query: params.Query) -> frozenset[str]:
     """Read which halves shall bring their bodies.
 
     Raises:
         BadParameter: a boolean that is none.
     """
     wanted = {
-        "request": read_bool(query, "includeRequestBody"),
-        "response": read_bool(query, "includeResponseBody"),
+        "request": params.read_bool(query, "includeRequestBody"),
+        "response": params.read_bool(query, "includeResponseBody"),
     }
     return frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
 
@@ -140,7 +130,7 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     fanout = fanout_for(services, request.query, query)
     if fanout is not None:
         return await answer_snapshot(request, storage, fanout, query, wanted)
-    max_seq, is_possible = read_optional_int(request.query, "max_seq"), query.halves.uniform != 0
+    max_seq, is_possible = params.read_optional_int(request.query, "max_seq"), query.halves.uniform != 0
     if is_possible:
         frozen, count = await freeze_and_count(storage, query.filter, max_seq)
     else:
@@ -161,7 +151,7 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     return json_response(shown, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
-def fanout_for(services: Services, query: Query, read: EntryQuery) -> SnapshotCursors | None:
+def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> SnapshotCursors | None:
     """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply.
 
     Raises:

@@ -13,17 +13,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.otel.attributes import (
-    OTHER_METHOD,
-    Attributes,
-    encode_attributes,
-    error_type,
-    event_attributes,
-    exchange_attributes,
-    known_method,
-    operation_of,
-    plain,
-)
+from proxy.otel import attributes
 from storage.record import MESSAGE_EVENT, Outcome, Record, ToolCall, format_id
 
 Span = dict[str, object]
@@ -58,16 +48,16 @@ def exchange_span(record: Record) -> Span:
         "traceId": trace_id_of(record),
         "spanId": own_id,
         "flags": _SAMPLED | (_REMOTE_PARENT if parent_id else 0),
-        "name": plain(_name_of(record)),
+        "name": attributes.plain(_name_of(record)),
         "kind": _SERVER,
         "startTimeUnixNano": str(record.started_at_us * 1000),
         "endTimeUnixNano": str((record.started_at_us + record.duration_us) * 1000),
-        "attributes": encode_attributes(exchange_attributes(record)),
+        "attributes": attributes.encode_attributes(attributes.exchange_attributes(record)),
     }
     if parent_id:
         span["parentSpanId"] = parent_id
     if record.outcome in _BROKEN or (record.status or 0) >= 500:
-        span["status"] = {"code": _ERROR, "message": plain(error_type(record) or "")}
+        span["status"] = {"code": _ERROR, "message": attributes.plain(attributes.error_type(record) or "")}
     return span
 
 
@@ -80,18 +70,18 @@ def tool_span(call: ToolCall, trace_id: str) -> Span:
         "spanId": digest[:8].hex(),
         "parentSpanId": span_id_of(call.record_id),
         "flags": _SAMPLED,
-        "name": plain(f"tools/call {call.tool_name}"),
+        "name": attributes.plain(f"tools/call {call.tool_name}"),
         "kind": _CLIENT,
         "startTimeUnixNano": str(call.started_at_us * 1000),
         "endTimeUnixNano": str((call.started_at_us + (call.latency_us or 0)) * 1000),
-        "attributes": encode_attributes(_tool_attributes(call, failure)),
+        "attributes": attributes.encode_attributes(_tool_attributes(call, failure)),
     }
     if call.status == "error":
-        span["status"] = {"code": _ERROR, "message": plain(_text(failure, "type") or "")}
+        span["status"] = {"code": _ERROR, "message": attributes.plain(_text(failure, "type") or "")}
     return span
 
 
-def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> Attributes:
+def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> attributes.Attributes:
     is_error = call.status == "error"
     return {
         "mcp.method.name": "tools/call",
@@ -113,9 +103,9 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> Attributes:
 def _name_of(record: Record) -> str:
     """Name a span by what is low in variety: operation and model, or method and template of the path."""
     if record.provider is not None:
-        return " ".join(filter(None, (operation_of(record), record.model)))
-    method = known_method(record)
-    method = "HTTP" if method in (None, OTHER_METHOD) else method
+        return " ".join(filter(None, (attributes.operation_of(record), record.model)))
+    method = attributes.known_method(record)
+    method = "HTTP" if method in (None, attributes.OTHER_METHOD) else method
     return " ".join(filter(None, (method, record.endpoint)))
 
 
@@ -138,8 +128,8 @@ def log_record(record: Record) -> LogRecord | None:
     """Return the log record of a record; None of one that stays in the store."""
     if record.kind == "exchange":
         return _common(record, record.started_at_us + record.duration_us) | {
-            "body": {"stringValue": plain(_line(record))},
-            "attributes": encode_attributes(exchange_attributes(record)),
+            "body": {"stringValue": attributes.plain(_line(record))},
+            "attributes": attributes.encode_attributes(attributes.exchange_attributes(record)),
             "traceId": trace_id_of(record),
             "spanId": span_id_of(record.id),
             "flags": 1,  # sampled
@@ -148,8 +138,8 @@ def log_record(record: Record) -> LogRecord | None:
         return None
     return _common(record, record.started_at_us) | {
         "eventName": f"sidelog.{record.name}",
-        "body": {"stringValue": plain((record.data or b"").decode("utf-8", "replace"))},
-        "attributes": encode_attributes(event_attributes(record)),
+        "body": {"stringValue": attributes.plain((record.data or b"").decode("utf-8", "replace"))},
+        "attributes": attributes.encode_attributes(attributes.event_attributes(record)),
     }
 
 

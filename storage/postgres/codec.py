@@ -24,16 +24,6 @@ from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import CALL_KINDS, CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
-from storage.relational.writes.packing import (
-    CODED_PLACES,
-    COLUMNS,
-    COMBINED,
-    MAX_COMBINATIONS,
-    METHOD,
-    PLACES,
-    REPEATED_PLACES,
-    code_of,
-)
 
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
@@ -43,11 +33,11 @@ _ALONE: Final = (
 """Columns of dictionary ids that are looked up one by one."""
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
-    *COMBINED, "origin",
+    *packing.COMBINED, "origin",
     *_ALONE, *CALL_KINDS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
-    *PLACES,
+    *packing.PLACES,
     "client_ip", *_TEXT,
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
     "stream", "keyed", "conversation", "marks",
@@ -56,11 +46,11 @@ ROW_COLUMNS: Final = (
 _NO_PLACE: Final = (None, None, None)
 _NO_OUTPUT: Final = (("finish_reason", None), ("called_tools", None))
 
-_TEXT_PLACES: Final = tuple(COLUMNS.index(column) for column in _TEXT)
-_ID: Final = COLUMNS.index("id")
-_STREAM: Final = COLUMNS.index("stream")
-_CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
-_KEYED, _CONVERSATION = COLUMNS.index("keyed"), COLUMNS.index("conversation")
+_TEXT_PLACES: Final = tuple(packing.COLUMNS.index(column) for column in _TEXT)
+_ID: Final = packing.COLUMNS.index("id")
+_STREAM: Final = packing.COLUMNS.index("stream")
+_CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.index("request_id")
+_KEYED, _CONVERSATION = packing.COLUMNS.index("keyed"), packing.COLUMNS.index("conversation")
 
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own, as that of a request that brought none. No text is written so."""
@@ -99,7 +89,7 @@ class RowEncoder:
 
         `day`, since the epoch, is the latest that its newest row starts on; `more` are other values it needs ids of.
         """
-        if self._dictionary.begin(day) or len(self._combinations) > MAX_COMBINATIONS:
+        if self._dictionary.begin(day) or len(self._combinations) > packing.MAX_COMBINATIONS:
             self._combinations.clear()
         keys = [_key(record) for record in records]
         new = {key for key in keys if key not in self._combinations}
@@ -177,7 +167,7 @@ class RowEncoder:
     def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
         ids = self._dictionary.ids
         for key in keys:
-            for column, text in zip(COMBINED, key, strict=False):
+            for column, text in zip(packing.COMBINED, key, strict=False):
                 if column not in CODED and text is not None and text not in ids[column]:
                     yield column, text
             packed = _origin(key)
@@ -186,12 +176,12 @@ class RowEncoder:
 
     def _combine(self, key: Key) -> Combination:
         ids = tuple(
-            code_of(column, text) if column in CODED else self._dictionary.ids[column][text]
-            for column, text in zip(COMBINED, key, strict=False)
+            packing.code_of(column, text) if column in CODED else self._dictionary.ids[column][text]
+            for column, text in zip(packing.COMBINED, key, strict=False)
         )
-        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[METHOD])
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[packing.METHOD])
         packed = self._dictionary.ids["origin"][_origin(key)]
-        return Combination((*ids, packed), rollup, ids[COMBINED.index("error_type")] or 0)
+        return Combination((*ids, packed), rollup, ids[packing.COMBINED.index("error_type")] or 0)
 
 
 def _key(record: Record) -> Key:
@@ -218,19 +208,19 @@ def _request_id(record: Record) -> str | None:
 
 
 def _origin(key: Key) -> str:
-    return packing.pack_origin(key[len(COMBINED) :])
+    return packing.pack_origin(key[len(packing.COMBINED) :])
 
 
 async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
-    ids = {row[place] for row in rows for place in REPEATED_PLACES}
+    ids = {row[place] for row in rows for place in packing.REPEATED_PLACES}
     text = await names.load(connection, ids)
     return [_record(row, text) for row in rows]
 
 
 def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record:
     values = list(row)
-    for place in REPEATED_PLACES:
+    for place in packing.REPEATED_PLACES:
         values[place] = text[values[place]]
     if values[_CLIENT_IP] is not None:
         values[_CLIENT_IP] = unescape(packing.unpack_address(values[_CLIENT_IP]))
@@ -239,7 +229,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     for place in _TEXT_PLACES:
         if values[place] is not None:
             values[place] = unescape(values[place])
-    for place, words in CODED_PLACES:
+    for place, words in packing.CODED_PLACES:
         values[place] = words[values[place]]
     values[_ID] = values[_ID].bytes
     values[_KEYED] = values[_KEYED] == 1

@@ -5,21 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
+from storage.postgres import index_keys
 from storage.postgres.body_search import BodySearch
 from storage.postgres.codec import decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
-from storage.postgres.index_keys import (
-    by_id,
-    by_id_bucket,
-    by_seq,
-    id_between,
-    id_bucket,
-    keys_of,
-    seq_among,
-    seq_between,
-    seq_in_parts,
-)
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.text import escape, like, unescape
@@ -70,7 +60,7 @@ DIALECT: Final = Dialect(
     schema="sidelog.",
     number="{}::bigint",
     record_columns=", ".join(COLUMNS),
-    by_seq=by_seq,
+    by_seq=index_keys.by_seq,
     has_grouping_sets=True,
     has_arrays=True,
     joins_ranges=True,
@@ -92,7 +82,7 @@ _IDS: Final = (
 )
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
 _NOT_GONE: Final = "id BETWEEN $2 AND $3 AND started_at_us >= $4"
-_PLACES_BY_SEQ: Final = f"{_PLACES} WHERE {seq_among('$1')} AND {_NOT_GONE}"
+_PLACES_BY_SEQ: Final = f"{_PLACES} WHERE {index_keys.seq_among('$1')} AND {_NOT_GONE}"
 _PLACES_BY_ID: Final = f"{_PLACES} WHERE {DIALECT.of_keys.format('$1')} AND {_NOT_GONE}"
 
 Ids = tuple[UUID, UUID]
@@ -114,7 +104,7 @@ async def id_range(connection: Connection, part: Range) -> Ids:
 def bounds(first_parameter: int) -> str:
     """Write the condition on the rows of a slice: its first and last `seq`, its first and last id."""
     first, last, least_id, most_id = (f"${first_parameter + place}" for place in range(4))
-    return f"{seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
+    return f"{index_keys.seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
 
 
 class PostgresSession:
@@ -233,7 +223,7 @@ class Selection:
         return self._found.needs
 
     def order_by(self, order: Order) -> str:
-        return by_seq(order)
+        return index_keys.by_seq(order)
 
     async def within(self, part: Range) -> Where | None:
         return await self._within(part, await id_range(self._session.connection, part))
@@ -258,9 +248,9 @@ def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where
     if not isinstance(part, Spread):
         return Where(f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids))
     marks = [f"${number + place}" for place in range(5)]
-    text = f"{where.text} AND {seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND {marks[4]}"
+    text = f"{where.text} AND {index_keys.seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND {marks[4]}"
     firsts, lasts = [rows.first for rows in part.parts], [rows.last for rows in part.parts]
-    return Where(text, (*where.parameters, keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
+    return Where(text, (*where.parameters, index_keys.keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
 
 
 class SelectionById(Selection):
@@ -274,7 +264,7 @@ class SelectionById(Selection):
         self._has_bucket = has_bucket
 
     def order_by(self, order: Order) -> str:
-        return by_id_bucket(order) if self._has_bucket else by_id(order)
+        return index_keys.by_id_bucket(order) if self._has_bucket else index_keys.by_id(order)
 
     async def within(self, part: Range) -> Where | None:
         ids = UUID(int=part.first), UUID(int=part.last)
@@ -282,8 +272,8 @@ class SelectionById(Selection):
         if where is None or not self._has_bucket:
             return where
         number = len(where.parameters) + 1
-        buckets = (id_bucket(id_ms(each.bytes)) for each in ids)
-        text = f"{where.text} AND {id_between(number, number + 2)}"
+        buckets = (index_keys.id_bucket(id_ms(each.bytes)) for each in ids)
+        text = f"{where.text} AND {index_keys.id_between(number, number + 2)}"
         return Where(text, (*where.parameters, *ids, *buckets))
 
 

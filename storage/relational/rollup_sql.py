@@ -11,19 +11,7 @@ from typing import Any, Final
 
 from storage.aggregates import Latencies
 from storage.query import ROLLUP_FIELDS, Filter
-from storage.relational.rollups import (
-    ALL_LIMITED,
-    CUBES,
-    ENDPOINT_TABLES,
-    HISTOGRAMS,
-    LEAST,
-    LIMITED,
-    LIMITED_BY_ENDPOINT,
-    LIMITED_BY_STATUS,
-    MOST,
-    STATUS_TABLES,
-    TABLES,
-)
+from storage.relational import rollups
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
 from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, TimeRange, parts, without_time
@@ -59,10 +47,10 @@ def can_count_by_endpoint(filter: Filter, capped_dimensions: int) -> bool:
 def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
     """Choose the tables that count a filter's records, its time apart; None when only rows can tell."""
     if can_count_by_status(filter, capped_dimensions):
-        return STATUS_TABLES
+        return rollups.STATUS_TABLES
     if can_count(filter, capped_dimensions):
-        return TABLES
-    return ENDPOINT_TABLES if can_count_by_endpoint(filter, capped_dimensions) else None
+        return rollups.TABLES
+    return rollups.ENDPOINT_TABLES if can_count_by_endpoint(filter, capped_dimensions) else None
 
 
 async def rollup_where(session: Session, filter: Filter) -> Where | None:
@@ -77,8 +65,8 @@ def sums(measures: Sequence[str]) -> str:
 
 def latency_sums(histogram: str, dialect: Dialect) -> str:
     """Write the three columns that `add_latencies` reads, of one of `HISTOGRAMS`."""
-    place = HISTOGRAMS.index(histogram)
-    return f"min({LEAST[place]}), max({MOST[place]}), {dialect.histograms.format(histogram)}"
+    place = rollups.HISTOGRAMS.index(histogram)
+    return f"min({rollups.LEAST[place]}), max({rollups.MOST[place]}), {dialect.histograms.format(histogram)}"
 
 
 def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect) -> None:
@@ -98,7 +86,9 @@ def _is_capped(filter: Filter, capped_dimensions: int) -> bool:
 
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
     """Whether rollups hold `OTHER` in one of some columns."""
-    return any(capped_dimensions >> ALL_LIMITED.index(name) & 1 for name in columns if name in ALL_LIMITED)
+    return any(
+        capped_dimensions >> rollups.ALL_LIMITED.index(name) & 1 for name in columns if name in rollups.ALL_LIMITED
+    )
 
 
 async def rollup_rows(
@@ -154,7 +144,7 @@ async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
         return await _counted_totals(session, hours, found)
     totals: dict[TimeRange, int] = {}
     for part in found:
-        table, period = STATUS_TABLES[part.tier]
+        table, period = rollups.STATUS_TABLES[part.tier]
         parameters: list[int | str] = []
         where = f"1 = 1{_within(part, dialect, parameters)}"
         sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE {where} GROUP BY {period}"
@@ -165,7 +155,7 @@ async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
 async def _counted_totals(session: Session, hours: Hours, found: Iterable[Part]) -> dict[TimeRange, int]:
     """Do it where rollups are a query: a day's hours cost no more than the day."""
     days = [part for part in found if part.tier == "day"]
-    source, everything = STATUS_TABLES["hour"][0], Where("1 = 1", ())
+    source, everything = rollups.STATUS_TABLES["hour"][0], Where("1 = 1", ())
     rows, _ = counted_rows(source, everything, Part("hour", *hours), ("hour", "exchanges", "events"), session.dialect)
     totals: dict[TimeRange, int] = {}
     for hour, records in await session.fetch(f"SELECT hour, sum(exchanges + events) FROM {rows} GROUP BY hour"):
@@ -180,7 +170,7 @@ def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
     for sign, bound in ((">=", part.first), ("<", part.until)):
         if bound is not None:
             parameters.append(bound)
-            bounds += f" AND {TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
+            bounds += f" AND {rollups.TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
     return bounds
 
 
@@ -201,7 +191,7 @@ def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> lis
             merged,
             f"SELECT {day}, {', '.join((*keys, *merged))} FROM {schema}{tables['hour'][0]} WHERE hour = {hour}",
         )
-        for tables, keys in CUBES
+        for tables, keys in rollups.CUBES
     ]
 
 
@@ -210,8 +200,8 @@ def counted_apart(schema: str, mark: str) -> list[str]:
     return [
         f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
         for columns, tables in (
-            (LIMITED, TABLES),
-            (LIMITED_BY_STATUS, STATUS_TABLES),
-            (LIMITED_BY_ENDPOINT, ENDPOINT_TABLES),
+            (rollups.LIMITED, rollups.TABLES),
+            (rollups.LIMITED_BY_STATUS, rollups.STATUS_TABLES),
+            (rollups.LIMITED_BY_ENDPOINT, rollups.ENDPOINT_TABLES),
         )
     ]

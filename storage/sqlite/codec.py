@@ -20,17 +20,6 @@ from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
-from storage.relational.writes.packing import (
-    CODED_PLACES,
-    COLUMNS,
-    COMBINED,
-    MAX_COMBINATIONS,
-    MAX_METHOD_CHARACTERS,
-    METHOD,
-    PLACES,
-    REPEATED_PLACES,
-    code_of,
-)
 from storage.sqlite.dictionary import Dictionary, Names
 
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
@@ -38,11 +27,11 @@ _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
 _NULLABLE_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _PLAIN: Final = (
     "seq", "id", "started_at_us", "status", "duration_us",
-    *COMBINED, "origin",
+    *packing.COMBINED, "origin",
     *_TEXTS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
-    *PLACES,
+    *packing.PLACES,
     "client_ip", *_NULLABLE_TEXT,
 )  # fmt: skip
 _RARE: Final = (
@@ -55,13 +44,13 @@ _MAX_TEXTS: Final = 4096
 _MAX_TEXTS_CHARACTERS: Final = 1024
 """Of the four together; longer ones are looked up one by one."""
 
-_NULLABLE_PLACES: Final = tuple(COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
-_STATUS: Final = COLUMNS.index("status")
-_COMPLETE: Final = COLUMNS.index("request_complete")
-_STREAM: Final = COLUMNS.index("stream")
-_KEYED: Final = COLUMNS.index("keyed")
-_ID, _FIRST_BYTE = COLUMNS.index("id"), COLUMNS.index("first_byte_us")
-_CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
+_NULLABLE_PLACES: Final = tuple(packing.COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
+_STATUS: Final = packing.COLUMNS.index("status")
+_COMPLETE: Final = packing.COLUMNS.index("request_complete")
+_STREAM: Final = packing.COLUMNS.index("stream")
+_KEYED: Final = packing.COLUMNS.index("keyed")
+_ID, _FIRST_BYTE = packing.COLUMNS.index("id"), packing.COLUMNS.index("first_byte_us")
+_CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.index("request_id")
 
 _OWN_ID: Final = 1
 """Stands for a request id that is the record's own, as that of a request that brought none."""
@@ -147,15 +136,15 @@ class RowEncoder:
     def _learn(self, connection: sqlite3.Connection, key: tuple[str | None, ...]) -> Combination:
         id_of = self._dictionary.id_of
         ids = tuple(
-            code_of(column, value) if column in CODED else id_of(connection, column, value)
-            for column, value in zip(COMBINED, key, strict=False)
+            packing.code_of(column, value) if column in CODED else id_of(connection, column, value)
+            for column, value in zip(packing.COMBINED, key, strict=False)
         )
-        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[METHOD])
-        origin = id_of(connection, "origin", packing.pack_origin(key[len(COMBINED) :]))
-        if len(self._combinations) >= MAX_COMBINATIONS:
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[packing.METHOD])
+        origin = id_of(connection, "origin", packing.pack_origin(key[len(packing.COMBINED) :]))
+        if len(self._combinations) >= packing.MAX_COMBINATIONS:
             self._combinations.clear()
         found = Combination((*ids, origin), rollup, ids[-1])
-        if len(key[METHOD] or "") <= MAX_METHOD_CHARACTERS:
+        if len(key[packing.METHOD] or "") <= packing.MAX_METHOD_CHARACTERS:
             self._combinations[key] = found
         return found
 
@@ -254,7 +243,7 @@ def is_plain(record: Record) -> bool:
 
 def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
-    ids = {row[place] for row in rows for place in REPEATED_PLACES}
+    ids = {row[place] for row in rows for place in packing.REPEATED_PLACES}
     text = names.load(connection, ids)
     return [_record(row, text) for row in rows]
 
@@ -262,7 +251,7 @@ def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], n
 def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
     # By place, not by name: 7 instead of 11 µs a row, reading it included.
     values = list(row)
-    for place in REPEATED_PLACES:
+    for place in packing.REPEATED_PLACES:
         values[place] = text[values[place]]
     for place in _NULLABLE_PLACES:
         if values[place] == 0:
@@ -276,7 +265,7 @@ def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
     values[_STATUS] = values[_STATUS] or None
     values[_COMPLETE] = values[_COMPLETE] == 1
     values[_KEYED] = values[_KEYED] == 1
-    for place, words in CODED_PLACES:
+    for place, words in packing.CODED_PLACES:
         values[place] = words[values[place]]
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)

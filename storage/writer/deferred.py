@@ -20,16 +20,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from storage import errors
 from storage.base import Kept, Storage
-from storage.errors import (
-    SchemaTooNew,
-    StorageDamaged,
-    StorageMisconfigured,
-    StorageOpening,
-    StorageRejected,
-    StorageRemoved,
-    StorageUnavailable,
-)
 from storage.keys import CALLS as KEY_CALLS
 
 log = logging.getLogger(__name__)
@@ -101,15 +93,15 @@ class DeferredStorage:
         while self._store is None:
             try:
                 self._store = await self._open_store("")
-            except (StorageUnavailable, SchemaTooNew) as error:
+            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 self._has_failed = True
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("%s is unavailable, retrying every %g s: %s", self._name, self._retry_s, error)
                 self._has_attempted.set()
                 await asyncio.sleep(self._retry_s)
-            except StorageRejected as error:
-                raise StorageMisconfigured(f"the address of {self._name} cannot be used: {error}") from error
+            except errors.StorageRejected as error:
+                raise errors.StorageMisconfigured(f"the address of {self._name} cannot be used: {error}") from error
         if self._has_attempted.is_set():
             log.warning("%s is available now", self._name, extra={"after_s": round(time.monotonic() - started_s, 1)})
         self._has_attempted.set()
@@ -156,20 +148,20 @@ class DeferredStorage:
             return await self._keys._call(name, *arguments, **options)
         if self._store is None or not self._is_enabled:
             if self.is_opening:
-                raise StorageOpening(f"{self._name} is being opened")
-            raise StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
+                raise errors.StorageOpening(f"{self._name} is being opened")
+            raise errors.StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
         store = self._store
         try:
             return await getattr(store, name)(*arguments, **options)
-        except StorageDamaged as error:
+        except errors.StorageDamaged as error:
             if name in _COMMITS_NEED:
                 self.note_damage(error)
             raise
-        except StorageRemoved as error:
+        except errors.StorageRemoved as error:
             self._begin_replacing("removed", str(error))
             raise
 
-    def note_damage(self, error: StorageDamaged) -> None:
+    def note_damage(self, error: errors.StorageDamaged) -> None:
         """Have the store replaced by an empty one, which is enabled if this one was."""
         self._begin_replacing("damaged", str(error))
 
@@ -179,7 +171,7 @@ class DeferredStorage:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._look()
-            except (StorageUnavailable, SchemaTooNew) as error:
+            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error)

@@ -24,19 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from storage.record import Batch, Entry, Position
-from storage.writer.spool_frames import (
-    ALIGNMENT,
-    HEADER_BYTES,
-    MAGIC,
-    Frame,
-    Origins,
-    SpoolEnd,
-    decode_entries,
-    decode_head,
-    encode_entries,
-    encode_head,
-    end_decoder,
-)
+from storage.writer import spool_frames
 from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
@@ -60,7 +48,7 @@ class FrameTooLarge(Exception):
 class FrameLocation:
     """A frame, its segment and its offset in it."""
 
-    frame: Frame
+    frame: spool_frames.Frame
     path: Path
     offset: int
 
@@ -86,7 +74,7 @@ class Spool:
     ) -> None:
         """Make an empty index over a directory, which is made when needed; `load` reads what is there."""
         self.directory = directory
-        self._end_file = StateFile(directory / END_FILE, end_decoder)
+        self._end_file = StateFile(directory / END_FILE, spool_frames.end_decoder)
         self._allocate = allocate
         self._synchronize = synchronize
         self.segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
@@ -126,7 +114,7 @@ class Spool:
     def oldest(self) -> FrameLocation | None:
         return self._pending[0] if self._pending else None
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[spool_frames.Frame]:
         """The frames to be replayed, oldest first."""
         return (location.frame for location in self._pending)
 
@@ -166,8 +154,8 @@ class Spool:
         for path in self.directory.glob("*" + SUFFIX):
             try:
                 with path.open("rb") as file:
-                    magic = file.read(len(MAGIC))
-                if magic[:-1] == MAGIC[:-1] and magic != MAGIC:
+                    magic = file.read(len(spool_frames.MAGIC))
+                if magic[:-1] == spool_frames.MAGIC[:-1] and magic != spool_frames.MAGIC:
                     aside = path.with_suffix(OTHER_SUFFIX)
                     path.rename(aside)
                     log.error("a segment of the spool is of another version of sidelog, and is left as %s", aside)
@@ -184,7 +172,7 @@ class Spool:
             self._next_number = count
 
     def write(
-        self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: Origins | None = None
+        self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: spool_frames.Origins | None = None
     ) -> FrameLocation:
         """Write a frame; it counts once it is appended to the index.
 
@@ -198,8 +186,8 @@ class Spool:
             FrameTooLarge: It does not fit into a segment.
             SpoolFull: There is no room.
         """
-        packed = encode_entries(batch.entries)
-        head = encode_head(
+        packed = spool_frames.encode_entries(batch.entries)
+        head = spool_frames.encode_head(
             batch,
             packed,
             number=self._next_number,
@@ -238,8 +226,8 @@ class Spool:
         """
         frame = location.frame
         with location.path.open("rb") as file:
-            file.seek(location.offset + HEADER_BYTES + frame.meta_bytes)
-            return decode_entries(frame, file.read(frame.records_bytes))
+            file.seek(location.offset + spool_frames.HEADER_BYTES + frame.meta_bytes)
+            return spool_frames.decode_entries(frame, file.read(frame.records_bytes))
 
     def settle(self, position: Position) -> None:
         """Remove from the index what is in the store, by the position of the spool there."""
@@ -303,20 +291,20 @@ class Spool:
         offset = segment.end
         _write_all(segment.fd, packed, offset + len(head))
         _write_all(segment.fd, head, offset)
-        segment.end = -(-(offset + size) // ALIGNMENT) * ALIGNMENT
+        segment.end = -(-(offset + size) // spool_frames.ALIGNMENT) * spool_frames.ALIGNMENT
         segment.is_dirty = True
-        frame = decode_head(memoryview(head + packed))
+        frame = spool_frames.decode_head(memoryview(head + packed))
         assert frame is not None
         self._note_end(frame)
         return FrameLocation(frame, segment.path, offset)
 
-    def _note_end(self, frame: Frame) -> None:
+    def _note_end(self, frame: spool_frames.Frame) -> None:
         """Keep where the spool ends. A frame is written without that, too: only damage behind it would not be told."""
         retired = self.retired | set(frame.retired)
         positions = {
             source: position for source, position in (self.positions | frame.positions).items() if source not in retired
         }
-        end = SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
+        end = spool_frames.SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
         try:
             self._end_file.write(end)
             self._is_end_failing = False
@@ -326,7 +314,7 @@ class Spool:
                 log.warning("where the spool ends cannot be written beside it: %s", error)
             self._is_end_failing = True
 
-    def _advance(self, frame: Frame) -> None:
+    def _advance(self, frame: spool_frames.Frame) -> None:
         self.positions |= frame.positions
         self.retired.update(frame.retired)
         for source in frame.retired:
@@ -377,14 +365,14 @@ def _frames_in(path: Path) -> Iterator[FrameLocation]:
         log.error("a segment of the spool cannot be read: %s", error)
         return
     offset = 0
-    while offset + HEADER_BYTES <= len(block):
-        frame = decode_head(block[offset:])
+    while offset + spool_frames.HEADER_BYTES <= len(block):
+        frame = spool_frames.decode_head(block[offset:])
         if frame is not None:
             yield FrameLocation(frame, path, offset)
             offset += frame.size_bytes
             continue
         # The end, or damage: continue at the next magic.
-        found = bytes(block[offset + 1 :]).find(MAGIC)
+        found = bytes(block[offset + 1 :]).find(spool_frames.MAGIC)
         if found < 0:
             return
-        offset = -(-(offset + 1 + found) // ALIGNMENT) * ALIGNMENT
+        offset = -(-(offset + 1 + found) // spool_frames.ALIGNMENT) * spool_frames.ALIGNMENT

@@ -5,16 +5,8 @@ from typing import Final, NamedTuple
 
 from storage.aggregates import HeatMap, Histogram, HistogramBucket, class_name
 from storage.query import Filter
+from storage.relational import rollup_sql
 from storage.relational.reads.scan import few_exchanges, scan, seq_range, start_range
-from storage.relational.rollup_sql import (
-    Tables,
-    add_latencies,
-    latency_sums,
-    rollup_rows,
-    rollup_where,
-    sums,
-    tables_for,
-)
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
 from storage.relational.sql import EVENT, Dialect
@@ -55,7 +47,7 @@ async def heatmap(session: Session, filter: Filter, since_us: int, until_us: int
 async def _read_steps(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Steps:
     state = await session.state()
     wanted = state.visible(within(filter, since_us, until_us))
-    tables = tables_for(wanted, state.capped_dimensions)
+    tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
     max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
     is_long = tables is not None and rows.last - rows.first >= max_rows
@@ -76,20 +68,20 @@ async def _read_steps(session: Session, filter: Filter, since_us: int, until_us:
 
 
 async def _add_hours(
-    session: Session, tables: Tables, filter: Filter, hours: Hours, starts: list[int], tallies: list[Tally]
+    session: Session, tables: rollup_sql.Tables, filter: Filter, hours: Hours, starts: list[int], tallies: list[Tally]
 ) -> None:
-    where = await rollup_where(session, filter)
+    where = await rollup_sql.rollup_where(session, filter)
     if where is None or hours.is_empty:
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
-    rows, parameters = await rollup_rows(session, tables, where, hours, _COLUMNS, only_hours=not has_days)
-    measured = f"{sums(_COUNTS)}, {latency_sums(HISTOGRAMS[0], session.dialect)}"
+    rows, parameters = await rollup_sql.rollup_rows(session, tables, where, hours, _COLUMNS, only_hours=not has_days)
+    measured = f"{rollup_sql.sums(_COUNTS)}, {rollup_sql.latency_sums(HISTOGRAMS[0], session.dialect)}"
     sql = f"SELECT hour, status_class, {measured} FROM {rows} GROUP BY hour, status_class"
     for hour, class_, exchanges, events, *durations in await session.fetch(sql, parameters):
         tally = tallies[bisect_right(starts, hour * HOUR_US) - 1]
         tally.add_class(class_name(class_), exchanges)
         tally.events += events
-        add_latencies(tally.duration, durations, session.dialect)
+        rollup_sql.add_latencies(tally.duration, durations, session.dialect)
 
 
 async def _add_rows(session: Session, filter: Filter, start_us: int, step_us: int, tallies: list[Tally]) -> bool:

@@ -13,31 +13,8 @@ from typing import Any, Final
 
 from storage.aggregates import MAX_GROUPS, OTHERS, TOP_FIELDS, Names, Top, TopRow, most
 from storage.query import ROLLUP_METHODS, Filter
+from storage.relational import rollup_sql, rollups
 from storage.relational.reads.scan import few_exchanges, scan, start_range
-from storage.relational.rollup_sql import (
-    Tables,
-    add_latencies,
-    can_count,
-    can_count_by_endpoint,
-    can_count_by_status,
-    holds_others,
-    latency_sums,
-    rollup_rows,
-    rollup_where,
-    sums,
-)
-from storage.relational.rollups import (
-    ENDPOINT_KEYS,
-    ENDPOINT_TABLES,
-    HISTOGRAMS,
-    KEYS,
-    LEAST,
-    MOST,
-    OTHER,
-    STATUS_KEYS,
-    STATUS_TABLES,
-    TABLES,
-)
 from storage.relational.session import Rows, Session
 from storage.relational.sql import DIMENSIONS
 from storage.relational.time_ranges import Hours, split
@@ -48,7 +25,7 @@ _ROW_SUMS: Final = (
     f"sum(request_bytes), sum(response_bytes), {token_sum('input_tokens')}, {token_sum('output_tokens')}, "
     f"{cost_sum()}, min(duration_us), max(duration_us)"
 )
-_ROLLUP_SUMS: Final = sums(
+_ROLLUP_SUMS: Final = rollup_sql.sums(
     (
         "exchanges", "CASE WHEN status_class = 4 THEN exchanges ELSE 0 END",
         "CASE WHEN status_class = 5 THEN exchanges ELSE 0 END",
@@ -57,7 +34,7 @@ _ROLLUP_SUMS: Final = sums(
 )  # fmt: skip
 _ROLLUP_COLUMNS: Final = (
     "exchanges", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
-    LEAST[0], MOST[0], HISTOGRAMS[0],
+    rollups.LEAST[0], rollups.MOST[0], rollups.HISTOGRAMS[0],
 )  # fmt: skip
 
 Values = tuple[Any, ...]
@@ -93,14 +70,14 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     return Top(rows, seen, is_whole)
 
 
-def tables_by(columns: Sequence[str], filter: Filter, capped_dimensions: int) -> Tables | None:
+def tables_by(columns: Sequence[str], filter: Filter, capped_dimensions: int) -> rollup_sql.Tables | None:
     """Choose the rollups that have both some columns and the dimensions of a filter; None when only rows can tell."""
-    if not _is_by_endpoint(columns) and (holds_others(capped_dimensions, columns) or "method" in columns):
+    if not _is_by_endpoint(columns) and (rollup_sql.holds_others(capped_dimensions, columns) or "method" in columns):
         return None  # of the others, and of methods that clients invented, only rows know the names
     for tables, keys, can in (
-        (STATUS_TABLES, STATUS_KEYS, can_count_by_status),
-        (TABLES, KEYS, can_count),
-        (ENDPOINT_TABLES, ENDPOINT_KEYS, can_count_by_endpoint),
+        (rollups.STATUS_TABLES, rollups.STATUS_KEYS, rollup_sql.can_count_by_status),
+        (rollups.TABLES, rollups.KEYS, rollup_sql.can_count),
+        (rollups.ENDPOINT_TABLES, rollups.ENDPOINT_KEYS, rollup_sql.can_count_by_endpoint),
     ):
         if set(columns) <= set(keys) and can(filter, capped_dimensions):
             return tables
@@ -112,17 +89,17 @@ def _is_by_endpoint(columns: Sequence[str]) -> bool:
 
 
 async def _add_hours(
-    session: Session, tables: Tables, filter: Filter, hours: Hours, columns: tuple[str, ...], found: Groups
+    session: Session, tables: rollup_sql.Tables, filter: Filter, hours: Hours, columns: tuple[str, ...], found: Groups
 ) -> bool:
     """Add whole hours; False when there are too many groups, and nothing was added."""
-    where = await rollup_where(session, filter)
+    where = await rollup_sql.rollup_where(session, filter)
     if where is None or hours.is_empty:
         return not hours.is_empty
     dialect, grouped = session.dialect, ", ".join(columns)
     read = dict.fromkeys((*columns, "status_class", *_ROLLUP_COLUMNS))
-    rows, parameters = await rollup_rows(session, tables, where, hours, tuple(read))
+    rows, parameters = await rollup_sql.rollup_rows(session, tables, where, hours, tuple(read))
     sql = (
-        f"SELECT {grouped}, {_ROLLUP_SUMS}, {latency_sums(HISTOGRAMS[0], dialect)} FROM {rows} "
+        f"SELECT {grouped}, {_ROLLUP_SUMS}, {rollup_sql.latency_sums(rollups.HISTOGRAMS[0], dialect)} FROM {rows} "
         f"GROUP BY {grouped} LIMIT {MAX_GROUPS + 1}"
     )
     groups = await session.fetch(sql, parameters)
@@ -133,7 +110,7 @@ async def _add_hours(
         if counts[0] > 0:
             known = found[values]
             known.add(counts)
-            add_latencies(known.durations, latencies, dialect)
+            rollup_sql.add_latencies(known.durations, latencies, dialect)
     return True
 
 
@@ -170,10 +147,10 @@ async def names_of(session: Session, columns: tuple[str, ...], groups: Collectio
     """Return what groups are called."""
     coded = [place for place, column in enumerate(columns) if column in DIMENSIONS]
     is_by_endpoint = _is_by_endpoint(columns)
-    text = await session.text_of({values[place] for values in groups for place in coded} - {0, OTHER})
+    text = await session.text_of({values[place] for values in groups for place in coded} - {0, rollups.OTHER})
 
     def name(column: str, value: Any) -> str | None:
-        if value == 0 or value == OTHER:
+        if value == 0 or value == rollups.OTHER:
             return OTHERS if value else None
         if column in DIMENSIONS:
             named = text[value]
