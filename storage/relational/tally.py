@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from storage.aggregates import (
-    BOUNDS_US,
-    FACETS,
-    FIRST_STEP,
-    FacetValue,
-    HistogramBucket,
-    Latencies,
-    ModelUsage,
-    Summary,
-)
+from storage import aggregates
 from storage.query import Filter
 
 
@@ -25,8 +16,8 @@ class Tally:
     events: int = 0
     request_bytes: int = 0
     response_bytes: int = 0
-    duration: Latencies = field(default_factory=Latencies)
-    first_byte: Latencies = field(default_factory=Latencies)
+    duration: aggregates.Latencies = field(default_factory=aggregates.Latencies)
+    first_byte: aggregates.Latencies = field(default_factory=aggregates.Latencies)
 
     @property
     def exchanges(self) -> int:
@@ -36,8 +27,8 @@ class Tally:
         if exchanges:
             self.status_classes[name] = self.status_classes.get(name, 0) + exchanges
 
-    def bucket(self, start_us: int) -> HistogramBucket:
-        return HistogramBucket(
+    def bucket(self, start_us: int) -> aggregates.HistogramBucket:
+        return aggregates.HistogramBucket(
             start_us=start_us,
             status_classes=dict(sorted(self.status_classes.items())),
             events=self.events,
@@ -48,13 +39,13 @@ class Tally:
         self,
         start_us: int | None,
         end_us: int | None,
-        top: dict[str, list[FacetValue]],
-        models: list[ModelUsage] | None,
+        top: dict[str, list[aggregates.FacetValue]],
+        models: list[aggregates.ModelUsage] | None,
         *,
         complete: bool,
-    ) -> Summary:
+    ) -> aggregates.Summary:
         """Show it as the totals of a filter whose records lie between two times."""
-        return Summary(
+        return aggregates.Summary(
             exchanges=self.exchanges,
             events=self.events,
             status_classes=dict(sorted(self.status_classes.items())),
@@ -95,13 +86,13 @@ def fold(tallies: Sequence[Tally], max_rows: int) -> tuple[list[tuple[int, int |
 
 
 def _row_of(bucket: int, width: int) -> int:
-    return -(-(bucket + FIRST_STEP) // width)
+    return -(-(bucket + aggregates.FIRST_STEP) // width)
 
 
 def _end_us(step: int) -> int | None:
     """Return the bound at a step; None where there is none."""
-    bucket = step - FIRST_STEP
-    return BOUNDS_US[bucket] if 0 <= bucket < len(BOUNDS_US) else None
+    bucket = step - aggregates.FIRST_STEP
+    return aggregates.BOUNDS_US[bucket] if 0 <= bucket < len(aggregates.BOUNDS_US) else None
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -111,8 +102,8 @@ def check_names(names: Sequence[str]) -> None:
         ValueError: There is one.
     """
     for name in names:
-        if name not in FACETS:
-            raise ValueError(f"unknown facet {name!r}, known are {', '.join(FACETS)}")
+        if name not in aggregates.FACETS:
+            raise ValueError(f"unknown facet {name!r}, known are {', '.join(aggregates.FACETS)}")
 
 
 def within(filter: Filter, since_us: int, until_us: int) -> Filter:

@@ -16,16 +16,7 @@ from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL
 from storage.record import Batch, Position
-from storage.writer.attempts import (
-    Availability,
-    BatchOutcome,
-    CommitListener,
-    CommitTimeout,
-    MakeRoom,
-    OnAttempt,
-    WriterCounters,
-    WriterListener,
-)
+from storage.writer import attempts
 from storage.writer.pending_batch import PendingBatch
 from storage.writer.quarantine import escape, quarantine
 from storage.writer.spool import FrameTooLarge
@@ -42,19 +33,19 @@ class Committer:
     instance: str
     quarantine_directory: Path
     spool: SpoolReplay | None
-    timeout: CommitTimeout
-    availability: Availability
-    on_attempt: OnAttempt
-    make_room: MakeRoom
+    timeout: attempts.CommitTimeout
+    availability: attempts.Availability
+    on_attempt: attempts.OnAttempt
+    make_room: attempts.MakeRoom
     clock: Callable[[], float]
-    _commit_listeners: tuple[CommitListener, ...] = field(default=(), init=False)
-    _listeners: tuple[WriterListener, ...] = field(default=(), init=False)
+    _commit_listeners: tuple[attempts.CommitListener, ...] = field(default=(), init=False)
+    _listeners: tuple[attempts.WriterListener, ...] = field(default=(), init=False)
     _stored: dict[bytes, Position] = field(default_factory=dict, init=False)
-    counters: WriterCounters = field(default_factory=WriterCounters, init=False)
+    counters: attempts.WriterCounters = field(default_factory=attempts.WriterCounters, init=False)
     poison: dict[bytes, int] = field(default_factory=dict, init=False)
     """Source → records that were dropped and that its positions count as stored."""
 
-    def subscribe(self, feeder: WriterListener, *followers: CommitListener) -> None:
+    def subscribe(self, feeder: attempts.WriterListener, *followers: attempts.CommitListener) -> None:
         """Notify `feeder` of everything, and after it the others of commits."""
         self._listeners = (*self._listeners, feeder)
         self._commit_listeners = (*self._commit_listeners, feeder, *followers)
@@ -182,6 +173,6 @@ class Committer:
         for listener in self._listeners:
             listener.on_dropped(reason, records)
 
-    def _note(self, outcome: BatchOutcome, records: int, took_s: float = 0.0) -> None:
+    def _note(self, outcome: attempts.BatchOutcome, records: int, took_s: float = 0.0) -> None:
         self.counters.batches[outcome] += 1
         self.on_attempt(outcome, records, took_s)

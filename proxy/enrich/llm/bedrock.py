@@ -11,17 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    count_of,
-    decode,
-    decode_array,
-    decode_object,
-    first_count,
-    is_object,
-    text_of,
-    value_at,
-    values_at,
-)
+from proxy.enrich.formats import json_parts
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic, bedrock_models
 from proxy.enrich.llm.call import CallUsage, Provider
@@ -68,11 +58,11 @@ _EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
 def model_of(path: str) -> str | None:
     """Read the model out of a path such as `/model/anthropic.claude-3-5-sonnet%3A0/converse`."""
     found = _MODEL.search(path)
-    return None if found is None else text_of(unquote(found[1]))
+    return None if found is None else json_parts.text_of(unquote(found[1]))
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    document = decode(_DOCUMENT, data)
+    document = json_parts.decode(_DOCUMENT, data)
     if document is None:
         return
     if (exception := _EXCEPTION.match(data)) is not None:
@@ -82,20 +72,20 @@ def read(usage: CallUsage, data: bytes) -> None:
         _read_chunk(usage, document.bytes_)
         return
     for inner in (document.content_block_start, document.message_stop, document.metadata):
-        if is_object(inner) and (part := decode(_DOCUMENT, inner)) is not None:
+        if json_parts.is_object(inner) and (part := json_parts.decode(_DOCUMENT, inner)) is not None:
             _read_part(usage, part, bytes(inner))
     _read_part(usage, document, data)
 
 
 def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
-    if (reason := text_of(document.stop_reason)) is not None:
+    if (reason := json_parts.text_of(document.stop_reason)) is not None:
         usage.finish_reason = reason
-    usage.add_tools(values_at(document.start, "toolUse", "name"))
+    usage.add_tools(json_parts.values_at(document.start, "toolUse", "name"))
     if b'"toolUse"' in bytes(document.output):
-        usage.add_tools(values_at(document.output, "message", "content", "toolUse", "name"))
-    usage.service_tier = text_of(value_at(document.service_tier, "type")) or usage.service_tier
-    counts = decode_object(_COUNTS, document.usage)
-    if counts is None or count_of(counts.input_tokens) is None:
+        usage.add_tools(json_parts.values_at(document.output, "message", "content", "toolUse", "name"))
+    usage.service_tier = json_parts.text_of(json_parts.value_at(document.service_tier, "type")) or usage.service_tier
+    counts = json_parts.decode_object(_COUNTS, document.usage)
+    if counts is None or json_parts.count_of(counts.input_tokens) is None:
         anthropic.read(usage, data)
         bedrock_models.read_document(usage, data)
         return
@@ -105,12 +95,12 @@ def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     bedrock_models.add_counts(
         usage,
-        count_of(counts.input_tokens),
-        count_of(counts.output_tokens),
-        first_count(counts.cache_read_input_tokens, counts.cache_read_input_token_count),
-        first_count(counts.cache_write_input_tokens, counts.cache_write_input_token_count),
+        json_parts.count_of(counts.input_tokens),
+        json_parts.count_of(counts.output_tokens),
+        json_parts.first_count(counts.cache_read_input_tokens, counts.cache_read_input_token_count),
+        json_parts.first_count(counts.cache_write_input_tokens, counts.cache_write_input_token_count),
     )
-    for part in decode_array(_WRITTEN, counts.cache_details):
+    for part in json_parts.decode_array(_WRITTEN, counts.cache_details):
         if part.ttl == "1h":
             usage.measure(cache_write_1h_tokens=part.input_tokens)
     usage.is_finished = usage.is_settled = True  # it is the last event

@@ -9,19 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import (
-    count_of,
-    decode,
-    decode_array,
-    decode_object,
-    first_count,
-    is_array,
-    is_object,
-    sum_of,
-    text_of,
-    value_at,
-    values_at,
-)
+from proxy.enrich.formats import json_parts
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 
@@ -94,30 +82,30 @@ def model_of(path: str) -> str | None:
 
 def read(usage: CallUsage, data: bytes) -> None:
     """Read a chunk or a response; an array of one error, as a refused array stream is, is that error."""
-    document = decode(_DOCUMENT, data.strip()[1:-1] if data[:1] == b"[" else data)
-    if document is not None and is_object(document.response):  # Code Assist, as the Gemini CLI uses it
-        document = decode(_DOCUMENT, document.response)
+    document = json_parts.decode(_DOCUMENT, data.strip()[1:-1] if data[:1] == b"[" else data)
+    if document is not None and json_parts.is_object(document.response):  # Code Assist, as the Gemini CLI uses it
+        document = json_parts.decode(_DOCUMENT, document.response)
     if document is None:
         return
     usage.set_resolved_model(document.model)
-    if is_object(document.error):
-        error = decode(_PART, document.error) or _Part()
+    if json_parts.is_object(document.error):
+        error = json_parts.decode(_PART, document.error) or _Part()
         usage.fail(error.status, error.code)
     _read_reason(usage, document)
-    if (counts := decode_object(_COUNTS, document.usage)) is not None:
+    if (counts := json_parts.decode_object(_COUNTS, document.usage)) is not None:
         _read_counts(usage, counts)
 
 
 def _read_reason(usage: CallUsage, document: _Document) -> None:
     reason = None
-    if (feedback := decode_object(_PART, document.feedback)) is not None:
-        reason = text_of(feedback.block_reason)
-    for candidate in decode_array(_PARTS, document.candidates):
-        reason = text_of(candidate.finish_reason) or reason
+    if (feedback := json_parts.decode_object(_PART, document.feedback)) is not None:
+        reason = json_parts.text_of(feedback.block_reason)
+    for candidate in json_parts.decode_array(_PARTS, document.candidates):
+        reason = json_parts.text_of(candidate.finish_reason) or reason
         if b'"functionCall"' in bytes(candidate.content):
-            usage.add_tools(values_at(candidate.content, "parts", "functionCall", "name"))
+            usage.add_tools(json_parts.values_at(candidate.content, "parts", "functionCall", "name"))
         if b'"webSearchQueries"' in bytes(candidate.grounding_metadata):
-            queries = value_at(candidate.grounding_metadata, "webSearchQueries")
+            queries = json_parts.value_at(candidate.grounding_metadata, "webSearchQueries")
             measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
@@ -133,14 +121,14 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    answer = first_count(counts.candidates_token_count, counts.response_token_count)
+    answer = json_parts.first_count(counts.candidates_token_count, counts.response_token_count)
     usage.update(
-        input_tokens=sum_of((counts.prompt_token_count, counts.tool_use_prompt_token_count)),
-        output_tokens=sum_of((answer, counts.thoughts_token_count)),
-        reasoning_tokens=count_of(counts.thoughts_token_count),
-        cache_read_tokens=count_of(counts.cached_content_token_count),
+        input_tokens=json_parts.sum_of((counts.prompt_token_count, counts.tool_use_prompt_token_count)),
+        output_tokens=json_parts.sum_of((answer, counts.thoughts_token_count)),
+        reasoning_tokens=json_parts.count_of(counts.thoughts_token_count),
+        cache_read_tokens=json_parts.count_of(counts.cached_content_token_count),
     )
-    for tier in (text_of(counts.traffic_type), text_of(counts.service_tier)):
+    for tier in (json_parts.text_of(counts.traffic_type), json_parts.text_of(counts.service_tier)):
         if tier is not None and tier.lower() not in _USUAL_TIERS:
             usage.service_tier = tier
     outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
@@ -150,11 +138,11 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
 def measure_kinds(usage: CallUsage, given: msgspec.Raw, output: msgspec.Raw, cached: msgspec.Raw) -> None:
     """Note how many tokens were no text, by lists of the modalities of input, output, and what came from the cache."""
     for side, raw in (("input", given), ("output", output)):
-        for part in decode_array(_MODALITIES, raw):
+        for part in json_parts.decode_array(_MODALITIES, raw):
             if (kind := str(part.modality).lower()) in KINDS:
-                usage.measure(**{f"{side}_{kind}_tokens": first_count(part.token_count, part.tokens)})
-    if is_array(cached) and (parts := decode(_MODALITIES, cached)) is not None:
-        counts = {str(part.modality).lower(): first_count(part.token_count, part.tokens) for part in parts}
+                usage.measure(**{f"{side}_{kind}_tokens": json_parts.first_count(part.token_count, part.tokens)})
+    if json_parts.is_array(cached) and (parts := json_parts.decode(_MODALITIES, cached)) is not None:
+        counts = {str(part.modality).lower(): json_parts.first_count(part.token_count, part.tokens) for part in parts}
         usage.measure_cached({**dict.fromkeys(KINDS, 0), **counts})
 
 
