@@ -11,7 +11,7 @@ import pytest
 
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.postgres import codec, connection, dictionary
+from storage.postgres import connection, dictionary
 from storage.postgres import session as session_module
 from storage.postgres import store as module
 from storage.postgres.session import PostgresSession
@@ -21,7 +21,7 @@ from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
-from storage.relational.writes import remembered
+from storage.relational.writes import packing, remembered
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 from tests.support import postgres
@@ -310,7 +310,7 @@ async def test_what_is_remembered_is_bounded(store: PostgresStorage, monkeypatch
     """With more values than are remembered, every row still reads back as it was."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(codec, "MAX_COMBINATIONS", 3)
+    monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
     records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
     for start in range(0, 60, 20):
         await store.commit(make_batch(*records[start : start + 20]))

@@ -14,8 +14,8 @@ import pytest
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
-from storage.relational.writes import remembered
-from storage.sqlite import codec, connection, dictionary
+from storage.relational.writes import packing, remembered
+from storage.sqlite import connection, dictionary
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on
@@ -179,7 +179,7 @@ async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.Mon
     """With more values than are remembered, every row still reads back as it was."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(codec, "MAX_COMBINATIONS", 3)
+    monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
     records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
     async with await SqliteStorage.open(path, durability="fast") as store:
         for start in range(0, 60, 20):
