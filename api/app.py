@@ -143,9 +143,7 @@ def make_app(services: Services) -> web.Application:
     table = routes()
     rules = {
         (route.method, route.path): Rule(
-            is_open=route.is_open,
-            is_global=route.is_global,
-            needs_admin=route.needs_admin,
+            is_open=route.is_open, is_global=route.is_global, needs_admin=route.needs_admin
         )
         for route in table
     }

@@ -15,12 +15,7 @@ from importlib.resources.abc import Traversable
 from operator import itemgetter
 from typing import Final
 
-TYPES: Final = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
+TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """Served endings and their media types; other files of the package are not served."""
 
 _IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"]*"(\.{1,2}/[\w./-]+)";$', re.MULTILINE)

@@ -55,7 +55,5 @@ class StreamLimits:
         if len(opened_s) >= self.max_opens:
             wait_s = max(1, math.ceil(opened_s[0] + _WINDOW_S - now_s))
             raise Refused(
-                429,
-                f"{_DETAIL}: {self.max_opens} were opened within a minute",
-                headers={"Retry-After": str(wait_s)},
+                429, f"{_DETAIL}: {self.max_opens} were opened within a minute", headers={"Retry-After": str(wait_s)}
             )

@@ -35,11 +35,7 @@ def binding_of(query: EntryQuery) -> bytes:
 
 
 async def answer_snapshot(
-    request: web.Request,
-    storage: Storage,
-    cursors: SnapshotCursors,
-    query: EntryQuery,
-    wanted: frozenset[str],
+    request: web.Request, storage: Storage, cursors: SnapshotCursors, query: EntryQuery, wanted: frozenset[str]
 ) -> web.StreamResponse:
     """Return one page of a snapshot with the cursor of the next, or the rest of it as lines.
 

@@ -151,11 +151,6 @@ def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, 
     return tuple(exact), tuple(classes)
 
 
-def read_trace_id(query: Query, name: str) -> str | None:
-    """Read a trace id as it is stored; any other text matches nothing."""
-    return stored_trace_id(query.get(name, "")) or None
-
-
 def _moment_us(query: Query, name: str, now_us: int) -> int | None:
     text = read_text(query, name)
     return None if text is None else read_moment_us(name, text, now_us)
@@ -202,7 +197,7 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
         conversations=tuple(parse_id(text) or b"" for text in read_list(query, "conversation")),
         tools=read_list(query, "tool"),
         text=read_text(query, "q"),
-        trace_id=read_trace_id(query, "trace_id"),
+        trace_id=stored_trace_id(query.get("trace_id", "")) or None,
         min_duration_us=_latency_us(query, "min_latency_ms"),
         max_duration_us=_latency_us(query, "max_latency_ms"),
     )

@@ -58,13 +58,7 @@ class Metrics:
         "calls",
     )
 
-    def __init__(
-        self,
-        tail: Tail | None = None,
-        *,
-        version: str = "",
-        build: str = "",
-    ) -> None:
+    def __init__(self, tail: Tail | None = None, *, version: str = "", build: str = "") -> None:
         self._tail = tail
         self._version = version
         self._build = build

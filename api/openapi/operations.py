@@ -340,12 +340,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/readyz"): Operation({}, errors=()),
     ("GET", "/metrics"): Operation({}, media_types=("text/plain", "application/openmetrics-text", PROTOBUF), errors=()),
     ("POST", "/login"): Operation(
-        {},
-        media_types=(),
-        status=204,
-        errors=(400, 413),
-        body=login.Login,
-        body_types=(JSON, _FORM, "text/plain"),
+        {}, media_types=(), status=204, errors=(400, 413), body=login.Login, body_types=(JSON, _FORM, "text/plain")
     ),
     ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
     ("GET", "/ui/{version}/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),

@@ -16,12 +16,9 @@ _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 
 
 def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") -> bytes:
-    """Write one event.
+    """Write one event of UTF-8 data, which is always sent, even when empty: without it browsers dispatch nothing.
 
-    Args:
-        data: UTF-8; without it browsers dispatch nothing, so it is always sent, even when empty.
-        event_id: what the client gives back in `Last-Event-ID`.
-        name: the event's type; empty for the plain `message`.
+    The id is what the client gives back in `Last-Event-ID`; without a name it is a plain `message`.
 
     Raises:
         ValueError: the name holds CR, LF or NUL.

@@ -99,10 +99,7 @@ class _Stream:
             place = self._tail.offset + resume.after_id
             first = encode_retry(RETRY_MS, place)
             if resume.reset_reason is not None:
-                data: dict[str, object] = {
-                    "reason": resume.reset_reason,
-                    "ringSeq": place,
-                }
+                data: dict[str, object] = {"reason": resume.reset_reason, "ringSeq": place}
                 first += self._tail.event("reset", data, resume.after_id)
             await self._write(first)
             while subscriber.ended is None:

@@ -101,16 +101,10 @@ class Tail:
         tick_s: float = TICK_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin behind what is stored already.
+        """Begin behind `head_seq`, what is stored already; `offset` is K, what is added to entry ids on the wire.
 
-        Args:
-            storage: for what the ring has no longer, unrestricted: the interest's filter carries the scope.
-            head_seq: the store's newest `seq`.
-            offset: K, what is added to entry ids on the wire.
-            max_entries: of the ring.
-            max_bytes: of the ring.
-            tick_s: shortest time between two publications.
-            clock: monotonic seconds.
+        The storage is for what the ring, of so many entries and bytes, has no longer, and unrestricted: the filter of
+        an interest carries the scope. `tick_s` is the shortest time between two publications.
         """
         self.offset = offset
         self.counters = TailCounters()

@@ -71,8 +71,7 @@ def _show_version(is_asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool,
-        Option("--version", metavar="", help="Print the version and exit.", is_eager=True, callback=_show_version),
+        bool, Option("--version", metavar="", help="Print the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """Take the options that stand before any command."""

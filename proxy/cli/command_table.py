@@ -132,12 +132,7 @@ COMMANDS: Final = (
     ),
     Command("view show", "Show a view.", '"slow tenants" --json', "name as_json", (READER,), run="views:show"),
     Command(
-        "view rename",
-        "Rename a view.",
-        '"slow tenants" slow',
-        "name new_name as_json",
-        (CLIENT,),
-        run="views:rename",
+        "view rename", "Rename a view.", '"slow tenants" slow', "name new_name as_json", (CLIENT,), run="views:rename"
     ),
     Command("view delete", "Delete a view.", "slow", "name as_json", (CLIENT,), run="views:delete"),
 )

@@ -173,9 +173,7 @@ PARAMETERS: Final[Parameters] = {
         "(body.user.id).",
     ),
     "top sort": text(
-        "FIGURE",
-        "Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
-        "requests",
+        "FIGURE", "Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.", "requests"
     ),
     "top limit": number("Maximum number of rows.", 20, 1000),
     "format": argument("FORMAT", "What to write: har, ndjson or csv."),

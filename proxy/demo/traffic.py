@@ -186,11 +186,7 @@ async def perform(session: ClientSession, base_url: str, steps: Visit) -> list[i
     for step in steps:
         try:
             async with session.request(
-                step.method,
-                base_url + step.path,
-                json=step.body,
-                headers=step.headers | carried,
-                allow_redirects=False,
+                step.method, base_url + step.path, json=step.body, headers=step.headers | carried, allow_redirects=False
             ) as answer:
                 statuses.append(answer.status)
                 if SESSION_HEADER in answer.headers:

@@ -181,14 +181,8 @@ class CallReader:
     ) -> PendingCall | None:
         """Fill the LLM columns of a message that ends a call of its session, a WebSocket with a model.
 
-        Args:
-            record: of the message.
-            message: as captured.
-            content: inflated, as far as it could be.
-            size: of all of it; None where that is not known.
-
-        Returns:
-            How that call began; None where the message ends none.
+        The content is inflated, as far as it could be; the size is of all of it, None where that is not known. Returns
+        how that call began; None where the message ends none.
         """
         try:
             return self._read_message(record, message, content, size)

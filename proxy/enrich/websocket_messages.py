@@ -99,11 +99,8 @@ class MessageReader:
     ) -> dict[str, object]:
         """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
 
-        Args:
-            message: as captured.
-            content: what was read of it.
-            names_exchange: whether the id of its exchange is needed to tell whose it is.
-            max_bytes: kept of what was said in a session with a model.
+        With `names_exchange` the id of its exchange is needed to tell whose it is; `max_bytes` are kept of what was
+        said in a session with a model.
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",

@@ -37,13 +37,7 @@ class EarlyConnection(ABC):
     has_been_served: Final = False
 
     def __init__(
-        self,
-        connection: socket.socket,
-        peer: bytes,
-        door: Door,
-        *,
-        count_failure: Callable[[str], None],
-        max_s: float,
+        self, connection: socket.socket, peer: bytes, door: Door, *, count_failure: Callable[[str], None], max_s: float
     ) -> None:
         """Be timed from now on; who fails is counted by reason with `count_failure`."""
         self._loop = asyncio.get_running_loop()

@@ -193,11 +193,7 @@ class _Connection(web.RequestHandler):
             super().log_exception(*args, **kw)
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer what is no request in the words of the application; it is no error of ours."""
         if status >= 500:

@@ -50,9 +50,7 @@ class Turns:
     __slots__ = ("_clock_ns", "_is_due", "_soon", "_waiting")
 
     def __init__(
-        self,
-        soon: Callable[[Callable[[], None]], None] = _next_turn,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
+        self, soon: Callable[[Callable[[], None]], None] = _next_turn, clock_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
         """Call `soon` for a call in the loop's next turn."""
         self._soon = soon

@@ -83,14 +83,7 @@ _status: Final = msgspec.json.Decoder(_Status)
 
 
 def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
-    """Return what becomes of a batch.
-
-    Args:
-        answer: To its request.
-        sent: Spans or log records in it.
-        tries: How often it was sent, this time included.
-        now_s: Unix time.
-    """
+    """Return what becomes of a batch of so many spans or log records that was sent so often, this time included."""
     status = answer.status
     if 200 <= status < 300:
         return _taken(answer, sent)

@@ -19,9 +19,7 @@ Attributes = dict[str, Value | None]
 
 MAX_CHARACTERS: Final = 4096
 """Of one text: a path may have 32 KiB, and receivers have limits of their own."""
-_METHODS: Final = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"),
-)
+_METHODS: Final = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
 """Methods that the conventions know; all others are `_OTHER`, so that names of spans stay few."""
 OTHER_METHOD: Final = "_OTHER"
 _PROVIDERS: Final = {

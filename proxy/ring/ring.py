@@ -56,11 +56,7 @@ class RingWriter:
     )  # fmt: skip
 
     def __init__(
-        self,
-        segment: Segment,
-        wake: Callable[[], None],
-        *,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        self, segment: Segment, wake: Callable[[], None], *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     ) -> None:
         """Start on a fresh segment, which stays the caller's to close.
 

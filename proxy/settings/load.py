@@ -13,18 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.settings import model
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.model import (
-    KEEP_ALL,
-    AdminHostSettings,
-    PatternSettings,
-    RouteSettings,
-    Settings,
-    SettingsError,
-    TokenSettings,
-)
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
@@ -53,7 +45,7 @@ NEEDS_RESTART: typing.Final = (
 """What a running sidelog cannot change: its sockets, its number of processes, where records are."""
 
 
-def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
+def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> model.Settings:
     """Load and validate: defaults < TOML file < environment < flags.
 
     Args:
@@ -66,7 +58,7 @@ def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: 
     """
     settings, problems = read(overrides, environ, config_path)
     if problems:
-        raise SettingsError(problems)
+        raise model.SettingsError(problems)
     return settings
 
 
@@ -75,30 +67,27 @@ def load_again(
     environ: Mapping[str, str],
     config_path: Path | None,
     running: Mapping[str, typing.Any],
-) -> tuple[Settings, list[str]]:
+) -> tuple[model.Settings, list[str]]:
     """Load for a sidelog that is running: what needs a restart stays as it is, and with it what follows from it.
 
-    Args:
-        overrides: as for `load`.
-        environ: as for `load`.
-        config_path: as for `load`.
-        running: the settings in effect, as plain values.
+    The first three are as for `load`; `running` are the settings in effect, as plain values.
 
-    Returns:
-        The settings to run with, and the names of those that would need a restart and stay as they were.
+    Returns: The settings to run with, and the names of those that would need a restart and stay as they were.
 
     Raises:
         SettingsError: with every problem of what was given, or of what it would be together with what stays.
     """
     given, problems, found = _read(overrides, environ, config_path)
     if problems:
-        raise SettingsError(problems)
+        raise model.SettingsError(problems)
     merged, kept = merge(running, msgspec.to_builtins(given))
-    settings = _effective(msgspec.convert(merged, Settings))
+    settings = _effective(msgspec.convert(merged, model.Settings))
     here = found | {name: Given(None, "kept until a restart", is_text=False) for name in kept}
     problems = [_with_origin(name, text, here) for name, text in check(settings)]
     if problems:
-        raise SettingsError(problems + [_with_origin(name, "changes only with a restart", found) for name in kept])
+        raise model.SettingsError(
+            problems + [_with_origin(name, "changes only with a restart", found) for name in kept]
+        )
     return settings, kept
 
 
@@ -121,7 +110,7 @@ def merge(old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]) -> tuple
 
 def read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
-) -> tuple[Settings, list[str]]:
+) -> tuple[model.Settings, list[str]]:
     """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
     given, problems, _ = _read(overrides, environ, config_path)
     return _effective(given), problems
@@ -129,34 +118,29 @@ def read(
 
 def _read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
-) -> tuple[Settings, list[str], Found]:
+) -> tuple[model.Settings, list[str], Found]:
     """Read what was given, still without what follows from it, and what is wrong with what would be in effect."""
     problems: list[str] = []
     found: Found = {}
     file = from_file(config_path, problems) if config_path is not None else {}
     is_file_lost = bool(problems) and not file
-    sources = (
-        _built_in(environ),
-        file,
-        from_environment(environ, problems),
-        from_flags(overrides, problems),
-    )
+    sources = (_built_in(environ), file, from_environment(environ, problems), from_flags(overrides, problems))
     for source in sources:
         given_anew = tuple(f"{table}[" for table in TABLES if table in source)  # one value: the later list replaces
         found = {name: given for name, given in found.items() if not name.startswith(given_anew)} | source
-    values = _build(Settings, "", found, problems)
+    values = _build(model.Settings, "", found, problems)
     proxy = values["proxy"]
     headers = _resolved_rules("proxy", proxy.headers, found, environ, problems)
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
-    if patterns := _build_tables("redact.patterns", PatternSettings, found, problems):
+    if patterns := _build_tables("redact.patterns", model.PatternSettings, found, problems):
         values["redact"] = msgspec.structs.replace(values["redact"], patterns=patterns)
-    values["admin_hosts"] = _build_tables("admin_hosts", AdminHostSettings, found, problems)
-    values["tokens"], wrong = resolve_tokens(_build_tables("tokens", TokenSettings, found, problems), environ)
+    values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, problems)
+    values["tokens"], wrong = resolve_tokens(_build_tables("tokens", model.TokenSettings, found, problems), environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
-    values["data_dir"] = os.path.abspath(values.get("data_dir", Settings().data_dir))
-    given = Settings(**values)
+    values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
+    given = model.Settings(**values)
     if not is_file_lost:  # else much would be missing that only could not be read
         problems += [_with_origin(name, text, found) for name, text in check(_effective(given))]
     return given, problems, found
@@ -186,21 +170,21 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
     return values
 
 
-def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[RouteSettings, ...]:
+def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[model.RouteSettings, ...]:
     routes = []
-    for name, values, is_whole in _each_table("routes", RouteSettings, found, problems):
+    for name, values, is_whole in _each_table("routes", model.RouteSettings, found, problems):
         if is_whole:
             given = values.get("set_request_headers", {})
             values["set_request_headers"] = _resolve(f"{name}.set_request_headers", given, found, environ, problems)
             values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
             values["endpoints"] = _templates(name, values, found, problems)
-            routes.append(RouteSettings(**values))
+            routes.append(model.RouteSettings(**values))
         else:  # stands in, so that the other routes keep their index in what the checks say
-            routes.append(RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
+            routes.append(model.RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
     return tuple(routes)
 
 
-_Named = typing.TypeVar("_Named", TokenSettings, AdminHostSettings, PatternSettings)
+_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings, model.PatternSettings)
 
 
 def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
@@ -265,15 +249,15 @@ def _resolve(
     return resolved
 
 
-def _effective(settings: Settings) -> Settings:
+def _effective(settings: model.Settings) -> model.Settings:
     """Fill in what depends on others: default route, level of each route, networks, retention."""
     routes = settings.routes
     if settings.proxy.upstream:
-        routes += (RouteSettings(id="default", upstream=settings.proxy.upstream),)
+        routes += (model.RouteSettings(id="default", upstream=settings.proxy.upstream),)
     return msgspec.structs.replace(
         settings,
         # How long records are kept is the affair of those who make them.
-        retention=settings.retention if settings.proxy.data_port else KEEP_ALL,
+        retention=settings.retention if settings.proxy.data_port else model.KEEP_ALL,
         proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
         routes=tuple(
             msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes

@@ -35,16 +35,13 @@ class LimitSettings(Section, frozen=True):
     """[proxy.limits]: what a request or a connection may take."""
 
     max_header_bytes: Annotated[
-        int,
-        about("a request head, larger: 431; of a response 4 times that; 0: 16 MiB", ge=0, le=16 * MIB),
+        int, about("a request head, larger: 431; of a response 4 times that; 0: 16 MiB", ge=0, le=16 * MIB)
     ] = 32768
     max_header_line_bytes: Annotated[
-        int,
-        about("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB),
+        int, about("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB)
     ] = 8192
     max_headers: Annotated[
-        int,
-        about("fields of a request, more: 431; of a response 10 times that; 0: unlimited", ge=0, le=100_000),
+        int, about("fields of a request, more: 431; of a response 10 times that; 0: unlimited", ge=0, le=100_000)
     ] = 100
     max_body_bytes: Annotated[int, about("request body, larger: 413; 0: unlimited", ge=0)] = 0
     max_connections: Annotated[
@@ -144,10 +141,7 @@ class TailSettings(Section, frozen=True):
 class StorageSettings(Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
-    url: Annotated[
-        str,
-        about(FLAGS["storage.url"].help),
-    ] = "sqlite:///sidelog.db"
+    url: Annotated[str, about(FLAGS["storage.url"].help)] = "sqlite:///sidelog.db"
     durability: Annotated[Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")] = "safe"
     queue_max_bytes: Annotated[int, about("size of the batches waiting for the store", ge=MIB, le=16 * GIB)] = 16 * MIB
     batch_max_records: Annotated[int, about("commit a batch at this many records", ge=1, le=100_000)] = 3000
@@ -156,8 +150,7 @@ class StorageSettings(Section, frozen=True):
         int, about("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
     ] = 200
     text_index: Annotated[
-        bool,
-        about("index the words of paths, heads and bodies after the commits, for fast searches for text"),
+        bool, about("index the words of paths, heads and bodies after the commits, for fast searches for text")
     ] = True
     listen_url: Annotated[
         str,
@@ -173,8 +166,7 @@ class KeySettings(Section, frozen=True):
     """[keys]: API keys of the proxied service."""
 
     url: Annotated[
-        str,
-        about("sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the records"),
+        str, about("sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the records")
     ] = ""
 
 
@@ -196,8 +188,7 @@ class RetentionSettings(Section, frozen=True):
 
     max_age_days: Annotated[float, about("age of records; 0: unlimited", ge=0, le=36500)] = 30
     body_max_age_days: Annotated[
-        float,
-        about("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500),
+        float, about("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500)
     ] = 30
     max_bytes: Annotated[
         int, about("size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0)
@@ -242,8 +233,7 @@ class CaptureSettings(Section, frozen=True):
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
     websocket_messages_per_s: Annotated[
-        int,
-        about("recorded per WebSocket connection; further ones pass, unrecorded and counted", ge=1, le=100_000),
+        int, about("recorded per WebSocket connection; further ones pass, unrecorded and counted", ge=1, le=100_000)
     ] = 1000
     opt_out_header: Annotated[
         str,
@@ -285,8 +275,7 @@ class LogSettings(Section, frozen=True):
 
     level: Annotated[Literal["debug", "info", "warn", "error"], about(FLAGS["log.level"].help)] = "info"
     access: Annotated[
-        Literal["off", "json", "common"],
-        about("access log on stdout: json, or common (NCSA combined); redacted"),
+        Literal["off", "json", "common"], about("access log on stdout: json, or common (NCSA combined); redacted")
     ] = "off"
 
 

@@ -51,8 +51,7 @@ class RouteSettings(Section, frozen=True):
     host: Annotated[str, about("only requests for this host; empty: all")] = ""
     strip_prefix: Annotated[bool, about("remove `path` before forwarding")] = False
     upstream_host: Annotated[
-        str,
-        about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
+        str, about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)")
     ] = ""
     service: Annotated[str, about("service name on records", max_length=256)] = ""
     container: Annotated[str, about("container on records", max_length=256)] = ""
@@ -75,8 +74,7 @@ class RouteSettings(Section, frozen=True):
         str, about("OpenAPI description of the service (JSON or YAML), whose paths are such templates too")
     ] = ""
     tool_cost_usd: Annotated[
-        dict[str, Annotated[float, Meta(ge=0)]],
-        about("MCP: price of a successful call in US dollars, by tool"),
+        dict[str, Annotated[float, Meta(ge=0)]], about("MCP: price of a successful call in US dollars, by tool")
     ] = field(default_factory=dict)
     project_header: Annotated[
         str,

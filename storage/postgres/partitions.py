@@ -94,9 +94,7 @@ async def _make(connection: Connection, partition: Partition) -> None:
     begin = f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         has_rows = await connection.fetchval(
-            f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)",
-            first,
-            until,
+            f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)", first, until
         )
         if not has_rows:
             await connection.execute(

@@ -260,10 +260,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         reader = await links.get()
         try:
             with translated():
-                async with (
-                    _limited(reader, READ_LIMIT_S) as connection,
-                    transaction(connection, self._begin_read),
-                ):
+                async with _limited(reader, READ_LIMIT_S) as connection, transaction(connection, self._begin_read):
                     return await work(self._session(connection, self._read_budget_s))
         finally:
             links.put_nowait(reader)

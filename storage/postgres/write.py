@@ -132,11 +132,9 @@ class BatchStore:
     def __init__(self, begin: str, begin_silent: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
         """Make one that has not seen the store yet.
 
-        Args:
-            begin: Text that begins a transaction of a batch.
-            begin_silent: The same for one that brings no records, and is announced to nobody.
-            cells_of: Makes the cells of the index of words that a batch brings with it. In any thread.
-            is_leased: Whether the database has a lease of the sidecar as long as it has anything.
+        `begin` begins a transaction of a batch, `begin_silent` that of one that brings no records, and is announced to
+        nobody. `cells_of` makes, in any thread, the cells of the index of words that a batch brings with it.
+        `is_leased` says that the database has a lease of the sidecar as long as it has anything.
         """
         self._begin = begin
         self._begin_silent = begin_silent

@@ -144,16 +144,10 @@ def reduced(filter: Filter) -> Filter:
 
 
 def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple[int, list[int]]:
-    """Choose the steps of a histogram.
+    """Choose the steps of a histogram from `since_us` to `until_us`, exclusive: so many, and one more for whole hours.
 
-    Args:
-        since_us: Begin of the range.
-        until_us: Its end, exclusive.
-        buckets: How many steps at most, apart from the one that whole hours may add.
-        is_long: Whether the range is too long to be scanned: steps are then whole hours, or whole days.
-
-    Returns:
-        The length of a step, and where each begins: the first at `since_us` or, with whole hours or days, before it.
+    Where the range is too long to be scanned, steps are whole hours or whole days. Returns the length of a step, and
+    where each begins: the first at `since_us` or, with whole hours or days, before it.
     """
     length = max(until_us - since_us, 1)
     step = -(-length // max(buckets, 1))
@@ -181,10 +175,8 @@ def _bounded(value: int) -> int:
 def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
     """Find a day: no row that is left, or comes, uses repeated text that was last looked up before it.
 
-    Args:
-        floor_us: Of rows.
-        oldest_us: When the oldest row that is left started, or earlier; None when there is none.
-        now_us: The clock: writers remember what they looked up today, and about midnight yesterday.
+    The oldest row that is left started at `oldest_us` or later, None when there is none. Writers remember what they
+    looked up today, and about midnight yesterday.
     """
     floor_day = floor_us // DAY_US
     return floor_day if oldest_us is None else max(floor_day, min(oldest_us, now_us - DAY_US) // DAY_US)

@@ -52,10 +52,7 @@ def checkpoint_pages(max_bytes: int) -> int:
 def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0) -> int:
     """Set up the write connection and bring the file to the newest layout; returns its version.
 
-    Args:
-        connection: To set up.
-        durability: Whether commits are synced.
-        max_bytes: The cap on the size of the file with its journal; 0 for none.
+    `max_bytes` is the cap on the size of the file with its journal; 0 for none.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.

@@ -58,14 +58,11 @@ class DeferredStorage:
         name: str = "the store",
         keys: "DeferredStorage | None" = None,
     ) -> None:
-        """Wire up.
+        """Open nothing yet; between two attempts is a pause of `retry_s`.
 
-        Args:
-            open_store: Opens it; its argument is what is known to be wrong with the one before, or nothing.
-            retry_s: Pause between two attempts.
-            on_removed: Told how many records went with a store that was removed.
-            name: What it is called in the log and in errors.
-            keys: The store that has the API keys, where it is another one.
+        `open_store` gets what is known to be wrong with the store before, or nothing; `on_removed`, how many records
+        went with a store that was removed. The name is for the log and errors; `keys` has the API keys, where that is
+        another store.
         """
         self._open_store = open_store
         self._retry_s = retry_s

@@ -78,15 +78,10 @@ class Retention:
         trusted: TrustedClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Wire up.
+        """Keep a store, which is not closed, within limits.
 
-        Args:
-            storage: What is kept within limits; not closed.
-            limits: How much is kept.
-            on_purged: Told how many rows went below which floors, when all of them are gone, or the task ends.
-            clock_us: The wall clock.
-            trusted: What is believed of it.
-            monotonic: Measures slices.
+        `on_purged` gets how many rows went below which floors, when all of them are gone, or the task ends. `trusted`
+        says what is believed of the wall clock; the monotonic one measures slices.
         """
         self._storage = storage
         self._limits = limits

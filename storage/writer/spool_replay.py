@@ -62,13 +62,10 @@ class SpoolReplay:
         offline_since: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Continue a spool.
+        """Continue a spool that is loaded, and closed by its owner, from the positions committed in the store.
 
-        Args:
-            spool: Loaded; closed by its owner.
-            committed: Positions as they are in the store.
-            offline_since: Given when the store could not be read, Unix µs: `committed` may be behind by a batch.
-            clock: Monotonic seconds.
+        `offline_since`, Unix µs, is given when the store could not be read: the positions may then be behind by a
+        batch.
         """
         self.spool = spool
         self._clock = clock

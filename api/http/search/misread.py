@@ -49,9 +49,9 @@ def refuse_misread(found: Sequence[Term | Sign]) -> None:
 
 
 def _check_value(name: str | None, value: Value) -> None:
-    text = value.text
+    text, before = value.text, "" if name is None else f"{name}:"
     if text.startswith(_QUOTES):
-        _refuse(value, 'only " quotes a text', _put(name, f'"{text.strip("".join(_QUOTES))}…"'))
+        _refuse(value, 'only " quotes a text', f'{before}"{text.strip("".join(_QUOTES))}…"')
     if len(text) <= _MAX_REGEX and _REGEX.fullmatch(text):
         _refuse_regex(value, name)
     if name is None:
@@ -61,7 +61,7 @@ def _check_value(name: str | None, value: Value) -> None:
     for joint, operator in _JOINTS.items():
         if joint in text:
             parts = [part for part in text.split(joint) if part]
-            alternatives = _put(name, ",".join(parts)) if name and operator == "or" else f" {operator} ".join(parts)
+            alternatives = before + ",".join(parts) if name and operator == "or" else f" {operator} ".join(parts)
             _refuse(value, f"{joint} joins nothing", alternatives if len(parts) > 1 else operator)
     if name and (word := word_of(name)) is not None and (sign := _LEADING.fullmatch(text)) is not None:
         is_known = sign[1] == "=" and (word.kind in ("part", *_COMPARED) or not sign[2])
@@ -111,10 +111,6 @@ def _refuse_sign(value: Value, name: str, sign: str, rest: str) -> NoReturn:
 def _refuse_regex(value: Value, name: str | None) -> NoReturn:
     word = word_of(name or "path") or WORDS["path"]
     _refuse(value, "regular expressions are not supported, * stands for any text", word.example)
-
-
-def _put(name: str | None, text: str) -> str:
-    return text if name is None else f"{name}:{text}"
 
 
 def _refuse(value: Value, rule: str, meant: str) -> NoReturn:

@@ -47,7 +47,13 @@ def read_term(term: Term, now_us: int) -> Expression:
     word = _word(term.name, term)
     if word.name in ("since", "until"):
         return any_of([_moment(value, word, now_us) for value in term.values])
-    return any_of([_READERS[word.kind](value, word) for value in term.values])
+    return any_of([_read(value, word) for value in term.values])
+
+
+def _read(value: Value, word: Word) -> Expression:
+    """Read a value; a `*` alone is any."""
+    is_any = value.parts == ("", "") and word.kind not in ("choice", "text", "reason")
+    return Has(word.field) if is_any else _READERS[word.kind](value, word)
 
 
 def _word(name: str, term: Term) -> Word:
@@ -100,8 +106,6 @@ def _text(value: Value, word: Word) -> Expression:
 
 
 def _name(value: Value, word: Word) -> Expression:
-    if value.parts == ("", ""):
-        return Has(word.field)
     is_place = word.field.partition(".")[0] in BODIES
     if is_place and not value.is_literal and (is_compared(value.text) or (".." in value.text and not value.is_quoted)):
         return _number(value, word.field, NUMBER)
@@ -112,8 +116,6 @@ def _name(value: Value, word: Word) -> Expression:
 
 def _part(value: Value, word: Word) -> Expression:
     """Read a part of a text; a pattern, or what follows `=`, is all of it."""
-    if value.parts == ("", ""):
-        return Has(word.field)
     parts = value.parts if value.is_pattern else ("", *value.parts, "")
     if value.parts[0].startswith("=") and not value.is_literal:
         parts = (value.parts[0][1:], *value.parts[1:])
@@ -155,8 +157,6 @@ def _choice(value: Value, word: Word) -> Expression:
 
 def _status(value: Value, word: Word) -> Expression:
     text = value.text
-    if value.parts == ("", ""):
-        return Has(word.field)
     if _CLASS.fullmatch(text):
         return Between(word.field, int(text[0]) * 100, int(text[0]) * 100 + 99)
     if _STATUSES.fullmatch(text) and (found := read_range(word.field, text, COUNT)) is not None:
@@ -201,8 +201,6 @@ def read_network(text: str) -> Expression | None:
 
 
 def _address(value: Value, word: Word) -> Expression:
-    if value.parts == ("", ""):
-        return Has(word.field)
     network = read_network(value.text)
     if network is None:
         reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_ADDRESS}"
@@ -232,8 +230,6 @@ def _trace(value: Value, word: Word) -> Expression:
 
 
 def _id(value: Value, word: Word) -> Expression:
-    if value.parts == ("", ""):
-        return Has(word.field)
     found = parse_id(value.text)
     if found is None:
         raise BadSearch(

@@ -32,11 +32,7 @@ PAGE_RECORDS_WITH_BODIES: Final = 50
 
 Format = Literal["ndjson", "csv", "har"]
 FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "har")
-_MEDIA_TYPES: Final = {
-    "ndjson": "application/x-ndjson",
-    "csv": "text/csv; charset=utf-8",
-    "har": "application/json",
-}
+_MEDIA_TYPES: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "har": "application/json"}
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -103,10 +99,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 
 async def _write_pages(
-    services: Services,
-    response: web.StreamResponse,
-    query: RecordQuery,
-    shape: Shape,
+    services: Services, response: web.StreamResponse, query: RecordQuery, shape: Shape
 ) -> int | None:
     """Write page after page, waiting for the client at each record: a slow one holds one page and no query.
 

@@ -27,8 +27,6 @@ def read_group(parameter: str, text: str) -> str:
     name = OTHER_NAMES.get(text, text)
     if name not in GROUPS and not is_cell_field(name):
         raise BadParameter(
-            parameter,
-            text,
-            f"one of {', '.join(_CALLED)}, or a field such as header.x-tenant, body.user.id",
+            parameter, text, f"one of {', '.join(_CALLED)}, or a field such as header.x-tenant, body.user.id"
         )
     return name

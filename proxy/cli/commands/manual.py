@@ -56,13 +56,13 @@ def completion(shell: Shell) -> int:
 
 def manual_page(program: Any, context: Any, version: str) -> str:
     """Write the page of a command, as `typer.main.get_command` returns it, and of all below it."""
-    name = str(program.name)
+    name, summary = str(program.name), program.help.rstrip(".")
     commands = list(_commands(program, context))
     return "\n".join(
         [
             f'.TH {name.upper()} 1 "" "{name} {_escaped(version)}" "User Commands"',
             ".SH NAME",
-            f"{name} \\- {_escaped(_lower(program.help.rstrip('.')))}",
+            f"{name} \\- {_escaped(summary[:1].lower() + summary[1:])}",
             ".SH SYNOPSIS",
             *(f".B {_escaped(words)}\n{_escaped(arguments)}\n.br" for words, arguments, _, _ in commands),
             ".SH COMMANDS",
@@ -156,10 +156,6 @@ def _paragraph(text: str) -> Iterator[str]:
 
 def _title(panel: str) -> str:
     return panel.partition(" (")[0].upper()
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _escaped(text: str) -> str:

@@ -5,9 +5,8 @@ The beginning of an id is therefore a span of time, which the API finds by its i
 decides, so two records tell that it is ambiguous; beyond them the rest is compared.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError
@@ -64,11 +63,8 @@ def _beginning_so(client: Client, digits: str) -> list[str]:
     limit = 2 if len(digits) <= _TIME_DIGITS else _MAX_CANDIDATES
     parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}
     found = client.get_json("/api/records", parameters)["records"]
-    return [str(record["id"]) for record in found if _begins(record, digits)]
-
-
-def _begins(record: Mapping[str, Any], digits: str) -> bool:
-    return str(record["id"]).replace("-", "").startswith(digits)
+    ids = [str(record["id"]) for record in found]
+    return [each for each in ids if each.replace("-", "").startswith(digits)]
 
 
 def _span(digits: str) -> tuple[str, str] | None:

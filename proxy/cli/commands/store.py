@@ -62,10 +62,7 @@ def check_exists(settings: Settings) -> None:
 async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
     """Open the settings' store; the caller closes it. Raises as `storage.backends.open_storage`."""
     return await open_storage(
-        settings.storage.url,
-        Path(settings.data_dir),
-        durability=settings.storage.durability,
-        is_read_only=is_read_only,
+        settings.storage.url, Path(settings.data_dir), durability=settings.storage.durability, is_read_only=is_read_only
     )
 
 

@@ -55,11 +55,8 @@ class LiveTurns:
     def stored(self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool) -> bytes | None:
         """Return what may be stored of a message of the model: itself where there is no piece of a text in it.
 
-        Args:
-            session: whose it is.
-            data: the message, or its beginning; None where nothing of it can be read.
-            is_whole: whether it is all of it.
-            follows_gap: whether others before it were not seen.
+        The data are the message or, unless it `is_whole`, its beginning, None where nothing of it can be read;
+        `follows_gap` says that others before it were not seen.
         """
         turn = self._turn_of(session, is_known=data is not None and _BEGINS.match(data) is not None)
         if follows_gap or not is_whole:

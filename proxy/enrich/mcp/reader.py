@@ -15,7 +15,7 @@ from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of, value_at
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.mcp import tasks
+from proxy.enrich.mcp import sessions, tasks
 from proxy.enrich.mcp.errors import failure_of, missing_response, reported_failure, transport_failure, without_message
 from proxy.enrich.mcp.jsonrpc import (
     RpcRequest,
@@ -24,15 +24,6 @@ from proxy.enrich.mcp.jsonrpc import (
     read_requests,
     read_responses,
     read_task_states,
-)
-from proxy.enrich.mcp.sessions import (
-    EarlyResponse,
-    Session,
-    Sessions,
-    endpoint_of,
-    name_in,
-    opens_sse_transport,
-    session_of,
 )
 from proxy.enrich.mcp.settling import correct_outcome, failed, wait_us, without_response
 from proxy.enrich.redact.compact import compact
@@ -84,7 +75,7 @@ def is_mcp(provider: str, record: Record, exchange: DecodedExchange) -> bool:
         return True
     if record.method == "POST":
         return record.path is not None and (record.path.endswith(MCP_PATHS) or record.status == 202)
-    return exchange.response_body is not None and opens_sse_transport(exchange.response_body.head)
+    return exchange.response_body is not None and sessions.opens_sse_transport(exchange.response_body.head)
 
 
 class McpReader:
@@ -92,12 +83,12 @@ class McpReader:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._sessions = Sessions()
+        self._sessions = sessions.Sessions()
 
     def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
         """Return the calls that have ended with this exchange, and those now pending; corrects what the record says."""
         request, response = exchange.request_body, exchange.response_body
-        session = session_of(record, exchange)
+        session = sessions.session_of(record, exchange)
         requests = [] if request is None else read_requests(request)
         responses = [] if response is None else read_responses(response, exchange.response.content_type, requests)
         by_id = {found.id: found for found in responses}
@@ -118,7 +109,7 @@ class McpReader:
                 calls += self._end_or_wait(call, record, exchange, found, session, has_others=bool(by_id))
             elif found is not None and (task := tasks.task_of_request(message)) is not None:
                 calls += self._read_task(
-                    record, exchange, message.method, found, (session or endpoint_of(record), task)
+                    record, exchange, message.method, found, (session or sessions.endpoint_of(record), task)
                 )
         if requests and session is not None:  # of other calls, whose own stream broke off
             others = {rpc_id: found for rpc_id, found in by_id.items() if self._sessions.is_pending((session, rpc_id))}
@@ -127,7 +118,7 @@ class McpReader:
             by_id |= {} if request is None else read_cancellations(request)
             calls += self._end_pending(record, exchange, by_id, session)
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
-            if is_deleted or (response is not None and opens_sse_transport(response.head)):
+            if is_deleted or (response is not None and sessions.opens_sse_transport(response.head)):
                 lost = self._end_session(exchange, session)
         calls += self._end_notified_tasks(record, exchange, session)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
@@ -141,7 +132,7 @@ class McpReader:
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
-        session = session_of(record, exchange)
+        session = sessions.session_of(record, exchange)
         requests = read_requests(body) or read_requests(DecodedBody.beginning(body.head, None))
         tools = [message for message in requests if message.method == "tools/call"]
         return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]
@@ -171,20 +162,20 @@ class McpReader:
         result = None if response is None else decode(_RESULT, response.result)
         server, version = (None, None) if result is None else self._server_of(result)
         client = None if params is None else text_of(value_at(params.client, "name"))
-        self._sessions.update(session, Session(server, self._redactor.redact_text(client), version))
+        self._sessions.update(session, sessions.Session(server, self._redactor.redact_text(client), version))
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
         """Keep the server's name for calls of the same endpoint whose responses do not name it."""
         result = None if response is None or not response.result else decode(_RESULT, response.result)
-        if result is not None and (server := name_in(result.meta, "serverInfo")) is not None:
-            self._sessions.update(endpoint_of(record), Session(self._redactor.redact_text(server)))
+        if result is not None and (server := sessions.name_in(result.meta, "serverInfo")) is not None:
+            self._sessions.update(sessions.endpoint_of(record), sessions.Session(self._redactor.redact_text(server)))
 
     def _update_server(self, session: str, response: RpcResponse) -> None:
         """Update a session from an `initialize` whose response came on another stream."""
         result = decode(_RESULT, response.result)
         if result is not None and is_object(result.server):
             server, version = self._server_of(result)
-            self._sessions.update(session, Session(server, self._sessions.get(session).client, version))
+            self._sessions.update(session, sessions.Session(server, self._sessions.get(session).client, version))
 
     def _server_of(self, result: _Result) -> tuple[str | None, str | None]:
         text = self._redactor.redact_text
@@ -195,7 +186,7 @@ class McpReader:
     ) -> ToolCall:
         params = decode(_PARAMS, message.params) if message.is_whole else None
         text = self._redactor.redact_text
-        known = self._sessions.get(session or endpoint_of(record))
+        known = self._sessions.get(session or sessions.endpoint_of(record))
         client, arguments, llm_request_id = known.client, b"", None
         if params is None:
             name = find_text(message.params, b"name")
@@ -204,7 +195,7 @@ class McpReader:
             if is_object(params.meta):
                 llm_request_id = find_text(bytes(params.meta), b"llm_request_id")
             if session is None:
-                client = text(name_in(params.meta, "clientInfo"))
+                client = text(sessions.name_in(params.meta, "clientInfo"))
         metadata = {
             "method": "tools/call",
             "protocol_version": exchange.request.mcp_version.decode("utf-8", "replace") or known.version,
@@ -248,7 +239,7 @@ class McpReader:
         """End a call with its response or the failure of the exchange, or keep it pending; return what is to store."""
         task = None if response is None else tasks.created(response)
         if response is not None and task is not None and (response := tasks.ending(response)) is None:
-            return self._await_task(call, *task, session, endpoint_of(record))
+            return self._await_task(call, *task, session, sessions.endpoint_of(record))
         if response is not None:
             transport = "http" if response.end < 0 else "sse"
             latency_us = _answered_at_us(record, exchange, response) - record.started_at_us
@@ -302,7 +293,7 @@ class McpReader:
             call
             for state in states
             if (task := tasks.task_of_notification(state)) is not None
-            for call in self._read_task(record, exchange, "", state, (session or endpoint_of(record), task))
+            for call in self._read_task(record, exchange, "", state, (session or sessions.endpoint_of(record), task))
         ]
 
     def _end_pending(
@@ -315,7 +306,7 @@ class McpReader:
             at_us = _answered_at_us(record, exchange, response)
             call = self._sessions.take_pending((session, rpc_id))
             if call is None:
-                self._sessions.keep_early((session, rpc_id), EarlyResponse(response, at_us))
+                self._sessions.keep_early((session, rpc_id), sessions.EarlyResponse(response, at_us))
                 continue
             _apply_session(call, exchange.labels, self._sessions.get(session))
             latency_us = max(0, at_us - call.started_at_us)
@@ -353,7 +344,7 @@ class McpReader:
         if result is not None:
             if (kind := text_of(result.kind)) is not None:
                 metadata["result_type"] = kind
-            server = name_in(result.meta, "serverInfo")
+            server = sessions.name_in(result.meta, "serverInfo")
             if server is not None and labels.id == DEFAULT_ROUTE:
                 call.server_label = self._redactor.redact_text(server) or server
         call.metadata = msgspec.json.encode(metadata)
@@ -381,13 +372,13 @@ def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResp
     return record.started_at_us + (record.duration_us if after_us is None else after_us)
 
 
-def _server_label(labels: RouteLabels, session: Session) -> str:
+def _server_label(labels: RouteLabels, session: sessions.Session) -> str:
     if labels.id and labels.id != DEFAULT_ROUTE:
         return labels.id
     return session.server or labels.id or DEFAULT_ROUTE
 
 
-def _apply_session(call: ToolCall, labels: RouteLabels, known: Session) -> None:
+def _apply_session(call: ToolCall, labels: RouteLabels, known: sessions.Session) -> None:
     """Add to a call what only its session's stream showed: the server's name and the revision."""
     if call.server_label == DEFAULT_ROUTE:
         call.server_label = _server_label(labels, known)

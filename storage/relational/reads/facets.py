@@ -7,43 +7,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from storage.aggregates import (
-    FACETS,
-    MAX_FACET_LIMIT,
-    ROLLUP_FACETS,
-    SAMPLE_ROWS,
-    FacetValue,
-    class_name,
-    most_frequent,
-)
+from storage import aggregates
 from storage.query import ROLLUP_METHODS, Filter
+from storage.relational import rollup_sql, time_ranges
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
-from storage.relational.rollup_sql import (
-    Tables,
-    can_count,
-    counted_rows,
-    holds_others,
-    record_totals,
-    rollup_where,
-    sums,
-    tables_for,
-)
 from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import CODED, Dialect, Where
-from storage.relational.time_ranges import (
-    DAY_HOURS,
-    HOUR_US,
-    Hours,
-    Part,
-    Tier,
-    TimeRange,
-    has_whole_hours,
-    hours_inside,
-    reduced,
-)
 from storage.relational.tools.called import count_each
 
 _SAMPLE_S: Final = 0.01
@@ -57,16 +29,22 @@ Pass = tuple[Table, Sequence[str], Sequence[str]]
 """Over which table, by which columns, and the facets counted in it."""
 
 
-async def facets(session: Session, filter: Filter, names: Sequence[str], limit: int) -> dict[str, list[FacetValue]]:
+async def facets(
+    session: Session, filter: Filter, names: Sequence[str], limit: int
+) -> dict[str, list[aggregates.FacetValue]]:
     state = await session.state()
     filter = state.visible(filter)
-    wide = reduced(filter)
-    hours = hours_inside(wide.since_us, wide.until_us)
+    wide = time_ranges.reduced(filter)
+    hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
     has_sums = await session.has_sums(hours)
-    is_known = has_sums and can_count(filter, state.capped_dimensions)
-    countable = [name for name in names if name in ROLLUP_FACETS]
-    is_exact = is_known and has_whole_hours(filter)
-    exact = [name for name in countable if is_exact and not holds_others(state.capped_dimensions, (FACETS[name],))]
+    is_known = has_sums and rollup_sql.can_count(filter, state.capped_dimensions)
+    countable = [name for name in names if name in aggregates.ROLLUP_FACETS]
+    is_exact = is_known and time_ranges.has_whole_hours(filter)
+    exact = [
+        name
+        for name in countable
+        if is_exact and not rollup_sql.holds_others(state.capped_dimensions, (aggregates.FACETS[name],))
+    ]
     is_long = is_known and len(exact) < len(countable) and await _has_many(session, filter)
     sampled = [name for name in names if name not in (countable if is_long else exact)]
     counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
@@ -77,23 +55,23 @@ async def facets(session: Session, filter: Filter, names: Sequence[str], limit: 
     for name in names:
         found = await named(session, name, counts[name], limit)
         has_count = is_whole or name in exact
-        answer[name] = [FacetValue(value, count if has_count else None) for value, count in found]
+        answer[name] = [aggregates.FacetValue(value, count if has_count else None) for value, count in found]
     return answer
 
 
-async def count_values(session: Session, filter: Filter, hours: Hours, names: Sequence[str]) -> Counts:
-    where = await rollup_where(session, filter)
+async def count_values(session: Session, filter: Filter, hours: time_ranges.Hours, names: Sequence[str]) -> Counts:
+    where = await rollup_sql.rollup_where(session, filter)
     if where is None or hours.is_empty:
         return merged(names, ())
     state = await session.state()
-    stamps: dict[TimeRange, Stamp] = {}
-    for (tier, number), records in (await record_totals(session, hours)).items():
-        first_hour = number * DAY_HOURS if tier == "day" else number
-        was_trimmed = first_hour * HOUR_US <= state.trimmed_until_us
+    stamps: dict[time_ranges.TimeRange, Stamp] = {}
+    for (tier, number), records in (await rollup_sql.record_totals(session, hours)).items():
+        first_hour = number * time_ranges.DAY_HOURS if tier == "day" else number
+        was_trimmed = first_hour * time_ranges.HOUR_US <= state.trimmed_until_us
         stamps[tier, number] = (records, state.erasures + (state.trims if was_trimmed else 0))
     question = (where, tuple(names))
     found, missing = session.known_counts.find(question, stamps)
-    tables = tables_for(filter, state.capped_dimensions) or TABLES
+    tables = rollup_sql.tables_for(filter, state.capped_dimensions) or TABLES
     for tier in TABLES:
         numbers = [number for missed, number in missing if missed == tier]
         counted = await _count_ranges(session, tables, where, tier, numbers, names) if numbers else {}
@@ -104,7 +82,12 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
 
 
 async def _count_ranges(
-    session: Session, tables: Tables, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
+    session: Session,
+    tables: rollup_sql.Tables,
+    where: Where,
+    tier: time_ranges.Tier,
+    numbers: Sequence[int],
+    names: Sequence[str],
 ) -> dict[int, Counts]:
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
     passes = deque(_passes(session.dialect, tables, tier, names))
@@ -112,9 +95,9 @@ async def _count_ranges(
         table, columns, some = passes.popleft()
         rows = await _count_pass(session, table, where, tier, numbers, columns)
         if rows is None:
-            passes += [(table, [FACETS[name]], [name]) for name in some]
+            passes += [(table, [aggregates.FACETS[name]], [name]) for name in some]
             continue
-        wanted = [(name, columns.index(FACETS[name])) for name in some]
+        wanted = [(name, columns.index(aggregates.FACETS[name])) for name in some]
         for number, *values, count in rows:
             counts = counted.get(number)
             if counts is None:
@@ -128,7 +111,7 @@ async def _count_ranges(
 
 
 async def _count_pass(
-    session: Session, table: Table, where: Where, tier: Tier, numbers: Sequence[int], columns: Sequence[str]
+    session: Session, table: Table, where: Where, tier: time_ranges.Tier, numbers: Sequence[int], columns: Sequence[str]
 ) -> Rows | None:
     """Count the records of some periods by columns; None when they have too many combinations of values."""
     dialect, (name, column) = session.dialect, table
@@ -138,19 +121,21 @@ async def _count_pass(
         source = f"{dialect.schema}{name} WHERE {where.text} AND {within.text}"
         parameters = (*where.parameters, *within.parameters)
     else:
-        part = Part(tier, min(numbers), max(numbers) + 1)
+        part = time_ranges.Part(tier, min(numbers), max(numbers) + 1)
         read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))
-        source, parameters = counted_rows(name, where, part, read, dialect)
+        source, parameters = rollup_sql.counted_rows(name, where, part, read, dialect)
         limit = f" LIMIT {_MAX_COMBINATIONS + 1}" if len(columns) > 1 else ""
     rows = await session.fetch(
-        f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {source} "
+        f"SELECT {column}, {', '.join(columns)}, {rollup_sql.sums(('exchanges + events',))} FROM {source} "
         f"{dialect.group_by(columns, column)}{limit}",
         parameters,
     )
     return None if limit and len(rows) > _MAX_COMBINATIONS else rows
 
 
-def _passes(dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]) -> Iterator[Pass]:
+def _passes(
+    dialect: Dialect, tables: rollup_sql.Tables, tier: time_ranges.Tier, names: Sequence[str]
+) -> Iterator[Pass]:
     """Part facets into passes.
 
     What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
@@ -158,36 +143,36 @@ def _passes(dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]) 
     ten facets: 8 ms so, 20 in one pass. Where rows are counted, what has few combinations is counted in one pass, too.
     """
     if dialect.rollups is not None:
-        together = [name for name in names if FACETS[name] in STATUS_KEYS]
+        together = [name for name in names if aggregates.FACETS[name] in STATUS_KEYS]
         if together:
             smaller = STATUS_TABLES if tables is STATUS_TABLES else TABLES
-            yield smaller[tier], [FACETS[name] for name in together], together
+            yield smaller[tier], [aggregates.FACETS[name] for name in together], together
         for name in names:
             if name not in together:
-                yield TABLES[tier], [FACETS[name]], [name]
+                yield TABLES[tier], [aggregates.FACETS[name]], [name]
         return
-    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    small = [name for name in names if aggregates.FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
     large = [name for name in names if name not in small]
-    first = [] if dialect.has_grouping_sets else [name for name in large if FACETS[name] in LIMITED]
+    first = [] if dialect.has_grouping_sets else [name for name in large if aggregates.FACETS[name] in LIMITED]
     rest = [name for name in large if name not in first]
     if small:
-        yield STATUS_TABLES[tier], [FACETS[name] for name in small], small
+        yield STATUS_TABLES[tier], [aggregates.FACETS[name] for name in small], small
     if first:
-        yield TABLES[tier], LIMITED[: 1 + max(LIMITED.index(FACETS[name]) for name in first)], first
+        yield TABLES[tier], LIMITED[: 1 + max(LIMITED.index(aggregates.FACETS[name]) for name in first)], first
     if rest:
-        yield TABLES[tier], [FACETS[name] for name in rest], rest
+        yield TABLES[tier], [aggregates.FACETS[name] for name in rest], rest
 
 
 async def named(session: Session, name: str, counts: dict[int, int], limit: int) -> list[tuple[str, int]]:
     """Return the most frequent stored values as text; null, `OTHER` and methods that clients invented are left out."""
-    column = FACETS[name]
+    column = aggregates.FACETS[name]
     if column == "status_class":
-        values = {class_name(value): count for value, count in counts.items() if value}
+        values = {aggregates.class_name(value): count for value, count in counts.items() if value}
     elif column in CODED:
         values = {CODED[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        most = SAMPLE_ROWS if name == "called_tool" else min(4 * limit, MAX_FACET_LIMIT)
+        most = aggregates.SAMPLE_ROWS if name == "called_tool" else min(4 * limit, aggregates.MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value > 0]
         text = await session.text_of(ids)
@@ -196,24 +181,24 @@ async def named(session: Session, name: str, counts: dict[int, int], limit: int)
             values = count_each(values)
         if name == "method":
             values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
-    return most_frequent(values, limit)
+    return aggregates.most_frequent(values, limit)
 
 
 async def _has_many(session: Session, filter: Filter) -> bool:
     """Whether the whole hours of a filter have more rows than are looked at."""
-    found = await count_hours(session, filter, hours_inside(filter.since_us, filter.until_us))
-    return found.exchanges + found.events >= SAMPLE_ROWS
+    found = await count_hours(session, filter, time_ranges.hours_inside(filter.since_us, filter.until_us))
+    return found.exchanges + found.events >= aggregates.SAMPLE_ROWS
 
 
 async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool]:
     """Count values in the newest rows; returns also whether these are all rows there are."""
     counts: Counts = {name: {} for name in names}
-    stored = FACETS | {"status": session.dialect.status_class}
+    stored = aggregates.FACETS | {"status": session.dialect.status_class}
     columns = ", ".join(f"{stored[name]} AS facet_{name}" for name in names)
     groups = ", ".join(f"facet_{name}" for name in names)
     # Grouped by the database: 3 instead of 20 ms.
     select = f"SELECT {groups}, count(*) FROM (SELECT {columns}"
-    then = f" {session.dialect.by_seq('desc')} LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {groups}"
+    then = f" {session.dialect.by_seq('desc')} LIMIT {aggregates.SAMPLE_ROWS}) AS newest GROUP BY {groups}"
     found = 0
 
     def add(rows: Rows) -> bool:
@@ -222,7 +207,7 @@ async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tup
             found += count
             for name, value in zip(names, values, strict=True):
                 add_count(counts[name], value or 0, count)
-        return found >= SAMPLE_ROWS
+        return found >= aggregates.SAMPLE_ROWS
 
     is_complete = await scan(session.limited(_SAMPLE_S), filter, select, then, add)
-    return counts, is_complete and found < SAMPLE_ROWS
+    return counts, is_complete and found < aggregates.SAMPLE_ROWS

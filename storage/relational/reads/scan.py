@@ -28,14 +28,9 @@ async def scan(
 ) -> bool:
     """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
 
-    Args:
-        session: To read from.
-        filter: Which rows.
-        select: Up to the name of the table of records, which is added.
-        then: What follows the conditions: grouping, order, limit.
-        add: Takes the rows of each slice; True ends the scan, for no more are needed.
-        before: Parameters of `select`, the first ones.
-        order: Which end comes first.
+    The select ends at the name of the table of records, which is added, and `before` are its parameters; `then` is what
+    follows the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
+    are needed.
     """
     rows = await session.rows_by_seq(filter, len(before) + 1)
     if rows is None:

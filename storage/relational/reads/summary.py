@@ -7,20 +7,10 @@ from typing import Final
 from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.query import Filter
 from storage.record import LEVELS
+from storage.relational import rollup_sql
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.scan import few_exchanges, scan, scope_range, start_range
-from storage.relational.rollup_sql import (
-    add_latencies,
-    can_count,
-    can_count_by_status,
-    holds_others,
-    latency_sums,
-    rollup_rows,
-    rollup_where,
-    sums,
-    tables_for,
-)
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
 from storage.relational.sql import EVENT, Dialect, Where
@@ -48,7 +38,7 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool = False
     edges = [filter]
     complete = True
     has_sums = await session.has_sums(cut.hours)
-    is_counted = has_sums and tables_for(filter, state.capped_dimensions) is not None
+    is_counted = has_sums and rollup_sql.tables_for(filter, state.capped_dimensions) is not None
     if is_counted:
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
@@ -75,9 +65,9 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool = False
 
 def _counted_tops(filter: Filter, state: State) -> Sequence[str]:
     """Choose the tops that whole hours are counted of; of a dimension in which they hold `OTHER`, rows are."""
-    if not can_count(filter, state.capped_dimensions):
+    if not rollup_sql.can_count(filter, state.capped_dimensions):
         return ()
-    return [name for name in TOPS if not holds_others(state.capped_dimensions, (FACETS[name],))]
+    return [name for name in TOPS if not rollup_sql.holds_others(state.capped_dimensions, (FACETS[name],))]
 
 
 async def _count_tops(session: Session, filter: Filter, hours: Hours, names: Sequence[str], tops: Counts) -> bool:
@@ -86,22 +76,22 @@ async def _count_tops(session: Session, filter: Filter, hours: Hours, names: Seq
 
 
 async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tally) -> None:
-    tables = tables_for(filter, (await session.state()).capped_dimensions)
-    where = await rollup_where(session, filter)
+    tables = rollup_sql.tables_for(filter, (await session.state()).capped_dimensions)
+    where = await rollup_sql.rollup_where(session, filter)
     if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = await rollup_rows(
+    rows, parameters = await rollup_sql.rollup_rows(
         session, tables, where, hours, ("status_class", *_COUNTS, *LEAST, *MOST, *HISTOGRAMS)
     )
-    latencies = ", ".join(latency_sums(histogram, session.dialect) for histogram in HISTOGRAMS)
-    sql = f"SELECT status_class, {sums(_COUNTS)}, {latencies} FROM {rows} GROUP BY status_class"
+    latencies = ", ".join(rollup_sql.latency_sums(histogram, session.dialect) for histogram in HISTOGRAMS)
+    sql = f"SELECT status_class, {rollup_sql.sums(_COUNTS)}, {latencies} FROM {rows} GROUP BY status_class"
     for class_, exchanges, events, request_bytes, response_bytes, *measured in await session.fetch(sql, parameters):
         tally.add_class(class_name(class_), exchanges)
         tally.events += events
         tally.request_bytes += request_bytes
         tally.response_bytes += response_bytes
-        add_latencies(tally.duration, measured[:3], session.dialect)
-        add_latencies(tally.first_byte, measured[3:], session.dialect)
+        rollup_sql.add_latencies(tally.duration, measured[:3], session.dialect)
+        rollup_sql.add_latencies(tally.first_byte, measured[3:], session.dialect)
 
 
 async def _measure_few(session: Session, filter: Filter, tally: Tally, *, is_counted: bool) -> None:
@@ -122,13 +112,15 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
         for value, count in rows:
             add_count(counts, value or 0, count)
 
-    if can_count_by_status(filter, (await session.state()).capped_dimensions):
-        where = await rollup_where(session, filter)
+    if rollup_sql.can_count_by_status(filter, (await session.state()).capped_dimensions):
+        where = await rollup_sql.rollup_where(session, filter)
         if where is not None:
             failed = Where(f"{where.text} AND level >= {_WARN}", where.parameters)
             read = ("error_type", "exchanges")
-            rows, parameters = await rollup_rows(session, STATUS_TABLES, failed, hours, read, only_hours=True)
-            sql = f"SELECT error_type, {sums(('exchanges',))} FROM {rows} GROUP BY error_type"
+            rows, parameters = await rollup_sql.rollup_rows(
+                session, STATUS_TABLES, failed, hours, read, only_hours=True
+            )
+            sql = f"SELECT error_type, {rollup_sql.sums(('exchanges',))} FROM {rows} GROUP BY error_type"
             add(await session.fetch(sql, parameters))
         return True
     levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)

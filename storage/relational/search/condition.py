@@ -12,17 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from storage.record import parse_id
-from storage.relational.sql import (
-    CALL_KINDS,
-    CODED,
-    DIMENSIONS,
-    MAX_INT,
-    TOOL_KINDS,
-    Dialect,
-    Texts,
-    Where,
-    is_storable,
-)
+from storage.relational import sql
 from storage.relational.tools.called import part_of
 from storage.search.expression import (
     And,
@@ -48,7 +38,7 @@ Add = Callable[[Any], str]
 """Takes a parameter, returns its mark. To be called in the order in which the marks stand in the text."""
 Ids = Mapping[str, Mapping[str, int]]
 
-_DICTIONARY: Final = frozenset((*DIMENSIONS, "tool", "finish_reason"))
+_DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason"))
 _EITHER: Final = {"any_model": ("model", "resolved_model")}
 """Fields that are several columns."""
 _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "key_last4"))
@@ -66,19 +56,21 @@ _NUMBERS: Final = {
 _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
 _LEAST: Final = {"status": 1}
 """The least value that is one: below, some backends say that there is none."""
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS
+_KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.CALL_KINDS
 
 
-def texts(expression: Expression | None) -> Texts:
+def texts(expression: Expression | None) -> sql.Texts:
     """Name the dictionary values that a search needs, by column."""
-    wanted: Texts = {}
+    wanted: sql.Texts = {}
     for leaf in leaves(expression):
         if not isinstance(leaf, Is):
             continue
         for field in _EITHER.get(leaf.field, (leaf.field,)):
             if field in _DICTIONARY - _PACKED:
                 column = _column(field)
-                wanted[column] = wanted.get(column, ()) + tuple(value for value in leaf.values if is_storable(value))
+                wanted[column] = wanted.get(column, ()) + tuple(
+                    value for value in leaf.values if sql.is_storable(value)
+                )
     return wanted
 
 
@@ -112,7 +104,7 @@ def can_be_said(expression: Expression) -> bool:
     return True
 
 
-def condition(expression: Expression, ids: Ids, dialect: Dialect, first_parameter: int) -> Where:
+def condition(expression: Expression, ids: Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
     """Write the condition of a search that `widened` returned, its parameters numbered from the first one.
 
     Ids are by column and text, of every value of `texts` that the store has.
@@ -124,11 +116,11 @@ def condition(expression: Expression, ids: Ids, dialect: Dialect, first_paramete
         return dialect.placeholder(first_parameter + len(parameters) - 1)
 
     text = _Writer(ids, dialect, add).write(expression)
-    return Where(text, tuple(parameters))
+    return sql.Where(text, tuple(parameters))
 
 
 class _Writer:
-    def __init__(self, ids: Ids, dialect: Dialect, add: Add) -> None:
+    def __init__(self, ids: Ids, dialect: sql.Dialect, add: Add) -> None:
         self._ids = ids
         self._dialect = dialect
         self._add = add
@@ -149,7 +141,7 @@ class _Writer:
             case Is(field) | Like(field) | Has(field) if field in _EITHER:
                 return self.write(Or(tuple(replace(expression, field=each) for each in _EITHER[field])))
             case Is(field, values):
-                return self._is(field, [value for value in values if is_storable(value)])
+                return self._is(field, [value for value in values if sql.is_storable(value)])
             case Like(field, parts):
                 return self._like(field, [lower_ascii(part) for part in parts]) if _are_storable(parts) else _NEVER
             case Has(field):
@@ -162,8 +154,8 @@ class _Writer:
                 raise AssertionError(f"bug: {expression} cannot be said")
 
     def _is(self, field: str, values: Sequence[str]) -> str:
-        if field in CODED:
-            return _one_of(field, [CODED[field].index(value) for value in values if value in CODED[field]])
+        if field in sql.CODED:
+            return _one_of(field, [sql.CODED[field].index(value) for value in values if value in sql.CODED[field]])
         if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
             return self._among(field, [self._dialect.from_id(each) for each in ids])
@@ -176,8 +168,8 @@ class _Writer:
         return self._coded(field, self._numbers([known[value] for value in values if value in known]))
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
-        if field in CODED:
-            return _one_of(field, [code for code, word in enumerate(CODED[field]) if is_like(word, parts)])
+        if field in sql.CODED:
+            return _one_of(field, [code for code, word in enumerate(sql.CODED[field]) if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
         among = self._dialect.like("value", parts, self._add)
@@ -193,7 +185,7 @@ class _Writer:
         return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _has(self, field: str) -> str:
-        if field in CODED or field == "id":
+        if field in sql.CODED or field == "id":
             return "1 = 1"
         if field in _NUMBERS or field in _SUMS:
             return self._between(field, None, None)
@@ -206,7 +198,7 @@ class _Writer:
         return f"{_column(field)} <> 0"
 
     def _between(self, field: str, least: float | None, most: float | None) -> str:
-        low = max(_LEAST.get(field, 0), -MAX_INT if least is None else least)
+        low = max(_LEAST.get(field, 0), -sql.MAX_INT if least is None else least)
         columns = _SUMS.get(field)
         number = _NUMBERS[field] if columns is None else self._dialect.sum.format(*columns)
         known = "" if columns is None else f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)}) AND "
@@ -224,7 +216,7 @@ class _Writer:
 
     def _number(self, value: float) -> str:
         if isinstance(value, int):
-            return self._dialect.number.format(self._add(max(min(value, MAX_INT), -MAX_INT)))
+            return self._dialect.number.format(self._add(max(min(value, sql.MAX_INT), -sql.MAX_INT)))
         return self._add(value)
 
 
@@ -241,4 +233,4 @@ def _column(field: str) -> str:
 
 
 def _are_storable(parts: Sequence[str]) -> bool:
-    return all(map(is_storable, parts))
+    return all(map(sql.is_storable, parts))

@@ -32,12 +32,8 @@ def endpoint_places(
 ) -> Iterator[str]:
     """Write the alternatives that a row with one of `endpoint_ids` must fulfil one of.
 
-    Args:
-        filter: Which endpoints.
-        ids: Of `endpoint_texts`.
-        marks: Binds parameters, and returns their marks.
-        unindexed: See `storage.relational.sql.Dialect`.
-        negated: Likewise.
+    Ids are those of `endpoint_texts`. `marks` binds parameters, and returns their marks; for the rest see
+    `storage.relational.sql.Dialect`.
     """
     for numbers, place in _known(filter, ids):
         parts = [f"{unindexed.format('endpoint')} IN ({marks(numbers)})"]

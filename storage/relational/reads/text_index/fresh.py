@@ -82,10 +82,8 @@ class FreshRecords:
     def portions(self, size_bytes: int, max_records: int, max_bytes: int) -> "list[Portion]":
         """Cut off what makes whole cells; the records stay here.
 
-        Args:
-            size_bytes: Of the text of a cell, at least; the last one may have three quarters of it.
-            max_records: Of a cell: so many are enough in any case.
-            max_bytes: Of the text of all cells, about.
+        A cell has at least so many bytes of text, the last one three quarters of it, or so many records; `max_bytes`
+        are about those of the text of all cells.
         """
         found: list[Portion] = []
         entries = iter(self._entries)

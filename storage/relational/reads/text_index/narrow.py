@@ -82,10 +82,7 @@ def _portions(rows: Rows) -> Iterator[list[Rows]]:
 
 
 def _look(
-    groups: Iterable[Rows],
-    blocks: Mapping[int, bytes],
-    errors: Mapping[Any, str | None],
-    clues: Sequence[Clue],
+    groups: Iterable[Rows], blocks: Mapping[int, bytes], errors: Mapping[Any, str | None], clues: Sequence[Clue]
 ) -> list[int]:
     """Find which of some rows can have a word of each clue."""
     found: list[int] = []
