@@ -14,6 +14,7 @@ from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import DataDir, read_state
 from proxy.process.listeners import Listeners
 from proxy.supervisor.children import Child, Collector, Worker
+from proxy.supervisor.reload import Reload
 from proxy.supervisor.startup import _announce
 from proxy.supervisor.supervisor import Supervisor
 from tests.support.programs import PROGRAM_S
@@ -229,13 +230,13 @@ def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pyte
 def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two reloads, one after the other, and what is left of the first generation is told to end."""
     begun = threading.Event()
-    read = supervised._reload._read
+    read = Reload._read
 
-    def noted() -> None:
-        read()
+    def noted(reload: Reload) -> None:
+        read(reload)
         begun.set()
 
-    monkeypatch.setattr(supervised._reload, "_read", noted)
+    monkeypatch.setattr(Reload, "_read", noted)
 
     def steps() -> None:
         until(lambda: all_ready(supervised))
