@@ -177,12 +177,6 @@ class RingSettings(Section, frozen=True):
     directory: Annotated[str, about("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
 
 
-class CollectorSettings(Section, frozen=True):
-    """[collector]: the process that reads rings, stores records and serves the admin port."""
-
-    nice: Annotated[int, about("niceness, so that workers on its core come first", ge=0, le=19)] = 5
-
-
 class RetentionSettings(Section, frozen=True):
     """[retention]: what is kept; by age whole hours go, by size the oldest records."""
 
@@ -299,7 +293,6 @@ class Settings(Section, frozen=True):
     keys: KeySettings = KeySettings()
     tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
-    collector: CollectorSettings = CollectorSettings()
     spool: SpoolSettings = SpoolSettings()
     retention: RetentionSettings = RetentionSettings()
     capture: CaptureSettings = CaptureSettings()
