@@ -19,7 +19,8 @@ GROUPS: Final = Path("/sys/fs/cgroup")
 PERIOD_US: Final = 100_000
 """The kernel's default, and that of container runtimes."""
 _ENTER: Final = 'echo $$ > "$0" && exec "$@"'
-_BURN: Final = "while True: pass"
+_BURN: Final = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Ends with this process, however that ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
