@@ -32,7 +32,7 @@ COMMANDS: Final = (
         "doctor",
         "Check this machine and the settings, and suggest a fix for each problem.",
         "--config sidelog.toml",
-        "config as_json",
+        "config rate as_json",
         (_SETTINGS,),
         run="doctor.doctor:diagnose",
     ),

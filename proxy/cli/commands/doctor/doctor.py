@@ -20,6 +20,7 @@ from proxy.cli.commands.doctor.clock import check_clock
 from proxy.cli.commands.doctor.finding import Finding, is_read_only, why_not_writable
 from proxy.cli.commands.doctor.network import check_ports, check_proxies, check_receiver, check_upstreams
 from proxy.cli.commands.doctor.output_readers import check_log
+from proxy.cli.commands.doctor.rate import check_rate
 from proxy.cli.commands.doctor.rings import check_ring_space, check_rings
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
@@ -34,25 +35,31 @@ JSON_KEYS: Final = ("state", "name", "text", "mend")
 """Of a finding, in the order of its fields."""
 TIME_LIMIT_S: Final = 4.0
 """Of all checks together: the command is to be over within five seconds."""
+RATE_LIMIT_S: Final = 60.0
 CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""
 OWN_DESCRIPTORS: Final = 64
 """Sockets, rings, event descriptors and log of one process, generously."""
 
 Check = Callable[[Settings], Iterator[Finding]]
+Leave = Callable[[int], object]
 
 
-def diagnose(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
-    """Read the settings as `serve` would, and look everything over."""
-    return run(*read(overrides, os.environ, config), as_json=as_json)
+def diagnose(overrides: Mapping[str, str], config: Path | None, *, rate: bool, as_json: bool) -> int:
+    """Read the settings as `serve` would, and look everything over; with `rate`, measure as well."""
+    more = [check_rate] if rate else []
+    return run(*read(overrides, os.environ, config), as_json=as_json, more=more)
 
 
-def run(settings: Settings, problems: list[str], *, as_json: bool, leave: Callable[[int], object] = os._exit) -> int:
+def run(
+    settings: Settings, problems: list[str], *, as_json: bool, more: Sequence[Check] = (), leave: Leave = os._exit
+) -> int:
     """Print all findings; return 1 when one of them is a failure.
 
     Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its resolver.
     """
-    findings, is_hanging = run_checks([_check_of(problems), *CHECKS], settings)
+    limit_s = RATE_LIMIT_S if more else TIME_LIMIT_S
+    findings, is_hanging = run_checks([_check_of(problems), *CHECKS, *more], settings, limit_s)
     if as_json:
         say_json([dict(zip(JSON_KEYS, finding, strict=True)) for finding in findings])
     else:
