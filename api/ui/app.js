@@ -54,6 +54,12 @@ async function poll() {
   setTimeout(poll, Math.max(POLL_MS, nextTryAt - Date.now()));
 }
 
+/** Where no key was ever used, the page of their calls has nothing to say. */
+async function showKeyCalls() {
+  const { logs } = await getJson("api/request-logs", { limit: 1 });
+  $("key-calls").hidden = logs.length === 0;
+}
+
 async function logOut() {
   await sendJson("POST", "logout");
   location.assign("login");
@@ -76,3 +82,4 @@ listenToKeys();
 listen();
 show();
 poll();
+showKeyCalls().catch(() => {}); // a reader with a scope has no such page

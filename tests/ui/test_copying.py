@@ -22,6 +22,17 @@ async def test_the_command_is_that_of_the_api(site: Site) -> None:
     assert "--url http" in copied or "--url 'http" in copied
 
 
+async def test_what_a_command_lacks_is_shown_beside_it(site: Site) -> None:
+    """Its secrets were redacted: the notes say so once it is copied, and are those of the API."""
+    page, copied = site.page, format_id(site.records["stream"].id)
+    await site.open(f"/requests?record={copied}")
+    await page.wait_for("#sheet [role=tabpanel]")
+    notes = await page.evaluate(f"fetch('api/records/{copied}/curl').then((answer) => answer.json())")
+    assert notes["notes"]
+    await page.press("c")
+    await page.wait_for("#sheet [role=status]", f"Before you run it: {notes['notes'][0]}")
+
+
 MISSING = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
 FORBIDDEN = "navigator.clipboard.writeText = async () => { throw new DOMException('denied', 'NotAllowedError'); }"
 WATCH = """{

@@ -20,11 +20,11 @@ export async function nextState(record, signal) {
   }
 }
 
-/** Return the curl command of a record, null where it cannot be read; early, as a browser may not copy what a click waits for. */
+/** Return the curl command of a record and its notes, {} where they cannot be read; early, as a browser may not copy what a click waits for. */
 export async function readCurl({ id }, signal) {
   try {
-    return (await getJson(`api/records/${encodeURIComponent(id)}/curl`, {}, signal)).command;
+    return await getJson(`api/records/${encodeURIComponent(id)}/curl`, {}, signal);
   } catch {
-    return null;
+    return {};
   }
 }

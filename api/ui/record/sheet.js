@@ -1,7 +1,7 @@
 // The sheet beside the list: one record in plain words, its phases, then tabs for what was said and what is known.
 
 import { copyButton } from "../lib/controls.js";
-import { button, el, gradeMark, redraw, unit } from "../lib/dom.js";
+import { button, el, gradeMark, redraw, unit, write } from "../lib/dom.js";
 import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
 import { endpointText } from "../endpoints/name.js";
@@ -74,7 +74,8 @@ export class Sheet {
     this.reads = new LatestRead(signal);
     this.id = null;
     this.record = null;
-    this.curl = null; // a promise of the command that repeats it
+    this.curl = null; // a promise of the command that repeats it, and what to know before it is run
+    this.notes = el("p", { class: "unit", role: "status" });
     this.tabs = [];
   }
 
@@ -101,6 +102,7 @@ export class Sheet {
       if (signal.aborted) return;
       this.id = record.id;
       this.curl = readCurl(record, signal);
+      write(this.notes, "");
       this.take(record);
       found(record);
     } catch (error) {
@@ -144,6 +146,7 @@ export class Sheet {
       ...complaint(record),
       ...(record.kind === "event" ? [] : [waterfall(record)]),
       this.actions(record, isWhole),
+      this.notes,
       ...usage(record),
       ...(isWhole
         ? this.tabsOf(record)
@@ -209,7 +212,7 @@ export class Sheet {
     return el(
       "div",
       { class: "actions" },
-      copyButton("Copy as curl", () => this.curl, {
+      copyButton("Copy as curl", () => this.curlCommand(), {
         "data-copy": "curl",
         title: "c",
         disabled: !isWhole,
@@ -241,6 +244,12 @@ export class Sheet {
           ),
         ),
     );
+  }
+
+  async curlCommand() {
+    const { command, notes = [] } = await this.curl;
+    write(this.notes, notes.length ? `Before you run it: ${notes.join("; ")}.` : "");
+    return command;
   }
 
   press(name) {
