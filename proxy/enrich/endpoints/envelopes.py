@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, Failure, document_failure, failure, rpc_failure
 from proxy.enrich.endpoints.failure import failure_of
 from proxy.enrich.formats.aws_events import AwsEventSplitter
+from proxy.enrich.formats.frames import LineSplitter, SseSplitter, splitter_of
 from proxy.enrich.formats.json_parts import decode, find_text
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.head_facts import HeadFacts
@@ -63,6 +64,9 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     envelope = _envelope_of(facts.content_type) if may_tell(facts.content_type, body.head) else None
     if envelope is None:
         return None
+    if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
+        splitter = splitter_of(facts.content_type, body.head)
+        envelope = _EVENTS if splitter is SseSplitter else _LINES if splitter is LineSplitter else _JSON
     head, tail = body.head, body.tail
     text = head + tail if len(head) + len(tail) <= 2 * MAX_BYTES else head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
     return envelope.judge(facts, body) if any(map(text.__contains__, envelope.marks)) else None
@@ -150,6 +154,7 @@ def _aws_events(_: HeadFacts, body: DecodedBody) -> Failure | None:
 _ERROR: Final = (b'"err',)
 _JSON: Final = _Envelope(_json, _ERROR)
 _LINES: Final = _Envelope(_last_line, _ERROR)
+_EVENTS: Final = _Envelope(_events, (b"event: error", b"event:error", b'"err'))
 _XML: Final = _Envelope(_xml, (b"Fault", b"<fault>", b"<Error"))
 _TYPES: Final = {
     **dict.fromkeys((b"application/json", b"application/json-rpc", b"text/json", b"+json"), _JSON),
@@ -162,7 +167,7 @@ _TYPES: Final = {
     b"application/graphql-response+json": _Envelope(lambda _, body: failure_of(body)),
     b"application/vnd.amazon.eventstream": _Envelope(_aws_events, (b":exception-type",)),
     b"multipart/mixed": _Envelope(_batch, (b"HTTP/1.",)),
-    b"text/event-stream": _Envelope(_events, (b"event: error", b"event:error", b'"err')),
+    b"text/event-stream": _EVENTS,
 }
 
 

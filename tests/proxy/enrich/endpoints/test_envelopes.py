@@ -126,6 +126,23 @@ def test_json_rpc(answer: object, content_type: str, wanted: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "content_type"),
+    [
+        ('event: error\ndata: {"message":"boom"}\n\n', JSON),
+        (f"data: {{}}\n\ndata: {json.dumps({'error': {'message': 'boom'}})}\n\n", JSON),
+        ('event: error\ndata: {"message":"boom"}\n\n', "application/x-ndjson"),
+        ('event: error\ndata: {"message":"boom"}\n\n', "application/vnd.acme+json"),
+        ({"error": {"message": "boom"}}, SSE),
+        ('{"a":1}\n{"error":{"message":"boom"}}\n', SSE),
+        ('{"a":1}\n{"error":{"message":"boom"}}\n', JSON),
+    ],
+)
+def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) -> None:
+    """Events are sent as JSON, and documents as events."""
+    assert said(answer, content_type)[1:] == ("error", "boom")
+
+
+@pytest.mark.parametrize(
     ("answer", "wanted"),
     [
         ('event: error\ndata: {"message":"boom","code":500}\n\n', ("error", "500: boom")),
