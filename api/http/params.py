@@ -20,7 +20,7 @@ from api.http.search.words import SOURCES, SYNONYMS
 from api.http.times import read_moment_us
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
-from storage.search.expression import Expression, Has, Is, Like, joined
+from storage.search.expression import Expression, Has, Is, Like, Substring, joined
 from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
@@ -196,7 +196,6 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
         called_tools=read_list(query, "called_tool"),
         conversations=tuple(parse_id(text) or b"" for text in read_list(query, "conversation")),
         tools=read_list(query, "tool"),
-        text=read_text(query, "q"),
         trace_id=stored_trace_id(query.get("trace_id", "")) or None,
         min_duration_us=_latency_us(query, "min_latency_ms"),
         max_duration_us=_latency_us(query, "max_latency_ms"),
@@ -214,6 +213,8 @@ def _read_search(query: Query, now_us: int) -> Expression | None:
         parts.append(any_of([_network(address) for address in addresses]))
     if errors := read_list(query, "error_type"):
         parts.append(any_of([has_reason((error,)) for error in errors]))
+    if part := read_text(query, "q"):
+        parts.append(Substring(part))
     if agent := read_text(query, "user_agent"):
         parts.append(Like("user_agent", ("", agent, "")))
     if ids := read_list(query, "request_id"):

@@ -240,7 +240,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("called_tool", Many, "Name of a tool that the model called."),
     ("tool", Many, "Name of an MCP tool that was called."),
     ("conversation", Many, "Id of a conversation."),
-    ("q", _ONE, "Words in path, query, error, headers or bodies."),
+    ("q", _ONE, "A part of the text in path, query, error, headers, bodies or events."),
     ("min_latency_ms", int | None, "Duration in milliseconds, at least."),
     ("max_latency_ms", int | None, "Duration in milliseconds, at most."),
 )

@@ -61,6 +61,22 @@ async def test_searches(world: World, client: Client) -> None:
     assert await found(client, "-level:>error") == await found(client, "level:>error or level:>=debug") == [3, 2, 1]
 
 
+async def test_a_part_of_a_text_is_found_wherever_words_are(world: World, client: Client) -> None:
+    """Parameter `q`, in bodies, paths and messages, in any letters and cases of them, in the middle of a word."""
+    await fill(world)
+    message = json.dumps({"direction": "in", "opcode": "text", "size": 5, "text": "Schöne Grüße aus Łódź"})
+    event = make_event(5, name="websocket_message", project="proj_a", data=message.encode())
+    payload = make_payload(make_body("Straße ΑΘΗΝΑ".encode()), None)
+    await world.storage.commit(make_batch(event, (make_record(6, path="/Users/7"), payload)))
+    assert await found(client, "", q="NECTION RES") == [2]
+    assert await found(client, "", q="schöne GRÜSSE") == await found(client, "", q="łód") == [5]
+    assert await found(client, "", q="αθην") == await found(client, "", q="STRASSE") == [6]
+    assert await found(client, "", q="USERS/") == [6, 2, 1]
+    assert await found(client, "status:503", q="users/") == [2]
+    assert await found(client, "", q="łód", kind="exchange") == []
+    assert await found(client, "", q="no such text") == []
+
+
 async def test_everything_list_like_takes_it(world: World, client: Client) -> None:
     """Export, summary, histogram and facets."""
     await fill(world)
