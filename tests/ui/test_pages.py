@@ -54,35 +54,6 @@ async def test_pages_render_with_data_wide_and_narrow(site: Site, path: str) -> 
     assert await site.page.evaluate("document.querySelector('#nav [aria-current]').pathname") == path
 
 
-async def test_the_page_of_key_calls_is_offered_where_a_key_was_used(site: Site) -> None:
-    """Without such a call it would be empty."""
-    await site.open("/")
-    await site.page.until("document.getElementById('key-calls').getClientRects().length > 0")
-
-
-async def test_the_page_of_key_calls_is_not_offered_without_any(empty_site: Site) -> None:
-    """Not once all is read, either."""
-    await empty_site.open("/")
-    await empty_site.page.quiet()
-    assert await empty_site.page.evaluate("document.getElementById('key-calls').getClientRects().length") == 0
-
-
-@pytest.mark.parametrize("width", [320, 360, 375, 768, 861, 1024])
-async def test_the_navigation_breaks_no_word(site: Site, width: int) -> None:
-    """Names of pages stand on a line for each word, and none is outside of the screen."""
-    await site.page.resize(width, 800)
-    await site.open("/conversations")
-    await site.page.until("!document.getElementById('key-calls').hidden")
-    found = await site.page.evaluate("""[...document.querySelectorAll("#nav a")].map((link) => {
-        const text = document.createRange();
-        text.selectNodeContents(link.lastChild);
-        const { left, right } = link.getBoundingClientRect();
-        return [link.textContent.trim().split(" ").length >= text.getClientRects().length,
-          left >= 0 && right <= innerWidth];
-    })""")
-    assert found == [[True, True]] * 8
-
-
 async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     """Figures, reasons with errors first, and the brush that zooms."""
     await site.open("/?period=15m")
