@@ -10,7 +10,8 @@ import pytest
 
 from tests.ui.conftest import Site
 
-LEDGER = {"/api/ledger": 1}
+ALWAYS = {"/api/ledger": 1, "/api/request-logs": 1}
+"""The strip above every page, and whether the navigation offers the calls of keys."""
 STRIP_S = 2.0
 """How often the strip asks for the ledger."""
 RENEWED_S = {"/": 10.0, "/?period=1h": 10.0, "/health": 2.0}
@@ -59,7 +60,7 @@ async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -
     """No list is read twice, no detail, facet, key or status unless it is seen, and pages are bounded."""
     opened_s = time.monotonic()
     await site.open(path)
-    expected = Counter(FIRST_VIEWS[path]) + Counter(LEDGER)
+    expected = Counter(FIRST_VIEWS[path]) + Counter(ALWAYS)
     found = await asked_once_quiet(site, expected)
     waited_s = time.monotonic() - opened_s
     again = Counter({"/api/ledger": int(waited_s / STRIP_S)})
