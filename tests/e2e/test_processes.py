@@ -72,8 +72,7 @@ def events(sidelog: Sidelog, name: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[Sidelog]:
     """One that is running, for tests after which it is as well as before."""
-    environ = {"SIDELOG_COLLECTOR__NICE": "7"}
-    with Sidelog(tmp_path_factory.mktemp("two") / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+    with Sidelog(tmp_path_factory.mktemp("two") / "data", upstream, "--workers", "2") as sidelog:
         yield sidelog
 
 
@@ -87,11 +86,11 @@ def test_the_processes_are_named_by_their_role(two_workers: Sidelog) -> None:
 
 
 def test_the_collector_yields_to_workers(two_workers: Sidelog) -> None:
-    """Its scheduling priority is the setting's; workers and supervisor keep theirs."""
+    """Its scheduling priority is lower; workers and supervisor keep theirs."""
     assert two_workers.process is not None
     own = os.getpriority(os.PRIO_PROCESS, 0)
     (collector,) = two_workers.pids("proxy.collector")
-    assert os.getpriority(os.PRIO_PROCESS, collector) == min(19, own + 7)
+    assert os.getpriority(os.PRIO_PROCESS, collector) == min(19, own + 5)
     for pid in (*two_workers.pids("proxy.worker"), two_workers.process.pid):
         assert os.getpriority(os.PRIO_PROCESS, pid) == own
 

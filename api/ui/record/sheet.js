@@ -4,7 +4,7 @@ import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, redraw, unit, write } from "../lib/dom.js";
 import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
-import { endpointText } from "../endpoints/name.js";
+import { facts } from "./facts.js";
 import { term } from "../lib/filter.js";
 import { ago, grade, moment, queryText } from "../lib/format.js";
 import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
@@ -12,50 +12,12 @@ import { LatestRead } from "../lib/latest-read.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
 import { nextState, readCurl } from "./following.js";
-import { explain, outcomeText, reasonOf } from "../lib/explanations.js";
+import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
-
-const FACTS = [
-  "outcome",
-  "level",
-  "endpoint",
-  "route_id",
-  "service",
-  "project",
-  "container",
-  "client",
-  "user_id",
-  "upstream",
-  "client_ip",
-  "user_agent",
-  "http_version",
-  "key_name",
-  "key_id",
-  "auth_code",
-  "provider",
-  "model",
-  "resolved_model",
-  "usage_state",
-  "conversation",
-  "request_bytes",
-  "response_bytes",
-  "request_id",
-  "trace_id",
-  "span_id",
-  "source",
-  "stage",
-  "instance",
-  "shed",
-  "seq",
-  "started_at",
-  "ended_at",
-  "upstream_sent_at",
-  "upstream_done_at",
-];
 
 /** Where an id leads that is no record's: the client or the tracing may have made it. */
 const otherwise = (id) =>
@@ -382,26 +344,6 @@ function complaint(record) {
         said && el("p", {}, said),
         plain.next && el("p", {}, plain.next),
       ),
-    ),
-  ];
-}
-
-function factOf(record, name) {
-  if (name === "outcome") return outcomeText(record.outcome);
-  return name === "endpoint" ? endpointText(record.endpoint) : String(record[name]);
-}
-
-function facts(record) {
-  const isSaid = (name) => !(name === "shed" && record.shed === "none");
-  const known = FACTS.filter((name) => (record[name] ?? "") !== "" && isSaid(name));
-  return [
-    el(
-      "dl",
-      { class: "headers" },
-      known.map((name) => [
-        el("dt", {}, name.replaceAll("_", " ")),
-        el("dd", {}, factOf(record, name)),
-      ]),
     ),
   ];
 }

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from storage import aggregates
 from storage.aggregates import FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
-from storage.relational.reads import facets as facets_module
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -249,7 +249,7 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
             number = (await store.count(filter)).exchanges
             assert [counts_of(values) for values in facets.values()] == [every, every, [("error", number)]]
             assert counts_of(summary.top["service"]) == [("catalogue", number)]
-        monkeypatch.setattr(facets_module, "SAMPLE_ROWS", 5)
+        monkeypatch.setattr(aggregates, "SAMPLE_ROWS", 5)
         facets = await store.facets(Filter(), ("project", "level"))
         assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
         assert counts_of(facets["level"]) == [("error", 13)]

@@ -1,0 +1,63 @@
+// The tab of all that is known of a record, name beside value.
+
+import { el } from "../lib/dom.js";
+import { endpointText } from "../endpoints/name.js";
+import { outcomeText } from "../lib/explanations.js";
+
+const FACTS = [
+  "outcome",
+  "level",
+  "endpoint",
+  "route_id",
+  "service",
+  "project",
+  "container",
+  "client",
+  "user_id",
+  "upstream",
+  "client_ip",
+  "user_agent",
+  "http_version",
+  "key_name",
+  "key_id",
+  "auth_code",
+  "provider",
+  "model",
+  "resolved_model",
+  "usage_state",
+  "conversation",
+  "request_bytes",
+  "response_bytes",
+  "request_id",
+  "trace_id",
+  "span_id",
+  "source",
+  "stage",
+  "instance",
+  "shed",
+  "seq",
+  "started_at",
+  "ended_at",
+  "upstream_sent_at",
+  "upstream_done_at",
+];
+
+function factOf(record, name) {
+  if (name === "outcome") return outcomeText(record.outcome);
+  return name === "endpoint" ? endpointText(record.endpoint) : String(record[name]);
+}
+
+export function facts(record) {
+  const isSaid = (name) => !(name === "shed" && record.shed === "none");
+  const known = FACTS.filter((name) => (record[name] ?? "") !== "" && isSaid(name));
+  return [
+    el(
+      "dl",
+      { class: "headers" },
+      known.map((name) => [
+        el("dt", {}, name.replaceAll("_", " ")),
+        el("dd", {}, factOf(record, name)),
+      ]),
+    ),
+  ];
+}
