@@ -51,7 +51,7 @@ def read(peer: Peer) -> LedgerReading:
         dropped=found["dropped"],
         balanced=found["balanced"],
         unindexed=int(status["text_index"]["waiting_records"] or 0),
-        max_wait_ms=status["configuration"]["capture"]["max_wait_ms"],
+        max_wait_ms=status["configuration"]["capture"].get("max_wait_ms", 0),  # older trees have none
     )
 
 
