@@ -15,10 +15,11 @@ from typing import Any, Final
 from bench.macro import measure
 from bench.macro.load import LoadFailed
 from bench.macro.peers import Peer
+from storage.writer.text_indexing import IDLE_S
 
 TIMEOUT_SETTLE_S: Final = 300.0
 POLL_S: Final = 0.25
-REST_S: Final = 2.0
+REST_S: Final = IDLE_S + 1.0
 """Longer than any pause between two steps of work that is left."""
 RESTING_CPU: Final = 0.05
 """Part of a core that a system takes where nothing is to be done: timers, looks at what is due."""

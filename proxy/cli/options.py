@@ -117,7 +117,7 @@ _JSON_LINES: Final = flag("--json", "Print one JSON object per line.")
 PARAMETERS: Final[Parameters] = {
     "config": _config("Configuration file (TOML)."),
     "data_dir": _setting(FLAGS["data_dir"]),
-    "rate": flag("--rate", "Measure, too, which rate this machine sustains with everything stored: 10 s."),
+    "rate": flag("--rate", "Measure, too, which rate this machine sustains with everything stored: 30 s."),
     "as_json": flag("--json", "Print JSON."),
     "fields": text(
         "NAME,…",

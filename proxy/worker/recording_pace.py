@@ -6,8 +6,9 @@ traffic slows down to the speed at which records leave the ring. Waits shorter t
 until they make one. Requests that run are not held; of a WebSocket whose messages fill their share of the ring the side
 that sends is read later.
 
-Invariant: a request waits once, and no longer than the limit. Where no record has left the ring for a second (the
-collector or the store stopped, spool and queue are full) waiting wins nothing, and none waits.
+Invariant: a request is held once, for no longer than the limit; a worker that gets no processor reads it later. Where
+no record has left the ring for a second (the collector or the store stopped, spool and queue are full) waiting wins
+nothing, and none waits.
 """
 
 import asyncio

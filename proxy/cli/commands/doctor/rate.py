@@ -1,4 +1,4 @@
-"""The rate this machine sustains with everything stored: `sidelog doctor --rate`, a few seconds of measuring.
+"""The rate this machine sustains with everything stored: `sidelog doctor --rate`, half a minute of measuring.
 
 Strategy: a short burst sustains nothing, the ring and the queue swallow it. So a temporary sidelog, its store beside
 the configured one, gets requests that all differ, and the CPU of its processes is read once they rest: records stored,
@@ -24,13 +24,15 @@ from proxy.process.data_dir import LISTENS_NAME, read_state
 from proxy.process.event_loop import new_event_loop
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.model import Settings
+from storage.writer.text_indexing import IDLE_S
 
 LOAD_S: Final = 3.0
 TIMEOUT_S: Final = 45.0
 """Of starting, and of coming to rest."""
-REST_S: Final = 1.0
-RESTING_CPU_S: Final = 0.05
-"""What a sidelog takes in that time where nothing is to be done."""
+REST_S: Final = IDLE_S + 1.0
+"""Longer than any pause between two steps of work that is left."""
+RESTING_CPU: Final = 0.05
+"""Part of a core that a sidelog takes where nothing is to be done."""
 CONNECTIONS: Final = 32
 _REQUEST: Final = b"GET /items/%d?page=%d HTTP/1.1\r\nHost: doctor\r\nAccept: */*\r\nX-Request-Id: %032x\r\n\r\n"
 _BODY: Final = b'{"id":%010d,"text":"' + b"lorem ipsum dolor sit amet " * 36 + b'"}\n'
@@ -120,7 +122,7 @@ async def _at_rest(client: Client) -> tuple[float, float]:
         collector_s, *workers_s = [usage.cpu_s if (usage := read_usage(pid)) else 0.0 for pid in dict.fromkeys(pids)]
         ledger = await asyncio.to_thread(client.get_json, "/api/ledger")
         used_s = sum(workers_s) + collector_s
-        if used_s - spent_s < RESTING_CPU_S and not ledger["waiting"] and not ledger["spooled"]:
+        if used_s - spent_s < RESTING_CPU * REST_S and not ledger["waiting"] and not ledger["spooled"]:
             return sum(workers_s), collector_s
         spent_s = used_s
         await asyncio.sleep(REST_S)

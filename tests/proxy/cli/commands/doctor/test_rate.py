@@ -13,7 +13,8 @@ from tests.support.programs import PROGRAM_S
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short load, and time enough on a busy machine."""
+    """A short load and rest, and time enough on a busy machine."""
+    monkeypatch.setattr("proxy.cli.commands.doctor.rate.REST_S", 1.0)
     monkeypatch.setattr("proxy.cli.commands.doctor.rate.LOAD_S", 0.3)
     monkeypatch.setattr("proxy.cli.commands.doctor.rate.TIMEOUT_S", PROGRAM_S)
 
