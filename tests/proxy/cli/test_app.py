@@ -225,15 +225,17 @@ def test_shown_toml_quotes_what_is_no_bare_key() -> None:
     assert "\nplain_1-a = 0.5\n" in to_toml(shown)
 
 
-def test_module_runs_as_a_program() -> None:
+def test_module_runs_as_a_program(tmp_path: Path) -> None:
     """`python -m proxy` is the command line; nothing of the data plane is imported for `version`."""
     code = (
         "import sys; from proxy.cli.app import main; code = main(['version']);"
         "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings.model'} & set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    run = subprocess.run([sys.executable, "-m", "proxy", "token", "show"], cwd=ROOT, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "") or "sidelog-data" in os.listdir(ROOT)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "proxy", "token", "show"]
+    run = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
     assert "Traceback" not in run.stderr
 
 
