@@ -30,8 +30,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.macro", description=__doc__)
     found.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)} (default: all)")
-    names = [each.name for each in SCENARIOS]
-    found.add_argument("--scenario", default="all", choices=[*names, "all"], help="of sustained (default: all)")
+    names = ", ".join(each.name for each in SCENARIOS)
+    found.add_argument("--scenario", default="all", help=f"of sustained, comma-separated: {names} (default: all)")
     found.add_argument("--shares", default=",".join(SHARES), help="of sustained: %(default)s")
     found.add_argument("--systems", default=",".join(SYSTEMS), help="comma-separated (default: all)")
     found.add_argument("--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled")
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (options.kinds, KINDS),
         (options.systems.split(","), SYSTEMS),
         (options.shares.split(","), SHARES),
+        (options.scenario.split(","), [*(each.name for each in SCENARIOS), "all"]),
     ):
         if unknown := set(given) - set(known):
             print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr)

@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 
 UPSTREAM: Final = "upstream"
 ELSEWHERE: Final = 2
-"""So many scenarios, the first, are measured where a system has not one core, unless others are asked for."""
+"""So many of the scenarios, the first, are measured where a system has not one core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +35,15 @@ class Part:
     scenario: Scenario
 
 
-def parts(kinds: Sequence[str], shares: Sequence[str], scenario: str) -> Iterator[Part]:
+def parts(kinds: Sequence[str], shares: Sequence[str], scenarios: str) -> Iterator[Part]:
     """List what is measured; latency, floods and streams on one core, with requests that all differ."""
     for kind in kinds:
         if kind != SUSTAINED:
             yield Part(kind=kind, share=CORE, scenario=SCENARIOS[0])
             continue
         for share in shares:
-            found = chosen(scenario)
-            for each in found if share == CORE or scenario != "all" else found[:ELSEWHERE]:
+            found = chosen(scenarios)
+            for each in found if share == CORE else found[:ELSEWHERE]:
                 yield Part(kind=kind, share=share, scenario=each)
 
 

@@ -175,13 +175,14 @@ SCENARIOS: Final = (
 )
 
 
-def chosen(name: str) -> tuple[Scenario, ...]:
-    """Return the scenario of that name, or all of them for "all".
+def chosen(names: str) -> tuple[Scenario, ...]:
+    """Return the scenarios of these names, separated by commas, in the order of `SCENARIOS`; all of them for "all".
 
     Raises:
-        ValueError: no scenario has that name.
+        ValueError: no scenario has one of the names.
     """
-    found = tuple(scenario for scenario in SCENARIOS if name in (scenario.name, "all"))
-    if not found:
-        raise ValueError(f"unknown scenario {name!r}, known: {', '.join(s.name for s in SCENARIOS)}, all")
-    return found
+    wanted = {scenario.name for scenario in SCENARIOS} if names == "all" else set(names.split(","))
+    if unknown := wanted - {scenario.name for scenario in SCENARIOS}:
+        known = ", ".join(scenario.name for scenario in SCENARIOS)
+        raise ValueError(f"unknown scenario {', '.join(sorted(unknown))}; known: {known}, all")
+    return tuple(scenario for scenario in SCENARIOS if scenario.name in wanted)
