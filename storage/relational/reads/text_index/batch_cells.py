@@ -39,13 +39,13 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     records = [entry.record for entry in entries]
     payloads = [entry.payload for entry in entries if entry.payload is not None]
     terms.add_texts({text for each in records for text in (each.path, each.query, each.error_type) if text})
-    # Alike as a whole they are often, too: who asks the same again sends the same head.
+    # Alike as a whole they are often, too: who asks the same again sends the same head, and gets the same body.
     terms.add_heads(list({head for payload in payloads for head in (payload.request_head, payload.response_head)}))
     bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
     terms.add_bodies([each.data for each in records if each.data])
     newest_body_us = 0
     if bodies:
-        terms.add_bodies([text for body in bodies for text in (body.head, body.tail) if text])
+        terms.add_bodies(list({text for body in bodies for text in (body.head, body.tail) if text}))
         newest_body_us = max([entry.record.started_at_us for entry in entries if _has_body(entry)])
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
 
