@@ -1,4 +1,4 @@
-"""Why an exchange is answered by the proxy itself; the type says whose fault it was and what the client is told."""
+"""Why the proxy answers an exchange itself; the type says whose fault it was and what the client receives."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def unreached(error: Exception) -> str:
 
 
 def why_unreached(error: Exception) -> str:
-    """Say why no connection came about, in other words than OpenSSL's where those tell nobody."""
+    """Return why a connection failed, and reword what OpenSSL says where it would not help."""
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return "the port does not speak TLS, as in http://"
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""Who the client is, and what the upstream is told about it (P18). Pure.
+"""Who the client is, and which of that the upstream receives (P18). Pure.
 
 X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from a trusted proxy;
 the right-most entry that is not itself a trusted proxy is then the client, unless such a proxy has a field of its own
@@ -170,7 +170,7 @@ def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
 def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original) -> bytes:
     """Return the X-Forwarded-* field lines for the upstream, each with its CRLF.
 
-    A host that nobody named is left out: services take an empty one for the name of theirs, and refuse it.
+    An empty host is left out: services take an empty value for their own name, and refuse the request.
     """
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
     if b":" in head.forwarded_for:

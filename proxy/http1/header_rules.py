@@ -13,7 +13,7 @@ from proxy.http1.response_head import ResponseHead
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What somebody wrote for one direction; values are text that Latin-1 holds."""
+    """The configured rules for one direction; values are text that Latin-1 can encode."""
 
     set: Mapping[str, str]
     remove: Sequence[str]

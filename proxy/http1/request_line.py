@@ -95,7 +95,7 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
 def _check_method(method: bytes) -> None:
     """Refuse what is no method, or one that a lenient server would take for another: its framing might differ.
 
-    PRI is reserved, so that nobody takes HTTP/2 for a request (RFC 9113 §11.6).
+    PRI is reserved, so that no server takes the preface of HTTP/2 for a request (RFC 9113 §11.6).
     """
     if method in METHODS:
         return

@@ -1,8 +1,8 @@
 """Trace context (W3C, level 1): whether a request has one, and the one it gets where it has none. Pure.
 
-A context made here is derived from the record's id, a UUID of version 7, so that whoever has the id has the trace,
-before a byte of it is stored: worker, in-flight table and collector compute the same. The parent id is its last eight
-bytes, which begin with the variant's bit and are therefore never zero.
+A context made here is derived from the record's id, a UUID of version 7, so the id leads to the trace before a byte is
+stored: worker, in-flight table and collector compute the same. The parent id is the last eight bytes of the record's
+id, which begin with the variant's bit and are therefore never zero.
 """
 
 import re

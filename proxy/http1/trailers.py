@@ -43,7 +43,7 @@ def trailer_names(section: bytes) -> list[bytes]:
 
 
 def without_trailer_field(fields: bytes) -> bytes:
-    """Return field lines, each with its CRLF, for somebody who gets no trailers: without the one that names them."""
+    """Return field lines, each with its CRLF, without `Trailer`, for a recipient that gets no trailers."""
     if b"trailer" not in fields.lower():
         return fields
     return b"".join(line for line in fields.splitlines(keepends=True) if name_of(line) != b"trailer")

@@ -41,9 +41,9 @@ _MESSAGES: Final = b"\x81\x82\xc1\xc2"
 _WHOLE: Final = _MESSAGES + b"\x89\x8a"
 """Those, and the first bytes of pings and pongs."""
 _EMPTY: Final = b"\x81\x82\x89\x8a"
-"""First bytes of what may be empty and no more: a compressed message has its turn in what is inflated."""
+"""First bytes of frames that may be empty; compressed ones are left out, because each must pass the inflater."""
 _ROW_BYTES: Final = 16384
-"""Of a row of empty messages that is told as one."""
+"""The longest run of empty messages that is reported as one."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
@@ -266,7 +266,7 @@ def close_code(message: Message) -> int | None:
 
 
 def _header_bytes(header: bytes) -> int:
-    """Size of the header that begins with these bytes, as far as they tell."""
+    """Size of the header that begins with these bytes, or of the part they reveal."""
     if len(header) < 2:
         return 2
     return 2 + {126: 2, 127: 8}.get(header[1] & 0x7F, 0) + (4 if header[1] & 0x80 else 0)

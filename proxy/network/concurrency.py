@@ -1,10 +1,10 @@
 """How many connections an upstream was seen to serve at once, and what follows for idle ones (P27). Pure.
 
-Python's `http.server` and many servers for development serve one connection at a time, others one per thread. There an
-idle connection that we keep holds everybody who waits behind it, our own requests and other people's. Strategy: until
-two connections were seen served side by side, idle ones are kept for half a second only. When a new connection gets no
-answer while idle ones fill all that was seen, they are let go, and from then on none becomes idle while another waits.
-The invariant: an upstream is held to be capable only of what it has shown.
+Python's `http.server` and many development servers serve one connection at a time, others one per thread. There, an
+idle connection that we keep blocks all that wait behind it, our own requests and those of others. Strategy: until two
+connections were seen served side by side, idle ones are kept for half a second only. When a new connection gets no
+answer while the idle ones fill the concurrency seen so far, they are closed, and from then on none becomes idle while
+another waits. The invariant: an upstream is credited only with the concurrency it has shown.
 """
 
 from typing import Final

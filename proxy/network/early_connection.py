@@ -16,7 +16,7 @@ class Door(Protocol):
     """What the connections of a worker share, as far as one that is not served yet needs it."""
 
     def register(self, connection: "EarlyConnection", peer: bytes) -> str:
-        """Count it in, or return which limit it would exceed; an empty `peer` is nobody yet."""
+        """Count it in, or return which limit it would exceed; an empty `peer` means the client is not known yet."""
 
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
         """Count it out; doing it twice is harmless."""

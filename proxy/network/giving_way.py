@@ -1,11 +1,11 @@
-"""Which open connection gives way to a new one: the one that has waited longest, with nothing of ours under way.
+"""Which idle connection is closed for a new one: the one that has waited longest, with nothing of ours under way.
 
-A connection that says nothing costs a stranger nothing. Kept for as long as its deadline allows, a crowd of them would
-keep everybody out. Strategy: while connections are near their limit, each sweep of the deadlines notes who waits;
-a new one then takes the place of the first of them, those that never got a response before those that wait for their
-next request. Notes lie by the moment since which they wait, in order only within the moment whose turn it is: sorted
-whole, or a tuple each, 10 000 of them cost everybody 3 to 9 ms several times a second (`bench.hostile`). The invariant:
-who was noted gives way only if it still waits for what it waited for then.
+A silent connection costs an attacker nothing. Kept until their deadline, a crowd of them would lock all others out.
+Strategy: while connections are near their limit, each sweep of the deadlines notes which ones wait; a new one then
+takes the place of the first of them, those that never got a response before those that wait for their next request.
+Notes are grouped by the moment since which they wait, and only the group whose turn it is gets sorted: sorted whole, or
+a tuple each, 10 000 of them delayed all requests by 3 to 9 ms several times a second (`bench.hostile`). The invariant:
+a noted connection is evicted only if it still waits for what it waited for then.
 """
 
 from operator import attrgetter

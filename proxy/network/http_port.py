@@ -1,9 +1,9 @@
 """An aiohttp application on a listening socket of ours, safe from connections that want nothing: capped and timed.
 
 aiohttp waits for a request head as long as for the next request, holds any number of connections, and takes a body or
-gives a response at whatever pace its client likes. Here each of these has an end; where too many are open, the one
-that has waited longest for a request gives way, else for the rest of a body, so that those who hold them open keep out
-nobody. A stream may last for ever, as long as its client takes bytes.
+gives a response at whatever pace its client likes. Here each of these has an end; at the limit, the connection that
+has waited longest for a request is closed, else for the rest of a body, so clients that hold connections open cannot
+keep others out. A stream has no limit as long as its client takes bytes.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""What a name leads to, asked for in a thread of its own (P26, RFC 8767).
+"""Addresses of host names, each name resolved in a thread of its own (P26, RFC 8767).
 
-A loop asks for names in a few threads that all of them share: with uvloop two requests for a name whose server is
-silent held every other name for ten seconds. Strategy: one question at a time for each name, and whoever wants to know
-meanwhile waits for the same answer. While there is none, because the question hangs or the resolver is out of order,
-an earlier answer is used. The invariant: nobody waits for another name than his own.
+An event loop resolves all names in a few shared threads: with uvloop two requests for a name whose server is silent
+held every other name for ten seconds. Strategy: one question at a time for each name; all callers meanwhile wait for
+its answer. While there is none, because the question hangs or the resolver is out of order, an earlier answer is used.
+The invariant: a caller waits for its own name only.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 PATIENCE_S: Final = 0.5
 """How long a question may take where an earlier answer is known."""
 STALE_S: Final = 600.0
-"""How long an earlier answer may be used: after that, somebody else may have the address."""
+"""How long an earlier answer may be used: after that, the address may belong to another host."""
 IDLE_S: Final = 10.0
 """How long a thread waits for another question: one for each costs 150 us, this one 43, uvloop 46."""
 
@@ -101,14 +101,14 @@ class Lookup:
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             answer: list[Address] | Exception = resolve(self._host, self._port)
-        except Exception as error:  # whatever it is, they wait to be told
+        except Exception as error:  # any: the callers wait for a result
             answer = error
         try:
-            loop.call_soon_threadsafe(self._tell, answer)
+            loop.call_soon_threadsafe(self._deliver, answer)
         except RuntimeError:
-            pass  # the loop is closed: nobody waits
+            pass  # the loop is closed, and its callers are gone
 
-    def _tell(self, answer: "list[Address] | Exception") -> None:
+    def _deliver(self, answer: "list[Address] | Exception") -> None:
         question, self._question = self._question, None
         if not isinstance(answer, Exception):
             self._known, self._known_s = answer, time.monotonic()

@@ -1,7 +1,7 @@
 """The life of a connection before its PROXY header is read: counted, capped and timed from accept on.
 
-Strategy: a look at what is there, which stays in the kernel, tells how much of it is header; exactly that is taken, so
-whoever serves the connection next, TLS or not, finds its first byte. Headers of strangers are never looked for: they
+Strategy: peeked bytes, which stay in the kernel, show how long the header is; exactly that much is read, so the
+protocol that serves the connection next, TLS or not, finds its first byte. Untrusted peers get no header parsed: they
 are clients like any other, and what they write is read as a request.
 """
 
@@ -39,7 +39,7 @@ class ProxyPort:
 
 
 class ProxyAccept(EarlyConnection):
-    """A connection of a load balancer that has not said whose it is: until then it is nobody's."""
+    """A connection of a load balancer that has not named its client yet."""
 
     __slots__ = ("_balancer", "_header", "_port")
 

@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2: whose connection it is that a load balancer opened. Pure.
 
-Standard: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt. What is not exactly as it says is malformed, and
-the connection of no use: nobody knows whose it is. Headers that name nobody (LOCAL, UNKNOWN, another family) leave the
+Standard: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt. Any deviation makes the header malformed and the
+connection useless, because its client is unknown. Headers without a client (LOCAL, UNKNOWN, another family) leave the
 load balancer itself as the client; its health checks come like that.
 """
 

@@ -1,8 +1,8 @@
 """What only the kernel knows of a connection: whether its peer lives, how much it has not taken, what it sent last.
 
-Asked about connections that stand still or are lost, never on the way of a byte. A loop tells none of it: it sees a
-reset only while it reads, and is asked for more to send only after a third of the kernel's own buffer, up to megabytes,
-has gone, so that a slow peer would look like one that takes nothing.
+Queried for connections that stand still or are lost, never on the path of a byte. An event loop reports none of this:
+it sees a reset only while it reads, and asks for more to send only after a third of the kernel's own buffer, up to
+megabytes, has gone, so a slow peer would look like one that takes nothing.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def probe_silent_peers(own: socket.socket) -> None:
 
 
 def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
-    """Whether the peer has reset the connection; an orderly end cannot be told from a peer that only sends no more."""
+    """Whether the peer has reset the connection; an orderly close looks like a peer that only stopped sending."""
     own = transport.get_extra_info("socket")
     if transport.is_closing() or own is None or own.fileno() < 0:
         return False
@@ -78,10 +78,10 @@ def is_flushing(transport: asyncio.Transport) -> bool:
 
 
 def last_bytes(transport: asyncio.Transport) -> bytes:
-    """Return what a lost peer sent before and nobody has read; called in `connection_lost`, while the socket is open.
+    """Return the unread bytes of a lost peer; called in `connection_lost`, while the socket is open.
 
     A loop that fails to write gives up without reading on: the answer of a peer that refuses an upload and closes would
-    be lost. Nothing over TLS, where `tls_dial` asks for the socket below it.
+    be lost. Empty over TLS, where `tls_dial` reads the socket below it.
     """
     if transport.get_extra_info("ssl_object") is not None:
         return b""

@@ -1,8 +1,8 @@
 """The life of a TLS connection before its handshake is done: counted, capped and timed from accept on.
 
-Strategy: a look at the first byte, which stays in the kernel, tells a handshake (RFC 8446 §5.1) from plain HTTP, which
-is handed to a protocol that says so. The handshake is the loop's; who wanted to be a connection and did not become one
-is counted by reason.
+Strategy: the first byte, peeked so that it stays in the kernel, distinguishes a handshake (RFC 8446 §5.1) from plain
+HTTP, which goes to a protocol that answers with that reason. The loop runs the handshake; connections that do not
+complete it are counted by reason.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ class TlsPort:
     max_handshake_s: float = MAX_HANDSHAKE_S
 
     def accept(self, connection: socket.socket, client: bytes = b"") -> None:
-        """Take an accepted connection; above a limit it is closed at once, as it can be told nothing.
+        """Take an accepted connection; above a limit it is closed at once, because no answer is possible before TLS.
 
-        It is that of its peer, unless somebody who may say so named the `client`.
+        Its client is the peer, unless a trusted proxy named the `client`.
         """
         TlsAccept(self, connection, client or peer_of(connection)).start()
 

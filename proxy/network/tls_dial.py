@@ -84,9 +84,9 @@ class _LastWords(asyncio.BufferedProtocol):
         self._read_rest()
 
     def _read_rest(self) -> None:
-        """Read on as fast as it is taken; then, or once nobody wants it, the connection is lost."""
+        """Deliver the rest as fast as the reader takes it; then, or once the reader has closed, report the loss."""
         if self._unread != _NONE:
-            if self._secured.is_closing():  # nobody wants it; asyncio says so of all that failed, and gets what it can
+            if self._secured.is_closing():  # asyncio closes after any failure, too, and still delivers what it can
                 self._feed(self._take_unread(MAX_LAST_BYTES))
             elif not self._secured.is_reading():
                 self._await_reading(self._read_rest)

@@ -1,9 +1,9 @@
 """Turns: how much of one connection's work a worker does before it looks at its other connections (P23).
 
 A socket hands over as much as the loop reads at once, and a loop reads one socket many times over: uvloop 32 × 256 KB.
-Whoever gets more than a turn's worth stops reading, keeps the rest in hand and waits here; the loop looks at all other
-sockets in between. Those that wait share one allowance per turn of the loop, so many of them cost the others no more
-than one.
+A connection that gets more than its share stops reading, keeps the rest in hand and waits here; the loop serves all
+other sockets in between. The waiting ones share one allowance per turn of the loop, so many of them cost the others no
+more than one.
 
 Invariant: every connection waits at most once, and each that waits comes next in the order of its arrival.
 """
@@ -22,7 +22,7 @@ TURN_BYTES: Final = 65536
 TURN_NS: Final = 250_000
 """What all that wait may take together in one turn of the loop, which costs some 20 µs by itself."""
 TURN_STEPS: Final = 16
-"""And how many of them are heard: what they do is read their sockets, which is charged to nobody."""
+"""The same as a number of connections: reading their sockets is work that `TURN_NS` does not measure."""
 
 HELD_BYTES: Final = 1 << 18
 """What a connection over TLS may have in hand before it is not read: what uvloop holds of a connection that is not read

@@ -1,8 +1,8 @@
 """How much is kept of a body: the plain windows of a route, or larger ones for calls of language models.
 
-A call is told by its method and path, a wide net: what is caught in vain costs memory, and the collector looks closer.
-The collector reads counts at the end of an answer, decoded: of a coded one all of it must be here, of others the last
-event. Decided when a body is larger than a plain window or streams, and remembered by request line.
+Method and path identify a call, deliberately broadly: a false match only costs memory, and the collector looks closer.
+The collector reads counts from the decoded end of an answer: it needs the whole of a compressed one, and of others the
+last event. Decided when a body is larger than a plain window or streams, and remembered by request line.
 """
 
 import re
@@ -29,7 +29,7 @@ _RESULT: Final = re.compile(
 )
 """What shows the answer of a call that was made before."""
 _SESSION: Final = re.compile(rb"GET [^ ?]*(?:/realtime|/responses|[/.]BidiGenerateContent\w*)[? ]")
-"""A WebSocket session with a model: OpenAI's Realtime and Responses, and whoever copies them, and Gemini's Live."""
+"""A WebSocket session with a model: OpenAI's Realtime and Responses, compatible services, and Gemini's Live."""
 SESSION_MESSAGE_BYTES: Final = 1 << 18
 """Of a message: counts stand at the end of one, and none that is compressed is read unless all before it are whole."""
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))

@@ -4,9 +4,9 @@ Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker 
 cell of a slot counts: odd = in use, even = free, whatever its other bytes say. So a fill writes the bytes and then adds
 one, a clear adds one, and the number is a version at the same time: a sequence lock whose resting state is "free".
 
-Invariant: the reader reports a slot only if its count was the same odd number before and after it was copied; what
-changed meanwhile is read again some times and then passed over. Nobody waits. Cleared bytes stay until the next fill,
-like those of the ring.
+Invariant: the reader reports a slot only if its count was the same odd number before and after the copy; a slot that
+changed meanwhile is read again a few times and then skipped. Neither side waits. Cleared bytes stay until the next
+fill, like those of the ring.
 """
 
 import struct
@@ -126,7 +126,7 @@ class InflightWriter:
         return slot
 
     def note_status(self, slot: int, status: int) -> None:
-        """Tell the status of the response, once there is one."""
+        """Publish the status of the response."""
         self._cells[slot * _CELLS_PER_SLOT + _STATUS_CELL] = status
 
     def clear(self, slot: int) -> None:

@@ -102,7 +102,7 @@ class RingWriter:
     def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
         """Append one entry, or count it as refused; never waits.
 
-        The header, at most 65 535 bytes, must tell the lengths of the sections that are concatenated behind it.
+        The header, at most 65 535 bytes, must contain the lengths of the sections that are concatenated behind it.
 
         Returns:
             Whether the entry is in the ring. One larger than half of it may be refused even when nothing is waiting.
@@ -350,8 +350,8 @@ class RingReader:
 
     @property
     def taken(self) -> int:
-        """Entries up to the cursor, read and corrupt; since this reader began if it was not told `taken` and has not
-        caught up yet."""
+        """Entries up to the cursor, read and corrupt; a reader made without `taken` counts from its own start until it
+        has caught up."""
         return self._taken
 
     @property

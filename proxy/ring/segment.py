@@ -54,7 +54,7 @@ _HOLD_PAUSE_S: Final = 0.001
 
 
 class Segment:
-    """One mapped segment. Made by `create`, `from_fd` or `attach`; whoever made it closes it."""
+    """One mapped segment. Made by `create`, `from_fd` or `attach`; the caller closes it."""
 
     __slots__ = (
         "boot_id", "capacity", "cells", "counters", "data", "data_offset", "descriptor", "fd", "inflight",
@@ -171,7 +171,7 @@ class Segment:
 
     @classmethod
     def from_fd(cls, fd: int, path: Path | None = None) -> "Segment":
-        """Map a segment through a descriptor somebody else made; `fd` itself stays the caller's to close.
+        """Map a segment through a descriptor from another process; the caller still closes `fd` itself.
 
         Serves producer (then `hold`) and consumer. `path` is the name to unlink in the end, if it has one.
 
@@ -249,7 +249,7 @@ class Segment:
         return False
 
     def share(self) -> int:
-        """Return a descriptor of the file for somebody else to hold, whatever becomes of its name; the caller's.
+        """Return a new descriptor, which keeps the file alive in another process even without its name.
 
         Raises:
             OSError: there is no descriptor left.
@@ -334,7 +334,7 @@ def _opened_anew(fd: int) -> int:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether there is a process of a number; 0 is none, and one of somebody else's counts."""
+    """Whether a process with this number exists, of whichever user; 0 is none."""
     try:
         if pid:
             os.kill(pid, 0)

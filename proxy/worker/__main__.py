@@ -67,7 +67,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _hand_over_ring(control: Control, segment: Segment) -> None:
-    """Let the supervisor hold the ring as long as anybody may read it, whatever becomes of us or of its file."""
+    """Send the ring to the supervisor, which keeps it readable after our death or the loss of its file."""
     shared = segment.share()
     try:
         control.send(f"ring {segment.source.hex()}", [shared])
@@ -123,7 +123,7 @@ def _descriptors(text: str) -> list[int]:
 
 
 def main(argv: list[str]) -> int:
-    """Run a worker until it is told to stop, or its supervisor is gone."""
+    """Run a worker until a signal stops it, or its supervisor is gone."""
     detach_from_stderr()
     options = _options(argv)
     settings = read_settings(options.settings_fd)

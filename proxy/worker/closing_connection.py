@@ -54,7 +54,7 @@ class ClosingConnection(PacedReader):
             self._close_once()
 
     def _pass_over(self, size: int) -> None:
-        """Count what a client sends that nobody hears, and read no more of it than a little."""
+        """Count bytes that a client sends too late to matter, and stop reading after a few of them."""
         self._lingered_bytes += size
         if self._lingered_bytes > MAX_LINGER_BYTES:
             if unsent_bytes(self._transport):
@@ -67,7 +67,7 @@ class ClosingConnection(PacedReader):
             self._since_ns = time.monotonic_ns()
             self._transport.close()
             if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
-                self._time_stall()  # a loop waits for ever until the rest is taken, and a TLS layer for its peer's end
+                self._time_stall()  # a loop waits without limit for the rest to go, a TLS layer for its peer's end
 
     def _time_stall(self) -> None:
         self._stalled_ns = time.monotonic_ns()

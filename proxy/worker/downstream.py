@@ -39,7 +39,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     _relay: Relay
 
     def __init__(self, engine: Engine, peer: bytes = b"") -> None:
-        """Belong to an engine; `peer` is known where somebody else accepted the connection."""
+        """Belong to an engine; `peer` is known where another protocol accepted the connection."""
         super().__init__(engine.turns)
         self._engine = engine
         self._peer = peer
@@ -75,7 +75,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._phase = Phase.LINGERING
             own.write(head + body)
             own.close()
-            if is_tls:  # nobody else ends one that the peer's TLS layer does not
+            if is_tls:  # otherwise only the peer's TLS layer would end it
                 asyncio.get_running_loop().call_later(LINGER_NS / 1e9, own.abort)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -39,9 +39,9 @@ _CLOCK_TICKS: Final = int(1 / TICK_S)
 SWEEP_S: Final = 0.25
 """Between two looks at the deadlines of all connections, idle ones too."""
 _LOOK_STEP: Final = 64
-"""What is looked at between two pauses, 0.1 ms: 10 000 at once take 20, in which nobody else is served."""
+"""Connections checked between two pauses, 0.1 ms: 10 000 at once take 20 ms, during which no request is served."""
 _LOOK_TURN: Final = 16
-"""And in one turn of the loop: those whose deadline has passed cost 40 µs each, and a crowd's pass together."""
+"""The same in one turn of the loop: each passed deadline costs 40 µs, and those of a crowd pass together."""
 _LOOK_NS: Final = 200_000
 """From so much time on the rest waits for the next turn."""
 _MAX_STEPS: Final = 125
@@ -160,7 +160,7 @@ class Engine:
     def register(self, connection: Connection, peer: bytes) -> str:
         """Count a new connection in, or return which limit it would exceed: then it is counted as refused.
 
-        One without a `peer` is nobody's yet, and exceeds no client's limit.
+        A connection without a `peer` has no known client yet, and counts against no client's limit.
         """
         refusal = ""
         if len(self.connections) >= self.max_connections and not self._make_room():

@@ -219,7 +219,7 @@ class Recorder:
         return RecordingPace(self._ring, max_wait_ms, self.count_recording_wait)
 
     def set_log_lines_dropped(self, count: int) -> None:
-        """Publish how many lines of this process' log nobody read; called by the tick."""
+        """Publish how many lines of this process' log were dropped; called by the tick."""
         self._cells[self._layout.log_lines_dropped] = count
 
     def set_in_flight(self, count: int) -> None:

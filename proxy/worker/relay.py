@@ -778,7 +778,7 @@ class Relay:
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """How long the client may take nothing, ns, 0 for ever; whether others wait for a connection that it holds."""
+        """Whether others wait for a connection that it holds; how long the client may take nothing, ns, 0: no limit."""
         limit_ns = self.deadlines.write_stall_ns
         gives_way = (limit_ns > STALLED_NS or not limit_ns) and self._is_awaited
         return gives_way, STALLED_NS if gives_way else limit_ns
@@ -790,10 +790,10 @@ class Relay:
         if self.exchange is not None:
             limit = STALLED if is_awaited else self.deadlines.describe_stall()
             self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
-        self._drop_upstream()  # at once: the next that is looked at may hold nobody up then
+        self._drop_upstream()  # at once: it frees the upstream before the next stalled client is judged
 
     def _note_error(self, exchange: Exchange, code: str, message: str) -> None:
-        """Say what ended a response that was under way: nobody else will."""
+        """Note what ended a response that had begun: only this record says so."""
         exchange.error = ERROR_INDEX[code]
         exchange.note(NOTE_MESSAGE, message.encode())
 

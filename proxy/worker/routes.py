@@ -205,7 +205,7 @@ class RouteTable:
 
 def _is_plain(path: bytes) -> bool:
     """Whether every server reads a path as it is written."""
-    # 0.9 instead of 3.8 us: `b"%" in path` words an error first, which nobody reads.
+    # 0.9 instead of 3.8 us: `b"%" in path` first formats an error message that is thrown away.
     has_escapes = _PERCENT in path or _BACKSLASH in path or _SEMICOLON in path
     return not has_escapes and path.find(b"/.") < 0 and path.find(b"//") < 0
 

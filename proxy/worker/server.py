@@ -50,8 +50,8 @@ _LULL_LOOKS: Final = 2
 def make_segment(settings: Settings, directory: Path | None) -> Segment:
     """Return a new segment for this process, in `directory` where it has room for it; it is held until closed.
 
-    Where shared memory has no room, or there is no directory any more, it is an anonymous file: whoever is to read it
-    needs its descriptor.
+    Where shared memory has no room, or the directory is gone, it is an anonymous file, which a reader opens by its
+    descriptor.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made there.

@@ -188,7 +188,7 @@ class Tunnel:
 
 
 def _session_of(exchange: Exchange) -> bytes:
-    """Return what the collector tells a session with a model by: the upstream, and the target with the model's name."""
+    """Return what identifies a session with a model to the collector: the upstream, and the target with the model."""
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
     target = line.partition(b" ")[2].partition(b" ")[0]
     return exchange.upstream + b" " + target[:MAX_TARGET_BYTES]

@@ -1,7 +1,7 @@
-"""The heads of one connection, which are likely to be as the last one was. Pure.
+"""The heads of one connection, each likely to resemble the last. Pure.
 
-Strategy: a head that differed from others in its varying fields alone tells which regular expression found its values;
-the next one is tried by it first. The invariant: what is given back is what the templates give of the same bytes.
+Strategy: when a regular expression found the values of a head's varying fields, the next head is first matched against
+the same expression. The invariant: the result equals what the templates return for the same bytes.
 """
 
 from typing import Generic

@@ -41,7 +41,7 @@ class RequestHeads(HeadTemplates[Reading]):
         Args:
             parse: what it raises is raised each time.
             max_line_bytes: of one field.
-            kept: lower-case names of fields that somebody reads, removes or sets in the heads that are given back.
+            kept: lower-case names of fields that callers read, remove or set in the returned heads.
         """
         fields = VaryingFields(_NAMES, kept=kept, max_line_bytes=max_line_bytes, unless=_OUR_COOKIE)
         super().__init__(partial(_whole, parse), fields)

@@ -109,5 +109,5 @@ def _lower(name: bytes) -> bytes:
 
 
 def _in_any_case(name: bytes) -> bytes:
-    """Spell it out: the flag for it would keep the branches from being told apart by their first letter."""
+    """Spell both cases out: with the flag for it, `re` could no longer choose a branch by its first letter."""
     return re.sub(rb"[a-z]", lambda found: b"[%b%b]" % (found[0].upper(), found[0]), name)

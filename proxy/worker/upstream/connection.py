@@ -39,9 +39,9 @@ class ResponseHandler(Protocol):
     is_request_complete: bool
     """Whether the connection has been given all of the request."""
     is_continue_due: bool
-    """Whether the request waits for a 100: without one, nobody has promised to read its body."""
+    """Whether the request waits for a 100: until then the upstream has not promised to read its body."""
     has_long_body: bool
-    """Whether some of the body may still lie in our buffer; of a request without one, an earlier request's."""
+    """Whether our buffer may still hold a part of the body; for a request without one, that of an earlier request."""
 
     @property
     def wants_websocket(self) -> bool:
@@ -301,7 +301,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
         elif handler.has_long_body and is_flushing(self.transport):
-            self.close()  # an answer to half a body: whoever gives it may read the other half as the next request
+            self.close()  # the upstream answered half a body, and may read the other half as the next request
         else:
             self._pool.release(self, now_ns)
 
@@ -318,9 +318,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.transport.abort()
 
     def part(self) -> None:
-        """Leave a tunnel whose client is gone, and close once all it sent is taken, or nothing of it for a while.
+        """Leave a tunnel whose client is gone: close once the upstream has taken all it sent, or nothing for a while.
 
-        What the upstream says meanwhile nobody wants, but unread it would make a reset of the end (P15).
+        Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close into a reset (P15).
         """
         self._left_bytes = unsent_bytes(self.transport)
         if self.handler is None or self.transport.is_closing() or not self._left_bytes:
@@ -337,7 +337,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self.transport.write_eof()
 
     def close_if_taken(self, now_ns: int) -> None:
-        """Parting: close if all is taken, or nothing for too long: one that is closing may wait for ever."""
+        """Close if the upstream has taken all, or nothing for too long: a closing transport has no limit of its own."""
         unsent = unsent_bytes(self.transport)
         if unsent < self._left_bytes:
             self._left_bytes, self._left_since_ns = unsent, now_ns

@@ -68,7 +68,7 @@ class Opener:
             is_turn = True
 
     async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
-        """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
+        """Wait to be woken; a waiter that is cancelled as it is woken passes the turn on."""
         try:
             await waiter
         except asyncio.CancelledError:

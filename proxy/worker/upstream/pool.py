@@ -60,7 +60,7 @@ class Pool:
         self._concurrency = Concurrency()
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
-        """How many were told that it is their turn, and have not had it yet."""
+        """How many waiters were woken and have not run yet."""
         self._max_head_bytes = RESPONSE_BYTES * limits.max_header_bytes or 1 << 24
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
@@ -83,8 +83,8 @@ class Pool:
 
         One that may be sent once more, where the connection turns out to be closed, may use an older one.
 
-        While others wait there is none, unless it is one's turn: whoever has the next request at hand as a connection
-        comes back would else keep it for good.
+        While others wait there is none, unless it is the caller's turn: a client with its next request ready whenever a
+        connection comes back would otherwise keep it for good.
         """
         if (self._waiting or self._woken) and not is_turn:
             return None
@@ -172,7 +172,7 @@ class Pool:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for a connection, or a place for one."""
+        """Whether requests wait for a connection, or for a place to open one."""
         return bool(self._waiting)
 
     @property
@@ -186,7 +186,7 @@ class Pool:
 
     @property
     def has_queue(self) -> bool:
-        """Whether somebody waits, or was told to go on and has not yet."""
+        """Whether requests wait, or were woken and have not run yet."""
         return bool(self._waiting or self._woken)
 
     def make_room(self) -> bool:
