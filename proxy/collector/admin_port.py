@@ -112,7 +112,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
 
 
 def cookie_mark(path: Path) -> str:
-    """Return what tells the session's cookie from others of this host; it is chosen once: sessions outlive restarts."""
+    """Return the mark in the cookie's name, unique to this data directory and kept, so sessions outlive restarts."""
     mark = read_state(path).get("cookie_mark")
     if isinstance(mark, str) and _MARK.fullmatch(mark):
         return mark

@@ -88,9 +88,9 @@ class CommittedPositions:
     def close_lost_rings(self, spooled: Collection[bytes]) -> None:
         """Close positions whose ring is gone; called once, when the rings of the start are attached.
 
-        A closed one was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an
-        event reports it, because nobody knows how much it still held. Those in `spooled` are closed when the store has
-        everything of them.
+        A closed ring was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an
+        event reports it, because it held an unknown number of records. Those in `spooled` are closed when the store has
+        all their records.
         """
         for source_id, position in list(self.positions.items()):
             if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached or source_id in spooled:

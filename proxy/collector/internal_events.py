@@ -76,6 +76,6 @@ class InternalEvents:
         self.add_event("gap", {"count": count, "reason": reason, **times})
 
     def add_unclean_start(self, reason: str, source_id: bytes, at_least: int = 0) -> None:
-        """Report that a ring is lost, with `at_least` so many records in it; nobody knows how many there were."""
+        """Report that a ring is lost with an unknown number of records, `at_least` as many as given."""
         known: dict[str, object] = {"minCount": at_least} if at_least else {}
         self.add_event("unclean_start", {"count": None, **known, "reason": reason, "ring": source_id.hex()})

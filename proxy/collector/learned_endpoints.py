@@ -83,7 +83,7 @@ class LearnedEndpoints:
             await self.read()
             self._is_read = True
         has_to_write = self._has_erased or self.endpoints.is_changed
-        if has_to_write or self._on_kept:  # whoever shows names must know of other sidecars' erasures
+        if has_to_write or self._on_kept:  # names that are shown must respect other sidecars' erasures
             await self.read()
         if not has_to_write:
             return

@@ -227,7 +227,7 @@ class Sources:
     def subscribe(
         self, *, on_found: Callable[[Source], object] | None = None, on_removed: Callable[[bytes], object] | None = None
     ) -> None:
-        """Notify somebody of every ring that is attached from now on, or is gone for good."""
+        """Call back for every ring that is attached from now on, or is gone for good."""
         if on_found is not None:
             self._on_found.append(on_found)
         if on_removed is not None:

@@ -3,7 +3,7 @@
 Strategy: the store gets a moment to open. If it does not, everything else starts from the positions that were kept
 beside the spool: rings are drained into the spool, the admin port answers, and what needs the store fails as
 unavailable. When it is open, its positions are compared with what was assumed, at one point between two slices of the
-drain, and only then it is enabled for everybody.
+drain, and only then the store is enabled for all its users.
 
 Invariant: nothing is committed before the positions in the store are known.
 """
@@ -52,8 +52,8 @@ meanwhile; records that are made without the store do not know what they continu
 ANSWER_S: Final = 5.0
 """How long an open store may take to return its positions before the start continues offline."""
 LATE_ANSWER_S: Final = 60.0
-"""The same where nobody waits for it. A store that several write to is patient with one who was killed: longer than
-`ANSWER_S`, and from the beginning each time it is asked."""
+"""The same where nothing waits for it. A store with several writers waits for one that was killed: longer than
+`ANSWER_S`, and from the beginning at each query."""
 
 RECALLED_CALLS: Final = 5000
 """LLM calls that are read at the start, some 50 ms: what continues an older one begins a conversation anew."""
@@ -83,7 +83,7 @@ class StartState:
     tail: Tail
     fanout: SnapshotCursors | None
     notices: StoreNotices
-    """What was to be told of the store so far."""
+    """What the store has reported so far."""
     offline_since: int | None = None
     """When the start without a store was, Unix µs; None with the store."""
     recalled: Recalled | None = None
@@ -180,7 +180,7 @@ async def _run_keys_store(keys: DeferredStorage, deferred: DeferredStorage) -> N
 
 
 def _holder(data_dir: Path) -> str:
-    """Return what tells this sidecar from others of its name: kept in its data directory, and not true of a copy."""
+    """Return the id that distinguishes this sidecar from others of its name; a copied data directory gets its own."""
     kept = read_state(data_dir).get(HOLDER)
     if not (isinstance(kept, str) and kept):
         kept = secrets.token_hex(16)
@@ -308,7 +308,7 @@ async def reconcile(
     committed: CommittedPositions,
     on_known: Callable[[], None],
 ) -> None:
-    """Wait for the store after an offline start, and continue with it; everybody may use it then.
+    """Wait for the store after an offline start, and continue with it; then all its users are enabled.
 
     Before that, and before anything is committed, `on_known` is called.
     """

@@ -141,9 +141,9 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
 
 
 def directory_id(path: Path) -> str:
-    """Return what tells a data directory from one that is made in its place later; "" where it has or shows none.
+    """Return an id that a data directory does not share with one made in its place later; "" without one.
 
-    Device and inode number do not: file systems give the numbers of what was deleted to what is made next.
+    Device and inode number are not enough: file systems reuse the numbers of deleted directories.
     """
     try:
         return (path / LOCK_FILE).read_text(errors="replace")

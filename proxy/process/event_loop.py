@@ -23,8 +23,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` on the first SIGTERM or SIGINT; a second one ends the process at once.
 
-    What was committed stays, what is in a ring is drained at the next start. SIGHUP and SIGUSR1 are the supervisor's: a
-    terminal sends them to the whole group, and nobody else may die of them.
+    Committed records stay; the next start drains the rings. SIGHUP and SIGUSR1 are for the supervisor: a terminal sends
+    them to the whole group, and no other process may die of them.
     """
     loop = asyncio.get_running_loop()
     seen = 0

@@ -95,7 +95,7 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
 
 
 def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:
-    """Return a descriptor of one socket for each worker: they are told apart, adopted and closed by descriptor."""
+    """Return a descriptor of one socket for each worker, which is known, adopted and closed by its descriptor."""
     undo.callback(listener.close)
     sockets = [listener]
     for _ in range(count - 1):

@@ -3,9 +3,9 @@
 Nothing per request is logged above DEBUG, and every message is limited in rate: a log that floods is a failure of its
 own. WARN: odd, nothing lost. ERROR: data lost, or an operator must act.
 
-Nothing ever waits for whoever reads stderr. A pipe that nobody reads takes 64 KiB, and then stops the writer in the
-middle of its work: so a thread writes, and everybody else only appends to a queue that is bounded in bytes; what does
-not fit is dropped and counted. The descriptor itself stays blocking: its flags are shared with whoever started us.
+Nothing ever waits for the reader of stderr. An unread pipe takes 64 KiB and then blocks the writer in the middle of its
+work: so one thread writes, and all others only append to a queue that is bounded in bytes; what does not fit is dropped
+and counted. The descriptor itself stays blocking: its flags are shared with the process that started us.
 """
 
 import atexit
@@ -106,7 +106,7 @@ class LogStream(TextIOBase):
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self.dropped = 0
-        """Lines that nobody has read, or that could not be written."""
+        """Lines that did not fit the queue, or could not be written."""
 
     def fileno(self) -> int:
         return self._fd
@@ -162,16 +162,16 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._told = 0
+        self._reported = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """See the base class."""
         lost = lines_dropped()
-        if lost > self._told:
-            record.__dict__["lines_lost"] = lost - self._told
+        if lost > self._reported:
+            record.__dict__["lines_lost"] = lost - self._reported
         super().emit(record)
         if lines_dropped() == lost:
-            self._told = lost
+            self._reported = lost
 
 
 def lines_dropped() -> int:
@@ -180,7 +180,7 @@ def lines_dropped() -> int:
 
 
 def detach_from_stderr() -> None:
-    """Let no line of this process, of a crash neither, wait for whoever reads stderr. Doing it twice is harmless."""
+    """Never let a line of this process, even of a crash, wait for the reader of stderr. Doing it twice is harmless."""
     if sys.stderr is not None and not isinstance(sys.stderr, LogStream):
         sys.stderr.flush()
         sys.stderr = LogStream(sys.stderr.fileno())

@@ -1,9 +1,9 @@
-"""The directory of one sidecar's rings: claimed at its start, given back at its stop, swept when nobody comes back.
+"""The directory of one sidecar's rings: claimed at its start, released at its stop, swept once it is abandoned.
 
 `<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so two sidecars that share the memory
 never open each other's rings, whatever their data directories are called; `state.json` of the data directory keeps it,
-so the successor of one that was killed finds the rings again. Everybody of a sidecar holds `flock(LOCK_SH)` on the
-directory for life: an exclusive lock that can be had means that all of them are gone. Standard library only.
+so the successor of one that was killed finds the rings again. Each process of a sidecar holds `flock(LOCK_SH)` on the
+directory for life: an exclusive lock that succeeds proves that all of them are gone. Standard library only.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ log = logging.getLogger("proxy.supervisor")
 STATE_NAME: Final = "rings"
 """Member of the state: the directory claimed last."""
 ABANDONED_S: Final = 86400.0
-"""Rings whose owner cannot be told from here are removed when nobody came back for them so long."""
+"""Rings whose owner is not visible from here are removed when they stay unclaimed for so long."""
 _OWNER: Final = "owner"
 """File in the directory: whose it is, as `_identity` says."""
 _UNCLAIMED: Final = "unclaimed"
@@ -73,7 +73,7 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
 
     Args:
         configured: the setting `ring.directory`; "" = shared memory, or anonymous memory where that cannot be used.
-        data_dir: its state names the directory, and is told of a new one.
+        data_dir: its state names the directory; a new one is written there.
         shared_memory: the file system in memory.
 
     Raises:
@@ -170,7 +170,7 @@ def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
             continue
         try:
             fd = private_directory(path)
-        except OSError:  # somebody else's, or gone
+        except OSError:  # another user's, or gone
             continue
         try:
             if not _lock(fd):
@@ -178,7 +178,7 @@ def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
             if home.path is not None and _is_same(_owner(path), ours):
                 _take_along(path, home.path)
             if _is_abandoned(path):
-                _tell_loss(path)
+                _report_loss(path)
                 _remove(path)
         except OSError as error:
             log.warning("cannot sweep the ring directory %s: %s", path, error.strerror)
@@ -194,13 +194,13 @@ def _take_along(path: Path, home: Path) -> None:
         log.warning("rings of an earlier run were found in %s", path, extra={"rings": len(rings)})
 
 
-def _tell_loss(path: Path) -> None:
-    """Say how many records were in rings that are about to be removed, as far as their header pages are there."""
+def _report_loss(path: Path) -> None:
+    """Log how many records are lost with the rings about to be removed; rings without a header page count as empty."""
     rings = _rings(path)
     lost = sum(map(waiting_in, rings))
     if lost:
         log.error(
-            "rings that nobody came back for are removed, and at least %d records in them",
+            "removed abandoned rings with at least %d records in them",
             lost, extra={"directory": str(path), "rings": len(rings), "owner": str(_owner(path).get("data_dir"))},
         )  # fmt: skip
 
@@ -217,7 +217,7 @@ class LeftRings:
 
 
 def left_rings(parent: Path) -> Iterator[LeftRings]:
-    """Find what was left in a directory of sidecars; what is held, empty or somebody else's is passed over."""
+    """Find abandoned rings in a directory of sidecars; what is held, empty or another user's is skipped."""
     try:
         paths = sorted(path for path in parent.iterdir() if _NAME.fullmatch(path.name))
     except OSError:
@@ -260,7 +260,7 @@ def _waiting(page: bytes) -> int:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether nobody will come back for the rings of a directory without owner; where that is not known, in a day."""
+    """Whether no sidecar will claim the rings of an unlocked directory again; if unknown, after `ABANDONED_S`."""
     if not _rings(path):
         return True
     owner = _owner(path)
@@ -281,7 +281,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _identity(data_dir: Path) -> dict[str, Any]:
-    """Return what tells a data directory from all others, and from where it was seen."""
+    """Return what identifies a data directory, and from where it was seen."""
     try:
         status = os.stat(data_dir)
         device, inode = status.st_dev, status.st_ino
@@ -332,5 +332,5 @@ def _remove(path: Path) -> None:
 def _remove_empty(path: Path) -> None:
     try:
         path.rmdir()
-    except OSError:  # somebody else's files are in it
+    except OSError:  # it holds other files
         pass

@@ -1,7 +1,7 @@
 """Directories for rings: in shared memory, or where the operator says. Standard library only.
 
-Rings hold unredacted bytes. A directory of theirs is this user's, mode 0700, and no link; /dev/shm is writable for
-everybody, so each part of the path is looked at before it is used, and what somebody else made is refused.
+Rings hold unredacted bytes. Their directory belongs to this user, has mode 0700 and is no link. All users can write to
+/dev/shm, so each part of the path is checked before use, and a directory of another user is refused.
 """
 
 import os
@@ -16,7 +16,7 @@ SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every directory made in 
 
 
 class SharedMemoryError(OSError):
-    """There is no place for a ring: no space, no permission, or somebody else's directory in the way."""
+    """There is no place for a ring: no space, no permission, or another user's directory in the way."""
 
 
 def free_bytes(directory: Path) -> int:
@@ -53,7 +53,7 @@ def private_directory(directory: Path) -> int:
     """Make `directory` if it is missing; it is this user's own, mode 0700, and no link. Return it open.
 
     Raises:
-        SharedMemoryError: it is somebody else's, or no directory.
+        SharedMemoryError: it belongs to another user, or is no directory.
         OSError: it cannot be made.
     """
     try:

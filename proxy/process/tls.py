@@ -1,8 +1,8 @@
 """TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
 
 Nothing below TLS 1.2, no compression, no renegotiation. Our ports choose `http/1.1` from what a client offers, and `h2`
-only where that is all it offers: it then speaks it, and is refused with a reason and a record. Without a common
-protocol such a client, gRPC above all, would hang up before a byte, and nobody could see why (RFC 7301 §3.2).
+only where the client offers nothing else: its requests are then refused with a reason and a record. Without a common
+protocol such a client, gRPC above all, would hang up before the first byte and leave no trace (RFC 7301 §3.2).
 """
 
 import ssl
@@ -37,8 +37,8 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
 
 
 def _refuse_to_ask() -> NoReturn:
-    """Fail where OpenSSL would ask the terminal, in each process and at each restart of one, and wait."""
-    raise ValueError("the key has a passphrase, and nobody to ask for it")
+    """Fail where OpenSSL would ask the terminal and wait, in each process and at each restart."""
+    raise ValueError("the key has a passphrase, which sidelog cannot ask for: use a key without one")
 
 
 def client_context(trusted_cert_file: str) -> ssl.SSLContext:

@@ -63,7 +63,7 @@ class Shared:
 
     @property
     def ring_options(self) -> list[str]:
-        """What tells a child where rings are; its descriptors keep the directory claimed."""
+        """Options that name the ring directory to a child; its inherited descriptors keep the directory claimed."""
         return [] if self.rings.path is None else ["--ring-directory", str(self.rings.path)]
 
 
@@ -216,7 +216,7 @@ class Worker(Child):
             self.close_ring(source)
 
     def roll_call(self) -> dict[str, object]:
-        """Return what the collector is told: who pushes into which ring."""
+        """Return what the collector needs to know of this worker: its description and the ring it pushes into."""
         return {**self.describe(), "ring": self._ring, "leaving": self.is_leaving}
 
     def adopt(self, index: int) -> None:
@@ -240,7 +240,7 @@ class Collector(Child):
         self.is_handing_over = False
         self.unread_rings = 0
         """Workers whose ring it does not read, as it says."""
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
         """The newest line of each kind."""
         self._offered: set[str] = set()
 
@@ -252,7 +252,7 @@ class Collector(Child):
             "proxy.collector",
             *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd), "--admin-fd", str(admin)),
             *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
-            # Whoever still writes the store holds the lock, also when we are gone before it.
+            # The process that still writes the store holds the lock, even after the supervisor is gone.
             *("--lock-fd", str(shared.data.lock_fd), "--counters-fd", str(shared.counters_fd)),
             *shared.ring_options,
         ]
@@ -272,11 +272,11 @@ class Collector(Child):
     def start(self) -> None:
         self.is_handing_over = False
         self.unread_rings = 0
-        self._told.clear()
+        self._announced.clear()
         self._offered.clear()
         super().start()
 
-    def tell(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
+    def announce(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
         """Say which workers there are, with the files of rings it does not have yet, and what we count ourselves.
 
         Only what has changed is said. False: to be tried again.
@@ -287,21 +287,21 @@ class Collector(Child):
         self._offered &= rings.keys()
         missing = [source for source in rings if source not in self._offered]
         line = "rings " + json.dumps([worker.roll_call() for worker in workers if worker.has_process])
-        while missing or line not in self._told:
+        while missing or line not in self._announced:
             some, missing = missing[:MAX_DESCRIPTORS], missing[MAX_DESCRIPTORS:]
             if not self._say(line, [rings[source] for source in some]):
                 return False
             self._offered.update(some)
         counted = "counts " + json.dumps(counts)
-        return (counted in self._told or self._say(counted)) and self.control.flush()
+        return (counted in self._announced or self._say(counted)) and self.control.flush()
 
     def _say(self, line: str, descriptors: Sequence[int] = ()) -> bool:
         if self.control is None or not self.control.send(line, list(descriptors)):
             return False
         word = line.partition(" ")[0]
-        self._told = {*(told for told in self._told if told.partition(" ")[0] != word), line}
+        self._announced = {*(each for each in self._announced if each.partition(" ")[0] != word), line}
         return True
 
-    def tell_again(self) -> None:
+    def announce_again(self) -> None:
         """Offer every ring once more with the next word: one could not be attached."""
         self._offered.clear()

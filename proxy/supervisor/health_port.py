@@ -1,10 +1,10 @@
 """The supervisor's own `/healthz` and `/readyz`, over its selector: answered whatever the collector does. stdlib only.
 
-Strategy: nothing here waits. A request has a limit of bytes and of time, its answer fits the socket's
-buffer, and then it is closed; where too many are open the oldest gives way, so that those who hold them open keep out
-nobody. Only the request line is read, because only two paths exist (RFC 9112 §3).
+Strategy: nothing here blocks. A request is limited in bytes and in time, the answer fits the socket's buffer, and the
+connection closes after it. At the limit the oldest connection is closed, so idle clients cannot keep others out. Only
+the request line is read, because only two paths exist (RFC 9112 §3).
 
-Invariant: memory and work per wake-up are bounded, whoever connects; no error of a connection leaves this module.
+Invariant: memory and work per wake-up are bounded for any client; no error of a connection leaves this module.
 """
 
 import errno
@@ -136,7 +136,7 @@ class _Connection:
         self._read_bytes = 0
 
     def read(self) -> bool:
-        """Read once; False at the end, or when it sends more than anybody needs to.
+        """Read once; False at the end, or when the client sends more than any request needs.
 
         After the answer the rest is read and forgotten: closed with bytes unread, the answer might be lost in a reset.
 

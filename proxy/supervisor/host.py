@@ -3,9 +3,9 @@
 As the first process of a container it inherits children that others left behind. No other process can collect them when
 they end, and each would keep its entry in the table of processes: a probe by `exec`, or a debugging shell, leaves some.
 
-SIGINT, SIGHUP and SIGUSR1 are the supervisor's, though Ctrl-C and `kill -HUP -<group>` send them to everybody. They are
-blocked in every other process from before its first instruction, because the mask is inherited: an interpreter that is
-starting would die of them. In a root process they are blocked until its handlers are there, and wait so long.
+Only the supervisor handles SIGINT, SIGHUP and SIGUSR1, though Ctrl-C and `kill -HUP -<group>` send them to the whole
+group. All other processes inherit a mask that blocks them from before their first instruction: an interpreter that is
+starting would die of them. A root process blocks them, and leaves them pending, until its handlers are installed.
 """
 
 import os
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Final
 
 TIMEOUT_S: Final = 0.2
-"""A manager that reads nothing holds nobody up; one that lives reads within milliseconds."""
+"""A service manager that hangs delays us no longer than this; one that works reads within milliseconds."""
 
 
 def notify(state: str) -> None:

@@ -161,7 +161,7 @@ class Reload:
         elif all(worker.is_ready for worker in self.starting):
             workers, shared, self.starting, self._next = self.starting, self._next, [], None
             assert shared is not None
-            os.close(self.shared.settings_fd)  # who was started with it has read it, and nobody else will be
+            os.close(self.shared.settings_fd)  # all children started with it have read it, and no more will be
             self.shared = shared
             self.take_over(shared, workers)
 

@@ -36,14 +36,14 @@ SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
 PATIENT_S: Final = 5.0
 """Clients of workers that leave get this long to notice, also where the next reload waits for them."""
-TELL_AGAIN_S: Final = 0.5
-"""Between two attempts to tell a collector that takes nothing in."""
+ANNOUNCE_AGAIN_S: Final = 0.5
+"""Pause between two attempts to send to a collector that is not reading."""
 KILL_AFTER_S: Final = 5.0
 """A child gets this long beyond its own timeouts before it is killed."""
 
 
 class Supervisor:
-    """Keeps one collector and the workers running until told to stop."""
+    """Keeps one collector and the workers running until a signal stops it."""
 
     def __init__(self, context: RootContext) -> None:
         """Prepare the children; nothing is started yet.
@@ -124,7 +124,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         if child.control is not None:
-            self._listen_to(child)  # the end of its last life, which would else be news for ever
+            self._listen_to(child)  # unread, the end of file of its last life would keep the selector awake
         try:
             child.start()
         except OSError as error:
@@ -135,7 +135,7 @@ class Supervisor:
             self._selector.register(child.control, selectors.EVENT_READ, child)
         if child is self._collector:
             self._hand_over_by_s = None
-            self._tell_collector()
+            self._announce_workers()
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
         """Sleep until a signal, a line of a child, a health request, or the timeout."""
@@ -198,12 +198,12 @@ class Supervisor:
                 worker.close_ring(argument)
         elif word == "unread" and argument.isdigit():
             self._collector.unread_rings = int(argument)
-            self._collector.tell_again()
+            self._collector.announce_again()
 
-    def _tell_collector(self) -> None:
-        """Say which workers there are, if that has changed; one that takes nothing in is told a little later."""
+    def _announce_workers(self) -> None:
+        """Send the list of workers if it has changed; a collector that is not reading gets it a little later."""
         counts = {"log_lines_dropped": lines_dropped(), "reloads": self._reloads}
-        self._is_behind = not self._collector.tell(self._all_workers, counts)
+        self._is_behind = not self._collector.announce(self._all_workers, counts)
 
     def _on_ready(self, child: Child) -> None:
         child.is_ready = child.has_served = True
@@ -241,7 +241,7 @@ class Supervisor:
         for worker in self._leaving if self._reload.needs_room and now >= self._patient_until_s else ():
             worker.send("drain")  # the patience with its last clients is at an end
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
-        self._tell_collector()
+        self._announce_workers()
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
             self._collector.kill()  # what it had not committed is in the rings
@@ -275,7 +275,7 @@ class Supervisor:
         if self._watchdog_s:
             waits.append(self._watchdog_s)
         if self._is_behind:
-            waits.append(TELL_AGAIN_S)
+            waits.append(ANNOUNCE_AGAIN_S)
         if self._reload.wait_s is not None:
             waits.append(self._reload.wait_s)
         return min(waits, default=None)
@@ -320,7 +320,7 @@ class Supervisor:
             worker.send("drain")
         self._reap(read_end, workers, self._limits["drain_timeout_s"] + KILL_AFTER_S)
         self._replace_collector(read_end)
-        self._tell_collector()
+        self._announce_workers()
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         self._listen_to(self._collector)
@@ -329,7 +329,7 @@ class Supervisor:
         return 0 if is_clean else 1
 
     def _replace_collector(self, read_end: socket.socket) -> None:
-        """Start the collector that was about to follow one that ended or hands over: nobody else empties the rings."""
+        """Start the successor of a collector that ended or hands over: without one the rings fill up."""
         collector = self._collector
         if collector.is_handing_over and self._hand_over_by_s is not None:
             self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())

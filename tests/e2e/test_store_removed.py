@@ -145,5 +145,5 @@ def test_a_data_directory_deleted_after_a_crash_leaves_a_count(tmp_path: Path, u
         asked = crash_with_full_rings(sidelog)
         shutil.rmtree(sidelog.data_dir)
         sidelog.start()
-        sidelog.await_log(f"rings that nobody came back for are removed, and at least {len(asked)} records in them")
+        sidelog.await_log(f"removed abandoned rings with at least {len(asked)} records in them")
         assert sidelog.settled_ledger()["received"] == 0

@@ -1,8 +1,8 @@
-"""The files by which commands find a running sidelog: written anew when somebody removed them.
+"""The files by which commands find a running sidelog: restored when they are removed.
 
 Without token and state the commands reach nothing, and an operator who cleaned up too much could neither look nor
-export before the restart. Strategy: what both files say is remembered at each look. The invariant: nothing is written
-into a directory that another sidelog has made its own meanwhile; its lock tells.
+export before the restart. Strategy: each look remembers the content of both files. The invariant: nothing is written
+into a directory that another sidelog has claimed since; the lock in it shows that.
 """
 
 import fcntl
@@ -36,7 +36,7 @@ class DataFiles:
                 self._seen[name] = (self._path / name).read_bytes()
             except FileNotFoundError:
                 missing.append(name)
-            except OSError:  # whoever needs the file reports it
+            except OSError:  # the code that needs the file reports it
                 pass
         lost = [name for name in missing if name in self._seen]
         if lost:
@@ -57,12 +57,12 @@ class DataFiles:
         except OSError as error:
             if self._failure != str(error):
                 self._failure = str(error)
-                log.warning("files of the data directory are gone and cannot be written anew: %s", error.strerror)
+                log.warning("cannot restore the removed files of the data directory: %s", error.strerror)
             return
-        log.warning("files of the data directory were removed while sidelog runs: written anew: %s", ", ".join(names))
+        log.warning("restored files of the data directory that were removed while sidelog runs: %s", ", ".join(names))
 
     def _is_ours(self) -> bool:
-        """Whether the lock of the start is still there, or that of a new directory nobody's but ours."""
+        """Whether we hold the directory's lock: the one taken at the start, or that of a new directory."""
         if self._lock_fd >= 0 or (any(self._lock) and self._lock_file() == self._lock):
             return True
         fd = os.open(self._path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,7 +75,7 @@ class DataFiles:
         return True
 
     def _lock_file(self) -> tuple[int, int, int]:
-        """Return what tells the lock's file from another that got its number; zeros where there is none."""
+        """Return device, inode and change time of the lock file, since inode numbers are reused; zeros without one."""
         try:
             status = (self._path / LOCK_FILE).stat()
         except OSError:

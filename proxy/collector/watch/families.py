@@ -81,9 +81,9 @@ def process_families(sources: Sources, workers: Workers, places: Places) -> Iter
     yield counters("log_lines_dropped", text, ["process"], keyed(lost))
     text = "Reloads of the configuration, by result: done, refused."
     yield counters("reloads", text, ["result"], keyed({} if supervisor is None else supervisor.reloads))
-    text = "Directories and files that were removed while sidelog ran, by place."
+    text = "Times sidelog found its data directory, ring directory or a ring file removed while it ran, by place."
     yield counters("places_removed", text, ["place"], keyed(places.removed))
-    yield gauge("rings_unread", "Workers that push into rings nobody reads.", len(workers.unread))
+    yield gauge("rings_unread", "Workers whose ring the collector does not read.", len(workers.unread))
 
 
 def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
@@ -119,7 +119,7 @@ def store_families(
     yield gauge("spool_capacity_bytes", "What the spool may use; 0 without one.", spool.capacity_bytes if spool else 0)
     lag = "Age of rows that retention has hidden and not yet deleted."
     yield gauge("retention_lag_seconds", lag, retention.lag_s)
-    erasing = "Erased records, shown to nobody, that the store has not deleted yet."
+    erasing = "Erased records that are hidden from all readers but not yet deleted from the store."
     yield gauge("erasing_records", erasing, retention.erasing)
     yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): spool.errors if spool else 0})
     purged = "Rows deleted by retention since the start, by reason: age, size."

@@ -1,8 +1,8 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
-Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would notice, or records be lost without
-anybody knowing. What only waits, as records do while the store is away, or would be lost by a restart, is `degraded`:
-taking the instance out of service would not mend it.
+Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would fail, or records get lost
+unnoticed. Where records only wait, as while the store is away, or a restart would lose them, the instance is
+`degraded`: taking it out of service would not help.
 """
 
 import asyncio
@@ -58,7 +58,10 @@ class Readiness:
             found.append("it is stopping")
         if workers.shown is not None and not workers.accepting and self.has_data_port:
             found.append("no worker accepts connections")
-        found += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
+        found += [
+            f"the collector does not read the ring of {name}: its records are lost when it ends"
+            for name in workers.unread
+        ]
         return found
 
     def _away(self) -> list[str]:
@@ -67,7 +70,7 @@ class Readiness:
         if self.keys.reason and self.own_keys:
             away.append("store of API keys")
         elif self.keys.reason and not self.has_data_port:
-            away = ["store"]  # nothing is written that would tell
+            away = ["store"]  # nothing is written here that would fail
         return away
 
     def _how_away(self, what: str) -> str:

@@ -70,7 +70,7 @@ class ReplicaWatch:
 
 @dataclass(slots=True, kw_only=True)
 class StatusView:
-    """The parts of a running collector that tell of themselves."""
+    """The parts of a running collector whose state the status shows."""
 
     settings: Settings
     instance: str

@@ -1,8 +1,8 @@
-"""The workers there are, as the supervisor says, and whether each one's ring is read here.
+"""The workers the supervisor reports, and whether this collector reads the ring of each.
 
-Whoever reads only the rings it finds cannot know what it misses. The supervisor knows which processes it started and
-into which ring each pushes, so a ring that is not read shows: as an error within seconds, and not as a record that
-somebody looks for later.
+A collector that knows only the rings it finds cannot know which ones it misses. The supervisor knows which processes it
+started and which ring each of them pushes into, so an unread ring raises an error within seconds, long before a user
+searches for a record that was never stored.
 """
 
 import logging
@@ -53,7 +53,7 @@ class Workers:
         self.supervisor: SupervisorCounts | None = None
         """None: there is none, as with `workers = 0`, or it has said nothing yet."""
         self.unread: tuple[str, ...] = ()
-        """Names of the workers that push into rings nobody reads, as of the last look."""
+        """Names of the workers whose ring the collector did not read at the last look."""
 
     def update(self, raw: bytes | str) -> None:
         """Take over what the supervisor says, as JSON."""
@@ -76,9 +76,9 @@ class Workers:
         before = self.unread
         self.unread = tuple(name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S)
         for name in set(self.unread) - set(before):
-            log.error("nobody reads the ring of %s: what it records is lost when it ends", name)
+            log.error("the collector does not read the ring of %s: its records are lost when it ends", name)
         for name in set(before) - set(self.unread):
-            log.warning("the ring of %s is read now, or the worker is gone", name)
+            log.warning("the collector reads the ring of %s again, or the worker is gone", name)
         if self.unread or before:
             self.on_unread(len(self.unread))
 

@@ -1,8 +1,8 @@
 """When reference cycles are looked for: in a worker in small steps, and everything rarely; in a collector a bit more.
 
-A full collection walks every object that lives, 5 µs for each open connection, and nobody is served meanwhile: 10 000
-of them took 20 to 60 ms, every few seconds while they came (`bench.hostile`). What connections and exchanges leave
-behind is in no cycle (tests/proxy/worker/test_garbage.py), so little waits. Strategy: the interpreter collects what is
+A full collection walks every live object, 5 µs for each open connection, and stops all work meanwhile: 10 000
+connections took 20 to 60 ms, every few seconds while they came (`bench.hostile`). Connections and exchanges leave no
+cycles behind (tests/proxy/worker/test_garbage.py), so little waits. Strategy: the interpreter collects what is
 young, and a full collection comes no sooner than some thousand times what the last one took: the more lives, the rarer
 it is, and one in so many requests meets it at most. The invariant: it does come. Left to the interpreter, what the
 admin port of a collector leaves in cycles was 90 000 objects after an hour, 12 MiB.
@@ -35,8 +35,8 @@ WORKER: Final = Habit(young=700, young_rounds=4, rest=20_000)
 comes once in 40 s, one of 50 ms once in 17 minutes."""
 COLLECTOR: Final = Habit(young=50_000, young_rounds=20, rest=1000)
 """A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs of CPU without
-collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50 ms comes once in 50 s, and nobody
-but readers of the admin port waits for it."""
+collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50 ms comes once in 50 s, and only
+readers of the admin port wait for it."""
 
 
 def tune(habit: Habit) -> None:

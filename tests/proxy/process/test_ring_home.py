@@ -233,7 +233,7 @@ def test_the_records_in_swept_rings_are_told(
     with claimed(shared, data):
         assert not home.exists()
     (record,) = caplog.records
-    assert record.getMessage() == "rings that nobody came back for are removed, and at least 4 records in them"
+    assert record.getMessage() == "removed abandoned rings with at least 4 records in them"
 
 
 def test_rings_of_an_owner_out_of_sight_stay_for_a_day(shared: Path, data: Path, tmp_path: Path) -> None:

@@ -276,26 +276,26 @@ def words(theirs: Control) -> tuple[list[list[dict[str, Any]]], int]:
 def test_a_collector_is_told_of_workers_and_rings(shared: Shared, told: tuple[Collector, Control]) -> None:
     """At once, although there are none; then only what has changed, and each ring once, until it asks again."""
     collector, theirs = told
-    assert collector.tell([], {})
+    assert collector.announce([], {})
     assert words(theirs) == ([[]], 0)
-    assert collector.tell([], {})
+    assert collector.announce([], {})
     assert words(theirs) == ([], 0)
 
     worker = TestWorker(shared, 0)
     worker.start()
     worker.on_ring("ab", ring_file())
-    assert collector.tell([worker], {})
+    assert collector.announce([worker], {})
     expected = {"name": "worker 0", "pid": worker.describe()["pid"], "ready": False, "failures": 0}
     assert words(theirs) == ([[{**expected, "ring": "ab", "leaving": False}]], 1)
     worker.is_ready = True
     worker.retire()
-    assert collector.tell([worker], {})
+    assert collector.announce([worker], {})
     assert words(theirs) == ([[{**expected, "ready": True, "ring": "ab", "leaving": True}]], 0)
-    collector.tell_again()
-    assert collector.tell([worker], {})
+    collector.announce_again()
+    assert collector.announce([worker], {})
     assert words(theirs)[1] == 1
     worker.kill()
-    assert collector.tell([worker], {})
+    assert collector.announce([worker], {})
     assert words(theirs) == ([[]], 0)
     worker.close_rings()
     assert worker.control is not None
@@ -306,7 +306,7 @@ def test_what_the_supervisor_counts_is_told_when_it_changes(told: tuple[Collecto
     """Behind the rings, which are always first."""
     collector, theirs = told
     for lost in (0, 0, 2):
-        assert collector.tell([], {"log_lines_dropped": lost})
+        assert collector.announce([], {"log_lines_dropped": lost})
     assert theirs.receive()[0] == ["rings []", 'counts {"log_lines_dropped": 0}', 'counts {"log_lines_dropped": 2}']
 
 
@@ -316,7 +316,7 @@ def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: t
     worker = Worker(shared, 0)
     for number in range(MAX_DESCRIPTORS + 3):
         worker.on_ring(str(number), ring_file())
-    assert collector.tell([worker], {})
+    assert collector.announce([worker], {})
     assert words(theirs) == ([[], []], MAX_DESCRIPTORS + 3)
     worker.close_rings()
 
@@ -327,11 +327,11 @@ def test_a_collector_that_takes_nothing_in_is_told_later(shared: Shared, told: t
     worker = TestWorker(shared, 0)
     worker.start()
     number = 0
-    while collector.tell([worker], {}):
+    while collector.announce([worker], {}):
         number += 1
         worker.on_ring(f"{number:032x}", None)
     heard: list[list[dict[str, Any]]] = []
-    while not collector.tell([worker], {}) or heard[-1][0]["ring"] != f"{number:032x}":
+    while not collector.announce([worker], {}) or heard[-1][0]["ring"] != f"{number:032x}":
         heard += words(theirs)[0]
     assert all(len(workers) == 1 for workers in heard)
     worker.kill()

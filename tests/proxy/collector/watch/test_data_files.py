@@ -90,4 +90,4 @@ def test_where_nothing_can_be_written_it_is_said_once(
     for _ in range(3):
         files.look()
     (record,) = caplog.records
-    assert "cannot be written anew" in record.getMessage()
+    assert "cannot restore the removed files" in record.getMessage()

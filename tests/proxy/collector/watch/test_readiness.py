@@ -83,7 +83,7 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
     is_ready, members = world.readiness.answer()
     assert not is_ready
     assert members["rings_unread"] == 1
-    assert members["reasons"] == ["nobody reads the ring of worker 0: its records are lost when it ends"]
+    assert members["reasons"] == ["the collector does not read the ring of worker 0: its records are lost when it ends"]
 
 
 def test_keys_that_are_away_degrade() -> None:
