@@ -92,7 +92,7 @@ class CallReader:
             return self._read(record, exchange, may_take_long=may_take_long)
         except TooLong:
             raise
-        except Exception as error:  # of what nobody thought of: it must not cost the record
+        except Exception as error:  # an unforeseen one must not cost the record
             self._report(error)
             return Calls([], [])
 
@@ -136,12 +136,12 @@ class CallReader:
                 said = {"error_message": self._redactor.redact_text(message)}
                 record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
         if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
-            # Neither status nor end tells of it, so who looks for failures would not find it.
+            # Neither status nor outcome shows it, so a search for failures would miss it.
             is_callers = record.error_type in CALLER_ERRORS or (failure is not None and failure.is_callers)
             record.level = "warn" if is_callers else "error"
 
     def operation_of(self, record: Record, exchange: DecodedExchange) -> str | None:
-        """Return what a request asks for where its path does not tell; what it is of MCP is noted on the record."""
+        """Return a request's operation where its path does not name it; one of MCP is also noted on the record."""
         line, body, text = exchange.line, exchange.request_body, self._redactor.redact_text
         if line.path is None:
             return None
@@ -236,11 +236,11 @@ class CallReader:
         place = self.conversations.place(record, exchange, call.members, call.usage.response_id)
         if place is not None:
             record.conversation = place.conversation
-            # Hashes of texts tell those who guess them, so they are kept only where texts are.
+            # A guess can be verified against a hash, so hashes of texts are kept only where texts are.
             record.marks = place.marks if exchange.keeps_text else None
 
     def _read_job(self, record: Record, report: Report) -> list[Job]:
-        """Fill the columns of a record that is about a job: counts, where nobody has them yet; return what is new."""
+        """Fill the columns of a record about a job: its counts, unless another record has them; return new jobs."""
         names = [job_id(record.project, name) for name in (report.name, *report.files)]
         known = next((job for name in names if (job := self.jobs.get(name)) is not None), None)
         if known is None and report.needs_known:
@@ -317,9 +317,9 @@ class CallReader:
 
 
 def _note_close(record: Record, code: int) -> None:
-    """Note a close code that tells of a failure (RFC 6455 §7.4.1): the service's own is an error, any other a warning.
+    """Note a close code that means a failure (RFC 6455 §7.4.1): the service's own is an error, any other a warning.
 
-    Codes from 4000 on are an application's; those who number them as HTTP does say 44xx and 45xx.
+    Codes from 4000 on belong to applications; some follow HTTP and use 44xx and 45xx.
     """
     if code not in _CLOSED_WELL:
         record.error_type = record.error_type or f"websocket_{code if 1000 <= code <= 4999 else 'invalid'}"
@@ -335,12 +335,12 @@ def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:
 
 
 def _note(record: Record, members: dict[str, Any]) -> None:
-    """Put members beside what else is told of a record."""
+    """Add members to a record's data."""
     record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | members)
 
 
 def _note_limit(record: Record, exchange: DecodedExchange) -> None:
-    """Note on a refused call which limit it was above, where the response tells."""
+    """Note on a refused call which limit it exceeded, if the response says so."""
     body = exchange.response_body
     limit = exceeded_limit(exchange.response.redacted, b"" if body is None else body.head)
     if limit is not None:

@@ -17,7 +17,7 @@ NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
-"""Codes of clients that only asked what this port speaks: no reason for anybody to act."""
+"""Codes of clients that only probed which protocol this port speaks: no reason to alert an operator."""
 
 Numbers = tuple[int, int, int, int, int, int, int, int]
 """Start on the wall clock, then from the start to: connected, sent, first byte, done, end, all ns, -1: not reached;

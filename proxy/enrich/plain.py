@@ -1,9 +1,8 @@
 """Read plain exchanges in one go: whole, unencoded and ended well, with nothing in them that only some have.
 
-Nearly all traffic is plain, and what tells that an exchange is not is asked from the cheapest on. Of a plain one
-neither the entry nor the bodies become objects of their own. One whose request line is not known is only cut at first,
-so that the lines of several can be searched at once. Invariant: a plain exchange is read as `RecordBuilder.build` reads
-it; what is not plain is left to that.
+Nearly all traffic is plain, and the tests for exceptions run cheapest first. Neither the entry nor the bodies of a
+plain exchange become objects of their own. One with an unknown request line is only cut at first, so that the lines of
+several can be searched at once. Invariant: the result equals that of `RecordBuilder.build`, which reads all others.
 """
 
 from struct import Struct
@@ -11,7 +10,7 @@ from typing import Final
 
 from proxy.enrich.calls import may_be_call
 from proxy.enrich.columns import Common, Numbers
-from proxy.enrich.endpoints.envelopes import failure_behind, may_tell
+from proxy.enrich.endpoints.envelopes import failure_behind, may_fail
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
@@ -148,7 +147,7 @@ class PlainReader:
             return None
         if line.path is None or may_be_call(line.method, line.path, response_body):
             return None
-        if common.is_success and may_tell(response.content_type, response_body):
+        if common.is_success and may_fail(response.content_type, response_body):
             body = DecodedBody.beginning(response_body, len(response_body))
             if failure_behind(response, body) is not None:
                 return None

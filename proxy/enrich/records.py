@@ -168,7 +168,7 @@ class RecordBuilder:
         return captured, self._decoder.decode(captured, labels, limit_bytes)
 
     def _begin(self, descriptor: Descriptor, decoded: _Decoded) -> _Begun:
-        """Fill the columns that heads and clocks tell, and attribute the exchange to a key."""
+        """Fill the columns that come from heads and clocks, and attribute the exchange to a key."""
         if isinstance(decoded, PlainExchange):
             decoded.record.endpoint = self._endpoints.name(decoded.record)
             return decoded

@@ -99,8 +99,8 @@ class MessageReader:
     ) -> dict[str, object]:
         """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
 
-        With `names_exchange` the id of its exchange is needed to tell whose it is; `max_bytes` are kept of what was
-        said in a session with a model.
+        `names_exchange` adds the id of the exchange that the message belongs to; `max_bytes` are kept of a message in a
+        session with a model.
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
@@ -160,7 +160,7 @@ class MessageReader:
             fields["truncated"], fields["kept"] = True, len(content.data)
 
     def _without_login(self, message: CapturedMessage, content: Content, redacted: bytes) -> bytes:
-        """Return binary content without a password of MQTT; it has no other that could be told by a name."""
+        """Return binary content without a password of MQTT, the only secret in it with a known place."""
         if message.follows_gap:
             self._logins.forget(message.exchange_id)
         data = content.data or b""

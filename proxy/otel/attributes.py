@@ -86,12 +86,12 @@ def resource_attributes(service: str, instance: str, stage: str | None) -> Attri
 
 
 def exchange_attributes(record: Record) -> Attributes:
-    """Return everything that is told of an exchange."""
+    """Return all attributes of an exchange."""
     return _http_attributes(record) | _own_attributes(record) | (_call_attributes(record) if record.provider else {})
 
 
 def event_attributes(record: Record) -> Attributes:
-    """Return what is told of an event."""
+    """Return the attributes of an event."""
     return {"sidelog.record.id": format_id(record.id), "sidelog.source": record.source}
 
 

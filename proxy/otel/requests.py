@@ -55,15 +55,15 @@ class Item:
 
 def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_name: str) -> Item:
     """Return what is sent of a record."""
-    told: list[dict[str, object]] = []
+    sent: list[dict[str, object]] = []
     if signal == "logs":
         line = log_record(record)
-        told = [] if line is None else [line]
+        sent = [] if line is None else [line]
     elif record.kind == "exchange":
-        told = [exchange_span(record)]
-        told += [tool_span(each.call, each.trace_id) for each in calls]
+        sent = [exchange_span(record)]
+        sent += [tool_span(each.call, each.trace_id) for each in calls]
     resource = _resource(record.service or service_name, record.instance, record.stage)
-    return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, told)))
+    return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, sent)))
 
 
 @lru_cache(MAX_RESOURCES)
@@ -96,8 +96,8 @@ def write_request(signal: Signal, items: Sequence[Item]) -> bytes:
     return _encode(
         {
             resources: [
-                {"resource": msgspec.Raw(resource), scopes: [{"scope": _SCOPE, elements: told}]}
-                for resource, told in by_resource.items()
+                {"resource": msgspec.Raw(resource), scopes: [{"scope": _SCOPE, elements: sent}]}
+                for resource, sent in by_resource.items()
             ]
         }
     )

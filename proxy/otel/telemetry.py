@@ -3,9 +3,9 @@
 A log record is made of each exchange, within its span, and of each event that sidelog reports. What a WebSocket carried
 is an event, too, and is left out: it is content, as bodies are, and those stay in the store.
 
-Ids are made of the record's own, so that a batch that is sent twice has the same spans, and whoever has a record's id
-finds its span. An exchange with a valid `traceparent` is a child of the span that this names; with
-`[proxy] trace_context` the id that the upstream was given is that of our own span, so the upstream's are its children.
+Ids derive from the record's id: a batch that is sent twice has the same spans, and a record's id leads to its span. An
+exchange with a valid `traceparent` is a child of the span named there; with `[proxy] trace_context` the upstream gets
+the id of our own span, so its spans are our children.
 """
 
 import hashlib

@@ -5,9 +5,9 @@ continues (`previous_response_id`, `previous_interaction_id`); a history that be
 call with messages and no such evidence begins a conversation, known by the call's own id.
 
 Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
-client, key), so that nothing a client sends joins a conversation of another's. Histories, responses and names of
-sessions that somebody else may have chosen as well also count by the credentials of the upstream. Of what is known the
-marks that were not used for long go first: a call that continues one of them begins a conversation anew.
+client, key), so no client can join another client's conversation. Histories, responses and session names that others
+may choose by chance are also hashed with the credentials of the upstream. Marks that were unused for longest are
+dropped first: a call that continues one of them begins a new conversation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ from storage.record import Record
 _WITH_INPUT: Final = ("/responses", "/responses/compact", "/interactions")
 """Ends of paths whose `input` is a history."""
 _SURE_CHARACTERS: Final = 16
-"""A session's name of so many is nobody else's by accident."""
+"""From this length on, no two clients choose the same session name by accident."""
 
 
 class Place(NamedTuple):

@@ -1,6 +1,6 @@
-"""What a request says of the session it belongs to, and of who sends it. Pure.
+"""What a request says about its session and its sender. Pure.
 
-Names of sessions and credentials are read as they were sent, so they are hashed by whoever asks, never stored.
+Names of sessions and credentials are read unredacted, so callers hash them and never store them.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""Which endpoint each request is one of, for one sidecar.
+"""The endpoint of each request, for one sidecar.
 
-Strategy: what somebody wrote down comes first (`given.py`). Otherwise a tree for each route and project learns from the
-paths that were answered, and a path that was found before is found again by one look-up. Answers that anybody gets for
-any path teach nothing: who guesses paths makes no endpoints. Projects do not share trees, so that no reader of one
-learns from another's paths.
+Strategy: configured endpoints come first (`given.py`). Otherwise a tree for each route and project learns from the
+paths that were answered, and a known path is found again by one look-up. Answers that a service gives for any path
+teach nothing: a client that guesses paths makes no endpoints. Projects do not share trees, so readers of one learn
+nothing of another's paths.
 
 Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other threads.
 """

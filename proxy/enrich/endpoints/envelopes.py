@@ -51,8 +51,8 @@ class _Envelope(NamedTuple):
     """One of these is in each answer that failed, near its beginning or its end."""
 
 
-def may_tell(content_type: bytes, head: bytes) -> bool:
-    """Whether an answer may tell of a failure; of most, documents whose first bytes name no error, none is read."""
+def may_fail(content_type: bytes, head: bytes) -> bool:
+    """Whether an answer may report a failure; most are documents whose first bytes rule that out."""
     if content_type[12:17] in (b"json", b"json;"):  # 0.3 us, where a look at all of it takes 2 (bench/micro, collector)
         at = _BEGINNING_BYTES
         return head.find(b'"err', 0, at) >= 0 or head.find(b'"jsonrpc"', 0, at) >= 0 or head.find(b"\n", 0, at) >= 0
@@ -60,8 +60,8 @@ def may_tell(content_type: bytes, head: bytes) -> bool:
 
 
 def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    """Find the failure that an answer tells of, by its head and its body; None where it tells of none."""
-    envelope = _envelope_of(facts.content_type) if may_tell(facts.content_type, body.head) else None
+    """Find the failure that an answer reports in its head or body; None without one."""
+    envelope = _envelope_of(facts.content_type) if may_fail(facts.content_type, body.head) else None
     if envelope is None:
         return None
     if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
@@ -73,9 +73,9 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _grpc(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    for told in (facts.redacted, _last_frame(facts, body, _TRAILERS)):
-        if (status := _GRPC_STATUS.search(told)) is not None:
-            number, message = int(status[1]), _GRPC_MESSAGE.search(told)
+    for fields in (facts.redacted, _last_frame(facts, body, _TRAILERS)):
+        if (status := _GRPC_STATUS.search(fields)) is not None:
+            number, message = int(status[1]), _GRPC_MESSAGE.search(fields)
             name = _GRPC_CODES[number if number < len(_GRPC_CODES) else 2]
             said = {"code": number, "message": message and unquote(message[1].decode("latin-1"))}
             return failure(f"grpc_{name}", said) if number else None
@@ -83,8 +83,8 @@ def _grpc(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _connect(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    told = decode(ANY, _last_frame(facts, body, _END_STREAM))
-    error = told.get("error") if isinstance(told, dict) else None
+    ending = decode(ANY, _last_frame(facts, body, _END_STREAM))
+    error = ending.get("error") if isinstance(ending, dict) else None
     name = str(error.get("code")).replace("canceled", "cancelled") if isinstance(error, dict) else ""
     return failure(f"connect_{name if name in _GRPC_CODES else 'unknown'}", error) if name else None
 
@@ -125,10 +125,10 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
     last = b""
     for event, last, _end in body.frames():
         if event == b"error":
-            told = decode(ANY, last)
-            if not isinstance(told, dict):
-                told = {"message": told if isinstance(told, str) else last.decode("utf-8", "replace")}
-            return failure(STREAM_ERROR, told.get("error"), told)
+            report = decode(ANY, last)
+            if not isinstance(report, dict):
+                report = {"message": report if isinstance(report, str) else last.decode("utf-8", "replace")}
+            return failure(STREAM_ERROR, report.get("error"), report)
         if (failed := rpc_failure(last)) is not None:
             return failed
     return document_failure(last)
@@ -137,17 +137,17 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
 def _xml(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for code, pattern in _FAULTS:
         if (fault := pattern.match(body.head)) is not None:
-            told = [each.search(body.head, fault.end()) for each in (_FAULT_CODE, _FAULT_TEXT)]
-            texts = [each and unescape(each[1].decode("utf-8", "replace").strip()) for each in told]
+            found = [each.search(body.head, fault.end()) for each in (_FAULT_CODE, _FAULT_TEXT)]
+            texts = [each and unescape(each[1].decode("utf-8", "replace").strip()) for each in found]
             return failure(code, dict(zip(("code", "message"), texts, strict=True)))
     return None
 
 
 def _aws_events(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for event, data, _end in body.frames(AwsEventSplitter):
-        told = decode(ANY, data) if data.startswith(b'{"%b":' % event) else None
-        if isinstance(told, dict) and len(told) == 1:
-            return failure("aws_exception", {"code": event.decode("utf-8", "replace")}, *told.values())
+        report = decode(ANY, data) if data.startswith(b'{"%b":' % event) else None
+        if isinstance(report, dict) and len(report) == 1:
+            return failure("aws_exception", {"code": event.decode("utf-8", "replace")}, *report.values())
     return None
 
 

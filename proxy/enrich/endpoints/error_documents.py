@@ -1,8 +1,8 @@
-"""JSON documents that say that something failed, by their shape. Pure.
+"""JSON documents that report a failure, recognised by their shape. Pure.
 
-A document is a failure where all of it is one: beside the error it has members that go with errors, and no answer. A
-job that tells of its own failure, a log, a list of findings are answers. What only looks like an error is none: an
-empty list, null, `"ok": false` alone.
+A document is a failure if it contains nothing else: an error, members that accompany errors, and no answer. A job that
+reports its own failure, a log and a list of findings are answers. An empty list, null or `"ok": false` alone only looks
+like an error.
 """
 
 import re
@@ -85,8 +85,8 @@ def document_failure(data: bytes) -> Failure | None:
     """Find out whether a document, or the only one of a list, is nothing but an error."""
     found = decode(ANY, data) if len(data) <= MAX_BYTES else None
     root = found[0] if isinstance(found, list) and len(found) == 1 else found
-    told = _told(root) if isinstance(root, dict) else None
-    return _rpc_failure(found) or (None if told is None else failure("error_response", told, root))
+    error = _error_in(root) if isinstance(root, dict) else None
+    return _rpc_failure(found) or (None if error is None else failure("error_response", error, root))
 
 
 def _first(names: tuple[str, ...], *places: object) -> str | None:
@@ -94,8 +94,8 @@ def _first(names: tuple[str, ...], *places: object) -> str | None:
     return next((text for place in known for name in names if (text := text_of(place.get(name)))), None)
 
 
-def _told(root: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the object in a document that tells what failed."""
+def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the object in a document that says what failed."""
     error, errors = root.get("error"), root.get("errors")
     is_success = root.get("ok") is True or root.get("success") is True
     if is_success or not root.keys() <= _COMPANIONS or any(root.get(name) for name in _ANSWERS):
@@ -104,9 +104,9 @@ def _told(root: dict[str, Any]) -> dict[str, Any] | None:
     is_denied = root.get("ok") is False or root.get("success") is False or "data" in root
     if isinstance(first, dict) and not (is_denied or first.keys() & _OF_ERRORS):
         first = None
-    for told in (error, root.get("errorDetail"), first):
-        if isinstance(told, dict) and _first((*_CODES, *_WORDS), told):
-            return told
+    for found in (error, root.get("errorDetail"), first):
+        if isinstance(found, dict) and _first((*_CODES, *_WORDS), found):
+            return found
     coded = [name for name in _CODED if str(root.get(name) or "").strip().lower() not in _NOTHING]
     is_coded = (
         coded or (count_of(root.get("status")) or 0) >= 400 or str(root.get("__type")).endswith(("Exception", "Error"))

@@ -1,4 +1,4 @@
-"""Endpoints that somebody wrote down: `endpoints` of a route, those of its OpenAPI description among them.
+"""Configured endpoints: `endpoints` of a route, including those of its OpenAPI description.
 
 Strategy: a tree over segments; a literal wins over a parameter, as OpenAPI 3.1 §4.8.8.1 wants it, and a path that leads
 nowhere behind a literal is looked for behind the parameter beside it.

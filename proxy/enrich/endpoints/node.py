@@ -54,14 +54,14 @@ class Node:
         return segment
 
     def add(self, key: str) -> "Node":
-        """Make a child; `find_values` tells what that makes of its siblings."""
+        """Make a child; `find_values` then decides whether its siblings are values."""
         child = self.children[key] = Node(f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}")
         if is_literal(key):
             self.literals[class_of(key)] += 1
         return child
 
     def find_values(self) -> int:
-        """Tell what the children's names show to be values."""
+        """Decide which children are values, by their names."""
         literals = self.literals
         max_words = MAX_LITERALS["word"] if self.takes == LITERAL else MAX_WORDS_BESIDE_VALUES
         if literals["word"] > max_words or literals["call"] > MAX_LITERALS["call"]:
@@ -76,7 +76,7 @@ class Node:
             yield from child.ends()
 
     def absorbed(self, takes: int) -> list[str]:
-        """Name the children that one child takes the place of when values are told apart like that."""
+        """Name the children that one placeholder replaces when it takes such values."""
         if takes == BELOW:
             return [key for key in self.children if key != PATH]
         if takes == DATA:

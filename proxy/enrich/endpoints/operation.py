@@ -1,4 +1,4 @@
-"""The name of a GraphQL operation, which tells more of a request than the one path that all of them are sent to.
+"""The name of a GraphQL operation, which says more about a request than the one path they all share.
 
 GraphQL over HTTP, §5.2 and §5.4: a POST of a JSON object with `operationName`, or with a `query` document of one
 operation, or a GET with parameters of these names. What was cut is looked at as far as it goes.

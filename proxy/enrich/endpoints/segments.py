@@ -1,7 +1,7 @@
-"""The segments of a path, and what one tells by itself: a value of a known shape, or a literal of some class. Pure.
+"""The segments of a path, each a value of a known shape or a literal of some class. Pure.
 
 A value of a known shape (a number, a UUID, a hash, a date) is never a name that a person gave to a resource, so its
-placeholder stands for it at once. Of anything else only the traffic can tell (`tree.py`); its class says how soon.
+placeholder replaces it at once. Only traffic shows what anything else is (`tree.py`); its class decides how soon.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The endpoints of one service, learned from the paths it answered, as a tree over their segments.
 
-Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static files are told by
-their kind below the first segment, trees of WebDAV by what its methods were used on. An endpoint that turns out to be a
-value is replaced; `former` remembers by what, so that what was counted under the old name is shown under the new one.
+Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static files are
+recognised by their kind below the first segment, trees of WebDAV by the paths its methods were used on. An endpoint
+that turns out to be a value is replaced; `former` maps it to its successor, so its counts appear under the new name.
 
 Invariant: at most `MAX_ENDPOINTS` endpoints and `MAX_FORMER` names of before; once something is a value, it stays one.
 """
@@ -74,7 +74,7 @@ class Tree:
         self.is_settled = False
         """Whether no place has many names, and none was added since: looking again takes 1 ms."""
         self.is_changed = False
-        """Whether anything was learned since somebody looked."""
+        """Whether the tree has learned anything since its last reader reset this."""
         self._shares: dict[str, list[str]] = {}
         """First segment → the path that all of its WebDAV requests have in common."""
         self.version = 0

@@ -35,7 +35,7 @@ _WITHIN_BYTES: Final = 1024
 _INSIDE: Final = ("inside",)
 """Of markup that may name its charset itself."""
 _ANY_WIDE: Final = ("wide",)
-"""How wide, the text tells."""
+"""The text itself shows how wide."""
 _WIDE: Final = re.compile(r"utf_*(?:16|32)|(?:iso_10646_)?ucs_*[24]")
 _OF_TEXT: Final = re.compile(r"ascii|big5|cp\d|euc|gb|hp|hz|iso|johab|koi8|kz|latin|mac|palm|ptcp|shift|tis|utf_7")
 _KNOWN: Final = frozenset(each.name for each in pkgutil.iter_modules(encodings.__path__) if _OF_TEXT.match(each.name))

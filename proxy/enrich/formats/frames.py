@@ -115,7 +115,7 @@ class SseSplitter:
         return rest
 
     def _are_plain(self, data: bytes, blocks: list[bytes], size: int) -> bool:
-        """Whether each block, `size` bytes in all, is one line of data, which one look at all of them tells."""
+        """Whether each block, `size` bytes in all, is one line of data, by a test of all of them at once."""
         return (
             data.startswith(b"data: ")
             and data.count(b"\n", 0, size) == 2 * len(blocks)
@@ -203,7 +203,7 @@ class LineSplitter:
 
 
 def splitter_of(content_type: bytes, head: bytes) -> type[SseSplitter] | type[LineSplitter] | None:
-    """Return what cuts a body into frames, by its beginning; where that tells nothing, by its type."""
+    """Return what cuts a body into frames, by its beginning; where that is ambiguous, by its type."""
     kind = content_type.lower()
     if _EVENT_BEGINS.match(head) is not None or (b"event-stream" in kind and head[:1] not in (b"{", b"[")):
         return SseSplitter

@@ -48,7 +48,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAGIC: Final = (_GZIP_MAGIC, b"\x28\xb5\x2f\xfd")
 """Of gzip and zstd: what begins so is no other data."""
 _HEADER_BYTES: Final = 2
-"""Of zlib's wrapper: fewer do not tell whether there is one."""
+"""Of zlib's wrapper: fewer do not show whether there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
 MAX_FRAMES: Final = 2048
@@ -114,8 +114,8 @@ def decode(
         marks: rising places in the data, to be translated into places in the text.
 
     Returns:
-        What came out, the data as they are where no coding was undone. None where it is compressed still: whoever has
-        a decoder may read it, and it cannot be redacted.
+        The decoded data, or the data as they are without a coding. None for data still compressed: they cannot be
+        redacted, and a reader with another decoder could read their secrets.
     """
     limit = min(max_bytes, MAX_RATIO * len(data))
     walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data)) if tail_bytes else limit
@@ -178,7 +178,7 @@ def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
 
 def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
     """Decode a piece; return False when the limit is reached."""
-    # One byte more than there is room tells "exactly full" from "more to come".
+    # One byte more than fits distinguishes "exactly full" from "more to come".
     while output := stage.feed(piece, min(limit - window.size, _OUTPUT_BYTES) + 1):
         room = limit - window.size
         window.add(output[:room])

@@ -1,10 +1,10 @@
 """Read field lines of heads: redacted, and with the value of those that a record has a column for.
 
 Nine of ten lines of a client repeat, the tenth never does. So lines are remembered, bounded in number and length, and
-those that vary by nature are told by their name and read without a search: ids and lengths of a form that no secret
-has, cookies, of which only the names stay, and secrets, of which nothing does. All others are redacted like any text.
+those that vary by nature are read by their name without a search: ids and lengths in a form that no secret has,
+cookies, of which only the names stay, and secrets, of which nothing does. All others are redacted like any text.
 
-Invariant: what is remembered or read by name is what `read_any` gives.
+Invariant: a remembered line, or one read by its name, gives the result of `read_any`.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Heads of a shape that many have, as one regular expression: what they share is compared and the rest found at once.
+"""A common shape of heads as one regular expression, which compares the shared parts and finds the others at once.
 
-Most heads are those of a few clients, so the expressions that may fit are told by how a head begins. Invariant: a
-pattern reads a head as its shape does, or not at all. Bounded in patterns and in the length of each.
+Most heads come from a few clients, so the beginning of a head selects the expressions to try. Invariant: a pattern
+reads a head as its shape does, or not at all. Bounded in patterns and in the length of each.
 """
 
 import re

@@ -20,7 +20,7 @@ _LENGTHS: Final = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000,
 BATCH_TIER: Final = "batch"
 """Of a provider's prices."""
 MAX_MODELS: Final = 32
-"""Told apart in one file."""
+"""Counted separately in one file."""
 LONG_BYTES: Final = 1 << 16
 """A file that is longer takes more than a millisecond."""
 _RAW: Final = msgspec.Raw()

@@ -1,6 +1,6 @@
 """Leave out of a model's messages the pieces of texts that come whole later, redacted as one. Pure.
 
-Messages are stored one by one, so a secret that is split over several could not be told in any of them. Each event
+Messages are stored one by one, so no single message would show a secret that is split over several. Each event
 whose type ends in `.delta` is followed by one that has all of it (`.done`, `.completed`), also where the response is
 cancelled: <https://developers.openai.com/api/reference/resources/realtime/server-events>. Of the pieces only sizes
 are kept, with everything that says what they are pieces of. Audio is no text, and does not come again: it stays.

@@ -2,8 +2,8 @@
 
 Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
 Responses over a WebSocket: `response.create` is a request as it is posted, and the events of a stream answer it, each
-response with its end, or an error that stands for one; a `stream_id` tells those apart that run side by side. Live: a
-message of the server has `usageMetadata`, for the turn that it belongs to.
+response with its end, or an error in place of it; a `stream_id` separates concurrent ones. Live: a message of the
+server has `usageMetadata`, for the turn that it belongs to.
 """
 
 import re

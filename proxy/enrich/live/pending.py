@@ -16,7 +16,7 @@ UNNAMED: Final = 0
 
 
 def id_of(value: object) -> int:
-    """Return what an id is told by, however long it is; 0 where there is none."""
+    """Return a number for an id of any length; 0 without one."""
     return hash(value) if isinstance(value, str) and value else UNNAMED
 
 

@@ -32,7 +32,7 @@ class LiveSession:
     """Of the session that its calls belong to, as the client states it."""
     pending: PendingCalls = field(default_factory=PendingCalls)
     ended: tuple[int, ...] = ()
-    """Ids of the newest responses that have ended, as some are told to have twice: `response.completed`, `.done`."""
+    """Ids of the newest responses that have ended: some services report an end twice: `response.completed`, `.done`."""
     tools: tuple[str, ...] = ()
     """Called by the model since the counts before, in a Live session: the counts come behind them."""
     calls: int = 0
@@ -61,7 +61,7 @@ class LiveSession:
         """Note that a response has begun."""
         call = self.pending.current(stream)
         if call is None:
-            if not self.pending.awaits(stream):  # of itself: somebody has stopped speaking
+            if not self.pending.awaits(stream):  # unrequested: the speaker has paused
                 self.begin_call(stream, PendingCall(at_us, response=response))
         elif self.api == "responses" and response and call.response not in (UNNAMED, response):
             self.pending.end(stream)  # its end never came

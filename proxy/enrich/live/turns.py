@@ -1,9 +1,9 @@
 """Texts of Gemini's Live API, which come in pieces and never whole: joined, and put where a turn ends.
 
-A message is stored before the next one comes, so a secret that is split over several could be told in none of them. Of
-the pieces only sizes are kept, and the message that ends the turn, or a transcription, has all of it, as if it had been
-sent at once: it is redacted like any other. Bounded; a text of which something is missing, or that is too long, is left
-out as a whole, for it may begin or end within a secret. <https://ai.google.dev/api/live>
+A message is stored before the next one comes, so no single message would show a secret that is split over several. Of
+the pieces only sizes are kept, and the message that ends the turn, or a transcription, has the whole text, as if sent
+at once: it is redacted like any other. Bounded; a text that is incomplete or too long is left out as a whole, for it
+may begin or end within a secret. <https://ai.google.dev/api/live>
 """
 
 import re

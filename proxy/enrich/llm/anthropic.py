@@ -20,7 +20,7 @@ from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8
-"""Other models that are told apart; what more of them cost is not known."""
+"""Other models that are counted separately; the cost of more than these is unknown."""
 _WANTED: Final = compile_bytes(rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_)?tool_use"')
 
 

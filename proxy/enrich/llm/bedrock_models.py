@@ -1,7 +1,7 @@
-"""What models say on Bedrock in their own words: Llama, Titan, Nova, Mistral, Cohere; Anthropic's are Anthropic's.
+"""The formats of models on Bedrock: Llama, Titan, Nova, Mistral, Cohere; Anthropic's models use Anthropic's own.
 
-Bedrock adds its own counts to the last document of an invoke stream, whoever's model it is, and sends them as headers
-with a response that is no stream: of models that count nothing themselves these are all there is.
+For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends them as headers with a
+response that is no stream: models that count nothing themselves have only these.
 """
 
 import re

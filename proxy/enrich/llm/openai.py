@@ -222,10 +222,10 @@ def _code_in(error: msgspec.Raw) -> str | None:
 
 
 def error_names(kind: object, code: object) -> tuple[object, ...]:
-    """Return what an error may be called, the most telling first.
+    """Return the names of an error, the most specific first.
 
-    A context that is too long, a wrong key and a model that is not there are all of the type `invalid_request_error`,
-    and a refusal for its rate is of the type `tokens`: the code tells them apart.
+    A context that is too long, a wrong key and a missing model all have the type `invalid_request_error`, and a refusal
+    for its rate has the type `tokens`: only the code distinguishes them.
     """
     return (code, kind) if isinstance(code, str) and _NAME.fullmatch(code) else (kind, code)
 
@@ -296,7 +296,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
 
 
 def _input(counts: _Counts) -> int | None:
-    """Where only a total is told, as of embeddings by Voyage, all of it is input."""
+    """Where only a total is reported, as for embeddings by Voyage, all of it is input."""
     given = first_count(counts.prompt_tokens, counts.input_tokens)
     if given is not None and (connected := count_of(counts.connector_tokens)):
         return given + connected  # what Mistral's own tools found

@@ -198,6 +198,6 @@ class _List:
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
-    """Return what is paid by beside input and output; a zero among the meters tells how two others overlap."""
+    """Return the priced units beside input and output; a zero among the meters shows how two others overlap."""
     counts = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
     return {name: count for name, count in counts.items() if count} | usage.meters

@@ -79,7 +79,7 @@ class Call(NamedTuple):
 
 
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
-    """Read the call of an exchange; None when it was none, or nothing of one can be told."""
+    """Read the call of an exchange; None when it was none, or none of its values can be read."""
     provider = candidate_of(setting, record.method, record.path or "")
     found = None if provider is None else recognise(provider, record, exchange)
     call = None if found is None else read_answer(found.provider, found.model, record, exchange)
@@ -87,7 +87,7 @@ def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call |
 
 
 def read_answer(provider: Provider, model: str | None, record: Record, exchange: DecodedExchange) -> Call | None:
-    """Read the response of a call to a provider; None when nothing of one can be told."""
+    """Read the response of a call to a provider; None when none of its values can be read."""
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     stream = None
     response = exchange.response_body

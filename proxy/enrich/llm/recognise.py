@@ -1,8 +1,8 @@
 """Recognise an LLM call without configuration: the path, and a body that agrees with it.
 
-Strategy: nearly all paths of other services end in something else, which one test of the end tells; then a pattern; and
-only then the bodies are looked at. A false call costs more trust than a missed one, so a path that other services may
-have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and response have the members of the API.
+Strategy: one test of a path's end rules out nearly all other services; then comes a pattern, and only then a look at
+the bodies. A false call costs more trust than a missed one, so a path that other services may have as well
+(`/api/chat`, `/surveys/1/responses`) counts only where request and response have the members of the API.
 """
 
 import re
@@ -62,7 +62,7 @@ _SURE: Final = re.compile(
     r"/chat/completions$|/model/[^/]+/[a-z-]+$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
     r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$|/openai/|/codex/responses$"
 )
-"""Paths that nobody else has: the request need not be readable, nor the response of the shape."""
+"""Paths that no other service has: they need neither a readable request nor a response of the right shape."""
 _NO_CALL: Final = re.compile(
     r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
@@ -199,7 +199,7 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
 
 
 def _kind_of(path: str) -> str:
-    """Return the last segment of a path that tells what is asked: behind a conversation's may be its id."""
+    """Return the last segment of a path that names the operation: in a conversation's path, an id may follow it."""
     last = path.rpartition("/")[2]
     return "conversations" if last not in _ASKS and _CONTINUED in path else last
 

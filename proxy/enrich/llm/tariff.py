@@ -48,7 +48,7 @@ class Tariff:
     def total(self, counts: dict[str, int], requests: int = 1) -> float:
         """Return what counts cost, in US dollars; input and output are there even when they are 0.
 
-        Those of many requests are priced as that many of their average: what a long one costs more is told by each.
+        Many requests are priced as so many of their average, because a long request alone may have a higher price.
 
         Raises:
             ValueError: they contradict each other, or something that contains others is missing.

@@ -87,7 +87,7 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
 
 
 def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
-    """Return the kind of a failure that an exchange's messages tell of, whatever its status; None without one."""
+    """Return the kind of failure that an exchange's messages report, whatever its status; None without one."""
     for call in calls:
         kind: str | None = value_at(call.error_details or b"", "error", "type")
         if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):

@@ -1,8 +1,8 @@
 """What an MCP message asks for: its method, and the tool or prompt that it names. Pure.
 
-All messages of a server are posted to one path, so only these tell its requests apart. They are read by structure: a
-name within the arguments of a tool is no name of the message. A client's response to what the server asked of it, and
-a batch, ask for nothing.
+All messages of a server are posted to one path, so only these distinguish its requests. They are read by structure: a
+name within the arguments of a tool is not the name of the message. A client's response to a request of the server, and
+a batch, have no operation.
 """
 
 import re

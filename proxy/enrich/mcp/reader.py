@@ -358,7 +358,7 @@ class McpReader:
     def _stored_value(self, value: bytes) -> bytes | None:
         if not value:
             return None
-        # Octets that are no text are JSON to the decoder here, and to nobody who reads it later.
+        # The decoder here accepts octets that are no text as JSON; later readers do not.
         stored = compact(self._redactor.redact_value(value)).decode("utf-8", "replace").encode()
         if len(stored) <= MAX_VALUE_BYTES and decode(_ANYTHING, stored) is not None:
             return stored

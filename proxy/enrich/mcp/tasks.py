@@ -78,10 +78,10 @@ def task_of_notification(notification: RpcResponse) -> str | None:
 
 
 def ending(response: RpcResponse) -> RpcResponse | None:
-    """Return what ends the call of a task whose state a response tells; None when the task has not ended so.
+    """Return what ends the call of a task, from a response with the task's state; None while the call goes on.
 
-    A state that is too long to be kept whole has a result in it. What has failed, or was cancelled, has ended, whatever
-    else may be asked of it; what is completed has not, as long as its result is not told.
+    A state that is too long to be kept whole contains a result. A failed or cancelled task has ended; a completed one
+    ends with the response that contains its result.
     """
     if not response.is_whole:
         return response

@@ -1,8 +1,8 @@
-"""Fields of whose values something stays: cookies, and what a WebSocket's handshake offers. Pure.
+"""Fields whose values are redacted in part: cookies, and what a WebSocket's handshake offers. Pure.
 
-Of cookies (RFC 6265) names stay, and what a browser is told of them. What is not evidently a name or an attribute is
-taken for a value: lists glued with commas, quotes that never close, attributes nobody knows. Names are short tokens;
-anything else in their place may be a piece of a value.
+Cookies (RFC 6265) keep their names and their attributes. Whatever is not evidently one of these is treated as a value:
+lists glued with commas, quotes that never close, unknown attributes. Names are short tokens; anything else in their
+place may be a piece of a value.
 
 Of subprotocols (RFC 6455 §11.3.4) the names that a browser offers stay, and the credentials among them go. Script in a
 browser cannot set a header of a handshake but this one, so servers take tokens in it: Bokeh, Jupyter, Kubernetes

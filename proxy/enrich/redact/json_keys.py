@@ -7,9 +7,9 @@ NDJSON, invalid and truncated JSON are all the same to it. A string is replaced 
 `false` are kept, and so are numbers that no one types in. Objects and lists are looked into: strings go but for what
 describes a secret (`naming/values.py`).
 
-A name may be a value itself, with what it names beside it, in either order: environments of containers, headers in a
-HAR and variables of a pipeline are lists of `{"name": "DB_PASSWORD", "value": "…"}`, and what is told of a form that
-was refused repeats what was entered (`{"loc": ["body", "password"], "input": "…"}`).
+A name may be a value itself, next to the value it names, in either order: environments of containers, headers in a HAR
+and variables of a pipeline are lists of `{"name": "DB_PASSWORD", "value": "…"}`, and validation errors repeat the
+rejected input (`{"loc": ["body", "password"], "input": "…"}`).
 
 Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1 backslashes.

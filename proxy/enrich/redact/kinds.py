@@ -42,7 +42,7 @@ def kind_of(content_type: bytes, head: bytes) -> Kind:
         return "http"
     if (named := kind_of_text(kind, head)) != "other":
         return named
-    # curl sends JSON as a form unless told otherwise
+    # curl labels JSON as a form by default
     if start not in JSON_OPENS and (
         b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None)
     ):

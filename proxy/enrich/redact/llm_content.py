@@ -1,4 +1,4 @@
-"""Names that are credentials elsewhere and content in the traffic of language models, told by shape and context. Pure.
+"""Names that are credentials elsewhere but content in traffic of language models, by shape and context. Pure.
 
 `token` is a piece of text where its log probability or its place stands beside it; `session` is a configuration where
 it is an object with the members of a realtime session. Whatever differs from these shapes by a byte stays a secret, and

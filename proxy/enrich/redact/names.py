@@ -100,7 +100,7 @@ QUERY_ONLY: Final = ("key", "sid")
 """Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much else."""
 
 PARAMETERS_ONLY: Final = ("assertion",)
-"""What OAuth gives a token for, in a query or form; in JSON it mostly tells of tests."""
+"""What OAuth exchanges for a token, in a query or form; in JSON the word mostly belongs to tests."""
 
 HEADERS_ONLY: Final = (
     "sec-websocket-protocol",

@@ -217,7 +217,7 @@ class Redactor:
         redacted, end = self._redact_window(head, kind, boundary)
         if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted)
-        if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
+        if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark that shows its end
             return redacted, b""
         return redacted, self._redact_window(cut_start(tail, end, kind, boundary), kind, boundary)[0]
 
@@ -302,7 +302,7 @@ class Redactor:
 
         Args:
             content_type: as sent; empty when there was none.
-            named: what else may tell how it is read: headers with the name of its file.
+            named: further evidence of its type: headers with the name of its file.
             content: all of it, or as far as a window goes.
             depth: within so many others.
 

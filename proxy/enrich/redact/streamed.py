@@ -45,7 +45,7 @@ def joined_pieces(text: bytes) -> Joined:
 
 
 def _lanes(text: bytes, found: Sequence[re.Match[bytes]]) -> list[bytes]:
-    """Tell apart the pieces of one name by the indexes of their frames; where none take turns, by their names."""
+    """Separate the pieces of one name by the indexes of their frames; where frames do not alternate, by their names."""
     by_name = [piece[1] for piece in found]
     if not any(second in text for second in _SECOND):
         return by_name
@@ -102,7 +102,7 @@ def redact_split_names(
 ) -> tuple[bytes, list[bytes]]:
     """Take out values of secret keys that span frames; the same object comes back when there are none.
 
-    To be asked first: where a piece ends within a value, what follows in other frames cannot be told afterwards.
+    Call this first: once a frame that ends within a value is redacted, its continuation is no longer recognisable.
 
     Args:
         text: A window of a stream.

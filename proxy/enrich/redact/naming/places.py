@@ -1,7 +1,7 @@
 """Places in a JSON document where nothing is a secret for its name: `body.properties.*`, as configured.
 
-A place is the path of a member from the outermost object, as in docs/fields.md; `*` is any member, and lists count for
-nothing. It is told of text that begins a document: the rest of one, or what a string holds, has no path.
+A place is the path of a member from the outermost object, as in docs/fields.md; `*` is any member, and lists add no
+step. Only text from the beginning of a document has places: the rest of one, or a document in a string, has no path.
 """
 
 import re

@@ -48,7 +48,7 @@ def _coarse(pattern: bytes) -> bytes:
 _TOKENS: Final = b"|".join(tokens.KINDS)
 _COARSE: Final = b"|".join((_unread(_coarse(b"|".join((_TOKENS, assigned.COARSE)))), _unread(numbers.COARSE)))
 ESCAPED: Final = rb"\\u00(?:2[03dDeE]|3[0-9aAfF]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])"
-"""What is part of tokens and URLs, and nobody needs to escape in JSON."""
+"""Escaped characters of tokens and URLs, which JSON does not require to be escaped."""
 _USUAL: Final = {
     b"\\u0026": b"&", b"\\u0027": b"'", b"\\u002b": b"+", b"\\u002B": b"+", b"\\u002f": b"/", b"\\u002F": b"/",
     b"\\u003d": b"=", b"\\u003D": b"=", b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&#39;": b"'",

@@ -93,7 +93,7 @@ KINDS: Final = (
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
     rb"(?i:;jsessionid=)[A-Za-z0-9._!~-]{8,}",  # in paths of Java's servlets
     rb"""\bpasscode:[^\s"\\\x00\[][^\s"\\\x00]{3,}""",  # in a STOMP CONNECT frame, also within JSON (SockJS)
-    rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # how to connect, as ADO.NET and ODBC are told
+    rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # in connection strings of ADO.NET and ODBC
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
     rb"%b'[^'\[][^']*'?" % _SQL_WORDS,
@@ -161,7 +161,7 @@ def _is_secret(word: bytes, token: bytes) -> bool:
 
 
 def is_random(token: bytes) -> bool:
-    """Tell a key from words: a UUID, a long run with a digit in it, or letters of both cases and digits mixed."""
+    """Whether it is a key and no words: a UUID, a long run with a digit in it, or both cases and digits mixed."""
     if _UUID.search(token) is not None or any(len(run) >= 16 and not run.isalpha() for run in _RUN.findall(token)):
         return True
     letters = token.decode("latin-1")
