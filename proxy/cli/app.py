@@ -1,7 +1,7 @@
 """The command line: the application of all commands, and how each way of ending becomes an exit code.
 
-Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when whoever read the output left
-(what a shell says of a program that SIGPIPE ended). A user's mistake is one line on stderr, never a traceback.
+Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when the reader of the output left
+(as shells report a program that SIGPIPE ended). A user's mistake is one line on stderr, never a traceback.
 """
 
 import io

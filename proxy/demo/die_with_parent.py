@@ -21,7 +21,7 @@ def die_with_parent(parent: int) -> None:
     """Ask for SIGTERM when the parent ends; ends this process at once when it already has."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        # The parent may have ended before the call; then its death is announced to nobody.
+        # A parent that ended before the call sends no signal any more.
         if os.getppid() != parent:
             raise SystemExit(1)
 

@@ -38,7 +38,7 @@ TOOLS: Final = (
     },
     {
         "name": "restart_service",
-        "description": "Restart a service; nobody may, so it always fails",
+        "description": "Restart a service; always refused, to show a failing tool",
         "inputSchema": {"type": "object", "properties": {"service": {"type": "string"}}, "required": ["service"]},
     },
 )

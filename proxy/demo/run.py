@@ -118,7 +118,7 @@ def make_plan(
         admin_listen = environ.get("SIDELOG_ADMIN__LISTEN", admin_listen)
     overrides = {"proxy.upstream": upstream_url, "proxy.listen": listen, "admin.listen": admin_listen}
     if data_dir is not None or not environ.get("SIDELOG_DATA_DIR"):
-        overrides["data_dir"] = data_dir or DEMO_DIRECTORY  # so that nobody's own records are among those of a demo
+        overrides["data_dir"] = data_dir or DEMO_DIRECTORY  # keeps a demo's records apart from real ones
     settings = load(overrides, environ, None)
     return Plan(
         listen=listen, admin_listen=admin_listen, data_directory=Path(settings.data_dir), upstream_url=upstream_url

@@ -1,7 +1,7 @@
 """The demo upstream: one small server with everything worth recording.
 
 Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its first line, and
-serves until it is told to stop.
+serves until a signal stops it.
 """
 
 import argparse
@@ -70,7 +70,7 @@ async def serve(host: str, port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m proxy.demo.upstream", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as the first line")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; it asks nobody who they are")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; requests need no token")
     options = parser.parse_args()
     asyncio.run(serve(options.host, options.port))
 

@@ -64,7 +64,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     if not settings.routes and settings.proxy.data_port:
         yield "routes", NO_UPSTREAM
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
-        yield "proxy.data_port", "must be true with a store in memory, which nobody else writes"
+        yield "proxy.data_port", "must be true with a store in memory, which no other process can write"
     yield from _check_route_ids(settings)
     yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
@@ -75,7 +75,7 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:
-    """Yield what is valid, and dangerous: a key of ours for everybody who reaches the port."""
+    """Yield what is valid but dangerous: all clients that reach the port may use our key."""
     is_open = settings.proxy.data_port and not is_loopback(parse_address(settings.proxy.listen)[0])
     everywhere = {**settings.proxy.headers.set_request, **settings.proxy.headers.add_request}
     for name, route in _named_routes(settings):
@@ -84,7 +84,7 @@ def warnings(settings: Settings) -> Iterator[Problem]:
         if is_open and secret is not None and route.auth != "required":
             yield (
                 f"{name}.auth",
-                f"is {route.auth!r}: whoever reaches {settings.proxy.listen} uses the {secret} set on requests; "
+                f"is {route.auth!r}: every client of {settings.proxy.listen} uses the {secret} set on requests; "
                 'set auth = "required", or listen on 127.0.0.1',
             )
 

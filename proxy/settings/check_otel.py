@@ -53,7 +53,7 @@ def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[
         yield "otel.endpoint", str(error)
         return
     if any(leads_to(receiver, address) for address in own):
-        yield "otel.endpoint", "is this proxy's own address: it would record and send its own requests, for ever"
+        yield "otel.endpoint", "is this proxy's own address: it would record and send its own requests endlessly"
     if otel.ca_file and scheme == "http":
         yield "otel.ca_file", f"has no effect on an http endpoint, got {otel.ca_file!r}"
     elif otel.ca_file:

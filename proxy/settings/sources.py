@@ -2,7 +2,7 @@
 
 Strategy: the declared structs are walked together with what was given, so unknown names are found here. Names are
 dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is found by a scan of the text, because
-the TOML reader of the standard library does not keep it; where the scan cannot tell, the file alone is named.
+the TOML reader of the standard library does not keep it; where the scan fails, only the file is named.
 """
 
 import difflib
@@ -35,7 +35,7 @@ MAX_SUGGESTIONS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One value as somebody gave it."""
+    """One value as it was given."""
 
     value: object
     origin: str

@@ -227,7 +227,7 @@ def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
         return cert_file
     from proxy.settings.addresses import is_loopback  # not in the time of every answer
 
-    with suppress(ValueError):  # what is no URL is told when it is used
+    with suppress(ValueError):  # an invalid URL is reported when it is used
         host = urlsplit(url).hostname or ""
         if is_loopback(host) or host == urlsplit(admin_url_of(state) or "").hostname:
             return cert_file

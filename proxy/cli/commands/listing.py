@@ -257,7 +257,7 @@ def _is_event(row: Row) -> bool:
 
 
 def _path(row: Row) -> str:
-    """Write a path with its query, and, as an endpoint is named, what was asked for where the path does not tell."""
+    """Write a path with its query and, as in endpoint names, the operation that the path does not show."""
     query, asked = row.get("query"), (row.get("data") or {}).get("mcp") or {}
     operation = "/".join(filter(None, (asked.get("method"), asked.get("name")))) or _operation(row)
     return (row.get("path") or "") + ("" if query is None else f"?{query}") + (operation and f"#{operation}")

@@ -18,7 +18,7 @@ _EXIT_CODES: Final = (
     ("1", "It failed; the reason is on stderr."),
     ("2", "A wrong option, or settings that are not valid: each problem is named on stderr."),
     ("130", "Interrupted."),
-    ("141", "Whoever read the output left."),
+    ("141", "The reader of the output left."),
 )
 _ENVIRONMENT: Final = (
     ("SIDELOG_CONFIG", "Configuration file, as --config."),
@@ -32,7 +32,7 @@ _ENVIRONMENT: Final = (
 )
 _FILES: Final = (
     ("sidelog.toml", "The settings, wherever --config says. `sidelog config show` prints what is in effect."),
-    ("sidelog-data/", "The data directory: store, admin token, spool, state. Nobody else may read it."),
+    ("sidelog-data/", "The data directory: store, admin token, spool, state. Only its owner may read it."),
 )
 _SIGNALS: Final = (
     ("TERM, INT", "Finish what is running, store everything, and end; a second one ends at once."),

@@ -34,7 +34,7 @@ class CommandError(Exception):
 
 
 class ReaderGone(Exception):
-    """Whoever read stdout has left, as `head` does: the command ends, quietly."""
+    """The reader of stdout has left, as `head` does: the command ends quietly."""
 
 
 def _reader_gone() -> ReaderGone:
@@ -49,10 +49,10 @@ def say(text: str) -> None:
 
 
 def say_styled(text: str) -> None:
-    """Write one line that may hold escape sequences of our own, and none of anybody else.
+    """Write one line that may hold escape sequences of our own, and none from recorded data.
 
     Raises:
-        ReaderGone: nobody reads it any more.
+        ReaderGone: the reader of stdout has left.
     """
     try:
         sys.stdout.write(text + "\n")
@@ -77,10 +77,10 @@ def leave_stdout() -> None:
 
 @contextmanager
 def ends_with_its_reader() -> Iterator[None]:
-    """Raise ReaderGone here once nobody reads stdout any more, also while nothing is written to it.
+    """Raise ReaderGone here once the reader of stdout has left, also while nothing is written to it.
 
-    A write would tell, but a live list may be silent for hours. Only poll(2) tells without one, hence a thread of its
-    own; it wakes this one with SIGPIPE, which a socket may cause as well, so the handler looks again.
+    A write would fail, but a live list may be silent for hours. Only poll(2) notices without a write, hence a thread of
+    its own; it wakes this one with SIGPIPE, which a socket may cause as well, so the handler looks again.
     """
     stdout = sys.stdout.fileno()
 

@@ -2,7 +2,7 @@
 
 Strategy: ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve digits are the milliseconds of their start.
 The beginning of an id is therefore a span of time, which the API finds by its index. Within those digits the span alone
-decides, so two records tell that it is ambiguous; beyond them the rest is compared.
+decides, so two records in it make the beginning ambiguous; beyond them the rest is compared.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -2,7 +2,7 @@
 
 Strategy: the store is opened read-only and shown by the same application as ever, on a loopback port of this process
 and for as long as the command takes, so that filters, pages, exports and errors cannot differ. The token for it is
-random and never leaves the process; whoever has it may read and nothing else.
+random, never leaves the process, and allows reading only.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "A
     return make_app(
         Services(
             storage=storage,
-            credentials=Credentials(lambda: secrets.token_urlsafe(32), [reader]),  # nobody is admin
+            credentials=Credentials(lambda: secrets.token_urlsafe(32), [reader]),  # no admin token: this one is secret
             listen_host="127.0.0.1",
             instance="",
             ledger=nothing_received,

@@ -33,7 +33,7 @@ class Event(NamedTuple):
 
 
 def run(client: Client, filters: Filters, zone: tzinfo | None, *, fields: str | None, wide: bool, as_json: bool) -> int:
-    """Print records until interrupted, until nobody reads them, or until the server ends the stream for good."""
+    """Print records until interrupted, until the reader of stdout leaves, or until the server ends the stream."""
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
@@ -42,7 +42,7 @@ def run(client: Client, filters: Filters, zone: tzinfo | None, *, fields: str | 
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
-    """Choose how one record is written; each is handed on at once, whoever reads."""
+    """Choose how one record is written; each is flushed at once, for a terminal and for a pipe."""
     out = console()
 
     def write(record: dict[str, Any]) -> None:

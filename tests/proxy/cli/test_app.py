@@ -182,7 +182,7 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert app.main(["config", "check", "--config", str(path)]) == 0
     found = capsys.readouterr()
     assert found.out.startswith("valid: 1 route")
-    assert "warning: routes[0].auth: is 'off': whoever reaches 0.0.0.0:8080 uses the authorization" in found.err
+    assert "warning: routes[0].auth: is 'off': every client of 0.0.0.0:8080 uses the authorization" in found.err
     assert app.main(["config", "show", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "s3cret" not in shown

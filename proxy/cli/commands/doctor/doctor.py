@@ -111,7 +111,7 @@ def _check_of(problems: list[str]) -> Check:
     """Make the check of settings whose problems are known."""
 
     def check_settings(settings: Settings) -> Iterator[Finding]:
-        """Tell each problem; that nothing to proxy to is configured is none of the machine's."""
+        """Report each problem but a missing upstream, which is not the machine's fault."""
         for problem in problems:
             if NO_UPSTREAM not in problem:
                 yield Finding("fail", "settings", problem)
@@ -135,7 +135,7 @@ def check_packages(settings: Settings) -> Iterator[Finding]:
 
 
 def check_prices(settings: Settings) -> Iterator[Finding]:
-    """See whether the price list of models is here: an extra, without which costs are those that providers tell."""
+    """Check for the price list of models: an extra; without it, costs are those that providers report."""
     if find_spec("genai_prices") is None:
         text = "no price list: an LLM call costs what its provider says, which few do; pip install 'sidelog[llm]'"
         yield Finding("ok", "prices", text)

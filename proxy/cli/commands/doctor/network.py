@@ -35,7 +35,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
         try:
             host, port = parse_address(text)
         except ValueError:
-            continue  # a problem of the settings, told as such
+            continue  # reported with the settings
         error = _bind_error(host, port)
         if error is None:
             yield Finding("ok", name, f"{text} is free")
@@ -79,7 +79,7 @@ def _bind_error(host: str, port: int) -> OSError | None:
 
 
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
-    """Connect to each upstream, all at the same time; sidelog starts without them too, so nobody there is a warning."""
+    """Connect to all upstreams at once; a failure is only a warning, because sidelog starts without them too."""
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
         errors = {
@@ -92,7 +92,7 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
-    """Connect to the OpenTelemetry receiver; what is recorded waits in the store, so nobody there is a warning."""
+    """Connect to the OpenTelemetry receiver; a failure is only a warning, because records wait in the store."""
     endpoint = settings.otel.endpoint
     if not endpoint:
         return

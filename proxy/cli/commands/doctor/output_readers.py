@@ -1,7 +1,7 @@
-"""`sidelog doctor` on what the running sidelog writes: does somebody read its log.
+"""`sidelog doctor` on the log of the running sidelog: does a process read it.
 
-A pipe that nobody reads stops nothing (`proxy/process/logs.py`), so what is lost is the log itself, and nobody is told.
-The pipe is found through /proc, where the kernel names who holds the lock of the data directory.
+An unread pipe does not stop sidelog (`proxy/process/logs.py`): it loses the log itself, and no log line can say so. The
+pipe is found through /proc, where the kernel names the process that holds the lock of the data directory.
 """
 
 import os
@@ -67,7 +67,7 @@ def _look(name: str, descriptor: Path) -> Finding:
     finally:
         os.close(pipe)
     if not found:
-        return Finding("warn", name, "goes to a pipe that is full: nobody reads it, and lines are dropped", _FIX)
+        return Finding("warn", name, "goes to a full pipe whose reader does not read: lines are dropped", _FIX)
     if found[0][1] & select.POLLERR:
-        return Finding("warn", name, "goes to a pipe whose reader has ended: what sidelog reports is lost", _FIX)
+        return Finding("warn", name, "goes to a pipe whose reader has ended: all lines are lost", _FIX)
     return Finding("ok", name, "goes to a pipe that is read")

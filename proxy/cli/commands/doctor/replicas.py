@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_replicas(name: str, address: "Address") -> Iterator[Finding]:
-    """Ask every host of an address with `cluster=` for the others; hosts that do not answer are told elsewhere."""
+    """Ask every host of an address with `cluster=` for the others; another check reports hosts that do not answer."""
     from storage.clickhouse.cluster.inspect import inspect_cluster
 
     seen = asyncio.run(inspect_cluster(address))
