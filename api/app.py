@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api import health, middleware
-from api.access.principal import NOBODY
+from api.access.principal import ANONYMOUS
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
@@ -26,7 +26,7 @@ from api.pages import PAGES, serve_asset, serve_page
 from api.services import FRONT, SERVICES, VIEW, Services, services_of, view_for
 
 MAX_REQUEST_BYTES: Final = 65536
-"""Largest request body: the longest thing anybody sends here is a token or a key's description."""
+"""Largest request body: the longest content sent here is a token or a key's description."""
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 """Of a path; the router's own pattern would leave out ids with braces."""
@@ -170,7 +170,7 @@ def make_app(services: Services) -> web.Application:
 
 def make_open_app(services: Services, *, has_metrics: bool) -> web.Application:
     """Build the application; any path but `/healthz`, `/readyz` and maybe `/metrics` is 404."""
-    app = web.Application(middlewares=[middleware.compress, middleware.answer_errors, _as_nobody(services)])
+    app = web.Application(middlewares=[middleware.compress, middleware.answer_errors, _as_anonymous(services)])
     app.on_response_prepare.append(middleware.add_security_headers)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
@@ -179,12 +179,12 @@ def make_open_app(services: Services, *, has_metrics: bool) -> web.Application:
     return app
 
 
-def _as_nobody(services: Services) -> Middleware:
-    """Make the middleware that shows handlers what somebody without a token may see."""
+def _as_anonymous(services: Services) -> Middleware:
+    """Make the middleware that gives handlers the view of a caller without a token."""
 
     @web.middleware
     async def show(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[VIEW] = view_for(services, NOBODY)
+        request[VIEW] = view_for(services, ANONYMOUS)
         return await handler(request)
 
     return show

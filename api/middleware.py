@@ -15,7 +15,7 @@ from yarl import URL
 from api.access import auth, hosts
 from api.access.front import front_of
 from api.access.open_requests import OpenRequests
-from api.access.principal import ADMIN, NOBODY, Principal, intersect
+from api.access.principal import ADMIN, ANONYMOUS, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
@@ -80,10 +80,10 @@ def unreadable_response(status: int, reason: str) -> web.Response:
 
 
 def _failure(request: web.Request, error: Exception) -> Refused:
-    """Tell a client that left in the middle of its response from what is our fault, and log the latter."""
+    """Return the answer to a failed handler: a client that left mid-response is normal, all else is logged as a bug."""
     if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
         _log.debug("the client left before its response was whole", extra={"path": request.path})
-        return Refused(499, "the client left")  # nobody reads it, but aiohttp asks for a response
+        return Refused(499, "the client left")  # never read, but aiohttp needs a response
     _log.error("bug: a handler failed", extra={"path": request.path}, exc_info=error)
     return Refused(500, "internal error, see the log of sidelog")
 
@@ -147,7 +147,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> web.StreamResponse:
-    """Break off a response whose head has been sent: nothing else tells its client that the rest is missing."""
+    """Break off a response whose head has been sent: only that shows the client that the rest is missing."""
     transport = request.transport
     if transport is not None and not transport.is_closing():
         _log.warning("a response was broken off: %s", refused.detail, extra={"path": request.path})
@@ -198,7 +198,7 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
         services = request.app[SERVICES]
         rule = _rule_of(request, rules, open_paths)
         if rule.is_open:
-            request[VIEW] = view_for(services, NOBODY)
+            request[VIEW] = view_for(services, ANONYMOUS)
             return await handler(request)
         caller = _authenticate(request, services)
         request[VIEW] = view_for(services, _authorized(caller.principal, request, services, rule))

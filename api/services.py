@@ -7,7 +7,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from api.access.front import Front
-from api.access.principal import NOBODY, Credentials, Principal, is_visible
+from api.access.principal import ANONYMOUS, Credentials, Principal, is_visible
 from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
@@ -55,7 +55,7 @@ class Services:
     metrics: Metrics
     streams: StreamServices
     on_key_changed: Callable[[str, ApiKey], Awaitable[None]] = _ignore_key
-    """Told of every API key that was `created`, `updated` or `deleted`, before the answer is sent."""
+    """Called for every API key that was `created`, `updated` or `deleted`, before the answer is sent."""
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Services:
     endpoints: EndpointNames = field(default_factory=EndpointNames)
     """What endpoints are called that were learned."""
     retention_s: int | None = None
-    """How long records are kept; None is for ever."""
+    """How long records are kept; None: without limit."""
     add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
     """Put an event of our own into the log."""
     version: str = ""
@@ -81,7 +81,7 @@ class Services:
     fanout: SnapshotCursors | None = None
     """Signs the cursors of the proxy logs' fan-out; None where it is off."""
     gate: QueryGate = field(default_factory=QueryGate)
-    principal: Principal = NOBODY
+    principal: Principal = ANONYMOUS
     """Who is asking; set in the view a handler gets."""
     now_us: Callable[[], int] = now_us
     """The wall clock, Unix µs."""

@@ -28,9 +28,9 @@ def token_digest(token: str) -> bytes:
 def cookie_name(mark: str, front: Front) -> str:
     """Name the session's cookie of one instance; every port of a host shares a browser's cookies.
 
-    The mark tells instances of one host apart, and who does not know it cannot put another cookie in the place of ours.
-    Over TLS the prefix has browsers take the cookie from this host alone, and from nobody without TLS; below a path of
-    another proxy's, which is not the whole host, only the latter.
+    The mark distinguishes the instances of a host, and without it no other service can replace our cookie. Over TLS the
+    prefix makes browsers accept the cookie from this host only and over TLS only; below a path of another proxy, which
+    is not the whole host, only the latter.
     """
     name = f"{COOKIE}_{mark}" if mark else COOKIE
     if not front.is_secure:
@@ -56,13 +56,13 @@ def read_credential(authorization: str | None) -> str | None:
 
 
 def is_own_site(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request with a cookie was caused by our own page, or typed by a person."""
+    """Whether our own page, or a person at the address bar, caused a request with a cookie."""
     site = headers.get("Sec-Fetch-Site")
     return site is None or site in _OWN_SITES
 
 
 def is_own_origin(method: str, headers: Mapping[str, str], host: str) -> bool:
-    """Tell whether a writing request comes from our own origin, as far as the browser says.
+    """Whether a writing request comes from our own origin, according to the browser.
 
     By `Origin` and the `host` that it asked for; where it sends `Sec-Fetch-Site`, which no script can, by that: it
     holds behind a proxy that passes another Host on.

@@ -40,7 +40,7 @@ def server_name_of(connection: object) -> str | None:
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:
-    """Tell whether a Host header names us; an empty one does not."""
+    """Whether a Host header names us; an empty one does not."""
     name = host_name(authority)
     if not name:
         return False

@@ -1,7 +1,7 @@
 """Who is asking, and what they may see: roles, scopes, and the credentials of the admin port.
 
 Pure but for the admin token, which is read through a function because it may be rotated while we run. Only digests are
-kept and compared, all of them and in constant time, so that the time taken tells neither which token nor how much of
+kept and compared, all of them and in constant time, so that the time taken reveals neither which token nor how much of
 it was right.
 """
 
@@ -41,9 +41,9 @@ class Credential:
 
 
 ADMIN: Final = Principal("admin", "admin")
-"""Whoever has the data directory's token, or anybody where authentication is off."""
-NOBODY: Final = Principal("", "reader", Scope(projects=("",), containers=("",), clients=("",)))
-"""Whoever asks an open path: it sees no record, because nothing is called by an empty name."""
+"""A caller with the token of the data directory, or any caller where authentication is off."""
+ANONYMOUS: Final = Principal("", "reader", Scope(projects=("",), containers=("",), clients=("",)))
+"""A caller of an open path: it sees no record, because no name is empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ class ScopedStorage:
         return await self._storage.erase(self._narrow(filter))
 
     async def erasing(self) -> int:
-        """Return how many erased records are left, whoever erased them: a number of what nobody sees."""
+        """Return how many erased records of all scopes are left: a count of what is hidden from all readers."""
         return await self._storage.erasing()
 
     async def keys(self) -> list[ApiKey]:
@@ -235,7 +235,7 @@ class ScopedStorage:
         return self._storage.has_late_prefix
 
     async def last_seq(self) -> int:
-        """Return the end of the log: a position, not a count of anybody's records."""
+        """Return the end of the log: a position, which reveals no count of another scope's records."""
         return await self._storage.last_seq()
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
@@ -265,15 +265,15 @@ class ScopedStorage:
         return page
 
     async def views(self, owner: str) -> list[View]:
-        """Return the views of the caller's scope, whoever is named."""
+        """Return the views of the caller's scope; `owner` is ignored."""
         return await self._read(self._storage.views, owner_of(self.scope))
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        """Keep a view of the caller's scope, whoever is named."""
+        """Keep a view of the caller's scope; `owner` is ignored."""
         return await self._storage.put_view(owner_of(self.scope), view, replaced)
 
     async def delete_view(self, owner: str, name: str) -> bool:
-        """Delete a view of the caller's scope, whoever is named."""
+        """Delete a view of the caller's scope; `owner` is ignored."""
         return await self._storage.delete_view(owner_of(self.scope), name)
 
     async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:

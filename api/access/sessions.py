@@ -65,7 +65,7 @@ class Sessions:
         return secret
 
     def is_open(self, secret: str, binding: bytes) -> bool:
-        """Tell whether a cookie's session is alive under the present token, and note that it was used."""
+        """Whether a cookie's session is alive under the present token; note that it was used."""
         if not self.has(secret, binding):
             return False
         now_s = self._now_s()
@@ -75,7 +75,7 @@ class Sessions:
         return True
 
     def has(self, secret: str, binding: bytes) -> bool:
-        """Tell the same without using it."""
+        """The same, without noting a use."""
         used_s = self._used_s.get(_digest(secret, binding))
         return used_s is not None and self._now_s() - used_s <= IDLE_S
 

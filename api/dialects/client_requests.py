@@ -139,7 +139,7 @@ async def get_request(request: web.Request) -> web.Response:
 
 
 async def _check_proxy(services: Services, client: str, proxy: str) -> None:
-    """Tell an empty list from a client or proxy that does not exist: neither configured nor on any record.
+    """Refuse a client or proxy that does not exist, neither in the configuration nor on any record.
 
     Raises:
         Refused: 404.

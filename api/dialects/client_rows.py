@@ -94,7 +94,7 @@ class ClientRequestDetail(ApiObject):
 def project_row(
     record: Record, payload: Payload | None, location: str | None, retention_s: int | None
 ) -> ClientRequest:
-    """Return one request as the list shows it; None as `retention_s` is for ever."""
+    """Return one request as the list shows it; `retention_s` None keeps records without limit."""
     received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
     return ClientRequest(
         pKey=record.route_id,
@@ -199,7 +199,7 @@ def checks_of(record: Record) -> dict[str, bool]:
 
 
 def _is_begun(record: Record) -> bool:
-    """Whether the response of an exchange in flight has begun, which nothing but its status tells."""
+    """Whether the response of an exchange in flight has begun, which only its status shows."""
     return is_in_flight(record) and record.status is not None
 
 

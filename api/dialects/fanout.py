@@ -97,7 +97,7 @@ class _SnapshotReader:
         self.cursors.check_age(self.position)
         if self._query.halves.uniform == 0:
             return [], True
-        # One more than wanted tells whether there is a next page.
+        # One row more than wanted shows whether there is a next page.
         page = await read_entry_page(self._storage, self._page(limit + 1))
         if not self._is_first:
             await self._check_retention()  # behind the read: what was there before it may have gone during it
@@ -136,7 +136,7 @@ def _next_cursor(
 ) -> str | UnsetType | None:
     """Return the cursor of the next page, None behind the last; none at all where no page was asked for (`limit=0`).
 
-    A cursor that goes nowhere would keep whoever follows cursors for ever.
+    A cursor that leads nowhere would send clients that follow cursors into an endless loop.
     """
     if limit == 0:
         return UNSET

@@ -172,7 +172,7 @@ async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilte
         is_bounded = filter.seq_until is not None and filter.seq_until < end
         if is_bounded or storage.has_late_prefix:
             break
-        # Without a bound rollups can tell; what was stored meanwhile would be in them.
+        # Only without a bound can rollups answer; they then include what was stored meanwhile.
         stats = await storage.tool_stats(replace(filter, seq_until=None))
         if await storage.last_seq() == end:
             return replace(filter, seq_until=end), stats, end

@@ -38,7 +38,7 @@ class BadParameter(Refused):
 
 
 class OutOfScope(Refused):
-    """What the caller may not see: 403, or 404 in a dialect that does not tell that it exists."""
+    """What the caller may not see: 403, or 404 in a dialect that hides its existence."""
 
     def __init__(self) -> None:
         super().__init__(403, "Caller is not permitted to read logs for this scope")  # the proxy logs' words

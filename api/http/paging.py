@@ -44,7 +44,7 @@ class Frozen:
     """A filter over a log that does not grow while a reader pages through it by offset."""
 
     max_seq: int
-    """The end of the log for this reader; told in `X-Max-Seq`, given back as `max_seq`."""
+    """The end of the log for this reader; sent in `X-Max-Seq`, given back as `max_seq`."""
     paged: Filter
     """For the rows of a page."""
     counted: Filter

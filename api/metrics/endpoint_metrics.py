@@ -1,8 +1,8 @@
 """Latency by endpoint for the metrics, off unless a number of endpoints is given: the first so many that are seen.
 
 Names come from paths, so their number is bounded here whatever the traffic, and an erasure takes those that no record
-has any more. What has no series of its own is counted under `other`. An endpoint that was learned to be a part of
-another one gives its counts to that one at the next scrape, and its place to somebody else.
+has any more. What has no series of its own is counted under `other`. An endpoint that turns out to be a part of another
+adds its counts to that one at the next scrape, and frees its place.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -30,7 +30,7 @@ class EndpointMetrics:
     """Counts since the start of this process."""
 
     def __init__(self, scale: Scale, max_endpoints: int, current: Current) -> None:
-        """`current` tells what an endpoint is called now."""
+        """`current` returns the present name of an endpoint."""
         self.overflow = 0
         self._scale = scale
         self._max_endpoints = max_endpoints

@@ -80,8 +80,8 @@ def sizes(bounds: Sequence[int]) -> Scale:
 class Tally:
     """Counts of whole numbers by bucket of a scale, the last one open, and their sum.
 
-    Values wait to be sorted and counted bucket by bucket, for less than a bisection of each costs. Whoever adds many
-    bounds how many wait, by `settle`.
+    Values wait to be sorted and counted bucket by bucket, for less than a bisection of each costs. Callers that add
+    many bound the waiting ones by `settle`.
     """
 
     __slots__ = ("_counts", "_total", "_waiting", "add", "scale")

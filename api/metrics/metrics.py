@@ -113,7 +113,7 @@ class Metrics:
         self._endpoints = endpoints
 
     def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        """Add families that somebody else makes at each scrape."""
+        """Add families that `collect` makes at each scrape."""
         self._more.append(collect)
 
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:

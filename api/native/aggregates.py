@@ -1,8 +1,7 @@
 """Aggregates of many records: values of facets, counts over time, totals with percentiles.
 
-The store does the counting, from rollups where it can; here parameters become its arguments and its values JSON. One
-that had to be cut by the time budget says `complete: false`, and a count that cannot be told is null, never a
-guess.
+The store does the counting, from rollups where it can; here parameters become its arguments and its values JSON. An
+answer that the time budget cut says `complete: false`, and an unknown count is null, never a guess.
 """
 
 from typing import Any, Final
@@ -25,7 +24,7 @@ DEFAULT_COLUMNS: Final = 60
 MAX_COLUMNS: Final = 120
 DEFAULT_ROWS: Final = 30
 MAX_ROWS: Final = 60
-"""With 120 columns 7 200 cells: more than can be told apart."""
+"""With 120 columns 7 200 cells: more than a reader can distinguish."""
 MAX_MODELS: Final = 100
 """Models of a summary that are listed; the totals are those of all."""
 DEFAULT_RANGE_US: Final = 3600 * 1_000_000
@@ -39,7 +38,7 @@ class FacetsShown(ApiObject):
 
 
 class PercentilesShown(ApiObject):
-    """Milliseconds by nearest rank, null without exchanges. `estimated`: told from buckets, at most 5 % off."""
+    """Milliseconds by nearest rank, null without exchanges. `estimated`: computed from buckets, at most 5 % off."""
 
     p50: float | None
     p95: float | None

@@ -174,7 +174,7 @@ async def _find(storage: Storage, text: str) -> bytes:
 
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:
-    """Read what conversations are about, of which the first call alone does not always tell."""
+    """Read the titles of conversations, which the first call alone does not always contain."""
     titles = []
     for some in portions(found, MAX_LIMIT, lambda each: body_bytes(each.first)):
         firsts = await storage.payloads([each.first.seq for each in some])

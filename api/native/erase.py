@@ -14,7 +14,7 @@ from storage.purge import Erased
 from storage.query import Filter
 
 MAX_WAIT_S: Final = 60
-"""How long an answer may wait for the store to delete what nobody sees any more."""
+"""How long an answer may wait for the store to delete the hidden records."""
 _LOOK_AGAIN_S: Final = 0.25
 
 
@@ -27,7 +27,7 @@ class Receipt(ApiObject):
     erased_at_ms: int
     filter: dict[str, list[str]]
     finished: bool
-    """Nothing that was erased is left in the store; else nobody sees it, and the store is still deleting it."""
+    """The store has deleted all erased records; until then they are hidden from all readers."""
 
 
 class ContainerReceipt(ApiObject):

@@ -1,6 +1,6 @@
-"""What a conversation is about: the first words of its user, out of the stored body of one of its first calls. Pure.
+"""The title of a conversation: the first words of its user, from the stored body of one of its first calls. Pure.
 
-Stored bodies may be cut, and hold what anybody sent: what cannot be read is None. Coding agents put texts of their own
+Stored bodies may be cut, and hold arbitrary input: what cannot be read is None. Coding agents put texts of their own
 before the words of the user, as elements (`<environment_context>…`) of the same text, of others of the same message, or
 as messages of their own; and they ask for a title, or which model to take, before they begin.
 """
@@ -111,7 +111,7 @@ def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
 
 
 def _first_text(messages: Any) -> str | None:
-    """Return what is said first, or where nobody speaks the first text of a program's."""
+    """Return the first words of a person, else the first text of a program."""
     if isinstance(messages, str):
         return _shortened(messages)
     first = ""
@@ -124,7 +124,7 @@ def _first_text(messages: Any) -> str | None:
 
 
 def _said(message: Any) -> str:
-    """Return the last text of a message of the user's in which somebody speaks, if any does."""
+    """Return the last text of a user's message that a person wrote; empty without one."""
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
         return ""
     content = message.get("content", message.get("parts"))

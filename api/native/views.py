@@ -1,8 +1,8 @@
 """Views: searches with a name, with their columns, period, order and grouping. A view is a question, never an answer.
 
 A caller sees, saves and deletes the views of exactly its own scope: a token of one project those of that project, one
-that sees everything those that were saved by such. Readers may save, too: a view changes nothing of what is recorded,
-and is asked anew within the scope of whoever opens it. Both their number and their size are bounded.
+that sees everything those that were saved by such. Readers may save, too: a view changes no record, and each caller's
+own scope applies when it is opened. Both their number and their size are bounded.
 """
 
 import re

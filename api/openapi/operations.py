@@ -300,9 +300,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/records"): Operation(
         {**FILTERS, "wait_s": whole(erase.MAX_WAIT_S, 0)},
         erase.Receipt,
-        notes="At least one filter is needed that says something. Where `finished` is false, nobody sees the records "
-        "any more, and the store is still deleting them; `wait_s` waits for it, `erasing_records` of `/api/status` "
-        "tells the rest.",
+        notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
+        "readers, and the store is still deleting them; `wait_s` waits for that, and `erasing_records` of "
+        "`/api/status` counts what is left.",
     ),
     ("GET", "/api/records/stream"): Operation(
         {**FILTERS, **RESUME, "fields": FIELDS}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID

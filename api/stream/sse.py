@@ -35,9 +35,9 @@ def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") ->
 
 
 def encode_retry(milliseconds: int, event_id: int) -> bytes:
-    """Tell the client how long to wait before it connects again, and behind what it then goes on.
+    """Encode how long the client waits before it connects again, and the id after which it then continues.
 
-    An id without data dispatches nothing, and is given back all the same.
+    An id without data dispatches no event, but the client sends it back all the same.
     """
     return b"retry: %d\nid: %d\n\n" % (milliseconds, event_id)
 

@@ -1,8 +1,8 @@
 """Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that take nothing.
 
-A client that is slow holds a place and at most one chunk; nobody waits for it. One that takes no bytes for `stall_s` is
-closed here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the kernel, which gives up on data that
-is not acknowledged (TCP_USER_TIMEOUT). A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
+A slow client holds a place and at most one chunk, and delays no other. One that takes no bytes for `stall_s` is closed
+here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the kernel, which gives up on data that is not
+acknowledged (TCP_USER_TIMEOUT). A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
 """
 
 import asyncio

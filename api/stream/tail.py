@@ -1,4 +1,4 @@
-"""The live tail: one core for every stream of committed records, whoever listens and in whatever form.
+"""The live tail: one core for all streams of committed records, for every client and in every format.
 
 Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records;
 at most every `tick_s` what came is encoded, published, and all who wait are woken. A subscriber then reads from its
@@ -9,7 +9,7 @@ Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a 
 offset K, which the store keeps, so ids go on over restarts and any of them can be found again in the store.
 
 Invariant: for one interest, the frames a reader gets, by any sequence of reads, disconnects and resumes, are exactly
-its interest's entries in rising id, each once; what retention has removed before its place is told as a gap.
+its interest's entries in rising id, each once; what retention has removed before its place is reported as a gap.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ class Tail:
         self._shared_bytes = 0
         self._is_closed = False
         self.is_begun = True
-        """Whether ids can be given: not before the store has told how far they are."""
+        """Whether ids can be given: only once the store has returned the last one."""
 
     def begin(self, head_seq: int, offset: int) -> None:
         """Begin behind a store that has just come, with its offset; nothing was committed before."""
@@ -146,10 +146,10 @@ class Tail:
     def on_commit(self, batch: Batch) -> None:
         """Take a committed batch: references only, nothing is encoded here.
 
-        Where others may still store records before these, the store tells when nobody can any more (`note_head`).
+        While other writers may still store earlier records, these wait until the store rules that out (`note_head`).
 
-        While nobody listens nothing is kept: who comes back finds it in the store. A record that lives on after its
-        commit costs 1.5 us of CPU in the collector, most of it cache misses when it goes (bench/macro, get).
+        Without subscribers nothing is kept: a client that comes back reads from the store. A record that lives on after
+        its commit costs 1.5 us of CPU in the collector, most of it cache misses when it goes (bench/macro, get).
         """
         if not batch.entries or self._storage.has_late_prefix:
             return
@@ -275,7 +275,7 @@ class Tail:
         """Read a page from the store, behind the gap that retention may have left before it."""
         filter = replace(interest.filter, seq_after=after_id // 2, seq_until=until_seq)
         page = await self._storage.select(RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS))
-        # Asked last: what is removed in between is then told, and not what the page lacks left out without a word.
+        # Read last, so that records removed in between are reported, and the page lacks none silently.
         oldest = await self._storage.select(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
         kept_seq = oldest.records[0].seq if oldest.records else self._committed_seq + 1
         if kept_seq > after_id // 2 + 1 and await self._has_removed():
@@ -339,7 +339,7 @@ class Tail:
         self._wake()
 
     def _encode_until(self, target_seq: int) -> bool:
-        """Encode the frames of what is new, for the forms somebody wants; False when the slice was too short."""
+        """Encode the frames of new records, in the formats with subscribers; False when the slice was too short."""
         first_seq = self._ring.first_seq
         if first_seq is None:
             return True

@@ -90,7 +90,7 @@ class TailRing:
         self._entries = self.size_bytes = 0
 
     def frames(self, slot: Slot, encode: Encode) -> tuple[Frame, ...]:
-        """Give a slot's frames, encoding them when nobody has before."""
+        """Return a slot's frames, encoded at the first call."""
         found = slot.frames.get(encode)
         if found is None:
             found = slot.frames[encode] = encode_frames(slot.record, encode, self.offset)

@@ -19,7 +19,7 @@ _PLACE: Final = re.compile(
 )
 """Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`."""
 _BEGINNINGS: Final = frozenset('"(/')
-"""Of what somebody negates, beside letters and digits."""
+"""What a negated term may begin with, beside letters and digits."""
 _SPECIAL: Final = re.compile(r'[\s"\\()*,]')
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 

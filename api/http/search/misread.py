@@ -22,7 +22,7 @@ _REGEX: Final = re.compile(r"/(?=.*(?:\.[*+?]|\[[^\]]{1,40}\]|\w\+/|[$^|])).*/[g
 _URL: Final = re.compile(r"//([^/?#]+)(/[^?#]*)?")
 _QUOTES: Final = tuple("'`‘’‚“”„«»")
 _MAX_REGEX: Final = 500
-"""Longer ones are no regular expressions that anybody types, and would take milliseconds."""
+"""Longer texts are no typed regular expressions, and would take milliseconds."""
 _CLASS: Final = re.compile(r"[1-5]xx", re.IGNORECASE)
 _JOINTS: Final = {"&&": "and", "||": "or", "|": "or"}
 _CLOCK: Final = re.compile(r"\d\d?:\d\d(?::\d\d.*)?|[+-]\d\d:?\d\d")

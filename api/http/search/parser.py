@@ -5,7 +5,7 @@
     all    = one { ["and"] one }
     one    = ( "-" | "not" ) one | "(" any ")" | term
 
-docs/search.md is the page about it. Limits are told with the value that broke them.
+docs/search.md documents it. An error about a limit names the value that exceeds it.
 """
 
 from collections.abc import Sequence

@@ -151,6 +151,6 @@ def all_names() -> list[str]:
 
 
 def closest(name: str) -> list[str]:
-    """List the words that somebody may have meant, the likeliest first."""
+    """List the words that were probably meant, the likeliest first."""
     near = get_close_matches(name.lower(), [*WORDS, *ALIASES, *all_names()], n=_SUGGESTED, cutoff=0.6)
     return list(dict.fromkeys(ALIASES.get(each, each) for each in near))

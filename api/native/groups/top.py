@@ -1,7 +1,7 @@
 """Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes, latency and cost of each.
 
-A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups tell
-all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
+Records are also grouped by a header, or by a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups
+answer a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
 store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
 the period of that length before it, if the log reaches back so far, and `buckets` for the requests of each over time,
 except of headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of
@@ -161,7 +161,7 @@ _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
 
 
 async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:
-    """Add up the period before; None when nobody asks, or the log does not reach back to all of it."""
+    """Add up the period before; None when it was not asked for, or the log does not cover all of it."""
     earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
     storage = services_of(request).storage
     if earlier is None or earlier.since_us is None or not await _reaches_back(storage, earlier.since_us):
