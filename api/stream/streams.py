@@ -69,7 +69,7 @@ async def serve_stream(
             await stream.run(interest, read_event_id(text))
         except _Stalled:
             streams.tail.counters.dropped_subscribers += 1
-            _log.info("a stream was closed: its client takes no bytes")
+            _log.info("closed a stream whose client reads nothing")
             if request.transport is not None:
                 request.transport.abort()
         except ConnectionError:

@@ -79,7 +79,7 @@ async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
             while any(s.segment.producer_alive() for s in sources.values()):  # noqa: ASYNC110 - a lock sends no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        log.warning("timed out waiting for a worker to exit; what it pushes stays in its ring")
+        log.warning("timed out waiting for a worker to exit; its last records stay in the ring for the next start")
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

@@ -120,7 +120,7 @@ def cookie_mark(path: Path) -> str:
     try:
         update_state(path, cookie_mark=mark)
     except OSError as error:
-        log.warning("the name of the session cookie was not saved, a restart ends sessions: %s", error)
+        log.warning("cannot save the name of the session cookie; a restart will end all UI sessions: %s", error)
     return mark
 
 

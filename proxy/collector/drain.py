@@ -242,7 +242,7 @@ class Drain:
 
     def _give_up(self, source: Source, error: SegmentError) -> None:
         """Close a ring whose header is damaged: what it still held is unknown, and an event reports it."""
-        log.error("a damaged ring is not read any more: %s", error)
+        log.error("stopped reading a damaged ring: %s", error)
         self._sources.given_up += 1
         self._events.add_unclean_start("ring_damaged", source.id)
         self._writer.advance(source.id, source.give_up())

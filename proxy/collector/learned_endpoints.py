@@ -106,7 +106,7 @@ class LearnedEndpoints:
         try:
             kept = msgspec.json.decode(value, type=Kept)
         except (msgspec.DecodeError, RecursionError) as error:
-            log.warning("what is kept of endpoints cannot be read, they are learned anew: %s", error)
+            log.warning("cannot read the stored endpoints; learning them again from traffic: %s", error)
             return
         if kept.erasures > self._erasures:
             if self._is_read:

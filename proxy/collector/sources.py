@@ -271,7 +271,7 @@ class Sources:
         try:
             source.segment.mend()
         except OSError as error:
-            log.error("the file of a ring was cut and cannot be mended: %s", error.strerror)
+            log.error("a ring file was truncated and cannot be repaired: %s", error.strerror)
 
     def attach_fd(self, fd: int) -> None:
         """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.
@@ -336,7 +336,7 @@ class Sources:
         try:
             self._kept.write(self.retired_counters)
         except OSError as error:
-            log.warning("counters of workers that ended are forgotten with this process: %s", error)
+            log.warning("cannot save the counters of ended workers; a restart will lose them: %s", error)
 
     def _notify_removed(self, source_id: bytes) -> None:
         self.removed.add(source_id)

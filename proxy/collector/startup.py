@@ -175,7 +175,7 @@ async def _run_keys_store(keys: DeferredStorage, deferred: DeferredStorage) -> N
             unused = [key for key in await (await deferred.opened()).keys() if key.deleted_at_us is None]
             if unused:
                 log.warning(
-                    "the store of the records has API keys, too: they open nothing", extra={"keys": len(unused)}
+                    "ignoring API keys in the store of records: [keys] url names another", extra={"keys": len(unused)}
                 )
 
 
@@ -187,7 +187,7 @@ def _holder(data_dir: Path) -> str:
         try:
             update_state(data_dir, **{HOLDER: kept})
         except OSError as error:
-            log.warning("who holds this sidecar's name cannot be kept, the next start has to wait: %s", error.strerror)
+            log.warning("cannot save who holds this sidecar's name; the next start must wait: %s", error.strerror)
     try:
         return f"{kept}-{data_dir.stat().st_ino}"
     except OSError:  # a disk that is gone for the moment
@@ -261,7 +261,7 @@ async def _read_store(
     except StorageDamaged as error:
         deferred.note_damage(error)
     except (StorageUnavailable, TimeoutError) as error:
-        log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {timeout_s:g} s")
+        log.error("the store is open, but the first query failed: %s", str(error) or f"no answer in {timeout_s:g} s")
     return None
 
 
@@ -272,7 +272,7 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
         jobs = await storage.jobs(MAX_JOBS)
         calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
     except StorageDamaged as error:
-        log.error("what new records may continue cannot be read, they begin anew: %s", error)
+        log.error("cannot read open conversations, calls and jobs; new ones will be started: %s", error)
         return Recalled([], [], [])
     return Recalled(waiting, jobs, calls.records[::-1])
 
@@ -295,7 +295,7 @@ def _behind_spool(stored: dict[bytes, Position], known: Mapping[bytes, Position]
     noted, position = known.get(SOURCE_SPOOL), stored.get(SOURCE_SPOOL, Position(closed=True))
     if noted is None or (noted.taken, noted.offset) <= (position.taken, position.offset):
         return stored
-    log.warning("the store is behind what was replayed from the spool: it was restored, or is another one")
+    log.warning("the store lacks records replayed from the spool: it was restored or replaced; going on without them")
     return {**stored, SOURCE_SPOOL: msgspec.structs.replace(position, offset=noted.offset, taken=noted.taken)}
 
 
@@ -314,7 +314,7 @@ async def reconcile(
     """
     deferred = state.deferred
     await deferred.opened()
-    deferred.reason = "it is open, and did not yet say what it has of this sidecar"
+    deferred.reason = "connected; reading this sidecar's positions"
     while (answer := await _read_store(settings, data, deferred, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
     stored, state.recalled = answer.positions, answer.recalled

@@ -57,7 +57,7 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
     mark = read_state(data_path).get(MARK_NAME)
     raised = raise_offset(offset, last_seq, mark if isinstance(mark, int) else 0)
     if raised != offset:
-        log.warning("the store is behind what was streamed before: clients of streams have to start over")
+        log.warning("the store is older than what was already streamed; clients of streams must start over")
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
     tail.begin(last_seq, raised)
 

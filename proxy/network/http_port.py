@@ -199,6 +199,6 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             log.error("bug: a request failed outside of its handler", exc_info=exc)
         shown = (message or HTTPStatus(status).phrase).partition("\n")[0].rstrip(": ")
-        response = self._port.refuse(status, f"this is no HTTP request: {shown}" if status == 400 else shown)
+        response = self._port.refuse(status, f"this is not an HTTP request: {shown}" if status == 400 else shown)
         response.force_close()
         return response

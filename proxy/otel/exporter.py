@@ -196,7 +196,7 @@ class Exporter:
 
     async def _begin_again(self, stored: int, head: int) -> None:
         """Go on where the store says that the export was; if it does not, with the first record there is."""
-        log.warning("the store is behind what was exported of %s: it was emptied, replaced or restored", self.signal)
+        log.warning("the store is older than the export of %s: it was emptied, replaced or restored", self.signal)
         kept = await self.storage.meta(self._meta)
         known = None if kept is None else _read(kept)
         if known is not None and known.seq <= head:
@@ -258,7 +258,7 @@ class Exporter:
         if problem:
             log.warning("export of %s: %s", self.signal, problem)
         else:
-            log.info("export of %s: the receiver takes it again", self.signal)
+            log.info("export of %s: the receiver accepts it again", self.signal)
         self.problem = problem
 
     async def _advance(self, seq: int, records: int) -> None:
@@ -275,7 +275,7 @@ class Exporter:
         missed = stored - self._known.counted
         if missed > 0:
             self.counters.missed_records += missed
-            log.warning("export of %s: %d records were gone before they were sent", self.signal, missed)
+            log.warning("export of %s: %d records were deleted before they could be sent", self.signal, missed)
             await self._advance(self._known.seq, missed)
 
 
@@ -283,5 +283,5 @@ def _read(kept: str) -> Progress | None:
     try:
         return msgspec.json.decode(kept, type=Progress)
     except (msgspec.DecodeError, RecursionError) as error:
-        log.warning("the position of an export cannot be read, it begins anew: %s", error)
+        log.warning("cannot read the saved position of an export; it starts without one: %s", error)
         return None

@@ -124,7 +124,7 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
             break
         except PermissionError as error:
             os.close(fd)
-            raise DataDirError(f"data directory {path}: flock is refused, which keeps two sidelogs apart") from error
+            raise DataDirError(f"data directory {path}: flock is refused, and sidelog needs this lock") from error
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(fd)

@@ -87,7 +87,7 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
         reason = str(error) if isinstance(error, SharedMemoryError) else f"{error.filename}: {error.strerror}"
         if configured:
             raise SharedMemoryError(f"cannot use the ring directory {parent}: {reason}") from error
-        log.warning("rings are in anonymous memory, which ends with this sidelog: %s", reason)
+        log.warning("rings are in anonymous memory, and unread records are lost when this sidelog ends: %s", reason)
         return RingHome()
     return home
 
@@ -118,7 +118,7 @@ def _claim(parent: Path, data_dir: Path, *, is_configured: bool) -> RingHome:
             continue
         if home is not None:
             return home
-    raise SharedMemoryError(f"the ring directory {parent} is removed as often as it is made")
+    raise SharedMemoryError(f"the ring directory {parent} keeps being removed by another process")
 
 
 def _new(path: Path, data_dir: Path) -> RingHome | None:
@@ -136,7 +136,7 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
     try:
         update_state(data_dir, **{STATE_NAME: str(path)})
     except OSError as error:  # a full disk: the next start finds it by its owner
-        log.warning("cannot note the ring directory in %s: %s", data_dir, error.strerror)
+        log.warning("cannot save the name of the ring directory in %s: %s", data_dir, error.strerror)
     return RingHome(path, fd)
 
 
@@ -276,7 +276,7 @@ def _is_abandoned(path: Path) -> bool:
         return time.time() - unclaimed.stat().st_mtime >= ABANDONED_S
     except FileNotFoundError:
         unclaimed.touch(mode=0o600)
-        log.warning("rings in %s have no owner here; they are removed in a day", path)
+        log.warning("rings in %s belong to no sidelog on this machine; they will be removed in a day", path)
         return False
 
 

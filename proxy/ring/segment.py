@@ -269,7 +269,7 @@ class Segment:
 
     def _forget_cut(self, cut_to: int) -> None:
         log.error(
-            "the file of a ring was cut: what is whole is read, and the rest is counted as corrupt",
+            "a ring file was truncated: its whole entries are read, the rest is counted as corrupt",
             extra={"ring": self.source.hex(), "bytes": cut_to, "of_bytes": self.data_offset + self.capacity},
         )
         salt, head = salt_of(self.source), self.cells[HEAD] & ~0b111

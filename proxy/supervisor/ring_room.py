@@ -44,15 +44,13 @@ class RingRoom:
         if not self.is_waiting:
             return "free"
         if not was_waiting:
-            log.warning("%s until the rings of before are drained", who, extra=taken)
+            log.warning("%s until old rings are drained", who, extra=taken)
         if not was_waiting or taken_bytes < self._least_bytes:
             self._least_bytes, self._until_s = taken_bytes, now_s + patience_s
         if now_s < self._until_s:
             return "taken"
         self.is_waiting = False
-        log.error(
-            "%s until the rings of before are drained, in vain: neither store nor spool takes more", who, extra=taken
-        )
+        log.error("%s no longer: old rings do not drain, neither store nor spool accepts more", who, extra=taken)
         return "hopeless"
 
     def has_unread(self) -> bool:
@@ -60,7 +58,5 @@ class RingRoom:
         left = [records for records in map(unread_in, self._held()) if records != 0]
         if left:
             count = sum(records or 0 for records in left)
-            log.error(
-                "rings were not read to their end, with at least %d records in them", count, extra={"rings": len(left)}
-            )
+            log.error("unread rings remain, with at least %d records in them", count, extra={"rings": len(left)})
         return bool(left)

@@ -109,5 +109,5 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
     try:
         update_state(data.path, **found)
     except OSError as error:  # a full disk stops neither a start nor a reload
-        log.warning("where ports and store are cannot be written, commands may not find them: %s", error.strerror)
+        log.warning("cannot write state.json; commands may not find the ports and the store: %s", error.strerror)
     return admin_url

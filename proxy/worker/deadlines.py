@@ -43,8 +43,8 @@ wait for: a crowd that sends a byte now and then would hold all of them (Apache 
 STALLED_NS: Final = 10_000_000_000
 """How long a client may take nothing of a response that keeps an upstream connection others wait for."""
 
-STALLED: Final = f"it took nothing for {STALLED_NS / 1e9:g} s while others waited for a connection"
-TRICKLED: Final = f"the request body came at less than {MIN_BODY_BYTES_S} bytes/s while others waited for a connection"
+STALLED: Final = f"it read nothing for {STALLED_NS / 1e9:g} s while requests queued for this upstream"
+TRICKLED: Final = f"the request body was slower than {MIN_BODY_BYTES_S} bytes/s while requests queued for this upstream"
 
 MAX_READ_AHEAD_BYTES: Final = 65536
 """Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).

@@ -128,6 +128,6 @@ def test_a_start_beside_rings_that_others_left(tmp_path: Path, upstream: str, *,
         with Most(rings) as most, locked(database) if is_locked else nullcontext():
             sidelog.start()
         assert most.taken_bytes <= left_bytes
-        assert "the start of workers waits until the rings of before are drained" in sidelog.log
+        assert "the start of workers waits until old rings are drained" in sidelog.log
         stored(sidelog, load.completed)
         eventually(lambda: len(list(rings.glob("*.ring"))) == 1)

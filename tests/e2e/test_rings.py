@@ -203,7 +203,7 @@ def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstre
         missing = set(load.completed) - stored_ids
         assert set(ledger["dropped"]) <= {"corrupt"}
         assert len(missing) <= ledger["dropped"].get("corrupt", 0) <= len(missing) + 8  # those that were not answered
-        sidelog.await_log("the file of a ring was cut")
+        sidelog.await_log("a ring file was truncated")
 
 
 def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream: str) -> None:

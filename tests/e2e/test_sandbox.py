@@ -131,4 +131,4 @@ def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(tmp_path: Path, up
         with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 40)
         assert sidelog.stop(check=False) == 1
-        assert f"rings were not read to their end, with at least {len(load.completed)} records in them" in sidelog.log
+        assert f"unread rings remain, with at least {len(load.completed)} records in them" in sidelog.log

@@ -206,7 +206,7 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
     url = url or environ.get("SIDELOG_URL") or None
     token = (token or environ.get("SIDELOG_TOKEN", "")).strip() or None
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise CommandError("the token holds characters that no token has", exit_code=2)
+        raise CommandError("the token contains characters that no valid token has", exit_code=2)
     try:
         state = read_state(directory)
     except OSError as error:

@@ -104,7 +104,7 @@ def members(
     others = [filter for filter in given if filter not in ("query", "since", "until")]
     if others:
         option = others[0].replace("_", "-")
-        raise CommandError(f"--{option} is no part of a view; write it into the search: '{others[0]}:…'", exit_code=2)
+        raise CommandError(f"--{option} is not part of a view; write it into the search: '{others[0]}:…'", exit_code=2)
     columns = list(read_fields(fields))
     return {"name": name, "columns": columns, "order": order or "desc", "group_by": by, **given}
 

@@ -21,9 +21,9 @@ RING_DIR: Final = "ring directory"
 RING: Final = "file of a ring"
 
 _MEANING: Final = {
-    DATA_DIR: "what is in it now is lost at the next start",
-    RING_DIR: "what waits in a ring is lost if all processes end at once",
-    RING: "what waits in it is lost if all processes end at once",
+    DATA_DIR: "the next start will not find what it holds now",
+    RING_DIR: "unread records are lost if all processes end at once",
+    RING: "its unread records are lost if all processes end at once",
 }
 
 

@@ -41,8 +41,8 @@ class UnlistedProxies:
             return
         self._named.add(address)
         log.warning(
-            "a redirect without end: %s says that its client speaks TLS, and is redirected to the same URL with https; "
-            "if it is your ingress, list it in [proxy] trusted_proxies: others are not believed",
+            "redirect loop: %s says that its client uses TLS, and is redirected to the same URL with https; "
+            "if it is your ingress, add it to [proxy] trusted_proxies; sidelog ignores what other peers say",
             address,
         )
         self._add_event("unlisted_proxy", {"address": address, "setting": "proxy.trusted_proxies"})

@@ -41,7 +41,7 @@ async def test_old_calls_that_cannot_be_read_hold_up_no_start(tmp_path: Path, ca
     async with started(SETTINGS, lock_data_dir(tmp_path)) as state:
         assert state.offline_since is None
         assert state.recalled == Recalled([], [], [])
-    assert "what new records may continue cannot be read" in caplog.text
+    assert "cannot read open conversations, calls and jobs" in caplog.text
     assert not set_aside(tmp_path)
 
 

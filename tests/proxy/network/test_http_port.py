@@ -193,9 +193,12 @@ async def test_slow_bodies_keep_out_nobody(world: World, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("sent", "shown"),
     [
-        (b"nonsense\r\n\r\n", "this is no HTTP request: "),
-        (b"GET /x HTTP/1.1\r\nbad header\r\n\r\n", "this is no HTTP request: "),
-        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "this is no HTTP request: Got more than"),
+        (b"nonsense\r\n\r\n", "this is not an HTTP request: "),
+        (b"GET /x HTTP/1.1\r\nbad header\r\n\r\n", "this is not an HTTP request: "),
+        (
+            b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+            "this is not an HTTP request: Got more than",
+        ),
     ],
 )
 async def test_what_is_no_request_is_told_so_in_our_words(

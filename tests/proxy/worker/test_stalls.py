@@ -252,7 +252,7 @@ def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: St
     assert sorted((exchange.status, error(exchange)) for exchange in ended) == [(200, ""), (408, "timeout_body")]
     [cut] = [exchange for exchange in ended if exchange.status == 408]
     assert cut.notes[NOTE_MESSAGE] == (
-        b"the request body came at less than 500 bytes/s while others waited for a connection"
+        b"the request body was slower than 500 bytes/s while requests queued for this upstream"
     )
 
 
@@ -276,7 +276,7 @@ def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
     assert plane.call(GET) == b"ok"
     cut = plane.exchange()
     assert (cut.status, error(cut)) == (200, "client_stalled")
-    assert cut.notes[NOTE_MESSAGE].startswith(b"the client stopped reading the response (it took nothing for 10 s")
+    assert cut.notes[NOTE_MESSAGE].startswith(b"the client stopped reading the response (it read nothing for 10 s")
     answered = [client.answer().is_complete for client in clients]
     assert sorted(answered) == [False, True]
     for client in clients:

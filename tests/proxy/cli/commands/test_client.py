@@ -249,7 +249,7 @@ def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture
 def test_a_token_that_is_none_is_not_sent(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor shown. What a variable has around it, such as the end of a file's line, is no part of it."""
     assert app.main([command, "--url", "http://127.0.0.1:1", "--token", "s3cret\ns3cret"]) == 2
-    assert capsys.readouterr().err == "sidelog: the token holds characters that no token has\n"
+    assert capsys.readouterr().err == "sidelog: the token contains characters that no valid token has\n"
     assert connect("http://127.0.0.1:1", None, None, {"SIDELOG_TOKEN": "s3cret\r\n"}).token == "s3cret"
 
 

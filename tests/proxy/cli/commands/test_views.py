@@ -39,7 +39,7 @@ def test_a_view_holds_a_search_and_no_options() -> None:
         "name": "a", "columns": ["time", "body.a"], "order": "desc", "group_by": None, "query": "x",
         "since": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
-    with pytest.raises(CommandError, match="--error-type is no part of a view; write it into the search"):
+    with pytest.raises(CommandError, match="--error-type is not part of a view; write it into the search"):
         views.members("a", {"error_type": ["x"]}, None, None, None, is_utc=False)
 
 
