@@ -54,7 +54,7 @@ COMPILED = (
     "proxy/http1/response_head.py",
     "proxy/http1/websocket_frames.py",
     "proxy/network/paced_reader.py",
-    "proxy/network/turns.py",
+    "proxy/network/fair_loop.py",
     "proxy/ring/body_window.py",
     "proxy/ring/counters.py",
     "proxy/ring/exchange.py",

@@ -58,7 +58,7 @@ class LogEntryPage(ApiObject):
     nextAfterId: int | UnsetType | None = UNSET
 
 
-class Entry(NamedTuple):
+class PendingEntry(NamedTuple):
     """One entry, not yet written out."""
 
     record: Record
@@ -105,7 +105,7 @@ class Halves:
 _EVERY_HALF: Final = Halves()
 
 
-def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Entry]:
+def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[PendingEntry]:
     """Return the wanted entries of records, by rising or falling entry id, as the records come."""
     exchange: list[EntryKind] = []
     if halves.request:
@@ -114,16 +114,16 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Entr
         exchange.append("response")
     if order == "desc":
         exchange.reverse()
-    entries: list[Entry] = []
+    entries: list[PendingEntry] = []
     for record in records:
         if record.kind == "exchange":
-            entries.extend(Entry(record, kind) for kind in exchange)
+            entries.extend(PendingEntry(record, kind) for kind in exchange)
         elif halves.event:
-            entries.append(Entry(record, "event"))
+            entries.append(PendingEntry(record, "event"))
     return entries
 
 
-def project_entry(entry: Entry) -> LogEntry:
+def project_entry(entry: PendingEntry) -> LogEntry:
     """Return an entry as it is shown."""
     record, kind = entry
     time_us = record.ended_at_us if kind == "response" else record.started_at_us
@@ -179,7 +179,7 @@ def url_of(record: Record) -> str | None:
 
 
 async def read_bodies(
-    storage: Storage, entries: list[Entry], wanted: frozenset[str], max_bytes: int = MAX_BODIES_BYTES
+    storage: Storage, entries: list[PendingEntry], wanted: frozenset[str], max_bytes: int = MAX_BODIES_BYTES
 ) -> list[dict[str, object]]:
     """Read the body members of `data` of each entry, in their order; empty for entries whose body was not asked for."""
     fields: list[dict[str, object]] = []
@@ -194,7 +194,7 @@ async def read_bodies(
     return fields
 
 
-def show_entry(row: tuple[Entry, dict[str, object]]) -> LogEntry:
+def show_entry(row: tuple[PendingEntry, dict[str, object]]) -> LogEntry:
     """Return an entry with its body beside its other data."""
     entry, body = row
     shown = project_entry(entry)
@@ -203,7 +203,7 @@ def show_entry(row: tuple[Entry, dict[str, object]]) -> LogEntry:
 
 
 def _entry_fields(
-    entry: Entry, payload: Payload | None, wanted: frozenset[str], left: int
+    entry: PendingEntry, payload: Payload | None, wanted: frozenset[str], left: int
 ) -> tuple[dict[str, object], int]:
     """Return one entry's body, and how many bytes it takes."""
     if entry.kind not in wanted:

@@ -8,7 +8,7 @@ a guess and guessing again: the guess only rises, each step is at most half of t
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from api.dialects.entries import Entry, Halves, expand
+from api.dialects.entries import Halves, PendingEntry, expand
 from api.http.paging import out_of_time, read_whole_page
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery
@@ -36,7 +36,7 @@ class EntryQuery:
 class EntryPage:
     """Entries in the order asked for."""
 
-    entries: list[Entry]
+    entries: list[PendingEntry]
     complete: bool = True
     """False when the time budget ended the search early."""
     next_after_id: int | None = None
@@ -148,7 +148,7 @@ async def _events_before(storage: Storage, query: EntryQuery, seq: int) -> int:
 
 async def _gather(storage: Storage, query: EntryQuery, needed: int, start: Start | None) -> EntryPage:
     """Read records until they make `needed` entries, the filter is exhausted, or the time is up."""
-    entries: list[Entry] = []
+    entries: list[PendingEntry] = []
     after, offset = (None, 0) if start is None else (start.after, start.offset)
     per_record = query.halves.uniform or 2
     while needed > len(entries):

@@ -17,7 +17,7 @@ from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, read_choice, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
-from api.native.first_text import Opening, chosen, opening_of
+from api.native.first_text import ConversationOpening, chosen, opening_of
 from api.native.projection import record_json
 from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
@@ -187,12 +187,12 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
     return titles
 
 
-async def _early(storage: Storage, found: Conversation) -> list[Opening]:
+async def _early(storage: Storage, found: Conversation) -> list[ConversationOpening]:
     """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies are large."""
     behind = RecordQuery(
         filter=Filter(conversations=(found.id,), kind="all"), order="asc", limit=EARLY_CALLS, after=found.first.seq
     )
-    openings: list[Opening] = []
+    openings: list[ConversationOpening] = []
     for record in (await storage.select(behind)).records:
         openings.append(_opening(await storage.payloads([record.seq]), record))
         if openings[-1].is_work:
@@ -200,7 +200,7 @@ async def _early(storage: Storage, found: Conversation) -> list[Opening]:
     return openings
 
 
-def _opening(payloads: Mapping[int, Payload], record: Record) -> Opening:
+def _opening(payloads: Mapping[int, Payload], record: Record) -> ConversationOpening:
     payload = payloads.get(record.seq)
     return opening_of(None if payload is None else payload.request_body)
 

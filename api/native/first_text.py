@@ -32,7 +32,7 @@ _BLANK: Final = b" \t\r\n"
 _MAX_DEPTH: Final = 100
 
 
-class Opening(NamedTuple):
+class ConversationOpening(NamedTuple):
     """How a call begins."""
 
     text: str | None
@@ -45,20 +45,20 @@ class Opening(NamedTuple):
         return self.text is not None and not self.is_aside
 
 
-def opening_of(body: Body | None) -> Opening:
+def opening_of(body: Body | None) -> ConversationOpening:
     """Read the body of a request."""
     document = None if body is None or not body.head else _read(body.head, is_cut=body.truncated)
     if not isinstance(document, dict):
-        return Opening(None, is_aside=False)
+        return ConversationOpening(None, is_aside=False)
     for name in ("request", "response"):  # Gemini CLI; the realtime API
         if isinstance(document.get(name), dict):
             document = document[name]
     messages = next((document[name] for name in _MESSAGES if name in document), None)
     is_cut = body is not None and body.truncated
-    return Opening(_first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages))
+    return ConversationOpening(_first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages))
 
 
-def chosen(openings: Sequence[Opening]) -> str | None:
+def chosen(openings: Sequence[ConversationOpening]) -> str | None:
     """Return what the user said in the first call that offers tools; without one, in the first that says anything."""
     spoken = [opening for opening in openings if opening.text is not None]
     return next((opening.text for opening in spoken if opening.is_work), spoken[0].text if spoken else None)

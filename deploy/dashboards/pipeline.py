@@ -42,7 +42,7 @@ OVERVIEW: Final = Row(
         ),
         panel("Oldest not stored", "max(sidelog_oldest_unstored_seconds{SELF})", kind="stat", unit="s", width=4),
         panel(
-            "Rings nobody reads",
+            "Unread rings",
             "sum(sidelog_rings_unread{SELF})",
             kind="stat",
             width=4,

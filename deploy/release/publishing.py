@@ -1,4 +1,4 @@
-"""What publishes a release: a tag, an upload, and the tag for everybody.
+"""What publishes a release: a tag, an upload, and the tag for all users.
 
 The tag is made before the upload, and taken back if that fails; it is pushed when the index has the files.
 """
@@ -39,7 +39,7 @@ class Publishing:
         ]
 
     def lines(self) -> Iterator[str]:
-        """Write them as somebody would type them."""
+        """Write them as commands to type."""
         for step in self.steps:
             yield shlex.join([argument.removeprefix(f"{self.root}/") for argument in step])
 

@@ -28,14 +28,14 @@ from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
-from proxy.collector.tail_offset import follow_tail, hear_of_erasures
+from proxy.collector.tail_offset import follow_tail, subscribe_to_erasures
 from proxy.collector.watch import families
 from proxy.collector.watch.data_files import DataFiles
-from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import ReplicaWatch, StatusView
 from proxy.collector.watch.unlisted_proxies import UnlistedProxies
+from proxy.collector.watch.watched_paths import DATA_DIR, RING_DIR, WatchedPaths
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
@@ -236,7 +236,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
         keys=keys, export=export,
     )  # fmt: skip
-    places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
+    places = WatchedPaths({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
         status, writer, workers, places, DataFiles(data.path, data.token), keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
@@ -245,7 +245,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
-    hear_of_erasures(settings, endpoints, tail)
+    subscribe_to_erasures(settings, endpoints, tail)
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
@@ -256,7 +256,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     return plane
 
 
-def _measure(plane: ControlPlane, state: StartState, places: Places, ring_bytes: int) -> None:
+def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, ring_bytes: int) -> None:
     """Let the metrics read the parts."""
     metrics = plane.metrics
     store = plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred

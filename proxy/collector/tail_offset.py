@@ -62,8 +62,8 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
     tail.begin(last_seq, raised)
 
 
-def hear_of_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
-    """Where other sidecars may erase what is in memory here, forget it within half a minute."""
+def subscribe_to_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
+    """Clear the tail's memory within half a minute of an erasure, where other sidecars may erase records."""
     if is_shared(settings.storage.url):
         endpoints.subscribe(lambda names: tail.forget())
 

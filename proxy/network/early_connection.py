@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 
-class Door(Protocol):
-    """What the connections of a worker share, as far as one that is not served yet needs it."""
+class ConnectionRegistry(Protocol):
+    """Counts the connections of a worker: the part of the engine that one before its first request needs."""
 
     def register(self, connection: "EarlyConnection", peer: bytes) -> str:
         """Count it in, or return which limit it would exceed; an empty `peer` means the client is not known yet."""
@@ -31,19 +31,25 @@ class Door(Protocol):
 class EarlyConnection(ABC):
     """What it has in common, whatever comes first; the worker's tick times it, as it does any other."""
 
-    __slots__ = ("_connection", "_count_failure", "_door", "_is_waiting", "_loop", "_max_s", "peer", "since_ns")
+    __slots__ = ("_connection", "_count_failure", "_is_waiting", "_loop", "_max_s", "_registry", "peer", "since_ns")
 
     is_flushing: Final = False
     has_been_served: Final = False
 
     def __init__(
-        self, connection: socket.socket, peer: bytes, door: Door, *, count_failure: Callable[[str], None], max_s: float
+        self,
+        connection: socket.socket,
+        peer: bytes,
+        registry: ConnectionRegistry,
+        *,
+        count_failure: Callable[[str], None],
+        max_s: float,
     ) -> None:
         """Be timed from now on; who fails is counted by reason with `count_failure`."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self.peer = peer
-        self._door = door
+        self._registry = registry
         self._count_failure = count_failure
         self._max_s = max_s
         self._is_waiting = False
@@ -53,7 +59,7 @@ class EarlyConnection(ABC):
 
     def start(self) -> None:
         """Wait for the first byte; above a limit the connection is closed at once."""
-        if self._door.register(self, self.peer):
+        if self._registry.register(self, self.peer):
             self._connection.close()
             return
         self._is_waiting = True
@@ -62,7 +68,7 @@ class EarlyConnection(ABC):
     def hand_over(self) -> None:
         """Make room for what is this connection from now on."""
         self._is_waiting = False
-        self._door.unregister(self, self.peer)
+        self._registry.unregister(self, self.peer)
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadline; called by the worker's tick."""
@@ -74,7 +80,7 @@ class EarlyConnection(ABC):
         """Since when it waits for its first request; 0: it is gone, or another by now."""
         return self.since_ns if self._is_waiting else 0
 
-    def give_way(self, reason: str) -> None:
+    def evict(self, reason: str) -> None:
         """Close now: nothing was said to which a reason could be an answer."""
         self._close()
 

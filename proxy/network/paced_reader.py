@@ -6,7 +6,7 @@ is read again only when no reason is left and nothing of it is in hand, so that 
 
 from abc import ABC, abstractmethod
 
-from proxy.network.turns import BY_TURN, Turns
+from proxy.network.fair_loop import BY_TURN, FairLoop
 
 
 class PacedReader(ABC):
@@ -14,7 +14,7 @@ class PacedReader(ABC):
 
     __slots__ = ("_paused", "_turns", "held_bytes")
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: FairLoop) -> None:
         self._turns = turns
         self._paused = 0
         """The `BY_` reasons why nothing is read."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http1.forwarded import peer_address
-from proxy.network.early_connection import Door, EarlyConnection
+from proxy.network.early_connection import ConnectionRegistry, EarlyConnection
 from proxy.network.proxy_header import MAX_V2_BYTES, MalformedHeader, header_end, read_source
 
 MAX_HEADER_S: Final = 10.0
@@ -22,7 +22,7 @@ MAX_HEADER_S: Final = 10.0
 class ProxyPort:
     """What the connections of one port share that load balancers open."""
 
-    door: Door
+    registry: ConnectionRegistry
     is_trusted: Callable[[bytes], bool]
     """Whether an address is that of a load balancer."""
     serve: Callable[[socket.socket, bytes], object]
@@ -44,8 +44,8 @@ class ProxyAccept(EarlyConnection):
     __slots__ = ("_balancer", "_header", "_port")
 
     def __init__(self, port: ProxyPort, connection: socket.socket, balancer: bytes) -> None:
-        door = port.door
-        super().__init__(connection, b"", door, count_failure=door.count_proxy_failure, max_s=port.max_header_s)
+        count_failure = port.registry.count_proxy_failure
+        super().__init__(connection, b"", port.registry, count_failure=count_failure, max_s=port.max_header_s)
         self._port = port
         self._balancer = balancer
         self._header = b""

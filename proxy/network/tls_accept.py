@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.network.early_connection import Door, EarlyConnection
+from proxy.network.early_connection import ConnectionRegistry, EarlyConnection
 from proxy.network.proxy_accept import peer_of
 
 MAX_HANDSHAKE_S: Final = 10.0
@@ -41,7 +41,7 @@ class TlsPort:
     """What the connections of one TLS port share."""
 
     context: ssl.SSLContext
-    door: Door
+    registry: ConnectionRegistry
     tasks: asyncio.TaskGroup
     secured: Callable[["TlsAccept"], asyncio.Protocol]
     """Makes the protocol of a connection, which takes the connection's place with `hand_over` when it is made."""
@@ -63,8 +63,8 @@ class TlsAccept(EarlyConnection):
     __slots__ = ("_port", "_task")
 
     def __init__(self, port: TlsPort, connection: socket.socket, client: bytes) -> None:
-        door = port.door
-        super().__init__(connection, client, door, count_failure=door.count_tls_failure, max_s=port.max_handshake_s)
+        count_failure = port.registry.count_tls_failure
+        super().__init__(connection, client, port.registry, count_failure=count_failure, max_s=port.max_handshake_s)
         self._port = port
         self._task: asyncio.Task[None] | None = None
         """The handshake, once a first byte is there."""

@@ -22,8 +22,8 @@ _PIECE_BYTES: Final = 1 << 16
 _NONE: Final = -1
 
 
-class _LastWords(asyncio.BufferedProtocol):
-    """Passes everything on to a loop's TLS layer, and what was not read when the connection failed."""
+class _FinalBytes(asyncio.BufferedProtocol):
+    """Passes all bytes on to the loop's TLS layer, including those left unread when the connection failed."""
 
     __slots__ = ("_failure", "_look", "_secured", "_tls", "_transport", "_unread")
 
@@ -47,7 +47,7 @@ class _LastWords(asyncio.BufferedProtocol):
         """The peer sends no more: said once all that came before it is read."""
         if self._secured.is_reading() or self._secured.is_closing():
             return self._tls.eof_received()
-        self._await_reading(self._tell_end)
+        self._await_reading(self._report_end)
         return True
 
     def _await_reading(self, then: Callable[[], None]) -> None:
@@ -60,9 +60,9 @@ class _LastWords(asyncio.BufferedProtocol):
         else:
             self._await_reading(then)
 
-    def _tell_end(self) -> None:
+    def _report_end(self) -> None:
         if not self._secured.is_reading() and not self._secured.is_closing():
-            self._await_reading(self._tell_end)
+            self._await_reading(self._report_end)
         elif not self._tls.eof_received():
             self._transport.close()
 
@@ -114,8 +114,8 @@ class _LastWords(asyncio.BufferedProtocol):
             data = data[size:]
 
 
-class _NotYet(asyncio.Protocol):
-    """Stands for a protocol until the handshake is done."""
+class _Placeholder(asyncio.Protocol):
+    """Stands in for a protocol until the handshake is done."""
 
     has_data = False
 
@@ -129,16 +129,16 @@ async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ss
     Raises:
         OSError: The handshake failed, or the peer spoke before it was asked.
     """
-    stand_in = _NotYet()
+    placeholder = _Placeholder()
     try:
-        transport = await asyncio.get_running_loop().start_tls(raw, stand_in, context, server_hostname=host)
+        transport = await asyncio.get_running_loop().start_tls(raw, placeholder, context, server_hostname=host)
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection ended within the TLS handshake")
-        if stand_in.has_data:
+        if placeholder.has_data:
             raise ConnectionAbortedError("the upstream sent something before it was asked")
     except BaseException:
         raw.abort()
         raise
-    raw.set_protocol(_LastWords(raw, cast(asyncio.BufferedProtocol, raw.get_protocol()), transport))
+    raw.set_protocol(_FinalBytes(raw, cast(asyncio.BufferedProtocol, raw.get_protocol()), transport))
     transport.set_protocol(protocol)
     protocol.connection_made(transport)

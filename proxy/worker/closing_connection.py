@@ -9,9 +9,9 @@ import asyncio
 import time
 from contextlib import suppress
 
+from proxy.network.fair_loop import FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
-from proxy.network.turns import Turns
 from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LINGER_NS, STALLED_NS
 from proxy.worker.relay import Relay
 
@@ -23,7 +23,7 @@ class ClosingConnection(PacedReader):
 
     _transport: asyncio.Transport
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: FairLoop) -> None:
         super().__init__(turns)
         self._since_ns = 0
         """When what it waits for began; of one that is closing, when that did."""

@@ -14,8 +14,8 @@ from proxy.http1.errors import Refused, error_response
 from proxy.http1.forwarded import peer_address
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
+from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
@@ -87,7 +87,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
         self._phase = Phase.LINGERING
         self._is_lost = True
-        self._relay.part()
+        self._relay.detach()
 
     @property
     def eof_ns(self) -> int:
@@ -125,7 +125,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """Whether it waits for a request that is not its first."""
         return self._phase == Phase.IDLE
 
-    def give_way(self, reason: str) -> None:
+    def evict(self, reason: str) -> None:
         """Close now, for the sake of a new connection; half a head is refused and recorded."""
         if self._phase == Phase.HEAD:
             self._relay.refuse_unread(self._reader, Refused("overloaded", reason), time.monotonic_ns())
@@ -155,7 +155,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._phase = Phase.LINGERING
         self._reader.buffer = b""
         if self._is_lost:
-            self._relay.part()
+            self._relay.detach()
         if self._eof_ns or not linger or self._transport.is_closing():
             self._close_once()
             return

@@ -16,8 +16,8 @@ from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
-from proxy.network.giving_way import GivingWay, Waiting
-from proxy.network.turns import Turns
+from proxy.network.fair_loop import FairLoop
+from proxy.network.idle_eviction import IdleEviction, Waiting
 from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange
@@ -76,7 +76,7 @@ class Connection(Waiting, Protocol):
         """Record what runs as `shutdown`, and close."""
 
 
-class Opening(Protocol):
+class UpstreamOpener(Protocol):
     """What opens upstream connections for one pool."""
 
     async def open(self, *, may_repeat: bool) -> UpstreamConnection:
@@ -98,8 +98,8 @@ class Engine:
         gate: Gate,
         tasks: asyncio.TaskGroup,
         instance: str,
-        turns: Turns,
-        opener: Callable[[Pool], Opening],
+        turns: FairLoop,
+        opener: Callable[[Pool], UpstreamOpener],
     ) -> None:
         """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
         limits = settings.proxy.limits
@@ -122,7 +122,7 @@ class Engine:
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.level: Final = settings.capture.level
         self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
-        self._giving_way = GivingWay(self.max_connections)
+        self._idle_eviction = IdleEviction(self.max_connections)
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
@@ -163,7 +163,7 @@ class Engine:
         A connection without a `peer` has no known client yet, and counts against no client's limit.
         """
         refusal = ""
-        if len(self.connections) >= self.max_connections and not self._make_room():
+        if len(self.connections) >= self.max_connections and not self._evict_idle():
             refusal = f"{self.max_connections} connections are open, the limit"
         elif peer and 0 < self._max_per_client <= self._open_of.get(peer, 0):
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
@@ -176,11 +176,11 @@ class Engine:
             self._open_of[peer] = self._open_of.get(peer, 0) + 1
         return ""
 
-    def _make_room(self) -> bool:
-        has_room = self._giving_way.make_room()
-        if has_room:
+    def _evict_idle(self) -> bool:
+        is_evicted = self._idle_eviction.evict()
+        if is_evicted:
             self.recorder.count_displaced_connection()
-        return has_room
+        return is_evicted
 
     def count_tls_failure(self, reason: str) -> None:
         self.recorder.count_tls_failure(reason)
@@ -262,14 +262,14 @@ class Engine:
         """Enforce the deadlines of all connections, again and again."""
         while True:
             _look_at_some(self.pools, self.pools, Pool.expire, time.monotonic_ns())
-            is_near = self._giving_way.is_near(len(self.connections))
+            is_near = self._idle_eviction.is_near(len(self.connections))
             look = self._check_and_note if is_near else _check
             await self._look_at(self.connections, look, within_s=SWEEP_S)
-            self._giving_way.swept()
+            self._idle_eviction.swept()
 
     def _check_and_note(self, connection: Connection, now_ns: int) -> None:
         connection.check(now_ns)
-        self._giving_way.note(connection, now_ns)
+        self._idle_eviction.note(connection, now_ns)
 
     async def drain(self, since_ns: int) -> None:
         """Finish: idle connections close now, a few in a turn of the loop, the others after their exchange (P29).

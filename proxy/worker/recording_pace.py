@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from proxy.network.turns import BY_RECORDING
+from proxy.network.fair_loop import BY_RECORDING
 from proxy.ring.share import Positions
 
 STANDSTILL_NS: Final = 1_000_000_000

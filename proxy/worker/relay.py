@@ -27,9 +27,9 @@ from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import forwarded_trailers, trailer_names, without_trailer_field
+from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.network.socket_queues import unsent_bytes
 from proxy.network.tls_buffers import bound_buffers
-from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import (
@@ -94,8 +94,8 @@ class Client(Side, Protocol):
         """Go on to the next request, or close; `linger`: the client may still be sending."""
 
 
-class _Nobody:
-    """A client that is gone, and of whom all is recorded."""
+class _DetachedClient:
+    """Stands in for a client that is gone and whose exchanges are all recorded."""
 
     eof_ns: Final = 0
     held_bytes: Final = 0
@@ -110,7 +110,7 @@ class _Nobody:
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None: ...
 
 
-_NOBODY: Final = _Nobody()
+_DETACHED_CLIENT: Final = _DetachedClient()
 
 
 class Relay:
@@ -567,7 +567,7 @@ class Relay:
         """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
         if self.tunnel is not None:
             if self._upstream is not None:
-                self._upstream.part()
+                self._upstream.detach()
                 self._upstream = None
             self.tunnel.end(partial(self._record_tunnel, outcome))
 
@@ -806,10 +806,10 @@ class Relay:
         else:
             self._end_early(_CLIENT_CLOSED, 499)
 
-    def part(self) -> None:
+    def detach(self) -> None:
         """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and those are rare."""
         if self.exchange is None:
-            self._client = _NOBODY
+            self._client = _DETACHED_CLIENT
 
     def shut_down(self) -> None:
         """The time for draining is over: record what runs, and close so that a cut response looks cut."""

@@ -17,9 +17,9 @@ import msgspec
 
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.acceptor import Acceptor
+from proxy.network.fair_loop import FairLoop
 from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
-from proxy.network.turns import Turns
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
 from proxy.process.tls import server_context
 from proxy.ring.counters import CounterLayout
@@ -93,14 +93,14 @@ class DataPlane:
         """Connections that were accepted and are not served yet."""
         own = frozenset(parse_address(text) for text in settings.listens.values())
         self.engine = engine = Engine(
-            settings, routes, recorder, gate, tasks, instance, Turns(), lambda pool: Opener(pool, own)
+            settings, routes, recorder, gate, tasks, instance, FairLoop(), lambda pool: Opener(pool, own)
         )
         self._acceptors: dict[int, Acceptor] = {}
         context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s
         self._proxy_port = (
             ProxyPort(
-                door=engine,
+                registry=engine,
                 is_trusted=lambda peer: engine.trusted.has(peer.decode()),
                 serve=self._serve_client,
                 max_header_s=limit_s or MAX_HEADER_S,
@@ -113,7 +113,7 @@ class DataPlane:
             if context is None
             else TlsPort(
                 context=context,
-                door=engine,
+                registry=engine,
                 tasks=tasks,
                 secured=partial(TlsDownstream, engine),
                 plain=partial(PlainDownstream, engine),
@@ -200,7 +200,7 @@ class DataPlane:
 
     def _is_busy(self) -> bool:
         since_ns, connections = time.monotonic_ns() - EXPECTED_NS, self.engine.connections
-        if self._beginning or self.engine.in_flight or any(pool.is_parting for pool in self.engine.pools):
+        if self._beginning or self.engine.in_flight or any(pool.is_draining for pool in self.engine.pools):
             return True
         return any(c.is_flushing or c.is_expected(since_ns) for c in connections)
 

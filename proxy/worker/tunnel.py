@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_code
+from proxy.network.fair_loop import BY_FRAMES, FairLoop
 from proxy.network.rate import Rate
-from proxy.network.turns import BY_FRAMES, Turns
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, NOTE_MESSAGES_UNREADABLE, Exchange
 from proxy.ring.websocket_message import IN, MAX_TARGET_BYTES, OUT
@@ -55,7 +55,7 @@ class Tunnel:
         self,
         exchange: Exchange,
         recorder: Recorder,
-        turns: Turns,
+        turns: FairLoop,
         pace: RecordingPace,
         sides: tuple[Side, Side],
         *,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import cache, partial
 from typing import Any, Final, cast
 
-from proxy.network.turns import Turns
+from proxy.network.fair_loop import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter
@@ -273,7 +273,7 @@ class World:
             cast(Gate, None),
             tasks,
             INSTANCE,
-            Turns(self.soon),
+            FairLoop(self.soon),
             partial(_Opener, self),
         )
         self.engine.pace._call_later = lambda delay_s, call: self.soon(call)

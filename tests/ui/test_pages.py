@@ -119,7 +119,7 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
 @pytest.mark.parametrize(
     ("ready", "reason", "verdict"),
     [
-        (False, "the collector does not read the ring of worker 1: its records are lost when it ends", "Not ready"),
+        (False, "the ring of worker 1 is unread: its records are lost when it ends", "Not ready"),
         (True, "the data directory was removed: restart", "Degraded"),
     ],
 )

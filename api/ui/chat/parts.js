@@ -1,7 +1,7 @@
 // A message as each API writes it, in one form: {role, parts}. Pure.
 //
 // A part is {kind: text|thinking|call|result|other, text, name, id}. All of them are texts, whatever was sent in their
-// place: a body is what somebody else wrote.
+// place: a body is untrusted input.
 
 const MEDIA = {
   __proto__: null,

@@ -40,11 +40,11 @@ export function sentIn(record) {
   const isPart = isCut || found.value.type === "response.create"; // what was said may be elsewhere
   if (list === null && !(isPart && system.length + tools.length)) return null;
   const said = (list ?? []).filter((item) => !isAboutTools(item)).map(messageIn);
-  const told = system.map((one) => messageOf("system", body[one]?.parts ?? body[one]));
+  const instructions = system.map((one) => messageOf("system", body[one]?.parts ?? body[one]));
   if (isCut)
-    markCut(path[0] === name ? said : path[0] === system.at(-1) ? told : [], path.slice(1));
+    markCut(path[0] === name ? said : path[0] === system.at(-1) ? instructions : [], path.slice(1));
   return {
-    messages: [...told, ...said].filter(saysSomething).map(apart),
+    messages: [...instructions, ...said].filter(saysSomething).map(apart),
     later: isCut ? lastMessages(tail).filter(saysSomething).map(apart) : [],
     tools,
     follows: followedBy(body),

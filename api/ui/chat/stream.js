@@ -27,7 +27,7 @@ export function streamParts(events) {
   return answer.parts();
 }
 
-/** Parts by what tells the pieces of one from those of another. */
+/** Parts by the key that all pieces of one part share. */
 class Answer {
   constructor() {
     this.found = new Map();

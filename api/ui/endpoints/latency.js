@@ -3,7 +3,7 @@
 import { getJson } from "../lib/api.js";
 
 const COLUMNS = 60;
-const ROWS = 24; // as many as can be told apart
+const ROWS = 24; // as many as the eye can distinguish
 
 /** Read both for a filter: the histogram, and the heat map or null. */
 export async function readLatency(query, signal) {

@@ -72,7 +72,7 @@ export class Trail {
 }
 
 /**
- * A button that copies what `text()` returns, or promises, and tells for a moment whether it could.
+ * A button that copies what `text()` returns, or promises, and shows for a moment whether it could.
  * @param {string} label
  * @param {() => string | Promise<string | null>} text
  * @param {Record<string, unknown>} attributes

@@ -60,7 +60,7 @@ export const NAMES = [
     "text",
   ],
 ];
-/** Parameter → the members of a record that tell it. */
+/** Parameter → the members of a record that it filters by. */
 const FIELDS = {
   method: "method",
   route: "route_id",
@@ -103,7 +103,7 @@ const meant = (raw) => raw.replaceAll(/\\(.)|"/g, (_, literal) => literal ?? "")
 const read = (text) =>
   [...text.matchAll(WORD)].map(([, name, raw]) => ({ name, raw, value: meant(raw) }));
 
-/** Whether the text is a list of the API's filters, so that facets can tell what it filters by. */
+/** Whether the text is a list of the API's filters, so that facets can show what it filters by. */
 function isPlain(text) {
   if (!PLAIN.test(text)) return false;
   const found = read(text);
@@ -135,7 +135,7 @@ function lastPart(text) {
   return /(^|\s)(or|not)(\s|$)/i.test(part) ? "" : part;
 }
 
-/** Read the box: {parameters} for the API, or {error} with what is wrong; of a search, the server tells. */
+/** Read the box: {parameters} for the API, or {error} with what is wrong; the server checks a search. */
 export function parse(text) {
   const parameters = {};
   if (!isPlain(text)) return { parameters: { query: text } };
@@ -157,7 +157,7 @@ const quote = (value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`;
 // What a search would read as an end, a pattern, a comparison or a range.
 const written = (value) => (/[\s"(),*\\]|^[<>=]|\.\./.test(value) ? quote(value) : value);
 
-/** A filter as it is written in the box; `exactly`: where a search takes a part unless told otherwise. */
+/** A filter as it is written in the box; `exactly`: where a search matches a part by default. */
 export const term = (name, value, { exactly = false } = {}) =>
   `${name}:${exactly ? "=" : ""}${written(value)}`;
 
@@ -194,7 +194,7 @@ export function without(text, name) {
   return (start + end.replace(found, "")).trim();
 }
 
-/** Whether only the server can tell what passes: a list row does not say it. */
+/** Whether only the server can decide what passes: a list row does not contain it. */
 export const needsServer = (parameters) =>
   "tool" in parameters ||
   "q" in parameters ||

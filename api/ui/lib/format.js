@@ -72,7 +72,7 @@ export function short(number) {
 }
 
 /**
- * Share of a whole in percent, with enough digits to tell it from zero.
+ * Share of a whole in percent, with enough digits to differ from zero.
  * @returns {Quantity}
  */
 export function percent(part, whole) {

@@ -1,8 +1,8 @@
 // Records as they are committed: one event stream per browser, shared between tabs.
 //
 // The tab that holds the lock has the stream and passes it on over a channel; when it closes, the next one takes over
-// behind the last id anybody has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another host)
-// each tab has its own, and no channel.
+// behind the last id any tab has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another
+// host) each tab has its own stream, and no channel.
 
 import { ROOT } from "./address.js";
 

@@ -33,7 +33,7 @@ const TOP_VALUES = 10; // of a summary: beyond them a count is not known
 const FIRST = 8; // values before "more"
 const GRADES = { __proto__: null, "4xx": "warn", "5xx": "error", warn: "warn", error: "error" };
 
-/** Values with counts; those that rollups of hours cannot tell come from the summary, when it could count all. */
+/** Values with counts; those that rollups of hours do not have come from the summary, when it could count all. */
 async function readCounted(parameters, names, signal) {
   const { facets } = await getJson("api/facets", { ...parameters, name: names.join(",") }, signal);
   const unknown = names.filter(
@@ -72,10 +72,10 @@ function inOrder(name, values) {
     : values;
 }
 
-/** The count of a value that is ticked and was not found: none, unless what was found does not tell. */
+/** The count of a ticked value that was not found: 0, or unknown where the findings do not cover it. */
 function missingCount(name, found) {
-  const isTold = name !== "status" && name !== "conversation"; // of statuses the classes are counted
-  return isTold && found.every((value) => value.count !== null) ? 0 : null;
+  const isCovered = name !== "status" && name !== "conversation"; // of statuses the classes are counted
+  return isCovered && found.every((value) => value.count !== null) ? 0 : null;
 }
 
 /** The grade of a value; a status has that of its class. */

@@ -2,7 +2,7 @@
 
 import { el } from "../lib/dom.js";
 
-/** The parts in their places; `others` are buttons that nobody asks for later. */
+/** The parts in their places; the last are buttons that no other code needs later. */
 export const arranged = (page, { columns, views, exporting }) => [
   el("h1", { class: "hidden" }, "Requests"),
   el(

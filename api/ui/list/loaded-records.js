@@ -81,7 +81,7 @@ export class LoadedRecords {
   /** Put live items on top; returns whether any was new. */
   prepend(items) {
     const known = idsOf(this.stored.slice(0, RECENT));
-    const newest = this.stored[0]?.seq; // a notice stays where it was told
+    const newest = this.stored[0]?.seq; // a notice stays in its place
     const fresh = items
       .filter((item) => !known.has(item.id))
       .map((item) => ({ seq: newest, ...item, isNew: true, arrival: (this.arrivals += 1) }));

@@ -42,7 +42,7 @@ function detailsOf(record) {
   return [operationOf(record), resultOf(record)].filter(Boolean).join(" · ");
 }
 
-/** What was asked for where the path does not tell: a method of MCP and what it names, an operation of GraphQL. */
+/** The operation that the path does not show: a method of MCP and what it names, an operation of GraphQL. */
 function operationOf({ data, endpoint }) {
   if (data?.mcp) return [data.mcp.method, data.mcp.name].filter(Boolean).join(" ");
   const operation = endpoint?.split("#")[1];

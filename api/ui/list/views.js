@@ -72,7 +72,7 @@ function momentOf(text, now) {
   return Number.isNaN(moment) ? null : moment;
 }
 
-/** Put what the view of a name says into the address; `complain` is told when there is none. */
+/** Put the filters of a named view into the address; call `complain` when there is no such view. */
 export async function enterView(name, signal, complain) {
   const { views } = await getJson("api/views", {}, signal);
   const view = views.find((one) => one.name === name);

@@ -35,7 +35,7 @@ export async function emptyState(host, signal) {
     );
 }
 
-/** In place of the recipe, where there is no address to send a request to, or none that may be told. */
+/** In place of the recipe, where there is no address to send a request to, or none that may be shown. */
 function drawText(host, ...text) {
   clearInterval(host.timer);
   host.replaceChildren(el("h1", { class: "large" }, "No requests yet"), el("p", {}, text));

@@ -1,4 +1,4 @@
-// Redactions in text become marked boxes, so that nobody takes them for what was sent.
+// Redactions in text become marked boxes, so that they do not look like sent text.
 
 import { el } from "../lib/dom.js";
 

@@ -50,13 +50,13 @@ function tokenParts(record) {
 
 /** Where the call was made whose answer this record shows, and where its own is shown. */
 function origin({ begun_by: begun, answered_by: answers }) {
-  const told = (words, id) => {
+  const sentence = (words, id) => {
     const href = `requests?record=${encodeURIComponent(id)}`;
     return el("p", { class: "unit" }, words, " ", el("a", { href }, "another exchange"), ".");
   };
   return [
-    ...(begun ? [told("The call was begun by", begun)] : []),
-    ...(answers ?? []).map((id) => told("It is counted with", id)),
+    ...(begun ? [sentence("The call was begun by", begun)] : []),
+    ...(answers ?? []).map((id) => sentence("It is counted with", id)),
   ];
 }
 

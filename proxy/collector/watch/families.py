@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from api.metrics.metrics import NO_ROUTE, by_route, counters, gauge, gauges, keyed, keyed_twice
 from proxy.collector.access_log import AccessLog
 from proxy.collector.sources import Sources
-from proxy.collector.watch.places import Places
+from proxy.collector.watch.watched_paths import WatchedPaths
 from proxy.collector.watch.workers import Workers
 from proxy.otel.exporter import Exporter
 from proxy.process.logs import lines_dropped
@@ -71,7 +71,7 @@ def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Met
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)
 
 
-def process_families(sources: Sources, workers: Workers, places: Places) -> Iterator[Metric]:
+def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -> Iterator[Metric]:
     """Yield what the processes say of themselves."""
     supervisor = workers.supervisor
     lost = {"worker": sources.counters().log_lines_dropped}

@@ -11,8 +11,8 @@ from typing import Final
 
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.watch.data_files import DataFiles
-from proxy.collector.watch.places import Places
 from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.watched_paths import WatchedPaths
 from proxy.collector.watch.workers import Workers
 from storage.writer.writer import Writer
 
@@ -26,7 +26,7 @@ class Readiness:
     status: StatusView
     writer: Writer
     workers: Workers
-    places: Places
+    places: WatchedPaths
     files: DataFiles
     keys: KeyPublisher
     own_keys: bool = False
@@ -58,10 +58,7 @@ class Readiness:
             found.append("it is stopping")
         if workers.shown is not None and not workers.accepting and self.has_data_port:
             found.append("no worker accepts connections")
-        found += [
-            f"the collector does not read the ring of {name}: its records are lost when it ends"
-            for name in workers.unread
-        ]
+        found += [f"the ring of {name} is unread: its records are lost when it ends" for name in workers.unread]
         return found
 
     def _away(self) -> list[str]:

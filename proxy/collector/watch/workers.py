@@ -76,9 +76,9 @@ class Workers:
         before = self.unread
         self.unread = tuple(name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S)
         for name in set(self.unread) - set(before):
-            log.error("the collector does not read the ring of %s: its records are lost when it ends", name)
+            log.error("the ring of %s is unread: its records are lost when it ends", name)
         for name in set(before) - set(self.unread):
-            log.warning("the collector reads the ring of %s again, or the worker is gone", name)
+            log.warning("the ring of %s is no longer unread: it is read again, or the worker is gone", name)
         if self.unread or before:
             self.on_unread(len(self.unread))
 

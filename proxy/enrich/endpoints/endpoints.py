@@ -102,7 +102,7 @@ class Endpoints:
 
     def _remember(self, service: Service, path: str, node: Node) -> None:
         """Remember a path that came before: those with ids of their own would fill the memo, only to be dropped."""
-        if self._sights.is_second(hash(path)):
+        if self._sights.seen_before(hash(path)):
             service.memo[path] = node
             self._paths += 1
 

@@ -46,7 +46,7 @@ class HeadReader:
         if facts is None:
             facts = self._read(block)
             # A head that comes once costs 1 us less, and pushes none out (bench/micro, collector).
-            if self._sights.is_second(hash(block)) and len(block) <= MAX_MEMO_HEAD_BYTES:
+            if self._sights.seen_before(hash(block)) and len(block) <= MAX_MEMO_HEAD_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
                     self._memo.clear()
                 self._memo[block] = facts
@@ -92,7 +92,7 @@ class HeadReader:
 
     def _learn(self, lines: list[bytes], known: Sequence[Line | None]) -> None:
         key = tuple(known)
-        if key in self._shapes or not self._sights.is_second(hash(key)):
+        if key in self._shapes or not self._sights.seen_before(hash(key)):
             return
         if len(self._shapes) >= MAX_SHAPES:
             self._shapes.clear()

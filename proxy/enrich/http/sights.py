@@ -1,6 +1,6 @@
-"""Which of the things that vary come again: most never do, and to remember them pushes out those that do.
+"""Which varying values come again: most never do, and remembering them would push out those that do.
 
-A table of hashes of fixed size, 32 KiB; numbers in an array, because objects would be as many cold places in memory.
+A hash table of fixed size, 32 KiB; numbers in an array, because objects would be as many cold places in memory.
 """
 
 from array import array
@@ -17,8 +17,8 @@ class Sights:
     def __init__(self) -> None:
         self._hashes = array("q", bytes(8 * _PLACES))
 
-    def is_second(self, sight: int) -> bool:
-        """Whether what has this hash came before, and nothing since that takes the same place."""
+    def seen_before(self, sight: int) -> bool:
+        """Whether this hash was seen before, and no other in its place since; remember it."""
         place = sight % _PLACES
         if self._hashes[place] == sight:
             return True

@@ -19,32 +19,32 @@ _NEVER: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
-    """How often a process looks."""
+class GcPolicy:
+    """How often a process collects reference cycles."""
 
     young: int
-    """Objects more than before, at which the young ones are looked at."""
+    """New objects after which the young generation is collected."""
     young_rounds: int
-    """How many of these until those that stayed are looked at once more."""
+    """How many of these collections until the survivors are collected once more."""
     rest: int
-    """How many times as long as a full collection took none follows."""
+    """The pause after a full collection, as a multiple of its duration."""
 
 
-WORKER: Final = Habit(young=700, young_rounds=4, rest=20_000)
+WORKER: Final = GcPolicy(young=700, young_rounds=4, rest=20_000)
 """The interpreter's own number of young ones; with its 10 rounds the next look takes 2 ms. A full collection of 2 ms
 comes once in 40 s, one of 50 ms once in 17 minutes."""
-COLLECTOR: Final = Habit(young=50_000, young_rounds=20, rest=1000)
+COLLECTOR: Final = GcPolicy(young=50_000, young_rounds=20, rest=1000)
 """A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs of CPU without
 collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50 ms comes once in 50 s, and only
 readers of the admin port wait for it."""
 
 
-def tune(habit: Habit) -> None:
+def tune(policy: GcPolicy) -> None:
     """Leave out what lives as long as the process, and full collections to `collect_rarely`."""
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(habit.young, habit.young_rounds, _NEVER)
+    gc.set_threshold(policy.young, policy.young_rounds, _NEVER)
 
 
 def pause_s(took_s: float, rest: int) -> float:
@@ -53,7 +53,7 @@ def pause_s(took_s: float, rest: int) -> float:
 
 
 async def collect_rarely(rest: int) -> None:
-    """Collect everything from time to time, until cancelled; see `pause_s` and `Habit.rest`."""
+    """Collect everything from time to time, until cancelled; see `pause_s` and `GcPolicy.rest`."""
     took_s = 0.0
     while True:
         await asyncio.sleep(pause_s(took_s, rest))

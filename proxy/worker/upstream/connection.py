@@ -17,13 +17,13 @@ from proxy.http1.field_lines import has_bare_line_end, without_blanks
 from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
+from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
 from proxy.network.tls_buffers import bound_buffers
-from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 from proxy.worker.deadlines import STALLED_NS
 
-_HEAD, _BODY, _TUNNEL, _PARTING = range(4)
+_HEAD, _BODY, _TUNNEL, _DRAINING = range(4)
 _VERSION_PREFIX: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
 """What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
@@ -96,7 +96,7 @@ class ConnectionPool(Protocol):
     def ending(self, connection: "UpstreamConnection") -> None:
         """Note that the upstream has ended its side."""
 
-    def parting(self, connection: "UpstreamConnection") -> None:
+    def draining(self, connection: "UpstreamConnection") -> None:
         """Look now and then whether what a client left behind is taken (`close_if_taken`)."""
 
 
@@ -115,7 +115,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     """Of the response, once its head is read."""
 
     def __init__(
-        self, pool: ConnectionPool, responses: ResponseHeads, max_head_bytes: int, address_text: bytes, turns: Turns
+        self, pool: ConnectionPool, responses: ResponseHeads, max_head_bytes: int, address_text: bytes, turns: FairLoop
     ) -> None:
         """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
         super().__init__(turns)
@@ -161,7 +161,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         """Read the response; whatever comes without being asked for closes the connection."""
         handler = self.handler
         if handler is None:
-            if self._state != _PARTING:
+            if self._state != _DRAINING:
                 self.close()
             elif len(data) >= TURN_BYTES:
                 self._await_turn(0)
@@ -317,7 +317,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._pool.remove(self)
         self.transport.abort()
 
-    def part(self) -> None:
+    def detach(self) -> None:
         """Leave a tunnel whose client is gone: close once the upstream has taken all it sent, or nothing for a while.
 
         Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close into a reset (P15).
@@ -327,8 +327,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.close()
             return
         self._left_since_ns = time.monotonic_ns()
-        self._state = _PARTING
-        self._pool.parting(self)
+        self._state = _DRAINING
+        self._pool.draining(self)
         self.handler = None
         self._paused = 0
         self.transport.resume_reading()

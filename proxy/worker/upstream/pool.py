@@ -13,8 +13,8 @@ from typing import Final
 
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.network.concurrency import SILENT_NS, Concurrency
+from proxy.network.fair_loop import FairLoop
 from proxy.network.socket_queues import has_ended
-from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -37,7 +37,7 @@ class Pool:
         route: Route,
         limits: LimitSettings,
         on_open: Callable[[int], None],
-        turns: Turns,
+        turns: FairLoop,
         responses: ResponseHeads,
     ) -> None:
         """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads heads of responses."""
@@ -55,7 +55,7 @@ class Pool:
         """Connections on which no response has ended yet, and since when they are open, ns."""
         self._answered: set[UpstreamConnection] = set()
         """Open connections on which a response has ended, and whose upstream has not ended its side."""
-        self._parting: set[UpstreamConnection] = set()
+        self._draining: set[UpstreamConnection] = set()
         """Open connections whose tunnel has ended, and whose upstream has not taken all of it."""
         self._concurrency = Concurrency()
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
@@ -159,7 +159,7 @@ class Pool:
             self._connections.remove(connection)
             self._unanswered.pop(connection, None)
             self._answered.discard(connection)
-            self._parting.discard(connection)
+            self._draining.discard(connection)
             self._idle.pop(connection, None)
             self._resting.pop(connection, None)
             self._on_open(-1)
@@ -176,13 +176,13 @@ class Pool:
         return bool(self._waiting)
 
     @property
-    def is_parting(self) -> bool:
+    def is_draining(self) -> bool:
         """Whether an upstream has yet to take what a client left behind."""
-        return bool(self._parting)
+        return bool(self._draining)
 
-    def parting(self, connection: UpstreamConnection) -> None:
+    def draining(self, connection: UpstreamConnection) -> None:
         """Look with each sweep whether what a client left behind is taken."""
-        self._parting.add(connection)
+        self._draining.add(connection)
 
     @property
     def has_queue(self) -> bool:
@@ -244,7 +244,7 @@ class Pool:
 
     def expire(self, now_ns: int) -> None:
         """Close idle connections that are too old or hold others, and parted ones; called a few times a second."""
-        for connection in list(self._parting):
+        for connection in list(self._draining):
             connection.close_if_taken(now_ns)
         self._end_rests(now_ns)
         idle = self._idle

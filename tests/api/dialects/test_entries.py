@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.dialects.entries import Entry, Halves, expand, project_entry
+from api.dialects.entries import Halves, PendingEntry, expand, project_entry
 from storage.query import Count
 from tests.api.dialects.logs import HALVES, make_log
 from tests.api.samples import make_event, make_record
 
 
-def shown_entry(entry: Entry) -> dict[str, Any]:
+def shown_entry(entry: PendingEntry) -> dict[str, Any]:
     """Return an entry as a client reads it."""
     return cast(dict[str, Any], msgspec.to_builtins(project_entry(entry)))
 
@@ -47,7 +47,7 @@ def test_an_entry_has_the_keys_of_the_document() -> None:
     """Order and values follow the document's example."""
     record = make_record(4, method="POST", path="/v1/users", query="a=1", status=201, trace_id="f" * 32)
     record.seq = 42161
-    request = shown_entry(Entry(record, "request"))
+    request = shown_entry(PendingEntry(record, "request"))
     keys = ["id", "traceId", "tsMs", "tsIso", "kind", "level", "projectId", "containerId", "serviceName", "method"]
     assert list(request) == [*keys, "url", "clientIp", "status", "data", "source"]
     assert request == {
@@ -67,7 +67,7 @@ def test_an_entry_has_the_keys_of_the_document() -> None:
         "data": {"bytesIn": 412, "userAgent": "curl/8"},
         "source": "backend",
     }
-    response = shown_entry(Entry(record, "response"))
+    response = shown_entry(PendingEntry(record, "response"))
     assert (response["id"], response["tsMs"]) == (84322, 1718201234106)
     assert response["data"] == {"bytesOut": 318, "durationMs": 102}
 
@@ -83,4 +83,4 @@ def test_an_entry_has_the_keys_of_the_document() -> None:
 )
 def test_an_event_shows_its_name_and_payload(data: bytes | None, shown: dict[str, object]) -> None:
     """The event's own name wins; a payload that is no object stands apart."""
-    assert shown_entry(Entry(make_event(1, data=data), "event"))["data"] == shown
+    assert shown_entry(PendingEntry(make_event(1, data=data), "event"))["data"] == shown

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.native.first_text import MAX_CHARACTERS, Opening, chosen, closed, opening_of
+from api.native.first_text import MAX_CHARACTERS, ConversationOpening, chosen, closed, opening_of
 from storage.record import Body
 
 
@@ -90,8 +90,12 @@ def test_a_call_that_offers_tools_is_no_aside(offer: dict[str, Any]) -> None:
 
 def test_the_first_call_at_work_says_what_it_is_about() -> None:
     """Else the first that says anything."""
-    title, work, silent = Opening("Write a title", True), Opening("Mend it", False), Opening(None, False)
-    assert chosen([title, silent, work, Opening("more", False)]) == "Mend it"
+    title, work, silent = (
+        ConversationOpening("Write a title", True),
+        ConversationOpening("Mend it", False),
+        ConversationOpening(None, False),
+    )
+    assert chosen([title, silent, work, ConversationOpening("more", False)]) == "Mend it"
     assert chosen([silent, title]) == "Write a title"
     assert chosen([silent]) is None
     assert chosen([]) is None
@@ -120,9 +124,9 @@ def test_every_beginning_of_a_document_can_be_closed() -> None:
 @pytest.mark.parametrize("raw", [b"", b"]", b"{}}", b'"text', b"[" * 500, b"7", b'{"a" "b"'])
 def test_what_is_no_document_is_not_closed(raw: bytes) -> None:
     """It says nothing, and costs nothing."""
-    assert opening_of(body_of(raw + b"     ", cut=True)) == Opening(None, is_aside=False)
+    assert opening_of(body_of(raw + b"     ", cut=True)) == ConversationOpening(None, is_aside=False)
 
 
 def test_nothing_stored_says_nothing() -> None:
     """Without a body there is no title."""
-    assert opening_of(None) == Opening(None, is_aside=False)
+    assert opening_of(None) == ConversationOpening(None, is_aside=False)

@@ -333,7 +333,7 @@ async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytes
     place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///keys.db"))
     caplog.set_level("INFO")
     async with place.collecting() as plane:
-        await until(lambda: "has API keys, too" in caplog.text)
+        await until(lambda: "ignoring API keys in the store of records" in caplog.text)
         assert await plane.storage.keys() == []
         new = make_key(str(uuid4()))
         await plane.storage.create_key(new)

@@ -17,12 +17,12 @@ from proxy.collector.tail_offset import (
     MARGIN,
     MARK_NAME,
     follow_tail,
-    hear_of_erasures,
     keep_tail,
     make_tail,
     raise_offset,
     read_secret,
     start_tail,
+    subscribe_to_erasures,
 )
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.load import load
@@ -168,7 +168,7 @@ async def test_what_another_sidecar_erased_is_not_streamed_from_memory() -> None
         settings = Settings(storage=StorageSettings(url=url))
         learned, other = LearnedEndpoints(storage, settings), LearnedEndpoints(storage, settings)
         tail = Tail(storage)
-        hear_of_erasures(settings, learned, tail)
+        subscribe_to_erasures(settings, learned, tail)
         await learned.save()
         tail.enter(Interest(lambda record: (), Filter(kind="all"), frozenset({"request"})), 0)
         batch = make_batch(make_record(1))

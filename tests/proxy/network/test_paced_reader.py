@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UPSTREAM, FairLoop
 from proxy.network.paced_reader import PacedReader
-from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UPSTREAM, Turns
 from proxy.process.version import BUILD
 
 pytestmark = pytest.mark.skipif(
@@ -19,7 +19,7 @@ class Reader(PacedReader):
     def __init__(self, in_hand: int = 0) -> None:
         """Have so many pieces in hand."""
         self.due: list[Callable[[], None]] = []
-        super().__init__(Turns(self.due.append))
+        super().__init__(FairLoop(self.due.append))
         self.in_hand = in_hand
         self.is_read = True
 

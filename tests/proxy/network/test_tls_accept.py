@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.network import giving_way
+from proxy.network import idle_eviction
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
 from proxy.ring.counters import TLS_FAILURES
 from proxy.settings.model import Settings
@@ -87,7 +87,7 @@ def test_a_connection_counts_before_it_is_secured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Silent ones and half handshakes fill the limits: the next is closed at once, and counted as refused."""
-    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
+    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     with running_plane(settings(**{limit: 2}), tmp_path) as plane, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(opened(plane)).sendall(beginning)
@@ -103,7 +103,7 @@ def test_who_is_not_secured_gives_way(
     tmp_path: Path, settings: Callable[..., Settings], beginning: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full table of silent ones keeps nobody out: the first of them is closed for a new one."""
-    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1, 1))
+    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1, 1))
     with (
         running(service()) as url,
         running_plane(settings(url, max_connections=2), tmp_path) as plane,
@@ -113,7 +113,7 @@ def test_who_is_not_secured_gives_way(
         for client in (first, second):
             client.sendall(beginning)
         engine = plane.engine
-        eventually(lambda: len(engine._giving_way) == 2, 30)
+        eventually(lambda: len(engine._idle_eviction) == 2, 30)
         with secured(opened(plane)) as healthy:
             healthy.send(GET)
             assert healthy.answer().status == 200

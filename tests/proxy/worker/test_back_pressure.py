@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.network import giving_way
+from proxy.network import idle_eviction
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker import downstream
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
@@ -282,7 +282,7 @@ LOOP_READ_BYTES = 256_000
 
 def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit a connection is turned away unread and unrecorded; below it again all is well."""
-    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
+    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     plane = start(Script(), max_connections=1)
     with plane.connect() as first:
         first.send(GET)

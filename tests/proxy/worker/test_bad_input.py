@@ -79,7 +79,7 @@ RULES = {
     "P25": ("TLS connections count from accept", "proxy/network/test_tls_accept.py::test_a_connection_counts_before"),
     "P26": ("addresses of a name", "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind"),
     "P27": ("no idle connection holds others", "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once"),
-    "P28": ("room", "proxy/worker/test_giving_way.py::test_what_runs_never_gives_way"),
+    "P28": ("room", "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way"),
     "P29": ("a stop answers what is coming", "proxy/worker/test_deadlines.py::test_a_stop_waits_for_a_first"),
     "P30": ("recording slows down", "proxy/worker/test_recording_pace.py::test_requests_wait_while_records_leave"),
 }

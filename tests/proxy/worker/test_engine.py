@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.http1.forwarded import TrustedProxies
-from proxy.network.turns import Turns
+from proxy.network.fair_loop import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import InflightReader, InflightWriter
@@ -378,7 +378,7 @@ def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
     routes = compile_routes(settings)
     gate = Gate(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
     tasks = asyncio.TaskGroup()
-    return Engine(settings, routes, recorder, gate, tasks, "me", Turns(), partial(Opener, own=frozenset())), segment
+    return Engine(settings, routes, recorder, gate, tasks, "me", FairLoop(), partial(Opener, own=frozenset())), segment
 
 
 def test_a_full_ring_never_fails_a_request(start: Start) -> None:

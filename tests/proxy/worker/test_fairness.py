@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from proxy.network.acceptor import MAX_PER_TURN
-from proxy.network.turns import TURN_STEPS
+from proxy.network.fair_loop import TURN_STEPS
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings

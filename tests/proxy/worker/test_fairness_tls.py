@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxy.network.turns import HELD_BYTES
+from proxy.network.fair_loop import HELD_BYTES
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Connection
 from storage.record import Outcome

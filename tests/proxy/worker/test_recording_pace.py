@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.network.turns import BY_RECORDING
+from proxy.network.fair_loop import BY_RECORDING
 from proxy.ring.exchange import MAX_WAITED_MS
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings

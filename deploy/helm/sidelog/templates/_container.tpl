@@ -27,7 +27,7 @@ env:
   # Nothing but /metrics and probes, for Prometheus.
   - name: SIDELOG_ADMIN__METRICS_LISTEN
     value: "0.0.0.0:{{ .Values.ports.metrics }}"
-  # A directory below the mount: sidelog makes it itself, readable by nobody else.
+  # A directory below the mount: sidelog makes it itself, readable by its own user only.
   - name: SIDELOG_DATA_DIR
     value: "/var/lib/sidelog/data"
   - name: SIDELOG_RING__BYTES

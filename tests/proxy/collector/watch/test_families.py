@@ -18,7 +18,7 @@ from proxy.collector.watch.families import (
     text_index_families,
     worker_families,
 )
-from proxy.collector.watch.places import DATA_DIR, RING, RING_DIR, Places
+from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, WatchedPaths
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
@@ -120,7 +120,7 @@ async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
 async def test_every_process_has_its_values(tmp_path: Path) -> None:
     """What the supervisor counts, what is gone, and rings that nobody reads."""
     async with collecting(None, MemoryStorage(), is_draining=False) as plane:
-        workers, places = Workers({}), Places({}, {})
+        workers, places = Workers({}), WatchedPaths({}, {})
         workers.update_counts(b'{"log_lines_dropped": 2, "reloads": {"done": 2, "refused": 1}}')
         places.removed[DATA_DIR] = 4
         assert values(process_families(plane.sources, workers, places)) == {

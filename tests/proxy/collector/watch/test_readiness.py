@@ -8,8 +8,8 @@ import pytest
 
 from proxy.collector.watch import readiness
 from proxy.collector.watch.data_files import DataFiles
-from proxy.collector.watch.places import DATA_DIR, Places
 from proxy.collector.watch.readiness import Readiness
+from proxy.collector.watch.watched_paths import DATA_DIR, WatchedPaths
 from proxy.collector.watch.workers import GRACE_S, Workers
 
 READY = '[{"name": "worker 0", "pid": 7, "ready": true, "ring": "00"}]'
@@ -35,7 +35,7 @@ class World:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.fake = Fake()
-        self.places = Places({}, {})
+        self.places = WatchedPaths({}, {})
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
         self.readiness = Readiness(
@@ -83,7 +83,7 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
     is_ready, members = world.readiness.answer()
     assert not is_ready
     assert members["rings_unread"] == 1
-    assert members["reasons"] == ["the collector does not read the ring of worker 0: its records are lost when it ends"]
+    assert members["reasons"] == ["the ring of worker 0 is unread: its records are lost when it ends"]
 
 
 def test_keys_that_are_away_degrade() -> None:

@@ -72,7 +72,7 @@ def test_each_address_is_reported_once(tmp_path: Path, caplog: pytest.LogCapture
         for address in ("10.0.0.7", "10.0.0.7", *(f"192.0.2.{number}" for number in range(MAX_ADDRESSES))):
             proxies.observe([redirect(client_ip=address), redirect(status=200), redirect(scheme="https")])
     assert len(caplog.records) == len(events) == MAX_ADDRESSES
-    assert "list it in [proxy] trusted_proxies" in caplog.text
+    assert "add it to [proxy] trusted_proxies" in caplog.text
     assert events[0] == ("unlisted_proxy", {"address": "10.0.0.7", "setting": "proxy.trusted_proxies"})
     assert "10.0.0.7" in read_state(tmp_path)[UNLISTED_NAME]
 

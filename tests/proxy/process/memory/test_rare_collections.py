@@ -50,15 +50,15 @@ async def test_what_is_in_a_cycle_goes_in_the_end(monkeypatch: pytest.MonkeyPatc
         gc.enable()
 
 
-@pytest.mark.parametrize(("habit", "most_looks"), [("WORKER", 1000), ("COLLECTOR", 100)])
-def test_a_tuned_interpreter_makes_no_full_collection_by_itself(habit: str, most_looks: int) -> None:
+@pytest.mark.parametrize(("policy", "most_looks"), [("WORKER", 1000), ("COLLECTOR", 100)])
+def test_a_tuned_interpreter_makes_no_full_collection_by_itself(policy: str, most_looks: int) -> None:
     """However much comes to live; the young are looked at all the same, also where nothing was during the start."""
     program = f"""
 import gc
 from proxy.process.memory import garbage
 class Node: pass
 gc.disable()
-garbage.tune(garbage.{habit})
+garbage.tune(garbage.{policy})
 before = [each["collections"] for each in gc.get_stats()]
 kept = [Node() for _ in range(200_000)]
 for node in kept:
@@ -71,5 +71,5 @@ print(*(now - then for now, then in zip(after, before)))
     )
     young, middle, full = map(int, done.stdout.split())
     assert 1 <= young < most_looks
-    assert bool(middle) == (habit == "WORKER")
+    assert bool(middle) == (policy == "WORKER")
     assert full == 0

@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import pytest
 
-from proxy.network.turns import Turns
+from proxy.network.fair_loop import FairLoop
 from proxy.process.version import BUILD
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.routes import Route
@@ -24,7 +24,7 @@ def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
     settings = LimitSettings(**{"timeout_connect_s": 30, **limits})  # type: ignore[arg-type]
     route = Route(0, RouteSettings(id="r", upstream=url), Settings())
     responses = ResponseReaders().reader(route.response_rules, settings.max_headers)
-    return Pool(route, settings, opened.append, Turns(), responses)
+    return Pool(route, settings, opened.append, FairLoop(), responses)
 
 
 def opener_of(pool: Pool) -> Opener:

@@ -21,13 +21,13 @@ RING_DIR: Final = "ring directory"
 RING: Final = "file of a ring"
 
 _MEANING: Final = {
-    DATA_DIR: "the next start will not find what it holds now",
+    DATA_DIR: "the next start will not find its data",
     RING_DIR: "unread records are lost if all processes end at once",
     RING: "its unread records are lost if all processes end at once",
 }
 
 
-class Places:
+class WatchedPaths:
     """Remembers what was where."""
 
     def __init__(self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source]) -> None:

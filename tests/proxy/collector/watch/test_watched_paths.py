@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.sources import Sources
-from proxy.collector.watch.places import DATA_DIR, RING, RING_DIR, Places
+from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, WatchedPaths
 from tests.support.rings import RingWorker
 
 
@@ -28,7 +28,7 @@ def test_what_is_there_is_not_missed(tmp_path: Path, ring: RingWorker) -> None:
     sources = Sources(tmp_path / "rings", {})
     sources.find()
     sources.attach_fd(anonymous.segment.fd)
-    places = Places({DATA_DIR: tmp_path, RING_DIR: None}, sources.attached)
+    places = WatchedPaths({DATA_DIR: tmp_path, RING_DIR: None}, sources.attached)
     places.look()
     assert (places.gone, set(places.removed.values())) == ([], {0})
     places.close()
@@ -42,7 +42,7 @@ def test_a_directory_that_is_gone_or_another_is_said_once(
 ) -> None:
     """It stays so: what is in the old one cannot be found by the next start."""
     (tmp_path / "data").mkdir()
-    places = Places({DATA_DIR: tmp_path / "data", RING_DIR: tmp_path}, {})
+    places = WatchedPaths({DATA_DIR: tmp_path / "data", RING_DIR: tmp_path}, {})
     (tmp_path / "data").rename(tmp_path / "moved")
     if is_replaced:
         (tmp_path / "data").mkdir()
@@ -52,7 +52,7 @@ def test_a_directory_that_is_gone_or_another_is_said_once(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(
-        "the data directory was removed or replaced while sidelog runs: what is in it"
+        "the data directory was removed or replaced while sidelog runs: the next start will not find its data"
     )
     places.close()
 
@@ -61,7 +61,7 @@ def test_a_directory_that_was_made_anew_is_another(tmp_path: Path) -> None:
     """Even where the file system gives it the number of the one that was removed, as ext4 does."""
     made = tmp_path / "data"
     made.mkdir()
-    places = Places({DATA_DIR: made}, {})
+    places = WatchedPaths({DATA_DIR: made}, {})
     made.rmdir()
     made.mkdir()
     places.look()
@@ -73,7 +73,7 @@ def test_what_was_watched_can_be_let_go(tmp_path: Path) -> None:
     """Nothing stays open, and what becomes of the directories later is nobody's concern."""
     gc.collect()  # what tests before left keeps the number of its descriptor until then
     before = set(os.listdir("/proc/self/fd"))
-    places = Places({DATA_DIR: tmp_path, RING_DIR: tmp_path / "none"}, {})
+    places = WatchedPaths({DATA_DIR: tmp_path, RING_DIR: tmp_path / "none"}, {})
     assert len(set(os.listdir("/proc/self/fd")) - before) == 1
     places.close()
     places.close()
@@ -87,7 +87,7 @@ def test_a_ring_without_its_name_is_missed_until_it_is_empty(tmp_path: Path, rin
     assert ring.segment.path is not None
     sources = Sources(tmp_path / "rings", {})
     sources.find()
-    places = Places({}, sources.attached)
+    places = WatchedPaths({}, sources.attached)
     ring.segment.path.unlink()
     for _ in range(2):
         places.look()

@@ -24,7 +24,7 @@ _SERVED: Final = 1 << 63
 
 
 class Waiting(Protocol):
-    """A client connection, as far as it may have to give way."""
+    """A client connection that may be evicted."""
 
     @property
     def waits_since_ns(self) -> int:
@@ -34,12 +34,12 @@ class Waiting(Protocol):
     def has_been_served(self) -> bool:
         """Whether it has had a response."""
 
-    def give_way(self, reason: str) -> None:
+    def evict(self, reason: str) -> None:
         """Close now, and be counted out."""
 
 
-class GivingWay:
-    """Remembers who waits, longest first. Notes may be old: each is checked when its turn comes."""
+class IdleEviction:
+    """Notes which connections wait, longest first. Notes may be old: each is checked before it is used."""
 
     __slots__ = ("_limit", "_moment", "_moments", "_noted", "_noting", "_turn")
 
@@ -81,7 +81,7 @@ class GivingWay:
         self._moments = sorted(self._noted, reverse=True)
         self._turn = []
 
-    def make_room(self) -> bool:
+    def evict(self) -> bool:
         """Close the connection that has waited longest; False where none has waited for long enough."""
         while self._turn or self._moments:
             if not self._turn:
@@ -89,7 +89,7 @@ class GivingWay:
                 self._turn = sorted(self._noted.pop(self._moment), key=attrgetter("waits_since_ns"), reverse=True)
             connection = self._turn.pop()
             if connection.waits_since_ns and _moment(connection) == self._moment:
-                connection.give_way(f"{self._limit} connections are open, the limit, and a new one came")
+                connection.evict(f"{self._limit} connections are open, the limit, and a new one came")
                 return True
         return False
 

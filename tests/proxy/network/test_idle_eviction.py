@@ -3,8 +3,8 @@
 import gc
 from dataclasses import dataclass, field
 
-from proxy.network import giving_way
-from proxy.network.giving_way import GivingWay
+from proxy.network import idle_eviction
+from proxy.network.idle_eviction import IdleEviction
 
 SECOND_NS = 1_000_000_000
 NOW_NS = 100 * SECOND_NS
@@ -18,15 +18,15 @@ class Client:
     has_been_served: bool = False
     reasons: list[str] = field(default_factory=list)
 
-    def give_way(self, reason: str) -> None:
+    def evict(self, reason: str) -> None:
         """Be closed."""
         self.waits_since_ns = 0
         self.reasons.append(reason)
 
 
-def swept(*clients: Client, limit: int = 10) -> GivingWay:
+def swept(*clients: Client, limit: int = 10) -> IdleEviction:
     """What a sweep over some connections noted."""
-    made = GivingWay(limit)
+    made = IdleEviction(limit)
     for client in clients:
         made.note(client, NOW_NS)
     made.swept()
@@ -40,16 +40,16 @@ def test_the_longest_silent_go_first_and_the_served_last() -> None:
     served = [Client(n * SECOND_NS, has_been_served=True) for n in waits]
     room = swept(served[0], silent[0], silent[1], served[1], served[2], silent[2])
     for expected in (silent[1], silent[2], silent[0], served[1], served[2], served[0]):
-        assert room.make_room()
+        assert room.evict()
         assert expected.reasons == ["10 connections are open, the limit, and a new one came"]
-    assert not room.make_room()
+    assert not room.evict()
 
 
 def test_nobody_gives_way_too_early_or_while_something_is_under_way() -> None:
     """A moment must pass, more of it between two requests; what runs is never closed."""
-    for has_been_served, least_ns in enumerate(giving_way.LEAST_WAIT_NS):
-        assert swept(Client(NOW_NS - least_ns, bool(has_been_served))).make_room()
-        assert not swept(Client(NOW_NS - least_ns + 1, bool(has_been_served)), Client(0)).make_room()
+    for has_been_served, least_ns in enumerate(idle_eviction.LEAST_WAIT_NS):
+        assert swept(Client(NOW_NS - least_ns, bool(has_been_served))).evict()
+        assert not swept(Client(NOW_NS - least_ns + 1, bool(has_been_served)), Client(0)).evict()
 
 
 def test_a_note_is_checked_when_its_turn_comes() -> None:
@@ -57,16 +57,16 @@ def test_a_note_is_checked_when_its_turn_comes() -> None:
     gone, again, waiting = (Client(n * SECOND_NS) for n in (1, 2, 3))
     room = swept(gone, again, waiting)
     gone.waits_since_ns, again.waits_since_ns = 0, NOW_NS
-    assert room.make_room()
+    assert room.evict()
     assert (gone.reasons, again.reasons, len(waiting.reasons)) == ([], [], 1)
-    assert not room.make_room()
+    assert not room.evict()
 
 
 def test_a_sweep_replaces_the_notes_of_the_last_one() -> None:
     """Nothing is kept of connections that are gone."""
     room = swept(Client(1), Client(2))
     room.swept()
-    assert not room.make_room()
+    assert not room.evict()
     assert (room.is_near(7), room.is_near(8)) == (False, True)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from proxy.network import giving_way
+from proxy.network import idle_eviction
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -22,12 +22,12 @@ CROWD = 5
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits at all may have to give way at the next sweep."""
-    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1, 1))
+    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1, 1))
 
 
 def noted(plane: Plane) -> int:
     """How many connections the last sweep found waiting."""
-    return len(plane.engine._giving_way)
+    return len(plane.engine._idle_eviction)
 
 
 def has_open(plane: Plane, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Turns: how much of one connection's work a worker does before it looks at its other connections (P23).
+"""Fairness among connections: how much of one connection's work a worker does before it serves the others (P23).
 
 A socket hands over as much as the loop reads at once, and a loop reads one socket many times over: uvloop 32 × 256 KB.
 A connection that gets more than its share stops reading, keeps the rest in hand and waits here; the loop serves all
@@ -44,8 +44,8 @@ def _next_turn(step: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(step)
 
 
-class Turns:
-    """Who waits for a turn, in one worker."""
+class FairLoop:
+    """The connections of one worker that wait for their turn."""
 
     __slots__ = ("_clock_ns", "_is_due", "_soon", "_waiting")
 
@@ -58,9 +58,9 @@ class Turns:
         self._waiting: OrderedDict[TurnTaker, None] = OrderedDict()
         self._is_due = False
 
-    def apart(self) -> "Turns":
-        """Return turns of the same loop, with an allowance of their own."""
-        return Turns(self._soon, self._clock_ns)
+    def apart(self) -> "FairLoop":
+        """Return a second one on the same event loop, with an allowance of its own."""
+        return FairLoop(self._soon, self._clock_ns)
 
     def add(self, waiting: TurnTaker) -> None:
         """Give it a turn later; idempotent."""

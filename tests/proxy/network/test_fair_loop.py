@@ -1,11 +1,11 @@
-"""Turns by themselves: who waits comes next, all together do a bounded amount, nobody ends the turns of the others."""
+"""The fair loop by itself: waiting connections take turns, share a bounded allowance, and survive faults of others."""
 
 import logging
 from collections.abc import Callable
 
 import pytest
 
-from proxy.network.turns import TURN_NS, TURN_STEPS, Turns
+from proxy.network.fair_loop import TURN_NS, TURN_STEPS, FairLoop
 
 
 class Loop:
@@ -15,7 +15,7 @@ class Loop:
         """Begin at zero."""
         self.now_ns = 0
         self.due: list[Callable[[], None]] = []
-        self.turns = Turns(self.due.append, lambda: self.now_ns)
+        self.turns = FairLoop(self.due.append, lambda: self.now_ns)
 
     def turn(self) -> None:
         """Run one turn."""
