@@ -220,7 +220,7 @@ def _rule_of(request: web.Request, rules: Mapping[tuple[str, str], Rule], open_p
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who asks, and whether they would still be let in."""
+    """The caller, and whether its credentials are still valid."""
 
     principal: Principal
     may_go_on: Callable[[], bool]

@@ -36,7 +36,7 @@ class RouteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything outside a request that a response is made of. Nothing here is owned: who made it closes it."""
+    """Everything outside a request that a response is made of. Nothing here is owned: its maker closes it."""
 
     storage: Storage
     credentials: Credentials

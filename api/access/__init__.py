@@ -1,1 +1,1 @@
-"""Who asks, and what of the log is there for them: tokens, sessions, host names, scopes, limits."""
+"""Who the caller is, and which part of the log it may see: tokens, sessions, host names, scopes, limits."""

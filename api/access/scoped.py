@@ -43,9 +43,9 @@ from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 Current = Callable[[str | None, str | None, str], str]
-"""From route, project and the name that a row has to the name of today."""
+"""Route, project and name of a row → the endpoint's present name."""
 Former = Callable[[str, Scope], Iterable[FormerEndpoints]]
-"""From the name of today to all names before, as far as a scope's traffic taught them."""
+"""Present name → all former names that a scope's traffic taught."""
 
 
 def _current(route: str | None, project: str | None, name: str) -> str:
@@ -67,7 +67,7 @@ class EndpointNames:
     current: Current = _current
     former: Former = _former
     forget: Callable[[], Awaitable[None]] = _forget
-    """Called after an erasure: names that no record has any more are to be forgotten."""
+    """Called after an erasure: names that no record has any more must be forgotten."""
 
 
 MAX_QUERIES: Final = 4
@@ -146,7 +146,7 @@ class ScopedStorage:
                 return leaf
 
     def _former(self, names: Sequence[str]) -> Iterator[FormerEndpoints]:
-        """Find the names of before, once for each route and project: SQL nests alternatives."""
+        """Find the former names, once for each route and project: SQL nests alternatives."""
         found: dict[tuple[str | None, str | None], dict[str, None]] = {}
         for name in dict.fromkeys(names):
             for former in self._names.former(name, self.scope):
@@ -222,7 +222,7 @@ class ScopedStorage:
         return record
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """Return the ids of the records that have the counts of what one record began, as far as they are in scope."""
+        """Return the ids of the records in scope that have the counts of what one record began."""
         return [found for found in await self._storage.answers_of(record_id) if await self.get(found) is not None]
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:

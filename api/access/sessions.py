@@ -43,7 +43,7 @@ class Sessions:
         Args:
             saved: what `save` was given last, as it was read back; anything else is no sessions.
             save: keeps hashes and the times they were used; may raise OSError. None: they live in memory only.
-            mark: part of the cookie's name that only this instance and who logged in know.
+            mark: part of the cookie's name that only this instance and its logged-in users know.
             now_s: wall clock.
         """
         self.mark = mark

@@ -155,7 +155,7 @@ def message_of(record: Record) -> str:
 
 
 def target_of(record: Record, location: str | None) -> TargetData | None:
-    """Return the upstream's part; None when nothing was sent to it, as far as is known."""
+    """Return the upstream's part; None when nothing is known to have been sent to it."""
     sent_us, done_us = record.upstream_sent_at_us, record.upstream_done_at_us
     if sent_us is None and not _is_begun(record):
         return None

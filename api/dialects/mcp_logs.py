@@ -25,7 +25,7 @@ from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, matches, s
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
 MAX_ROUNDS: Final = 4
-"""How often totals are counted anew because records were stored meanwhile; then with a bound, which takes longer."""
+"""How often totals are counted again because records were stored meanwhile; then with a bound, which takes longer."""
 _STATUSES: Final[tuple[ToolStatus, ...]] = get_args(ToolStatus)
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)

@@ -107,7 +107,7 @@ class SummaryShown(ApiObject):
     duration_ms: PercentilesShown
     first_byte_ms: PercentilesShown
     rate_per_s: float | None
-    """From `since` to `until`: the range asked for, as far as there are records in it."""
+    """Over the part of the requested range that has records, from `since` to `until`."""
     since: str | None
     until: str | None
     top: dict[str, list[FacetValue]]

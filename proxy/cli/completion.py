@@ -90,7 +90,7 @@ def search_completions(before: Sequence[str], incomplete: str, values: Values) -
 
     Args:
         before: Words in front. Bash ends one at a colon, which is then a word of its own, and replaces what follows.
-        incomplete: What is to be replaced.
+        incomplete: The text to replace.
         values: Asked for values of a facet where they are wanted.
     """
     from api.http.search.words import PREFIXES, WORDS

@@ -269,7 +269,7 @@ class AccessLog:
 
 
 def open_access_log(form: Literal["off", "json", "common"]) -> AccessLog | None:
-    """Begin the access log on stdout, if there is to be one."""
+    """Open the access log on stdout; None when it is off."""
     if form == "off":
         return None
     return AccessLog(form, -1 if sys.stdout is None else sys.stdout.fileno())

@@ -183,7 +183,7 @@ def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 def _find_rings(plane: ControlPlane, state: StartState) -> None:
-    """Attach the rings of before, and account for those that are gone."""
+    """Attach the rings of earlier runs, and account for those that are gone."""
     if plane.sources.directory is not None:
         remove_unfinished(plane.sources.directory)
     plane.sources.find()

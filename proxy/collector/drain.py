@@ -46,7 +46,7 @@ class DrainBuilder(SliceBuilder, Protocol):
         ...
 
     def expired(self) -> list[Entry]:
-        """Return what was waited for in vain and is over now."""
+        """Return the entries whose wait has expired."""
         ...
 
 

@@ -206,7 +206,7 @@ class Sources:
     """All attached rings, and how new ones are found."""
 
     directory: Path | None
-    """Where rings of before are files; None when they can only be anonymous. Those of now arrive as descriptors."""
+    """The directory with files of earlier rings; None when they were anonymous. New rings arrive as descriptors."""
     positions: dict[bytes, Position]
     """Committed positions by source, as the store had them at start."""
     attached: dict[bytes, Source] = field(default_factory=dict)

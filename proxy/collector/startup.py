@@ -56,7 +56,7 @@ LATE_ANSWER_S: Final = 60.0
 `ANSWER_S`, and from the beginning at each query."""
 
 RECALLED_CALLS: Final = 5000
-"""LLM calls that are read at the start, some 50 ms: what continues an older one begins a conversation anew."""
+"""LLM calls that are read at the start, some 50 ms: a call that continues an older one begins a new conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage,
 def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
     """Read what waits in the spool, behind what the store has of it; None with durability `fast`, which has none.
 
-    A spool that an earlier `safe` left is read too: its records are to be stored.
+    A spool left by an earlier run with `safe` is read too, because its records are not stored yet.
     """
     directory = data_dir / SPOOL_DIRECTORY
     if settings.storage.durability != "safe" and not any(directory.glob("*" + SUFFIX)):
@@ -250,7 +250,7 @@ class _StoreState:
 async def _read_store(
     settings: Settings, data: DataDir, deferred: DeferredStorage, tail: Tail, timeout_s: float
 ) -> _StoreState | None:
-    """Read what is needed of the store at the start, and start the tail; None when it is away or is to be replaced."""
+    """Read what the start needs from the store, and start the tail; None when it is away or will be replaced."""
     storage = await deferred.opened()
     try:
         async with asyncio.timeout(timeout_s):
@@ -266,7 +266,7 @@ async def _read_store(
 
 
 async def _recall(instance: str, storage: Storage) -> Recalled:
-    """Read what new records may continue; nothing where it is damaged, for they can do without."""
+    """Read the calls, jobs and conversations that new records may continue; none from a damaged store."""
     try:
         waiting = await storage.waiting_calls(instance)
         jobs = await storage.jobs(MAX_JOBS)

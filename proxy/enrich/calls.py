@@ -44,7 +44,7 @@ LATER = "later"
 _CLOSED_WELL: Final = (1000, 1001, 1005)
 """Close codes of WebSockets: done, going away, and none at all."""
 _SERVICE_CLOSES: Final = frozenset((1006, *range(1011, 1016), *range(4500, 4600)))
-"""Internal error, restart, overload, bad gateway; 1006 and 1015 are never sent by those who follow the standard."""
+"""Internal error, restart, overload, bad gateway; the standard forbids sending 1006 and 1015."""
 _REPORT_EVERY_S: Final = 60.0
 
 
@@ -191,7 +191,7 @@ class CallReader:
             return None
 
     def _report(self, error: Exception) -> None:
-        """Say where, and nothing of the content; once a minute, for who sends it may send more."""
+        """Log the place and nothing of the content; once a minute, because its sender may send more."""
         if (now_s := time.monotonic()) - self._reported_s >= _REPORT_EVERY_S:
             self._reported_s = now_s
             frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -211,7 +211,7 @@ class CallReader:
         self._fill(record, Call(session.provider, usage, None if begun is None else _pace_of(usage, begun)), (usage,))
         session.add(usage, record.cost_usd)
         if record.error_type is not None:
-            record.level = "error"  # messages are for debugging; who looks for failures finds this one
+            record.level = "error"  # messages have the level debug; a search for failures finds this one
         record.conversation = self.conversations.of_session(record, found.name, message.exchange_id)
         begun = begun or PendingCall(record.started_at_us)
         record.duration_us = max(0, record.ended_at_us - begun.started_at_us)

@@ -57,7 +57,7 @@ class MessageReader:
         self._turns = LiveTurns()
 
     def read(self, message: CapturedMessage) -> Content:
-        """Inflate a message as far as it was captured. In order: one may refer back to those before it."""
+        """Inflate the captured part of a message. Call in order: a message may refer back to those before it."""
         content = self._inflate(message)
         if not message.session or message.direction == IN or message.opcode not in _TALK or not message.keeps_text:
             return content

@@ -38,7 +38,7 @@ class BodyFramer:
         """Return what of the next bytes is body, without chunk framing, and what follows the body once it `is_done`.
 
         Raises:
-            ChunkError: the chunked coding is malformed or over a limit; the framer is of no further use.
+            ChunkError: the chunked coding is malformed or over a limit; the framer cannot be used again.
         """
         decoder = self._decoder
         if decoder is not None:

@@ -126,7 +126,7 @@ class ChunkedDecoder:
         """Return pieces of body among the next bytes, in order, and what follows the body (only once `is_done`).
 
         Raises:
-            ChunkError: malformed or over a limit; the decoder is of no further use.
+            ChunkError: malformed or over a limit; the decoder cannot be used again.
         """
         pieces: list[bytes] = []
         if self._buffer:

@@ -128,6 +128,6 @@ def options_of(value: bytes) -> list[bytes]:
 
 
 def has_bare_line_end(head: bytes) -> bool:
-    """Whether a head that is not complete yet has a CR or LF of its own: its end would be waited for in vain (P3)."""
+    """Whether an incomplete head contains a bare CR or LF, which makes waiting for its end pointless (P3)."""
     pairs = head.count(b"\r\n")
     return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs

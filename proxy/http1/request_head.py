@@ -27,7 +27,7 @@ _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"c
 OUR_FIELDS: Final = frozenset(
     (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-sidelog-hop")
 )
-"""Lower-case names of what is written anew on each request."""
+"""Lower-case names of the fields that the proxy writes itself on each request."""
 
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

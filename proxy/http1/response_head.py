@@ -1,4 +1,4 @@
-"""Response heads: read with the same rigour as a client's and framed anew (RFC 9112 §6, RFC 9110 §7.6.1).
+"""Response heads: parsed as strictly as a client's and framed again (RFC 9112 §6, RFC 9110 §7.6.1).
 
 Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the reason phrase), so
 those are judged here. What cannot be right is a 502 and closes the connection: nothing of it reaches the client (P22).
@@ -100,7 +100,7 @@ def _is_forwarded(response: ResponseHead, line: bytes, dropped: set[bytes], plai
 
 
 def _framing(response: ResponseHead) -> bytes:
-    """Frame anew, canonically (P2); what has no body gets no coding (P6, RFC 9112 §6.1)."""
+    """Write the canonical framing (P2); a response without a body gets no coding (P6, RFC 9112 §6.1)."""
     if response.is_websocket and response.status == 101:
         return UPGRADE_LINES
     if response.status < 200 or response.status == 204:

@@ -72,7 +72,7 @@ class Dialer:
         return await self._race(addresses)
 
     def avoid(self, address: Address) -> None:
-        """Try an address after all others for a while: what answers there is of no use."""
+        """Try an address after all others for a while, because its last connection failed."""
         self._order.avoid(address, time.monotonic())
 
     async def _race(self, addresses: list[Address]) -> tuple[socket.socket, Address]:

@@ -45,7 +45,7 @@ class EarlyConnection(ABC):
         count_failure: Callable[[str], None],
         max_s: float,
     ) -> None:
-        """Be timed from now on; who fails is counted by reason with `count_failure`."""
+        """Be timed from now on; `count_failure` counts a failure by its reason."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self.peer = peer

@@ -16,7 +16,7 @@ LEAST_WAIT_NS: Final = (250_000_000, 1_000_000_000)
 not cut off. A crowd that comes back as soon as it is closed waits less than a second in a table that it fills."""
 
 _NEAR_PART: Final = 0.75
-"""Of the limit, from which on the sweep notes who waits."""
+"""Part of the limit from which on the sweep notes waiting connections."""
 _MOMENT_BITS: Final = 26
 """A moment is 2²⁶ ns, 67 ms: 4 500 of them in five minutes."""
 _SERVED: Final = 1 << 63
@@ -61,7 +61,7 @@ class IdleEviction:
         return len(self._turn) + sum(map(len, self._noted.values()))
 
     def is_near(self, open_connections: int) -> bool:
-        """Whether so many are so near the limit that a sweep is to note who waits."""
+        """Whether so many connections are open that the sweep must note which ones wait."""
         return open_connections >= self._limit * _NEAR_PART
 
     def note(self, connection: Waiting, now_ns: int) -> None:

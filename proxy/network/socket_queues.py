@@ -51,7 +51,7 @@ def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
 
 
 def has_ended(transport: asyncio.Transport) -> bool:
-    """Whether the peer sends no more, be it that the loop has not come to read so."""
+    """Whether the peer sends no more, even if the loop has not read the end yet."""
     return is_reset_by_peer(transport, select.POLLRDHUP)
 
 

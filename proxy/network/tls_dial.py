@@ -16,7 +16,7 @@ from typing import Final, cast
 from proxy.network.socket_queues import MAX_LAST_BYTES
 
 _LOOK_S: Final = 0.05
-"""How often it is looked whether who is paused reads again; only a connection that has ended meanwhile."""
+"""Between two looks whether a paused reader reads again; only for a connection that has ended meanwhile."""
 _PIECE_BYTES: Final = 1 << 16
 """What is read at once."""
 _NONE: Final = -1

@@ -31,9 +31,9 @@ class Listeners:
     """One per worker, at least one; none without a data port."""
     admin: socket.socket
     metrics: socket.socket | None = None
-    """The open address with metrics and probes, if there is to be one."""
+    """The open address with metrics and probes, if configured."""
     health: socket.socket | None = None
-    """The supervisor's own, if there is to be one."""
+    """The supervisor's own, if configured."""
 
     @property
     def data_address(self) -> tuple[str, int]:

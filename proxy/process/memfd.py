@@ -14,7 +14,7 @@ REFUSED: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def anonymous_file(name: str) -> int:
-    """Make an empty file without a name, not inheritable; `name` is for those who look into /proc.
+    """Make an empty file without a path, not inheritable; `name` only shows in /proc.
 
     Raises:
         OSError: there is no descriptor left, or neither anonymous memory nor a temporary file is allowed.

@@ -175,7 +175,7 @@ class Exchange:
 
 
 def client_section(address: bytes, proto: bytes, host: bytes) -> bytes:
-    """Write who asked: an address; behind LFs what a trusted proxy says that it asked for, unless that is too long."""
+    """Encode the client: its address, then after LFs what a trusted proxy says it asked for, unless too long."""
     if not (proto or host):
         return address
     named = [value if len(value) <= MAX_NAMED_BYTES else b"" for value in (proto, host)]

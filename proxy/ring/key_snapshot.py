@@ -20,7 +20,7 @@ _FORMAT: Final = 1
 
 
 class KnownKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One key, as far as the check of a call needs it."""
+    """The part of a key that the check of a call needs."""
 
     secret_sha256: bytes
     id: bytes

@@ -283,7 +283,7 @@ class RingReader:
     def _settle(self, pushed: int) -> None:
         """Compare the own count with the producer's, the cursor standing where `pushed` was true.
 
-        What is missing was damaged, be it that an earlier reader skipped it and ended before it had caught up.
+        Missing entries were damaged, and an earlier reader may have skipped them before it ended.
         """
         if self._is_counted:
             self._corrupt += max(pushed - self._taken, 0)

@@ -256,7 +256,7 @@ def _effective(settings: model.Settings) -> model.Settings:
         routes += (model.RouteSettings(id="default", upstream=settings.proxy.upstream),)
     return msgspec.structs.replace(
         settings,
-        # How long records are kept is the affair of those who make them.
+        # The sidecars that make records decide how long they are kept.
         retention=settings.retention if settings.proxy.data_port else model.KEEP_ALL,
         proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
         routes=tuple(

@@ -41,7 +41,7 @@ class HealthPort:
     """A listening socket and the connections it has brought."""
 
     def __init__(self, listener: socket.socket, selector: selectors.BaseSelector, readiness: Readiness) -> None:
-        """Listen from now on: the data of what is registered is to be called when it is readable."""
+        """Listen from now on: the caller runs the data of a selector key when its socket is readable."""
         self._selector = selector
         self._readiness = readiness
         self._connections: dict[socket.socket, _Connection] = {}

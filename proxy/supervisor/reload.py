@@ -87,11 +87,11 @@ class Reload:
 
     @property
     def needs_room(self) -> bool:
-        """Whether one waits for rings of before to be drained."""
+        """Whether a reload waits until old rings are drained."""
         return self._is_requested and self.room.is_waiting
 
     def _is_settled(self) -> bool:
-        """Whether the rings of generations before are drained, so that those of another one may be made."""
+        """Whether the rings of earlier generations are drained, so that new ones may be made."""
         drain_s = self.shared.settings["proxy"]["limits"]["drain_timeout_s"]
         room = self.room.look(self.shared, "a reload waits", PATIENCE_S + drain_s)
         if room == "hopeless":

@@ -66,7 +66,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
 def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
     """Write where ports and store are: into `state.json` for the command line, and to the log."""
     admin_url = write_addresses(data, listeners, settings)
-    # The link logs in: it belongs onto the terminal of who started this, and into no file.
+    # The link logs its user in: it belongs on the terminal that started sidelog, and into no file.
     has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
     extra = {
         "proxy": _data_url(listeners, settings),

@@ -62,7 +62,7 @@ class Supervisor:
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
-        """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
+        """Workers from before a reload that still serve their last clients, or whose rings are not empty."""
         self._room = RingRoom(lambda: [fd for worker in self._all_workers for fd in worker.rings.values()])
         self._reload = Reload(shared, context.source_fd, self._room, self._start, self._take_over, self._refuse)
         self._hand_over_by_s: float | None = None
@@ -114,7 +114,7 @@ class Supervisor:
         return self._stop(read_end)
 
     def _may_start(self, child: Child) -> bool:
-        """Whether a child may make a ring: the first workers not beside rings of before that are to be drained."""
+        """Whether a child may make a ring: the first workers wait until old rings are drained."""
         if child is self._collector or any(worker.has_served for worker in self._workers):
             return True
         if self._room.look(child.shared, "the start of workers waits") != "taken":
@@ -305,7 +305,7 @@ class Supervisor:
             worker.retire()
         self._leaving += ready
         self._reloads["refused"] += 1
-        notify("READY=1\nSTATUS=the last reload was refused: the settings of before are in force")
+        notify("READY=1\nSTATUS=the last reload was refused: the previous settings stay in force")
 
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""

@@ -1,8 +1,8 @@
-"""The end of a client connection: closed so that all of what was written for its client arrives.
+"""The end of a client connection: closed so that everything written for the client arrives.
 
 Strategy: a close with unread input is a reset, and a reset destroys what the kernel has yet to send. Where a client may
-be sending, its connection *lingers*: it is half-closed, what comes is passed over, and it is closed when all is taken
-(P16). The tick asks the kernel how much is left, and cuts off a client that takes nothing for too long (P17).
+be sending, its connection *lingers*: it is half-closed, its input is discarded, and it closes once the client has taken
+all (P16). The tick asks the kernel how much is left, and cuts off a client that takes nothing for too long (P17).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from proxy.worker.relay import Relay
 
 
 class ClosingConnection(PacedReader):
-    """What a client connection does from its last bytes on."""
+    """A client connection from its last bytes on."""
 
     __slots__ = ("_is_lingering", "_lingered_bytes", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport")
 
@@ -30,7 +30,7 @@ class ClosingConnection(PacedReader):
         self._stalled_ns = self._stalled_bytes = 0
         """Since when the client takes nothing of what is written, and how much of it waits."""
         self._is_lingering = False
-        """Whether its input is passed over until it has taken everything, or a second longer."""
+        """Whether its input is discarded until it has taken everything, or a second longer."""
         self._lingered_bytes = 0
 
     @property

@@ -27,7 +27,7 @@ CLOSE_NS: Final = 30_000_000_000
 """How long a client that has everything gets to answer the end of a TLS connection (RFC 8446 §6.1)."""
 
 MAX_LINGER_BYTES: Final = 65536
-"""How much of it."""
+"""How many bytes of it."""
 
 MAX_LINGER_NS: Final = 300_000_000_000
 """How long a client that may be sending may take nothing of its last answer, whatever the limit of a stall is."""

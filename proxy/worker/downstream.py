@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of a client: its transport, its deadlines, and who of both sides waits for the other.
+"""One HTTP/1.1 connection of a client: its transport, its deadlines, and which side waits for the other.
 
 Strategy: bytes go to a pure reader (`http1/request_reader.py`), which returns requests; each is begun with the relay,
 which owns the exchange until its response is out. Requests that were sent ahead wait in the reader's bounded buffer
@@ -44,11 +44,11 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._engine = engine
         self._peer = peer
         self._phase: int = Phase.FRESH
-        """What is waited for between two exchanges."""
+        """What the connection waits for between two exchanges."""
         self._eof_ns = 0
         """When the client ended its side."""
         self._held_ns = 0
-        """Since when its next request waits for recording (P30); 0: it does not."""
+        """Since when its next request waits for recording (P30); 0: it does not wait."""
         self._is_reading = self._is_leaving = self._is_lost = False
 
     # The connection.
@@ -97,7 +97,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more; a complete request still gets its response, for a while (`HALF_CLOSE_NS`)."""
         relay = self._relay
-        if not self._transport.can_write_eof():  # TLS ends both sides at once, and its loop logs who says otherwise
+        if not self._transport.can_write_eof():  # TLS ends both sides at once, and the loop logs a warning otherwise
             if not self._stalled_ns:
                 self._time_stall()  # what the loop still has for it may never be taken
             return False
@@ -215,12 +215,12 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _await_turn(self, in_hand: int) -> None:
-        """Leave the rest for another turn, unless the client is not heard any more."""
+        """Leave the rest for another turn, unless the input is discarded by now."""
         if self._phase != Phase.LINGERING and not self._transport.is_closing():
             super()._await_turn(in_hand)
 
     def take_turn(self) -> None:
-        """Go on, unless the client is not heard any more; close, if it has left."""
+        """Go on, unless the transport is closing; close, if the client has left."""
         if self._is_leaving:
             self._close_once()
         elif not self._transport.is_closing():
@@ -232,7 +232,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._relay.pause_response()
 
     def resume_writing(self) -> None:
-        """The client takes bytes again; what is left when its connection is closed is timed to the end."""
+        """The client takes bytes again; of a closing connection the rest is timed to the end."""
         self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
@@ -334,7 +334,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
-        """Return what was read behind the request: it belongs to its tunnel."""
+        """Return what was read after the request: it belongs to the tunnel."""
         data, self._reader.buffer = self._reader.buffer, b""
         self.resume(BY_CLIENT)
         return data
@@ -342,7 +342,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close; `linger`: the client may still be sending."""
         if linger or not self._relay.is_keep_alive:
-            # Who sent ahead, or was not asked whether this is the last, may send more.
+            # A client that sent ahead, or does not know that this response is the last, may send more.
             self._close(linger=linger or bool(self._reader.buffer) or not self._engine.keeps_alive)
             return
         self._phase = Phase.IDLE

@@ -35,7 +35,7 @@ from proxy.worker.upstream.response_readers import ResponseReaders
 log = logging.getLogger(__name__)
 
 _CLOCK_TICKS: Final = int(1 / TICK_S)
-"""Once a second: resample the clock."""
+"""How often the clock is sampled again."""
 SWEEP_S: Final = 0.25
 """Between two looks at the deadlines of all connections, idle ones too."""
 _LOOK_STEP: Final = 64
@@ -43,7 +43,7 @@ _LOOK_STEP: Final = 64
 _LOOK_TURN: Final = 16
 """The same in one turn of the loop: each passed deadline costs 40 µs, and those of a crowd pass together."""
 _LOOK_NS: Final = 200_000
-"""From so much time on the rest waits for the next turn."""
+"""After so much time the rest waits for the next turn."""
 _MAX_STEPS: Final = 125
 """Of a look at all: in a sweep two of them are then 2 ms apart, as timers have milliseconds."""
 
@@ -77,7 +77,7 @@ class Connection(Waiting, Protocol):
 
 
 class UpstreamOpener(Protocol):
-    """What opens upstream connections for one pool."""
+    """Opens upstream connections for one pool."""
 
     async def open(self, *, may_repeat: bool) -> UpstreamConnection:
         """Return a new connection, or one that became free meanwhile.
@@ -290,7 +290,7 @@ class Engine:
 
 
 def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T, int], None], now_ns: int) -> None:
-    """Look at those that are still members; a fault of ours in one is logged, and the others have their turn."""
+    """Check those that are still members; a bug in one is logged, and does not stop the check of the others."""
     left = iter(some)
     while True:
         try:

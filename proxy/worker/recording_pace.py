@@ -51,7 +51,7 @@ def _call_later(delay_s: float, call: Callable[[], None]) -> None:
 
 
 class RecordingPace:
-    """Decides who waits for recording, and wakes them, in one worker."""
+    """Decides which connections of a worker wait for recording, and wakes them."""
 
     __slots__ = (
         "_call_later", "_count", "_debt_ns", "_easy", "_half", "_max_wait_ns", "_moved_ns", "_released", "_ring",
@@ -90,7 +90,7 @@ class RecordingPace:
         return self._wait_ns(excess / _FULL_WAIT) if is_moving and excess > 0 else 0
 
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
-        """Return how long who sent a WebSocket message is not read, `filled` being the part taken of their share."""
+        """Return how long the sender of a WebSocket message is not read; `filled` is the used part of their share."""
         return self._wait_ns(filled * 2 - 1) if filled > 0.5 and self._is_moving(now_ns) else 0
 
     def _is_moving(self, now_ns: int) -> bool:

@@ -160,7 +160,7 @@ class Relay:
         self._unsent: list[bytes] = []
         self._unsent_bytes = self._upload_bytes = self._body_bytes = 0
         self._continued_ns = 0
-        """When the newest 100 came, be it to an earlier request."""
+        """When the newest 100 came, maybe for an earlier request."""
         self.tunnel: Tunnel | None = None
         self._is_responding = self._is_chunked_out = self._is_retried = self._is_upload_paused = False
 
@@ -269,7 +269,7 @@ class Relay:
         return not self.is_continue_due or (body is not None and body.size > 0)
 
     def _time_body(self) -> None:
-        """Begin the client's time for the next part of its body anew, if it is its turn.
+        """Restart the client's time for the next part of its body, if it is the client's turn.
 
         It was not while the upstream took no more, or the client waited for a 100, without which it may go on (RFC 9110
         §10.1.1).

@@ -177,7 +177,7 @@ class RouteTable:
         self.routes: Final = tuple(routes)
         only = self.routes[0] if len(self.routes) == 1 else None
         self.catch_all: Final = only if only is not None and only.path == b"/" and not only.host else None
-        """The one route that takes everything, when there is nothing to decide."""
+        """The only route, when it takes every request."""
         self.request_names: Final = frozenset().union(*(route.request_names for route in self.routes))
         """Lower-case names of fields that one of them reads, removes or sets in requests."""
         self.is_keyed: Final = any(route.access is not None and route.access.is_keyed for route in self.routes)

@@ -74,7 +74,7 @@ def make_segment(settings: Settings, directory: Path | None) -> Segment:
 
 
 class DataPlane:
-    """Accepts on listening sockets, and serves what comes with raw protocols."""
+    """Accepts on listening sockets, and serves the connections with raw protocols."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class DataPlane:
         self._accept = self._serve_client if port is None else port.accept
 
     def start(self) -> None:
-        """Start what the engine runs beside connections."""
+        """Start the engine's background tasks."""
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
 
     def listen(self, listener: socket.socket) -> None:
@@ -163,7 +163,7 @@ class DataPlane:
             connection.close()
 
     async def retire(self, deadline: asyncio.Event) -> None:
-        """Announce to each client with its next response that the connection ends, and wait for the last to leave.
+        """Announce the end of the connection with each client's next response, and wait for the last to leave.
 
         It returns at `deadline` at the latest; then `drain` ends what is left.
         """
@@ -213,7 +213,7 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
 def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
-    """Make what records into `segment`, and what judges keys with it."""
+    """Make the recorder that writes to `segment`, and the gate that checks keys with it."""
     layout = CounterLayout(len(routes.routes))
     recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
     trusted = TrustedProxies(settings.proxy.trusted_proxies)

@@ -1,4 +1,4 @@
-"""Client connections of the TLS port: what becomes of one when its handshake is done, or when it speaks plain HTTP."""
+"""Client connections of the TLS port: after the handshake, or refused when a client speaks plain HTTP."""
 
 import asyncio
 from typing import NoReturn
@@ -11,7 +11,7 @@ from proxy.worker.engine import Engine
 
 
 class TlsDownstream(Downstream):
-    """A connection that was counted and timed since it was accepted, and goes on so."""
+    """A connection that is counted and timed since it was accepted."""
 
     __slots__ = ("_accepted",)
 

@@ -5,8 +5,8 @@ close code. Back-pressure is that of any exchange: the transports of both sides 
 are not all read is not read further (P23).
 
 Bounds: messages are recorded at a rate per connection, empty ones in a row as one, and hold at most a part of the ring
-(`Recorder.message`). What is above that passes like the rest, and is counted on the exchange. Behind a frame that is
-none the messages of its direction cannot be read any more: one counts as dropped, and the exchange says so.
+(`Recorder.message`). Messages beyond that are relayed like the rest, and counted on the exchange. After an invalid
+frame the messages of its direction cannot be read any more: one counts as dropped, and the exchange says so.
 """
 
 import re
@@ -26,7 +26,7 @@ from proxy.worker.recording_pace import RecordingPace
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 
 _COUNTS: Final = re.compile(rb'"usage|"model"')
-"""In each message that says what was used, or of which model."""
+"""In each message that reports usage or names the model."""
 
 
 class Side(Protocol):
@@ -34,7 +34,7 @@ class Side(Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """How much of it may be in hand before it is not read."""
+        """How much of it may be in hand before reading stops."""
 
     def pause(self, reason: int) -> None:
         """Read no more of it for a reason."""
@@ -140,7 +140,7 @@ class Tunnel:
             self._pace.hold(self._sides[direction], now_ns, wait_ns)
 
     def _take(self, direction: int, message: Message) -> int:
-        """Look at a message; returns how many are missing on the record now, and counted already."""
+        """Record a message; returns how many are missing on the record now, and counted already."""
         if message.opcode == Opcode.CLOSE and not self.has_closed:
             self.has_closed = True
             self.close_code = close_code(message)
@@ -178,7 +178,7 @@ class Tunnel:
                 on_read()
 
     def settle(self) -> None:
-        """Note on the exchange what its record says of the session, and watch no more."""
+        """Note on the exchange what its record says about the session, and stop watching."""
         self._scanners = (MessageScanner(0), MessageScanner(0))
         self._exchange.close_code = self.close_code or 0
         if self._dropped:

@@ -25,7 +25,7 @@ _HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Stands before an address of IPv4 that is written as one of IPv6."""
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
-"""What is meant to be an address of IPv4 or a network, be it one or not."""
+"""Text meant as an IPv4 address or network, valid or not."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)

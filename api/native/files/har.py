@@ -24,7 +24,7 @@ def creator(version: str) -> dict[str, str]:
 
 
 def pages(started_at_us: int | None) -> list[dict[str, object]]:
-    """Describe the page that all entries are of, without which Firefox opens no archive; none of no entries."""
+    """Describe the page of all entries, without which Firefox opens no archive; no page without entries."""
     if started_at_us is None:
         return []
     timings = {"onContentLoad": -1, "onLoad": -1}

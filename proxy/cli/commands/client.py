@@ -29,7 +29,7 @@ TIMEOUT_S: Final = 30.0
 PATIENCE_S: Final = 10.0
 """How long a server that says it is not ready yet is asked again: its store is being opened."""
 MAX_RETRY_AFTER_S: Final = 2
-"""Who is to come back later than that has to decide so."""
+"""Longer waits are left to the user."""
 RECORD_ID: Final = "x-sidelog-id"
 """On answers of the data port: the admin port records nothing of itself."""
 MAX_ANSWER_BYTES: Final = 256 << 20

@@ -264,7 +264,7 @@ def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | N
     if message["body"] is not None:
         say("")
         _print_body(message["body"], _media_type(message), raw, max_characters)
-    if trailers := message.get("trailers"):  # a sidelog of before has none
+    if trailers := message.get("trailers"):  # an older sidelog has none
         say("\n  trailers")
     for name, value in trailers or []:
         say(f"  {visible_line(name)}: {visible_line(value)}")
@@ -293,7 +293,7 @@ def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characte
 
 
 def _kept(body: Mapping[str, Any]) -> str:
-    """Say what was kept of a cut body; a sidelog of before did not count it."""
+    """Say what was kept of a cut body; an older sidelog did not count it."""
     counts = [(name, body.get(f"{window}_bytes")) for name, window in (("first", "head"), ("last", "tail"))]
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
     coding = f" of {body['coding']}" if body.get("coding") else ""

@@ -73,7 +73,7 @@ def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
 
 
 def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
-    """Say of what time the rate is; a sidelog of before did not."""
+    """Name the period of the rate; an older sidelog does not report it."""
     if summary.get("since") is None:
         return ""
     first, last = (datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until"))

@@ -90,7 +90,7 @@ def _events(client: Client, filters: Filters, last_id: str) -> Iterator[Event]:
 def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
     """Read events from the lines of a stream; comments and unfinished events are left out.
 
-    An id without data comes as an event of the name "id": it counts as well, for who comes back.
+    An id without data comes as an event of the name "id": a reconnect resumes behind it as well.
     """
     name, event_id, told_id = "message", "", ""
     data: list[str] = []

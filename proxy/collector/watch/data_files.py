@@ -20,16 +20,16 @@ class DataFiles:
     """Remembers what is in them."""
 
     def __init__(self, path: Path, token: str = "") -> None:
-        """`path` is the data directory, which may be on a disk that comes back; `token` is to be found in it then."""
+        """`path` is the data directory, maybe on a disk that goes and comes back; `token` is restored into it."""
         self._path = path
         self._lock = self._lock_file()
         self._seen = {TOKEN_FILE: f"{token}\n".encode()} if token else {}
         self._lock_fd = -1
-        """Of a directory made anew: held as long as this process lives, lest another sidelog starts in it."""
+        """Lock of a restored directory: held for the life of this process, so no other sidelog starts in it."""
         self._failure = ""
 
     def look(self) -> None:
-        """Read the files again, and write those anew that are gone."""
+        """Read the files again, and restore those that are gone."""
         missing = []
         for name in (TOKEN_FILE, STATE_FILE):
             try:
@@ -43,7 +43,7 @@ class DataFiles:
             self._restore(lost)
 
     def close(self) -> None:
-        """Give up the lock of a directory made anew."""
+        """Release the lock of a restored directory."""
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
 

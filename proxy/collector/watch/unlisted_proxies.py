@@ -31,7 +31,7 @@ class UnlistedProxies:
         self._named: set[str] = set()
 
     def observe(self, entries: Iterable[Entry]) -> None:
-        """Look for redirects of who is not believed to speak TLS; other records cost 0.1 µs."""
+        """Look for redirects of peers that claim TLS and are not trusted; other records cost 0.1 µs."""
         for entry in entries:
             if entry.record.status in _REDIRECTS and entry.record.scheme == "http" and leads_back(entry):
                 self._name(entry.record.client_ip or "")

@@ -79,7 +79,7 @@ def _first_of(part: object) -> object:
 
 
 def _read_cut(data: bytes) -> object:
-    """Read the object that a text begins with, as far as it is there."""
+    """Read the object, or its captured part, that a text begins with."""
     error = next(iter(members_at_start(data[:_MAX_CUT_BYTES], _MEMBERS)), {})
     return {"message": decode_text(error.get(b"message")), "extensions": decode(ANY, error.get(b"extensions", b""))}
 

@@ -49,7 +49,7 @@ class Learned(msgspec.Struct):
 
 
 def reduced(learned: Learned, names: Collection[str]) -> Learned:
-    """Return what is left of what was learned when only some endpoints, by any of their names, are to be known."""
+    """Return what remains of the learned state when only some endpoints, by any of their names, stay."""
     former = {old: now for old, now in learned.former.items() if old in names}
     kept = {*former.values(), *names}
     endpoints = [name for name in learned.endpoints if (name or "/") in kept]
@@ -69,7 +69,7 @@ class Tree:
     def __init__(self) -> None:
         self.root = Node("")
         self.former: dict[str, str] = {}
-        """Name of an endpoint of before → what it is called now."""
+        """Former name of an endpoint → its present name."""
         self.endpoints = 0
         self.is_settled = False
         """Whether no place has many names, and none was added since: looking again takes 1 ms."""
@@ -78,7 +78,7 @@ class Tree:
         self._shares: dict[str, list[str]] = {}
         """First segment → the path that all of its WebDAV requests have in common."""
         self.version = 0
-        """Rises when names of before are no names any more."""
+        """Rises whenever endpoints get new names."""
 
     def find(self, path: str, operation: str | None = None) -> Node | None:
         """Return the endpoint of a path; None when none like it was learned."""

@@ -55,7 +55,7 @@ _MAX_TYPE_BYTES: Final = 200
 _LOOK_BYTES: Final = 64
 """Within which text that is said to be wide has a NUL, or is something else."""
 _DOCUMENT: Final = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[][{\"0-9tfn-])")
-"""How JSON begins, as far as binary data hardly does."""
+"""How JSON begins and binary data hardly ever does."""
 _JSON_BEGINS: Final = ("{", "[", '"')
 
 

@@ -35,7 +35,7 @@ MAX_COUNTED_BYTES: Final = 1 << 22
 _COUNTED_PER_MESSAGE: Final = 1 << 16
 """And on average: 0.1 ms."""
 CALL: Final = Bounds(262_144, 1_048_576)
-"""In a session with a model: an agent sends its whole history when it connects anew."""
+"""In a session with a model: an agent sends its whole history when it reconnects."""
 
 
 class Inflated(NamedTuple):

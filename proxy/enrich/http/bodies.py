@@ -71,7 +71,7 @@ def decode_body(
 
 
 def _undo(body: DecodedBody, codings: list[str], limit_bytes: int, tail_bytes: int, marks: Sequence[int]) -> bool:
-    """Undo the codings of a body, as far as its bytes bear them out; return whether it may be kept."""
+    """Undo the codings of a body that its bytes confirm; return whether it may be kept."""
     is_limited = limit_bytes < MAX_OUTPUT_BYTES
     if is_limited and len(codings) > 1:
         raise TooLong  # the size between two codings is unknown

@@ -23,9 +23,9 @@ class DecodedBody(msgspec.Struct, gc=False):
     coding: str | None
     """Codings that were undone."""
     text_size: int
-    """True size once decoded, as far as it could be; offsets of frames count in it."""
+    """Size of the part that could be decoded; offsets of frames count in it."""
     has_end: bool
-    """Whether the last bytes that passed are here, in the tail or in the head; they may be cut by one who left."""
+    """Whether head or tail contain the last bytes that passed; a client that left may have cut them short."""
     marks: tuple[int, ...] = ()
     """Places in the text that were asked for as places on the wire."""
     coding_error: str | None = None

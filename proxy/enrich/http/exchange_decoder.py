@@ -88,7 +88,7 @@ class ExchangeDecoder:
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
     def asked_of(self, section: bytes, flags: int = 0) -> Asked:
-        """Read who asked for what (`client_section`); where no proxy said, the scheme is that of our own port.
+        """Read the client and what it asked for (`client_section`); without a proxy, the scheme is our own port's.
 
         Of a list, as several proxies make one, the first counts: that of the proxy that the client asked.
         """

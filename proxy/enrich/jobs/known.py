@@ -1,4 +1,4 @@
-"""The jobs that are known: who began each, and which record has its tokens and cost.
+"""The known jobs: the record that began each, and the one that has its tokens and cost.
 
 Bounded; kept in the store as well, so that a restart neither forgets nor doubles a count. What was evicted, or is in a
 store that is not open yet, may have been counted: of a job that is older than that, and not known, nothing can be said.

@@ -1,7 +1,7 @@
 """What an exchange says of a job: that it began one, how far one has come, what one has used.
 
 Strategy: the path says what it may be about, in one cheap test for nearly all; the document in the response must then
-agree. A response that was not asked for in the background is no job: who asked for it has its counts already.
+agree. A response outside of background mode is no job: the exchange itself already has its counts.
 """
 
 import re

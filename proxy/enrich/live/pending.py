@@ -32,7 +32,7 @@ class PendingCall:
     model: str | None = None
     """As asked for; None where that is the session's."""
     name: bytes | None = None
-    """Of the session that it belongs to, as far as that was stated until then."""
+    """Of the session that it belongs to, if it was stated before."""
     response: int = 0
     """Id of its response, once that has begun."""
     first_content_us: int | None = None

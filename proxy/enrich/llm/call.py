@@ -139,7 +139,7 @@ def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """How the responses of one provider, and of all who copy its API, are read."""
+    """How the responses of one provider, and of all compatible ones, are read."""
 
     name: str
     """Whom the call is attributed to, unless the upstream's host is known to be another's."""

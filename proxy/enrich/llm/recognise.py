@@ -124,7 +124,7 @@ _VALUE: Final = msgspec.json.Decoder()
 
 
 class _Asked(NamedTuple):
-    """A request, as far as it can be read."""
+    """The readable part of a request."""
 
     names: frozenset[bytes]
     """Of its members that matter here."""

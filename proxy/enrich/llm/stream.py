@@ -148,7 +148,7 @@ def cut_frame(tail: bytes, kind: Splitter, *, is_ended: bool) -> bytes:
 
 
 def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:
-    """Write the document that the members along a cut belong to, as far as it is known."""
+    """Write the known part of the document that the members along a cut belong to."""
     if not chain:
         return b""
     members = dict(chain[0])

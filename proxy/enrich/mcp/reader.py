@@ -128,7 +128,7 @@ class McpReader:
         return calls
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls of an exchange in flight, as far as the beginning of its body shows them."""
+        """Return the calls of an exchange in flight that the beginning of its body shows."""
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []

@@ -1,4 +1,4 @@
-"""How a body is read when it is redacted; its content type counts only as far as the body bears it out."""
+"""How a body is parsed for redaction; its content type counts only if the body agrees with it."""
 
 import re
 from typing import Final, Literal

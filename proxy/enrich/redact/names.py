@@ -191,7 +191,7 @@ class SecretNames:
             groups: Names as a whole.
             endings: Of names, beside those that all have.
             parts_of: What of a name counts.
-            excepted: Names of no secrets, whatever else is said.
+            excepted: Names that are never secrets.
         """
         self._excepted = frozenset(normalise(name.encode()) for name in excepted)
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)

@@ -303,7 +303,7 @@ class Redactor:
         Args:
             content_type: as sent; empty when there was none.
             named: further evidence of its type: headers with the name of its file.
-            content: all of it, or as far as a window goes.
+            content: all of it, or the captured part.
             depth: within so many others.
 
         Returns:
@@ -366,7 +366,7 @@ class Redactor:
                 lines[index] = self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
-        """Redact what the value of a field holds that is no secret as a whole: parameters, JSON, who asks a host."""
+        """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
         if EQUALS in line:
             line = self._redact_value(line)
         if QUOTE in line:

@@ -8,7 +8,7 @@ Head = TypeVar("Head")
 MAX_MEMO_BYTES: Final = 2048
 """Longer heads are not remembered: they hardly ever repeat."""
 MAX_MEMO_HEADS: Final = 1024
-"""Then a memo starts anew; with the limit above it holds at most 2 MiB of keys."""
+"""At this size a memo is emptied; with the limit above it holds at most 2 MiB of keys."""
 
 
 class HeadMemo(Generic[Head]):

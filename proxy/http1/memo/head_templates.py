@@ -18,7 +18,7 @@ from proxy.http1.memo.varying_fields import VaryingFields
 MATCHED_FROM_USES: Final = 100
 """A regular expression takes 1 ms to compile, so a client whose heads always differ costs the worker 10 µs for each."""
 MAX_MATCHERS: Final = 128
-"""Then templates and expressions start anew; with the limit below they take at most 2 MiB."""
+"""At this number templates and expressions are dropped; with the limit below they take at most 2 MiB."""
 MAX_MATCHED_BYTES: Final = 1024
 
 

@@ -1,1 +1,1 @@
-"""What is decided of a request before an upstream is asked for: its route, its caller, what of it is recorded."""
+"""What is decided about a request before it needs an upstream: its route, its caller, how much is recorded."""

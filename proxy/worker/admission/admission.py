@@ -1,7 +1,7 @@
 """What happens to a request before an upstream sees it: its route, whether it may pass, the head its upstream gets.
 
-Strategy: everything that depends on the head and the route alone is rendered once for as long as a client repeats its
-head. The invariant: whatever is refused here, nothing of it has been forwarded.
+Strategy: everything that depends on the head and the route alone is rendered once, for as long as a client repeats its
+head. The invariant: no byte of a request that is refused here has been forwarded.
 """
 
 from proxy.http1.errors import Refused, no_route
@@ -22,12 +22,12 @@ class Admission:
     __slots__ = ("_engine", "_peer", "_rendered", "_scheme")
 
     def __init__(self, engine: Engine, peer: bytes, *, is_tls: bool) -> None:
-        """Admit what comes from the address `peer`."""
+        """Admit requests from the address `peer`."""
         self._engine = engine
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
         self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
-        """The last head, its route, the lines they became, and who asked (`client_section`)."""
+        """The last head, its route, the lines they became, and the client (`client_section`)."""
 
     def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
         """Return the route of a request and the head for its upstream; note on the exchange what was found.
@@ -66,7 +66,7 @@ class Admission:
         return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)
 
     def client_of(self, head: RequestHead) -> bytes:
-        """Return whose request a head is, for one that is refused."""
+        """Return the client section for a request that is refused."""
         return client_section(*self._engine.trusted.original(self._peer, head))
 
     def _render(
@@ -87,7 +87,7 @@ class Admission:
 
 
 class TracingAdmission(Admission):
-    """Admits requests that get a trace context where they bring none; a class of its own, as most engines make none."""
+    """Admits requests and gives them a trace context where they have none; a class apart, since few engines do that."""
 
     __slots__ = ()
 

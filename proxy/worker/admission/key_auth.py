@@ -37,10 +37,10 @@ _BEARER: Final = b"bearer "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What one route asks of its callers, and whose word it takes."""
+    """What one route demands of its callers, and which names it trusts."""
 
     is_keyed: bool
-    """Whether keys are looked at."""
+    """Whether keys are checked."""
     is_required: bool
     """Whether a call without one is refused."""
     header: bytes
@@ -57,7 +57,7 @@ class Access:
     """The same for the user."""
 
     def caller(self, exchange: Exchange) -> Caller:
-        """Return whose an admitted exchange is."""
+        """Return the owner of an admitted exchange."""
         is_trusted = exchange.access and ACCESS.unpack(exchange.access)[0]
         if not (is_trusted and self.believes_headers):
             return Caller(exchange.access)
@@ -83,7 +83,7 @@ class Access:
 
 
 def compile_access(route: RouteSettings) -> Access | None:
-    """Return what a route asks of its callers; None when that is nothing."""
+    """Return what a route demands of its callers; None when it demands nothing."""
     believes_headers = bool(route.project_header or route.user_header)
     if route.auth == "off" and not believes_headers:
         return None
@@ -163,7 +163,7 @@ def _value(raw: bytes) -> bytes:
 
 
 class Gate:
-    """Admits exchanges to routes that ask something of their callers."""
+    """Admits exchanges to routes that demand something of their callers."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Gate:
             self._load(cells[KEYS_GENERATION])
 
     def refresh(self) -> None:
-        """Read the snapshot anew when the collector has replaced it; called by the tick."""
+        """Read the snapshot again when the collector has replaced it; called by the tick."""
         generation = self._cells[KEYS_GENERATION]
         if generation != self._generation and self._is_keyed:
             self._load(generation)

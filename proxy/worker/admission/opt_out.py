@@ -32,13 +32,13 @@ class OptOut:
 
 
 def lower(exchange: Exchange, level: CaptureLevel) -> None:
-    """Record an exchange at most at a level; the windows of its bodies are its route's affair."""
+    """Limit the level of an exchange; its route decides the windows of its bodies."""
     exchange.flags |= CAPTURE_FLAGS[level]
     exchange.is_recorded = exchange.is_recorded and level != "none"
 
 
 def lower_outside(exchange: Exchange, level: CaptureLevel) -> None:
-    """Record at most at a level what reached no route, none of which says how much is to be kept of it."""
+    """Limit the level of an exchange that reached no route, and so has no level of a route."""
     if exchange.route == NO_ROUTE:
         lower(exchange, level)
 

@@ -33,7 +33,7 @@ MAX_INTERIM: Final = 16
 
 
 class ResponseHandler(Protocol):
-    """Who borrowed an upstream connection and gets its response. Called in this order, never concurrently."""
+    """The borrower of an upstream connection, which gets its response. Called in this order, never concurrently."""
 
     method: bytes
     is_request_complete: bool
@@ -79,7 +79,7 @@ class ResponseHandler(Protocol):
 
 
 class ConnectionPool(Protocol):
-    """Whom an upstream connection returns to."""
+    """The pool that an upstream connection returns to."""
 
     keep_alive_ns: int
     max_requests: int
@@ -97,7 +97,7 @@ class ConnectionPool(Protocol):
         """Note that the upstream has ended its side."""
 
     def draining(self, connection: "UpstreamConnection") -> None:
-        """Look now and then whether what a client left behind is taken (`close_if_taken`)."""
+        """Check from time to time whether the upstream has taken what a client left behind (`close_if_taken`)."""
 
 
 class UpstreamConnection(PacedReader, asyncio.Protocol):
@@ -135,7 +135,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._state = _HEAD
         self._buffer = b""
         self._left_bytes = self._left_since_ns = 0
-        """Parting: how much is not taken of what its client left behind, and since when no more of it is."""
+        """While draining: how much of the client's bytes is not taken yet, and since when none was taken."""
         self._has_heads = False
         """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
 

@@ -51,7 +51,7 @@ class Opener:
             raise UpstreamError(unreached(error), f"cannot connect to the upstream: {why_unreached(error)}") from error
 
     async def _find_place(self, *, may_repeat: bool) -> UpstreamConnection | None:
-        """Return an idle connection, or None when there is a place for a new one; after all who waited before."""
+        """Return an idle connection, or None when there is a place for a new one; first come, first served."""
         pool, is_turn = self._pool, False
         while True:
             if is_turn or not pool.has_queue:

@@ -23,7 +23,7 @@ POST_IDLE_NS: Final = 1_000_000_000
 """A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
 
 REST_NS: Final = 100_000_000
-"""How long a connection rests that has carried a 5xx: servers close behind an error, when they have logged it."""
+"""How long a connection rests after a 5xx: servers close after an error, once they have logged it."""
 
 RESPONSE_BYTES: Final = 4
 """The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
@@ -115,7 +115,9 @@ class Pool:
             return
         connection.idle_since_ns = now_ns
         if connection.has_failed:
-            if self._waiting or self._concurrency.seen < 2:  # who is served one at a time would wait for its end
+            if (
+                self._waiting or self._concurrency.seen < 2
+            ):  # an upstream that serves one at a time would wait for its end
                 connection.close()
             else:
                 self._resting[connection] = None
@@ -125,7 +127,7 @@ class Pool:
             self.pass_on()
 
     def _end_rests(self, now_ns: int) -> None:
-        """Let those be lent again that had time enough to be closed, and were not."""
+        """Lend connections again that had time enough to be closed, and were not."""
         while self._resting:
             connection = next(iter(self._resting))
             if now_ns - connection.idle_since_ns < REST_NS:
@@ -143,7 +145,7 @@ class Pool:
         self._concurrency.served(len(self._answered))
 
     def _holds_others(self, now_ns: int, silent_ns: int) -> bool:
-        """Whether connections that are idle may keep a new one from being served: it got no answer for so long."""
+        """Whether idle connections may keep a new one from being served: it has had no answer for so long."""
         return self._concurrency.may_hold(len(self._answered)) and any(
             connection.is_waiting and now_ns - since_ns >= silent_ns
             for connection, since_ns in self._unanswered.items()
@@ -181,7 +183,7 @@ class Pool:
         return bool(self._draining)
 
     def draining(self, connection: UpstreamConnection) -> None:
-        """Look with each sweep whether what a client left behind is taken."""
+        """Check with each sweep whether the upstream has taken what a client left behind."""
         self._draining.add(connection)
 
     @property
@@ -190,22 +192,22 @@ class Pool:
         return bool(self._waiting or self._woken)
 
     def make_room(self) -> bool:
-        """Return whether there is a place, be it that of the connection idle longest: for who may use none (P13)."""
+        """Return whether there is a place, if need be by closing the connection idle longest, unusable here (P13)."""
         if self.is_full and (idle := self._idle or self._resting):
             next(iter(idle)).close()
         return not self.is_full
 
     def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
-        """Let a future be resolved when a connection or a place for one becomes free; first come, first served.
+        """Resolve a future when a connection or a place for one becomes free; first come, first served.
 
-        Who was woken, and found nothing after all, `is_next`.
+        `is_next` puts a waiter that was woken in vain back to the front.
         """
         self._waiting[waiter] = None
         if is_next:
             self._waiting.move_to_end(waiter, last=False)
 
     def leave(self, waiter: "asyncio.Future[None]") -> None:
-        """Forget one that gave up: a place may be taken for days, and thousands may wait for it in vain."""
+        """Forget a waiter that gave up: a place may be taken for days, and thousands may time out waiting."""
         self._waiting.pop(waiter, None)
 
     def pass_on(self) -> None:
@@ -218,11 +220,11 @@ class Pool:
                 return
 
     def take_turn(self) -> None:
-        """Note that one who was woken goes on."""
+        """Note that a woken waiter goes on."""
         self._woken -= 1
 
     def share(self) -> None:
-        """Wake the next if there is something for it: it may have queued behind one who needed less than there was."""
+        """Wake the next if there is something for it: the waiter before it may have needed less than was free."""
         if self._waiting and (self._idle or not self.is_full):
             self.pass_on()
 
@@ -243,7 +245,7 @@ class Pool:
         self.pass_on()
 
     def expire(self, now_ns: int) -> None:
-        """Close idle connections that are too old or hold others, and parted ones; called a few times a second."""
+        """Close idle connections that are too old or hold others, and drained ones; called a few times a second."""
         for connection in list(self._draining):
             connection.close_if_taken(now_ns)
         self._end_rests(now_ns)

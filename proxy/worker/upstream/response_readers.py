@@ -1,4 +1,4 @@
-"""Who reads the response heads of routes: routes with the same rules share a reader, and what it remembers.
+"""The readers of response heads: routes with the same rules share a reader and its memo.
 
 So what is remembered is bounded for all of them together, and what one upstream often sends is known of its neighbours.
 A reader of its own for each took 2 to 7 MiB a route (tracemalloc), of upstreams whose heads never repeat.

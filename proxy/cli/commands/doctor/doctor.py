@@ -34,7 +34,7 @@ from proxy.settings.model import Settings
 JSON_KEYS: Final = ("state", "name", "text", "mend")
 """Of a finding, in the order of its fields."""
 TIME_LIMIT_S: Final = 4.0
-"""Of all checks together: the command is to be over within five seconds."""
+"""For all checks together: the command must end within five seconds."""
 RATE_LIMIT_S: Final = 60.0
 CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""

@@ -21,7 +21,7 @@ _FIX: Final = "restart sidelog with its output in a file, the journal, or a prog
 
 
 def check_log(settings: Settings) -> Iterator[Finding]:
-    """See who takes the log of the sidelog that runs with this data directory, and its access log."""
+    """Check the readers of the log and the access log of the sidelog that runs with this data directory."""
     pid = _holder(Path(settings.data_dir, LOCK_FILE))
     if pid is None:
         return

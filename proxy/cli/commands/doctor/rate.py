@@ -32,7 +32,7 @@ TIMEOUT_S: Final = 45.0
 REST_S: Final = IDLE_S + 1.0
 """Longer than any pause between two steps of work that is left."""
 RESTING_CPU: Final = 0.05
-"""Part of a core that a sidelog takes where nothing is to be done."""
+"""Part of a core that an idle sidelog takes."""
 CONNECTIONS: Final = 32
 _REQUEST: Final = b"GET /items/%d?page=%d HTTP/1.1\r\nHost: doctor\r\nAccept: */*\r\nX-Request-Id: %032x\r\n\r\n"
 _BODY: Final = b'{"id":%010d,"text":"' + b"lorem ipsum dolor sit amet " * 36 + b'"}\n'

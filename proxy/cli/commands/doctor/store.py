@@ -103,7 +103,7 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "spool", "empty")
         return
     spool = Spool(directory, settings.spool.max_bytes)
-    # The store may be away; who kept this may have been killed before it noted the newest.
+    # The store may be away; its last sidelog may have been killed before it noted the newest.
     replayed = (positions_file(directory).value or {}).get(SOURCE_SPOOL, Position())
     spool.inspect(replayed)
     text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
