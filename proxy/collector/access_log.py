@@ -183,7 +183,7 @@ _FORMATTERS: Final[dict[str, Callable[[], Formatter]]] = {"json": JsonFormatter,
 
 
 class AccessLog:
-    """Writes lines to a descriptor; made started, ended by `close`."""
+    """Writes lines to a descriptor, from its creation until `close`."""
 
     def __init__(self, form: Literal["json", "common"], fd: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
         """Write to `fd`, which stays the caller's; -1 stands for a stdout that is not open."""
@@ -218,7 +218,7 @@ class AccessLog:
                 self._changed.notify()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Write what waits, for so long at most; what is left then is counted as dropped."""
+        """Write the waiting lines within a timeout; the rest is counted as dropped."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()

@@ -50,7 +50,7 @@ async def admin_port(
     metrics: socket.socket | None = None,
     health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
-    """Serve the admin port on a listening socket, until left; and the open ones, where there are any."""
+    """Serve the admin port on a listening socket, and the open ports if there are any, until the context exits."""
     services = _services(settings, data, plane)
     tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
     remember_server_name(tls)

@@ -52,7 +52,7 @@ class CommittedPositions:
                 source.reader.release(position.offset)
 
     def _move(self, batch: Batch) -> None:
-        """Move positions, never back: one may be behind what the store, or what follows it in the spool, has."""
+        """Move positions, but never back: one may be older than what the store or the spool already has."""
         for source_id, position in batch.positions.items():
             if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
                 self.positions[source_id] = position
@@ -63,7 +63,7 @@ class CommittedPositions:
         self._events.add_gap(reason, records)
 
     def count_removed(self, records: int) -> None:
-        """Count records as dropped that were stored: the store was removed with them."""
+        """Count stored records as dropped, because the store was removed with them."""
         past = self._retired_totals
         dropped = with_dropped(past.dropped, "store_removed", records)
         self._retired_totals = msgspec.structs.replace(past, stored=past.stored - records, dropped=dropped)

@@ -170,7 +170,7 @@ async def control_plane(
 
 
 async def _finish(plane: ControlPlane, exporting: asyncio.Task[None]) -> None:
-    """Write and send what is stored by now, unless another collector does."""
+    """Save and export what is stored by now, unless another collector does."""
     if plane.access_log is not None:
         await asyncio.to_thread(plane.access_log.close)
     if not plane.is_handing_over:

@@ -70,7 +70,7 @@ class KeyPublisher:
                 self._report_failure()
 
     def _report_failure(self) -> None:
-        """Log once that it failed, but not while the store is being opened: the start does not wait for that."""
+        """Log a failure once, but not while the store is being opened, which the start does not wait for."""
         is_starting = self._version < 0 and time.monotonic() - self._started_s < OPENING_S
         if not self._is_reported and not is_starting:
             self._is_reported = True
@@ -90,7 +90,7 @@ class KeyPublisher:
             source.segment.cells[KEYS_GENERATION] = self._generation
 
     async def flush_uses(self) -> None:
-        """Store when keys were used last; what the store does not take is kept for the next time."""
+        """Store the times of the keys' last use; what the store does not take is kept for the next call."""
         uses = self._index.take_uses()
         if not uses:
             return

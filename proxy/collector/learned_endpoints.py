@@ -28,7 +28,7 @@ META: Final = "endpoints"
 """Name of the value in the store."""
 EVERY_S: Final = 30.0
 FIRST_S: Final = 1.0
-"""How often the store is tried until it could be read."""
+"""Pause between two attempts to read the store."""
 
 
 OnKept = Callable[[Mapping[Key, Collection[str]]], object]
@@ -64,7 +64,7 @@ class LearnedEndpoints:
             await asyncio.sleep(EVERY_S if await self.save() else FIRST_S)
 
     async def forget(self) -> None:
-        """Records were erased: forget endpoints that no other has, now or once the store can be asked."""
+        """Forget endpoints whose records were all erased, now or once the store can be queried."""
         self._has_erased = True
         await self.save()
 
@@ -130,7 +130,7 @@ class LearnedEndpoints:
         return names
 
     def current(self, route: str | None, project: str | None, name: str) -> str:
-        """Return what an endpoint is called now; see `api.access.scoped`."""
+        """Return the present name of an endpoint; see `api.access.scoped`."""
         return self.endpoints.current(route, project, name)
 
     def former(self, name: str, scope: Scope) -> list[FormerEndpoints]:

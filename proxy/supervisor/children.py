@@ -30,7 +30,7 @@ STABLE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every child is started with."""
+    """What every child process starts with."""
 
     settings: dict[str, Any]
     settings_fd: int
@@ -39,17 +39,17 @@ class Shared:
     rings: RingHome
     wakeup: Wakeup
     counters_fd: int
-    """A file in memory, where collectors keep for each other what workers that are gone have counted."""
+    """A file in memory in which collectors pass on the counters of workers that are gone."""
 
     @property
     def workers(self) -> int:
-        """How many there are to be; none without a data port."""
+        """Configured number of workers; 0 without a data port."""
         proxy = self.settings["proxy"]
         return int(proxy["workers"]) if proxy["data_port"] else 0
 
     @property
     def rings_bytes(self) -> int:
-        """What the rings of all workers take."""
+        """Size of the rings of all workers."""
         return self.workers * int(self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
 
     def check_ring_directory(self) -> None:
@@ -194,7 +194,7 @@ class Worker(Child):
         super().start()
 
     def retire(self) -> None:
-        """Let it serve its last clients out."""
+        """Let it serve its last clients, and accept no new ones."""
         self.is_leaving = True
         self.send("retire")
 
@@ -239,7 +239,7 @@ class Collector(Child):
         super().__init__(shared)
         self.is_handing_over = False
         self.unread_rings = 0
-        """Workers whose ring it does not read, as it says."""
+        """Workers whose ring the collector does not read, as it reports."""
         self._announced: set[str] = set()
         """The newest line of each kind."""
         self._offered: set[str] = set()
@@ -277,9 +277,9 @@ class Collector(Child):
         super().start()
 
     def announce(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
-        """Say which workers there are, with the files of rings it does not have yet, and what we count ourselves.
+        """Send the list of workers, the files of rings that it does not have yet, and our own counters.
 
-        Only what has changed is said. False: to be tried again.
+        Only changes are sent. False: try again later.
         """
         if self.control is None:
             return True
@@ -303,5 +303,5 @@ class Collector(Child):
         return True
 
     def announce_again(self) -> None:
-        """Offer every ring once more with the next word: one could not be attached."""
+        """Offer every ring again with the next message, because the collector could not attach one."""
         self._offered.clear()

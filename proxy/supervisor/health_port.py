@@ -25,7 +25,7 @@ REQUEST_TIMEOUT_S: Final = 2.0
 PAUSE_S: Final = 0.2
 """How long nothing is accepted when there are no descriptors."""
 _ACCEPTED_AT_ONCE: Final = 8
-"""Of one wake-up: then the supervisor's own affairs have their turn."""
+"""In one wake-up: then the supervisor's own work has its turn."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REASONS: Final = {
     200: "OK",
@@ -91,7 +91,7 @@ class HealthPort:
             self._read(connection)  # a probe has often sent its request already
 
     def _pause(self) -> None:
-        """Without descriptors the listening socket stays readable: leave it alone for a moment, and make room."""
+        """Pause accepting and close all: without free descriptors the listening socket stays readable."""
         self._selector.unregister(self._listener)
         self._resumes_s = time.monotonic() + PAUSE_S
         for connection in list(self._connections.values()):

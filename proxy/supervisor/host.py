@@ -1,4 +1,4 @@
-"""What the system wants of a supervisor: notes for a service manager, the duty of an init, signals. stdlib only.
+"""The supervisor and the system: messages to a service manager, the duties of an init, signals. stdlib only.
 
 As the first process of a container it inherits children that others left behind. No other process can collect them when
 they end, and each would keep its entry in the table of processes: a probe by `exec`, or a debugging shell, leaves some.

@@ -80,7 +80,7 @@ class Reload:
 
     @property
     def wait_s(self) -> float | None:
-        """How long nothing but a child's news has to be looked at; None: no matter how long."""
+        """How long the supervisor may wait for news of children alone; None: without limit."""
         if self._reader is not None:
             return max(0.0, self._read_until_s - time.monotonic())
         return LOOK_S if self._is_requested and not self.starting else None

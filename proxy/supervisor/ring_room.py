@@ -25,7 +25,7 @@ LOOK_S: Final = 0.2
 
 
 class RingRoom:
-    """One wait for room at a time."""
+    """Decides whether new rings may be made; one wait at a time."""
 
     def __init__(self, held: Callable[[], Iterable[int]], clock: Callable[[], float] = time.monotonic) -> None:
         """`held` returns descriptors of the rings of this run; some of them have no name."""
@@ -54,7 +54,7 @@ class RingRoom:
         return "hopeless"
 
     def has_unread(self) -> bool:
-        """Whether a ring of ours was not emptied at the end; says how many records that loses, or leaves behind."""
+        """Whether a ring of ours was not emptied at the end; logs how many records are lost or left behind."""
         left = [records for records in map(unread_in, self._held()) if records != 0]
         if left:
             count = sum(records or 0 for records in left)

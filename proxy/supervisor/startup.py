@@ -64,7 +64,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
 
 
 def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
-    """Write where ports and store are: into `state.json` for the command line, and to the log."""
+    """Write the addresses of ports and store into `state.json`, for the command line, and to the log."""
     admin_url = write_addresses(data, listeners, settings)
     # The link logs its user in: it belongs on the terminal that started sidelog, and into no file.
     has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
@@ -89,7 +89,7 @@ def _data_url(listeners: Listeners, settings: dict[str, Any]) -> str | None:
 
 
 def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:
-    """Write where admin port and store are into `state.json`; return the admin port's URL."""
+    """Write the addresses of admin port and store into `state.json`; return the admin port's URL."""
     host, port = listeners.admin_address
     cert_file = settings["admin"]["tls_cert_file"]
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"

@@ -192,7 +192,7 @@ class Supervisor:
             os.close(fd)
 
     def _on_word(self, word: str, argument: str) -> None:
-        """Do what the collector says of the rings."""
+        """Act on a message of the collector about rings."""
         if word == "retired":
             for worker in self._all_workers:
                 worker.close_ring(argument)

@@ -21,7 +21,7 @@ LOOK_EVERY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Judges by everything that is watched."""
+    """Decides by the state of all watched parts."""
 
     status: StatusView
     writer: Writer
@@ -62,7 +62,7 @@ class Readiness:
         return found
 
     def _away(self) -> list[str]:
-        """Return what records, or keys, wait for."""
+        """Return the stores that records or keys wait for."""
         away = [] if self.writer.is_storage_up else ["store"]
         if self.keys.reason and self.own_keys:
             away.append("store of API keys")

@@ -1,4 +1,4 @@
-"""Proxies in front that `[proxy] trusted_proxies` does not list, found by what it leads to: a redirect without end.
+"""Proxies in front that `[proxy] trusted_proxies` does not list, found by the redirect loop that this causes.
 
 Such a proxy says that its client speaks TLS, which is not passed on, so a service that wants TLS redirects to the URL
 that was asked for. Only here both are known. Each address is named once: in the log, as an event, to `sidelog doctor`.
@@ -23,7 +23,7 @@ _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 
 class UnlistedProxies:
-    """Looks at redirects."""
+    """Finds such proxies among the redirects."""
 
     def __init__(self, add_event: Callable[[str, dict[str, object]], None], data_dir: Path) -> None:
         self._add_event = add_event

@@ -1,8 +1,8 @@
-"""The directories that a running sidelog needs, and the files of its rings: whether they are still there.
+"""Whether the directories that a running sidelog needs, and the files of its rings, are still there.
 
-A process goes on when the names of its files are removed, and everything looks well until the next start finds nothing.
-So the names are looked at: what was removed or replaced is logged, counted and shown as degraded. The directories are
-kept open meanwhile: a file system gives the number of one that was removed to the next that is made (ext4: always).
+A process goes on after the names of its files are removed, and all looks well until the next start finds nothing. So
+the paths are checked: a removed or replaced one is logged, counted and shown as degraded. The directories are kept open
+meanwhile, because a file system reuses the inode number of a removed one for the next (ext4: always).
 """
 
 import logging
@@ -28,17 +28,17 @@ _MEANING: Final = {
 
 
 class WatchedPaths:
-    """Remembers what was where."""
+    """Remembers the directories of the start, and checks them."""
 
     def __init__(self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source]) -> None:
-        """`directories` are there now; None is none."""
+        """`directories` exist now; None stands for one that is not used."""
         self._directories = {what: (path, _identity(path)) for what, path in directories.items() if path is not None}
         self._held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path, found in self._directories.values() if found]
         self._attached = attached
         self._gone_rings: set[bytes] = set()
         self._gone: set[str] = set()
         self.removed = dict.fromkeys((DATA_DIR, RING_DIR, RING), 0)
-        """How often something of the kind was found gone."""
+        """How often one of the kind was found removed or replaced."""
 
     @property
     def gone(self) -> list[str]:
@@ -46,7 +46,7 @@ class WatchedPaths:
         return [*sorted(self._gone), *([RING] if self._gone_rings else [])]
 
     def look(self) -> None:
-        """Look at every name, and report what is gone since the last look."""
+        """Check every path, and report those that are gone since the last check."""
         for what, (path, identity) in self._directories.items():
             if what not in self._gone and identity is not None and _identity(path) != identity:
                 self._gone.add(what)
@@ -58,7 +58,7 @@ class WatchedPaths:
                 self._report(RING, source.id.hex())
 
     def close(self) -> None:
-        """Close the directories; nothing is looked at any more."""
+        """Close the directories, and stop checking."""
         for descriptor in self._held:
             os.close(descriptor)
         self._held.clear()

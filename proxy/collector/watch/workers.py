@@ -17,7 +17,7 @@ from proxy.collector.sources import Source
 log = logging.getLogger(__name__)
 
 GRACE_S: Final = 1.0
-"""A worker that is ready may be ahead of its ring's descriptor, or of an attempt to map it, by so much."""
+"""How long a ready worker may wait for the collector to receive and map its ring."""
 
 
 class WorkerShown(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class WorkerShown(msgspec.Struct, frozen=True):
     ring: str
     """Its source as hex; empty until the worker has one."""
     leaving: bool = False
-    """It serves its last clients: others accept new ones."""
+    """It serves its last clients; other workers accept new ones."""
 
 
 class SupervisorCounts(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Workers:
     """Compares what the supervisor says with the rings that are attached."""
 
     def __init__(self, attached: Mapping[bytes, Source], clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is known, and nothing is missing, before the first `update`."""
+        """Before the first `update` no worker is known, and none is missing."""
         self._attached = attached
         self._clock = clock
         self._unread_since: dict[str, float] = {}
