@@ -128,12 +128,12 @@ sbom: $(VENV)/.dev ## what is installed beside sidelog, and its licences: build/
 	@$(BIN)/python -m tests.support.sbom build
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
-PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
+PURE := proxy/http1 proxy/http2 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
 	storage/query.py storage/aggregates.py storage/ledger.py api/http api/stream/sse.py
 
 coverage: $(VENV)/.dev ## branch coverage of the pure rooms, by their own tests
 	@$(BIN)/coverage run --branch --source=proxy,storage,api -m pytest -q -p no:xdist \
-		tests/proxy/http1 tests/proxy/ring tests/proxy/settings tests/proxy/enrich tests/storage/relational tests/storage/test_*.py \
+		tests/proxy/http1 tests/proxy/http2 tests/proxy/ring tests/proxy/settings tests/proxy/enrich tests/storage/relational tests/storage/test_*.py \
 		tests/api/http tests/api/stream tests/contract
 	@$(BIN)/coverage report --show-missing --skip-covered --include="$$(printf '%s*,' $(PURE))"
 

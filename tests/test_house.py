@@ -82,7 +82,8 @@ UNPLAIN_WORDS: Final = ("told", "somebody", "nobody", "whoever", "for ever", "of
 """Words around which sentences turned that had to be read twice: say who does what."""
 
 _DOCUMENT: Final = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|js|css|sql))(?![\w/-])")
-_RULE: Final = re.compile(r"\bP(\d{1,2})\b")
+_RULE: Final = re.compile(r"\b[PF]\d{1,2}\b")
+_RULES: Final = ("proxy/http1/RULES.md", "proxy/http2/RULES.md")
 
 
 @cache
@@ -213,7 +214,7 @@ def test_what_is_cited_exists() -> None:
     """Documents, files and rules that the code and its documents name are in the repository."""
     names = {path.name for path in tracked()}
     paths = {str(path) for path in tracked()}
-    rules = set(re.findall(r"^#+ P(\d+)\b", (ROOT / "proxy/http1/RULES.md").read_text(), re.MULTILINE))
+    rules = {rule for path in _RULES for rule in re.findall(rf"^## ({_RULE.pattern})", (ROOT / path).read_text(), re.M)}
     missing = []
     prose = {path: _prose(text, tree) for path, text, tree in python_files() if _is_shown(path)}
     prose |= {
@@ -224,7 +225,7 @@ def test_what_is_cited_exists() -> None:
             cited = _DOCUMENT.findall(line) if path.suffix == ".py" or path.parts[0] == "docs" else []
             missing += [f"{path}:{number} {name}" for name in cited if not _exists(name, path, names, paths)]
             if path.parts[0] == "proxy":
-                missing += [f"{path}:{number} P{rule}" for rule in _RULE.findall(line) if rule not in rules]
+                missing += [f"{path}:{number} {rule}" for rule in _RULE.findall(line) if rule not in rules]
     assert missing == []
 
 

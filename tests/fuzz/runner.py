@@ -12,6 +12,8 @@ from random import Random
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from tests.fuzz.http2_grammar import make_http2_case
+from tests.fuzz.http2_judge import run_http2
 from tests.fuzz.parsers import Judge
 from tests.fuzz.request_grammar import good_target_of_tls, make_request_case
 from tests.fuzz.request_judge import run_request
@@ -41,6 +43,7 @@ def _tls_world() -> World:
 
 
 KINDS: Final = {
+    "http2": Kind(make_http2_case, run_http2),
     "requests": Kind(make_request_case, run_request),
     "responses": Kind(make_response_case, run_response),
     "routes": Kind(make_routed_case, run_request, lambda: World(ROUTED)),

@@ -10,6 +10,9 @@ import pytest
 from proxy.http1 import chunked, request_head, response_head, websocket_frames
 from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead
+from proxy.http2 import field, frames
+from proxy.http2.hpack.decoder import Decoder
+from proxy.http2.stream import Stream
 from proxy.process.version import BUILD
 from proxy.worker import relay, routes
 from proxy.worker.admission import admission
@@ -136,7 +139,20 @@ def test_a_proxy_that_believes_upstreams_is_caught(fault: str, monkeypatch: pyte
     assert any(violation.is_repeatable for violation in violations)
 
 
+HTTP2_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "lengths": lambda patch: patch.setattr(Stream, "take_body", _takes_any_body),
+    "fields": lambda patch: patch.setattr(field, "_objection", lambda kind, name, value: ""),
+    "padding": lambda patch: patch.setattr(frames, "without_padding", lambda payload, flags: payload),
+    "blocks": lambda patch: patch.setattr(Decoder, "decode", lambda self, block: []),
+}
+
+
+def _takes_any_body(self: Stream, size: int, *, is_end: bool) -> None:
+    self.is_remote_ended = is_end
+
+
 OTHER_FAULTS = [
+    *(pytest.param("http2", HTTP2_FAULTS[fault], id=f"http2 {fault}") for fault in HTTP2_FAULTS),
     *(pytest.param("routes", ROUTE_FAULTS[fault], id=f"routes {fault}") for fault in ROUTE_FAULTS),
     *(pytest.param("tunnels", TUNNEL_FAULTS[fault], id=f"tunnels {fault}") for fault in TUNNEL_FAULTS),
     *(pytest.param("tls-requests", TLS_FAULTS[fault], id=f"tls {fault}") for fault in TLS_FAULTS),
@@ -145,10 +161,10 @@ OTHER_FAULTS = [
 
 @needs_source
 @pytest.mark.parametrize(("kind", "take_away"), OTHER_FAULTS)
-def test_a_proxy_that_errs_in_routes_tunnels_or_tls_is_caught(
+def test_a_proxy_that_errs_elsewhere_is_caught(
     kind: str, take_away: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for paths that lead past a route, for WebSocket sessions, and for what TLS changes."""
+    """The same for paths that lead past a route, for WebSocket sessions, for what TLS changes, and for HTTP/2."""
     take_away(monkeypatch)
     monkeypatch.setattr(runner, "shrink", lambda data, is_violated: data)
     with Fuzzer(kind, SEED) as fuzzer:

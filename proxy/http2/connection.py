@@ -1,0 +1,239 @@
+"""One connection of HTTP/2, at either end: bytes in, events out; methods in, bytes out (RFC 9113). Pure.
+
+Strategy: `receive` reads frames, judges them (RULES.md) and returns what the consumer has to know; what is to be sent
+gathers in `output`. A broken rule of one stream resets it, one of the connection ends it with a GOAWAY, and
+nothing is read any more. One call does a bounded amount of work, and stops where the peer does not take what it is
+sent; `has_more` says that it left something in hand (F12, F14). Time comes in as an argument, of a monotonic clock.
+
+The consumer says what it forwarded of bodies (`forwarded`), releases streams that were reset once its work for them is
+cancelled (`release`), calls `check` when `next_check_ns` has come, and closes behind `ConnectionEnded`. It drains by
+`inbound.drain`, and writes what `output.take` returns.
+"""
+
+from typing import Final
+
+from proxy.http2 import frames
+from proxy.http2.budget import Budget, Limits
+from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
+from proxy.http2.events import ConnectionEnded, Event, StreamDrained
+from proxy.http2.frame_reader import FrameReader
+from proxy.http2.hpack.encoder import NO_TABLE, LineEncoder
+from proxy.http2.inbound import DRAIN_WAIT_NS, Inbound
+from proxy.http2.output import Output
+from proxy.http2.request_fields import RequestFields, encode_request
+from proxy.http2.response_fields import encode_response
+from proxy.http2.stream import Stream, Streams
+
+MAX_UNSENT_BYTES: Final = 65536
+STEP_FRAMES: Final = 128
+STEP_REQUESTS: Final = 16
+
+
+class Connection:
+    """One end of a connection: a server to a client, or a client to an upstream."""
+
+    __slots__ = (
+        "_begin_by_ns", "_budget", "_encoder", "_has_table", "_is_server", "inbound", "is_ended", "output", "reader",
+        "streams",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits, encoder: LineEncoder, now_ns: int, *, is_server: bool) -> None:
+        """Begin; what is to be sent first is there at once. The encoder may be shared by all connections."""
+        self._is_server = is_server
+        self._encoder = encoder
+        self._has_table = True
+        """Whether the peer still keeps a table for what we send (`hpack/encoder.py`)."""
+        self._budget = Budget(now_ns)
+        self.reader = FrameReader(expects_preface=is_server, max_block_bytes=limits.max_header_bytes)
+        self.output = Output(self._budget)
+        self.streams = Streams()
+        self.inbound = Inbound(limits, self.reader, self.output, self.streams, self._budget, is_server=is_server)
+        self._begin_by_ns = now_ns + limits.timeout_settings_ns
+        self.is_ended = False
+        """Nothing is read any more, and nothing sent behind the GOAWAY."""
+        own = (frames.MAX_CONCURRENT_STREAMS, limits.max_streams) if is_server else (frames.ENABLE_PUSH, 0)
+        window, list_bytes = limits.stream_window_bytes, limits.max_header_bytes
+        entries = (own, (frames.INITIAL_WINDOW_SIZE, window), (frames.MAX_LIST_SIZE, list_bytes))
+        self.output.put((b"" if is_server else frames.PREFACE) + frames.settings(entries))
+        if limits.connection_window_bytes > frames.WINDOW_BYTES:
+            self.output.put(frames.window_update(0, limits.connection_window_bytes - frames.WINDOW_BYTES))
+
+    # Receiving.
+
+    def receive(self, data: bytes, now_ns: int, unsent_bytes: int = 0) -> list[Event]:
+        """Take the next bytes; `unsent_bytes` are those taken from here that the socket has not taken yet (F12)."""
+        if self.is_ended:
+            return []
+        reader, inbound, output = self.reader, self.inbound, self.output
+        self._budget.pass_time(now_ns)
+        inbound.requests = 0
+        reader.feed(data)
+        try:
+            for _ in range(STEP_FRAMES):
+                if output.size_bytes + unsent_bytes > MAX_UNSENT_BYTES or inbound.requests >= STEP_REQUESTS:
+                    break
+                if not reader.read():
+                    break
+                try:
+                    self._read_frame(now_ns)
+                except StreamFault as fault:
+                    inbound.reset_for(fault)
+        except ConnectionFault as fault:
+            self._fail(fault.code, fault.reason)
+        return self._take_events()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a whole frame is in hand that the last call did not come to: call `receive` again, with no bytes."""
+        return not self.is_ended and self.reader.has_more
+
+    def forwarded(self, stream_id: int, size: int) -> None:
+        """Give the peer credit for so many bytes of a body, which went on (F13)."""
+        stream = self.streams.open.get(stream_id)
+        if stream is not None and not stream.is_reset:
+            self.inbound.forward(stream, min(size, stream.received.held))
+
+    def _read_frame(self, now_ns: int) -> None:
+        reader = self.reader
+        kind = reader.kind
+        if kind == frames.DATA:
+            self.inbound.read_data()
+        elif kind == frames.HEADERS:
+            if reader.stream_id & 1 == 0 or (not self._is_server and self.streams.is_idle(reader.stream_id)):
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that the peer cannot open")
+            self.inbound.read_block(frames.without_padding(reader.payload, reader.flags))
+        elif kind == frames.CONTINUATION:
+            self.inbound.read_block(reader.payload)
+        else:
+            what = f"{frames.NAMES[kind - 2]} frames" if kind <= frames.WINDOW_UPDATE else "frames of unknown types"
+            self.inbound.spend(1, what)
+            if kind in (frames.SETTINGS, frames.PING, frames.GOAWAY):
+                self.inbound.read_connection_frame(now_ns)
+            elif kind in (frames.WINDOW_UPDATE, frames.RST_STREAM, frames.PRIORITY):
+                self.inbound.read_stream_frame(now_ns)
+            elif kind == frames.PUSH_PROMISE:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE without push")
+
+    # Time, and the end.
+
+    @property
+    def next_check_ns(self) -> int:
+        """When `check` has something to do; 0: not as things are."""
+        begin_by_ns = 0 if self.reader.has_begun else self._begin_by_ns
+        since_ns = self.inbound.drain_since_ns
+        due = [at for at in (begin_by_ns, self.output.next_check_ns, since_ns and since_ns + DRAIN_WAIT_NS) if at]
+        return min(due) if due and not self.is_ended else 0
+
+    def check(self, now_ns: int) -> list[Event]:
+        """Do what is due by now."""
+        if not self.is_ended:
+            since_ns = self.inbound.drain_since_ns
+            if since_ns and now_ns - since_ns >= DRAIN_WAIT_NS:
+                self.inbound.finish_drain()
+            self.output.check(now_ns)
+            if not self.reader.has_begun and now_ns >= self._begin_by_ns:
+                self._fail(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS in time")
+        return self._take_events()
+
+    def _take_events(self) -> list[Event]:
+        self._settle()
+        found, self.inbound.events = self.inbound.events, []
+        return found
+
+    def _settle(self) -> None:
+        """Report streams that drained after the consumer was asked to wait, and close those that are complete."""
+        drained, self.output.drained = self.output.drained, []
+        for stream in drained:
+            if stream.is_waiting:
+                stream.is_waiting = False
+                self.inbound.events.append(StreamDrained(stream.id))
+            self.inbound.close_if_complete(stream)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether a drain is over: the last stream is named, all are done, and what they said was taken."""
+        return self.inbound.final_id >= 0 and not self.streams.open and not self.output.size_bytes
+
+    def end(self, code: ErrorCode, reason: str = "") -> None:
+        """Say that the connection is over."""
+        if not self.is_ended:
+            self.is_ended = True
+            self.output.put(frames.goaway(max(self.streams.highest_id, 0) if self._is_server else 0, code, reason))
+
+    def _fail(self, code: ErrorCode, reason: str) -> None:
+        self.end(code, reason)
+        self.inbound.events.append(ConnectionEnded(code, reason))
+
+    # Sending. What is sent on a stream that is reset or ended goes nowhere.
+
+    @property
+    def free_streams(self) -> int:
+        """How many streams may be opened now: none at a server's end."""
+        inbound, next_id = self.inbound, self.streams.highest_id + 2
+        if self._is_server or self.is_ended or inbound.is_going_away or inbound.final_id >= 0:
+            return 0
+        return max(inbound.peer_max_streams - len(self.streams.open), 0) if next_id <= frames.MAX_STREAM_ID else 0
+
+    def send_request(self, head: RequestFields, authority: bytes, *, is_end: bool = False) -> int:
+        """Open one of the free streams; return its id."""
+        stream_id = self.streams.highest_id + 2
+        stream = self.inbound.new_stream(stream_id)
+        stream.allows_body = head.method != b"HEAD"
+        self._send_head(stream, encode_request(self._encoder, head, authority), is_end=is_end)
+        return stream_id
+
+    def send_response(self, stream_id: int, status: int, lines: bytes, *, is_end: bool = False) -> None:
+        """Send a head of which the lines each have their CRLF; those of HTTP/1.1's connection are left out (F7)."""
+        stream = self._writable(stream_id)
+        if stream is not None:
+            self._send_head(stream, encode_response(self._encoder, status, lines), is_end=is_end)
+
+    def _send_head(self, stream: Stream, block: bytes, *, is_end: bool) -> None:
+        if self._has_table:
+            block = NO_TABLE + block
+            self._has_table = False
+        self.output.put(frames.header_frames(stream.id, block, is_end=is_end))
+        stream.is_local_ended = is_end
+        self.inbound.close_if_complete(stream)
+
+    def send_data(self, stream_id: int, data: bytes, now_ns: int, *, is_end: bool = False) -> bool:
+        """Send a part of a body; False: some of it waits for windows, and `StreamDrained` follows."""
+        stream = self._writable(stream_id)
+        if stream is None:
+            return True
+        self.output.queue(stream, data)
+        if is_end:
+            self.output.end(stream, b"")
+        return self._pump(stream, now_ns)
+
+    def send_trailers(self, stream_id: int, lines: bytes, now_ns: int) -> bool:
+        """End a body with fields; False: as in `send_data`."""
+        stream = self._writable(stream_id)
+        if stream is None:
+            return True
+        self.output.end(stream, self._encoder.encode(lines))
+        return self._pump(stream, now_ns)
+
+    def _writable(self, stream_id: int) -> Stream | None:
+        stream = self.streams.open.get(stream_id)
+        is_over = stream is None or stream.is_reset or stream.is_end_queued or stream.is_local_ended or self.is_ended
+        return None if is_over else stream
+
+    def _pump(self, stream: Stream, now_ns: int) -> bool:
+        self.output.pump(now_ns)
+        stream.is_waiting = len(stream.queue) > 0
+        self._settle()
+        return not stream.is_waiting
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream early; what has not been sent of it is not sent."""
+        stream = self.streams.open.get(stream_id)
+        if stream is not None and not stream.is_reset:
+            self.inbound.drop(stream)
+            self.streams.remember_reset(stream_id)
+            self.output.put(frames.rst_stream(stream_id, code))
+
+    def release(self, stream_id: int) -> None:
+        """Free the place of a stream: the work for it is cancelled and recorded (F10)."""
+        self.reset(stream_id, ErrorCode.CANCEL)
+        self.streams.open.pop(stream_id, None)

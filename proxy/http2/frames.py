@@ -1,0 +1,99 @@
+"""Frames: how they are written, and how padding and settings in them are read (RFC 9113 §4.1, §6). Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.http2.errors import ConnectionFault, ErrorCode
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+NAMES: Final = ("PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE")
+"""Of control frames, from the type of the first on."""
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_LIST_SIZE = range(1, 7)
+ACK: Final = 0x1
+END_STREAM: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+HAS_PRIORITY: Final = 0x20
+
+HEADER_BYTES: Final = 9
+MAX_FRAME_BYTES: Final = 16384
+"""Payload of one frame, in either direction: what every peer takes, and the most we take (RFC 9113 §4.2)."""
+LARGEST_FRAME_BYTES: Final = 16_777_215
+MAX_WINDOW_BYTES: Final = 0x7FFFFFFF
+MAX_STREAM_ID: Final = 0x7FFFFFFF
+WINDOW_BYTES: Final = 65535
+"""Of each stream and of the connection, until settings and updates change it (RFC 9113 §6.9.2)."""
+MAX_SETTINGS: Final = 32
+"""Entries of one frame: some twenty are registered, and every one of them costs time (F1)."""
+_ENTRY_BYTES: Final = 6
+PRIORITY_BYTES: Final = 5
+
+
+def frame_header(size: int, kind: int, flags: int, stream_id: int) -> bytes:
+    return (size << 48 | kind << 40 | flags << 32 | stream_id).to_bytes(HEADER_BYTES, "big")
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    return frame_header(len(payload), kind, flags, stream_id) + payload
+
+
+def rst_stream(stream_id: int, code: int) -> bytes:
+    return frame(RST_STREAM, 0, stream_id, code.to_bytes(4, "big"))
+
+
+def window_update(stream_id: int, increment: int) -> bytes:
+    return frame(WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big"))
+
+
+def goaway(last_id: int, code: int, reason: str = "") -> bytes:
+    return frame(GOAWAY, 0, 0, last_id.to_bytes(4, "big") + code.to_bytes(4, "big") + reason.encode())
+
+
+def settings(entries: Iterable[tuple[int, int]]) -> bytes:
+    return frame(SETTINGS, 0, 0, b"".join(key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in entries))
+
+
+def header_frames(stream_id: int, block: bytes, *, is_end: bool) -> bytes:
+    """Return a block as HEADERS, with CONTINUATIONs where it is longer than one frame (RFC 9113 §6.10)."""
+    kind, flags = HEADERS, END_STREAM if is_end else 0
+    parts: list[bytes] = []
+    while len(block) > MAX_FRAME_BYTES:
+        parts.append(frame(kind, flags, stream_id, block[:MAX_FRAME_BYTES]))
+        block = block[MAX_FRAME_BYTES:]
+        kind, flags = CONTINUATION, 0
+    parts.append(frame(kind, flags | END_HEADERS, stream_id, block))
+    return b"".join(parts)
+
+
+def without_padding(payload: bytes, flags: int) -> bytes:
+    """Return what is in a DATA or HEADERS frame beside padding and priority (RFC 9113 §6.1, §6.2)."""
+    begin = padding = 0
+    if flags & PADDED:
+        begin, padding = 1, payload[0] if payload else 0
+    if flags & HAS_PRIORITY:
+        begin += PRIORITY_BYTES
+    if begin > len(payload):
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame too short for its flags")
+    if begin + padding > len(payload):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding longer than its frame")
+    return payload[begin : len(payload) - padding]
+
+
+def read_settings(payload: bytes) -> dict[int, int]:
+    """Read the entries of a SETTINGS frame, judged by RFC 9113 §6.5.2; of one that is repeated the last counts."""
+    if len(payload) % _ENTRY_BYTES:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
+    if len(payload) > MAX_SETTINGS * _ENTRY_BYTES:
+        raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"SETTINGS of more than {MAX_SETTINGS} entries")
+    found: dict[int, int] = {}
+    for at in range(0, len(payload), _ENTRY_BYTES):
+        key = payload[at] << 8 | payload[at + 1]
+        value = found[key] = int.from_bytes(payload[at + 2 : at + _ENTRY_BYTES], "big")
+        if key == ENABLE_PUSH and value > 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+        if key == INITIAL_WINDOW_SIZE and value > MAX_WINDOW_BYTES:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE over 2^31-1")
+        if key == MAX_FRAME_SIZE and not MAX_FRAME_BYTES <= value <= LARGEST_FRAME_BYTES:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of bounds")
+    return found

@@ -1,0 +1,126 @@
+"""Header blocks of one direction of a connection, decoded strictly (RFC 7541 §3, §5, §6). Pure.
+
+What is malformed ends the connection, since the table would be out of step from then on (RFC 9113 §4.3). A list over
+the limit does not: its block is read to the end, what is over is not kept, and `is_over` says so. Every reference
+counts, indexed ones too, so a block of one-byte references to a long entry ends the connection early (F4).
+
+A block that leaves the table as it was means the same when it comes again, so some are remembered: clients repeat their
+heads (0.1 µs instead of 4 for ten fields from the table, bench/micro).
+"""
+
+from typing import Final
+
+from proxy.http2.errors import ConnectionFault, ErrorCode
+from proxy.http2.field import Field
+from proxy.http2.hpack.huffman import read_huffman
+from proxy.http2.hpack.table import Table
+
+BOMB_FACTOR: Final = 4
+"""A list so many times over the limit is no head that somebody means to have read."""
+MAX_SIZE_UPDATES: Final = 2
+MAX_INTEGER_OCTETS: Final = 5
+_MEMO_BLOCKS: Final = 16
+_MEMO_BLOCK_BYTES: Final = 256
+"""With their fields at most 40 KiB a connection."""
+
+
+class Decoder:
+    """Decodes one block after the other."""
+
+    __slots__ = ("_at", "_data", "_max_list_bytes", "_memo", "_table", "is_over")
+
+    def __init__(self, max_list_bytes: int) -> None:
+        """Keep of each list so many bytes, as RFC 9113 §6.5.2 counts them."""
+        self._max_list_bytes = max_list_bytes
+        self._table = Table()
+        self._memo: dict[bytes, list[Field]] = {}
+        self._data = b""
+        self._at = 0
+        self.is_over = False
+        """Whether the last list was longer than what was returned of it."""
+
+    def decode(self, block: bytes) -> list[Field]:
+        """Return the fields of a block, which the caller must not change; a fault ends the connection."""
+        known = self._memo.get(block)
+        if known is not None:
+            self.is_over = False
+            return known
+        self._data = block
+        self._at = 0
+        self._read_size_updates()
+        has_changed = self._at > 0
+        fields: list[Field] = []
+        end, total, most = len(block), 0, self._max_list_bytes
+        while self._at < end:
+            first = block[self._at]
+            if first >= 0x80:
+                field = self._table.field(self._integer(0x7F))
+            elif first >= 0x40:
+                field = self._literal(0x3F)
+                self._table.add(field)
+                has_changed = True
+            elif first >= 0x20:
+                raise _malformed("a size update behind a field")
+            else:
+                field = self._literal(0x0F)
+            total += field.size_bytes
+            if total <= most:
+                fields.append(field)
+            elif total > BOMB_FACTOR * most:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header list far over the limit")
+        self.is_over = total > most
+        self._data = b""
+        if has_changed or len(self._memo) >= _MEMO_BLOCKS:
+            self._memo.clear()
+        if not has_changed and not self.is_over and len(block) <= _MEMO_BLOCK_BYTES:
+            self._memo[block] = fields
+        return fields
+
+    def _read_size_updates(self) -> None:
+        """Read what a block may begin with (RFC 7541 §4.2)."""
+        updates = 0
+        while self._at < len(self._data) and self._data[self._at] & 0xE0 == 0x20:
+            updates += 1
+            if updates > MAX_SIZE_UPDATES:
+                raise _malformed("too many size updates")
+            self._table.resize(self._integer(0x1F))
+
+    def _literal(self, mask: int) -> Field:
+        """Read a literal whose name is indexed, or spelt out where the index is 0 (RFC 7541 §6.2)."""
+        index = self._integer(mask)
+        name = self._table.field(index).name if index else self._string()
+        return Field(name, self._string())
+
+    def _integer(self, mask: int) -> int:
+        """Read an integer with a prefix (RFC 7541 §5.1)."""
+        data, at = self._data, self._at
+        if at >= len(data):
+            raise _malformed("a cut header block")
+        value = data[at] & mask
+        at += 1
+        if value == mask:
+            shift, octet = 0, 0x80
+            while octet >= 0x80:
+                if at >= len(data) or shift == 7 * MAX_INTEGER_OCTETS:
+                    raise _malformed("a cut or too long integer")
+                octet = data[at]
+                at += 1
+                value += (octet & 0x7F) << shift
+                shift += 7
+        self._at = at
+        return value
+
+    def _string(self) -> bytes:
+        """Read a string literal (RFC 7541 §5.2)."""
+        is_coded = self._at < len(self._data) and self._data[self._at] >= 0x80
+        length = self._integer(0x7F)
+        end = self._at + length
+        if end > len(self._data):
+            raise _malformed("a string beyond its block")
+        text = self._data[self._at : end]
+        self._at = end
+        return read_huffman(text) if is_coded else text
+
+
+def _malformed(reason: str) -> ConnectionFault:
+    return ConnectionFault(ErrorCode.COMPRESSION_ERROR, reason)

@@ -1,0 +1,80 @@
+"""Fields as HPACK, without a dynamic table: static indexes and literals (RFC 7541 §6.1, §6.2).
+
+Strategy: the first block of a connection sets the size of the table to 0 (RFC 7541 §4.2); from then on a line has one
+form on every connection, so forms are remembered and nothing can fall out of step. Clients that share an upstream's
+connection cannot probe each other's values by the size of what is sent (RFC 7541 §7.1). Values that are secrets are
+marked as never to be indexed, for the proxies behind us (RFC 7541 §7.1.3). Strings are not Huffman-coded: that costs
+more than the bytes it saves.
+"""
+
+from typing import Final
+
+from proxy.http1.field_lines import HOP_BY_HOP, options_of
+from proxy.http2.hpack.static_table import INDEX_OF_FIELD, INDEX_OF_NAME
+
+NO_TABLE: Final = b"\x20"
+"""Before the first block of a connection."""
+_MAX_KNOWN: Final = 4096
+_MAX_KNOWN_BYTES: Final = 256
+"""Of a line; with the limit above at most 2 MiB for all connections."""
+_SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
+
+
+def encode_field(name: bytes, value: bytes) -> bytes:
+    """Return one field, its name in lower case."""
+    index = INDEX_OF_FIELD.get((name, value), 0)
+    if index:
+        return bytes((0x80 | index,))
+    form = 0x10 if name in _SECRET else 0
+    index = INDEX_OF_NAME.get(name, 0)
+    begin = encode_integer(index, 0x0F, form) if index else bytes((form,)) + _string(name)
+    return begin + _string(value)
+
+
+def _string(text: bytes) -> bytes:
+    return encode_integer(len(text), 0x7F, 0) + text
+
+
+def encode_integer(value: int, mask: int, form: int) -> bytes:
+    """Return an integer behind the bits of a representation (RFC 7541 §5.1)."""
+    if value < mask:
+        return bytes((form | value,))
+    octets = bytearray((form | mask,))
+    value -= mask
+    while value >= 0x80:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    octets.append(value)
+    return bytes(octets)
+
+
+class LineEncoder:
+    """Turns lines of HTTP/1.1 into fields; one for all connections of a worker."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, bytes] = {}
+
+    def encode(self, lines: bytes) -> bytes:
+        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are left out (F7)."""
+        parts: list[bytes] = []
+        known = self._known
+        for line in lines.split(b"\r\n"):
+            form = known.get(line)
+            if form is None:
+                form = _encode_line(line)
+                if len(line) <= _MAX_KNOWN_BYTES:
+                    if len(known) >= _MAX_KNOWN:
+                        known.clear()
+                    known[line] = form
+            parts.append(form)
+        return b"".join(parts)
+
+
+def _encode_line(line: bytes) -> bytes:
+    name, _, value = line.partition(b":")
+    name = name.lower()
+    if name == b"te" and b"trailers" in options_of(value):
+        return encode_field(name, b"trailers")
+    return b"" if not name or name in HOP_BY_HOP else encode_field(name, value.strip(b" \t"))

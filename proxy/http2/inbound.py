@@ -1,0 +1,327 @@
+"""What comes: settings and ends of the connection; heads, bodies and ends of streams, judged by state and role. Pure.
+
+The invariant: a part of a body is given out only when the length that its head named still holds, and its end only when
+it holds exactly (F8). What a stream holds of the connection's window is given back when it ends, however it ends (F9).
+"""
+
+from typing import Final
+
+from proxy.http2 import events, frames
+from proxy.http2.budget import Budget, Limits
+from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
+from proxy.http2.field import Field
+from proxy.http2.frame_reader import FrameReader
+from proxy.http2.hpack.decoder import Decoder
+from proxy.http2.output import Output
+from proxy.http2.request_fields import read_request, read_trailers
+from proxy.http2.response_fields import read_response
+from proxy.http2.stream import ReceiveWindow, Stream, Streams
+
+DRAIN_WAIT_NS: Final = 1_000_000_000
+ASSUMED_MAX_STREAMS: Final = 100
+"""Of a peer whose settings are not here yet: the least that RFC 9113 §6.5.2 recommends."""
+_DRAIN_PING: Final = b"draining"
+OVERSIZED_COST: Final = 20
+"""Of a head over the limit, which takes longer to read than others; its answer brings half of that back."""
+_MAX_RECORDED_BYTES: Final = 4096
+_CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
+_SHOWN: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
+
+
+class Inbound:
+    """The receiving half of a connection."""
+
+    __slots__ = (
+        "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
+        "_streams", "drain_since_ns", "events", "final_id", "is_going_away", "peer_max_streams", "requests",
+    )  # fmt: skip
+
+    def __init__(
+        self, limits: Limits, reader: FrameReader, output: Output, streams: Streams, budget: Budget, *, is_server: bool
+    ) -> None:
+        self._limits = limits
+        self._is_server = is_server
+        self._reader = reader
+        self._output = output
+        self._streams = streams
+        self._budget = budget
+        self._decoder = Decoder(limits.max_header_bytes)
+        self._received = ReceiveWindow(limits.connection_window_bytes)
+        self.events: list[events.Event] = []
+        """What happened and was not reported yet."""
+        self.requests = 0
+        """Heads of requests in this step."""
+        self.drain_since_ns = 0
+        """Since when the answer to the PING of a drain is waited for; 0: it is not."""
+        self.final_id = -1
+        """The last stream that we serve, once we have said so; -1: we have not."""
+        self.is_going_away = False
+        """Whether the peer takes no more streams."""
+        self.peer_max_streams = ASSUMED_MAX_STREAMS
+        self._peer_window_bytes = frames.WINDOW_BYTES
+
+    def spend(self, cost: int, what: str) -> None:
+        """Pay for what brings nothing; a budget that is used up ends the connection (F11)."""
+        if not self._budget.spend(cost):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    # The connection itself.
+
+    def read_connection_frame(self, now_ns: int) -> None:
+        """Read SETTINGS, PING or GOAWAY."""
+        kind, payload, is_ack = self._reader.kind, self._reader.payload, self._reader.flags & frames.ACK
+        if self._reader.stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame of the connection on a stream")
+        if kind == frames.GOAWAY:
+            self._read_goaway(payload)
+        elif kind == frames.SETTINGS:
+            if not is_ack:
+                self._read_settings(frames.read_settings(payload), now_ns)
+            elif payload:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with entries")
+        elif len(payload) != len(_DRAIN_PING):
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a PING that has not 8 bytes")
+        elif not is_ack:
+            self._output.put(frames.frame(frames.PING, frames.ACK, 0, payload))
+        elif payload == _DRAIN_PING and self.drain_since_ns:
+            self.finish_drain()
+
+    def _read_settings(self, found: dict[int, int], now_ns: int) -> None:
+        if not self._is_server and found.get(frames.ENABLE_PUSH):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a server that enables push")
+        self.peer_max_streams = found.get(frames.MAX_CONCURRENT_STREAMS, self.peer_max_streams)
+        self._output.put(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
+        change = found.get(frames.INITIAL_WINDOW_SIZE, self._peer_window_bytes) - self._peer_window_bytes
+        self._peer_window_bytes += change
+        for stream in list(self._streams.open.values()) if change else ():
+            if not self._output.widen_stream(stream, change, now_ns):
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1 by SETTINGS")
+
+    def _read_goaway(self, payload: bytes) -> None:
+        """Open no more streams; those of ours that the peer will not work on are over."""
+        if len(payload) < 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY of less than 8 bytes")
+        self.is_going_away = True
+        last_id = int.from_bytes(payload[:4], "big") & frames.MAX_STREAM_ID
+        self.events.append(events.GoawayReceived(int.from_bytes(payload[4:8], "big"), payload[8:136]))
+        for stream in () if self._is_server else list(self._streams.open.values()):
+            if stream.id > last_id and not stream.is_reset:
+                self._end_stream(stream, ErrorCode.REFUSED_STREAM, is_retryable=True)
+
+    def drain(self, now_ns: int) -> None:
+        """Serve, or open, no more streams than are here or on their way.
+
+        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, and a PING behind it; once that is answered, or
+        after a second, the one that does.
+        """
+        if self.drain_since_ns or self.final_id >= 0:
+            return
+        if not self._is_server:
+            self.final_id = 0
+            return
+        self.drain_since_ns = now_ns
+        self._output.put(frames.goaway(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
+        self._output.put(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
+
+    def finish_drain(self) -> None:
+        """Name the last stream that is served."""
+        self.drain_since_ns = 0
+        self.final_id = max(self._streams.highest_id, 0)
+        self._output.put(frames.goaway(self.final_id, ErrorCode.NO_ERROR))
+
+    def read_stream_frame(self, now_ns: int) -> None:
+        """Read PRIORITY, which says nothing to us (F15), RST_STREAM or WINDOW_UPDATE."""
+        kind, stream_id, payload = self._reader.kind, self._reader.stream_id, self._reader.payload
+        stream = self._streams.open.get(stream_id)
+        if len(payload) != (frames.PRIORITY_BYTES if kind == frames.PRIORITY else 4):
+            fault = StreamFault if kind == frames.PRIORITY and stream is not None else ConnectionFault
+            raise fault(ErrorCode.FRAME_SIZE_ERROR, "a frame of a wrong size")
+        value = int.from_bytes(payload, "big")
+        if kind == frames.WINDOW_UPDATE and not stream_id:
+            self._widen(None, value & frames.MAX_WINDOW_BYTES, now_ns)
+        elif not stream_id or (kind != frames.PRIORITY and self._streams.is_idle(stream_id)):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
+        elif stream is None or stream.is_reset or kind == frames.PRIORITY:
+            return
+        elif kind == frames.RST_STREAM:
+            self._end_stream(stream, value, is_retryable=value == ErrorCode.REFUSED_STREAM)
+        else:
+            self._widen(stream, value & frames.MAX_WINDOW_BYTES, now_ns)
+
+    def _widen(self, stream: Stream | None, increment: int, now_ns: int) -> None:
+        """Widen the window of a stream, or of the connection."""
+        fault = ConnectionFault if stream is None else StreamFault
+        if not increment:
+            raise fault(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of nothing")
+        output = self._output
+        is_fine = output.widen_stream(stream, increment, now_ns) if stream else output.widen(increment, now_ns)
+        if not is_fine:
+            raise fault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
+
+    # Bodies.
+
+    def read_data(self) -> None:
+        """Read the DATA frame that came last."""
+        stream_id, payload, flags = self._reader.stream_id, self._reader.payload, self._reader.flags
+        if self._streams.is_idle(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
+        size = len(payload)
+        if not self._received.take(size):
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+        body = frames.without_padding(payload, flags & frames.PADDED)
+        stream = self._streams.open.get(stream_id)
+        if stream is None or stream.is_reset or stream.is_remote_ended:
+            self._credit(size)
+            self._read_stray("DATA")
+            return
+        if not stream.received.take(size):
+            self._credit(size)
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+        is_end = flags & frames.END_STREAM != 0
+        self._budget.refill_for_data(len(body))
+        if not body and not is_end:
+            self.spend(1, "empty DATA frames")
+        if not self._is_server and not stream.has_head:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body before its head")
+        stream.take_body(len(body), is_end=is_end)
+        if size > len(body):
+            self.forward(stream, size - len(body))
+        if body or is_end:
+            self.events.append(events.DataReceived(stream_id, body, is_end))
+        self.close_if_complete(stream)
+
+    def _read_stray(self, what: str) -> None:
+        """Judge a frame on a stream that the peer has ended, or that is reset (F9)."""
+        self.spend(1, f"{what} frames on closed streams")
+        stream_id = self._reader.stream_id
+        if self._streams.was_reset_by_us(stream_id):
+            return
+        stream = self._streams.open.get(stream_id)
+        if not self._is_server or (what == "HEADERS" and (stream is None or stream.is_reset)):
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
+        raise StreamFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
+
+    def forward(self, stream: Stream, size: int) -> None:
+        """Give credit for so many bytes of a body."""
+        increment = stream.received.forward(size)
+        if increment and not stream.is_remote_ended:
+            self._output.put(frames.window_update(stream.id, increment))
+        self._credit(size)
+
+    def _credit(self, size: int) -> None:
+        increment = self._received.forward(size)
+        if increment:
+            self._output.put(frames.window_update(0, increment))
+
+    # Heads.
+
+    def read_block(self, payload: bytes) -> None:
+        """Take a part of a header block; what it says waits for the rest of it (F3)."""
+        block = self._reader.add_to_block(payload)
+        if block is None:
+            return
+        fields = self._decoder.decode(block)
+        if self._decoder.is_over:
+            self.spend(OVERSIZED_COST, "heads over the limit")
+        stream_id, is_end = self._reader.stream_id, self._reader.is_end
+        stream = self._streams.open.get(stream_id)
+        if stream is None and self._streams.is_idle(stream_id):
+            self._open(stream_id, fields, is_end=is_end)
+        elif stream is None or stream.is_reset or stream.is_remote_ended:
+            self._read_stray("HEADERS")
+        elif self._is_server or stream.has_head:
+            self._read_trailers(stream, fields, is_end=is_end)
+        else:
+            self._read_response(stream, fields, is_end=is_end)
+
+    def _open(self, stream_id: int, fields: list[Field], *, is_end: bool) -> None:
+        """Begin a request, if there is a place for it."""
+        self.requests += 1
+        self.spend(1, "streams")
+        if self.final_id >= 0:
+            self._streams.pass_over(stream_id)
+        elif len(self._streams.open) >= self._limits.max_streams:
+            self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        else:
+            stream = self.new_stream(stream_id)
+            try:
+                head = read_request(fields, is_over=self._decoder.is_over)
+                stream.expected_bytes = head.content_length
+                stream.take_body(0, is_end=is_end)
+            except StreamFault as fault:
+                del self._streams.open[stream_id]
+                self.events.append(events.RequestRefused(stream_id, fault.reason, _recorded(fields)))
+                self._refuse(stream_id, fault.code)
+                return
+            self.events.append(events.RequestReceived(stream_id, head, is_end))
+
+    def new_stream(self, stream_id: int) -> Stream:
+        """Take a place."""
+        received = ReceiveWindow(self._limits.stream_window_bytes)
+        stream = Stream(stream_id, received, self._peer_window_bytes)
+        self._streams.open[stream_id] = stream
+        self._streams.highest_id = stream_id
+        return stream
+
+    def _refuse(self, stream_id: int, code: ErrorCode) -> None:
+        self._streams.pass_over(stream_id)
+        self._output.put(frames.rst_stream(stream_id, code))
+        self.spend(1, "refused streams")
+
+    def _read_response(self, stream: Stream, fields: list[Field], *, is_end: bool) -> None:
+        head = read_response(fields, is_over=self._decoder.is_over)
+        if head.status < 200:
+            if is_end:
+                raise StreamFault(ErrorCode.PROTOCOL_ERROR, "an informational response that ends its stream")
+            self.spend(1, "informational responses")
+        else:
+            stream.has_head = True
+            stream.allows_body = stream.allows_body and not head.has_no_body
+            stream.expected_bytes = head.content_length if stream.allows_body else -1
+            stream.take_body(0, is_end=is_end)
+        self.events.append(events.ResponseReceived(stream.id, head, is_end))
+        self.close_if_complete(stream)
+
+    def _read_trailers(self, stream: Stream, fields: list[Field], *, is_end: bool) -> None:
+        if not is_end:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a second head")
+        lines = read_trailers(fields, is_over=self._decoder.is_over)
+        stream.take_body(0, is_end=True)
+        self.events.append(events.TrailersReceived(stream.id, lines))
+        self.close_if_complete(stream)
+
+    # Ends.
+
+    def close_if_complete(self, stream: Stream) -> None:
+        """Free the place of a stream that both ends have ended."""
+        if stream.is_local_ended and stream.is_remote_ended and not stream.is_reset:
+            self._budget.refill_for_exchange()
+            self.drop(stream)
+            del self._streams.open[stream.id]
+
+    def drop(self, stream: Stream) -> None:
+        """Send no more of a stream, and take no more."""
+        stream.is_reset = True
+        self._output.forget(stream)
+        held, stream.received.held = stream.received.held, 0
+        self._credit(held)
+
+    def _end_stream(self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False) -> None:
+        """Drop a stream, and report it."""
+        self.drop(stream)
+        self.events.append(events.StreamReset(stream.id, code, reason, is_retryable))
+
+    def reset_for(self, fault: StreamFault) -> None:
+        """Reset the stream of the frame that came last, for a rule that the peer broke."""
+        stream_id = self._reader.stream_id
+        self._streams.remember_reset(stream_id)
+        self._output.put(frames.rst_stream(stream_id, fault.code))
+        stream = self._streams.open.get(stream_id)
+        if stream is not None and not stream.is_reset:
+            self._end_stream(stream, fault.code, fault.reason)
+        self.spend(1, "frames that reset their streams")
+
+
+def _recorded(fields: list[Field]) -> bytes:
+    """Return what may be recorded of fields of which some are no text."""
+    return b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]

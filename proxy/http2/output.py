@@ -1,0 +1,157 @@
+"""What goes to the peer: frames in order, and bodies as far as windows allow (RFC 9113 §5.2, §6.9). Pure.
+
+Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams that only the
+window of the connection holds up take turns, a frame each, so none starves; those that their own window holds up cost
+nothing until it is widened. A window that would split a piece below 1 KiB is waited for a while, so that a peer cannot
+have a body cut into crumbs (F12, CVE-2019-9511).
+"""
+
+from typing import Final
+
+from proxy.http2 import frames
+from proxy.http2.budget import Budget
+from proxy.http2.stream import Stream
+
+SMALL_BYTES: Final = 1024
+SMALL_WAIT_NS: Final = 10_000_000
+
+
+class Output:
+    """The sending half of a connection."""
+
+    __slots__ = ("_budget", "_delayed", "_parts", "_ready", "drained", "size_bytes", "window")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._parts: list[bytes] = []
+        self._ready: dict[int, Stream] = {}
+        """Streams that have something to send and a window of their own, in turn."""
+        self._delayed: dict[int, Stream] = {}
+        """Streams whose window is small, the one that has waited longest first."""
+        self.size_bytes = 0
+        """Of what is to be taken."""
+        self.window = frames.WINDOW_BYTES
+        """Of the connection."""
+        self.drained: list[Stream] = []
+        """Streams whose queue became empty; the connection takes them."""
+
+    def put(self, data: bytes) -> None:
+        self._parts.append(data)
+        self.size_bytes += len(data)
+
+    def take(self) -> list[bytes]:
+        """Return what is to be written to the socket now."""
+        parts, self._parts = self._parts, []
+        self.size_bytes = 0
+        return parts
+
+    def queue(self, stream: Stream, data: bytes) -> None:
+        """Take a piece of a body; `pump` sends it."""
+        if data:
+            stream.queue.append(data)
+            stream.queued_bytes += len(data)
+            self._ready[stream.id] = stream
+
+    def end(self, stream: Stream, trailers: bytes) -> None:
+        """Take the end of a body, with a block of trailers or none."""
+        stream.is_end_queued = True
+        stream.trailers = trailers
+        if not stream.queue:
+            self._finish(stream)
+
+    def forget(self, stream: Stream) -> None:
+        """Send no more of a stream."""
+        stream.queue.clear()
+        stream.queued_bytes = stream.offset = stream.small_since_ns = 0
+        self._ready.pop(stream.id, None)
+        self._delayed.pop(stream.id, None)
+
+    def widen(self, increment: int, now_ns: int) -> bool:
+        """Widen the window of the connection; False: it is over the limit."""
+        self.window += increment
+        self._ready.update(self._delayed)
+        self.pump(now_ns)
+        return self.window <= frames.MAX_WINDOW_BYTES
+
+    def widen_stream(self, stream: Stream, increment: int, now_ns: int) -> bool:
+        """Widen or narrow the window of a stream; False: it is over the limit."""
+        stream.window += increment
+        if stream.window > frames.MAX_WINDOW_BYTES:
+            return False
+        if stream.queue and increment > 0:
+            self._ready[stream.id] = stream
+            self.pump(now_ns)
+        return True
+
+    @property
+    def next_check_ns(self) -> int:
+        """When `check` has something to do; 0: not as things are."""
+        for stream in self._delayed.values():
+            return stream.small_since_ns + SMALL_WAIT_NS
+        return 0
+
+    def check(self, now_ns: int) -> None:
+        """Send what has waited long enough for a larger window."""
+        for stream in self._delayed.values():
+            if now_ns - stream.small_since_ns < SMALL_WAIT_NS:
+                break
+            self._ready[stream.id] = stream
+        self.pump(now_ns)
+
+    def pump(self, now_ns: int) -> None:
+        """Send what windows allow."""
+        ready = self._ready
+        while ready and self.window > 0:
+            stream_id = next(iter(ready))
+            stream = ready.pop(stream_id)
+            if self._send_frame(stream, now_ns) and stream.queue:
+                ready[stream_id] = stream
+
+    def _send_frame(self, stream: Stream, now_ns: int) -> bool:
+        """Send one frame of a stream that has something queued; False: a window holds it up."""
+        piece, offset = stream.queue[0], stream.offset
+        left = len(piece) - offset
+        size = min(left, self.window, stream.window, frames.MAX_FRAME_BYTES)
+        if size < left and size < SMALL_BYTES and not self._has_waited(stream, size, now_ns):
+            return False
+        if stream.small_since_ns:
+            stream.small_since_ns = 0
+            self._delayed.pop(stream.id, None)
+        if size < len(piece):
+            piece = piece[offset : offset + size]
+        if size == left:
+            stream.queue.popleft()
+            stream.offset = 0
+        else:
+            stream.offset = offset + size
+        stream.queued_bytes -= size
+        self.window -= size
+        stream.window -= size
+        self._budget.refill_for_data(size)
+        is_empty = not stream.queue
+        is_end = is_empty and stream.is_end_queued and not stream.trailers
+        self.put(frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id))
+        self.put(piece)
+        stream.is_local_ended = is_end
+        if is_empty:
+            self._finish(stream)
+        return True
+
+    def _has_waited(self, stream: Stream, size: int, now_ns: int) -> bool:
+        """Whether a small piece may go; a window of nothing is waited for without end."""
+        if size <= 0:
+            return False
+        if not stream.small_since_ns:
+            stream.small_since_ns = now_ns
+            self._delayed[stream.id] = stream
+        return now_ns - stream.small_since_ns >= SMALL_WAIT_NS
+
+    def _finish(self, stream: Stream) -> None:
+        """The queue is empty: send the end, if it is there."""
+        if stream.is_end_queued and not stream.is_local_ended:
+            stream.is_local_ended = True
+            if stream.trailers:
+                self.put(frames.header_frames(stream.id, stream.trailers, is_end=True))
+            else:
+                self.put(frames.frame_header(0, frames.DATA, frames.END_STREAM, stream.id))
+        self.drained.append(stream)

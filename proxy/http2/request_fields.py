@@ -1,0 +1,127 @@
+"""Requests: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.1). Pure.
+
+Strategy: a head becomes text at the edge, so that everything behind it reads what it reads of HTTP/1.1: `Host` from
+`:authority`, crumbs of cookies joined, all other fields as they came. Here is judged what only HTTP/2 can get wrong
+(F5, F6, F7); the text is judged by P1 to P11 again. The invariant: no name or value ends a line of the text early.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.http1.errors import Refused, shown
+from proxy.http1.field_lines import name_of
+from proxy.http2.errors import ErrorCode, StreamFault
+from proxy.http2.field import AUTHORITY, COOKIE, HOST, LENGTH, METHOD, PATH, PLAIN, SCHEME, STATUS, TE, Field
+from proxy.http2.hpack.encoder import LineEncoder, encode_field
+
+_MAX_LENGTH_DIGITS: Final = 19
+
+
+@dataclass(slots=True, eq=False)
+class RequestFields:
+    """The head of a request, as text of HTTP/1.1 has it."""
+
+    method: bytes
+    target: bytes
+    """In origin form or `*`; of CONNECT, the authority."""
+    scheme: bytes
+    """What the client says it used, `http` or `https`; empty for CONNECT."""
+    lines: bytes
+    """`Host` first, then the other fields, each with its CRLF."""
+    content_length: int
+    """-1 where it names none: unless the head is the end, its body has to be framed otherwise (F8)."""
+    refusal: Refused | None
+    """What to answer it with; nothing of it may be forwarded."""
+
+    @property
+    def text(self) -> bytes:
+        """The whole head, as it is recorded."""
+        return b"%b %b HTTP/2\r\n%b\r\n" % (self.method, self.target, self.lines)
+
+
+def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
+    """Read the head of a request; `is_over` says that fields behind these were over the limit."""
+    pseudo = [b""] * (PATH + 1)
+    hosts: list[bytes] = []
+    lines: list[bytes] = []
+    crumbs: list[bytes] = []
+    length = -1
+    for field in fields:
+        kind = field.kind
+        if kind in (PLAIN, TE):
+            lines.append(field.line)
+        elif kind <= PATH:
+            if lines or hosts or crumbs or pseudo[kind]:
+                raise malformed("a pseudo-field behind a field, or twice")
+            pseudo[kind] = field.value
+        elif kind == COOKIE:
+            crumbs.append(field.value)
+        elif kind == HOST:
+            hosts.append(field.value)
+        elif kind == LENGTH:
+            length = length_of(field, length)
+            lines.append(field.line)
+        else:
+            raise malformed(field.objection or ":status in a request")
+    if crumbs:
+        lines.append(b"cookie: %b\r\n" % b"; ".join(crumbs))  # RFC 9113 §8.2.3
+    host_lines, refusal = _hosts(pseudo[AUTHORITY], hosts)
+    if is_over:
+        refusal = Refused("header_too_large", "the fields of the head are over the limit")
+    text = host_lines + b"".join(lines)
+    return RequestFields(pseudo[METHOD], _target(pseudo), pseudo[SCHEME].lower(), text, length, refusal)
+
+
+def _target(pseudo: list[bytes]) -> bytes:
+    """Return the target of the request line (RFC 9113 §8.3.1, §8.5)."""
+    method, scheme, authority, path = pseudo[METHOD], pseudo[SCHEME], pseudo[AUTHORITY], pseudo[PATH]
+    if method == b"CONNECT":
+        if scheme or path or not authority:
+            raise malformed("CONNECT with :scheme or :path, or without :authority")
+        return authority
+    if not method or not scheme or not path or (path == b"*" and method != b"OPTIONS"):
+        raise malformed("a request without :method, :scheme or :path, or with * for another method than OPTIONS")
+    return path
+
+
+def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]:
+    """Return the Host lines, and why the request is refused where they do not say the same (F6)."""
+    if b"" in hosts:
+        raise malformed("an empty host")
+    others = [host for host in hosts if host.lower() != authority.lower()]
+    named = [authority, *others] if authority else hosts
+    lines = b"".join([b"Host: %b\r\n" % host for host in named])
+    if not authority or not others:
+        return lines, None
+    return lines, Refused("bad_request", f":authority {shown(authority)} is not Host {shown(others[0])}")
+
+
+def length_of(field: Field, known: int) -> int:
+    """Return the length that a field names, which no field before it named (F8)."""
+    value = field.value
+    if known >= 0 or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS or int(value) >= 1 << 63:
+        raise malformed("an invalid or repeated content-length")
+    return int(value)
+
+
+def read_trailers(fields: list[Field], *, is_over: bool) -> bytes:
+    """Return trailers as lines, each with its CRLF; those that may not go on are P4's affair."""
+    if is_over:
+        raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
+    for field in fields:
+        if field.objection or METHOD <= field.kind <= STATUS:
+            raise malformed(field.objection or "a pseudo-field in trailers")
+    return b"".join([field.line for field in fields])
+
+
+def malformed(reason: str) -> StreamFault:
+    return StreamFault(ErrorCode.PROTOCOL_ERROR, reason)
+
+
+def encode_request(encoder: LineEncoder, head: RequestFields, authority: bytes) -> bytes:
+    """Return the block of a request to an upstream; `authority` is said once, and no Host."""
+    if head.method == b"CONNECT":
+        return encode_field(b":method", head.method) + encode_field(b":authority", authority)
+    pseudo = (b":method", head.method), (b":scheme", head.scheme), (b":authority", authority), (b":path", head.target)
+    lines = b"".join([line for line in head.lines.splitlines(keepends=True) if name_of(line) != b"host"])
+    return b"".join([encode_field(name, value) for name, value in pseudo]) + encoder.encode(lines)
