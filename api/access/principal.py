@@ -1,8 +1,7 @@
 """Who is asking, and what they may see: roles, scopes, and the credentials of the admin port.
 
 Pure but for the admin token, which is read through a function because it may be rotated while we run. Only digests are
-kept and compared, all of them and in constant time, so that the time taken reveals neither which token nor how much of
-it was right.
+kept and compared, all of them and in constant time, so that the time reveals neither the token nor how much was right.
 """
 
 import hmac

@@ -1,8 +1,7 @@
-"""Cursors of a snapshot: where in it a reader is, signed, so that a cursor cannot be moved, prolonged or reused.
+"""Cursors of a snapshot: the reader's position in it, signed, so that a cursor cannot be moved, prolonged or reused.
 
 Strategy: a snapshot is the newest `seq` when the first page was made; a cursor carries it with the position and the
-time, and is signed together with a hash of the filters. It expires after a time, or when retention has removed what
-would come next.
+time, and is signed with a hash of the filters. It expires after a time, or once retention has removed the next page.
 
 The signature is HMAC-SHA256 (RFC 2104) over a fixed-length message; the secret is the store's, so sidecars share it.
 """

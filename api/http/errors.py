@@ -1,8 +1,7 @@
 """What a reader did wrong, and how the native API says so (RFC 9457 problem details).
 
-Handlers and parameter readers raise; `api/middleware.py` turns what was raised into the error format of the API whose
-path was asked. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a
-value.
+Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API whose path was asked
+for. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a value.
 """
 
 from collections.abc import Callable, Mapping

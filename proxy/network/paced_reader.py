@@ -10,7 +10,7 @@ from proxy.network.fair_loop import BY_TURN, FairLoop
 
 
 class PacedReader(ABC):
-    """What both sides of an exchange do to wait for each other and for their turns."""
+    """A side of an exchange that waits for the other side and for its turns."""
 
     __slots__ = ("_paused", "_turns", "held_bytes")
 

@@ -20,7 +20,7 @@ MAX_HEADER_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyPort:
-    """What the connections of one port share that load balancers open."""
+    """Shared state of the connections that load balancers open to one port."""
 
     registry: ConnectionRegistry
     is_trusted: Callable[[bytes], bool]

@@ -6,7 +6,7 @@ SECOND_NS: Final = 1_000_000_000
 
 
 class Rate:
-    """Grants so many a second; what is not taken is kept for one second."""
+    """Grants so many a second; unused grants last for one second."""
 
     __slots__ = ("_at_ns", "_credit", "_per_s")
 

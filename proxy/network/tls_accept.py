@@ -38,7 +38,7 @@ _PARTS_OF_REASONS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPort:
-    """What the connections of one TLS port share."""
+    """Shared state of the connections of one TLS port."""
 
     context: ssl.SSLContext
     registry: ConnectionRegistry

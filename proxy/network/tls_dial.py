@@ -35,7 +35,7 @@ class _FinalBytes(asyncio.BufferedProtocol):
         self._look: asyncio.Handle | None = None
         self._failure: Exception | None = None
         self._unread = _NONE
-        """Descriptor of a socket that has failed, for what the kernel has of it."""
+        """Descriptor of a failed socket, to read what the kernel still has."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return memoryview(self._tls.get_buffer(sizehint))[:_PIECE_BYTES]  # what is read at once is held twice
@@ -44,7 +44,7 @@ class _FinalBytes(asyncio.BufferedProtocol):
         self._tls.buffer_updated(nbytes)
 
     def eof_received(self) -> bool | None:
-        """The peer sends no more: said once all that came before it is read."""
+        """The peer has ended its side: report it once all bytes before it are read."""
         if self._secured.is_reading() or self._secured.is_closing():
             return self._tls.eof_received()
         self._await_reading(self._report_end)

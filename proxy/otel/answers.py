@@ -56,7 +56,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never be taken as it is: in parts, perhaps."""
+    """The receiver will never accept it as it is, but may accept parts."""
 
     message: str
 
@@ -83,7 +83,7 @@ _status: Final = msgspec.json.Decoder(_Status)
 
 
 def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
-    """Return what becomes of a batch of so many spans or log records that was sent so often, this time included."""
+    """Return what to do with a batch of so many spans or log records after so many attempts, this one included."""
     status = answer.status
     if 200 <= status < 300:
         return _taken(answer, sent)
@@ -100,7 +100,7 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
 
 
 def _taken(answer: Answer, sent: int) -> Taken:
-    """Read what was refused of a batch that was taken; an answer without words says that nothing was."""
+    """Read which part of an accepted batch was refused; an empty answer means none."""
     try:
         partial = _response.decode(answer.body).partial_success
     except _UNREADABLE:

@@ -60,7 +60,7 @@ def encode_attributes(attributes: Mapping[str, Value | None]) -> msgspec.Raw:
 
 @cache
 def _begin(key: str) -> bytes:
-    """Return what an attribute begins with; keys are those of this room."""
+    """Return the encoded beginning of an attribute; only for keys of this package."""
     return b'{"key":%b,"value":' % _encode(key)
 
 
@@ -81,7 +81,7 @@ def plain(text: str) -> str:
 
 
 def resource_attributes(service: str, instance: str, stage: str | None) -> Attributes:
-    """Return whose telemetry it is: of which service, which sidecar, which stage."""
+    """Return the source of the telemetry: service, sidecar, stage."""
     return {"service.name": service, "service.instance.id": instance, "deployment.environment.name": stage or None}
 
 

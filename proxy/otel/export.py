@@ -31,7 +31,7 @@ class Export:
         ]
 
     def begin_at(self, start: Progress) -> None:
-        """Say where an export begins that has no position yet, before the store can be asked for one."""
+        """Set where an export without a position begins, before the store can be asked for one."""
         for exporter in self.exporters:
             exporter.start = start
 

@@ -54,16 +54,16 @@ class Progress(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class ExportCounters:
-    """What an export has done since the start of the process."""
+    """Counters of an export since the start of the process."""
 
     exported: int = 0
     """Spans or log records that the receiver took."""
     rejected: int = 0
-    """Those that it refused."""
+    """Those that the receiver refused."""
     missed_records: int = 0
-    """Records that were gone before they were sent."""
+    """Records that were deleted before they could be sent."""
     failures: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in REASONS})
-    """Requests that were not taken, by reason."""
+    """Failed requests, by reason."""
 
 
 @dataclass(slots=True, eq=False)
@@ -195,7 +195,7 @@ class Exporter:
         return self._progress
 
     async def _begin_again(self, stored: int, head: int) -> None:
-        """Go on where the store says that the export was; if it does not, with the first record there is."""
+        """Continue at the position in the store; without a valid one, at the first record."""
         log.warning("the store is older than the export of %s: it was emptied, replaced or restored", self.signal)
         kept = await self.storage.meta(self._meta)
         known = None if kept is None else _read(kept)
@@ -210,7 +210,7 @@ class Exporter:
         await self._save()
 
     async def _deliver_all(self, items: Sequence[Item]) -> float | None:
-        """Send items; returns how long to rest where some have to be sent again, None where all are settled."""
+        """Send items; returns the pause before some must be sent again, None when all are settled."""
         while items:
             batch = next_batch(items, self.max_bytes, self._max_items)
             self._oldest_at_us = batch[0].ended_at_us
@@ -252,7 +252,7 @@ class Exporter:
         return min(pause_s, MAX_PAUSE_S) if verdict.after_s is None else max(verdict.after_s, FIRST_PAUSE_S)
 
     def _report(self, problem: str) -> None:
-        """Log what is new."""
+        """Log a change."""
         if problem == self.problem:
             return
         if problem:
@@ -271,7 +271,7 @@ class Exporter:
         self._is_saved = True
 
     async def _count_missed(self, stored: int) -> None:
-        """Count what the ledger knows and no page had: `stored` is older than the end of the last page."""
+        """Count records in the ledger that no page contained: `stored` is older than the end of the last page."""
         missed = stored - self._known.counted
         if missed > 0:
             self.counters.missed_records += missed

@@ -41,7 +41,7 @@ class Reader:
         self._own = Is("instance", (instance,))
 
     async def read(self, signal: Signal, after: int, until: int) -> ItemPage:
-        """Read a page of what is behind `after`, up to `until` at most, both `seq`.
+        """Read a page of the records after `after`, up to `until` at most, both `seq`.
 
         Raises:
             StorageUnavailable: the store is away.
@@ -60,7 +60,7 @@ class Reader:
         return ItemPage(items, end)
 
     def _make(self, signal: Signal, record: Record, calls: Sequence[Call]) -> Item:
-        """Make an item; of a record that none can be made of, one without content: no record ends an export."""
+        """Make an item, an empty one if the record causes an error: no record may end an export."""
         try:
             return make_item(signal, record, calls, self._service_name)
         except Exception:
@@ -68,7 +68,7 @@ class Reader:
             return Item(record.seq, record.ended_at_us, b"{}", ())
 
     async def count(self) -> int:
-        """Count what there is of this sidecar's records.
+        """Count this sidecar's records.
 
         Raises:
             StorageUnavailable: the store is away.

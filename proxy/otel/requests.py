@@ -39,14 +39,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is sent of one record."""
+    """The content to send for one record."""
 
     seq: int
     ended_at_us: int
     resource: bytes
     """JSON; equal ones share their telemetry."""
     encoded: tuple[bytes, ...]
-    """JSON of each span or log record; empty when nothing is sent of this record."""
+    """JSON of each span or log record; empty when this record sends none."""
 
     @property
     def size_bytes(self) -> int:
@@ -54,7 +54,7 @@ class Item:
 
 
 def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_name: str) -> Item:
-    """Return what is sent of a record."""
+    """Return the content to send for a record."""
     sent: list[dict[str, object]] = []
     if signal == "logs":
         line = log_record(record)

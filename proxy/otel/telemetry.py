@@ -153,7 +153,7 @@ def _common(record: Record, at_us: int) -> LogRecord:
 
 
 def _line(record: Record) -> str:
-    """Write what happened in one line."""
+    """Describe an exchange in one line."""
     target = record.path or ""
     if record.query:
         target += f"?{record.query}"

@@ -88,7 +88,7 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
 
 
 def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> DataDir:
-    """Start all the same, for traffic does not wait for its log: with what can be read, and the rest in memory."""
+    """Start without a writable directory, from what can be read, the rest in memory: traffic comes before its log."""
     log.error("the data directory cannot be written, records wait in memory: %s: %s", path, error.strerror)
     name = instance or str(read_state(path).get("instance") or f"sl-{secrets.token_hex(4)}")
     try:

@@ -37,12 +37,12 @@ class Listeners:
 
     @property
     def data_address(self) -> tuple[str, int]:
-        """Where clients connect: host for a URL, port."""
+        """Address of the data port: host for a URL, port."""
         return url_address(self.data[0])
 
     @property
     def admin_address(self) -> tuple[str, int]:
-        """Where the admin port is: host for a URL, port."""
+        """Address of the admin port: host for a URL, port."""
         return url_address(self.admin)
 
 
@@ -148,7 +148,7 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:
-    """Where a listener is reached: host for a URL, port."""
+    """Address of a listener: host for a URL, port."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"

@@ -158,7 +158,7 @@ class LogStream(TextIOBase):
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes to stderr; the first line that is taken again says how many were lost before it."""
+    """Writes to stderr; the first line after a loss says how many were lost before it."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)

@@ -58,7 +58,7 @@ class RingHome:
         return [] if self.path is None else [self.lock_fd]
 
     def release(self) -> None:
-        """Give it up; without rings in it nothing of it is left."""
+        """Release the directory; without rings in it, it is removed."""
         if self.path is None:
             return
         if not _rings(self.path):
@@ -161,7 +161,7 @@ def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
 
 
 def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
-    """Remove what the gone left: empty directories at once, rings when their data directory is gone too.
+    """Remove what dead sidecars left: empty directories at once, rings when their data directory is gone too.
 
     Rings of an earlier run of our own are taken along: the state may be lost, or older than they are.
     """

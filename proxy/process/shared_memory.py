@@ -36,7 +36,7 @@ def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
 
 
 def check_room(directory: Path, needed_bytes: int) -> None:
-    """See whether a file system can hold rings.
+    """Check that a file system can hold rings.
 
     Raises:
         SharedMemoryError: it has less than `needed_bytes` free, or cannot be asked.

@@ -14,7 +14,7 @@ _UNSAFE: Final = re.compile(f"[{UNSAFE}]")
 
 
 def visible(text: str) -> str:
-    """Spell out what is not to be obeyed."""
+    """Spell out control characters."""
     return _UNSAFE.sub(
         lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text
     )

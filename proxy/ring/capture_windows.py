@@ -67,7 +67,7 @@ class CaptureWindows:
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), max(plain.tail_bytes, tail))
         self.call: Final = wide if is_wide else plain
         self.paced: Final = self.call if is_wide else None
-        """The windows of responses of which it is noted when each chunk came."""
+        """The windows of responses with a timeline of their chunks."""
         self.plain: Final = plain if provider in ("auto", "none") else self.call
         self._is_call: dict[bytes, bool] = {}
 
@@ -97,7 +97,7 @@ class CaptureWindows:
         return self.call if is_call else self.plain
 
     def of_response(self, request_head: bytes, *, is_event_stream: bool) -> Windows:
-        """Return the windows of a response: what a POST is answered with events is a call too."""
+        """Return the windows of a response: a POST that is answered with events is a call too."""
         if is_event_stream and request_head.startswith(b"POST "):
             return self.call
         return self.of(request_head)

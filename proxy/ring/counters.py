@@ -41,7 +41,7 @@ _TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 @dataclass(slots=True)
 class CounterSnapshot:
-    """What the pages said. Route names are keys, "" = no route; what is zero is not in the dictionaries."""
+    """The content of the pages. Route names are keys, "" = no route; the dictionaries have no zeros."""
 
     requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """(route, method, status class) → exchanges."""
@@ -72,9 +72,9 @@ class CounterSnapshot:
     log_lines_dropped: int = 0
     """Lines of the worker's log that stderr did not take."""
     displaced_connections: int = 0
-    """Connections that waited, and gave way to new ones."""
+    """Idle connections that were closed for new ones."""
     recording_waits: int = 0
-    """Requests and WebSocket reads that waited so that their records find room."""
+    """Requests and WebSocket reads that waited for room for their records."""
     recording_wait_us: int = 0
     """How long all of them waited."""
 

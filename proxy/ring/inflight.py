@@ -43,10 +43,10 @@ _ATTEMPTS: Final = 3
 
 
 class Caller(NamedTuple):
-    """Whom the exchange belongs to, as the worker found when it admitted it; the head in the slot may be cut."""
+    """The owner of the exchange, as the worker found at admission; the head in the slot may be cut."""
 
     access: bytes = b""
-    """What the key check noted (`exchange.ACCESS`), empty where the route asks nothing of its callers."""
+    """What the key check noted (`exchange.ACCESS`), empty where the route demands nothing of its callers."""
     project: bytes = b""
     """As a trusted proxy named it."""
     user: bytes = b""

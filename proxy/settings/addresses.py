@@ -29,7 +29,7 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-loca
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamAddress:
-    """Where a route's requests go."""
+    """The upstream of a route."""
 
     scheme: UpstreamScheme
     host: str

@@ -302,7 +302,7 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_reach(settings: Settings) -> Iterator[Problem]:
-    """Yield the routes that no request comes to, as an earlier one takes them all: the first match wins."""
+    """Yield the routes that no request reaches, because an earlier one matches first."""
     before: list[tuple[str, RouteSettings]] = []
     for name, route in _named_routes(settings):
         taker = next((other for other, earlier in before if _takes_all_of(earlier, route)), None)

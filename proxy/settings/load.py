@@ -92,7 +92,7 @@ def load_again(
 
 
 def merge(old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]) -> tuple[dict[str, typing.Any], list[str]]:
-    """Take over new settings as far as a running sidelog can.
+    """Take over the new settings that a running sidelog can change.
 
     Returns:
         The settings to run with, and the names of those that would need a restart and stay as they were.

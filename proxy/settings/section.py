@@ -11,7 +11,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 def about(description: str, **bounds: Any) -> Meta:
-    """Return what is said of a setting, and the bounds of its value."""
+    """Return the help of a setting, and the bounds of its value."""
     return Meta(description=description, **bounds)
 
 

@@ -1,4 +1,4 @@
-"""When reference cycles are looked for: in a worker in small steps, and everything rarely; in a collector a bit more.
+"""When reference cycles are collected: young objects in small steps, all rarely; in a collector a bit more often.
 
 A full collection walks every live object, 5 µs for each open connection, and stops all work meanwhile: 10 000
 connections took 20 to 60 ms, every few seconds while they came (`bench.hostile`). Connections and exchanges leave no
@@ -40,7 +40,7 @@ readers of the admin port wait for it."""
 
 
 def tune(policy: GcPolicy) -> None:
-    """Leave out what lives as long as the process, and full collections to `collect_rarely`."""
+    """Exempt objects that live as long as the process, and leave full collections to `collect_rarely`."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -48,7 +48,7 @@ def tune(policy: GcPolicy) -> None:
 
 
 def pause_s(took_s: float, rest: int) -> float:
-    """Return how long after a full collection the next one may come, which rests so many times as long as it took."""
+    """Return the pause after a full collection: `rest` times its duration."""
     return max(LEAST_PAUSE_S, took_s * rest)
 
 

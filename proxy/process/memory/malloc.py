@@ -1,4 +1,4 @@
-"""Freed memory goes back to the kernel: an outage fills the queue once, and that is not to last.
+"""Freed memory goes back to the kernel: the queue that an outage filled must not stay allocated.
 
 Strategy: with glibc all threads share one arena, because each arena keeps what its busiest moment took, and a frame of
 the spool is written and read in whichever thread is free. Blocks of a frame's size are mapped and unmapped each for
@@ -40,7 +40,7 @@ def trim() -> None:
 
 
 class HighWaterMark:
-    """Notices when much was held and next to nothing is left of it. Pure."""
+    """Detects that much memory was held and next to none is left. Pure."""
 
     def __init__(self, high_bytes: int) -> None:
         """`high_bytes` and more is much, a quarter of it next to nothing."""

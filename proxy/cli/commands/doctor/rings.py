@@ -71,7 +71,7 @@ def check_rings(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> I
 def _left(rings: LeftRings, *, is_own: bool, is_elsewhere: bool) -> Finding:
     if not rings.records:
         return Finding("ok", "rings", f"no record waits in the rings that were left in {rings.path}")
-    text = f"abandoned rings in {rings.path} hold at least {rings.records} records of {rings.data_dir}"
+    text = f"unread rings in {rings.path}: at least {rings.records} records of {rings.data_dir}"
     if is_own and is_elsewhere:
         return Finding("warn", "rings", text, f"set ring.directory back to {rings.path.parent} and start sidelog")
     if is_own:

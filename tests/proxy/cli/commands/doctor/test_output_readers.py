@@ -85,7 +85,7 @@ def test_a_log_whose_pipe_is_full_is_told(settings: Settings) -> None:
     """The reader is there, and takes nothing."""
     with holding(settings, subprocess.PIPE, "full"):
         finding = log_of(settings)
-    assert (finding.state, "is full: nobody reads it" in finding.text) == ("warn", True)
+    assert (finding.state, "full pipe whose reader does not read" in finding.text) == ("warn", True)
 
 
 def test_a_log_whose_reader_has_ended_is_told(settings: Settings) -> None:
