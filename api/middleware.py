@@ -73,7 +73,7 @@ def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
 
 
 def unreadable_response(status: int, reason: str) -> web.Response:
-    """Return the response to what is no request; no middleware sees it."""
+    """Return the response to bytes that are no request; no middleware sees it."""
     response = refusal_response(PROBLEM, Refused(status, reason[: 2 * MAX_SHOWN_CHARACTERS]))
     response.headers.update({**SECURITY_HEADERS, "Server": "sidelog", "Cache-Control": "no-store"})
     return response
@@ -227,7 +227,7 @@ class _Caller:
 
 
 def _authorized(principal: Principal, request: web.Request, services: Services, rule: Rule) -> Principal:
-    """Return what of a caller's rights holds for this request.
+    """Return the caller's rights that apply to this request.
 
     Raises:
         Refused: 403.

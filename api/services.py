@@ -26,7 +26,7 @@ async def _ignore_key(change: str, key: ApiKey) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteInfo:
-    """What responses say of a route beside what its records say."""
+    """What responses say about a route beyond its records."""
 
     client: str | None = None
     project: str | None = None
@@ -63,7 +63,7 @@ class Services:
     base_path: str = ""
     """The path below which another proxy has the admin port, without a last slash; empty: none."""
     is_trusted_proxy: Callable[[str], bool] = lambda address: False
-    """Whether the proxy at an address is believed what it says of the browser."""
+    """Whether a proxy at this address is trusted about the browser."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)
     """Host names that carry a scope, lower case; they are allowed too."""
     running_tools: Callable[[], list[ToolCall]] = list
@@ -93,7 +93,7 @@ FRONT: Final = web.RequestKey("front", Front)
 
 
 def view_for(services: Services, principal: Principal) -> Services:
-    """Return the services as one caller may see them: what lies outside its scope is not there."""
+    """Return the services limited to the scope of one caller."""
 
     def in_flight() -> list[Entry]:
         return [entry for entry in services.in_flight() if is_visible(entry.record, principal.scope)]

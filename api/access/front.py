@@ -31,7 +31,7 @@ class Front:
 
 
 def front_of(headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str) -> Front:
-    """Read what a request says of its front if that `is_trusted`; the rest is what we see, and the settings say."""
+    """Read what a request says about the proxy in front if that `is_trusted`; else use our view and the settings."""
     proto, host, prefix = (
         headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
         for name in ("Proto", "Host", "Prefix")

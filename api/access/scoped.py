@@ -258,7 +258,7 @@ class ScopedStorage:
         return [call for call in calls if is_visible(call, self.scope)]
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """Return a page of conversations: of each what is in scope."""
+        """Return a page of conversations, each with its calls in scope."""
         query = replace(query, filter=self._narrow(query.filter))
         page = await self._read(self._storage.conversations, query)
         self._show([conversation.first for conversation in page.conversations])

@@ -32,7 +32,7 @@ class SnapshotExpired(Refused):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPosition:
-    """Where in which snapshot a reader is."""
+    """A reader's position in a snapshot."""
 
     snapshot_seq: int
     created_s: int

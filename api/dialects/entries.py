@@ -153,7 +153,7 @@ def encode_entries(record: Record) -> list[tuple[int, str, bytes]]:
 
 
 def data_of(record: Record, kind: EntryKind) -> JsonObject:
-    """Return what belongs to one half only."""
+    """Return the members that belong to one half only."""
     if kind == "request":
         return {"bytesIn": record.request_bytes, "userAgent": record.user_agent}
     if kind == "response":

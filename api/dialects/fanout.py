@@ -30,7 +30,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 def binding_of(query: EntryQuery) -> bytes:
-    """Return a hash of what a cursor is bound to: the filters, and which halves of exchanges are wanted."""
+    """Return a hash of what a cursor is bound to: the filters, and the requested halves of exchanges."""
     return hashlib.sha256(repr((query.filter, query.halves)).encode("utf-8", "backslashreplace")).digest()
 
 

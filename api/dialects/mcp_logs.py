@@ -224,7 +224,7 @@ def project_stats(stats: ToolStats, running: int) -> ToolTotals:
 
 
 def split_id(text: str) -> tuple[str, int] | None:
-    """Split an id into record id and position; None when what stands behind the dot is no position."""
+    """Split an id into record id and position; None when no valid position follows the dot."""
     name, dot, position = text.rpartition(".")
     if not dot:
         return text, 0

@@ -110,7 +110,7 @@ def read_query(query: params.Query) -> EntryQuery:
 
 
 def read_wanted_bodies(query: params.Query) -> frozenset[str]:
-    """Read which halves shall bring their bodies.
+    """Read which halves include their bodies.
 
     Raises:
         BadParameter: a boolean that is none.

@@ -64,7 +64,7 @@ class ErrorFormat:
     """The status for a missing or wrong token."""
     unauthorized_detail: str = "a valid token is required"
     hides_what_is_foreign: bool = False
-    """Whether what is out of scope is answered as if it did not exist."""
+    """Whether the answer hides records out of scope as if they did not exist."""
 
 
 class Problem(msgspec.Struct):

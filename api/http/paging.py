@@ -56,7 +56,7 @@ class Frozen:
 
 
 async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None) -> tuple[Frozen, Count]:
-    """Bound a filter, and count it up to that very end: what is stored while rollups are read is in neither."""
+    """Bound a filter, and count it up to the same end: records stored while rollups are read are in neither."""
     for _ in range(MAX_ROUNDS):
         frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
         count = await storage.count(frozen.counted)

@@ -279,7 +279,7 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
 
 
 def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
-    """Read the order, and behind which row to go on: those of a cursor, where there is one.
+    """Read the order, and the row to continue after: those of a cursor, where there is one.
 
     Raises:
         BadParameter: a cursor that was not made here, or one of the other order.

@@ -77,10 +77,10 @@ class CallMetrics:
 
 
 def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
-    """Return what was forgotten of calls to make room."""
-    text = "Calls and responses that later calls are not known any more to continue."
+    """Yield how many calls and requests were forgotten to make room."""
+    text = "Calls and responses that were forgotten: calls that continue them begin a new conversation."
     yield _family("conversation_marks_evicted", text, (), {(): marks})
-    text = "Requests over WebSockets that are not kept, for too many waited for their response."
+    text = "Requests over WebSockets that were forgotten because too many waited for their response."
     yield _family("websocket_requests_evicted", text, (), {(): requests})
 
 

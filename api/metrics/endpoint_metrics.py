@@ -49,7 +49,7 @@ class EndpointMetrics:
             (self._bind(record) if tally is None else tally).add(record.duration_us)
 
     def settle(self) -> None:
-        """Count what waits in the histograms."""
+        """Count the values that wait in the histograms."""
         for tally in (self._others, *self._counted.values()):
             tally.settle()
 

@@ -95,7 +95,7 @@ class Tally:
         """Counts one value; a bound belongs to the bucket it closes."""
 
     def merge(self, other: "Tally") -> None:
-        """Add what another of the same scale counted."""
+        """Add the counts of another one of the same scale."""
         for bucket, count in enumerate(other.counts):
             self._counts[bucket] += count
         self._total += other.total
@@ -113,7 +113,7 @@ class Tally:
         return self._total
 
     def settle(self) -> None:
-        """Count what waits."""
+        """Count the waiting values."""
         values, bounds, counts = self._waiting, self.scale.bounds, self._counts
         values.sort()
         at, end = 0, len(values)

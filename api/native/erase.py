@@ -74,7 +74,7 @@ async def _is_finished_within(storage: Storage, limit_s: float) -> bool:
 
 
 async def _forget(services: Services, erased: Erased) -> None:
-    """Forget in memory what was known of records that are erased."""
+    """Drop what memory still holds of erased records."""
     services.streams.tail.forget()
     if erased.exchanges:
         await services.endpoints.forget()

@@ -36,7 +36,7 @@ class ConversationOpening(NamedTuple):
     """How a call begins."""
 
     text: str | None
-    """The first thing that its user said."""
+    """The first words of its user."""
     is_aside: bool
     """Whether it offers no tools: where other calls do, a program asks it something beside its work."""
 

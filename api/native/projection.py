@@ -49,7 +49,7 @@ def record_json(record: Record) -> dict[str, object]:
 
 
 def usage_json(record: Record) -> dict[str, object] | None:
-    """Show what an LLM call used and cost; None when it was none."""
+    """Show usage and cost of an LLM call; None for other exchanges."""
     if record.usage_state is None:
         return None
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -77,7 +77,7 @@ def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
 
 
 def error_message(record: Record, payload: Payload | None) -> str | None:
-    """Return what a failed exchange says of why: in a note of the record, or else in the JSON of its response."""
+    """Return the message of a failed exchange: from a note of the record, else from the JSON of its response."""
     if reason_of(record.error_type, record.outcome, record.status) is None:
         return None
     noted = read_json(record.data)

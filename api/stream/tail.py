@@ -49,7 +49,7 @@ _EVERY_RECORD: Final = Filter(kind="all")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a stream: whole frames, and the place behind them."""
+    """A part of a stream: whole frames, and the place after them."""
 
     content: bytes
     """May be empty: nothing between the places was of interest."""
@@ -126,7 +126,7 @@ class Tail:
         """Whether ids can be given: only once the store has returned the last one."""
 
     def begin(self, head_seq: int, offset: int) -> None:
-        """Begin behind a store that has just come, with its offset; nothing was committed before."""
+        """Begin after the records of a store that has just opened; nothing was committed before."""
         self.offset = offset
         self._ring.offset = offset
         self._committed_seq = self._published_seq = head_seq
@@ -160,14 +160,14 @@ class Tail:
         self.note_head(batch.entries[-1].record.seq)
 
     def note_head(self, last_seq: int) -> None:
-        """Learn how far the store is: what the ring lacks (another sidecar wrote it) is read from the store."""
+        """Note the end of the store; records that the ring lacks, of other sidecars, are read from the store."""
         if last_seq > self._committed_seq:
             self._committed_seq = last_seq
             if self.subscribers:
                 self._arm()
 
     def resume(self, last_event_id: int | None) -> Resume:
-        """Decide where a client goes on: live without an id, behind it with one, live again when it is not of here.
+        """Decide where a client continues: after its id, or live without one or with one that was not made here.
 
         Ids below the offset come from an earlier numbering of another store; 0 means from the beginning.
         """
@@ -214,7 +214,7 @@ class Tail:
         self._wake()
 
     def forget(self) -> None:
-        """Keep nothing in memory: something was erased, what is left is in the store."""
+        """Drop all records from memory after an erasure; the remaining ones are in the store."""
         self._ring.clear()
         self._shared.clear()
         self._shared_bytes = 0
@@ -308,7 +308,7 @@ class Tail:
         return state is None or bool(state.purge_floor_us or state.purged_through_seq)
 
     def _gap(self, interest: Interest, after_id: int, last_seq: int) -> Chunk:
-        """Report what retention removed; how many records there were is not a scoped reader's business."""
+        """Report what retention removed; a scoped reader does not learn how many records that were."""
         is_counted = interest.filter.scope == EVERYTHING and not self._storage.has_late_prefix
         data: dict[str, object] = {
             "count": last_seq - after_id // 2 if is_counted else None,
@@ -366,7 +366,7 @@ def _encoder(encode: EncodeEntry, payloads: Mapping[int, Payload]) -> Encode:
 
 
 class _Joined:
-    """Gathers frames behind a place until one write is full, or a slice of time is over."""
+    """Gathers frames after a place until one write is full, or a slice of time is over."""
 
     __slots__ = ("_after_id", "_bytes", "_ends_s", "_kinds", "_parts", "_place")
 
@@ -379,7 +379,7 @@ class _Joined:
         self._ends_s = time.perf_counter() + SLICE_S
 
     def add(self, seq: int, frames: tuple[Frame, ...]) -> None:
-        """Move on behind a record, taking those of its frames that are wanted and lie behind the place."""
+        """Move on past a record, taking its wanted frames that follow the place."""
         for entry_id, kind, content in frames:
             if entry_id > self._after_id and kind in self._kinds:
                 self._parts.append(content)

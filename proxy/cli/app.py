@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _ready_streams() -> None:
-    """See to it that there are both outputs, as there are not behind `>&-`, and that both can show any character."""
+    """Make sure that both outputs exist, which `>&-` closes, and that both can show any character."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # else the next file that is opened would be it

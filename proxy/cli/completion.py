@@ -133,7 +133,7 @@ def _values(admin: "Client", facet: str) -> list[str]:
 
 
 def _asked(ctx: typer.Context, ask: Callable[["Client"], list[str]]) -> list[str]:
-    """Ask the running sidelog; nothing when there is none, or none that answers in time."""
+    """Ask the running sidelog; return nothing when there is none, or it does not answer in time."""
     from proxy.cli.commands.client import client_from_environment  # not in the time of the answer
 
     found: list[str] = []

@@ -32,7 +32,7 @@ class Shared(NamedTuple):
 
     parameters: Parameters
     gather: Callable[[dict[str, Any], ExitStack], None]
-    """Put these values in the place of the parameters' own; what is to be closed goes on the stack."""
+    """Replace the values of parameters by these; resources to close go on the stack."""
 
 
 class Command(NamedTuple):

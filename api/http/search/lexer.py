@@ -114,7 +114,7 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
 
 
 def _name(text: str, start: int) -> tuple[str | None, int]:
-    """Read what stands before a colon; None when it is no name, or nothing is before."""
+    """Read the word before a colon; None when it is no name, or missing."""
     if (place := _PLACE.match(text, start)) is not None:
         return place[0], place.end() + 1
     at = start

@@ -85,7 +85,7 @@ def _can_follow(sign: str, word: Word) -> bool:
 
 
 def _check_pair(first: Term, second: Value, behind: str) -> None:
-    """Check what is written with a blank inside."""
+    """Check terms that contain a blank."""
     before, text = first.values[-1], second.text
     if second.is_quoted:
         return

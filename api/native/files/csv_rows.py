@@ -40,7 +40,7 @@ def header(columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False) -> st
 def row(
     record: Record, payload: Payload | None = None, columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False
 ) -> str:
-    """Write one record; what is not known is an empty cell."""
+    """Write one record; an unknown value is an empty cell."""
     special: dict[str, object] = {
         "id": format_id(record.id),
         "started_at": format_time(record.started_at_us),
@@ -59,7 +59,7 @@ def row(
 
 
 def _body_cells(body: Body | None) -> tuple[str, str]:
-    """Write a body and what there is to say of it: base64, or what is missing."""
+    """Write a body and a note about it: that it is base64, or what is missing."""
     if body is None:
         return "", ""
     encoding, text = joined_text(body)

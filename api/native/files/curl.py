@@ -33,7 +33,7 @@ BODY_FILE: Final = "request-body"
 
 
 class CurlLine(ApiObject):
-    """A command, and what to know before it is run."""
+    """A command, and notes to read before running it."""
 
     command: str
     notes: list[str]
@@ -104,7 +104,7 @@ def _header_words(
 
 
 def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, list[str]]:
-    """Write the body into the line, or into what is piped into it; what is not whole is left to a file."""
+    """Write the body into the line, or pipe it in; an incomplete one is left to a file."""
     if not body or not body["size"]:
         return "", []
     if body["omitted"] or body["truncated"]:

@@ -40,7 +40,7 @@ def describe_kept(body: Body) -> str:
 
 
 def describe_loss(body: Body) -> str:
-    """Say what is missing of a body, and why; empty when nothing is."""
+    """Say which part of a body is missing, and why; empty when it is complete."""
     if body.omitted is not None:
         return f"not kept: {body.omitted}"
     return f"cut: {describe_kept(body)} were kept" if body.truncated else ""

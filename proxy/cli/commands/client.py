@@ -85,7 +85,7 @@ class Answer:
 
 
 def _waited(answer: Answer, until_s: float) -> bool:
-    """Wait as long as a response asks for; at once False where it is none to wait for, or the time is up."""
+    """Wait as long as a response asks for; return False at once if it asks for no wait, or the time is up."""
     after = answer.headers.get("retry-after", "")
     is_soon = answer.status == 503 and after.isdecimal() and int(after) <= MAX_RETRY_AFTER_S
     if not is_soon or RECORD_ID in answer.headers or time.monotonic() + int(after) > until_s:
@@ -221,7 +221,7 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
 
 
 def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
-    """Return the certificate that is trusted whatever its name, where a URL leads to the admin port of this machine."""
+    """Return the certificate that is trusted under any name, if the URL leads to the admin port of this machine."""
     cert_file = str(state.get("admin_cert_file") or "")
     if not cert_file or url == admin_url_of(state):
         return cert_file
@@ -275,7 +275,7 @@ def status_text(answer: Answer) -> str:
 
 
 def no_response(url: str, error: OSError | http.client.HTTPException) -> CommandError:
-    """Make the error of a server that cannot be reached or does not speak as expected, with what to look at."""
+    """Make the error for a server that is unreachable or answers unexpectedly, with a hint where to look."""
     hint = "is sidelog running?"
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "SSL_CERT_FILE=FILE names the authority that signed it"

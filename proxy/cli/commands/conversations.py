@@ -117,7 +117,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _tokens(each: Mapping[str, Any], name: str) -> str:
-    """Write a sum; of calls none of which has reported anything there is none."""
+    """Write a sum; empty when no call has reported anything."""
     return f"{each[name]:,}" if each["counted"] else "–"
 
 
@@ -126,7 +126,7 @@ def _seconds(each: Mapping[str, Any]) -> float:
 
 
 def _cost(each: Mapping[str, Any]) -> str:
-    """Write what is known, and of how many calls it is where that is not all."""
+    """Write the known sum, and the number of calls in it where it lacks some."""
     if not each["priced"]:
         return "–"
     unpriced = each["turns"] - each["priced"]

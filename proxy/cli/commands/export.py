@@ -58,7 +58,7 @@ def _write_out(pieces: Iterator[bytes]) -> None:
 
 
 def _write_file(pieces: Iterator[bytes], output: Path) -> None:
-    """Write a file; what is there stays until there is an answer to put in its place."""
+    """Write a file; an existing one stays until there is an answer to replace it."""
     first = next(pieces, b"")
     try:
         with output.open("wb") as file:

@@ -12,7 +12,7 @@ NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.m
 
 
 def run(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Request /readyz and say what is the matter; return 0 when sidelog is ready, 1 when it is not."""
+    """Request /readyz and print the reasons; return 0 when sidelog is ready, 1 when it is not."""
     answer = client_from_environment(url, "", data_dir).get("/readyz")
     is_ready = answer.status == 200
     try:

@@ -160,7 +160,7 @@ def _title(name: str, view: View) -> str:
 
 
 def make_table(titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool) -> Table:
-    """Make a table without lines, of columns that are as wide as is said."""
+    """Make a table without lines, of columns with the given widths."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=has_header)
     for title, width, is_figure in zip(titles, widths, are_figures, strict=True):
         table.add_column(title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True)
@@ -208,7 +208,7 @@ def _cell(name: str, row: Row, view: View) -> Text:
 
 
 def column_text(name: str, row: Row, view: View) -> str:
-    """Write what a column says of a record, as a table shows it."""
+    """Write the value of a record in a column, as a table shows it."""
     match name:
         case "time" | "clock":
             return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=name == "clock")
@@ -270,7 +270,7 @@ def _operation(row: Row) -> str:
 
 
 def plain(value: object) -> str:
-    """Write a member of a record for a person; what is not known is empty."""
+    """Write a member of a record for a person; an unknown one is empty."""
     if value is None:
         return ""
     if isinstance(value, dict | list):

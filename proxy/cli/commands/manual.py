@@ -149,7 +149,7 @@ def _list(title: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 def _paragraph(text: str) -> Iterator[str]:
-    """Write a text; a line of it that begins as a macro does is none."""
+    """Write a text; a line that looks like a macro is escaped."""
     for line in text.splitlines():
         yield ("\\&" if line.startswith((".", "'")) else "") + _escaped(line)
 

@@ -63,7 +63,7 @@ def _content(message: Mapping[str, Any]) -> str:
 
 
 def _binary_text(encoded: str) -> str:
-    """Show the beginning of binary content as a hex dump's right column does: what is no printable ASCII is a dot."""
+    """Show the beginning of binary content like the right column of a hex dump: a dot for all but printable ASCII."""
     data = base64.b64decode(encoded)
     shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data[:_MAX_BINARY_BYTES])
     return f"[binary] {shown}{'…' if len(data) > _MAX_BINARY_BYTES else ''}"

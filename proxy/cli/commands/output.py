@@ -26,7 +26,7 @@ WIDE_COLUMNS: Final = 120
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked; the text is for the user, the code is what the process ends with."""
+    """A command cannot do what was asked: the text for the user, and the exit code of the process."""
 
     def __init__(self, text: str, exit_code: int = 1) -> None:
         super().__init__(text)
@@ -69,7 +69,7 @@ def flush() -> None:
 
 
 def leave_stdout() -> None:
-    """Let what is still buffered for stdout go nowhere: else the interpreter would complain of it at its end."""
+    """Discard what is still buffered for stdout: otherwise the interpreter would complain at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

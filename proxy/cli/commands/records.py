@@ -103,7 +103,7 @@ def get(
     has_all: bool,
     as_json: bool,
 ) -> int:
-    """Print one exchange, or what is asked for of it."""
+    """Print one exchange, or the requested part of it."""
     if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
         raise typer.BadParameter(
             "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for --around --json; "
@@ -119,7 +119,7 @@ def get(
 
 
 def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bool) -> int:
-    """Print what came of an exchange, heads and bodies; with `has_all` also every other field."""
+    """Print the outcome of an exchange, heads and bodies; with `has_all` also every other field."""
     messages = read_messages(client, record, has_all=has_all or as_json)
     if as_json:
         say_json(record if messages is None else {**record, "messages": messages["messages"]})
@@ -141,7 +141,7 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
 
 
 def _print_summary(record: Mapping[str, Any]) -> None:
-    """Say in a few lines what was asked, what came of it, and what is known of why."""
+    """Describe in a few lines the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
     method, target, ms, time = (column_text(name, record, View()) for name in ("method", "target", "ms", "time"))
     say(visible_line(f"{method} {target}" if is_event else f"{method} {record.get('scheme')}://{target}"))
@@ -171,7 +171,7 @@ def _error_text(record: Mapping[str, Any]) -> str:
 
 
 def _model_text(record: Mapping[str, Any]) -> str:
-    """Name the model and what it used, as far as that is known; of a session over a WebSocket, all of its calls."""
+    """Name the model and its known usage; for a session over a WebSocket, that of all its calls."""
     session = (record.get("data") or {}).get("llm") or {}
     tokens_in, tokens_out, cost_usd, reason = (
         session.get(name, record.get(name)) for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
@@ -188,7 +188,7 @@ def _model_text(record: Mapping[str, Any]) -> str:
 
 
 def _silence(record: Mapping[str, Any]) -> str | None:
-    """Say of an answered call that it has no tokens, and why, where that is usual: many clients do not ask for them."""
+    """Say why an answered call has no tokens, where that is usual: many clients do not ask for them."""
     if record.get("usage_state") != "absent" or (record.get("status") or _REFUSED) >= _REFUSED:
         return None
     is_whole = (record.get("stream") or {}).get("end") == "complete"

@@ -85,7 +85,7 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
 
 
 def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "Application":
-    """Make the admin application over a store of which nothing changes."""
+    """Make the admin application over a store that does not change."""
     from api.access.auth import token_digest
     from api.access.principal import Credential, Credentials, Principal
     from api.app import make_app

@@ -110,7 +110,7 @@ def members(
 
 
 def applied(view: Mapping[str, Any], filters: Filters) -> dict[str, str | list[str]]:
-    """Put what is given on what a view says."""
+    """Put the given options over those of a view."""
     both = [text for text in (view["query"], filters.get("query", "")) if text]
     merged: dict[str, str | list[str]] = {name: view[name] for name in ("since", "until") if view[name]}
     if "since" in filters or "until" in filters:
@@ -122,7 +122,7 @@ def applied(view: Mapping[str, Any], filters: Filters) -> dict[str, str | list[s
 
 
 def fields_of(view: Mapping[str, Any]) -> str | None:
-    """Name the columns of a view as they are called here, with commas; None when it has none. Others are left out."""
+    """Name the columns of a view as the command line does, with commas; None without any. Others are left out."""
     from storage.record import Record
 
     known = (*COMPUTED, *Record.__struct_fields__)

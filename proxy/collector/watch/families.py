@@ -53,9 +53,9 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("proxy_protocol_failures", failed, ["reason"], keyed(counted.proxy_failures))
     shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
     yield counters("websocket_messages_dropped", shed, [], {(): counted.dropped_messages})
-    waited = "Requests, and reads of WebSockets, that waited so that their records find room in a ring."
+    waited = "Requests and WebSocket reads that were delayed until their records found room in a ring."
     yield counters("recording_waits", waited, [], {(): counted.recording_waits})
-    waited = "Seconds that requests, and reads of WebSockets, waited so that their records find room in a ring."
+    waited = "Seconds that requests and WebSocket reads were delayed until their records found room in a ring."
     yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
     sides = {"downstream": counted.connections_downstream, "upstream": counted.connections_upstream}
     yield gauges("connections_open", "Open connections.", "side", sides)
@@ -125,9 +125,9 @@ def store_families(
     purged = "Rows deleted by retention since the start, by reason: age, size."
     rows = {"age": retention.rows_purged, "size": size_cap.total.rows}
     yield counters("records_purged", purged, ["reason"], keyed(rows))
-    replaced = "Times that an empty store took the place of one, by reason: damaged, removed."
+    replaced = "Times that an empty store replaced a lost one, by reason: damaged, removed."
     yield counters("store_replaced", replaced, ["reason"], keyed(deferred.replaced))
-    trimmed = "Records left without their bodies for the cap on size, at most."
+    trimmed = "Records whose bodies were deleted to keep the store within its size cap, at most."
     yield counters("bodies_trimmed", trimmed, [], {(): size_cap.total.bodies})
     if size_cap.reaches_back_us is not None:
         oldest_s = size_cap.reaches_back_us / _US_PER_S
@@ -136,16 +136,16 @@ def store_families(
 
 def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
     """Yield what is made behind the commits: the index of words, how far it has come and how large; sums."""
-    indexed = "Records whose words were put into the index of words."
+    indexed = "Records added to the text index."
     yield counters("text_index_records", indexed, [], {(): indexing.records})
-    summed = "Records added up behind their commits, for figures: only where sums do not come with them (ClickHouse)."
+    summed = "Records added to precomputed sums after their commit (ClickHouse; other stores sum within the commit)."
     yield counters("summed_records", summed, [], {(): indexing.summed})
-    failed = "Steps in making the index of words that failed and are made again."
+    failed = "Failed steps of building the text index; they are retried."
     yield counters("text_index_errors", failed, [], {(): indexing.errors})
     if indexing.state is not None:
-        waiting = "Records that are not in the index of words yet: searches look at each of them."
+        waiting = "Records that are not in the text index yet; searches scan each of them."
         yield gauge("text_index_waiting_records", waiting, indexing.state.waiting)
-        yield gauge("text_index_bytes", "Size of the index of words.", indexing.state.size_bytes)
+        yield gauge("text_index_bytes", "Size of the text index.", indexing.state.size_bytes)
 
 
 def replica_families(replicas: Sequence[Replica]) -> Iterator[Metric]:
@@ -156,9 +156,9 @@ def replica_families(replicas: Sequence[Replica]) -> Iterator[Metric]:
     if not replicas:
         return
     answering = [replica for replica in replicas if not replica.reason]
-    text = "Steps a replica has still to take to be as the others are."
+    text = "Replication steps that a replica still has to run."
     yield gauges("store_replica_waiting", text, "replica", {each.host: each.waiting for each in answering})
-    text = "How long what a replica lacks has been there."
+    text = "Age of the oldest data that a replica lacks."
     yield gauges("store_replica_delay_seconds", text, "replica", {each.host: each.delay_s for each in answering})
     whole = {replica.host: int(replica.state == "whole") for replica in replicas}
     yield gauges("store_replica_whole", "Whether a replica has everything that is committed.", "replica", whole)
@@ -179,7 +179,7 @@ def otel_families(exporters: Sequence[Exporter]) -> Iterator[Metric]:
     missed = keyed({name: each.missed_records for name, each in counted.items()})
     yield counters("otel_missed_records", text, ["signal"], missed)
     failed = keyed_twice({name: each.failures for name, each in counted.items()})
-    yield counters("otel_failures", "Requests that the receiver did not take, by reason.", ["signal", "reason"], failed)
+    yield counters("otel_failures", "Export requests that failed, by reason.", ["signal", "reason"], failed)
     text = "Stored records that are not exported yet."
     yield gauges("otel_waiting_records", text, "signal", {each.signal: each.waiting_records for each in exporters})
     text = "Age of the oldest record that is known to wait for its export."

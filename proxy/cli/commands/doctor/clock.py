@@ -36,7 +36,7 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
 
 
 def _newest_file(directory: Path) -> tuple[float, Path] | None:
-    """Return when which file of the data directory was written last."""
+    """Return the newest file of the data directory and its time."""
     try:
         return max(((path.stat().st_mtime, path) for path in directory.iterdir()), default=None)
     except OSError:  # it is not there yet, or one of its files has just gone

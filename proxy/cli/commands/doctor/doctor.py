@@ -74,7 +74,7 @@ def run(
 def run_checks(
     checks: Sequence[Check], settings: Settings, limit_s: float = TIME_LIMIT_S
 ) -> tuple[list[Finding], bool]:
-    """Run checks at the same time; return what they found, in their order, and whether one is still at it."""
+    """Run checks at the same time; return their findings, in order, and whether one is still running."""
     deadline = time.monotonic() + limit_s
     found: list[list[Finding]] = [[] for _ in checks]
     threads = [

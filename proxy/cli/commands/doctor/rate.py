@@ -66,7 +66,7 @@ def available_cores() -> float:
 
 
 async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float]:
-    """Return requests, and what one took of workers and of the collector until these rested, CPU µs."""
+    """Return the number of requests, and the CPU µs that one cost workers and collector until they were idle."""
     upstream = await asyncio.start_server(_answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
     command = ["serve", "--upstream", url, "--data-dir", data_dir, "--log-level", "error"]

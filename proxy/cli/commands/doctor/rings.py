@@ -17,7 +17,7 @@ _ANONYMOUS: Final = "until then rings are anonymous memory, which ends with the 
 
 
 def check_ring_space(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> Iterator[Finding]:
-    """Compare the space for rings with what the workers' rings take, and see whether it is ours."""
+    """Check that the space for rings is ours and large enough for those of all workers."""
     if not settings.proxy.data_port:
         yield Finding("ok", "ring space", "none needed: there is no data port")
         return
@@ -56,7 +56,7 @@ def _foreign(directory: Path) -> str | None:
 
 
 def check_rings(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> Iterator[Finding]:
-    """Look for rings that no process holds: what a kill of all processes left, and no start has read since."""
+    """Look for rings that no process holds: left by a kill of all processes, and not read by a start since."""
     parent = ring_parent(settings.ring.directory, shared_memory)
     directory = Path(settings.data_dir)
     last = Path(str(read_state(directory).get(STATE_NAME) or parent))

@@ -32,7 +32,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 
 def check_keys(settings: Settings) -> Iterator[Finding]:
-    """Look over the store of the API keys, where it is another one."""
+    """Check the store of the API keys, if it is a separate one."""
     if settings.keys.url:
         yield from _check_store("keys", settings.keys.url, settings.data_dir)
 
@@ -134,7 +134,7 @@ def _file_of(url: str, data_dir: str) -> Path | None:
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
-    """See whether this SQLite has what the store uses: version, threads, write-ahead log where the store will be."""
+    """Check that this SQLite has what the store uses: version, threads, write-ahead log at the store's place."""
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < LEAST_SQLITE:
         yield Finding("fail", "sqlite", f"version {version}, 3.35 needed", "use a Python built with a newer SQLite")
