@@ -158,7 +158,7 @@ class CallReader:
         return text(str(operation))
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
-        """Fill what the request alone says of an LLM call: its response is not there, or never will be."""
+        """Fill the columns of an LLM call whose response is missing, from its request alone."""
         call = read_begun_call(exchange.labels.provider or "auto", record, exchange)
         if call is not None:
             record.provider, record.model = call.provider, self._redactor.redact_text(call.usage.model)

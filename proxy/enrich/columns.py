@@ -25,7 +25,7 @@ bytes of the request's body and of the response's."""
 
 
 class Common:
-    """What the records of a ring have in common whose codes and addresses are the same."""
+    """The common columns of all records of a ring with the same codes and addresses."""
 
     def __init__(
         self, instance: str, descriptor: Descriptor, codes: tuple[int, int, int, int, int, int],

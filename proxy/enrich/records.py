@@ -366,7 +366,7 @@ class RecordBuilder:
         return self._calls.mcp.pending()
 
     def expired(self) -> list[Entry]:
-        """Return the tool calls that no response came for in time, on an event that says how many."""
+        """Return the tool calls without a response in time, on an event with their number."""
         calls = self._calls.mcp.expired()
         if not calls:
             return []

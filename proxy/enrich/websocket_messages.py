@@ -28,7 +28,7 @@ _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 
 
 class Content(NamedTuple):
-    """What a message says, inflated."""
+    """The content of a message, inflated."""
 
     data: bytes | None
     """None: nothing of it can be read."""

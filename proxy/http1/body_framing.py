@@ -18,7 +18,7 @@ class BodyFramer:
         self._remaining = length
         self.is_done = length == 0 and not is_chunked
         self.has_more = False
-        """Whether chunks are in hand that the last call did not come to; the next one begins with them."""
+        """Whether chunks are left over from the last call; the next one begins with them."""
 
     @property
     def in_hand(self) -> int:
@@ -35,7 +35,7 @@ class BodyFramer:
         return self._decoder is None and self._remaining < 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what of the next bytes is body, without chunk framing, and what follows the body once it `is_done`.
+        """Return the body in the next bytes, without chunk framing, and what follows the body once it `is_done`.
 
         Raises:
             ChunkError: the chunked coding is malformed or over a limit; the framer cannot be used again.

@@ -105,7 +105,7 @@ class ChunkedDecoder:
         """Begin a body; in that of a response blanks may follow a size, or come before the colon of a trailer."""
         self._form = _PADDED_SIZE_LINE if is_response else _SIZE_LINE
         self.has_more = False
-        """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
+        """Whether bytes are left over from the last call; the next one begins with them."""
         self._state = _SIZE
         self._remaining = 0
         self._buffer = b""

@@ -30,7 +30,7 @@ _WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0
 
 
 class Original(NamedTuple):
-    """What the client asked the first proxy for; empty where none of them said."""
+    """What the client asked the first proxy for; empty if unknown."""
 
     client: bytes
     proto: bytes
@@ -38,7 +38,7 @@ class Original(NamedTuple):
 
 
 class TrustedProxies:
-    """The networks whose X-Forwarded-* and Forwarded fields are believed."""
+    """The networks whose X-Forwarded-* and Forwarded fields are trusted."""
 
     def __init__(self, networks: Sequence[str], client_header: str = "") -> None:
         """Read CIDRs, validated by the settings; `client_header` is the field in which proxies name the client."""
@@ -56,7 +56,7 @@ class TrustedProxies:
         return any(ip in network for network in self._networks)
 
     def original(self, peer: bytes, head: RequestHead) -> Original:
-        """Return what a request looked like to the proxies behind `peer`; nothing of it counts if that is no proxy."""
+        """Return the request as the proxies behind `peer` saw it; only trusted if `peer` is a trusted proxy."""
         if not self.has(peer.decode()):
             return Original(peer, b"", b"")
         proto, host = head.forwarded_proto, head.forwarded_host

@@ -51,7 +51,7 @@ class RequestHead:
     forwarded_proto: bytes = b""
     forwarded_host: bytes = b""
     forwarded: bytes = b""
-    """Forwarded on as it is."""
+    """Forwarded unchanged."""
     hops: list[bytes] = field(default_factory=list)
     request_id: bytes = b""
     lacks_trace: bool = False

@@ -128,7 +128,7 @@ class RequestReader:
         return self.read_head(data[skipped.end() :])
 
     def _check_first_byte(self, data: bytes) -> None:
-        """Refuse what is no request at once: the end of its head might never come."""
+        """Refuse at once bytes that are no request: the end of their head might never come."""
         if data[:1] in _FIRST_BYTES:
             return
         if data[:1] == _TLS_HANDSHAKE and not self._is_tls:
@@ -152,7 +152,7 @@ class RequestReader:
 
     @property
     def has_more_body(self) -> bool:
-        """Whether some of the body is in hand that the last `read_body` did not come to (P23)."""
+        """Whether the last `read_body` left some of the body over (P23)."""
         return self.is_body_due and self._framer.has_more
 
     @property

@@ -18,7 +18,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-
 
 @dataclass(slots=True, eq=False)
 class ResponseHead:
-    """What an upstream's response head says."""
+    """The content of an upstream's response head."""
 
     status_line: bytes
     """In our version, with its CRLF."""

@@ -94,7 +94,7 @@ class MessageScanner:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
+        """Whether bytes are left over from the last call; the next one begins with them."""
         return bool(self._rest)
 
     @property

@@ -76,7 +76,7 @@ class Conversations:
         return Place(conversation, b"".join(marks))
 
     def of_session(self, record: Record, name: bytes | None, connection: bytes) -> bytes:
-        """Find the conversation of a call over a WebSocket: the session that it names, else all that is said there.
+        """Find the conversation of a call over a WebSocket: the session that it names, else the whole connection.
 
         Credentials stand in the handshake's head, which messages do not carry, so a name must be sure by itself.
         """

@@ -40,7 +40,7 @@ class Marks:
         """Marks that were forgotten to make room."""
 
     def get(self, mark: bytes) -> list[Known]:
-        """Return the conversations of a mark; none for one that is not known."""
+        """Return the conversations of a mark; none for an unknown one."""
         packed = self._young.get(mark) or self._old.get(mark)
         return [] if packed is None else list(_unpack(packed))
 

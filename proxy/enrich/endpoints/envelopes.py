@@ -90,7 +90,7 @@ def _connect(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _last_frame(facts: HeadFacts, body: DecodedBody, begins: bytes) -> bytes:
-    """Return what is in the frame that ends where the body does, and begins so; empty where none does."""
+    """Return the content of the frame that begins so and ends the body; empty without one."""
     data = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
     if b"-text" in facts.content_type:  # groups of four characters, each message with padding of its own
         try:

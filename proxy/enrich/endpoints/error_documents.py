@@ -51,7 +51,7 @@ _CALLERS: Final = re.compile(
 
 
 class Failure(NamedTuple):
-    """Why a request failed, as the answer says it."""
+    """Why a request failed, according to the answer."""
 
     message: str
     """With its code before it, where it has one."""
@@ -61,7 +61,7 @@ class Failure(NamedTuple):
 
 
 def failure(code: str, *places: object) -> Failure:
-    """Make a failure of what is said in the first of some objects that says it."""
+    """Make a failure from the first of some objects that contains it."""
     number = _first(_CODES, *places)
     said = dict.fromkeys(filter(None, (number and number.rpartition("#")[2], _first(_WORDS, *places))))
     return Failure(": ".join(said) or "no message", _CALLERS.search(f"{code} {number}") is not None, code)

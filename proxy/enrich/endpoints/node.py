@@ -43,7 +43,7 @@ class Node:
         self.takes = LITERAL
 
     def key_of(self, segment: str) -> str:
-        """Return the name of the child that a literal leads to, whether there is one or not."""
+        """Return the name of a literal's child, whether it exists or not."""
         if self.takes == BELOW:
             return PATH
         if segment not in self.children:

@@ -81,7 +81,7 @@ class Tree:
         """Rises whenever endpoints get new names."""
 
     def find(self, path: str, operation: str | None = None) -> Node | None:
-        """Return the endpoint of a path; None when none like it was learned."""
+        """Return the endpoint of a path; None when no similar one was learned."""
         node = self._find(path, operation)
         return node if node is not None and (node.is_end or node.is_rest) else None
 

@@ -37,7 +37,7 @@ class AwsEventSplitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next piece; return the messages it completes, and one named `DAMAGED` where bytes are none."""
+        """Take the next piece; return the messages it completes, and one named `DAMAGED` for invalid bytes."""
         data = self._rest + data
         frames: list[Frame] = []
         at = 0

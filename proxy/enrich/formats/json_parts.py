@@ -105,7 +105,7 @@ def count_of(value: object) -> int | None:
 
 
 def first_count(*values: object) -> int | None:
-    """Read the first count there is among values."""
+    """Read the first valid count among values."""
     return next((count for value in values if (count := count_of(value)) is not None), None)
 
 
@@ -123,7 +123,7 @@ def amount_of(value: object) -> float | None:
 
 
 def text_of(value: object) -> str | None:
-    """Read a short text; numbers are written out, what is empty or anything else is None."""
+    """Read a short text; numbers are converted, an empty text and anything else is None."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER:
         return str(value)
     if not isinstance(value, str) or not value:

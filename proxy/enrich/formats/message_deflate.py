@@ -56,7 +56,7 @@ class MessageInflaters:
         self._countable_bytes = MAX_COUNTED_BYTES
 
     def inflate(self, direction: Direction, data: bytes, bounds: Bounds = PLAIN, *, is_whole: bool) -> Inflated | None:
-        """Inflate the next message of a direction; None where it refers to what is not known, or is damaged."""
+        """Inflate the next message of a direction; None where it is damaged, or refers to unknown data."""
         inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
         self._countable_bytes = min(self._countable_bytes + _COUNTED_PER_MESSAGE, MAX_COUNTED_BYTES)
         most = bounds.inflated_bytes + self._countable_bytes if is_whole else bounds.inflated_bytes

@@ -65,9 +65,9 @@ class Decoded(NamedTuple):
     tail: bytes = b""
     """The last bytes, where some between them and the head were not kept."""
     size: int = 0
-    """All that came out, where there is a tail."""
+    """Size of the whole output, if there is a tail."""
     marks: tuple[int, ...] = ()
-    """How much had come out when so much had gone in."""
+    """Output offsets at the marks of the input."""
     is_broken: bool = False
     """A bound was reached or the input is damaged; else all that can come of this input is here."""
     is_damaged: bool = False
@@ -137,7 +137,7 @@ def is_text(data: bytes) -> bool:
 
 
 def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
-    """Undo one coding; where the data do not bear it out they stay as they are, with the reason."""
+    """Undo one coding; data that contradict it stay as they are, with the reason."""
     data, reason = before.data, "not coded"
     may_be_text = coding != _AWS_CHUNKED and is_text(data)
     if coding not in _STAGES:
@@ -189,7 +189,7 @@ def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
 
 
 def _pieces(data: bytes, marks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
-    """Cut data into small pieces; the second value says that a mark is behind one."""
+    """Cut data into small pieces; the second value says that a mark follows one."""
     start = 0
     for mark in marks:
         end = min(mark, len(data))

@@ -14,7 +14,7 @@ _NO_HEAD = HeadFacts(b"", None, None, None, None, None, b"", b"")
 
 
 class DecodedExchange(msgspec.Struct, gc=False):
-    """What both sides said; bodies are None where there is none, or none that can be read."""
+    """Heads and bodies of both sides; a body is None where it is missing or unreadable."""
 
     labels: RouteLabels
     line: RequestLine

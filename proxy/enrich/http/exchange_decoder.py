@@ -77,7 +77,7 @@ class ExchangeDecoder:
         )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
-        """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
+        """Decode the known part of an exchange in flight: its head, and the beginning of its body."""
         head = exchange.head
         if exchange.head_truncated:
             head = whole_lines(head)
@@ -115,7 +115,7 @@ class ExchangeDecoder:
 
 
 def whole_lines(head: bytes) -> bytes:
-    """Return of a head that was cut what is whole: half a line may be half a secret, which nothing would recognise.
+    """Return the whole lines of a cut head: half a line may be half a secret, which no pattern would recognise.
 
     Of half a first line stays what comes before its last word.
     """

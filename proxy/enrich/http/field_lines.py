@@ -67,7 +67,7 @@ class LineReader(ABC):
 
     @abstractmethod
     def read(self, raw: bytes) -> Line | None:
-        """Return a line; None for one of any other name, and for what is not known here."""
+        """Return a line; None for a line of another name, and for unknown ones."""
 
     def pattern(self, raw: bytes) -> LinePattern | None:
         """Return the pattern of lines that are written as one is that `read` reads; None where there is none."""
@@ -96,7 +96,7 @@ class FieldLineReader(LineReader):
         return self._by_name.get(raw.partition(b":")[0], self)
 
     def read_any(self, raw: bytes) -> Line | None:
-        """Return a line without CR and LF, without regard to what its name says of it; None when it is malformed."""
+        """Return a line without CR and LF, whatever its name; None when it is malformed."""
         raw_name, colon, value = raw.partition(b":")
         if not colon or not _FIELD_NAME.fullmatch(raw_name):
             return None

@@ -19,7 +19,7 @@ _VARYING: Final = frozenset((b"", _TRACE, _REQUEST))
 
 
 class HeadShape:
-    """What heads have in common whose known lines are the same."""
+    """The common part of heads with the same known lines."""
 
     __slots__ = ("_common", "_kept", "_varying", "uses")
 

@@ -32,7 +32,7 @@ class KnownJobs:
         """Of jobs from before, some may be missing."""
 
     def load(self, jobs: Iterable[Job]) -> None:
-        """Take what the store has, newest first, once; then all is known that there is room for."""
+        """Load the jobs of the store, newest first, once, as many as there is room for."""
         stored, since = list(jobs), self._jobs
         self._jobs = OrderedDict()
         self._unknown_until_us = stored[-1].started_at_us if len(stored) >= self._max_jobs else 0
@@ -50,7 +50,7 @@ class KnownJobs:
         return bool(until_us) and (created_at_us is None or created_at_us <= until_us)
 
     def put(self, job: Job) -> None:
-        """Keep a job as it is now; the one that changed least recently makes room."""
+        """Keep the present state of a job; the one that changed least recently is dropped for it."""
         self._jobs[job.id] = job
         self._jobs.move_to_end(job.id)
         if len(self._jobs) > self._max_jobs:

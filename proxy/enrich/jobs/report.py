@@ -88,7 +88,7 @@ _NAMES: Final = frozenset(name.encode() for name in _Document.__struct_fields__)
 
 
 class Report(NamedTuple):
-    """What one exchange says of one job."""
+    """What one exchange reports about one job."""
 
     name: str
     provider: str
@@ -101,7 +101,7 @@ class Report(NamedTuple):
     parts: tuple[CallUsage, ...] = ()
     """The same by model, where there may be several."""
     batch: dict[str, object] | None = None
-    """What a file of results says besides."""
+    """What a file of results adds."""
     files: tuple[str, ...] = ()
     """Names of the files with its results."""
     model: str | None = None
@@ -125,12 +125,12 @@ def may_be_job(method: str | None, path: str) -> bool:
 
 
 def is_long(body: DecodedBody | None) -> bool:
-    """Whether reading what an exchange says of a job would hold others up."""
+    """Whether reading an exchange's report about a job would delay other work."""
     return body is not None and len(body.head) > results.LONG_BYTES
 
 
 def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Call | None) -> Report | None:
-    """Read what an exchange that may be about a job, or an LLM call, says of it; None when nothing."""
+    """Read the report of an exchange about a job or an LLM call; None when it has none."""
     path, body = record.path or "", exchange.response_body
     if body is None or not body.head or is_refusal(record) or (setting != "auto" and setting not in PROVIDERS):
         return None
@@ -204,7 +204,7 @@ def _response(
 def _interaction(
     record: Record, exchange: DecodedExchange, name: str | None, body: DecodedBody, call: Call | None = None
 ) -> Report | None:
-    """Read an interaction that was to run in the background, which its request says; or that is asked for again."""
+    """Read an interaction that runs in the background according to its request, or that is polled."""
     asked, is_begun = exchange.request_body, name is None
     if is_begun and (asked is None or not (_BACKGROUND.search(asked.head) or _BACKGROUND.search(asked.tail))):
         return None

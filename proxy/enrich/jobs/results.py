@@ -87,7 +87,7 @@ class Results:
             self.answers.setdefault(self._count(other.model or "", other), 0)
 
     def _count(self, model: str, usage: CallUsage) -> str:
-        """Add what one model used to what is known of it; return under which name."""
+        """Add one model's usage to its total; return the name of the total."""
         if model not in self.models and len(self.models) >= MAX_MODELS:
             model = ""
         length = bisect_left(_LENGTHS, usage.input_tokens or 0)

@@ -69,7 +69,7 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_message(
     session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
 ) -> EndedCall | None:
-    """Note what a message says of its session; return the call that it ends, if any.
+    """Note a message's facts about its session; return the call that it ends, if any.
 
     The data are inflated, and maybe only the beginning; `size` is that of all of it, None where that is not known.
     """

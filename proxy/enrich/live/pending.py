@@ -26,7 +26,7 @@ class PendingCall:
 
     started_at_us: int
     request: bytes = b""
-    """The message that asks for it, inflated, from its beginning; empty where there was none, or it was let go."""
+    """The beginning of the request message, inflated; empty where there was none, or it was dropped."""
     request_size: int | None = None
     """Of all of that message; None where it is not known."""
     model: str | None = None
@@ -67,7 +67,7 @@ class PendingCalls:
         return self._count
 
     def current(self, stream: int) -> PendingCall | None:
-        """Return the call whose response runs in a stream, or is the next to."""
+        """Return the call whose response runs in a stream, or will be the next."""
         found = self._find(stream)
         return found.calls[0] if found is not None and found.calls and not found.dropped else None
 

@@ -34,7 +34,7 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 @dataclass(slots=True)
 class _Turn:
-    """What was said since the turn before."""
+    """The texts since the previous turn."""
 
     is_lost: bool = False
     """Something of it is missing."""
@@ -53,7 +53,7 @@ class LiveTurns:
         self._turns: OrderedDict[bytes, _Turn] = OrderedDict()
 
     def stored(self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool) -> bytes | None:
-        """Return what may be stored of a message of the model: itself where there is no piece of a text in it.
+        """Return the part of the model's message that may be stored: all of it, unless it has pieces of a text.
 
         The data are the message or, unless it `is_whole`, its beginning, None where nothing of it can be read;
         `follows_gap` says that others before it were not seen.
@@ -77,7 +77,7 @@ class LiveTurns:
         return msgspec.json.encode(message)
 
     def forget(self, session: bytes) -> None:
-        """Drop what was said in a session that has ended."""
+        """Drop the texts of a session that has ended."""
         turn = self._turns.pop(session, None)
         if turn is not None:
             self._lose(turn)

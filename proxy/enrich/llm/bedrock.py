@@ -43,7 +43,7 @@ class _Counts(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Written(msgspec.Struct, gc=False, rename="camel"):
-    """Input written to the cache for so long."""
+    """Input written to the cache for a given time."""
 
     ttl: Any = None
     input_tokens: Any = None

@@ -103,7 +103,7 @@ def read_headers(usage: CallUsage, head: bytes) -> None:
 def add_counts(
     usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
 ) -> None:
-    """Note counts of Bedrock: its input is what was read from no cache, ours is all of it."""
+    """Note counts of Bedrock: its input excludes what a cache delivered, ours includes it."""
     usage.update(
         input_tokens=None if given is None else given + (cached or 0) + (written or 0),
         output_tokens=output,

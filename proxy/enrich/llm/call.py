@@ -72,7 +72,7 @@ class CallUsage:
                 setattr(self, name, value)
 
     def measure(self, **meters: object) -> None:
-        """Note what else is paid by; zeros, and what is no count, say nothing."""
+        """Note further priced units; zeros and invalid counts are ignored."""
         for name, value in meters.items():
             if value and (count := count_of(value)):
                 self.meters[name] = count
@@ -111,7 +111,7 @@ class CallUsage:
 
     @property
     def parts(self) -> tuple["CallUsage", ...]:
-        """What has a price of its own; what the provider says is the price of all of it."""
+        """A unit with a price of its own; a cost reported by the provider covers all of them."""
         return (self, *self.others) if self.cost_usd is None else (self,)
 
     @property

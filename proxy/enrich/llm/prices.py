@@ -57,7 +57,7 @@ _PRICED_TIERS: Final = {
 
 
 class Price(NamedTuple):
-    """What the list says of a call."""
+    """The price list's answer about a call."""
 
     usd: float
     lacks: tuple[str, ...] = ()

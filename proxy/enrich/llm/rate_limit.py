@@ -21,7 +21,7 @@ _SPENT: Final = re.compile(
 
 
 def exceeded_limit(fields: bytes, body: bytes) -> str | None:
-    """Name the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None where nothing says which.
+    """Name the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None if unknown.
 
     `fields` are the lines of the response's head.
     """

@@ -147,7 +147,7 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
 
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
-    """Return whom a call is attributed to: the provider, unless the upstream is known to be another's."""
+    """Return the provider that a call is attributed to: that of the API, unless the upstream is a known other one."""
     host = _host_of(upstream)
     for end, name in _HOSTS:
         if host.endswith(end):

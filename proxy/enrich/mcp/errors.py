@@ -54,7 +54,7 @@ _WORDS: Final = msgspec.json.Decoder()
 
 
 def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
-    """Return what a response reports as its failure; None when it succeeded."""
+    """Return the failure that a response reports; None when it succeeded."""
     if response.error and response.error != b"null":
         if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
             words = _message(decode(_WORDS, response.error), redactor)
@@ -97,7 +97,7 @@ def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Itera
 
 
 def without_message(failure: Failure) -> Failure:
-    """Return what a failure was, without the words of the server."""
+    """Return the kind of a failure, without the server's text."""
     error = failure["error"]
     assert isinstance(error, dict)
     return failure | {"error": {name: value for name, value in error.items() if name != "message"}}

@@ -46,7 +46,7 @@ _META: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What client and server said about themselves."""
+    """What client and server reported about themselves."""
 
     server: str | None = None
     client: str | None = None
@@ -127,7 +127,7 @@ class Sessions:
             self._sessions.popitem(last=False)
 
     def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
-        """Keep a call until its response comes, or so long; return the calls evicted for it."""
+        """Keep a call until its response comes or its time is up; return the calls evicted for it."""
         same = self.take_pending(key) if key in self._pending.values else None
         evicted = [] if same is None else [same]
         self._deadlines[key] = call.created_at_us + wait_us
@@ -157,7 +157,7 @@ class Sessions:
         return [call for key in keys if (call := self.take_pending(key)) is not None]
 
     def keep_early(self, key: Key, early: EarlyResponse) -> None:
-        """Keep a response for its call; one without an id is none of any."""
+        """Keep a response for its call; one without an id belongs to no call."""
         self._early.take(key)
         if key[1]:
             self._early.put(key, early, len(early.response.result) + len(early.response.error))
@@ -196,7 +196,7 @@ def opens_sse_transport(head: bytes) -> bool:
 
 
 def endpoint_of(record: Record) -> str:
-    """Return what stands in for the session where a revision has none."""
+    """Return the substitute for the session in revisions without one."""
     return f"{_owner_of(record)}{record.host}{record.path}"
 
 

@@ -46,7 +46,7 @@ _STATE: Final = msgspec.json.Decoder(_State)
 
 
 def created(response: RpcResponse) -> tuple[str, int] | None:
-    """Return the id of the task that a response creates, and for how long it is kept, 0 for unlimited; None if none."""
+    """Return the id of the task that a response creates, and how long it is kept, 0 for unlimited; None if none."""
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
     task = _state_of(response, is_new=True)

@@ -70,7 +70,7 @@ class ParameterRedactor:
         return b"&".join(parts)
 
     def _redact_encoded(self, value: bytes) -> bytes:
-        """Redact by name what a value holds; the same object comes back when there are no names in it."""
+        """Redact the parameters in a value by name; the same object comes back when there are none."""
         plain = value
         for rounds in range(1, DECODE_ROUNDS + 1):
             if _ENCODED.search(plain) is None:

@@ -73,7 +73,7 @@ class MqttLogins:
         return _without(data, [(low - start, high - start) for low, high in spans])
 
     def forget(self, connection: bytes) -> None:
-        """Drop what was sent: messages are missing, or the connection has ended."""
+        """Drop the collected bytes: messages are missing, or the connection has ended."""
         self._begun.pop(connection, None)
 
     def _keep(self, connection: bytes, packet: bytearray | int) -> None:

@@ -70,7 +70,7 @@ def _colon(text: bytes, found: re.Match[bytes]) -> int:
 
 
 def _plain(value: bytes) -> bytes:
-    """Return a value without what is around it."""
+    """Return a value without its surroundings."""
     value = value.strip()
     return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
 

@@ -58,7 +58,7 @@ def is_number_kept(name: bytes, number: bytes) -> bool:
 
 
 def is_folder(name: bytes, value: bytes) -> bool:
-    """Whether a value is what a shell means by a name: PWD is where it works."""
+    """Whether a value is what a shell stores under a name: PWD is its directory."""
     if not name.endswith(b"pwd") or _FOLDER.fullmatch(value) is None or is_random(value):
         return False
     return value.count(b"/") + value.count(b"\\") > 1 or not any(byte in b"0123456789" for byte in value)

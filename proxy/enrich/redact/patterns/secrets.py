@@ -85,7 +85,7 @@ class SecretPatterns:
         self._may_hold = self.behind_escapes(held_by(compile_bytes(self.coarse + b"|" + ESCAPED)))
 
     def behind_escapes(self, may_hold: Look) -> Look:
-        """Have a first look at a text followed by one without the usual escapes, where there are some."""
+        """Pre-filter a text, and its form without the usual escapes, where it has some."""
         has_own = bool(self._own)
 
         def look(text: bytes) -> bool:
