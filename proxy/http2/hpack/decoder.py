@@ -16,7 +16,7 @@ from proxy.http2.hpack.huffman import read_huffman
 from proxy.http2.hpack.table import Table
 
 BOMB_FACTOR: Final = 4
-"""A list so many times over the limit is no head that somebody means to have read."""
+"""A list so many times over the limit is an attack, not a head worth reading."""
 MAX_SIZE_UPDATES: Final = 2
 MAX_INTEGER_OCTETS: Final = 5
 _MEMO_BLOCKS: Final = 16
