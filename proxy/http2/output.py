@@ -86,9 +86,8 @@ class Output:
     @property
     def next_check_ns(self) -> int:
         """When `check` has something to do; 0: not as things are."""
-        for stream in self._delayed.values():
-            return stream.small_since_ns + SMALL_WAIT_NS
-        return 0
+        first = next(iter(self._delayed.values()), None)
+        return first.small_since_ns + SMALL_WAIT_NS if first is not None and self.window > 0 else 0
 
     def check(self, now_ns: int) -> None:
         """Send what has waited long enough for a larger window."""
@@ -140,6 +139,8 @@ class Output:
     def _has_waited(self, stream: Stream, size: int, now_ns: int) -> bool:
         """Whether a small piece may go; a window of nothing is waited for without end."""
         if size <= 0:
+            stream.small_since_ns = 0
+            self._delayed.pop(stream.id, None)
             return False
         if not stream.small_since_ns:
             stream.small_since_ns = now_ns

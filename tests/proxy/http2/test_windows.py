@@ -148,6 +148,27 @@ def test_a_small_window_is_waited_for_ten_milliseconds() -> None:
     assert (sizes(connection), connection.next_check_ns) == ([1024], 0)
 
 
+def test_a_window_of_nothing_is_waited_for_without_checks() -> None:
+    """A small window of a stream, or of the connection, may be used up or taken back while its wait goes on."""
+    late_ns = NOW_NS + SMALL_WAIT_NS
+    connection = responding(PREFACE + settings([(4, 100)]), 1)
+    assert not connection.send_data(1, bytes(5000), NOW_NS)
+    receive(connection, settings([(4, 0)]))
+    connection.check(late_ns)
+    assert (sizes(connection), connection.next_check_ns) == ([], 0)
+    receive(connection, settings([(4, 200)]), late_ns)
+    assert connection.next_check_ns == late_ns + SMALL_WAIT_NS
+    connection = responding(PREFACE + settings([(4, 1 << 20)]), 1, 3)
+    connection.send_data(1, bytes(65535 - 500), NOW_NS)
+    sent(connection)
+    for stream in (1, 3):
+        assert not connection.send_data(stream, bytes(5000), NOW_NS)
+    connection.check(late_ns)
+    assert (sizes(connection), connection.next_check_ns) == ([500], 0)
+    receive(connection, window_update(0, 10000), late_ns)
+    assert sorted(sizes(connection)) == [4500, 5000]
+
+
 def test_streams_take_turns_at_the_connections_window() -> None:
     """None starves while others have much to send; one without a window of its own holds no other up."""
     connection = responding(PREFACE + settings([(4, 1 << 20)]), 1, 3, 5)
