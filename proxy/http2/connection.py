@@ -105,8 +105,8 @@ class Connection:
         elif kind == frames.CONTINUATION:
             self.inbound.read_block(reader.payload)
         else:
-            what = f"{frames.NAMES[kind - 2]} frames" if kind <= frames.WINDOW_UPDATE else "frames of unknown types"
-            self.inbound.spend(1, what)
+            is_known = kind <= frames.WINDOW_UPDATE
+            self.inbound.spend(1, frames.NAMES[kind - 2] if is_known else "frames of unknown types")
             if kind in (frames.SETTINGS, frames.PING, frames.GOAWAY):
                 self.inbound.read_connection_frame(now_ns)
             elif kind in (frames.WINDOW_UPDATE, frames.RST_STREAM, frames.PRIORITY):
