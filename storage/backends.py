@@ -26,8 +26,6 @@ _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
 _MAX_PORT: Final = 65535
-_TURNS_S: Final = 75.0
-"""In a crowd a commit waits for turns of others; a server that is silent ends each statement of it much earlier."""
 _KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
 """Schemes of stores that can have API keys for another one."""
 
@@ -108,14 +106,14 @@ async def _open_postgres(url: SplitResult, data_dir: Path, options: Options) -> 
 
 
 async def _open_clickhouse(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
-    from storage.clickhouse.address import Address
-    from storage.clickhouse.register.lease import Lease
     from storage.clickhouse.store import ClickhouseStorage
+    from storage.clickhouse.wire.address import Address
 
     return await ClickhouseStorage.open(
         Address.of(url),
         is_read_only=options.get("is_read_only", False),
-        lease=Lease(options["instance"], options["holder"]) if options.get("holder") else None,
+        instance=options.get("instance", ""),
+        holder=options.get("holder", ""),
     )
 
 
@@ -162,7 +160,7 @@ def _check_postgres(url: SplitResult) -> str | None:
 
 
 def _check_clickhouse(url: SplitResult) -> str | None:
-    from storage.clickhouse.address import Address
+    from storage.clickhouse.wire.address import Address
 
     try:
         Address.of(url)
@@ -227,11 +225,6 @@ def check_keys_url(keys_url: str, url: str) -> None:
 def is_postgres(url: str) -> bool:
     """Whether a URL names a store on Postgres."""
     return url.partition(":")[0] in ("postgresql", "postgres")
-
-
-def commit_limit_s(url: str) -> float | None:
-    """Seconds after which a commit to the store of a URL is given up; None for as long as usual."""
-    return _TURNS_S if url.partition(":")[0] in ("clickhouse", "clickhouses") else None
 
 
 def is_shared(url: str) -> bool:

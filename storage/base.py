@@ -28,7 +28,7 @@ from typing import Any, Protocol, Self
 from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.conversations import ConversationStorage
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState, SumStep, TextIndex, TextStep, Trimmed
+from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
 from storage.search.view import PutView, View
@@ -197,14 +197,6 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         """Bring on the deletion of what was erased; returns how many erased records are left on the disk.
 
         Nobody sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
-        """
-        ...
-
-    async def add_sums(self) -> SumStep:
-        """Make one step of the sums that figures are read from, where they do not come with the records.
-
-        Figures are the same without them, and slower. Any sidecar may make them; call it again until `is_done`, and
-        later on.
         """
         ...
 

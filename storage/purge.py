@@ -122,16 +122,6 @@ class TextStep:
 
 
 @dataclass(frozen=True, slots=True)
-class SumStep:
-    """What one step added up."""
-
-    records: int
-    """Records that have sums now."""
-    is_done: bool
-    """There is nothing to do at present."""
-
-
-@dataclass(frozen=True, slots=True)
 class TextIndex:
     """How far the index of words has come."""
 

@@ -47,12 +47,11 @@ from proxy.process.version import BUILD, VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
 from proxy.settings.model import RetentionSettings, Settings
-from storage.backends import commit_limit_s
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
-from storage.writer.attempts import TIMEOUT_S, Availability, CommitTimeout, OnAttempt
+from storage.writer.attempts import Availability, CommitTimeout, OnAttempt
 from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
 from storage.writer.size_cap import SizeCap, Trims, batch_max_bytes
@@ -318,7 +317,7 @@ def _build_writer(
         ),
         spool=replay,
         availability=Availability(is_up=state.offline_since is None),
-        timeout=CommitTimeout(commit_limit_s(configured.url) or TIMEOUT_S),
+        timeout=CommitTimeout(),
         on_attempt=on_attempt,
         make_room=size_cap.make_room,
     )

@@ -1,129 +1,113 @@
 """A record as a row of columns, and a row as a record. Pure.
 
-Strategy: a batch is written column by column, as the server stores it. Repeated text is a number of
-`storage.clickhouse.dictionary`; null is null where it may be told from a value, and 0 in numbers of text. Bytes are
-`String`, so that the server can compare them, but for the packed times, which nobody asks for.
+Strategy: a batch is written column by column, as the server stores it. Repeated text stands in its column as itself
+(the server keeps it as a number); empty is none, and text that is empty, or begins with NUL, has a NUL before it. What
+is never filtered nor added up is packed into `rest`.
 
-Invariant: `decode(columns_of([record], …)) == record` for every record that the store takes.
+Invariant: `decode(row)` of what `columns_of([record])` wrote is the record, for every record that the store takes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
 
-from storage.clickhouse.dictionary import KINDS, Values, text_id
-from storage.clickhouse.native import Column
-from storage.record import Record, Stream
-from storage.relational.sql import CALL_KINDS, CODED
+from storage.record import Record, Shed, Stream
+from storage.relational.sql import CODED
 from storage.relational.tools.called import pack
 from storage.relational.writes import packing
-from storage.relational.writes.packing import COLUMNS
 
+REPEATED: Final = (
+    "instance", "outcome", "method", "host", "route_id", "service", "container", "project", "client", "user_id",
+    "source", "stage", "user_agent", "error_type", "name", "key_id", "key_name", "auth_code", "provider", "model",
+    "resolved_model", "usage_state", "price_source", "endpoint", "finish_reason", "called_tools",
+)  # fmt: skip
+"""Columns of text whose values repeat."""
+TYPES: Final = {
+    "seq": "Int64", "id": "FixedString(16)", "kind": "UInt8", "started_at_us": "Int64", "duration_us": "Int64",
+    "first_byte_us": "Nullable(Int64)", "level": "UInt8", "status": "Nullable(Int64)",
+    "path": "Nullable(String)", "query": "Nullable(String)", "trace_id": "Nullable(String)",
+    "span_id": "Nullable(String)", "request_id": "Nullable(String)", "client_ip": "Nullable(String)",
+    "request_bytes": "Int64", "response_bytes": "Int64", "input_tokens": "Nullable(Int64)",
+    "output_tokens": "Nullable(Int64)", "cache_read_tokens": "Nullable(Int64)",
+    "cache_write_tokens": "Nullable(Int64)", "reasoning_tokens": "Nullable(Int64)", "cost_usd": "Nullable(Float64)",
+    "keyed": "UInt8", "conversation": "Nullable(FixedString(16))", "stream": "Nullable(String)",
+    "data": "Nullable(String)", "rest": "String",
+} | dict.fromkeys(REPEATED, "String")  # fmt: skip
+"""Column of a record → its type on the wire."""
+PACKED: Final = ("request_complete", "scheme", "http_version", "upstream", "key_last4", "shed", "marks")
+"""Fields of a record in `rest`, behind its times."""
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""
-_TYPES: Final = {
-    "id": "FixedString(16)", "conversation": "Nullable(FixedString(16))", "times": "Array(UInt8)",
-    "cost_usd": "Nullable(Float64)", "level": "UInt8", "kind": "UInt8", "keyed": "UInt8", "request_complete": "UInt8",
-    "seq": "Int64", "started_at_us": "Int64", "duration_us": "Int64", "request_bytes": "Int64",
-    "response_bytes": "Int64",
-}  # fmt: skip
-_STRINGS: Final = frozenset(
-    {"path", "query", "trace_id", "span_id", "request_id", "client_ip", "data", "stream", "marks"}
-)
-_BYTES: Final = ("client_ip", "data", "stream", "marks")
-_REPEATED: Final = tuple(place for place, column in enumerate(COLUMNS) if column in KINDS)
-_PLACE: Final = {column: place for place, column in enumerate(COLUMNS)}
-_stream_decoder: Final = msgspec.msgpack.Decoder(Stream)
+_MADE: Final = ("rest", "finish_reason", "called_tools")
 
-
-_PLAIN: Final = tuple(column for column in COLUMNS if column in Record.__struct_fields__ and column != "seq")
+_FIELDS: Final = Record.__struct_fields__
+_PLAIN: Final = tuple(name for name in TYPES if name not in (*_MADE, "seq"))
 """Columns that are a field of a record, as it is or to be coded."""
-_KINDS: Final = tuple(column for column in _PLAIN if column in KINDS)
-_origin_of: Final = attrgetter(*packing.ORIGIN_FIELDS)
+RECORD_COLUMNS: Final = (*(name for name in _FIELDS if name in TYPES), "rest")
+"""What a record is decoded from, `seq` and `id` first."""
+_in_order: Final = itemgetter(*((*RECORD_COLUMNS, *PACKED, *packing.TIME_FIELDS).index(name) for name in _FIELDS))
+_STARTED, _DURATION = RECORD_COLUMNS.index("started_at_us"), RECORD_COLUMNS.index("duration_us")
+_packed_of: Final = attrgetter(*PACKED)
+_Rest = tuple[bytes, bool, str, str | None, str | None, str | None, Shed, bytes | None]
+_rest_decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
+_stream_decoder: Final = msgspec.msgpack.Decoder(Stream)
+encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def _type(column: str) -> str:
-    if column in KINDS:
-        return "Int64"
-    return _TYPES.get(column, "Nullable(String)" if column in _STRINGS else "Nullable(Int64)")
-
-
-ROW_TYPES: Final = {column: _type(column) for column in (*COLUMNS, *CALL_KINDS)} | {"attempt": "UInt64"}
-"""Column → its type, of the table of rows."""
-
-
-def columns_of(records: Sequence[Record], values: Values) -> list[Column]:
-    """Make the columns of records, but for `seq` and `attempt`; the repeated text in them is added to `values`.
+def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
+    """Make the columns of records, but for `seq`.
 
     Raises:
         ValueError: A value cannot be stored. So may writing the columns.
     """
-
-    def numbers(column: str, texts: Sequence[str | None]) -> list[int]:
-        found = {text: text_id(column, text) for text in set(texts)}
-        values.update({number: (column, text) for text, number in found.items() if text is not None})
-        return list(map(found.__getitem__, texts))
-
-    made: dict[str, Sequence[Any]] = {column: list(map(attrgetter(column), records)) for column in _PLAIN}
-    streams = made["stream"]
-    made["origin"] = numbers("origin", _origins(records))
-    made["finish_reason"] = numbers("finish_reason", list(map(_finish_reason, streams)))
-    made["called_tools"] = numbers("called_tools", list(map(_called_tools, streams)))
-    for column, words in CODED.items():
-        made[column] = _codes(column, words, made[column])
-    for column, write in _WRITERS.items():
-        made[column] = list(map(write, records))
-    for column in _KINDS:
-        made[column] = numbers(column, made[column])
-    return [Column(column, type, made[column]) for column, type in ROW_TYPES.items() if column in made]
+    made = {name: list(map(attrgetter(name), records)) for name in _PLAIN}
+    made["rest"] = [encode((packing.pack_times(record), *_packed_of(record))) for record in records]
+    made["finish_reason"] = [stream and stream.finish_reason for stream in made["stream"]]
+    made["called_tools"] = [stream and pack(stream.tools) for stream in made["stream"]]
+    for name, words in CODED.items():
+        made[name] = _codes(name, words, made[name])
+    for name in REPEATED:
+        known = {text: stored_text(text) for text in set(made[name])}
+        made[name] = list(map(known.__getitem__, made[name]))
+    made["stream"] = [None if stream is None else encode(stream) for stream in made["stream"]]
+    made["client_ip"] = [None if text is None else packing.pack_address(text) for text in made["client_ip"]]
+    made["request_id"] = list(map(_request_id, records))
+    return made
 
 
-def decode(row: Sequence[Any], texts: Mapping[Any, str | None]) -> Record:
-    """Make a record of a row of `packing.COLUMNS`, given the texts of `numbers_of`."""
-    values = list(row)
-    for place in _REPEATED:
-        values[place] = texts.get(values[place])
-    for column, words in CODED.items():
-        values[_PLACE[column]] = words[values[_PLACE[column]]]
-    for column in ("keyed", "request_complete"):
-        values[_PLACE[column]] = values[_PLACE[column]] == 1
-    for column in _BYTES:
-        if (text := values[_PLACE[column]]) is not None:
-            values[_PLACE[column]] = text.encode("utf-8", "surrogateescape")
-    _change(values, "client_ip", packing.unpack_address)
-    _change(values, "stream", _stream_decoder.decode)
-    if values[_PLACE["request_id"]] == _OWN_ID:
-        number = values[_PLACE["id"]].hex()
-        values[_PLACE["request_id"]] = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
-    return packing.unpacked(values)
+def decode(row: Sequence[Any]) -> Record:
+    """Make a record of a row of `RECORD_COLUMNS`."""
+    values = [
+        value if change is None or value is None else change(value) for change, value in zip(_READ, row, strict=True)
+    ]
+    if values[_REQUEST_ID] == _OWN_ID:
+        number = values[1].hex()
+        values[_REQUEST_ID] = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
+    times, *packed = values[-1]
+    values += packed
+    values += packing.unpack_times(times, values[_STARTED], values[_DURATION])
+    return Record(*_in_order(values))
 
 
-def numbers_of(rows: Iterable[Sequence[Any]]) -> set[int]:
-    """Return the numbers of text in rows of `packing.COLUMNS`."""
-    return {row[place] for row in rows for place in _REPEATED}
+def stored_text(text: str | None) -> str:
+    """Write repeated text."""
+    if text is None:
+        return ""
+    return text if text and text[0] != "\0" else "\0" + text
 
 
-def _change(values: list[Any], column: str, change: Callable[[Any], Any]) -> None:
-    place = _PLACE[column]
-    if values[place] is not None:
-        values[place] = change(values[place])
+def text_of(stored: str) -> str | None:
+    """Read what `stored_text` wrote."""
+    if not stored:
+        return None
+    return stored[1:] if stored[0] == "\0" else stored
 
 
-def _origins(records: Sequence[Record]) -> list[str]:
-    """Write the origin of each record: many are the same."""
-    found = list(map(_origin_of, records))
-    packed = {origin: packing.pack_origin(origin) for origin in set(found)}
-    return list(map(packed.__getitem__, found))
-
-
-def _finish_reason(stream: Stream | None) -> str | None:
-    return None if stream is None else stream.finish_reason
-
-
-def _called_tools(stream: Stream | None) -> str | None:
-    return None if stream is None else pack(stream.tools)
+def to_bytes(value: str | bytes) -> bytes:
+    """Read bytes, which may have come as text."""
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def _request_id(record: Record) -> str | None:
@@ -140,9 +124,21 @@ def _codes(column: str, words: Sequence[str], values: Sequence[str]) -> list[int
         raise ValueError(f"{column} {error.args[0]!r} is not one of {', '.join(words)}") from None
 
 
-_WRITERS: Final[dict[str, Callable[[Record], Any]]] = {
-    "times": packing.pack_times,
-    "client_ip": lambda record: None if record.client_ip is None else packing.pack_address(record.client_ip),
-    "request_id": _request_id,
-    "stream": lambda record: None if record.stream is None else msgspec.msgpack.encode(record.stream),
-}
+def _reading(column: str) -> Callable[[Any], Any] | None:
+    """Return what reads the values of a column; None where they are what they were."""
+    if column in REPEATED:
+        return text_of
+    if column in CODED:
+        return CODED[column].__getitem__
+    others: dict[str, Callable[[Any], Any]] = {
+        "keyed": bool,
+        "client_ip": lambda text: packing.unpack_address(to_bytes(text)),
+        "stream": lambda text: _stream_decoder.decode(to_bytes(text)),
+        "data": to_bytes,
+        "rest": lambda text: _rest_decoder.decode(to_bytes(text)),
+    }
+    return others.get(column)
+
+
+_READ: Final = tuple(map(_reading, RECORD_COLUMNS))
+_REQUEST_ID: Final = RECORD_COLUMNS.index("request_id")

@@ -1,107 +1,210 @@
-"""The tables of rows.
+"""The two tables: rows of batches, and the register of what changes.
 
-Strategy: each has a row's `seq` and the attempt it was inserted by, which tell whether it is committed
-(`storage.clickhouse.reads.visible`). What other backends keep beside the rows is read from what is there: `spans` is a
-view of the journal. Rows are no view: version 18 reads all of it before the first condition, 100 rows of 3.2 million in
-4.6 s instead of 0.08. All are partitioned by the day of their start, so that retention drops days. Where a row of heads
-or bodies is read alone, few others are between two marks of the index.
+Strategy: what a table is made for stands in it as columns that are computed: its layout, and how late an insert may be
+(`order_delay_ms`). So both come into being with the table, at once, whoever makes it first. Rows are in partitions by
+the day of their number, so that each batch is one part and retention drops days. In a cluster each server has a table
+of its own, replicated where its shard has several, and those of the first shard one over the tables of all.
 """
 
-from collections.abc import Collection
-from functools import partial
-from typing import Final
+# ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number
 
-from storage.clickhouse.cluster.engines import made_for
-from storage.clickhouse.codec import ROW_TYPES
-from storage.clickhouse.dictionary import DICTIONARY
-from storage.clickhouse.features import Features, read_features
-from storage.clickhouse.link import LIMIT_S, Link, over_tables
-from storage.clickhouse.reads.derived import DERIVED
-from storage.clickhouse.upkeep.erasures import ERASED
-from storage.clickhouse.upkeep.grids import GRIDS, SUMMED
-from storage.clickhouse.upkeep.parts import await_quiet, delete
-from storage.clickhouse.upkeep.segments import PARTS, SEGMENTS
-from storage.clickhouse.upkeep.sums import CUBES, tables_of_sums
-from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
-from storage.clickhouse.writes.jobs import JOB_TYPES
-from storage.clickhouse.writes.journal import COMMITS
-from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
-from storage.errors import StorageUnavailable
-from storage.relational.time_ranges import DAY_US
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-_NUMBERS: Final = {"seq": "Int64", "attempt": "UInt64"}
-_RECORD_MARKS: Final = 1024
-"""Rows between two marks of records: a page reads few, and all their columns."""
-_PAYLOAD_MARKS: Final = 128
-"""Rows between two marks of heads and bodies."""
-_NAMES: Final = "SELECT name FROM system.tables WHERE database = currentDatabase()"
-_REPLICA: Final = "SELECT replica_name FROM system.replicas WHERE database = currentDatabase() AND table = 'summed'"
-_MADE: Final = " IF NOT EXISTS "
-"""Stands before the name of what a statement makes."""
-# Null where there is none: version 18 says 0 of the least of no numbers.
-_SPANS: Final = """CREATE VIEW IF NOT EXISTS spans AS
-SELECT toNullable(first_seq) AS first_seq, toNullable(last_seq) AS last_seq,
-toNullable(min_started_at_us) AS min_started_at_us, toNullable(max_started_at_us) AS max_started_at_us,
-toNullable(min_id_ms) AS min_id_ms, toNullable(max_id_ms) AS max_id_ms
-FROM commits WHERE first_seq <= last_seq"""
+from storage.clickhouse.codec import REPEATED
+from storage.clickhouse.engine.server import Server
+from storage.clickhouse.numbers import DAY
+from storage.clickhouse.wire.address import Address
+from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.literals import identifier, literal
+from storage.clickhouse.writes.rows import ATTEMPT_TYPES, CALL, CALL_COLUMNS, JOB, TYPES, WAITING
+from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
+from storage.relational.tools.rows import COLUMNS
 
-
-async def create(link: Link) -> Features:
-    """Make what is not there yet; returns what the server can do."""
-    features = await read_features(link)
-    compressed = " CODEC(ZSTD(1))" if features.has_codecs else ""
-    seq, place = "seq Int64 ALIAS record_seq", f"id Int64 ALIAS record_seq * {1 << PLACE_BITS} + place"
-    existing = {name for (name,) in await over_tables(partial(link.fetch, _NAMES, limit_s=LIMIT_S))}
-    if link.address.cluster:
-        await _forget_lost_sums(link, existing)
-    elif not CUBES.keys() <= existing:
-        # An empty table of sums in the place of a lost one would be believed.
-        await link.execute("DROP TABLE IF EXISTS grids", limit_s=LIMIT_S)
-        existing -= {"grids"}
-    for statement in (
-        COMMITS,
-        GRIDS,
-        *((SUMMED,) if link.address.cluster else ()),
-        DICTIONARY,
-        _table("records", ROW_TYPES, "seq", *_derived(), marks=_RECORD_MARKS),
-        _table("heads", _NUMBERS | _with_codec(HEAD_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
-        _table("bodies", _NUMBERS | _with_codec(BODY_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
-        _table("tool_calls", {"attempt": "UInt64", "place": "Int64"} | CALL_TYPES, "record_seq, place", seq, place),
-        _table("waiting_calls", _NUMBERS | WAITING_TYPES, "instance, record_id, position, seq"),
-        _table("jobs", _NUMBERS | JOB_TYPES, "id, seq, place"),
-        ERASED,
-        _SPANS,
-        *tables_of_sums(),
-        SEGMENTS,
-        PARTS,
-    ):
-        # A start waits a second for its store, and to look at each table takes longer than to look at all.
-        if statement.partition(_MADE)[2].split(maxsplit=1)[0] not in existing:
-            await link.execute(made_for(link.address, statement), limit_s=LIMIT_S)
-    return features
+LAYOUT: Final = 5
+"""Those before had tables of commits, epochs and sums."""
+OWN_RECORDS: Final = "records_local"
+"""What `records` is called on the servers of a cluster, where that name is of all shards."""
+REGISTER_TYPES: Final = {"name": "String", "version": "Int64", "value": "String", "attempt": "UInt64"}
+_COORDINATED: Final = "/clickhouse/sidelog"
+"""Where the coordinator has what replicas share."""
+_MARKS: Final = 1024
+"""Rows between two marks of the index: a page reads few, and all their columns."""
+_RISING: Final = frozenset({"seq", "started_at_us"})
+_SETTINGS: Final = {
+    "replicated_deduplication_window": 100_000,
+    "replicated_deduplication_window_seconds": 604_800,
+    "parts_to_delay_insert": 1000,
+    "parts_to_throw_insert": 3000,
+}
+_NUMBER: Final = re.compile(r"\d+")
+_LAYOUT: Final = (
+    "SELECT name, default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'records' "
+    "AND name IN ('layout', 'order_delay_ms')"
+)
+_OLD_TABLES: Final = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 'layout\\\\_%'"
 
 
-async def _forget_lost_sums(link: Link, existing: Collection[str]) -> None:
-    """Note that a replica has no sums any more, before a table of them that was lost is made, and filled by others."""
-    if "summed" not in existing or all(table in existing for table in (*CUBES, "grids")):
-        return
-    [(replica,)] = await link.fetch(_REPLICA, limit_s=LIMIT_S)
-    await delete(link, "summed", "replica = $1", (replica,))
-    if not await await_quiet(link, LIMIT_S):
-        raise StorageUnavailable("clickhouse: a table of sums was lost, and the server does not forget what was in it")
+class Layout(NamedTuple):
+    """What the tables are made for."""
+
+    number: int
+    order_delay_ms: int
 
 
-def _table(name: str, types: dict[str, str], key: str, *more: str, marks: int = 8192) -> str:
-    columns = ", ".join((*(f"{column} {type}" for column, type in types.items()), *more))
-    return (
-        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = ReplacingMergeTree(attempt) "
-        f"PARTITION BY intDiv(started_at_us, {DAY_US}) ORDER BY ({key}) SETTINGS index_granularity = {marks}"
+class Place(NamedTuple):
+    """Where a server of a cluster is."""
+
+    shards: int = 1
+    shard: int = 1
+    replicas: int = 1
+    """Of its shard."""
+
+
+ALONE: Final = Place()
+
+
+async def make_tables(
+    link: Link, server: Server, order_delay_ms: int, place: Place = ALONE, of_all: Link | None = None
+) -> Layout:
+    """Make the tables of one server where there are none; returns what they are made for.
+
+    Args:
+        link: To that server.
+        server: What it can do.
+        order_delay_ms: How late an insert may be.
+        place: Where it is.
+        of_all: To the same server of a cluster, where `records` are those of all shards.
+
+    Raises:
+        SchemaTooNew: A newer program made them.
+        StorageUnavailable: There are those of an older one, whose records have to be copied.
+    """
+    found = await read_layout(link)
+    if found is None:
+        if await has_old_tables(link):
+            raise StorageUnavailable(
+                "clickhouse: the database has the tables of an older sidelog; copy its records into an empty database"
+            )
+        if place.shard == 1:
+            await link.execute(_register(link.address, server, place), limit_s=LIMIT_S)
+        await link.execute(_records(link.address, server, place, order_delay_ms), limit_s=LIMIT_S)
+        statements = _VIEWS if of_all is None else (_records_of_all(link.address, server), *_VIEWS)
+        for statement in statements if place.shard == 1 else ():
+            await (of_all or link).execute(statement, limit_s=LIMIT_S)
+        found = await read_layout(link)
+    if found is None:
+        raise StorageUnavailable("clickhouse: the table of records was dropped while it was made")
+    if found.number > LAYOUT:
+        raise SchemaTooNew(found.number, LAYOUT)
+    return found
+
+
+async def check_tables(link: Link) -> Layout:
+    """Return what the tables are made for, changing nothing.
+
+    Raises:
+        SchemaTooNew: A newer program made them.
+        SchemaTooOld: An older one did, or none.
+    """
+    found = await read_layout(link)
+    if found is None or found.number < LAYOUT:
+        raise SchemaTooOld(found.number if found else 0, LAYOUT)
+    if found.number > LAYOUT:
+        raise SchemaTooNew(found.number, LAYOUT)
+    return found
+
+
+async def read_layout(link: Link) -> Layout | None:
+    """Read what the tables are made for; None where there are none."""
+    values = {name: int(_NUMBER.findall(text)[0]) for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)}
+    return Layout(values["layout"], values["order_delay_ms"]) if values else None
+
+
+async def has_old_tables(link: Link) -> bool:
+    """Whether there are tables of a layout that had several."""
+    return bool((await link.fetch(_OLD_TABLES, limit_s=LIMIT_S))[0][0])
+
+
+def _records(address: Address, server: Server, place: Place, order_delay_ms: int) -> str:
+    columns = [*_columns(server), f"layout UInt16 ALIAS {LAYOUT}", f"order_delay_ms UInt32 ALIAS {order_delay_ms}"]
+    columns += [*server.indexes, server.refusing_late(order_delay_ms)]
+    return _table(
+        "records", columns, address, server, place, f"PARTITION BY intDiv(seq, {DAY}) ORDER BY seq",
+        {"index_granularity": _MARKS},
+    )  # fmt: skip
+
+
+def _records_of_all(address: Address, server: Server) -> str:
+    own = ", ".join(map(identifier, (address.cluster, address.database, OWN_RECORDS)))
+    return f"CREATE TABLE IF NOT EXISTS records ({', '.join(_columns(server))}) ENGINE = Distributed({own})"
+
+
+def _columns(server: Server) -> list[str]:
+    return [f"{name} {_stored_type(server, name, type)}" for name, type in (TYPES | ATTEMPT_TYPES).items()]
+
+
+def _stored_type(server: Server, name: str, type: str) -> str:
+    if name in REPEATED or name == "writer":
+        return server.repeated
+    return f"{type}{server.codec(*(('Delta',) if name in _RISING else ()))}"
+
+
+def _register(address: Address, server: Server, place: Place) -> str:
+    columns = [f"{name} {type}" for name, type in REGISTER_TYPES.items()]
+    return _table("register", columns, address, server, place, "ORDER BY (name, version)", {})
+
+
+def _table(
+    name: str, columns: list[str], address: Address, server: Server, place: Place, order: str,
+    settings: Mapping[str, int],
+) -> str:  # fmt: skip
+    """Write the statement that makes a table into which inserts are made once."""
+    all_settings = _SETTINGS | server.table_settings | dict(settings)
+    written = ", ".join(f"{key} = {value}" for key, value in all_settings.items())
+    engine = f"MergeTree() {order}"
+    if place.replicas > 1:
+        path = f"{_COORDINATED}/{address.cluster}/{address.database}/{place.shard}/{name}"
+        engine = f"ReplicatedMergeTree({literal(path)}, '{{replica}}') {order}"
+    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = {engine} SETTINGS {written}"
+
+
+_CALL_VALUES: Final = {"status": "ifNull(records.status, 0)", "cost_usd": "ifNull(records.cost_usd, 0)"}
+_CALLS: Final = ", ".join(
+    (
+        "seq AS record_seq",
+        *(f"{_CALL_VALUES.get(name, CALL_COLUMNS.get(name, name))} AS {name}" for name in COLUMNS[1:]),
     )
+)
+_WAITING: Final = (
+    "if(startsWith(instance, '\\x00'), substring(instance, 2), instance) AS instance, id AS record_id, "
+    "request_bytes AS position, started_at_us, request_body AS data"
+)
+_ENDED: Final = (
+    f"SELECT id, request_bytes FROM records WHERE kind = {CALL} "
+    f"AND id GLOBAL IN (SELECT id FROM records WHERE kind = {WAITING})"
+)
+_JOBS: Final = (
+    "SELECT min(seq) AS first_seq, id, argMin(conversation, started_at_us) AS begun_by, "
+    f"min(started_at_us) AS begun_us, argMin(data, seq) AS counted_by FROM records WHERE kind = {JOB} GROUP BY id"
+)
 
 
-def _derived() -> list[str]:
-    return [f"{column} {type} MATERIALIZED {made_of}" for column, (type, made_of) in DERIVED.items()]
+def _view(name: str, columns: str, rows: str) -> str:
+    """Write the statement that makes a view, whose rows fulfil conditions on what records are shown as those do."""
+    return f"CREATE VIEW IF NOT EXISTS {name} AS SELECT {columns}, 0 AS kind FROM ({rows})"
 
 
-def _with_codec(types: dict[str, str], codec: str) -> dict[str, str]:
-    return {column: type if type == "Int64" else f"{type}{codec}" for column, type in types.items()}
+_VIEWS: Final = (
+    _view("tool_calls", "*", f"SELECT seq, place, {_CALLS} FROM records WHERE kind = {CALL}"),
+    _view(
+        "waiting_calls", "seq, instance, started_at_us, data",
+        f"SELECT seq, {_WAITING} FROM records WHERE kind = {WAITING} AND (id, request_bytes) GLOBAL NOT IN ({_ENDED})",
+    ),
+    _view("jobs", "first_seq AS seq, id, begun_by, begun_us AS started_at_us, counted_by", _JOBS),
+    "CREATE VIEW IF NOT EXISTS spans AS SELECT started_at_us AS min_started_at_us, started_at_us AS max_started_at_us "
+    f"FROM records WHERE kind < {CALL}",
+)  # fmt: skip
+"""Rows of other kinds by the names that they go by elsewhere: calls that have ended wait no more, and what is known of
+a job is put together. Each record is a span of its own."""

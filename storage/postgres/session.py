@@ -22,10 +22,9 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
-from storage.relational.session import Parameters, Places, Rows, State
+from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
-from storage.relational.time_ranges import Hours
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.search.index.needs import All
 
@@ -111,6 +110,7 @@ class PostgresSession:
     """`storage.relational.session.Session` over a connection, inside a transaction."""
 
     dialect: Final = DIALECT
+    numbers_per_row = 1
 
     def __init__(self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
         self.connection = connection
@@ -150,12 +150,14 @@ class PostgresSession:
     async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
         return await self._names.load(self.connection, {number or None for number in ids})
 
-    async def seq_ends(self) -> Range:
+    async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
+        if since_us is not None or until_us is not None:
+            return await spanned(self, since_us, until_us)
         least = await self.connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
         return Range(1, 0) if least is None else Range(least, (await self.state()).last_seq)
 
-    async def has_sums(self, hours: Hours) -> bool:
-        return True  # they are committed with the rows
+    async def id_ends(self, within: Range) -> Range:
+        return await spanned_ids(self, within)
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
         found = await self._found(filter, first_parameter)

@@ -11,14 +11,14 @@ Invariant: the answer is that of counting everything anew. Memory is bounded by 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from storage.relational.time_ranges import TimeRange
 
 MAX_REMEMBERED: Final = 100_000
 """Values with a count, about 10 MB; ten days of 20 services with 200 keys are 5 000."""
 
-Counts = dict[str, dict[int, int]]
+Counts = dict[str, dict[Any, int]]
 """Facet → value as stored, 0 for null → records."""
 Stamp = tuple[int, int]
 """Records in the rollups of a range; erasures from the store, and trims where they may have come so far."""
@@ -72,7 +72,7 @@ def merged(names: Iterable[str], parts: Iterable[Counts]) -> Counts:
     return counts
 
 
-def add_count(counts: dict[int, int], value: int, count: int) -> None:
+def add_count(counts: dict[Any, int], value: Any, count: int) -> None:
     counts[value] = counts.get(value, 0) + count
 
 

@@ -17,8 +17,7 @@ from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.holders import Cell, Segment
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where
-from storage.relational.time_ranges import Hours
+from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
 from storage.search.clues import Clue
 from storage.search.index.needs import All
 
@@ -124,6 +123,9 @@ class Selection(Protocol):
 class Session(Protocol):
     """One transaction, of one caller."""
 
+    numbers_per_row: int
+    """How far apart the `seq`s of neighbours are, about: widths are given in rows."""
+
     @property
     def dialect(self) -> Dialect:
         """How SQL is written here."""
@@ -167,20 +169,20 @@ class Session(Protocol):
         """Run a statement for each row of parameters."""
         ...
 
-    async def ids_of(self, texts: Texts) -> Mapping[str, Mapping[str, int]]:
+    async def ids_of(self, texts: Texts) -> Ids:
         """Look up the dictionary ids of text, by column; unknown text is left out."""
         ...
 
-    async def text_of(self, ids: Iterable[int | None]) -> Mapping[Any, str | None]:
+    async def text_of(self, ids: Iterable[Any]) -> Mapping[Any, str | None]:
         """Look up the text of dictionary ids; null, or 0, is null."""
         ...
 
-    async def seq_ends(self) -> Range:
-        """Find between which `seq`s all rows are."""
+    async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
+        """Find between which `seq`s all rows are, or all that started in a range of time."""
         ...
 
-    async def has_sums(self, hours: Hours) -> bool:
-        """Whether rollups of some hours, where they are made behind the commits, lack few rows or none."""
+    async def id_ends(self, within: Range) -> Range:
+        """Find between which milliseconds the ids of rows are whose `seq` is in a range."""
         ...
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
@@ -245,6 +247,34 @@ class BlockSession(Session, Protocol):
     async def blocks(self, ids: Sequence[int]) -> Iterable[tuple[int, bytes]]:
         """Read blocks of payloads: ids and zstd frames."""
         ...
+
+
+async def spanned(session: Session, since_us: int | None, until_us: int | None) -> Range:
+    """Find between which `seq`s all rows are that started in a range of time, of the table `spans`."""
+    mark, schema = session.dialect.placeholder, session.dialect.schema
+    sql = (
+        f"SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0) FROM {schema}spans "
+        f"WHERE max_started_at_us >= {mark(1)} AND min_started_at_us < {mark(2)}"
+    )
+    since = -MAX_INT if since_us is None else within_int(since_us)
+    until = MAX_INT if until_us is None else within_int(until_us)
+    [(first, last)] = await session.fetch(sql, (since, until))
+    return Range(first, last)
+
+
+async def spanned_ids(session: Session, within: Range) -> Range:
+    """Find between which milliseconds the ids of a range of rows are, of the table `spans`."""
+    mark, schema = session.dialect.placeholder, session.dialect.schema
+    sql = (
+        f"SELECT coalesce(min(min_id_ms), 1), coalesce(max(max_id_ms), 0) FROM {schema}spans "
+        f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
+    )
+    [(first_ms, last_ms)] = await session.fetch(sql, (within.first, within.last))
+    return Range(first_ms, last_ms)
+
+
+def within_int(value: int) -> int:
+    return max(min(value, MAX_INT), -MAX_INT)
 
 
 def run_sync(work: Awaitable[T]) -> T:

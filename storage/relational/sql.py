@@ -1,8 +1,8 @@
 """From a filter to SQL: conditions and bound parameters, for every relational backend.
 
-Strategy: repeated text is stored as dictionary ids, so a filter is compiled in two pure steps. `texts` says which
-values must be looked up, the backend looks them up, and `conditions` builds the clause from their ids. A value without
-an id, or one that no store can hold, matches nothing.
+Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers of it), so a filter
+is compiled in two pure steps. `texts` says which values must be looked up, the backend looks them up, and `conditions`
+builds the clause from their ids. A value without an id, or one that no store can hold, matches nothing.
 
 Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter. Bounds
 on `seq` and the order are not part of a clause: backends walk a filter in slices of `seq` and add them themselves.
@@ -17,7 +17,7 @@ from storage.record import LEVELS
 from storage.relational.by_id import ID_BYTES
 from storage.relational.search.endpoints import endpoint_ids, endpoint_places, endpoint_texts
 from storage.relational.tools.called import part_of
-from storage.search.patterns import lower_ascii
+from storage.search.patterns import is_storable, lower_ascii
 
 DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
@@ -40,6 +40,8 @@ MAX_INT: Final = (1 << 63) - 1
 
 Texts = dict[str, tuple[str, ...]]
 """Column → values that a filter names."""
+Ids = Mapping[str, Mapping[str, Any]]
+"""Column → text → its dictionary id, or what else it is stored as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class Dialect:
     """From the marks of two packed addresses, and their length, to the condition that the client's lies between."""
     negated: str = "({} IS NOT TRUE)"
     """Condition that the condition `{}` is not true; null is not."""
+    none: str = "0"
+    """What a column of repeated text has where there is none."""
+    tool_names: str = ""
+    """The query of all names of tools, with a condition; empty: repeated text is stored as ids of a dictionary."""
     has_text: str = "{} IS NOT NULL"
     """Condition that a column of text has one."""
     text_columns: Mapping[str, str] = field(default_factory=dict)
@@ -106,8 +112,8 @@ class Dialect:
     """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
     patience: float = 1.0
     """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
-    call_ids: int = 1
-    """How far apart the ids of tool calls of two records may be that follow each other."""
+    call_order: Sequence[str] = ("id",)
+    """The columns by which tool calls are in the order of storing; rows are walked by the first."""
     joins_ranges: bool = False
     """Whether the conditions on a slice may name several ranges of rows."""
     committed: str = ""
@@ -190,9 +196,7 @@ def texts(filter: Filter) -> Texts:
     return wanted
 
 
-def conditions(
-    filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect, *, first_parameter: int = 1
-) -> Where | None:
+def conditions(filter: Filter, ids: Ids, dialect: Dialect, *, first_parameter: int = 1) -> Where | None:
     """Build the clause of a filter over the table of records; None when nothing can match.
 
     Ids are by column and text, of every value of `texts(filter)` that the store has. Dialects that number their
@@ -212,7 +216,7 @@ def conditions(
     return clause.finish()
 
 
-def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect) -> Where | None:
+def rollup_conditions(filter: Filter, ids: Ids, dialect: Dialect) -> Where | None:
     """Build the clause of a filter, its time apart, over tables of rollups that have all dimensions it restricts."""
     clause = Clause(replace(dialect, committed=""))  # of sums and rows, the dialect knows which count
     clause.dimensions(filter, ids)
@@ -221,15 +225,6 @@ def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dial
     elif filter.status_classes:
         clause.among(dialect.rollup_class, [value for value in filter.status_classes if 0 < value <= MAX_INT])
     return clause.finish()
-
-
-def is_storable(text: str) -> bool:
-    """Whether text can be written as UTF-8: lone surrogates cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _scope(scope: Scope) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -260,13 +255,13 @@ class Clause:
             return None
         return Where(self._dialect.of_commits(" AND ".join(self._conditions) or "1 = 1"), tuple(self._parameters))
 
-    def dimensions(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
+    def dimensions(self, filter: Filter, ids: Ids) -> None:
         for column, values in (*_scope(filter.scope), *_dimensions(filter)):
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
                 if column in ("project", "service", "key_id", "finish_reason"):
-                    self._conditions.append(f"{column} <> 0")  # Literal: it is the condition of the partial index.
+                    self._has(column)
         if filter.endpoints or filter.former_endpoints:
             self._endpoints(filter, ids)
         self._models(filter.models, ids)
@@ -274,22 +269,27 @@ class Clause:
         if filter.keyed:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.is_llm:
-            self._conditions.append("provider <> 0")
+            self._has("provider")
         self._kind(filter)
 
-    def _endpoints(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
+    def _has(self, column: str) -> None:
+        """Want a text, in the literal form that is the condition of a partial index."""
+        self._conditions.append(f"{column} <> {self._dialect.none}")
+
+    def _endpoints(self, filter: Filter, ids: Ids) -> None:
         self.among("endpoint", endpoint_ids(filter, ids))
-        self._conditions.append("endpoint <> 0")  # Literal: it is the condition of the partial index.
+        self._has("endpoint")
         if filter.former_endpoints and not self._impossible:
-            either = endpoint_places(filter, ids, self._marks, self._dialect.unindexed, self._dialect.negated)
+            either = endpoint_places(filter, ids, self._marks, self._dialect)
             self._conditions.append(f"({' OR '.join(f'({each})' for each in either)})")
 
-    def _models(self, models: Sequence[str], ids: Mapping[str, Mapping[str, int]]) -> None:
+    def _models(self, models: Sequence[str], ids: Ids) -> None:
         """Want a model as requested or as resolved: an index each, so the literals of both partial ones are there."""
         if not models:
             return
         found = {column: [ids[column][value] for value in models if value in ids.get(column, {})] for column in _MODELS}
-        either = [f"({name} <> 0 AND {name} IN ({self._marks(known)}))" for name, known in found.items() if known]
+        none = self._dialect.none
+        either = [f"({name} <> {none} AND {name} IN ({self._marks(known)}))" for name, known in found.items() if known]
         self._impossible |= not either
         self._conditions.append(f"({' OR '.join(either)})")
 
@@ -331,7 +331,7 @@ class Clause:
             # The plus keeps SQLite from putting the constant into `status / 100`, which would hide the partial index.
             self.among(self._dialect.unindexed.format("status"), exact)
 
-    def among(self, expression: str, values: Sequence[int]) -> None:
+    def among(self, expression: str, values: Sequence[Any]) -> None:
         if not values:
             self._impossible = True
         elif len(values) == 1:
@@ -364,7 +364,7 @@ class Clause:
             return
         self.either(self._dialect.path_contains, [lower_ascii(spelling) for spelling in path_spellings(text)])
 
-    def tools(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
+    def tools(self, filter: Filter, ids: Ids) -> None:
         if filter.tools:
             known = ids.get("tool_name", {})
             found = [known[value] for value in filter.tools if value in known]
@@ -375,7 +375,7 @@ class Clause:
     def called_tools(self, names: Sequence[str]) -> None:
         if not names:
             return
-        self._conditions.append("called_tools <> 0")  # Literal: it is the condition of the partial index.
+        self._has("called_tools")
         self.either(self._dialect.called_tool, [part_of(name) for name in names if is_storable(name)])
 
     def anywhere(self, text: str | None) -> None:

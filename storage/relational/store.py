@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar
 
 from storage.aggregates import MAX_FACET_VALUES, FacetValue, Top
-from storage.purge import Erased, Slice, SumStep, TextStep, bounded
+from storage.purge import Erased, Slice, TextStep, bounded
 from storage.query import Filter, Replica, StorageInfo
 from storage.relational.reads import conversations as conversations_work
 from storage.relational.reads import facets, groups, page, series, small_tables, tools, top, totals
@@ -126,7 +126,9 @@ class RelationalStorage(ABC, Generic[S]):
         return (await self._read(lambda session: session.state())).last_seq
 
     async def erase(self, filter: Filter) -> Erased:
-        through_seq = await self.last_seq()
+        return await self._erase_through(filter, await self.last_seq())
+
+    async def _erase_through(self, filter: Filter, through_seq: int) -> Erased:
         filter = bounded(filter, through_seq)
         exchanges = events = 0
         next_seq: int | None = 0
@@ -139,9 +141,6 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def erasing(self) -> int:
         return 0
-
-    async def add_sums(self) -> SumStep:
-        return SumStep(0, is_done=True)  # they are committed with the records
 
     async def replicas(self) -> list[Replica]:
         return []

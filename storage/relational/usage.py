@@ -165,9 +165,8 @@ async def usage(session: Session, filter: Filter, newest_us: int | None) -> tupl
     tally, edges, complete = UsageTally(), [filter], True
     if can_count(filter, texts(filter), capped_dimensions):
         cut = split(filter, newest_us)
-        if await session.has_sums(cut.hours):
-            edges = cut.edges
-            await _add_hours(session, filter, cut.hours, tally)
+        edges = cut.edges
+        await _add_hours(session, filter, cut.hours, tally)
     elif has_rollups(filter, capped_dimensions) or is_counted(filter):
         return None, True
     for edge in edges:
@@ -183,7 +182,7 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Usag
     rows, parameters = usage_rows(where, hours, ("provider", "model", *MEASURES), session.dialect)
     sql = f"SELECT provider, model, {sums(MEASURES)} FROM {rows} GROUP BY provider, model"
     for provider, model, *measures in await session.fetch(sql, parameters):
-        tally.add(provider, model, measures)
+        tally.add(provider, model or 0, measures)
 
 
 async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool:

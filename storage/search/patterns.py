@@ -30,3 +30,12 @@ def is_lower_like(text: str, parts: Sequence[str]) -> bool:
             return False
         at = found + len(part)
     return True
+
+
+def is_storable(text: str) -> bool:
+    """Whether text can be written as UTF-8: lone surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -13,10 +13,9 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.rows import Found, filter_texts
-from storage.relational.session import Parameters, Places, Rows, State
+from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
-from storage.relational.time_ranges import Hours
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.search.index.needs import All
 from storage.sqlite.codec import Row, decode_rows
@@ -113,6 +112,7 @@ class SqliteSession:
     """`storage.relational.session.Session` over a connection, on its thread and inside a transaction."""
 
     dialect: Final = DIALECT
+    numbers_per_row = 1
 
     def __init__(self, connection: sqlite3.Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
         self.connection = connection
@@ -152,14 +152,16 @@ class SqliteSession:
     async def text_of(self, ids: Iterable[int | None]) -> Mapping[int, str | None]:
         return self._names.load(self.connection, {number or 0 for number in ids})
 
-    async def seq_ends(self) -> Range:
+    async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
+        if since_us is not None or until_us is not None:
+            return await spanned(self, since_us, until_us)
         # Two sub-selects: min and max in one select scan the table.
         sql = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
         least, most = self.connection.execute(sql).fetchone()
         return Range(1, 0) if least is None else Range(least, most)
 
-    async def has_sums(self, hours: Hours) -> bool:
-        return True  # they are committed with the rows
+    async def id_ends(self, within: Range) -> Range:
+        return await spanned_ids(self, within)
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> RowsBySeq | None:
         found = self._found(filter)

@@ -5,8 +5,7 @@ done here in steps of some milliseconds on one of the store's own threads. While
 after a step is four times as long as the step, which is a fifth of a core; while none do, as long as the step, so that
 a large store that was made without the index is read with half of one.
 
-What is not indexed meanwhile is walked by searches: they take longer, and find the same. Where the index is whole,
-records are added up, for stores whose sums do not come with them, at the same pace.
+What is not indexed meanwhile is walked by searches: they take longer, and find the same.
 
 Invariant: whatever happens, the index goes on from what the store says. A store that is away is asked again.
 """
@@ -51,8 +50,6 @@ class TextIndexing:
     """How far it has come, as of the last look."""
     records: int = field(default=0, init=False)
     """Records indexed since the start."""
-    summed: int = field(default=0, init=False)
-    """Records added up since the start."""
     errors: int = field(default=0, init=False)
     """Steps that failed since the start."""
     _reason: str = field(default="", init=False)
@@ -74,28 +71,23 @@ class TextIndexing:
     async def step(self) -> float:
         """Make one step; returns how long to rest, in seconds."""
         is_busy = self.waiting_records() > 0
-        began_s, what = self.monotonic(), "the index of words"
+        began_s = self.monotonic()
         try:
             step = await (self.storage.index_text() if self.is_wanted else self.storage.drop_text_index())
             self.records += step.records
             if self.state is None or step.is_done or began_s - self._described_s > DESCRIBED_EVERY_S:
                 self._described_s = began_s
                 self.state = await self.storage.text_index()
-            is_done, what = step.is_done, "adding up"
-            if is_done:
-                sums = await self.storage.add_sums()
-                self.summed += sums.records
-                is_done = sums.is_done
         except StorageError as error:
             self.errors += 1
             if str(error) != self._reason:
                 self._reason = str(error)
-                log.warning("%s waits for the store: %s", what, error)
+                log.warning("the index of words waits for the store: %s", error)
             return AWAY_S
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if is_done else self._pause_s(self.monotonic() - began_s, is_busy=is_busy)
+        return IDLE_S if step.is_done else self._pause_s(self.monotonic() - began_s, is_busy=is_busy)
 
     def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
         if is_busy or self.waiting_records():

@@ -20,6 +20,7 @@ from storage.tools import spellings as content_spellings
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record
 from tests.contract.backends import USUAL
+from tests.contract.listing import settled
 
 Start = Callable[[Services], Awaitable[Client]]
 
@@ -97,6 +98,7 @@ async def full(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> 
         entries.append(Entry(record, None, [make_call(number, record, text)]))
     async with await request.param.open(tmp_path) as storage:
         await storage.commit(Batch("side-1", entries))
+        await settled(storage)
         world = World(storage, fanout=SnapshotCursors(secret=bytes(32), ttl_s=900))
         yield await start(world.services())
 

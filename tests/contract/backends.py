@@ -10,17 +10,22 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from storage.base import Storage
-from storage.clickhouse.address import Address as ClickhouseAddress
+from storage.clickhouse.store import ClickhouseStorage
+from storage.clickhouse.wire.address import Address as ClickhouseAddress
 from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
 from tests.support import clickhouse, clickhouse_cluster, postgres
-from tests.support.clickhouse_sums import SUMMED_ROWS, SummingStorage
 from tests.support.memory_store import MemoryStorage
+from tests.support.sparse_store import SparseStorage
 from tests.support.wide import wide
 
 READ_BUDGET_S: Final = 60.0
 """Answers are complete, however busy the machine is; what a short budget does is tested with each store."""
+
+
+ORDER_DELAY_MS: Final = 200
+"""Of ClickHouse: what is slower is refused and comes again, so it is short to wait for and no matter of luck."""
 
 
 class Open(Protocol):
@@ -38,9 +43,12 @@ class Backend:
     is_durable: bool
     """Whether it is still there when it is opened again."""
     has_text_index: bool = True
-    """Whether it makes an index of words."""
+    """Whether it makes an index of words of its own."""
     has_cells: bool = True
     """Whether cells are in that before there are enough for a segment."""
+
+    is_dense: bool = True
+    """Whether numbers have no gaps between batches, and the cap takes as many records as it is asked to."""
 
     @property
     def kind(self) -> str:
@@ -62,6 +70,12 @@ async def _sqlite(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Stor
     )
 
 
+async def _sparse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
+    return await SparseStorage.open(
+        directory / "records.db", durability="fast", busy_timeout_s=60.0, read_budget_s=read_budget_s
+    )
+
+
 async def _postgres(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = Address.of(urlsplit(await postgres.database(directory)))
     return await PostgresStorage.open(address, durability="fast", read_budget_s=read_budget_s)
@@ -69,27 +83,34 @@ async def _postgres(directory: Path, read_budget_s: float = READ_BUDGET_S) -> St
 
 async def _clickhouse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("debian", directory)))
-    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
 
 
 async def _chdb(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("chdb", directory)))
-    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
 
 
 async def _cluster(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory)))
-    return await SummingStorage.open(address, read_budget_s=read_budget_s, grid_rows=SUMMED_ROWS)
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
+
+
+async def _shards(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
+    address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory, clickhouse_cluster.SHARDS)))
+    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
 
 
 BACKENDS = (
     Backend("model", _model, is_durable=False, has_text_index=False, has_cells=False),
     Backend("memory", _memory, is_durable=False),
     Backend("sqlite", _sqlite, is_durable=True),
+    Backend("sqlite-sparse", _sparse, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
     Backend("postgres", _postgres, is_durable=True),
-    Backend("clickhouse", _clickhouse, is_durable=True, has_cells=False),
-    Backend("clickhouse-chdb", _chdb, is_durable=True, has_cells=False),
-    Backend("clickhouse-cluster", _cluster, is_durable=True, has_cells=False),
+    Backend("clickhouse", _clickhouse, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
+    Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
+    Backend("clickhouse-cluster", _cluster, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
+    Backend("clickhouse-shards", _shards, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
 )
 
 
@@ -99,6 +120,9 @@ def usual(is_meant: Callable[[Backend], bool] = lambda backend: True) -> list[Ba
 
 
 USUAL = usual()
+DENSE = usual(lambda backend: backend.is_dense)
+CAPPED = usual(lambda backend: backend.is_dense or backend.kind == "clickhouse")
+"""Those that the cap is for: SQLite counts on having no gaps."""
 JUDGED = USUAL[1:]
 """Those with figures and searches of their own: the model would be judged by itself."""
 

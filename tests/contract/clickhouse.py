@@ -49,6 +49,6 @@ def mark(items: list[pytest.Item]) -> None:
         is_debian = backend.name == "clickhouse"
         if not (is_debian and is_sampled and item.path.name in SAMPLE and name != CROWDED):
             item.add_marker(pytest.mark.clickhouse)
-        is_elsewhere = backend.name == "clickhouse-cluster" and item.path.name not in CLUSTERED
+        is_elsewhere = backend.name in ("clickhouse-cluster", "clickhouse-shards") and item.path.name not in CLUSTERED
         if not is_debian and (not is_sampled or name in TALKATIVE or is_elsewhere):
             item.add_marker(pytest.mark.wide)

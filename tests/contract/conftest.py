@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
-from storage.clickhouse import link
-from storage.clickhouse.cluster import terms
-from storage.relational.reads import scan
+from storage.clickhouse.wire import link
+from storage.relational.reads import facets, scan
 from tests.contract.backends import USUAL, Backend
 
 
@@ -17,8 +16,8 @@ from tests.contract.backends import USUAL, Backend
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are told exactly, and servers are waited for, however busy the machine is."""
     monkeypatch.setattr(scan, "_FIND_S", 60.0)
+    monkeypatch.setattr(facets, "_SAMPLE_S", 60.0)
     monkeypatch.setattr(link, "CONNECT_S", 60.0)
-    monkeypatch.setattr(terms, "SYNC_S", 60.0)
 
 
 @pytest.fixture(params=USUAL, ids=lambda backend: backend.name)

@@ -11,6 +11,7 @@ from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
 from storage.record import Record, new_id
 from storage.relational.by_id import id_number
+from tests.contract.listing import of_store
 from tests.storage.samples import START_US, make_batch, make_record
 
 HOUR_US = 3_600_000_000
@@ -71,7 +72,9 @@ async def test_pages_follow_ids_offset_and_cursor(store: Storage) -> None:
     """
     log = await fill(store)
     orders: tuple[Order, ...] = ("asc", "desc")
-    for number, (filter, order) in enumerate(itertools.product(FILTERS, orders)):
+    stored = sorted(log, key=lambda record: record.seq)
+    filters = [of_store(filter, stored) for filter in FILTERS]
+    for number, (filter, order) in enumerate(itertools.product(filters, orders)):
         matching = [record for record in log if matches(filter, record)][:: 1 if order == "asc" else -1]
         middle = id_number(matching[len(matching) // 2].id) if matching else 5
         pages = list(itertools.product((0, 3, 1000), (0, 2, 500), (None, middle, -1, 1 << 130)))

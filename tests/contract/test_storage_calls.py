@@ -8,35 +8,35 @@ from storage.record import Batch, Entry, Payload, Record, ToolCall
 from tests.storage.samples import START_US, make_body, make_record
 
 
-async def found(store: Storage, **filter: Any) -> list[int]:
-    """The records of a filter by seq; the other ways to ask agree."""
+async def found(store: Storage, batch: Batch, **filter: Any) -> list[int]:
+    """The records of a filter, numbered as in the batch; the other ways to ask agree."""
     wanted = Filter(kind="all", **filter)
     page = await store.select(RecordQuery(filter=wanted, order="asc"))
     assert page.complete
     count = await store.count(wanted)
     assert (count.exchanges + count.events, count.exact) == (len(page.records), True)
     assert (await store.summary(wanted)).exchanges == count.exchanges
-    return [record.seq for record in page.records]
+    numbers = {entry.record.seq: number for number, entry in enumerate(batch.entries, 1)}
+    return [numbers[record.seq] for record in page.records]
 
 
 async def test_llm_calls(store: Storage) -> None:
     """By provider, by requested model, and all of them."""
-    await store.commit(
-        Batch(
-            "sidecar-1",
-            [
-                Entry(make_record()),
-                Entry(make_record(provider="openai", model="gpt", usage_state="exact")),
-                Entry(make_record(provider="anthropic", model="claude", resolved_model="gpt")),
-            ],
-        )
+    batch = Batch(
+        "sidecar-1",
+        [
+            Entry(make_record()),
+            Entry(make_record(provider="openai", model="gpt", usage_state="exact")),
+            Entry(make_record(provider="anthropic", model="claude", resolved_model="gpt")),
+        ],
     )
-    assert await found(store, is_llm=True) == [2, 3]
-    assert await found(store, providers=("openai",)) == [2]
-    assert await found(store, providers=("openai", "anthropic", "none")) == [2, 3]
-    assert await found(store, models=("gpt",)) == [2, 3]
-    assert await found(store, models=("none",)) == []
-    assert await found(store, is_llm=True, models=("claude",), providers=("openai",)) == []
+    await store.commit(batch)
+    assert await found(store, batch, is_llm=True) == [2, 3]
+    assert await found(store, batch, providers=("openai",)) == [2]
+    assert await found(store, batch, providers=("openai", "anthropic", "none")) == [2, 3]
+    assert await found(store, batch, models=("gpt",)) == [2, 3]
+    assert await found(store, batch, models=("none",)) == []
+    assert await found(store, batch, is_llm=True, models=("claude",), providers=("openai",)) == []
 
 
 def entry(record: Record, request: bytes = b"", response: bytes = b"", tool: str = "") -> Entry:
@@ -50,45 +50,44 @@ def entry(record: Record, request: bytes = b"", response: bytes = b"", tool: str
 
 async def test_tools_and_text(store: Storage) -> None:
     """Records that hold a call of a tool; text in path, error and both windows of bodies, literally."""
-    await store.commit(
-        Batch(
-            "sidecar-1",
-            [
-                entry(make_record(path="/Needle"), tool="add"),
-                entry(make_record(error_type="no_NEEDLE_found"), tool="sub"),
-                entry(make_record(), b'{"text": "a Needle"}'),
-                entry(make_record(), b"x", b"01234 needle \xff\x00"),
-                entry(make_record(path=None), b"gzip 100% \xc3\x96l_"),
-                Entry(make_record(kind="event", path=None, name="needle")),
-            ],
-        )
+    batch = Batch(
+        "sidecar-1",
+        [
+            entry(make_record(path="/Needle"), tool="add"),
+            entry(make_record(error_type="no_NEEDLE_found"), tool="sub"),
+            entry(make_record(), b'{"text": "a Needle"}'),
+            entry(make_record(), b"x", b"01234 needle \xff\x00"),
+            entry(make_record(path=None), b"gzip 100% \xc3\x96l_"),
+            Entry(make_record(kind="event", path=None, name="needle")),
+        ],
     )
-    assert await found(store, tools=("add",)) == [1]
-    assert await found(store, tools=("add", "sub", "none")) == [1, 2]
-    assert await found(store, tools=("none",)) == []
-    assert await found(store, text="nEEdle") == [1, 2, 3, 4]
-    assert await found(store, text="nEEdle", tools=("sub",)) == [2]
-    assert await found(store, text="needle", min_duration_us=10**9) == []
-    assert await found(store, text="100% \u00d6l_") == [5]
-    assert await found(store, text="%") == [5]
-    assert await found(store, text="identity") == []
-    assert await found(store, text="\ud800") == []
-    assert await found(store, text="") == [1, 2, 3, 4, 5, 6]
+    await store.commit(batch)
+    assert await found(store, batch, tools=("add",)) == [1]
+    assert await found(store, batch, tools=("add", "sub", "none")) == [1, 2]
+    assert await found(store, batch, tools=("none",)) == []
+    assert await found(store, batch, text="nEEdle") == [1, 2, 3, 4]
+    assert await found(store, batch, text="nEEdle", tools=("sub",)) == [2]
+    assert await found(store, batch, text="needle", min_duration_us=10**9) == []
+    assert await found(store, batch, text="100% \u00d6l_") == [5]
+    assert await found(store, batch, text="%") == [5]
+    assert await found(store, batch, text="identity") == []
+    assert await found(store, batch, text="\ud800") == []
+    assert await found(store, batch, text="") == [1, 2, 3, 4, 5, 6]
     await store.raise_floors(0, START_US + 1)
-    assert await found(store, text="needle") == [1, 2]
+    assert await found(store, batch, text="needle") == [1, 2]
     await store.erase(Filter(kind="all", text="no_needle"))
-    assert await found(store) == [1, 3, 4, 5, 6]
+    assert await found(store, batch) == [1, 3, 4, 5, 6]
 
 
 async def test_text_in_many_blocks(store: Storage) -> None:
     """Bodies of many blocks are searched, forwards and backwards, also behind an offset."""
     for start in range(0, 60, 20):
         entries = [
-            entry(make_record(), bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""))
+            entry(make_record(path=f"/{number}"), bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""))
             for number in range(start, start + 20)
         ]
         await store.commit(Batch("sidecar-1", entries))
     wanted = Filter(text="needle")
     page = await store.select(RecordQuery(filter=wanted, limit=5, offset=2))
-    assert [record.seq for record in page.records] == [52, 49, 46, 43, 40]
+    assert [record.path for record in page.records] == ["/51", "/48", "/45", "/42", "/39"]
     assert (await store.count(wanted)).exchanges == 20

@@ -61,7 +61,7 @@ async def test_the_calls_of_a_conversation_are_added_up(store: Storage) -> None:
     assert found[A].tools == {"read": 2, "write": 1}
     failure = found[A].failure
     assert failure is not None
-    assert (failure.seq, found[A].ended_at_us) == (5, START_US + 7005)
+    assert (failure.seq, found[A].ended_at_us) == (records[4].seq, START_US + 7005)
     assert (found[B].failure, found[B].cost_usd, found[B].tokens["input_tokens"]) == (None, 0.0, 0)
 
 
@@ -96,11 +96,10 @@ async def test_many_conversations_are_paged_through_whole(store: Storage) -> Non
 
 async def test_filters_choose_conversations_not_their_calls(store: Storage) -> None:
     """One matching call brings the whole conversation; of many calls only those with several are shown."""
-    await store.commit(
-        make_batch(
-            call(A), call(B, model="claude", level="error", status=500), call(A, key_id="key-1"), call(C), call(B),
-        )
-    )  # fmt: skip
+    records = [
+        call(A), call(B, model="claude", level="error", status=500), call(A, key_id="key-1"), call(C), call(B),
+    ]  # fmt: skip
+    await store.commit(make_batch(*records))
     assert await listed(store) == [(2, 2), (3, 1), (1, 2)]
     assert await listed(store, models=("claude",)) == [(2, 2)]
     assert await listed(store, levels=("error", "warn")) == [(2, 2)]
@@ -112,7 +111,7 @@ async def test_filters_choose_conversations_not_their_calls(store: Storage) -> N
     assert [found.id for found in several.conversations] == [B, A]
     wanted = Filter(conversations=(A,))
     page = await store.select(RecordQuery(filter=wanted, order="asc"))
-    assert [record.seq for record in page.records] == [1, 3]
+    assert page.records == [records[0], records[2]]
     assert (await store.count(wanted)).exchanges == 2
 
 
@@ -133,15 +132,12 @@ async def test_text_finds_conversations(store: Storage) -> None:
 
 async def test_a_scope_sees_its_own_calls_only(store: Storage) -> None:
     """Two projects that share an id of a conversation see their own half of it, its sums and its newest call."""
-    await store.commit(
-        make_batch(
-            call(A, project="p", input_tokens=1), call(A, project="q", input_tokens=2, level="error"),
-            call(B, project="q"), call(A, project="q"),
-        )
-    )  # fmt: skip
+    own = call(A, project="p", input_tokens=1)
+    others = call(A, project="q", input_tokens=2, level="error"), call(B, project="q"), call(A, project="q")
+    await store.commit(make_batch(own, *others))
     [found] = (await page_of(store, scope=Scope(projects=("p",)))).conversations
     assert (found.id, found.turns, found.failed, found.tokens["input_tokens"]) == (A, 1, 0, 1)
-    assert (found.first.seq, found.last.seq) == (1, 1)
+    assert (found.first.seq, found.last.seq) == (own.seq, own.seq)
     assert await listed(store, scope=Scope(projects=("q",))) == [(1, 2), (2, 1)]
     assert await listed(store, scope=Scope(projects=("none",))) == []
 

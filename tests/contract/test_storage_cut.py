@@ -18,9 +18,9 @@ from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_body, make_record
 
 
-@pytest.fixture(params=[one for one in BACKENDS if one.kind in ("sqlite", "postgres")], ids=lambda one: one.name)
+@pytest.fixture(params=[one for one in BACKENDS if one.name in ("sqlite", "postgres")], ids=lambda one: one.name)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Those that read in slices of rows; how far ClickHouse comes is up to its server."""
+    """Those that read in slices of rows, with dense numbers; how far ClickHouse comes is up to its server."""
     chosen: Backend = request.param
     return chosen
 
@@ -119,16 +119,19 @@ async def test_a_page_that_is_nearly_full_is_filled_from_few_rows(
         start(pace)
 
     monkeypatch.setattr(slices.Pace, "start", began)
-    await store.commit(make_batch(*[make_record(path="/odd" if n % 10 == 9 else "/even") for n in range(2000)]))
+    records = [make_record(path="/odd" if n % 10 == 9 else "/even") for n in range(2000)]
+    await store.commit(make_batch(*records))
     page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", limit=11))
-    assert [record.seq for record in page.records] == list(range(10, 111, 10))
-    assert widths == [10, 80, 60]
+    assert [record.seq for record in page.records] == [record.seq for record in records[9:110:10]]
+    if not store.has_late_prefix:
+        assert widths == [10, 80, 60]
 
 
 @pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
 @pytest.mark.parametrize("odd", [Filter(path_contains="odd"), Filter(where=Text(Phrase(("odd",))))])
 async def test_an_offset_reaches_over_slices(store: Storage, odd: Filter, offset: int) -> None:
     """Rows are skipped across as many slices as it takes."""
-    await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
+    records = [make_record(path="/odd" if n % 2 else "/even") for n in range(100)]
+    await store.commit(make_batch(*records))
     page = await store.select(RecordQuery(filter=odd, order="asc", offset=offset, limit=4))
-    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
+    assert [record.seq for record in page.records] == [record.seq for record in records[1::2]][offset : offset + 4]

@@ -10,8 +10,8 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.clickhouse import layout as clickhouse_layout
-from storage.clickhouse.link import Link
+from storage.clickhouse import tables as clickhouse_tables
+from storage.clickhouse.wire.link import Link
 from storage.errors import SchemaTooOld, StorageError
 from storage.postgres import schema as postgres_schema
 from storage.query import Filter, RecordQuery
@@ -76,7 +76,7 @@ async def test_a_batch_is_refused_by_a_server(reader: Storage, url: str, tmp_pat
     with pytest.raises(StorageError):
         await reader.commit(make_batch(make_record()))
     async with await open_storage(url, tmp_path, is_read_only=True) as again:
-        assert await again.last_seq() == 2
+        assert (await again.info()).rows == 2
         assert (await again.summary(Filter())).exchanges == 2
 
 
@@ -98,7 +98,7 @@ def _have_one_more(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         async def nothing(link: Link) -> None:
             pass
 
-        monkeypatch.setattr(clickhouse_layout, "STEPS", (*clickhouse_layout.STEPS, nothing))
+        monkeypatch.setattr(clickhouse_tables, "LAYOUT", clickhouse_tables.LAYOUT + 1)
         return
     schema = sqlite_schema if url.startswith("sqlite") else postgres_schema
     scripts = schema.migrations()

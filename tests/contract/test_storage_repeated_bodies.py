@@ -2,9 +2,12 @@
 
 import random
 
+import pytest
+
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload
+from tests.contract.backends import DENSE
 from tests.storage.samples import START_US, make_body, make_record
 
 A, B = bytes([1]) * 16, bytes([2]) * 16
@@ -27,99 +30,127 @@ def entry(turn: int, conversation: bytes | None = A, word: str = "hay", started_
 async def bodies(store: Storage, *seqs: int) -> list[bytes | None]:
     """Request bodies of records."""
     found = await store.payloads(seqs)
-    return [None if found[seq].request_body is None else found[seq].request_body.head for seq in seqs]  # type: ignore[union-attr]
+    bodies = [found[seq].request_body for seq in seqs]
+    return [None if body is None else body.head for body in bodies]
 
 
-async def run(store: Storage, turns: int) -> None:
-    """Two conversations in turn, one batch a turn, and a call of none; seqs of A are 1, 4, 7 and so on."""
-    for turn in range(turns):
-        await store.commit(Batch("sidecar-1", [entry(turn), entry(turn, B, "needle"), entry(turn, None)]))
+class Log:
+    """A store, and the `seq` of each record that was committed to it, numbered from 1."""
+
+    def __init__(self, store: Storage) -> None:
+        self.store = store
+        self.seqs = [0]
+
+    async def commit(self, *entries: Entry) -> None:
+        """Store a batch."""
+        await self.store.commit(Batch("sidecar-1", list(entries)))
+        self.seqs += [entry.record.seq for entry in entries]
+
+    async def run(self, turns: int) -> None:
+        """Two conversations in turn, one batch a turn, and a call of none; numbers of A are 1, 4, 7 and so on."""
+        for turn in range(turns):
+            await self.commit(entry(turn), entry(turn, B, "needle"), entry(turn, None))
+
+    async def bodies(self, *numbers: int) -> list[bytes | None]:
+        """Request bodies of records."""
+        return await bodies(self.store, *(self.seqs[number] for number in numbers))
+
+    async def having(self, text: str) -> list[int]:
+        """The numbers of the records that have a text."""
+        page = await self.store.select(RecordQuery(filter=Filter(text=text), order="asc"))
+        return [self.seqs.index(record.seq) for record in page.records]
 
 
-async def test_each_call_has_its_own_bodies(store: Storage) -> None:
+@pytest.fixture
+def log(store: Storage) -> Log:
+    """An empty store of every backend in turn."""
+    return Log(store)
+
+
+async def test_each_call_has_its_own_bodies(log: Log) -> None:
     """Of every turn, in any order, request and response."""
-    await run(store, 30)
-    assert await bodies(store, *range(88, 0, -3)) == [history(turn) for turn in reversed(range(30))]
-    found = await store.payloads(range(1, 91))
-    assert [found[3 * turn + 2].response_body.head for turn in range(30)] == [  # type: ignore[union-attr]
+    await log.run(30)
+    assert await log.bodies(*range(88, 0, -3)) == [history(turn) for turn in reversed(range(30))]
+    found = await log.store.payloads(log.seqs)
+    assert [found[seq].response_body.head for seq in log.seqs[2::3]] == [  # type: ignore[union-attr]
         f"answer {turn} of needle".encode() for turn in range(30)
     ]
 
 
-async def test_text_is_found_in_them(store: Storage) -> None:
+async def test_text_is_found_in_them(log: Log) -> None:
     """In those that have it, and in no other."""
-    await run(store, 20)
-    page = await store.select(RecordQuery(filter=Filter(text="needle"), order="asc"))
-    assert [record.seq for record in page.records] == list(range(2, 61, 3))
-    page = await store.select(RecordQuery(filter=Filter(text=WORDS[150]), order="asc"))
-    assert [record.seq for record in page.records] == list(range(49, 61))
+    await log.run(20)
+    assert await log.having("needle") == list(range(2, 61, 3))
+    assert await log.having(WORDS[150]) == list(range(49, 61))
 
 
-async def test_what_is_erased_is_gone_and_the_rest_is_whole(store: Storage) -> None:
+async def test_what_is_erased_is_gone_and_the_rest_is_whole(log: Log) -> None:
     """One call out of the middle of a conversation, then a whole one; what comes after continues."""
-    await run(store, 6)
-    ids = [record.id for record in (await store.select(RecordQuery(order="asc"))).records]
+    await log.run(6)
+    ids = [record.id for record in (await log.store.select(RecordQuery(order="asc"))).records]
     secret = entry(6, word="secretive")
-    await store.commit(Batch("sidecar-1", [secret]))
-    await store.commit(Batch("sidecar-1", [entry(7)]))
-    await store.erase(Filter(text="secretive"))
-    assert await store.get(secret.record.id) is None
-    assert await bodies(store, *range(1, 17, 3), 20) == [history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)]
-    await store.commit(Batch("sidecar-1", [entry(8)]))
-    assert await bodies(store, 16, 20, 21) == [history(turn) for turn in (5, 7, 8)]
-    await store.erase(Filter(conversations=(A,)))
-    assert await bodies(store, *range(2, 18, 3)) == [history(turn, "needle") for turn in range(6)]
-    assert [await store.get(number) is None for number in ids] == [True, False, False] * 6
+    await log.commit(secret)
+    await log.commit(entry(7))
+    await log.store.erase(Filter(text="secretive"))
+    assert await log.store.get(secret.record.id) is None
+    assert await log.bodies(*range(1, 17, 3), 20) == [history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)]
+    await log.commit(entry(8))
+    assert await log.bodies(16, 20, 21) == [history(turn) for turn in (5, 7, 8)]
+    await log.store.erase(Filter(conversations=(A,)))
+    assert await log.bodies(*range(2, 18, 3)) == [history(turn, "needle") for turn in range(6)]
+    assert [await log.store.get(number) is None for number in ids] == [True, False, False] * 6
 
 
-async def test_they_outlive_the_older_ones(store: Storage) -> None:
+async def test_they_outlive_the_older_ones(log: Log) -> None:
     """Below the floor of bodies they are gone, above it whole, though they were kept with those."""
     old = START_US // HOUR_US * HOUR_US
     for turn in range(12):
-        await store.commit(Batch("sidecar-1", [entry(turn, started_at_us=old + turn * HOUR_US // 3)]))
-    await store.raise_floors(0, old + 2 * HOUR_US)
-    while not (await store.purge(1000)).is_done:
+        await log.commit(entry(turn, started_at_us=old + turn * HOUR_US // 3))
+    await log.store.raise_floors(0, old + 2 * HOUR_US)
+    while not (await log.store.purge(1000)).is_done:
         pass
-    assert await bodies(store, *range(1, 13)) == [None] * 6 + [history(turn) for turn in range(6, 12)]
-    await store.commit(Batch("sidecar-1", [entry(12, started_at_us=old + 4 * HOUR_US)]))
-    assert await bodies(store, 12, 13) == [history(11), history(12)]
+    assert await log.bodies(*range(1, 13)) == [None] * 6 + [history(turn) for turn in range(6, 12)]
+    await log.commit(entry(12, started_at_us=old + 4 * HOUR_US))
+    assert await log.bodies(12, 13) == [history(11), history(12)]
 
 
-async def test_they_outlive_what_the_cap_takes(store: Storage) -> None:
+@pytest.mark.parametrize("backend", DENSE, ids=lambda backend: backend.name)
+async def test_they_outlive_what_the_cap_takes(log: Log) -> None:
     """Bodies of the oldest rows go first; those behind them in the same conversation stay."""
-    await run(store, 20)
-    trimmed = await store.trim(9)
+    await log.run(20)
+    trimmed = await log.store.trim(9)
     assert (trimmed.rows, trimmed.bodies) == (0, 9)
-    assert await bodies(store, *range(1, 61, 3)) == [None] * 3 + [history(turn) for turn in range(3, 20)]
-    page = await store.select(RecordQuery(filter=Filter(text="needle"), order="asc"))
-    assert page.records[0].seq == 11
-    while (await store.trim(9)).bodies:
+    assert await log.bodies(*range(1, 61, 3)) == [None] * 3 + [history(turn) for turn in range(3, 20)]
+    assert (await log.having("needle"))[0] == 11
+    while (await log.store.trim(9)).bodies:
         pass
-    await store.trim(9)
-    left = (await store.select(RecordQuery(filter=Filter(conversations=(A,)), order="asc"))).records
-    assert await bodies(store, left[-1].seq) == [history(19)]
+    await log.store.trim(9)
+    left = (await log.store.select(RecordQuery(filter=Filter(conversations=(A,)), order="asc"))).records
+    assert await log.bodies(log.seqs.index(left[-1].seq)) == [history(19)]
 
 
-async def test_records_beside_them_keep_their_bodies(store: Storage) -> None:
+@pytest.mark.parametrize("backend", DENSE, ids=lambda backend: backend.name)
+async def test_records_beside_them_keep_their_bodies(log: Log) -> None:
     """A conversation's call stands between two records of no conversation, which are kept together."""
-    await store.commit(Batch("sidecar-1", [entry(0)]))
+    await log.commit(entry(0))
     beside = [entry(turn, None, word="pin") for turn in range(3)]
-    await store.commit(Batch("sidecar-1", [beside[0], entry(1), beside[1], entry(2), beside[2]]))
-    await store.erase(Filter(text="answer 0 of pin"))
-    assert await bodies(store, 3, 4, 5, 6) == [history(1), history(1, "pin"), history(2), history(2, "pin")]
+    await log.commit(beside[0], entry(1), beside[1], entry(2), beside[2])
+    await log.store.erase(Filter(text="answer 0 of pin"))
+    assert await log.bodies(3, 4, 5, 6) == [history(1), history(1, "pin"), history(2), history(2, "pin")]
     for turn in range(3, 8):
-        await store.commit(Batch("sidecar-1", [entry(turn, None)]))
-    await store.trim(4)
-    assert await bodies(store, 3, 4, 5, 6) == [None, None, history(2), history(2, "pin")]
-    await store.erase(Filter(text="answer 2 of hay"))
-    assert await bodies(store, 6, 7) == [history(2, "pin"), history(3)]
+        await log.commit(entry(turn, None))
+    await log.store.trim(4)
+    assert await log.bodies(3, 4, 5, 6) == [None, None, history(2), history(2, "pin")]
+    await log.store.erase(Filter(text="answer 2 of hay"))
+    assert await log.bodies(6, 7) == [history(2, "pin"), history(3)]
 
 
-async def test_an_ended_block_does_not_take_its_batch_along(store: Storage) -> None:
+@pytest.mark.parametrize("backend", DENSE, ids=lambda backend: backend.name)
+async def test_an_ended_block_does_not_take_its_batch_along(log: Log) -> None:
     """The cap takes a conversation that has ended; the records of its last batch keep what is theirs."""
-    await store.commit(Batch("sidecar-1", [entry(0)]))
-    await store.commit(Batch("sidecar-1", [entry(0, None), entry(1), entry(1, None)]))
+    await log.commit(entry(0))
+    await log.commit(entry(0, None), entry(1), entry(1, None))
     for turn in range(2, 6):
-        await store.commit(Batch("sidecar-1", [entry(turn, None)]))
-    await store.trim(3)
-    assert await bodies(store, 3, 4, 5) == [None, history(1), history(2)]
+        await log.commit(entry(turn, None))
+    await log.store.trim(3)
+    assert await log.bodies(3, 4, 5) == [None, history(1), history(2)]

@@ -20,6 +20,7 @@ from storage.tools import (
     matches,
     search_text,
 )
+from tests.contract.backends import usual
 from tests.storage.samples import START_US, make_record
 
 START = START_US // HOUR_US * HOUR_US
@@ -71,6 +72,12 @@ async def listed(store: Any, filter: ToolFilter | None = None, **more: Any) -> l
     return calls
 
 
+async def seq_of(store: Any, call: ToolCall) -> int:
+    """The number of the record that a call was stored with."""
+    seq: int = (await store.get(call.record_id)).seq
+    return seq
+
+
 def names_of(calls: Sequence[ToolCall]) -> list[str]:
     """The tools of calls, in order."""
     return [call.tool_name for call in calls]
@@ -95,12 +102,13 @@ async def test_calls_are_read_back_as_they_were_stored(store: Any) -> None:
     assert await store.tool_calls_of(999) == []
 
 
+@pytest.mark.parametrize("backend", usual(lambda backend: backend.kind != "clickhouse"), ids=lambda one: one.name)
 async def test_a_call_is_stored_once(store: Any) -> None:
-    """A second one with the same id is refused, and its batch leaves nothing."""
+    """A second one with the same id is refused where the store can tell, and its batch leaves nothing."""
     (call,) = await keep(store, make_call())
     with pytest.raises(StorageRejected):
         await store.commit(Batch("sidecar-1", [Entry(make_record(), None, [call])]))
-    assert await store.last_seq() == 1
+    assert (await store.info()).rows == 1
     assert len(await listed(store)) == 1
 
 
@@ -220,13 +228,14 @@ async def test_calls_go_with_their_records(store: Any) -> None:
         make_call(tool_name="new"),
         make_call(tool_name="erased"),
     )
+    after, until = await seq_of(store, new), await seq_of(store, erased)
     await store.raise_floors(START, START)
     assert names_of(await listed(store)) == ["erased", "new"]
     assert (await store.tool_stats(ToolFilter())).executions == 2
     assert await store.tool_call(old.record_id, 0) is None
     while not (await store.purge(100)).is_done:
         pass
-    await store.erase(Filter(seq_after=2, seq_until=3))
+    await store.erase(Filter(seq_after=after, seq_until=until))
     assert names_of(await listed(store)) == ["new"]
     assert (await store.tool_stats(ToolFilter())).executions == 1
     assert (await store.tool_values(EVERYTHING)).tool_names == ["new"]
@@ -240,8 +249,8 @@ async def test_a_call_goes_with_the_record_that_asked_for_it(store: Any) -> None
     await store.commit(Batch("sidecar-1", [Entry(erased), Entry(left)]))
     asked, other = make_call(record_id=erased.id, tool_name="erased"), make_call(record_id=left.id)
     await store.commit(Batch("sidecar-1", [Entry(stream, None, [asked, other])]))
-    await store.erase(Filter(seq_until=1))
-    assert await listed(store) == await store.tool_calls_of(3) == [other]
+    await store.erase(Filter(seq_until=erased.seq))
+    assert await listed(store) == await store.tool_calls_of(stream.seq) == [other]
     assert await store.tool_call(erased.id, 0) is None
     assert (await store.tool_stats(ToolFilter())).executions == 1
     assert (await store.tool_values(EVERYTHING)).tool_names == ["add"]
@@ -359,7 +368,7 @@ async def test_an_end_of_the_log_bounds_pages_and_totals(store: Any) -> None:
     """Calls that were stored later are in neither; with other filters too."""
     calls = await keep(store, *(make_call(tool_name=name) for name in ("a", "b", "a")))
     await keep(store, make_call(tool_name="a"), make_call(tool_name="c"))
-    filter = ToolFilter(seq_until=3)
+    filter = ToolFilter(seq_until=await seq_of(store, calls[-1]))
     assert {call.record_id for call in await listed(store, filter)} == {call.record_id for call in calls}
     assert (await store.tool_stats(filter)).executions == 3
     assert (await store.tool_stats(replace(filter, tool_names=("a",)))).executions == 2

@@ -98,7 +98,7 @@ async def test_a_refused_batch_counts_nothing(store: Storage) -> None:
     await store.commit(make_batch(*records))
     again = make_calls(5)
     with pytest.raises(StorageRejected):
-        await store.commit(make_batch(*again, records[0]))
+        await store.commit(make_batch(*again, again[0]))
     await store.commit(make_batch(*again))
     await check(store, [*records, *again])
 

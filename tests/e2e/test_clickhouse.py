@@ -23,13 +23,13 @@ from tests.support.upstream import running, service
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 
+STEPS_S: Final = 120.0
 FEW_PARTS: Final = """<merge_tree>
 <parts_to_delay_insert>39</parts_to_delay_insert><parts_to_throw_insert>40</parts_to_throw_insert>
 </merge_tree>"""
 SLOW_MERGES: Final = """<merge_tree>
 <parts_to_delay_insert>10</parts_to_delay_insert><parts_to_throw_insert>1000</parts_to_throw_insert>
 </merge_tree>"""
-STEPS_S: Final = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -83,24 +83,16 @@ def asking(*statements: str) -> Callable[[Server, str], object]:
     return ask
 
 
-MERGED: Final = ("records", "heads", "bodies", "commits")
 TROUBLES: Final = {
     "password": Trouble(set_password("other"), set_password("secret"), "does not let this user in"),
     "rights": Trouble(let_read_only, set_password("secret"), "readonly"),
-    "renamed": Trouble(
-        asking("RENAME TABLE {name}.heads TO {name}.elsewhere"),
-        asking("RENAME TABLE {name}.elsewhere TO {name}.heads"),
-        "heads",
-    ),
     "altered": Trouble(
-        asking("ALTER TABLE {name}.records DROP COLUMN marks"),
-        asking("ALTER TABLE {name}.records ADD COLUMN marks Nullable(String)"),
-        "marks",
+        asking("ALTER TABLE {name}.records DROP COLUMN rest"),
+        asking("ALTER TABLE {name}.records ADD COLUMN rest String"),
+        "rest",
     ),
     "parts": Trouble(
-        asking(*(f"SYSTEM STOP MERGES {{name}}.{table}" for table in MERGED)),
-        asking(*(f"SYSTEM START MERGES {{name}}.{table}" for table in MERGED)),
-        "Too many parts",
+        asking("SYSTEM STOP MERGES {name}.records"), asking("SYSTEM START MERGES {name}.records"), "Too many parts"
     ),
 }
 
@@ -129,7 +121,7 @@ def test_troubles_of_a_server_are_told_and_cost_nothing(tmp_path: Path, upstream
                 eventually(lambda: not reason(sidelog), STEPS_S)
         eventually(lambda: balanced(sidelog)["spooled"] == 0, STEPS_S)
         assert sidelog.log.count("the store is unavailable") >= len(TROUBLES)
-        check_accounts(sidelog, load.completed)
+        check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def test_a_password_that_is_wrong_at_the_start(tmp_path: Path, upstream: str) -> None:
@@ -144,7 +136,7 @@ def test_a_password_that_is_wrong_at_the_start(tmp_path: Path, upstream: str) ->
             set_password("secret")(server, name)
             eventually(lambda: not reason(sidelog), STEPS_S)
             load.stop()
-            check_accounts(sidelog, load.completed)
+            check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def test_a_disk_of_the_server_that_is_full(tmp_path: Path, upstream: str) -> None:
@@ -164,7 +156,7 @@ def test_a_disk_of_the_server_that_is_full(tmp_path: Path, upstream: str) -> Non
         ballast.unlink()
         eventually(lambda: not reason(sidelog), STEPS_S)
         load.stop()
-        check_accounts(sidelog, load.completed)
+        check_accounts(sidelog, load.completed, is_dense=False)
 
 
 @contextmanager
@@ -190,10 +182,10 @@ def test_a_disk_of_the_server_that_is_read_only(tmp_path: Path, upstream: str) -
             await_more(load.completed, 50)
             eventually(lambda: balanced(sidelog)["stored"] > 0, STEPS_S)
             with read_only(server.directory / "data" / "data" / name):
-                eventually(lambda: is_told(sidelog, "Read-only file system"), STEPS_S)
+                eventually(lambda: is_told(sidelog, "ead-only"), STEPS_S)
                 await_more(load.completed, 50)
             eventually(lambda: not reason(sidelog), STEPS_S)
-        check_accounts(sidelog, load.completed)
+        check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def test_merges_that_are_slow(tmp_path: Path, upstream: str) -> None:
@@ -208,7 +200,7 @@ def test_merges_that_are_slow(tmp_path: Path, upstream: str) -> None:
             eventually(lambda: int(server.ask(delayed) or 0) > 3, STEPS_S)
             await_more(load.completed, 50)
         eventually(lambda: balanced(sidelog)["waiting"] == 0, STEPS_S)
-        check_accounts(sidelog, load.completed)
+        check_accounts(sidelog, load.completed, is_dense=False)
 
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(75, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
@@ -230,6 +222,6 @@ def test_kills_of_sidecar_and_server_lose_and_double_nothing(tmp_path: Path, ups
         with Sidelog(tmp_path / "data", upstream, environ={**ROOM, "SIDELOG_STORAGE__URL": url}) as sidelog:
             report = kill_rounds(sidelog, rounds, seed=rounds, pause_s=KILL_PAUSE_S, during=server_dies)
             eventually(lambda: not reason(sidelog), STEPS_S)
-            check_accounts(sidelog, report.completed)
+            check_accounts(sidelog, report.completed, is_dense=False)
         kills = f"{(rounds + 1) // 3} of the server, {time.monotonic() - began_s:.0f} s"
         print(report.describe(), kills)  # noqa: T201 - the figures are what it is run for

@@ -28,8 +28,8 @@ def upstream() -> Iterator[str]:
         yield url
 
 
-def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
-    """Compare what clients got with what is stored, and the ledger with both."""
+def check_accounts(sidelog: Sidelog, completed: list[str], *, is_dense: bool = True) -> None:
+    """Compare what clients got with what is stored, and the ledger with both; numbers of ClickHouse have gaps."""
     ledger = sidelog.settled_ledger()
     assert sum(ledger["dropped"].values()) == 0, ledger
     records = sidelog.records("kind=all")
@@ -40,7 +40,8 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
     assert ledger["stored"] == len(records)
     assert ledger["received"] == len(records)
     seqs = sorted(record["seq"] for record in records)
-    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(set(seqs)) == len(seqs)
+    assert not is_dense or seqs == list(range(1, len(seqs) + 1))
 
 
 @pytest.mark.timeout(900)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.backends import check_url, commit_limit_s, is_shared, open_storage
-from storage.writer.attempts import TIMEOUT_S
+from storage.backends import check_url, is_shared, open_storage
 
 POSTGRES = (
     "postgresql:///db",
@@ -82,13 +81,6 @@ def test_stores_that_others_write_are_known() -> None:
     """Streams over them look for what others have committed."""
     shared = ("postgresql://h/d", "postgres://h/d", "clickhouse://h/d", "clickhouses://h/d")
     assert [is_shared(url) for url in (*shared, "sqlite:///a.db", "memory:")] == [True] * 4 + [False] * 2
-
-
-def test_a_commit_that_waits_for_turns_has_longer() -> None:
-    """A crowd at one ClickHouse commits in turns; elsewhere who hangs is given up soon."""
-    for url in ("clickhouse://h/d", "clickhouses://h,i/d?cluster=c"):
-        assert (commit_limit_s(url) or 0.0) > TIMEOUT_S
-    assert [commit_limit_s(url) for url in ("sqlite:///a.db", "memory:", "postgresql://h/d")] == [None] * 3
 
 
 async def test_memory_needs_no_place(tmp_path: Path) -> None:

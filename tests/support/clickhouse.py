@@ -27,7 +27,7 @@ from uuid import uuid4
 
 import pytest
 
-from storage.clickhouse.address import Address
+from storage.clickhouse.wire.address import Address
 from tests.support.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]

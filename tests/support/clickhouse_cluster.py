@@ -25,6 +25,9 @@ from tests.support.clickhouse import Server, ask, in_memory, missing
 from tests.support.ports import free_port
 
 CLUSTER: Final = "both"
+"""Two replicas of one shard."""
+SHARDS: Final = "shards"
+"""The same servers as two shards."""
 _PORTS: Final = "SIDELOG_TEST_CLICKHOUSE_CLUSTER"
 """Variable with the ports of the common cluster, for processes that tests start."""
 _KEPT_DATABASES: Final = 8
@@ -175,7 +178,7 @@ def cluster() -> Cluster:
     return started
 
 
-def url(directory: Path) -> str:
+def url(directory: Path, named: str = CLUSTER) -> str:
     """Find or make the database that belongs to a directory, on the common cluster; answers its address."""
     if _PORTS not in os.environ:
         os.environ[_PORTS] = " ".join(str(server.port) for server in cluster().servers)
@@ -191,7 +194,7 @@ def url(directory: Path) -> str:
             # What a server does not drop at present stays.
             with contextlib.suppress(HTTPError):
                 ask(port, f"DROP DATABASE IF EXISTS {oldest}")
-    return f"clickhouse://{','.join(f'127.0.0.1:{port}' for port in ports)}/{name}?cluster={CLUSTER}"
+    return f"clickhouse://{','.join(f'127.0.0.1:{port}' for port in ports)}/{name}?cluster={named}"
 
 
 @contextlib.contextmanager

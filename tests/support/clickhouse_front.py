@@ -1,65 +1,87 @@
 """The HTTP interface of a ClickHouse server in front of chdb, which has the engine and no server.
 
 Run by the interpreter of `.venv-clickhouse`, with a directory and a port; it prints its port.
-Strategy: one statement at a time; settings of the address become statements before it where they are not those of the
-one before: a third of the time of a short statement. A session that only reads would do so for ever: statements that
-write are refused here.
+Strategy: statements run at the same time, each on a connection of its own to the engine. Settings of the address become
+statements before it where they are not those of the one before: a third of the time of a short statement. A session
+that only reads would do so for ever: statements that write are refused here.
 """
 
+import queue
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from chdb import ChdbError
-from chdb.session import Session
+import chdb
 
 _OF_HTTP = frozenset({
     "query", "database", "wait_end_of_query", "buffer_size", "query_id", "default_format", "readonly",
 })  # fmt: skip
 _USUAL = {"max_execution_time": "0"}
 _READONLY = b"Code: 164. DB::Exception: Cannot execute query in readonly mode. (READONLY)"
+_CONNECTIONS = 16
+"""Each takes memory and threads."""
+
+
+class Session:
+    """A connection to the engine, and what holds for its next statement."""
+
+    def __init__(self, directory: str) -> None:
+        self._engine = chdb.connect(directory)
+        self._set: dict[str, str] = {}
+
+    def run(self, statement: str, data: bytes, options: dict[str, str], place: Path) -> bytes:
+        settings = _USUAL | {name: value for name, value in options.items() if name not in _OF_HTTP}
+        self._hold("USE ", _quoted(options.get("database", "default"), "`"))
+        for name in self._set.keys() - {"USE "} - settings.keys():
+            self._engine.query(f"SET {name} = DEFAULT")
+            del self._set[name]
+        for name, value in settings.items():
+            self._hold(name, _quoted(value, chr(39)))
+        if not data:
+            return self._engine.query(statement, "TabSeparated").bytes() or b""
+        # Within a statement its data would end at the first empty line.
+        file = place / f"insert-{threading.get_ident()}"
+        file.write_bytes(data)
+        try:
+            self._engine.query(
+                f"{statement.replace(' FORMAT ', f' FROM INFILE {_quoted(str(file), chr(39))} FORMAT ')}"
+            )
+        finally:
+            file.unlink()
+        return b""
+
+    def _hold(self, name: str, value: str) -> None:
+        if self._set.get(name) != value:
+            self._set.pop(name, None)
+            self._engine.query(f"USE {value}" if name == "USE " else f"SET {name} = {value}")
+            self._set[name] = value
 
 
 class Front(ThreadingHTTPServer):
     """Listens on a port of the loopback address, 0 for a free one."""
 
     daemon_threads = True
+    request_queue_size = 1024
 
     def __init__(self, directory: str, port: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self._session = Session(directory)
-        self._lock = threading.Lock()
-        self._set: dict[str, str] = {}
-        """What holds for the next statement."""
+        self._place = Path(directory)
+        self._sessions: queue.LifoQueue[Session] = queue.LifoQueue()
+        for _ in range(_CONNECTIONS):
+            self._sessions.put(Session(directory))
 
     def run(self, statement: str, data: bytes, options: dict[str, str]) -> tuple[int, bytes]:
-        settings = _USUAL | {name: value for name, value in options.items() if name not in _OF_HTTP}
         if options.get("readonly", "0") != "0" and not statement.startswith("SELECT"):
             return 500, _READONLY
-        with self._lock:
-            try:
-                self._hold("USE ", _quoted(options.get("database", "default"), "`"))
-                for name, value in settings.items():
-                    self._hold(f"SET {name} = ", _quoted(value, chr(39)))
-                if data:
-                    return 200, self._insert(statement, data)
-                return 200, self._session.query(statement, "TabSeparated").bytes() or b""
-            except (ChdbError, RuntimeError) as error:
-                return 500, str(error).encode(errors="replace")
-
-    def _hold(self, statement: str, value: str) -> None:
-        if self._set.get(statement) != value:
-            self._set.pop(statement, None)
-            self._session.query(statement + value)
-            self._set[statement] = value
-
-    def _insert(self, statement: str, data: bytes) -> bytes:
-        # Within a statement its data would end at the first empty line.
-        with self._session.send_insert(*statement.split(" FORMAT ")) as insertion:
-            insertion.append(data)
-            insertion.finish()
-        return b""
+        session = self._sessions.get()
+        try:
+            return 200, session.run(statement, data, options, self._place)
+        except RuntimeError as error:
+            return 500, str(error).encode(errors="replace")
+        finally:
+            self._sessions.put(session)
 
 
 class Handler(BaseHTTPRequestHandler):

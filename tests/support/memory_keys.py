@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from storage.errors import StorageRejected
 from storage.keys import ApiKey, KeyChanges, KeyUpdate, changed, deleted, used
-from storage.relational.sql import is_storable
+from storage.search.patterns import is_storable
 
 
 class MemoryKeys:

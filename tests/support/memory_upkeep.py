@@ -1,7 +1,7 @@
 """What a store has to do for its files, which one in memory has not."""
 
 from storage.base import Kept
-from storage.purge import SumStep, TextIndex, TextStep
+from storage.purge import TextIndex, TextStep
 from storage.query import Replica
 
 
@@ -16,9 +16,6 @@ class NoUpkeep:
 
     async def is_in_place(self) -> bool:
         return True
-
-    async def add_sums(self) -> SumStep:
-        return SumStep(0, is_done=True)
 
     async def index_text(self) -> TextStep:
         return TextStep(0, is_done=True)

@@ -135,11 +135,9 @@ def store_families(
 
 
 def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
-    """Yield what is made behind the commits: the index of words, how far it has come and how large; sums."""
+    """Yield how far the text index has come, and how large it is."""
     indexed = "Records added to the text index."
     yield counters("text_index_records", indexed, [], {(): indexing.records})
-    summed = "Records added to precomputed sums after their commit (ClickHouse; other stores sum within the commit)."
-    yield counters("summed_records", summed, [], {(): indexing.summed})
     failed = "Failed steps of building the text index; they are retried."
     yield counters("text_index_errors", failed, [], {(): indexing.errors})
     if indexing.state is not None:

@@ -1,17 +1,16 @@
-"""Reading heads and bodies, which are rows of their own."""
+"""Reading heads and bodies, which are columns of their records."""
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Sequence
 from typing import Final
 
-from storage.clickhouse.writes.payloads import BODIES, HEADS, payload_of
+from storage.clickhouse.payloads import COLUMNS, HEADS, payload_of
 from storage.record import Payload
 from storage.relational.session import Session
 from storage.relational.sql import MAX_INT
 
-_HEADS: Final = f"SELECT seq, {', '.join(HEADS)}, timeline FROM heads WHERE seq IN $1 AND started_at_us >= $2"
-_BODIES: Final = f"SELECT seq, {', '.join(BODIES)} FROM bodies WHERE seq IN $1 AND started_at_us >= $2 AND seq > $3"
+_SELECT: Final = f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records WHERE seq IN $1 AND started_at_us >= $2"
 
 
 async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payload]:
@@ -26,10 +25,11 @@ async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payl
         return {}
     state = await session.state()
     floor_us = state.purge_floor_us or -MAX_INT - 1
-    heads = await session.fetch(f"{_HEADS} AND {session.dialect.committed}", (wanted, floor_us))
-    if not heads:
-        return {}
-    floors = max(floor_us, state.body_floor_us or floor_us), state.bodies_through_seq
-    bodies = await session.fetch(f"{_BODIES} AND {session.dialect.committed}", (wanted, *floors))
-    known = {seq: values for seq, *values in bodies}
-    return {seq: payload_of(values, known.get(seq)) for seq, *values in sorted(heads)}
+    rows = await session.fetch(f"{_SELECT} AND {session.dialect.committed}", (wanted, floor_us))
+    found = {}
+    for seq, started_at_us, *values in sorted(rows):
+        has_bodies = started_at_us >= (state.body_floor_us or floor_us) and seq > state.bodies_through_seq
+        payload = payload_of(values[: len(HEADS)], values[len(HEADS) :] if has_bodies else None)
+        if payload is not None:
+            found[seq] = payload
+    return found

@@ -1,61 +1,67 @@
 """The session that shared reads run over, in ClickHouse: statements that share nothing but what they are told.
 
-Strategy: there are no transactions, so a session reads the end of the journal first, and everything it asks for
-afterwards carries the condition on rows that were committed by then.
+Strategy: there are no transactions, so a session reads first what upkeep has taken out, and between which numbers there
+are rows; everything it asks for afterwards carries that. Rows that come meanwhile may be seen or not.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from functools import cache
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from storage.clickhouse.answers import OutOfTime
-from storage.clickhouse.cluster.reading import readable
-from storage.clickhouse.codec import decode, numbers_of
-from storage.clickhouse.dictionary import Names, text_id
-from storage.clickhouse.link import Link
+from storage.clickhouse.codec import decode, stored_text, text_of
+from storage.clickhouse.numbers import number_at
 from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.payloads import read_payloads
-from storage.clickhouse.reads.segments import KnownOffsets, read_parts
-from storage.clickhouse.reads.selection import Selection, SelectionById, seqs_of_ids
+from storage.clickhouse.reads.selection import Selection, SelectionById
 from storage.clickhouse.reads.texts import can_have
-from storage.clickhouse.reads.visible import Commits, Committed
+from storage.clickhouse.upkeep.state import ENTRY, upkeep_of
+from storage.clickhouse.wire.answers import OutOfTime
+from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.literals import identifier, literal
 from storage.query import Filter
-from storage.record import Payload, Record
-from storage.relational.by_id import id_ms
+from storage.record import Payload, Record, now_us
+from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.reads.scan import seq_range
 from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found, filter_texts
-from storage.relational.session import Parameters, ReadBudget, Rows, State
+from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where
-from storage.relational.time_ranges import HOUR_US, Hours
+from storage.relational.sql import KINDS, Dialect, Ids, Texts, Where
+from storage.relational.time_ranges import DAY_HOURS, DAY_US
+from storage.relational.usage import HAS_EVENTS
 from storage.search.clues import Clue
 
 T = TypeVar("T")
 
-MAX_UNSUMMED_ROWS: Final = 2_000_000
-"""Rows without sums that are counted in one statement; where figures need more they are counted slice by slice."""
+_FEW: Final = 1000
+_LAST_ID: Final = b"\xff" * ID_BYTES
 READ_LIMIT_S: Final = 15.0
 """How long one statement without a budget may take."""
+_BEGIN: Final = (
+    "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name = $1), {} FROM records"
+)
+_SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
+"""How many shards answer, where those that do not may be left out."""
+_WITHOUT_SOME: Final = {"skip_unavailable_shards": "1"}
 
 
 class Budget(ReadBudget):
     """The budget of a read, statement by statement."""
 
-    async def fetch(self, link: Link, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+    async def fetch(
+        self, link: Link, sql: str, parameters: Parameters, settings: dict[str, str], *, is_part: bool = False
+    ) -> Rows | None:
         """Run a query and fetch everything; None when the budget ended it."""
         if self.begin_query(is_part=is_part):
-            return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
+            return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S, settings=settings)
         rest_s = min(self.rest_s, READ_LIMIT_S)
         if rest_s <= 0:
             return None
         try:
             # The server ends it by itself a second later at most: it knows whole seconds only.
             async with asyncio.timeout(rest_s):
-                return await link.fetch(sql, parameters, limit_s=rest_s)
+                return await link.fetch(sql, parameters, limit_s=rest_s, settings=settings)
         except (TimeoutError, OutOfTime):
             return None
 
@@ -64,38 +70,37 @@ class ClickhouseSession:
     """`storage.relational.session.Session` over a link, of one state of the store. Made by `begin`."""
 
     def __init__(
-        self,
-        link: Link,
-        known: Committed,
-        names: Names,
-        known_counts: KnownCounts,
-        known_offsets: KnownOffsets,
-        budget: Budget,
-    ) -> None:
+        self, link: Link, state: State, ends: Range, rows: int, known_counts: KnownCounts, budget: Budget,
+        *, is_partial: bool,
+    ) -> None:  # fmt: skip
         self.link = link
-        self.upkeep = known.upkeep
-        self._known_segments = known.segments
-        self._known_offsets = known_offsets
-        self._sums = cache(known.sums)  # chosen once for all statements
-        self.dialect: Dialect = dialect(known.condition(), self._sums)
-        self.known_counts = known_counts
-        self._state = known.state
-        self._names = names
+        self.is_partial = is_partial
+        """Whether a shard is away: its rows are in no answer."""
+        self._settings = _WITHOUT_SOME if is_partial else {}
+        self._state = state
+        self._ends = ends
+        self.numbers_per_row = max(1, ends.size // max(1, rows))
+        shown = f"(kind < {len(KINDS)} AND seq > {state.purged_through_seq})"
+        self.dialect: Dialect = dialect(shown, state.purged_through_seq)
+        self.known_counts = KnownCounts() if is_partial else known_counts
         self.budget = budget
 
     @classmethod
-    async def begin(
-        cls,
-        link: Link,
-        commits: Commits,
-        names: Names,
-        known_counts: KnownCounts,
-        known_offsets: KnownOffsets,
-        budget_s: float,
-    ) -> Self:
-        """Begin a read of what is committed now."""
-        server, known = await readable(link, commits)
-        return cls(server, known, names, known_counts, known_offsets, Budget(budget_s))
+    async def begin(cls, link: Link, known_counts: KnownCounts, budget_s: float, shards: int = 1) -> Self:
+        """Begin a read of what is stored now, on so many shards."""
+        cluster = link.address.cluster
+        sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
+        settings = _WITHOUT_SOME if cluster else {}
+        [(first, last, rows, value, there)] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
+        upkeep = upkeep_of(value or "")
+        # What was counted of a range is remembered: of today by the hour, so that an hour is all that changes.
+        today = now_us() // DAY_US * DAY_HOURS
+        state = State(
+            last_seq=last, capped_dimensions=HAS_EVENTS, key_version=0, folded_until=today,
+            **{name: getattr(upkeep, name) for name in State._fields if hasattr(upkeep, name)},
+        )  # fmt: skip
+        ends = Range(max(first, upkeep.purged_through_seq + 1), last)
+        return cls(link, state, ends, rows, known_counts, Budget(budget_s), is_partial=there < shards)
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)
@@ -106,13 +111,13 @@ class ClickhouseSession:
         return self._state
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
+        return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S, settings=self._settings)
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.link, sql, parameters)
+        return await self.budget.fetch(self.link, sql, parameters, self._settings)
 
     async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.link, sql, parameters, is_part=True)
+        return await self.budget.fetch(self.link, sql, parameters, self._settings, is_part=True)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -120,29 +125,37 @@ class ClickhouseSession:
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         raise AssertionError(f"bug: a shared write met ClickHouse: {sql}")
 
-    async def ids_of(self, texts: Texts) -> Mapping[str, Mapping[str, int]]:
-        return {column: {text: text_id(column, text) for text in values} for column, values in texts.items()}
+    async def ids_of(self, texts: Texts) -> Ids:
+        return {column: {text: stored_text(text) for text in values} for column, values in texts.items()}
 
-    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
-        return await self._names.load(self.link, ids)
+    async def text_of(self, ids: Iterable[Any]) -> Mapping[Any, str | None]:
+        return {None: None, 0: None, "": None} | {stored: text_of(stored) for stored in ids if stored}
 
-    async def seq_ends(self) -> Range:
-        return Range(self._state.purged_through_seq + 1, self._state.last_seq)
+    async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
+        first, last, records = self._ends.first, self._ends.last, f"FROM records WHERE {self.dialect.committed}"
+        # About where their numbers are that clock, but for rows beyond: granules tell between which starts they are.
+        if since_us is not None and (about := number_at(since_us)) > first:
+            beyond = f"started_at_us >= {within_int(since_us)} AND seq BETWEEN {first} AND {min(about, last)}"
+            [(earlier,)] = await self.fetch(f"SELECT min(seq) {records} AND {beyond}")
+            first = earlier or about
+        if until_us is not None and (about := number_at(until_us)) < last:
+            beyond = f"started_at_us < {within_int(until_us)} AND seq BETWEEN {max(about, first)} AND {last}"
+            [(later,)] = await self.fetch(f"SELECT max(seq) {records} AND {beyond}")
+            last = later or about
+        return Range(first, last)
 
-    async def has_sums(self, hours: Hours) -> bool:
-        whole = await self.seq_ends()
-        if self._sums().missing(whole) <= MAX_UNSUMMED_ROWS:
-            return True
-        first_us, until_us = (None if bound is None else bound * HOUR_US for bound in hours)
-        asked = await seq_range(self, Filter(since_us=first_us, until_us=until_us))
-        within = Range(max(asked.first, whole.first), min(asked.last, whole.last))
-        return self._sums().missing(within) <= MAX_UNSUMMED_ROWS
+    async def id_ends(self, within: Range) -> Range:
+        # Few granules have what is not between the ids of those at the ends.
+        few = _FEW * self.numbers_per_row
+        all_ids = f"FROM records WHERE seq BETWEEN {within.first} AND {within.last} AND {self.dialect.committed}"
+        first = f"SELECT if(count() = 0, {literal(_LAST_ID)}, min(id)) {all_ids} AND seq < {within.first + few}"
+        last = f"SELECT max(id) {all_ids} AND seq > {within.last - few}"
+        sql = f"SELECT (SELECT min(id) {all_ids} AND id <= ({first})), (SELECT max(id) {all_ids} AND id >= ({last}))"
+        [(first_id, last_id)] = await self.fetch(sql)
+        return Range(id_ms(first_id), id_ms(last_id))
 
     async def where_id(self, record_id: bytes) -> Where:
-        milliseconds = id_ms(record_id)
-        seqs = await seqs_of_ids(self, Range(milliseconds, milliseconds))
-        text = f"id = $1 AND seq BETWEEN {seqs.first} AND {seqs.last} AND {self.dialect.committed}"
-        return Where(text, (record_id,))
+        return Where(f"id = $1 AND {self.dialect.committed}", (record_id,))
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
         found = await self._found(filter, first_parameter)
@@ -153,8 +166,7 @@ class ClickhouseSession:
         return None if found is None else SelectionById(self, filter, found, whole)
 
     async def records(self, rows: Rows) -> list[Record]:
-        texts = await self._names.load(self.link, numbers_of(rows))
-        return [decode(row, texts) for row in rows]
+        return list(map(decode, rows))
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         return await read_payloads(self, seqs)
@@ -163,13 +175,13 @@ class ClickhouseSession:
         return await read_payloads(self, [record.seq for record in records])
 
     async def text_segments(self, within: Range) -> list[Segment]:
-        return await self._known_offsets.segments(self.link, self._known_segments, within)
+        return []
 
     async def text_cells(self, within: Range) -> list[Cell]:
         return []
 
     async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
-        return await read_parts(self.link, self._known_segments, keys)
+        return {}
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

@@ -1,44 +1,58 @@
-"""API keys in the register: an entry for each key, deleted ones included; their uses are marks."""
+"""API keys in the register: an entry for each key, deleted ones included, one for each secret, and uses.
+
+Strategy: a secret is claimed for the key before the key is made, so that of two keys of one secret one is refused. A
+claim whose key was never made is void.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
-from storage.clickhouse.register.register import Changes, Entries, Register, encoded
+from storage.clickhouse.register.register import Register, encoded
 from storage.errors import StorageRejected
 from storage.keys import ApiKey, KeyChanges, KeyUpdate, changed, deleted, used
 
-_KIND: Final = "key"
+_KEY: Final = "key/"
+_SECRET: Final = "secret/"  # noqa: S105 -- begins a name
+_USE: Final = "use/"
 _decoder: Final = msgspec.json.Decoder(ApiKey)
 
 
 async def read_keys(register: Register) -> list[ApiKey]:
-    entries, uses = await register.entries(_KIND), await register.marks(_KIND)
-    keys = [used(_decoder.decode(content), uses) for content in entries.values()]
+    entries, uses = await register.entries(_KEY), await _uses(register)
+    keys = [used(_decoder.decode(entry.value), uses) for entry in entries.values() if entry.value]
     return sorted(keys, key=lambda key: (key.created_at_us, key.id))
 
 
 async def key_version(register: Register) -> int:
-    return await register.version(_KIND)
+    return sum(entry.version for entry in (await register.entries(_KEY)).values())
 
 
 async def create_key(register: Register, key: ApiKey) -> None:
     """Store a new key.
 
     Raises:
-        StorageRejected: Its id or its hash is stored already.
+        StorageRejected: Its id or its secret is stored already.
     """
+    content, known = encoded(key), await register.entries(_KEY)
+    if key.id in known:
+        raise StorageRejected(f"there is a key {key.id} already")
 
-    def decide(entries: Entries) -> tuple[Changes, None]:
-        if key.id in entries:
-            raise StorageRejected(f"there is a key {key.id} already")
-        hashes = {_decoder.decode(content).secret_sha256 for content in entries.values()}
-        if key.secret_sha256 is not None and key.secret_sha256 in hashes:
+    def claim(owner: str) -> tuple[str, None]:
+        has_it = owner in known and _decoder.decode(known[owner].value).secret_sha256 == key.secret_sha256
+        if has_it:
             raise StorageRejected("there is a key of this secret already")
-        return {key.id: encoded(key)}, None
+        return key.id, None
 
-    await register.change(_KIND, "", decide)
+    def make(before: str) -> tuple[str, None]:
+        if before:
+            raise StorageRejected(f"there is a key {key.id} already")
+        return content, None
+
+    if key.secret_sha256 is not None:
+        await register.change(_SECRET + key.secret_sha256.hex(), claim)
+    await register.change(_KEY + key.id, make)
 
 
 async def update_key(register: Register, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
@@ -50,17 +64,21 @@ async def delete_key(register: Register, key_id: str, at_us: int) -> KeyUpdate |
 
 
 async def touch_keys(register: Register, uses: Mapping[str, int]) -> None:
-    await register.mark(_KIND, uses)
+    await register.note_uses({_USE + key_id: at_us for key_id, at_us in uses.items()})
+
+
+async def _uses(register: Register) -> dict[str, int]:
+    return {key_id: entry.version for key_id, entry in (await register.entries(_USE)).items()}
 
 
 async def _replace(register: Register, key_id: str, change: Callable[[ApiKey], ApiKey]) -> KeyUpdate | None:
-    uses = await register.marks(_KIND)
+    uses = await _uses(register)
 
-    def decide(entries: Entries) -> tuple[Changes, KeyUpdate | None]:
-        before = used(_decoder.decode(entries[key_id]), uses) if key_id in entries else None
-        if before is None or before.deleted_at_us is not None:
-            return {}, None
-        after = change(before)
-        return {key_id: encoded(after)}, KeyUpdate(before, after)
+    def decide(before: str) -> tuple[str | None, KeyUpdate | None]:
+        key = used(_decoder.decode(before), uses) if before else None
+        if key is None or key.deleted_at_us is not None:
+            return None, None
+        after = change(key)
+        return encoded(after), KeyUpdate(key, after)
 
-    return await register.change(_KIND, "", decide)
+    return await register.change(_KEY + key_id, decide)

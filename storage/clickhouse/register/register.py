@@ -1,189 +1,166 @@
-"""Small things that change, in an engine without updates and without compare-and-set: entries, a name and a content.
+"""Small things that change, by name: each change is a row with the next version, which one writer at most inserts.
 
-Strategy: a change is first a view, `change_N`, that holds all of it and is named by its number, because to create one
-is the only step that every server does for exactly one of two who want it, and wholly. Then its entries are appended
-to the table, with that number; of the rows of one name the newest counts. Who finds a change that is not in the table
-appends it before anything else: its author may be gone. So each change is made of what the one before left.
+Strategy: the server stores one of all inserts with the same token, and a token names an entry and its next version: so
+an insert is a compare-and-set. Who has inserted looks whose row it is. Empty values are entries that are gone.
 
-Invariant: entries are those of changes 1 to N, all or nothing of each; a change is never applied to anything else than
-what `decide` saw. A late `CREATE VIEW` of a number that is taken is void: the table is beyond it.
-Beside changes stand `marks`, numbers of which the greatest counts: they need no order.
+In a cluster it is on all replicas of the first shard, whose coordinator has the tokens: it is one for all shards.
+
+Invariant: of a name, each version was decided in view of the one before it.
+Beside what is changed so stand `uses`, versions of which the greatest counts: they need no order.
 """
 
+import asyncio
+import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
-from uuid import uuid4
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from storage.clickhouse.answers import AlreadyThere
-from storage.clickhouse.cluster.engines import made_for
-from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.native import Column
-from storage.clickhouse.register.changes import SHIFT, Claimed, Views
-from storage.clickhouse.register.changes import Changes as MadeChanges
+from storage.clickhouse.engine.server import Server
+from storage.clickhouse.replicas import whole
+from storage.clickhouse.tables import REGISTER_TYPES
+from storage.clickhouse.wire.answers import AlreadyThere
+from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.native import Column
 from storage.errors import StorageRejected, StorageUnavailable
 
 T = TypeVar("T")
-Entries = dict[str, str]
-"""Name → content."""
-Changes = Mapping[str, str | None]
-"""Name → its new content; None: it is gone."""
 
-_TABLES: Final = (
-    # The place is the number of the change, and below it that within the change.
-    """CREATE TABLE IF NOT EXISTS register (place UInt64, token String, kind String, owner String, name String,
-content String, is_gone UInt8) ENGINE = MergeTree ORDER BY (kind, owner, name, place)""",
-    """CREATE TABLE IF NOT EXISTS register_marks (kind String, name String, value Int64)
-ENGINE = ReplacingMergeTree(value) ORDER BY (kind, name)""",
-)
+_ENTRY: Final = "SELECT max(version), argMax(value, version) FROM register WHERE name = $1"
 _ENTRIES: Final = (
-    "SELECT name, argMax(content, place) FROM register WHERE kind = $1 AND owner = $2 "
-    "GROUP BY name HAVING argMax(is_gone, place) = 0"
+    "SELECT name, max(version), argMax(value, version) FROM register WHERE substring(name, 1, $1) = $2 GROUP BY name"
 )
-_NEWEST: Final = "SELECT max(place) FROM register WHERE kind = $1"
-_HAS_COUNTED: Final = "SELECT max(place), countIf(token = $1) FROM register"
-# What says that a name is gone stays until nothing older is there: rows are not deleted at once.
-_CURRENT: Final = (
-    "SELECT max(place) FROM register GROUP BY kind, owner, name "
-    "HAVING uniqExact(place) > 1 OR argMax(is_gone, place) = 0"
-)
-_KEPT_CHANGES: Final = 1000
-"""Whose superseded rows stay, so that the author of one can still tell that it counted."""
+_AUTHORS: Final = "SELECT attempt FROM register WHERE name = $1 AND version = $2"
+_LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
+"""Pauses between looks for a row whose token is spent: it may be on its way."""
 _THIN_EVERY: Final = 500
+_KEPT_VERSIONS: Final = 100
+"""Of an entry, so that the author of one can still tell that it counted."""
+STORES_TWICE: Final = (
+    "the server stores two inserts with the same insert_deduplication_token, so records would be stored twice; sidelog "
+    "does not write to it"
+)
 
 
-class _Change(NamedTuple):
-    """One change, as a view holds it."""
+class Entry(NamedTuple):
+    """What is registered under a name."""
 
-    token: str
-    """Of this attempt."""
-    kind: str
-    owner: str
-    entries: dict[str, str | None]
-
-
-_decoder: Final = msgspec.json.Decoder(_Change)
+    version: int
+    """0 where nothing ever was."""
+    value: str
+    """Empty where nothing is."""
 
 
 class Register:
     """The entries of one database; any number of programs may change them."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, server: Server) -> None:
         self._link = link
-        self._is_cluster = bool(link.address.cluster)
-        self._changes: MadeChanges = Claimed(link) if self._is_cluster else Views(link)
+        self._server = server
 
-    async def create(self) -> None:
-        """Make the tables where there are none."""
-        for statement in _TABLES:
-            await self._link.execute(made_for(self._link.address, statement), limit_s=LIMIT_S)
+    async def entry(self, name: str) -> Entry:
+        return Entry(*(await self._link.fetch(_ENTRY, (name,), limit_s=LIMIT_S))[0])
 
-    async def entries(self, kind: str, owner: str = "") -> Entries:
-        """Read the entries of an owner."""
-        if self._is_cluster:
-            # The replica that is asked may not have what another one has.
-            await self._catch_up()
-        return dict(await self._link.fetch(_ENTRIES, (kind, owner), limit_s=LIMIT_S))
+    async def entries(self, prefix: str) -> dict[str, Entry]:
+        """Read the entries whose name begins with a text, by what follows it; those that are gone, too."""
+        rows = await self._link.fetch(_ENTRIES, (len(prefix.encode()), prefix), limit_s=LIMIT_S)
+        return {name.removeprefix(prefix): Entry(version, value) for name, version, value in rows}
 
-    async def version(self, kind: str) -> int:
-        """Read the number of the newest change of a kind; one whose author is gone is appended first."""
-        await self._catch_up()
-        [(place,)] = await self._link.fetch(_NEWEST, (kind,), limit_s=LIMIT_S)
-        return int(place) >> SHIFT
-
-    async def change(self, kind: str, owner: str, decide: Callable[[Entries], tuple[Changes, T]]) -> T:
-        """Change entries of an owner.
+    async def change(self, name: str, decide: Callable[[str], tuple[str | None, T]]) -> T:
+        """Change an entry.
 
         Args:
-            kind: Of the entries.
-            owner: Whose entries `decide` is given.
-            decide: Answers what changes, and what to return; asked again when others were first. May raise.
+            name: Of the entry.
+            decide: Given its value, answers the new one, None for no change, and what to return; asked again when
+                others were first. May raise.
 
         Raises:
-            StorageUnavailable: Not changed, or nobody knows.
+            StorageUnavailable: Not changed, or it is not known.
             StorageRejected: A text cannot be stored.
         """
-        ends_at = time.monotonic() + LIMIT_S
+        ends_at, lost = time.monotonic() + LIMIT_S, 0
         while time.monotonic() < ends_at:
-            newest = await self._catch_up()
-            changes, answer = decide(await self.entries(kind, owner))
-            if not changes or await self._append(newest + 1, _Change(uuid4().hex, kind, owner, dict(changes))):
+            before = await self.entry(name)
+            value, answer = decide(before.value)
+            version = max(before.version, lost) + 1
+            if value is None or value == before.value:
                 return answer
-        raise StorageUnavailable(f"clickhouse: others change the same for {LIMIT_S:g} s")
+            is_own = await self._set(name, version, value)
+            if is_own:
+                await self._thin(name, version)
+                return answer
+            if is_own is None:
+                lost = version
+        raise StorageUnavailable(f"clickhouse: others change {name} for {LIMIT_S:g} s")
 
-    async def marks(self, kind: str) -> dict[str, int]:
-        """Read the greatest value of every name."""
-        sql = "SELECT name, max(value) FROM register_marks WHERE kind = $1 GROUP BY name"
-        return dict(await self._link.fetch(sql, (kind,), limit_s=LIMIT_S))
+    async def check_tokens(self) -> None:
+        """Insert a row twice with one token, once for each version of the server.
 
-    async def mark(self, kind: str, values: Mapping[str, int]) -> None:
-        """Note values; those that are not greater change nothing."""
-        if values:
-            kinds = Column("kind", "String", [kind] * len(values))
-            names = Column("name", "String", list(values))
-            numbers = Column("value", "Int64", list(values.values()))
-            await self._link.insert("register_marks", (kinds, names, numbers), limit_s=LIMIT_S)
-
-    async def _catch_up(self) -> int:
-        """Append a change that is not in the table yet; returns the number of the newest."""
-        ends_at = time.monotonic() + LIMIT_S
-        while True:
-            place, last = await self._changes.ends()
-            version = place >> SHIFT
-            if last <= version:
-                return version
-            if time.monotonic() > ends_at:
-                raise StorageUnavailable(f"clickhouse: change {version + 1} of the register is not to be had")
-            text = await self._changes.content(version + 1)
-            if text is not None:
-                await self._insert(version + 1, _decoder.decode(text))
-
-    async def _append(self, version: int, change: _Change) -> bool:
-        """Make a change the next one; False where another one is."""
-        try:
-            await self._changes.make(version, encoded(change))
-        except AlreadyThere:
-            return False
-        [(newest, own)] = await self._link.fetch(_HAS_COUNTED, (change.token,), limit_s=LIMIT_S)
-        if newest >> SHIFT < version:
-            await self._insert(version, change)
-        elif not own:
-            # It came late.
-            await self._changes.forget(version + 1)
-            return False
-        await self._forget(version)
-        return True
-
-    async def _insert(self, version: int, change: _Change) -> None:
-        contents = change.entries.values()
-        rows = len(change.entries)
-        assert rows <= 1 << SHIFT, f"bug: a change of {rows} entries"
-        columns = (
-            Column("place", "UInt64", range(version << SHIFT, (version << SHIFT) + rows)),
-            Column("token", "String", [change.token] * rows),
-            Column("kind", "String", [change.kind] * rows),
-            Column("owner", "String", [change.owner] * rows),
-            Column("name", "String", list(change.entries)),
-            Column("content", "String", [content or "" for content in contents]),
-            Column("is_gone", "UInt8", [content is None for content in contents]),
-        )
-        await self._link.insert("register", columns, limit_s=LIMIT_S)
-
-    async def _forget(self, version: int) -> None:
-        """Drop the changes before, and now and then what is superseded.
-
-        The newest stays: the server syncs what it knows of tables to the disk, but not their rows.
+        Raises:
+            StorageUnavailable: Both are stored.
         """
-        await self._changes.forget(version)
-        if version % _THIN_EVERY == 0:
-            await self._thin(version - _KEPT_CHANGES)
+        if not self._server.has_tokens:
+            return
+        name = "tokens/" + ".".join(map(str, self._server.version))
+        tried = await self._link.fetch(_AUTHORS, (name, 1), limit_s=LIMIT_S)
+        if not tried:
+            for attempt in (1, 2):
+                await self._insert([name], [1], "", attempt, self._server.once(f"register/{name}"))
+            tried = await self._link.fetch(_AUTHORS, (name, 1), limit_s=LIMIT_S)
+        if len(tried) > 1:
+            raise StorageUnavailable(f"clickhouse: {STORES_TWICE}")
 
-    async def _thin(self, before: int) -> None:
-        kept = [place for (place,) in await self._link.fetch(_CURRENT, limit_s=LIMIT_S)]
-        sql = "ALTER TABLE register DELETE WHERE place < $1 AND place NOT IN $2"
-        await self._link.execute(sql, (max(0, before) << SHIFT, [0, *kept]), limit_s=LIMIT_S)
+    async def note_uses(self, uses: dict[str, int]) -> None:
+        """Note versions of entries without a value; those that are not greater change nothing."""
+        if uses:
+            await self._insert(list(uses), list(uses.values()), "", secrets.randbits(63), {})
+
+    async def _set(self, name: str, version: int, value: str) -> bool | None:
+        """Insert the next version; returns whether it is the own one, None where its token is spent for nothing."""
+        attempt, token = secrets.randbits(63), f"register/{name}/{version}"
+        reason: StorageUnavailable | None = None
+        try:
+            if not self._server.has_tokens:
+                address = self._link.address
+                replicas = f"{address.cluster}/{address.database}" if self._link.is_replicated else ""
+                await self._link.execute(f"CREATE TABLE {self._server.claim(token, replicas)}", limit_s=LIMIT_S)
+            await self._insert([name], [version], value, attempt, self._server.once(token))
+        except AlreadyThere:
+            pass
+        except StorageUnavailable as error:
+            reason = error
+        link = self._link.current
+        for pause_s in _LOOK_AGAIN_S:
+            authors = [author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)]
+            if authors:
+                return attempt in authors
+            if reason is not None:
+                raise reason
+            await asyncio.sleep(pause_s)
+        # It may be on its way from another replica.
+        link = await whole(self._link, "register")
+        authors = [author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)]
+        return attempt in authors if authors else None
+
+    async def _insert(
+        self, names: list[str], versions: list[int], value: str, attempt: int, settings: dict[str, str]
+    ) -> None:
+        rows = len(names)
+        made: dict[str, Sequence[Any]] = {
+            "name": names,
+            "version": versions,
+            "value": [value] * rows,
+            "attempt": [attempt] * rows,
+        }
+        columns = [Column(column, type, made[column]) for column, type in REGISTER_TYPES.items()]
+        await self._link.insert("register", columns, limit_s=LIMIT_S, settings=settings)
+
+    async def _thin(self, name: str, version: int) -> None:
+        """Delete what is superseded, now and then."""
+        if version % _THIN_EVERY == 0:
+            sql = "ALTER TABLE register DELETE WHERE name = $1 AND version < $2"
+            await self._link.execute(sql, (name, version - _KEPT_VERSIONS), limit_s=LIMIT_S)
 
 
 def encoded(value: object) -> str:

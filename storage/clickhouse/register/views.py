@@ -1,42 +1,50 @@
-"""Views in the register, by the scope that they belong to."""
+"""Views in the register: an entry for each scope that they belong to."""
 
 from typing import Final
 
 import msgspec
 
-from storage.clickhouse.register.register import Changes, Entries, Register, encoded
+from storage.clickhouse.register.register import Register, encoded
 from storage.search.view import MAX_VIEWS, PutView, View
 
-_KIND: Final = "view"
-_decoder: Final = msgspec.json.Decoder(View)
+_VIEWS: Final = "views/"
+_decoder: Final = msgspec.json.Decoder(list[View])
 
 
 async def read_views(register: Register, owner: str) -> list[View]:
-    entries = await register.entries(_KIND, owner)
-    return sorted(map(_decoder.decode, entries.values()), key=lambda view: view.name)
+    return sorted(_views((await register.entry(_VIEWS + owner)).value).values(), key=lambda view: view.name)
 
 
 async def put_view(register: Register, owner: str, view: View, replaced: str | None = None) -> PutView:
     """Keep a view, in the place of one of its name, or of the one that is replaced."""
-    content = encoded(view)
+    encoded(view)
     gone = view.name if replaced is None else replaced
 
-    def decide(entries: Entries) -> tuple[Changes, PutView]:
-        if replaced is not None and replaced not in entries:
-            return {}, "missing"
-        if replaced is not None and view.name in entries and view.name != replaced:
-            return {}, "taken"
-        if gone not in entries and len(entries) >= MAX_VIEWS:
-            return {}, "full"
-        return {gone: None, view.name: content}, "stored"
+    def decide(before: str) -> tuple[str | None, PutView]:
+        views = _views(before)
+        if replaced is not None and replaced not in views:
+            return None, "missing"
+        if replaced is not None and view.name in views and view.name != replaced:
+            return None, "taken"
+        if gone not in views and len(views) >= MAX_VIEWS:
+            return None, "full"
+        views.pop(gone, None)
+        return encoded([*views.values(), view]), "stored"
 
-    return await register.change(_KIND, owner, decide)
+    return await register.change(_VIEWS + owner, decide)
 
 
 async def delete_view(register: Register, owner: str, name: str) -> bool:
     """Delete a view; False when there is none."""
 
-    def decide(entries: Entries) -> tuple[Changes, bool]:
-        return ({name: None}, True) if name in entries else ({}, False)
+    def decide(before: str) -> tuple[str | None, bool]:
+        views = _views(before)
+        if views.pop(name, None) is None:
+            return None, False
+        return encoded(list(views.values())), True
 
-    return await register.change(_KIND, owner, decide)
+    return await register.change(_VIEWS + owner, decide)
+
+
+def _views(content: str) -> dict[str, View]:
+    return {view.name: view for view in _decoder.decode(content)} if content else {}

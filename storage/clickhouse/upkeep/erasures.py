@@ -1,44 +1,48 @@
-"""Erasing the records of a filter: shown to nobody at once, taken out of the server's parts in its own time.
+"""Erasing the records of a filter: out of all answers when the statement ends, out of the server's parts soon after.
 
-Strategy: the `seq`s found are kept in a table of their own, which every read leaves out; then mutations take the rows
-out of all tables. When the server is done with them, and none is left, the `seq`s are forgotten, slice by slice as they
-were found. A mutation that came to nothing is begun again.
+Strategy: the server marks rows as deleted, and shows them to nobody; then it is told to write the parts that have some
+anew. What a record's batch says of positions stays.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter or a number
 
-import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
-from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.native import Column
-from storage.clickhouse.upkeep.grids import avoid
-from storage.clickhouse.upkeep.parts import SEQ, await_quiet, delete, is_busy
-from storage.clickhouse.upkeep.segments import delete_voided, read_voided
-from storage.clickhouse.writes.calls import PLACE_BITS
-from storage.errors import StorageUnavailable
+from storage.clickhouse.cluster import Shards
+from storage.clickhouse.engine.server import Server
+from storage.clickhouse.upkeep.mutations import is_busy, mutate
+from storage.clickhouse.wire.answers import Unfinished
+from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.literals import literal
+from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
 from storage.relational.slices import Range
 
-ERASED: Final = "CREATE TABLE IF NOT EXISTS erased (seq Int64, slice Int64) ENGINE = MergeTree ORDER BY seq"
-_SLICE_ROWS: Final = 1_000_000
-"""Rows looked at for one slice, unless they have to be looked at here."""
-_AMONG: Final = "{} IN (SELECT seq FROM erased)"
+SLICE_ROWS: Final = 40_000
+"""Of one statement: Keeper takes less than a megabyte."""
+_DELETE_S: Final = 120.0
 _ASKED: Final = (
-    f"SELECT id FROM tool_calls WHERE record_id IN (SELECT id FROM records WHERE {_AMONG.format('seq')}) "
-    f"AND NOT {_AMONG.format('record_seq')}"
+    f"SELECT DISTINCT id FROM records WHERE kind IN ({CALL}, {WAITING}) "
+    "AND id IN (SELECT id FROM records WHERE seq IN $1) AND seq NOT IN $1"
 )
+_MASKED: Final = (
+    "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'records' AND active "
+    "AND has_lightweight_delete"
+)
+_ON_DISK: Final = "SELECT uniqExact(seq) FROM records WHERE _row_exists = 0"
 
 
-async def find_slice(session: Session, filter: Filter, from_seq: int) -> tuple[Slice, list[int]]:
-    """Find the first records of a filter from a `seq` on; returns what they are, and their `seq`s.
+async def erase_slice(shards: Shards, session: Session, filter: Filter, from_seq: int) -> Slice:
+    """Erase the first records of a filter from a `seq` on; see `Storage.erase`.
 
     Args:
-        session: With a budget that does not end.
+        shards: To erase from.
+        session: To read from, with a budget that does not end.
         filter: What to erase.
         from_seq: Where to begin.
     """
@@ -46,68 +50,44 @@ async def find_slice(session: Session, filter: Filter, from_seq: int) -> tuple[S
     whole = await seq_range(session, filter)
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
-        return Slice(0, 0, None), []
-    part = Range(first, min(first + (found.first_rows or _SLICE_ROWS) - 1, whole.last))
-    where = await found.within(part)
+        return Slice(0, 0, None)
+    last = min(first + (found.first_rows or 1) - 1, whole.last)
+    where = await found.within(Range(first, last))
     assert where is not None, "bug: a budget without end has ended"
-    rows = await session.fetch(f"SELECT seq, kind FROM records WHERE {where.text}", where.parameters)
+    sql = f"SELECT seq, kind FROM records WHERE {where.text} ORDER BY seq LIMIT {SLICE_ROWS}"
+    rows = await session.fetch(sql, where.parameters)
+    if len(rows) == SLICE_ROWS:
+        last = rows[-1][0]
+    if rows:
+        await _delete(shards, session, [seq for seq, _ in rows])
     events = sum(kind for _, kind in rows)
-    next_seq = part.last + 1 if part.last < whole.last else None
-    return Slice(len(rows) - events, events, next_seq), [seq for seq, _ in rows]
+    return Slice(len(rows) - events, events, last + 1 if last < whole.last else None)
 
 
-async def hide(link: Link, seqs: Sequence[int], erasure: int, grid_rows: int) -> None:
-    """Show some records to nobody any more, as soon as the erasure with a number is committed."""
-    await avoid(link, seqs, erasure, grid_rows)
-    numbers = [secrets.randbits(63)] * len(seqs)
-    columns = Column("seq", "Int64", seqs), Column("slice", "Int64", numbers)
-    await link.insert("erased", columns, limit_s=LIMIT_S)
-
-
-async def take_out(link: Link) -> None:
-    """Have the server take the rows of hidden records out of all tables, and what tells of words in them.
-
-    Calls of tools that they asked for, and others are stored with, are hidden by nothing: they go first, and are waited
-    for.
-    """
-    asked = [number for (number,) in await link.fetch(_ASKED, limit_s=LIMIT_S)]
-    if asked:
-        await delete(link, "tool_calls", f"record_seq * {1 << PLACE_BITS} + place IN $1", (asked,))
-        await await_quiet(link, LIMIT_S)
-    await delete_voided(link)
-    for table, seq in SEQ.items():
-        await delete(link, table, _AMONG.format(seq))
-
-
-async def finish(link: Link) -> int:
-    """Forget the records that were taken out, and begin again what came to nothing; returns how many are left."""
-    sql = "SELECT slice, uniqExact(seq) FROM erased GROUP BY slice"
-    hidden: dict[int, int] = dict(await link.fetch(sql, limit_s=LIMIT_S))
-    if not hidden:
+async def left_on_disk(link: Link, server: Server) -> int:
+    """Have what was erased written out of the parts of a shard; returns of how many records something is left there."""
+    if not server.deletes_at_once or not any(
+        rows and rows[0][0] for rows in await link.fetch_each(_MASKED, limit_s=LIMIT_S)
+    ):
         return 0
-    try:
-        left = [await _is_left(server, hidden) for server in link.everywhere()]
-    except StorageUnavailable:
-        if len(link.everywhere()) == 1:
-            raise
-        # Of a replica that is away nobody knows.
-        return sum(hidden.values())
-    if None in left:
-        return sum(hidden.values())
-    if any(left):
-        await take_out(link)
-        return sum(hidden.values())
-    await delete(link, "erased", "slice IN $1", (list(hidden),))
-    return 0
+    [(left,)] = await link.fetch(_ON_DISK, limit_s=LIMIT_S, settings={"apply_deleted_mask": "0"})
+    if not await is_busy(link):
+        await link.execute("ALTER TABLE records APPLY DELETED MASK", limit_s=LIMIT_S, settings={"mutations_sync": "0"})
+    return int(left)
 
 
-async def _is_left(server: Link, slices: Collection[int]) -> bool | None:
-    """Whether a server has rows of hidden records; None while it takes them out, or does not know of all."""
-    if await is_busy(server):
-        return None
-    sql = "SELECT uniqExact(slice) FROM erased WHERE slice IN $1"
-    if (await server.fetch(sql, (list(slices),), limit_s=LIMIT_S))[0][0] < len(slices):
-        return None
-    counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
-    counted = await server.fetch(counts, limit_s=LIMIT_S)
-    return any(count for (count,) in counted) or bool(await read_voided(server))
+async def _delete(shards: Shards, session: Session, seqs: Sequence[int]) -> None:
+    """Delete all rows that came with records, but for positions, and calls they asked for that came with others."""
+    asked = [literal(id) for (id,) in await session.fetch(_ASKED, (seqs,))]
+    also = f" OR (kind IN ({CALL}, {WAITING}) AND id IN ({', '.join(asked)}))" if asked else ""
+    where = f"writer = '' AND (seq IN $1{also})"
+
+    async def delete(link: Link) -> None:
+        if not shards.server.deletes_at_once:
+            await mutate(link, f"DELETE WHERE {where}", (seqs,), limit_s=_DELETE_S)
+            return
+        settings = {"lightweight_deletes_sync": "2"}
+        with suppress(Unfinished):
+            await link.execute(f"DELETE FROM records WHERE {where}", (seqs,), limit_s=_DELETE_S, settings=settings)
+
+    await shards.on_each(delete)

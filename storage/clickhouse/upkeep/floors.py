@@ -1,5 +1,7 @@
 """Floors: what started below is shown to nobody. Pure."""
 
+from msgspec.structs import replace
+
 from storage.clickhouse.upkeep.state import Upkeep
 
 
@@ -7,7 +9,7 @@ def raised(upkeep: Upkeep, purge_floor_us: int, body_floor_us: int) -> Upkeep:
     """Raise floors; a lower one than before changes nothing, and that of bodies is never below that of rows."""
     purge_us = max(upkeep.purge_floor_us, purge_floor_us)
     body_us = max(upkeep.body_floor_us, purge_floor_us, body_floor_us)
-    return upkeep._replace(purge_floor_us=purge_us, body_floor_us=body_us)
+    return replace(upkeep, purge_floor_us=purge_us, body_floor_us=body_us)
 
 
 def lowered(upkeep: Upkeep, purge_floor_us: int, body_floor_us: int) -> Upkeep:
@@ -15,4 +17,5 @@ def lowered(upkeep: Upkeep, purge_floor_us: int, body_floor_us: int) -> Upkeep:
     purge_us = min(upkeep.purge_floor_us, purge_floor_us)
     body_us = min(upkeep.body_floor_us, max(purge_floor_us, body_floor_us))
     erasures = upkeep.erasures + (purge_us != upkeep.purge_floor_us)
-    return upkeep._replace(purge_floor_us=purge_us, body_floor_us=body_us, erasures=erasures)
+    gone_us = min(upkeep.bodies_gone_us, body_us)
+    return replace(upkeep, purge_floor_us=purge_us, body_floor_us=body_us, bodies_gone_us=gone_us, erasures=erasures)

@@ -6,16 +6,23 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
-from storage.clickhouse.address import Address
-from storage.clickhouse.layout import newest, read_layout
-from storage.clickhouse.link import Link
+from storage.clickhouse.engine.server import Server
+from storage.clickhouse.engine.version import server_of
+from storage.clickhouse.register.register import STORES_TWICE
+from storage.clickhouse.tables import LAYOUT, has_old_tables, read_layout
+from storage.clickhouse.wire.address import Address
+from storage.clickhouse.wire.link import Link
+from storage.clickhouse.wire.native import Column
 from storage.errors import StorageError
 
 LIMIT_S: Final = 2.0
 _WHO: Final = "SELECT version(), toUnixTimestamp(now())"
 _DATABASES: Final = "SELECT count() FROM system.databases WHERE name = $1"
-_RUNNING: Final = "SELECT count() FROM system.processes"
-"""Who begins to write looks at the statements that run."""
+_SYSTEM: Final = (
+    "SELECT count() FROM system.processes", "SELECT count() FROM system.parts", "SELECT count() FROM system.mutations",
+)  # fmt: skip
+"""Where sidelog looks."""
+_SETTINGS: Final = {"index_granularity": 8192}
 _ANYWHERE: Final = {"database": "system"}
 
 
@@ -29,6 +36,8 @@ class Inspection:
     """Number of the layout of our tables; 0 where no sidelog has used the database."""
     newest_layout: int
     """The newest this program knows."""
+    is_older: bool
+    """Whether the tables are those of an older sidelog, which this one cannot bring up to date."""
     refusal: str
     """What this user may not do there, though sidelog has to; empty: nothing."""
     clock_s: int
@@ -39,27 +48,36 @@ async def inspect(address: Address, host: str) -> Inspection:
     """Connect to one host of an address and inspect.
 
     Raises:
-        StorageError: It cannot be reached, or does not let us in.
+        StorageError: It cannot be reached, does not let us in, or is too old.
     """
     async with _linked(replace(address, hosts=(host,))) as link:
         [(version, clock_s)] = await link.fetch(_WHO, limit_s=LIMIT_S, settings=_ANYWHERE)
         [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
-        if not databases:
-            layout, refusal = 0, ""
-        else:
-            layout, refusal = await read_layout(link), await _refusal(link)
-        return Inspection(version, bool(databases), layout, newest(), refusal, int(clock_s))
+        server = server_of(version)
+        layout, is_older, refusal = 0, False, ""
+        if databases:
+            found = await read_layout(link)
+            layout, is_older = found.number if found else 0, await has_old_tables(link)
+            refusal = await _refusal(link, server)
+        return Inspection(version, bool(databases), layout, LAYOUT, is_older and not layout, refusal, int(clock_s))
 
 
-async def _refusal(link: Link) -> str:
-    """Do what sidelog does with tables, and undo it; return what the server says against it."""
+async def _refusal(link: Link, server: Server) -> str:
+    """Do what sidelog does with tables, and undo it; return what speaks against it."""
     table = f"sidelog_doctor_{uuid4().hex}"
     try:
-        await link.execute(f"CREATE TABLE {table} (x UInt8) ENGINE = MergeTree ORDER BY x", limit_s=LIMIT_S)
+        settings = ", ".join(f"{name} = {value}" for name, value in (_SETTINGS | server.table_settings).items())
+        columns = f"(x UInt8) ENGINE = MergeTree ORDER BY x SETTINGS {settings}"
+        await link.execute(f"CREATE TABLE {table} {columns}", limit_s=LIMIT_S)
         try:
-            await link.execute(f"INSERT INTO {table} SELECT 1", limit_s=LIMIT_S)
+            for x in (1, 2):
+                await link.insert(table, [Column("x", "UInt8", [x])], limit_s=LIMIT_S, settings=server.once(table))
+            found = await link.fetch(f"SELECT x FROM {table}", limit_s=LIMIT_S)  # noqa: S608 -- the name is made here
+            if server.has_tokens and len(found) > 1:
+                return STORES_TWICE
             await link.execute(f"ALTER TABLE {table} DELETE WHERE x = 0", limit_s=LIMIT_S)
-            await link.fetch(_RUNNING, limit_s=LIMIT_S)
+            for sql in _SYSTEM:
+                await link.fetch(sql, limit_s=LIMIT_S)
         finally:
             await link.execute(f"DROP TABLE {table}", limit_s=LIMIT_S)
     except StorageError as error:

@@ -1,104 +1,106 @@
-"""Retention by age: rows below the floors go by the day, and its own day's when that is cheap.
+"""Retention by age: what is below the floors goes by the day; where a day is small, its rows go before.
 
-Strategy: a day below a floor is a partition and is dropped, whatever is in it. The day in which the floor lies would
-have to be written anew, hour by hour: that is done while it is small, else its rows, which nobody sees, wait for the
-day's end. Everything goes in the first call; how many rows that were is told in slices of the size asked for.
+Strategy: a day of numbers is dropped when nothing in it is shown. Days of which some is shown would have to be written
+anew: that is done while they are small, else what nobody sees waits for the day's end. Everything goes in the first
+call; how many rows that were is said in slices of the size asked for. Bodies are taken out once a day.
 
 Invariant: only rows that no reader sees any more are deleted.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+# ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number
 
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.upkeep.measure import first_row
-from storage.clickhouse.upkeep.parts import Partition, await_quiet, delete, drop, listed
+from msgspec.structs import replace
+
+from storage.clickhouse.cluster import Shards
+from storage.clickhouse.numbers import DAY
+from storage.clickhouse.upkeep.days import Day, drop_days, listed
+from storage.clickhouse.upkeep.mutations import WITHOUT_BODIES, mutate
 from storage.clickhouse.upkeep.state import Upkeep
+from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Purged
-from storage.relational.session import Session, State
+from storage.relational.time_ranges import DAY_US
 
 REWRITTEN_BYTES: Final = 256 << 20
-"""A partition of at most this size is written anew without the rows below a floor."""
-_QUIET_S: Final = 30.0
+"""A day of at most this size is written anew without the rows below a floor."""
+QUIET_S: Final = 30.0
 """How long is waited for that."""
-_FORGET_COMMITS: Final = 1000
-"""Commits whose rows are all gone are forgotten, so many at once at least."""
-_SPENT: Final = (
-    "last_seq <= $1 AND attempt NOT IN (SELECT max(attempt) FROM commits GROUP BY instance) "
-    "AND attempt < (SELECT max(attempt) FROM commits)"
+_BELOW: Final = (
+    f"SELECT intDiv(seq, {DAY}), countIf(kind < {CALL} AND seq > $2), count() FROM records "
+    f"WHERE started_at_us < $1 AND writer = '' GROUP BY intDiv(seq, {DAY})"
+)
+_FIRST: Final = (
+    f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 AND started_at_us >= $2 "
+    "ORDER BY seq LIMIT 1"
 )
 
 Change = Callable[[Callable[[Upkeep], Upkeep]], Awaitable[None]]
-"""Changes what is true of the store beside its rows, in the order of commits."""
+"""Changes what is true of the store beside its rows."""
 
 
 class Purge:
     """Deletes what is below the floors of one store."""
 
-    def __init__(self, link: Link, change: Change) -> None:
-        self._link = link
+    def __init__(self, shards: Shards, change: Change) -> None:
+        self._shards = shards
         self._change = change
-        self._untold = 0
-        """Rows that went, and that nobody was told of."""
+        self._uncounted = 0
+        """Rows that went, and were in no answer yet."""
 
-    async def purge(self, session: Session, max_rows: int) -> Purged:
-        """Delete, or tell more of what was deleted; see `Storage.purge`.
+    async def purge(self, upkeep: Upkeep, last_seq: int, max_rows: int) -> Purged:
+        """Delete, or count more of what was deleted; see `Storage.purge`.
 
         Args:
-            session: To read from.
-            max_rows: How many are told of at most.
+            upkeep: What is true of the store.
+            last_seq: The end of the stable prefix.
+            max_rows: How many are counted at most.
         """
-        if not self._untold:
-            self._untold = await self._delete(session)
-            if self._untold:
-                await self._note_first(session)
-        rows = min(self._untold, max_rows)
-        self._untold -= rows
+        if not self._uncounted:
+            if upkeep.body_floor_us:
+                self._uncounted = sum(await self._shards.on_each(lambda link: self._delete(link, upkeep)))
+                await self._take_bodies(upkeep)
+            if self._uncounted:
+                await self._note_first(upkeep, last_seq)
+        rows = min(self._uncounted, max_rows)
+        self._uncounted -= rows
         return Purged(rows, 0, is_done=not rows)
 
-    async def _delete(self, session: Session) -> int:
-        state = await session.state()
-        rows = 0
-        rewritten = False
-        for partition in await listed(self._link):
-            floor_us = _floor_us(partition.table, state)
-            least_us, most_us = partition.bounds_us
-            if not floor_us or least_us >= floor_us:
-                continue
-            is_gone = most_us < floor_us
-            if not is_gone and partition.size_bytes > REWRITTEN_BYTES:
-                continue
-            is_told = partition.table == "records"
-            # Counted before they go.
-            wanted = is_told or not is_gone
-            below = await self._rows_below(partition, floor_us, session.dialect.committed) if wanted else 0
-            if is_gone:
-                await drop(self._link, partition)
-            elif below:
-                rewritten = True
-                await delete(self._link, partition.table, "started_at_us < $1", (floor_us,))
-            rows += below if is_told else 0
-        if rewritten:
-            await await_quiet(self._link, _QUIET_S)
-        return rows
+    async def _delete(self, link: Link, upkeep: Upkeep) -> int:
+        floor_us = upkeep.first_shown_us
+        found = await link.fetch(_BELOW, (floor_us, upkeep.purged_through_seq), limit_s=LIMIT_S)
+        below = {day: (records, rows) for day, records, rows in found}
+        gone = await drop_days(link, self._shards.server, upkeep)
+        small = [day for day in await listed(link) if day.number in below and day.size_bytes <= REWRITTEN_BYTES]
+        if small:
+            where = f"started_at_us < $1 AND writer = '' AND ({_of_days(small)})"
+            await mutate(link, f"DELETE WHERE {where}", (floor_us,), limit_s=QUIET_S)
+        return sum(below[day][0] for day in (*gone, *(day.number for day in small)) if day in below)
 
-    async def _rows_below(self, partition: Partition, floor_us: int, committed: str) -> int:
-        least_us, most_us = partition.bounds_us
-        sql = f"SELECT count() FROM {partition.table} WHERE started_at_us BETWEEN $1 AND $2 AND {committed}"
-        bounds = (least_us, min(most_us, floor_us - 1))
-        return int((await self._link.fetch(sql, bounds, limit_s=LIMIT_S))[0][0])
+    async def _take_bodies(self, upkeep: Upkeep) -> None:
+        """Take out the bodies of the days that have come below their floor since the last time."""
+        before_us, until_us = upkeep.bodies_gone_us, upkeep.body_floor_us // DAY_US * DAY_US
+        if until_us <= max(before_us, upkeep.purge_floor_us):
+            return
+        where = f"started_at_us >= {before_us} AND started_at_us < {until_us} AND writer = ''"
+        commands = f"{WITHOUT_BODIES} WHERE {where} AND kind <> {WAITING}, DELETE WHERE {where} AND kind = {WAITING}"
+        await self._shards.on_each(lambda link: mutate(link, commands, limit_s=QUIET_S))
+        await self._change(lambda now: replace(now, bodies_gone_us=max(now.bodies_gone_us, until_us)))
 
-    async def _note_first(self, session: Session) -> None:
-        """Note up to where nothing is left, so that nobody looks there; commits of rows that are gone are forgotten."""
-        first = await first_row(session)
-        through = (await session.state()).last_seq if first is None else first[0] - 1
-        await self._change(lambda upkeep: upkeep._replace(purged_through_seq=max(upkeep.purged_through_seq, through)))
-        [(spent,)] = await self._link.fetch(f"SELECT count() FROM commits WHERE {_SPENT}", (through,), limit_s=LIMIT_S)
-        if spent >= _FORGET_COMMITS:
-            await delete(self._link, "commits", _SPENT, (through,))
+    async def _note_first(self, upkeep: Upkeep, last_seq: int) -> None:
+        """Note up to where nothing is left, and nothing will come."""
+        first = await first_row(self._shards.reads, upkeep)
+        through = last_seq if first is None else min(last_seq, first[0] - 1)
+        await self._change(lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through)))
 
 
-def _floor_us(table: str, state: State) -> int:
-    return state.body_floor_us if table in ("bodies", "waiting_calls") else state.purge_floor_us
+async def first_row(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
+    """Find the first record that is shown, and when it started."""
+    found = await link.fetch(_FIRST, (upkeep.purged_through_seq, upkeep.first_shown_us), limit_s=LIMIT_S)
+    return (found[0][0], found[0][1]) if found else None
+
+
+def _of_days(days: list[Day]) -> str:
+    return " OR ".join(f"seq BETWEEN {first} AND {last}" for first, last in (day.ends for day in days))

@@ -1,79 +1,158 @@
-"""Rows of a batch, table by table, as they are sent: written once, whatever becomes of the attempt. Pure.
+"""A batch as the rows of one block: records with their payloads, tool calls and jobs; of positions alone, one row.
 
-Strategy: what an attempt decides is two columns, `seq` and `attempt`, which are put before the others when it is known.
+Strategy: all are rows of one table, told apart by their kind, so that one insert has all of a batch. What is no record
+has the `seq` of the record it came with, and uses columns that records have for something else (`CALL`, `WAITING`,
+`JOB`). Written once, whatever becomes of the attempt: what an attempt decides is a few columns before the others.
+The last row, of the last number, has positions and nothing else: it stays when the records of its batch are erased.
+Pure.
 """
 
-from collections.abc import Sequence
-from typing import Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from storage.clickhouse.link import Block
-from storage.clickhouse.native import Column, Written, write_columns
-from storage.clickhouse.writes.group import Follower, HandedRows, Turn
+import msgspec
 
-_NUMBERS: Final = ("seq", "attempt")
+from storage.clickhouse import codec, payloads
+from storage.clickhouse.codec import stored_text
+from storage.clickhouse.texts import words_of
+from storage.clickhouse.wire.native import Column, Written, write_columns
+from storage.record import Batch, Entry, Job, Position, ToolCall
+from storage.relational.sql import KINDS
+from storage.relational.tools.rows import REPEATED as CALL_TEXTS
+from storage.relational.tools.rows import row_of
+from storage.tools import awaited_calls, ended_calls
+
+CALL, WAITING, JOB, POSITIONS, MARK = range(len(KINDS), len(KINDS) + 5)
+"""Kinds of rows that are no records: the last two, one of which each slot ends with (`writes.slots`), have a writer."""
+CALL_COLUMNS: Final = {
+    "record_id": "id", "position": "request_bytes", "created_at_us": "response_bytes", "latency_us": "duration_us",
+    "llm_request_id": "trace_id", "rpc_id": "span_id", "session": "request_id", "search": "response_body",
+    "detail": "request_body", "tool_name": "name", "server_label": "service", "key_last4": "user_id",
+}  # fmt: skip
+"""Column of tool calls → the one that it is stored in, where that is called something else."""
+TYPES: Final = codec.TYPES | dict.fromkeys(payloads.COLUMNS, "String") | {"words": "Array(String)"}
+"""Column of every row → its type on the wire, but for those of an attempt."""
+ATTEMPT_TYPES: Final = {
+    "seq": "Int64", "batch": "Int64", "place": "UInt32", "attempt": "UInt64", "writer": "String", "positions": "String",
+}  # fmt: skip
+_EMPTY: Final = {"FixedString(16)": bytes(16), "String": "", "Array(String)": ()}
+_positions_encoder: Final = msgspec.msgpack.Encoder()
+_positions_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
+
+Values = Mapping[str, Any]
+"""Column → value, of a row that is no record; others are empty."""
 
 
-class Rows:
-    """Rows of one table."""
+class Rows(NamedTuple):
+    """The rows of a batch, but for what an attempt decides."""
 
-    def __init__(self, table: str, places: Sequence[int], written: Written, numbers: tuple[str, str]) -> None:
-        """Hold them.
-
-        Args:
-            table: Where they go.
-            places: Of each row the place of its record in the batch, from 0.
-            written: All columns but what an attempt decides.
-            numbers: Names of the columns with the `seq` and with the attempt.
-        """
-        self.table = table
-        self._places = places
-        self._written = written
-        self._numbers = numbers
-
-    @classmethod
-    def write(
-        cls, table: str, places: Sequence[int], columns: Sequence[Column], numbers: tuple[str, str] = _NUMBERS
-    ) -> Self:
-        """Write columns.
-
-        Raises:
-            ValueError: A value cannot be held by its column.
-            TypeError: The same.
-            OverflowError: The same.
-        """
-        return cls(table, places, write_columns(columns), numbers)
-
-    @classmethod
-    def of(cls, handed: HandedRows) -> Self:
-        """Take over rows that another writer has written."""
-        places = range(handed.places) if isinstance(handed.places, int) else handed.places
-        return cls(handed.table, places, Written(handed.names, handed.rows, [handed.data]), handed.numbers)
+    records: int
+    places: tuple[int, ...]
+    """Of each further row, the place of the record it came with."""
+    written: Written
 
     @property
-    def form(self) -> tuple[str, ...]:
-        """Table and columns: rows of the same form go into one insert."""
-        return (self.table, *self._numbers, *self._written.names)
+    def numbers(self) -> int:
+        """How many numbers they take: positions alone take one."""
+        return max(1, self.records)
 
-    def handed(self) -> HandedRows:
-        """Return what another writer needs."""
-        places = len(self._places) if isinstance(self._places, range) else list(self._places)
-        names, rows, chunks = self._written
-        return HandedRows(self.table, places, self._numbers, names, rows, b"".join(chunks))
-
-    def block(self, turn: Turn) -> Block:
-        """Return the columns of an attempt."""
-        first = turn.first_seq
-        is_dense = isinstance(self._places, range)
-        seqs = range(first, first + len(self._places)) if is_dense else [first + place for place in self._places]
-        seq, attempt = self._numbers
-        numbers = [Column(seq, "Int64", seqs), Column(attempt, "UInt64", [turn.attempt] * len(self._places))]
-        return [write_columns(numbers), self._written]
+    def of_attempt(self, seqs: Sequence[int], slot: int, attempt: int, writer: str, positions: bytes) -> Written:
+        """Write the columns of an attempt; who writes, and its positions, stand in the last row only."""
+        rows = self.written.rows
+        numbers = [*seqs, *(seqs[place] for place in self.places)]
+        made = {
+            "seq": numbers, "batch": [slot] * rows, "place": range(rows), "attempt": [attempt] * rows,
+            "writer": [*[""] * (rows - 1), stored_text(writer)], "positions": [*[b""] * (rows - 1), positions],
+        }  # fmt: skip
+        return write_columns([Column(name, type, made[name]) for name, type in ATTEMPT_TYPES.items()])
 
 
-def blocks_of(followers: Sequence[Follower]) -> dict[tuple[str, ...], list[Block]]:
-    """Return the blocks of batches that are committed along with another, by their form."""
-    blocks: dict[tuple[str, ...], list[Block]] = {}
-    for turn, batch in followers:
-        for rows in map(Rows.of, batch.tables):
-            blocks.setdefault(rows.form, []).append(rows.block(turn))
-    return blocks
+def rows_of(batch: Batch) -> Rows:
+    """Write the rows of a batch.
+
+    Raises:
+        ValueError: A value cannot be stored.
+        TypeError: The same.
+        OverflowError: The same.
+    """
+    if not batch.entries:
+        return _alone(POSITIONS)
+    _check_ids(batch.entries)
+    made: dict[str, list[Any]] = codec.columns_of([entry.record for entry in batch.entries])
+    made |= payloads.columns_of([entry.payload for entry in batch.entries])
+    made["words"] = list(map(words_of, batch.entries))
+    further = [*_further(batch), (len(batch.entries) - 1, {"kind": POSITIONS})]
+    rows = [row for _, row in further]
+    return Rows(len(batch.entries), tuple(place for place, _ in further), _written(made, len(batch.entries), rows))
+
+
+def mark() -> Rows:
+    """Write the row that closes a slot."""
+    return _alone(MARK)
+
+
+def pack_positions(positions: Mapping[bytes, Position]) -> bytes:
+    return _positions_encoder.encode(positions)
+
+
+def unpack_positions(packed: str) -> dict[bytes, Position]:
+    return _positions_decoder.decode(codec.to_bytes(packed))
+
+
+def _alone(kind: int) -> Rows:
+    return Rows(0, (), _written({}, 0, [{"kind": kind}]))
+
+
+def _written(made: Mapping[str, list[Any]], records: int, further: Sequence[Values]) -> Written:
+    columns = []
+    for name, type in TYPES.items():
+        if name == "seq":
+            continue
+        empty = None if type.startswith("Nullable") else _EMPTY.get(type, 0)
+        values = made.get(name, [empty] * records)
+        columns.append(Column(name, type, [*values, *(row.get(name, empty) for row in further)]))
+    return write_columns(columns)
+
+
+def _further(batch: Batch) -> Sequence[tuple[int, Values]]:
+    found: list[tuple[int, Values]] = []
+    for place, entry in enumerate(batch.entries):
+        instance = stored_text(entry.record.instance)
+        if entry.tool_calls:
+            found += ((place, {"instance": instance, **_call(call)}) for call in ended_calls(entry))
+            found += ((place, {"instance": instance, **_waiting(call)}) for call in awaited_calls(entry))
+        found += ((place, {"instance": instance, **_job(job)}) for job in entry.jobs)
+    return found
+
+
+def _call(call: ToolCall) -> Values:
+    values = row_of(call)._asdict() | {name: stored_text(getattr(call, name)) for name in CALL_TEXTS}
+    return {"kind": CALL} | {CALL_COLUMNS.get(name, name): value for name, value in values.items()}
+
+
+def _waiting(call: ToolCall) -> Values:
+    return {
+        "kind": WAITING,
+        "id": call.record_id,
+        "request_bytes": call.position,
+        "started_at_us": call.started_at_us,
+        "request_body": codec.encode(call),
+    }
+
+
+def _job(job: Job) -> Values:
+    return {
+        "kind": JOB,
+        "id": job.id,
+        "conversation": job.begun_by,
+        "started_at_us": job.started_at_us,
+        "data": job.counted_by,
+    }
+
+
+def _check_ids(entries: Sequence[Entry]) -> None:
+    if len({entry.record.id for entry in entries}) < len(entries):
+        raise ValueError("an id is in the batch twice")
+    calls = [(call.record_id, call.position) for entry in entries if entry.tool_calls for call in ended_calls(entry)]
+    if len(set(calls)) < len(calls):
+        raise ValueError("a tool call is in the batch twice")

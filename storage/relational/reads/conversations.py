@@ -35,7 +35,7 @@ from storage.relational.usage import token_sum
 
 _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
-_HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> 0)"
+_HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> {{none}})"
 _IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
 _SUMS: Final = ", ".join(
     (
@@ -157,7 +157,10 @@ async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> di
     if where is None:
         return {}
     to_id, table = session.dialect.to_id, f"{session.dialect.schema}records WHERE {where.text}"
-    sums = await session.fetch(f"SELECT conversation, {_SUMS} FROM {table} GROUP BY conversation", where.parameters)
+    sums = await session.fetch(
+        f"SELECT conversation, {_SUMS.format(none=session.dialect.none)} FROM {table} GROUP BY conversation",
+        where.parameters,
+    )
     seqs = {seq for row in sums for seq in row[3:6] if seq is not None}
     records = await _records(session, Where(table, where.parameters), seqs)
     models: dict[bytes, Counter[str]] = defaultdict(Counter)

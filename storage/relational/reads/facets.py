@@ -5,7 +5,7 @@ Where these are all rows of the filter, they count every facet exactly.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from storage import aggregates
 from storage.query import ROLLUP_METHODS, Filter
@@ -13,7 +13,7 @@ from storage.relational import rollup_sql, time_ranges
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
-from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
+from storage.relational.rollups import LIMITED, OTHER, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import CODED, Dialect, Where
 from storage.relational.tools.called import count_each
@@ -36,8 +36,7 @@ async def facets(
     filter = state.visible(filter)
     wide = time_ranges.reduced(filter)
     hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
-    has_sums = await session.has_sums(hours)
-    is_known = has_sums and rollup_sql.can_count(filter, state.capped_dimensions)
+    is_known = rollup_sql.can_count(filter, state.capped_dimensions)
     countable = [name for name in names if name in aggregates.ROLLUP_FACETS]
     is_exact = is_known and time_ranges.has_whole_hours(filter)
     exact = [
@@ -48,7 +47,7 @@ async def facets(
     is_long = is_known and len(exact) < len(countable) and await _has_many(session, filter)
     sampled = [name for name in names if name not in (countable if is_long else exact)]
     counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
-    counted = [name for name in countable if name not in sampled or (has_sums and not is_whole)]
+    counted = [name for name in countable if name not in sampled or not is_whole]
     if counted:
         counts |= await count_values(session, wide, hours, counted)
     answer = {}
@@ -163,7 +162,7 @@ def _passes(
         yield TABLES[tier], [aggregates.FACETS[name] for name in rest], rest
 
 
-async def named(session: Session, name: str, counts: dict[int, int], limit: int) -> list[tuple[str, int]]:
+async def named(session: Session, name: str, counts: dict[Any, int], limit: int) -> list[tuple[str, int]]:
     """Return the most frequent stored values as text; null, `OTHER` and methods that clients invented are left out."""
     column = aggregates.FACETS[name]
     if column == "status_class":
@@ -174,7 +173,7 @@ async def named(session: Session, name: str, counts: dict[int, int], limit: int)
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
         most = aggregates.SAMPLE_ROWS if name == "called_tool" else min(4 * limit, aggregates.MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
-        ids = [value for value in frequent if value > 0]
+        ids = [value for value in frequent if value and value != OTHER]
         text = await session.text_of(ids)
         values = {str(text[value]): counts[value] for value in ids}
         if name == "called_tool":

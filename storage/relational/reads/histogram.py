@@ -50,15 +50,14 @@ async def _read_steps(session: Session, filter: Filter, since_us: int, until_us:
     tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
     max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
-    is_long = tables is not None and rows.last - rows.first >= max_rows
+    is_long = tables is not None and rows.size > max_rows * session.numbers_per_row
     step, starts = steps(since_us, until_us, buckets, is_long=is_long)
     tallies = [Tally() for _ in starts]
     edges = [wanted] if starts else []
     if tables is not None and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
         cut = split(wanted, (await start_range(session))[1])
-        if await session.has_sums(cut.hours):
-            edges = cut.edges
-            await _add_hours(session, tables, wanted, cut.hours, starts, tallies)
+        edges = cut.edges
+        await _add_hours(session, tables, wanted, cut.hours, starts, tallies)
     complete = True
     for edge in edges:
         complete &= await _add_rows(session, edge, starts[0], step, tallies)

@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
 from storage.relational.by_id import FIRST_SLICE_MS, ID_BYTES, id_number, id_slices
-from storage.relational.reads.scan import seq_range, within_int
+from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours
-from storage.relational.session import Rows, Selection, Session, Sifted
+from storage.relational.session import Rows, Selection, Session, Sifted, within_int
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect, Where
 from storage.relational.time_ranges import hours_inside
@@ -83,18 +83,12 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
     rows = await session.rows_by_id(filter, whole)
     if rows is None:
         return None
-    mark = session.dialect.placeholder
-    # Between which milliseconds the ids of a range of `seq` are.
-    sql = (
-        f"SELECT coalesce(min(min_id_ms), 1), coalesce(max(max_id_ms), 0) FROM {session.dialect.schema}spans "
-        f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
-    )
-    [(first_ms, last_ms)] = await session.fetch(sql, (whole.first, whole.last))
+    whole_ms = await session.id_ends(whole)
     # As many milliseconds as have about so many rows.
     rows_at_once = session.dialect.scan_rows if rows.first_rows is None else rows.first_rows
-    wide_ms = (last_ms - first_ms) * rows_at_once // max(whole.last - whole.first, 1)
+    wide_ms = (whole_ms.last - whole_ms.first) * rows_at_once // max(whole.last - whole.first, 1)
     first_slice_ms = max(FIRST_SLICE_MS, wide_ms if session.dialect.scan_rows else 0)
-    parts = id_slices(Range(first_ms, last_ms), query.order, query.after, first_slice_ms)
+    parts = id_slices(whole_ms, query.order, query.after, first_slice_ms)
     return _Walk(rows, _Parts(parts), lambda record: id_number(record.id), _skipped(query))
 
 
@@ -130,7 +124,7 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
 async def _count(session: Session, where: Where, most: int) -> int | None:
     """Count rows of a slice, up to a number; None when the budget ended it."""
     schema, mark = session.dialect.schema, session.dialect.placeholder(len(where.parameters) + 1)
-    counted = f"SELECT 1 FROM {schema}records WHERE {where.text} LIMIT {mark}"
+    counted = f"SELECT seq FROM {schema}records WHERE {where.text} LIMIT {mark}"
     found = await session.fetch_in_budget(f"SELECT count(*) FROM ({counted}) AS counted", (*where.parameters, most))
     return None if found is None else int(found[0][0])
 
@@ -150,11 +144,9 @@ async def _read(session: Session, walk: _Walk, where: Where, query: RecordQuery,
 async def _is_dense(session: Session, filter: Filter) -> bool:
     """Whether every `seq` of a filter's range is one of its rows, so that an offset is a difference of `seq`."""
     floor_us = (await session.state()).purge_floor_us
-    if filter != Filter(kind=filter.kind, since_us=floor_us or None):
+    if session.numbers_per_row > 1 or filter != Filter(kind=filter.kind, since_us=floor_us or None):
         return False
     whole, hours = await seq_range(session, filter), hours_inside(filter.since_us, None)
-    if not await session.has_sums(hours):
-        return False
     counted = await count_hours(session, Filter(kind="all"), hours)
     other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
     return not other and counted.exchanges + counted.events == whole.last - whole.first + 1

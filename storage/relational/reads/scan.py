@@ -1,7 +1,7 @@
 """Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it.
 
-Strategy: bounds on time become bounds on `seq` first (table `spans`). The range that is left is searched slice by slice
-(`storage.relational.slices`).
+Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The range that is left is searched slice by
+slice (`storage.relational.slices`).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,6 @@ from storage.query import Filter, Order, Scope
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.session import Parameters, Rows, Session
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT
 
 
 async def scan(
@@ -50,18 +49,7 @@ async def scan(
 
 async def seq_range(session: Session, filter: Filter) -> Range:
     """Find the rows that a filter's bounds on time and `seq` leave to be searched."""
-    if filter.since_us is None and filter.until_us is None:
-        whole = await session.seq_ends()
-    else:
-        mark, schema = session.dialect.placeholder, session.dialect.schema
-        sql = (
-            f"SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0) FROM {schema}spans "
-            f"WHERE max_started_at_us >= {mark(1)} AND min_started_at_us < {mark(2)}"
-        )
-        since = -MAX_INT if filter.since_us is None else within_int(filter.since_us)
-        until = MAX_INT if filter.until_us is None else within_int(filter.until_us)
-        [(first, last)] = await session.fetch(sql, (since, until))
-        whole = Range(first, last)
+    whole = await session.seq_ends(filter.since_us, filter.until_us)
     first = whole.first if filter.seq_after is None else max(whole.first, filter.seq_after + 1)
     last = whole.last if filter.seq_until is None else min(whole.last, filter.seq_until)
     return Range(first, last)
@@ -93,10 +81,6 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
         one = replace(filter, seq_after=seqs[0] - 1, seq_until=seqs[0])
         await scan(session, one, "SELECT started_at_us", "", times.extend)
     return times[0][0] if times else None
-
-
-def within_int(value: int) -> int:
-    return max(min(value, MAX_INT), -MAX_INT)
 
 
 _FIND_S: Final = 0.05

@@ -64,7 +64,7 @@ async def series(session: Session, filter: Filter, by: str, since_us: int, until
     tables = tables_by(cells.columns, wanted, state.capped_dimensions)
     if tables is not None and cells.is_in_hours:
         cut = split(wanted, (await start_range(session))[1])
-        if await session.has_sums(cut.hours) and await _add_hours(session, tables, wanted, cut.hours, cells):
+        if await _add_hours(session, tables, wanted, cut.hours, cells):
             edges = cut.edges
     is_whole = True
     for edge in edges:

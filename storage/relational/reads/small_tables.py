@@ -156,20 +156,23 @@ async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
     if len(record_id) != ID_BYTES:
         return []
     dialect = session.dialect
+    counted = f"begun_by = {dialect.placeholder(1)} AND counted_by <> begun_by AND started_at_us >= {dialect.mark(2)}"
     sql = (
-        f"SELECT DISTINCT counted_by FROM {dialect.schema}jobs "
-        f"WHERE begun_by = {dialect.placeholder(1)} AND counted_by <> begun_by ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
+        f"SELECT DISTINCT counted_by FROM {dialect.schema}jobs WHERE {dialect.of_commits(counted)} "
+        f"ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
     )
-    return [dialect.to_id(found) for (found,) in await session.fetch(sql, (dialect.from_id(record_id),))]
+    floor_us = (await session.state()).purge_floor_us
+    return [dialect.to_id(found) for (found,) in await session.fetch(sql, (dialect.from_id(record_id), floor_us))]
 
 
 async def read_jobs(session: Session, limit: int) -> list[Job]:
     dialect, to_id = session.dialect, session.dialect.to_id
     sql = (
         f"SELECT id, begun_by, started_at_us, counted_by FROM {dialect.schema}jobs "
-        f"ORDER BY started_at_us DESC LIMIT {dialect.mark(1)}"
+        f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.mark(1)}')} "
+        f"ORDER BY started_at_us DESC LIMIT {dialect.mark(2)}"
     )
-    rows = await session.fetch(sql, (max(0, min(limit, MAX_INT)),))
+    rows = await session.fetch(sql, ((await session.state()).purge_floor_us, max(0, min(limit, MAX_INT))))
     return [
         Job(to_id(number), to_id(begun_by), at_us, None if counted_by is None else to_id(counted_by))
         for number, begun_by, at_us, counted_by in rows

@@ -22,7 +22,7 @@ _COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
 _WARN: Final = LEVELS.index("warn")
 _FAILURE: Final = "error_type"
 _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
-    _FAILURE: f"CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END AS top_{_FAILURE}"
+    _FAILURE: f"CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE {{none}} END AS top_{_FAILURE}"
 }
 """Name of each of `TOPS` → what is counted of rows."""
 
@@ -37,12 +37,11 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool = False
     cut = split(filter, newest_us)
     edges = [filter]
     complete = True
-    has_sums = await session.has_sums(cut.hours)
-    is_counted = has_sums and rollup_sql.tables_for(filter, state.capped_dimensions) is not None
+    is_counted = rollup_sql.tables_for(filter, state.capped_dimensions) is not None
     if is_counted:
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
-    counted = _counted_tops(filter, state) if has_sums and not only_totals else ()
+    counted = _counted_tops(filter, state) if not only_totals else ()
     if counted:
         complete = await _count_tops(session, filter, cut.hours, counted, tops)
     for edge in edges:
@@ -168,5 +167,5 @@ async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops
             for name, value in zip(names, values, strict=True):
                 add_count(tops[name], value or 0, count)
 
-    select = f"SELECT {', '.join(_SCANNED[name] for name in names)}, count(*)"
+    select = f"SELECT {', '.join(_SCANNED[name] for name in names)}, count(*)".format(none=session.dialect.none)
     return await scan(session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add)

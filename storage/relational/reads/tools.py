@@ -32,10 +32,8 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
         return ToolPage([], complete=True)
     mark, number = session.dialect.placeholder, len(where.parameters) + 1
     direction = "ASC" if query.order == "asc" else "DESC"
-    then = (
-        f"WHERE {where.text} ORDER BY {SORTS[query.sort]} {direction}, id {direction} "
-        f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
-    )
+    order = f" {direction}, ".join((SORTS[query.sort], *session.dialect.call_order))
+    then = f"WHERE {where.text} ORDER BY {order} {direction} LIMIT {mark(number)} OFFSET {mark(number + 1)}"
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
     session.budget.begin_query(is_part=False)  # The first query of a read is without limit: this is not it.
     rows = await session.fetch_in_budget(_select(session.dialect, then), (*where.parameters, *bounds))
@@ -58,9 +56,11 @@ async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
 
 
 async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
-    where = f"WHERE instance = {session.dialect.placeholder(1)} ORDER BY started_at_us"
-    rows = await session.fetch(f"SELECT data FROM {session.dialect.schema}waiting_calls {where}", (instance,))
-    return [msgspec.msgpack.decode(data, type=ToolCall) for (data,) in rows]
+    dialect, floor_us = session.dialect, (await session.state()).body_floor_us
+    mine = dialect.of_commits(f"instance = {dialect.placeholder(1)} AND started_at_us >= {dialect.mark(2)}")
+    sql = f"SELECT data FROM {dialect.schema}waiting_calls WHERE {mine} ORDER BY started_at_us"
+    rows = await session.fetch(sql, (instance, floor_us))
+    return [msgspec.msgpack.decode(dialect.to_bytes(data), type=ToolCall) for (data,) in rows]
 
 
 async def tool_stats(session: Session, filter: ToolFilter) -> ToolStats:
@@ -78,13 +78,14 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     if where is None:
         return ToolStats()
     table, mark = f"{session.dialect.schema}tool_calls", session.dialect.placeholder
+    key = session.dialect.call_order[0]
     # Two sub-selects: min and max in one select scan the table.
-    [(least, most)] = await session.fetch(f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})")
+    [(least, most)] = await session.fetch(f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})")
     stats, number = ToolStats(), len(where.parameters) + 1
-    within = f"{where.text} AND id BETWEEN {mark(number)} AND {mark(number + 1)}"
+    within = f"{where.text} AND {key} BETWEEN {mark(number)} AND {mark(number + 1)}"
     whole = Range(1, 0) if least is None else Range(least, most)
-    first_ids = max(FIRST_SLICE, session.dialect.scan_rows) * session.dialect.call_ids
-    for part in slices(whole, "desc", Pace(first_ids)):
+    first_rows = max(FIRST_SLICE, session.dialect.scan_rows)
+    for part in slices(whole, "desc", Pace(first_rows * session.numbers_per_row)):
         latency_us = session.dialect.floating.format("CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END")
         sql = f"{_STATS.format(latency_us=latency_us)} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
@@ -138,6 +139,7 @@ def _plain(row: Row, dialect: Dialect) -> Row:
         rpc_id=text(row.rpc_id),
         session=text(row.session),
         search=dialect.unescape(row.search),
+        detail=dialect.to_bytes(row.detail),
     )
 
 

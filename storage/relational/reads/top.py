@@ -51,8 +51,7 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     tables = tables_by(columns, filter, state.capped_dimensions)
     if tables is not None:
         cut = split(filter, (await start_range(session))[1])
-        has_sums = await session.has_sums(cut.hours)
-        if has_sums and await _add_hours(session, tables, filter, cut.hours, columns, found):
+        if await _add_hours(session, tables, filter, cut.hours, columns, found):
             edges = cut.edges
     is_whole = True
     for edge in edges:

@@ -1,6 +1,5 @@
 """How many records there are of a filter, and how many entries by dimension: from rollups, where they can tell."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -29,9 +28,8 @@ async def count(session: Session, filter: Filter) -> Count:
     counting = _counting(state, filter)
     if counting is not None:
         cut = split(filter, (await start_range(session))[1])
-        if await session.has_sums(cut.hours):
-            edges = cut.edges
-            total = await counting(session, filter, cut.hours)
+        edges = cut.edges
+        total = await counting(session, filter, cut.hours)
     for edge in edges:
         found = await _count_rows(session, edge)
         is_exact = total.exact and found.exact
@@ -89,7 +87,7 @@ async def stats(session: Session, scope: Scope) -> Stats:
     groups: tuple[dict[str, int], ...] = ({}, {}, {})
     state = await session.state()
     filter = state.visible(Filter(scope=scope, kind="all"))
-    is_known = can_count(filter, state.capped_dimensions) and await session.has_sums(_hours(filter))
+    is_known = can_count(filter, state.capped_dimensions)
     rows = await (_summed_stats if is_known else _scanned_stats)(session, filter)
     text = await session.text_of({number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
@@ -116,7 +114,7 @@ async def _summed_stats(session: Session, filter: Filter) -> Rows:
 async def _scanned_stats(session: Session, filter: Filter) -> Rows:
     found: list[tuple[int | None, ...]] = []
     # Null is 0 before it is grouped: with grouping sets, null is another dimension's row.
-    columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _STATS)
+    columns = ", ".join(f"coalesce({name}, {session.dialect.none}) AS {name}" for name in _STATS)
     select = f"SELECT {', '.join(_BY)}, {sums(('entries',))} FROM (SELECT {columns}, level, 2 - kind AS entries"
     then = f") AS entry {session.dialect.group_by(_BY)}"
 
@@ -130,10 +128,7 @@ async def _scanned_stats(session: Session, filter: Filter) -> Rows:
 async def rows_total(session: Session) -> int:
     """Count all rows, from rollups: counting them in the table would scan it."""
     filter = (await session.state()).visible(Filter(kind="all"))
-    if await session.has_sums(_hours(filter)):
-        counted = await count_hours(session, filter, _hours(filter))
-    else:
-        counted = await _count_rows(session.limited(math.inf), filter)
+    counted = await count_hours(session, filter, _hours(filter))
     return counted.exchanges + counted.events
 
 

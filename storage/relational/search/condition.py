@@ -7,7 +7,7 @@ TRUE` is never null, so that `not` is the complement of what it stands before.
 Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,11 +32,10 @@ from storage.search.expression import (
     joined,
     leaves,
 )
-from storage.search.patterns import is_like, lower_ascii
+from storage.search.patterns import is_like, is_storable, lower_ascii
 
 Add = Callable[[Any], str]
 """Takes a parameter, returns its mark. To be called in the order in which the marks stand in the text."""
-Ids = Mapping[str, Mapping[str, int]]
 
 _DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason"))
 _EITHER: Final = {"any_model": ("model", "resolved_model")}
@@ -68,9 +67,7 @@ def texts(expression: Expression | None) -> sql.Texts:
         for field in _EITHER.get(leaf.field, (leaf.field,)):
             if field in _DICTIONARY - _PACKED:
                 column = _column(field)
-                wanted[column] = wanted.get(column, ()) + tuple(
-                    value for value in leaf.values if sql.is_storable(value)
-                )
+                wanted[column] = wanted.get(column, ()) + tuple(value for value in leaf.values if is_storable(value))
     return wanted
 
 
@@ -104,7 +101,7 @@ def can_be_said(expression: Expression) -> bool:
     return True
 
 
-def condition(expression: Expression, ids: Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
+def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
     """Write the condition of a search that `widened` returned, its parameters numbered from the first one.
 
     Ids are by column and text, of every value of `texts` that the store has.
@@ -120,7 +117,7 @@ def condition(expression: Expression, ids: Ids, dialect: sql.Dialect, first_para
 
 
 class _Writer:
-    def __init__(self, ids: Ids, dialect: sql.Dialect, add: Add) -> None:
+    def __init__(self, ids: sql.Ids, dialect: sql.Dialect, add: Add) -> None:
         self._ids = ids
         self._dialect = dialect
         self._add = add
@@ -141,7 +138,7 @@ class _Writer:
             case Is(field) | Like(field) | Has(field) if field in _EITHER:
                 return self.write(Or(tuple(replace(expression, field=each) for each in _EITHER[field])))
             case Is(field, values):
-                return self._is(field, [value for value in values if sql.is_storable(value)])
+                return self._is(field, [value for value in values if is_storable(value)])
             case Like(field, parts):
                 return self._like(field, [lower_ascii(part) for part in parts]) if _are_storable(parts) else _NEVER
             case Has(field):
@@ -165,18 +162,24 @@ class _Writer:
         if field in _PLAIN:
             return self._among(self._dialect.text_columns.get(field, field), values)
         known = self._ids.get(_column(field), {})
-        return self._coded(field, self._numbers([known[value] for value in values if value in known]))
+        return self._coded(field, ", ".join([self._mark(known[value]) for value in values if value in known]))
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
         if field in sql.CODED:
             return _one_of(field, [code for code, word in enumerate(sql.CODED[field]) if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
-        among = self._dialect.like("value", parts, self._add)
-        return self._coded(field, f"SELECT id {self._names(field)} AND {among}")
+        if self._dialect.tool_names and field != "tool":
+            return f"({self._has(field)} AND {self._dialect.like(field, parts, self._add)})"
+        name = _column(field) if self._dialect.tool_names else "value"
+        return self._coded(field, self._names(field, self._dialect.like(name, parts, self._add)))
 
-    def _names(self, field: str) -> str:
-        return f"FROM {self._dialect.schema}dictionary WHERE kind = {_KINDS[_column(field)]}"
+    def _names(self, field: str, condition: str = "1 = 1") -> str:
+        """Write the query of what the texts of a field are stored as that fulfil a condition."""
+        if self._dialect.tool_names:
+            return f"{self._dialect.tool_names} AND {condition}"
+        kind = _KINDS[_column(field)]
+        return f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
 
     def _coded(self, field: str, ids: str) -> str:
         """Write that a dictionary column has one of some ids, given as marks or as a query."""
@@ -194,8 +197,8 @@ class _Writer:
         if field in _PLAIN:
             return self._dialect.has_text.format(field)
         if field == "tool":
-            return self._dialect.tool.format(f"SELECT id {self._names(field)}")
-        return f"{_column(field)} <> 0"
+            return self._dialect.tool.format(self._names(field))
+        return f"{_column(field)} <> {self._dialect.none}"
 
     def _between(self, field: str, least: float | None, most: float | None) -> str:
         low = max(_LEAST.get(field, 0), -sql.MAX_INT if least is None else least)
@@ -211,8 +214,8 @@ class _Writer:
         marks = ", ".join([self._add(value) for value in values])
         return f"{column} IN ({marks})" if marks else _NEVER
 
-    def _numbers(self, values: Sequence[int]) -> str:
-        return ", ".join([self._number(value) for value in values])
+    def _mark(self, value: Any) -> str:
+        return self._number(value) if isinstance(value, int) else self._add(value)
 
     def _number(self, value: float) -> str:
         if isinstance(value, int):
@@ -233,4 +236,4 @@ def _column(field: str) -> str:
 
 
 def _are_storable(parts: Sequence[str]) -> bool:
-    return all(map(sql.is_storable, parts))
+    return all(map(is_storable, parts))

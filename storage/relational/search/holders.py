@@ -55,8 +55,3 @@ Holder = Segment | Cell
 def part_key(first_seq: int, part: int) -> int:
     """Number a part of the segment that begins with a row."""
     return first_seq * PARTS + part
-
-
-def first_and_part(key: int) -> tuple[int, int]:
-    """Read the number of a part."""
-    return divmod(key, PARTS)

@@ -15,7 +15,7 @@ from storage.relational.search.sieve import Sieve, with_keys
 from storage.relational.search.ways import Way, ways_of
 from storage.relational.session import Rows, Session, Sifted
 from storage.relational.slices import Range, Window, spread
-from storage.relational.sql import Dialect, Texts, Where, conditions, texts
+from storage.relational.sql import Dialect, Ids, Texts, Where, conditions, texts
 from storage.relational.writes.packing import COLUMNS
 from storage.search.index.needs import NOTHING, All
 
@@ -70,7 +70,7 @@ class Found:
     ways: tuple[_Way, ...]
 
     @classmethod
-    def of(cls, filter: Filter, ids: condition.Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
+    def of(cls, filter: Filter, ids: Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
         """Write the conditions of a filter over the table of records; None when nothing can match.
 
         Ids are by column and text, of every value of `filter_texts` that the store has.

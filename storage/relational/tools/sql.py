@@ -4,12 +4,12 @@ records. Pure.
 Invariant: every value is a bound parameter; a value without an id, or one that no store can hold, matches nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from storage.relational.sql import Clause, Dialect, Texts, Where, is_storable
+from storage.relational.sql import Clause, Dialect, Ids, Texts, Where
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tools.rows import STATUSES
+from storage.search.patterns import is_storable
 from storage.tools import ToolFilter, spellings
 
 
@@ -21,18 +21,14 @@ def texts(filter: ToolFilter) -> Texts:
     return wanted
 
 
-def rollup_conditions(
-    filter: ToolFilter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect, purge_floor_us: int
-) -> Where | None:
+def rollup_conditions(filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int) -> Where | None:
     """Build the clause of a filter that `has_only_rollup_dimensions`; None when nothing can match."""
     clause = _clause(filter, ids, replace(dialect, committed=""))
     clause.between("hour", -(-purge_floor_us // HOUR_US), None)
     return clause.finish()
 
 
-def conditions(
-    filter: ToolFilter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect, purge_floor_us: int, body_floor_us: int
-) -> Where | None:
+def conditions(filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int, body_floor_us: int) -> Where | None:
     """Build the clause of a filter over the calls; None when nothing can match.
 
     Ids are by column and text, of every value of `texts(filter)` that the store has. Calls that started before the
@@ -52,7 +48,7 @@ def conditions(
     return clause.finish()
 
 
-def _clause(filter: ToolFilter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect) -> Clause:
+def _clause(filter: ToolFilter, ids: Ids, dialect: Dialect) -> Clause:
     """Begin a clause with what rows and rollups both know."""
     clause = Clause(dialect)
     for column, values in _dimensions(filter):

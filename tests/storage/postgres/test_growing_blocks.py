@@ -13,7 +13,7 @@ from storage.query import Filter
 from storage.record import Batch, now_us
 from storage.relational.blocks.payloads import GROWN
 from storage.relational.time_ranges import DAY_US
-from tests.contract.test_storage_repeated_bodies import bodies, entry, history, run
+from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, history
 
 
 async def grown(other: "asyncpg.Connection[asyncpg.Record]") -> list[int]:
@@ -31,10 +31,10 @@ async def test_a_conversation_is_stored_once(
 ) -> None:
     """One block for each, beside those of batches; after a restart new ones begin."""
     async with await open_storage(url, tmp_path) as store:
-        await run(store, 30)
+        await Log(store).run(30)
         assert len(await grown(other)) == 2
     async with await open_storage(url, tmp_path) as store:
-        await run(store, 3)
+        await Log(store).run(3)
         assert len(await grown(other)) == 4
 
 

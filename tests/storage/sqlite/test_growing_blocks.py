@@ -7,17 +7,17 @@ from storage.query import Filter
 from storage.record import Batch, Entry
 from storage.relational.blocks.payloads import GROWN
 from storage.sqlite.store import SqliteStorage
-from tests.contract.test_storage_repeated_bodies import bodies, entry, history, run
+from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, history
 from tests.storage.samples import make_payload, make_record
 
 
 async def test_a_conversation_is_stored_once(tmp_path: Path) -> None:
     """One block for each, beside those of batches; after a restart new ones begin."""
     async with await SqliteStorage.open(tmp_path / "s.db") as store:
-        await run(store, 30)
+        await Log(store).run(30)
         first = await _grown(store)
     async with await SqliteStorage.open(tmp_path / "s.db") as store:
-        await run(store, 3)
+        await Log(store).run(3)
         assert (len(first), len(await _grown(store))) == (2, 4)
 
 

@@ -8,12 +8,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from proxy.ring import entry, exchange, inflight, key_snapshot, segment_layout, websocket_message
-from storage.clickhouse import layout as clickhouse_layout
-from storage.clickhouse.codec import ROW_TYPES
-from storage.clickhouse.writes.calls import CALL_TYPES, WAITING_TYPES
-from storage.clickhouse.writes.jobs import JOB_TYPES
-from storage.clickhouse.writes.journal import COMMITS
-from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
+from storage.clickhouse import tables as clickhouse_tables
+from storage.clickhouse.writes.rows import ATTEMPT_TYPES, TYPES
 from storage.postgres import schema as postgres_schema
 from storage.sqlite import schema as sqlite_schema
 from storage.writer import spool_frames
@@ -28,12 +24,12 @@ def layouts() -> dict[str, dict[str, Any]]:
         *(entry.PREFIX.format, exchange.FIXED.format, websocket_message.FIXED.format, inflight._FIXED.format),
         *(segment_layout._STATIC.format, inflight._CALLER.format, exchange.ACCESS.format),
     )
-    clickhouse = (ROW_TYPES, HEAD_TYPES, BODY_TYPES, CALL_TYPES, WAITING_TYPES, JOB_TYPES, COMMITS)
+    clickhouse = (TYPES, ATTEMPT_TYPES, clickhouse_tables.REGISTER_TYPES)
     snapshot = key_snapshot.KnownKey.__struct_fields__
     return {
         "sqlite": {"migrations": [_digest([_plain(script)]) for script in sqlite_schema.migrations()]},
         "postgres": {"migrations": [_digest([_plain(script)]) for script in postgres_schema.migrations()]},
-        "clickhouse": {"number": clickhouse_layout.newest(), "digest": _digest(map(str, clickhouse))},
+        "clickhouse": {"number": clickhouse_tables.LAYOUT, "digest": _digest(map(str, clickhouse))},
         "ring": {"number": segment_layout.LAYOUT_VERSION, "digest": _digest(ring)},
         "spool": {"number": spool_frames.MAGIC.decode(), "digest": _digest([spool_frames._HEADER.format])},
         "key snapshot": {"number": key_snapshot._FORMAT, "digest": _digest(snapshot)},

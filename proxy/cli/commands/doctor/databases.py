@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from proxy.cli.commands.doctor.clock import check_skew
 from proxy.cli.commands.doctor.finding import Finding
-from proxy.cli.commands.doctor.replicas import check_replicas
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from storage.clickhouse.address import Address
     from storage.clickhouse.upkeep.inspect import Inspection as ClickHouseInspection
+    from storage.clickhouse.wire.address import Address
     from storage.postgres.inspect import Inspection as PostgresInspection
 
 POSTGRES_ENCODING: Final = "UTF8"
@@ -59,13 +58,11 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
 
 def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
     """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write."""
-    from storage.clickhouse.address import Address
+    from storage.clickhouse.wire.address import Address
 
     address = Address.of(urlsplit(url))
     for host in address.hosts:
         yield from _check_clickhouse_host(name, address, host)
-    if address.cluster:
-        yield from check_replicas(name, address)
 
 
 def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator[Finding]:
@@ -89,10 +86,13 @@ def _judge_clickhouse(name: str, place: str, address: "Address", seen: "ClickHou
         fix = f"clickhouse-client --query 'CREATE DATABASE {address.database}'"
         return Finding("fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix)
     if seen.refusal:
-        fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.processes"
+        fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.*"
         return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
+    if seen.is_older:
+        fix = "copy its records into an empty database, and name that in the address"
+        return Finding("fail", name, f"{place} has the tables of an older sidelog", fix)
     tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
 

@@ -41,14 +41,6 @@ async def every_row(session: Session, within: Range) -> tuple[Selection, Where]:
     return selected, where
 
 
-async def row_ids(session: Session, within: Range) -> list[bytes]:
-    """Read the ids of all rows of a range, in their order."""
-    selected, where = await every_row(session, within)
-    dialect = session.dialect
-    sql = f"SELECT id FROM {dialect.schema}records WHERE {where.text} {selected.order_by('asc')}"
-    return [dialect.to_id(record_id) for (record_id,) in await session.fetch(sql, where.parameters)]
-
-
 async def read_segments(session: Session, within: Range) -> list[Segment]:
     """Read what of the segments is read at once, in order."""
     sql = f"SELECT first_seq, last_seq, starts {_overlapping(session, 'text_segments')} ORDER BY first_seq"

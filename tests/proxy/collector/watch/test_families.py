@@ -165,7 +165,7 @@ def test_the_processes_are_those_the_supervisor_names() -> None:
 async def test_the_index_has_sizes_once_they_are_known() -> None:
     """Counts from the start, how far it has come and how large it is from the first look on."""
     indexing = TextIndexing(MemoryStorage())
-    counted = {("text_index_records",): 0, ("summed_records",): 0, ("text_index_errors",): 0}
+    counted = {("text_index_records",): 0, ("text_index_errors",): 0}
     assert values(text_index_families(indexing)) == counted
     indexing.state = TextIndex(waiting=7, size_bytes=4096)
     known = {("text_index_waiting_records",): 7, ("text_index_bytes",): 4096}

@@ -1,1 +1,0 @@
-"""Replicas of one shard."""

@@ -3,9 +3,9 @@
 import random
 
 from storage.aggregates import BOUNDS_US, Latencies
-from storage.clickhouse.link import Link
-from storage.clickhouse.native import Column
 from storage.clickhouse.reads.buckets import bucket_of
+from storage.clickhouse.wire.link import Link
+from storage.clickhouse.wire.native import Column
 
 
 async def test_buckets_are_ours(link: Link) -> None:

@@ -1,4 +1,4 @@
-"""Figures of tool calls: their ids are a million apart, and a walk over them takes few statements all the same."""
+"""Figures of tool calls: their numbers are far apart, and a walk over them takes few statements all the same."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from storage.clickhouse.link import Link, Row
 from storage.clickhouse.store import ClickhouseStorage
+from storage.clickhouse.wire.link import Link, Row
 from storage.record import Batch, Entry, ToolCall
 from storage.tools import ToolFilter
 from tests.storage.samples import START_US, make_record

@@ -1,1 +1,0 @@
-"""The register of a ClickHouse store."""

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from storage.clickhouse.address import Address
-from storage.clickhouse.layout import migrate
-from storage.clickhouse.link import Link
+from storage.clickhouse.engine.version import read_server
+from storage.clickhouse.tables import make_tables
 from storage.clickhouse.upkeep.inspect import inspect
+from storage.clickhouse.wire.address import Address
+from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
-from tests.storage.clickhouse.links import DroppingLink
+from tests.storage.clickhouse.conftest import DELAY_MS
 from tests.support.clickhouse import Server, server
 
 
@@ -26,19 +27,11 @@ async def test_a_database_that_can_be_used(link: Link) -> None:
     assert (seen.has_database, seen.layout, seen.refusal) == (True, 0, "")
     assert seen.server_version.split(".")[0].isdigit()
     assert await tables(link) == []
-    await migrate(link)
+    await make_tables(link, await read_server(link), DELAY_MS)
     before = await tables(link)
     seen = await inspect(link.address, host)
     assert seen.layout == seen.newest_layout
     assert await tables(link) == before
-
-
-async def test_a_table_is_dropped_meanwhile(engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at the names of tables that the server refuses for that is taken again."""
-    monkeypatch.setattr("storage.clickhouse.upkeep.inspect.Link", DroppingLink)
-    address = engine.address(engine.database())
-    seen = await inspect(address, address.hosts[0])
-    assert (seen.has_database, seen.layout, seen.refusal) == (True, 0, "")
 
 
 async def test_a_database_that_is_not_there(engine: Server) -> None:
@@ -48,6 +41,7 @@ async def test_a_database_that_is_not_there(engine: Server) -> None:
     assert (seen.has_database, seen.layout) == (False, 0)
 
 
+@pytest.mark.clickhouse
 async def test_who_is_not_let_in() -> None:
     """Only the old engine has users here."""
     address = replace(server("debian").address(), user="locked", password="guess")
@@ -55,6 +49,7 @@ async def test_who_is_not_let_in() -> None:
         await inspect(address, address.hosts[0])
 
 
+@pytest.mark.clickhouse
 async def test_who_may_only_read() -> None:
     """What the server says against writing is told."""
     debian = server("debian")

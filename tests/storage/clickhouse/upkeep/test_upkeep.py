@@ -2,173 +2,206 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from storage.clickhouse.link import Link
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.upkeep import erasures, measure, purge
-from storage.clickhouse.upkeep.erasures import finish
+from storage.clickhouse.upkeep import days, purge
 from storage.clickhouse.upkeep.floors import lowered, raised
-from storage.clickhouse.upkeep.grids import GRID_ROWS
-from storage.clickhouse.upkeep.parts import Partition, await_quiet, listed
-from storage.clickhouse.upkeep.state import Upkeep
-from storage.clickhouse.writes.journal import read_end
-from storage.purge import Erased
-from storage.query import Filter
-from storage.record import Batch, Entry
+from storage.clickhouse.upkeep.mutations import is_busy
+from storage.clickhouse.upkeep.state import Upkeep, read_upkeep
+from storage.clickhouse.wire.link import Link
+from storage.purge import KEPT_ROWS
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Record
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from tests.storage.samples import make_body, make_payload, make_record
+from tests.storage.clickhouse.conftest import DELAY_MS
+from tests.storage.samples import SOURCE, make_batch, make_body, make_payload, make_record
 
 DAY = 20_000 * DAY_US
 LIMIT_S = 60.0
+ALL = Filter(kind="all")
 
 
 @pytest.fixture
 async def store(link: Link) -> AsyncIterator[ClickhouseStorage]:
     """An empty store in the database of the link."""
-    async with await ClickhouseStorage.open(link.address) as opened:
+    async with await ClickhouseStorage.open(link.address, order_delay_ms=DELAY_MS) as opened:
         yield opened
 
 
-async def fill(store: ClickhouseStorage, *starts_us: int) -> None:
-    """Commit a batch of records with payloads."""
+async def fill(store: ClickhouseStorage, *starts_us: int) -> list[Record]:
+    """Commit a batch of records with payloads, and wait until the stable prefix has them."""
     entries = [Entry(make_record(started_at_us=start), make_payload(1)) for start in starts_us]
     chance = random.Random(len(entries))
     for entry in entries:
         assert entry.payload is not None
         entry.payload.response_body = make_body(chance.randbytes(3000))
-    await store.commit(Batch("sidecar-1", entries))
+    last_seq = await store.commit(Batch("sidecar-1", entries))
+    while True:
+        if await store.last_seq() >= last_seq:
+            return [entry.record for entry in entries]
+        await asyncio.sleep(0.1)
 
 
-async def days(link: Link) -> dict[str, list[int]]:
-    """The days that have rows, by table."""
-    found: dict[str, list[int]] = {}
-    for partition in await listed(link):
-        found.setdefault(partition.table, []).append(partition.day - 20_000)
-    return found
+async def shown(store: ClickhouseStorage) -> list[Record]:
+    """All records that are shown."""
+    return (await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))).records
 
 
-async def rows(link: Link, table: str) -> int:
+async def stored(link: Link, condition: str = "kind < 2") -> int:
     """How many rows there are, shown or not."""
-    [(count,)] = await link.fetch(f"SELECT count() FROM {table}", limit_s=LIMIT_S)
+    [(count,)] = await link.fetch(f"SELECT count() FROM records WHERE {condition}", limit_s=LIMIT_S)
     return int(count)
 
 
-def test_a_day_before_the_epoch_ends_with_its_number() -> None:
-    """Division is towards zero: the day 0 is two days long."""
-    assert Partition("records", "1", 1, 0, 0).bounds_us == (DAY_US, 2 * DAY_US - 1)
-    assert Partition("records", "0", 0, 0, 0).bounds_us == (1 - DAY_US, DAY_US - 1)
-    assert Partition("records", "-1", -1, 0, 0).bounds_us == (1 - 2 * DAY_US, -DAY_US)
-    least, most = -(1 << 63), (1 << 63) - 1
-    assert Partition("records", "", -(-least // DAY_US), 0, 0).bounds_us[0] == least
-    assert Partition("records", "", most // DAY_US, 0, 0).bounds_us[1] == most
+async def size_of_bodies(link: Link) -> int:
+    """How many bytes of bodies there are."""
+    [(size,)] = await link.fetch("SELECT sum(length(response_body)) FROM records", limit_s=LIMIT_S)
+    return int(size)
+
+
+@pytest.fixture
+def all_days_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """As if all days of numbers were long over, and none the newest."""
+    listed = days.listed
+
+    async def and_a_newer_one(link: Link) -> list[days.Day]:
+        return [*await listed(link), days.Day(1 << 20, 0, 1 << 60)]
+
+    def end() -> None:
+        monkeypatch.setattr(days, "KEPT_DAYS", -10)
+        monkeypatch.setattr(days, "listed", and_a_newer_one)
+
+    return end
 
 
 def test_floors_rise_and_fall() -> None:
     """Rising changes nothing downwards, falling nothing upwards; bodies never stay longer than rows."""
+
+    def of(upkeep: Upkeep) -> tuple[int, int]:
+        return upkeep.purge_floor_us, upkeep.body_floor_us
+
     floors = raised(Upkeep(), 5, 3)
-    assert floors[:2] == (5, 5)
-    assert raised(floors, 4, 7)[:2] == (5, 7)
-    assert lowered(floors, 9, 9)[:2] == (5, 5)
-    assert lowered(raised(floors, 0, 9), 2, 4)[:2] == (2, 4)
+    assert of(floors) == (5, 5)
+    assert of(raised(floors, 4, 7)) == (5, 7)
+    assert of(lowered(floors, 9, 9)) == (5, 5)
+    assert of(lowered(raised(floors, 0, 9), 2, 4)) == (2, 4)
 
 
-async def test_days_are_dropped_and_the_floors_own_day_is_written_anew(link: Link, store: ClickhouseStorage) -> None:
-    """Bodies go earlier; what a dead attempt left goes with its day, and is counted by nobody."""
-    await fill(store, *(DAY + day * DAY_US + hour * HOUR_US for day in range(3) for hour in (1, 20)))
-    await link.execute("INSERT INTO records (seq, attempt, started_at_us) SELECT 1, 77, $1", (DAY,), limit_s=LIMIT_S)
-    assert await days(link) == {table: [0, 1, 2] for table in ("records", "heads", "bodies")}
-    await store.raise_floors(DAY + DAY_US + 10 * HOUR_US, DAY + 2 * DAY_US)
-    assert (await store.purge(2)).rows == 2
-    assert (await store.purge(2)).rows == 1
-    assert (await store.purge(2)).is_done
-    assert await days(link) == {"records": [1, 2], "heads": [1, 2], "bodies": [2]}
-    assert [await rows(link, table) for table in ("records", "heads", "bodies")] == [3, 3, 2]
-    assert (await store.retention()).purged_through_seq == 3
+async def test_rows_below_a_floor_are_written_out_of_a_small_day(link: Link, store: ClickhouseStorage) -> None:
+    """They are counted once, in slices; what is told of positions stays."""
+    records = await fill(store, *(DAY + hour * HOUR_US for hour in range(5)))
+    await store.raise_floors(DAY + 3 * HOUR_US, 0)
+    assert await shown(store) == records[3:]
+    assert [(await store.purge(2)).rows for _ in range(3)] == [2, 1, 0]
+    assert (await stored(link), await stored(link, "writer <> ''")) == (2, 1)
+    state = await store.retention()
+    assert (state.purged_through_seq, state.lag_s) == (records[3].seq - 1, 0)
+    assert state.reaches_back_us == state.oldest_us == records[3].started_at_us
+    assert await shown(store) == records[3:]
 
 
 async def test_a_large_day_waits_for_its_end(
-    link: Link, store: ClickhouseStorage, monkeypatch: pytest.MonkeyPatch
+    link: Link, store: ClickhouseStorage, monkeypatch: pytest.MonkeyPatch, all_days_end: Callable[[], None]
 ) -> None:
-    """Nobody sees its rows meanwhile, and the lag says so."""
+    """Nobody sees its rows meanwhile, and the lag says so; then it is dropped."""
     monkeypatch.setattr(purge, "REWRITTEN_BYTES", 0)
     await fill(store, DAY + HOUR_US, DAY + 20 * HOUR_US)
     await store.raise_floors(DAY + 2 * HOUR_US, 0)
     assert (await store.purge(10)).is_done
-    assert (await store.count(Filter())).exchanges == 1
+    assert len(await shown(store)) == 1
     assert (await store.retention()).lag_s == 3600
+    all_days_end()
+    assert (await store.purge(10)).is_done
     await store.raise_floors(DAY + DAY_US, 0)
     assert (await store.purge(10)).rows == 2
-    assert (await store.retention()).lag_s == 0
+    assert await stored(link, "seq > 0") == 0
+
+
+async def test_what_comes_late_below_what_was_purged_is_shown(store: ClickhouseStorage) -> None:
+    """Nothing is hidden above the stable prefix."""
+    await fill(store, DAY)
+    await store.raise_floors(DAY + HOUR_US, 0)
+    last_seq = await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=DAY))]))
+    assert (await store.purge(10)).rows == 2
+    assert (await store.retention()).purged_through_seq < last_seq
+
+
+async def test_bodies_of_whole_days_go_before_rows(link: Link, store: ClickhouseStorage) -> None:
+    """Once for each day."""
+    records = await fill(store, DAY, DAY + DAY_US, DAY + DAY_US + HOUR_US)
+    await store.raise_floors(0, DAY + DAY_US + HOUR_US)
+    for _ in range(2):
+        assert (await store.purge(10)).is_done
+        assert await size_of_bodies(link) == 6000
+    found = await store.payloads([record.seq for record in records])
+    assert [found[record.seq].response_body is None for record in records] == [True, True, False]
+    assert all(payload.request_head for payload in found.values())
 
 
 async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) -> None:
-    """Of all tables, in the server's time; then nobody remembers their numbers, and the receipt of another says so."""
-    await fill(store, *range(DAY, DAY + 10))
-    assert (await store.erase(Filter(since_us=DAY + 4))).exchanges == 6
-    assert (await store.count(Filter())).exchanges == 4
+    """Of all answers at once, out of the parts in the server's time; positions and numbers stay."""
+    await store.commit(make_batch(make_record(started_at_us=DAY + 4), offset=7))
+    records = await fill(store, *range(DAY, DAY + 10))
+    before = await store.last_seq()
+    erased = await store.erase(Filter(since_us=DAY + 4))
+    assert (erased.exchanges, erased.events, erased.through_seq) == (7, 0, before)
+    assert await shown(store) == records[:4]
     while left := await store.erasing():
-        assert left == 6
+        assert 0 < left <= 7
         await asyncio.sleep(0.05)
-    assert await await_quiet(link, LIMIT_S)
-    assert [await rows(link, table) for table in ("records", "heads", "bodies", "erased")] == [4, 4, 4, 0]
-    assert (await store.count(Filter())).exchanges == 4
-    assert (await store.erase(Filter(since_us=DAY + 4))) == Erased(0, 0, 10, is_finished=True)
+    assert not await is_busy(link)
+    assert await stored(link) == 4
+    assert await store.last_seq() == before
+    again = await store.erase(Filter(since_us=DAY + 4))
+    assert (again.exchanges, again.is_finished) == (0, True)
+    async with await ClickhouseStorage.open(link.address) as other:
+        assert await other.last_seq() == before
+        assert (await other.positions("sidecar-1"))[SOURCE].offset == 7
 
 
-async def test_a_receipt_says_that_rows_are_left(link: Link, store: ClickhouseStorage) -> None:
-    """Whoever has erased them, and was killed before the server was told to delete them."""
-    await fill(store, *range(DAY, DAY + 10))
-    await erasures.hide(link, [3, 4], erasure=1, grid_rows=GRID_ROWS)
-    assert (await store.erase(Filter(since_us=DAY + 50))) == Erased(0, 0, 10, is_finished=False)
-    assert await await_quiet(link, LIMIT_S)
-    assert await store.erasing() == 0
-    assert await rows(link, "records") == 8
+async def test_what_is_not_in_the_stable_prefix_is_erased_too(store: ClickhouseStorage) -> None:
+    """It is shown, so it has to go."""
+    await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+    assert (await store.erase(ALL)).exchanges == 1
+    assert await shown(store) == []
 
 
-async def test_a_mutation_that_came_to_nothing_begins_again(link: Link, store: ClickhouseStorage) -> None:
-    """The numbers are not forgotten as long as a row of theirs is left."""
-    await fill(store, *range(DAY, DAY + 10))
-    await link.execute("INSERT INTO erased (seq, slice) VALUES (3, 1)", limit_s=LIMIT_S)
-    assert await finish(link) == 1
-    assert await await_quiet(link, LIMIT_S)
-    assert await rows(link, "records") == 9
-    assert await finish(link) == 0
+async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(link: Link, store: ClickhouseStorage) -> None:
+    """What is taken counts as free at once, about as much as it is when it is out of the parts."""
+    records = await fill(store, *range(DAY, DAY + KEPT_ROWS + 100))
+    full = (await store.retention()).used_bytes
+    assert (await store.trim(60)).bodies == 60
+    assert (await store.trim(60)).bodies == 40
+    used = (await store.retention()).used_bytes
+    assert used < 0.6 * full
+    payloads = await store.payloads([record.seq for record in records])
+    assert [payloads[record.seq].response_body is None for record in records] == [True] * 100 + [False] * 100
+    assert (await store.trim(30)).rows == 30
+    assert await shown(store) == records[30:]
+    used = (await store.retention()).used_bytes
+    await store.reclaim()
+    assert (await stored(link), await size_of_bodies(link)) == (170, 3000 * 100)
+    assert (await read_upkeep(store._register)).hidden_bytes == 0
+    assert 0.7 * used < (await store.retention()).used_bytes < 1.3 * used
+    while not (await store.trim(1000)).is_done:
+        pass
+    assert await shown(store) == records[-KEPT_ROWS:]
+    assert (await store.retention()).purged_through_seq == records[-KEPT_ROWS - 1].seq
 
 
-async def test_rows_that_are_taken_out_while_space_is_measured(
-    link: Link, store: ClickhouseStorage, monkeypatch: pytest.MonkeyPatch
+async def test_days_that_the_cap_took_are_dropped(
+    link: Link, store: ClickhouseStorage, all_days_end: Callable[[], None]
 ) -> None:
-    """What was listed before and what is hidden afterwards do not belong together: it is looked again."""
-    await fill(store, *([DAY] * 300))
-    while (await store.retention()).purged_through_seq < 180:
-        await store.trim(60)
-    stale = await listed(link)
+    """When nothing in them is shown any more."""
+    await fill(store, *range(DAY, DAY + KEPT_ROWS + 20))
+    while not (await store.trim(1000)).is_done:
+        pass
+    all_days_end()
     await store.reclaim()
-    assert await await_quiet(link, LIMIT_S)
-    right = (await store.retention()).used_bytes
-    answers = [stale]
-
-    async def late(link: Link) -> list[Partition]:
-        return answers.pop() if answers else await listed(link)
-
-    monkeypatch.setattr(measure, "listed", late)
-    assert (await store.retention()).used_bytes < 1.2 * right
-
-
-async def test_space_of_what_the_cap_took_is_given_back(link: Link, store: ClickhouseStorage) -> None:
-    """It is counted as free at once; a day of which nothing is left is dropped, the rest is written anew."""
-    await fill(store, *([DAY] * 150), *([DAY + DAY_US] * 150))
-    before = (await store.retention()).used_bytes
-    while (state := await store.retention()).purged_through_seq < 180:
-        await store.trim(60)
-    _, upkeep = await read_end(link)
-    assert state.used_bytes < 0.7 * before
+    assert await stored(link) == KEPT_ROWS
+    await store.raise_floors(DAY + HOUR_US, 0)
     await store.reclaim()
-    assert await await_quiet(link, LIMIT_S)
-    assert (await days(link))["records"] == [1]
-    assert [await rows(link, table) for table in ("records", "heads")] == [120, 120]
-    assert await rows(link, "bodies") == 300 - upkeep.bodies_through_seq > 0
-    assert (await store.retention()).used_bytes < 0.7 * before
+    assert await stored(link, "seq > 0") == 0

@@ -1,38 +1,67 @@
-"""What follows the records of a batch, as rows."""
+"""Batches as rows of one block."""
 
 import pytest
 
-from storage.clickhouse.native import Column, block_of, read_blocks
-from storage.clickhouse.writes import jobs
-from storage.clickhouse.writes.calls import ended_of
-from storage.clickhouse.writes.group import Turn
-from storage.clickhouse.writes.rows import Rows
-from storage.record import Entry, Job, ToolCall
-from tests.storage.samples import START_US, make_record
+from storage.clickhouse.codec import RECORD_COLUMNS, decode, stored_text, text_of
+from storage.clickhouse.payloads import COLUMNS, HEADS, payload_of
+from storage.clickhouse.wire.native import Written, block_of, read_blocks
+from storage.clickhouse.writes.rows import CALL, JOB, POSITIONS, WAITING, rows_of, unpack_positions
+from storage.record import Batch, Entry, Job, Position
+from tests.storage.samples import SOURCE, make_empty_record, make_full_record, make_payload, make_record
+from tests.support.otlp import tool_call
 
 
-def test_an_attempt_gives_the_numbers() -> None:
-    """The same rows are written for one attempt after the other."""
-    rows = Rows.write("texts", [0, 2, 2], [Column("text", "String", ["a", "b", "c"])])
-    for turn in (Turn(7, 10, 0), Turn(8, 30, 0)):
-        names, found = read_blocks(block_of(*rows.block(turn)))
-        assert names == ["seq", "attempt", "text"]
-        first = turn.first_seq
-        assert found == [(first, turn.attempt, "a"), (first + 2, turn.attempt, "b"), (first + 2, turn.attempt, "c")]
+def read(*written: Written) -> list[dict[str, object]]:
+    """Read a block as the server would."""
+    names, rows = read_blocks(block_of(*written))
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def test_more_calls_than_ids_are_refused() -> None:
-    """A record has no more calls than there are ids for."""
-    call = ToolCall(
-        record_id=bytes(16), started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
-        status="success",
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="a record has 1048577 tool calls"):
-        ended_of([Entry(make_record(), None, [call] * ((1 << 20) + 1))], {})
+def test_a_record_and_its_payload_are_read_back() -> None:
+    """Whatever is null, and text that is empty or begins with NUL."""
+    odd = make_full_record(project="", service="\0x", path="", query=None)
+    records, payload = [make_full_record(), make_empty_record(), odd], make_payload()
+    rows = rows_of(Batch("a", [Entry(record, payload if record is odd else None) for record in records]))
+    found = read(rows.of_attempt([10, 20, 30], 5, 77, "a", b"p"), rows.written)
+    for seq, record, row in zip((10, 20, 30), records, found, strict=False):
+        record.seq = seq
+        assert decode([row[name] for name in RECORD_COLUMNS]) == record
+    kept = [payload_of([row[name] for name in HEADS], [row[name] for name in COLUMNS[len(HEADS) :]]) for row in found]
+    assert kept == [None, None, payload, None]
 
 
-def test_a_table_without_rows_gets_none() -> None:
-    """Of a batch without calls or jobs."""
-    assert ended_of([Entry(make_record())], {}) is None
-    assert jobs.jobs_of([Entry(make_record())]) is None
-    assert jobs.jobs_of([Entry(make_record(), None, [], [Job(bytes(16), bytes(16), 1)])]) is not None
+def test_what_comes_with_a_record_has_its_number() -> None:
+    """Calls, those that are awaited, and jobs are rows behind all records, and last the positions."""
+    ended, awaited = tool_call(), tool_call(status="processing")
+    job = Job(bytes(16), bytes(16), 5)
+    batch = Batch("a", [Entry(make_record()), Entry(make_record(), None, [ended, awaited], [job])])
+    rows = rows_of(batch)
+    found = read(rows.of_attempt([10, 20], 5, 1, "a", b"p"), rows.written)
+    kinds = [0, 0, CALL, WAITING, JOB, POSITIONS]
+    assert [(row["kind"], row["seq"]) for row in found] == list(zip(kinds, [10, *[20] * 5], strict=True))
+    assert [(row["batch"], row["place"], row["writer"], row["positions"]) for row in found] == [
+        *((5, place, "", "") for place in range(5)), (5, 5, "a", "p"),
+    ]  # fmt: skip
+
+
+def test_positions_alone_are_a_row() -> None:
+    """They take one number."""
+    rows = rows_of(Batch("a", [], {SOURCE: Position(offset=3)}))
+    assert (rows.records, rows.numbers) == (0, 1)
+    [row] = read(rows.of_attempt([10], 1, 1, "a", b"\x80"), rows.written)
+    assert row["kind"] == POSITIONS
+    assert unpack_positions(str(row["positions"])) == {}
+
+
+def test_an_id_twice_is_refused() -> None:
+    """The server would take it."""
+    record = make_record()
+    with pytest.raises(ValueError, match="twice"):
+        rows_of(Batch("a", [Entry(record), Entry(record)]))
+
+
+@pytest.mark.parametrize("text", [None, "", "\0", "\0a", "a", "0"])
+def test_repeated_text_is_told_from_none(text: str | None) -> None:
+    """Empty is none."""
+    assert text_of(stored_text(text)) == text
+    assert bool(stored_text(text)) == (text is not None)

@@ -20,7 +20,7 @@ def places(filter: Filter) -> tuple[list[str], list[int]]:
         bound.extend(numbers)
         return ", ".join(map(str, numbers))
 
-    return [*endpoint_places(filter, IDS, marks, "+{}", "({} IS NOT TRUE)")], bound
+    return [*endpoint_places(filter, IDS, marks, DIALECT)], bound
 
 
 def test_names_are_looked_up_with_their_places() -> None:

@@ -1,0 +1,1 @@
+"""What servers of different versions can do."""

@@ -1,0 +1,46 @@
+"""Version 18 of the server, which Debian has: good for tests of real HTTP and of replicas, not supported otherwise.
+
+It has no tokens: whether an insert still comes is told by time (`writes.slots`), and a change of the register is
+claimed by a table. A constraint is a column whose value cannot be made.
+"""
+
+from hashlib import sha256
+from typing import ClassVar
+
+from storage.clickhouse.engine.server import AHEAD_MS, EPOCH_MS, Server
+
+
+class LegacyServer(Server):
+    """See the module."""
+
+    now_ms: ClassVar[str] = f"(toInt64(toUnixTimestamp(now())) * 1000 - {EPOCH_MS})"
+    clock_step_ms: ClassVar[int] = 1000
+    repeated: ClassVar[str] = "String"
+    running_inserts: ClassVar[str] = "FROM system.processes WHERE query LIKE 'INSERT INTO %'"
+    has_tokens: ClassVar[bool] = False
+    deletes_at_once: ClassVar[bool] = False
+
+    def codec(self, *names: str) -> str:
+        return ""
+
+    def refusing_late(self, order_delay_ms: int) -> str:
+        milliseconds = "bitShiftRight(seq, 12)"
+        late = f"{self.now_ms} - {milliseconds} > {order_delay_ms}"
+        return f"late UInt8 MATERIALIZED throwIf({late} OR {milliseconds} - {self.now_ms} > {AHEAD_MS})"
+
+    def once(self, token: str) -> dict[str, str]:
+        return {"insert_deduplicate": "0"}
+
+    @property
+    def indexes(self) -> list[str]:
+        return []
+
+    @property
+    def table_settings(self) -> dict[str, int]:
+        return {}
+
+    def claim(self, token: str, replicas: str) -> str:
+        name = f"claim_{sha256(token.encode()).hexdigest()}"
+        # Of two replicas of the same name the second one is refused, on whatever server.
+        shared = f"ReplicatedMergeTree('/clickhouse/sidelog/claims/{replicas}/{name}', 'one') ORDER BY done"
+        return f"{name} (done UInt8) ENGINE = {shared if replicas else 'TinyLog'}"

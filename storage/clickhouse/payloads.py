@@ -1,0 +1,87 @@
+"""Heads and bodies as columns beside those of their record, plain, so that the server can look into them. Pure.
+
+Invariant: `payload_of` of what `columns_of` wrote is the payload.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from storage.clickhouse.codec import encode, to_bytes
+from storage.record import Body, Payload
+
+HEADS: Final = ("request_head", "response_head", "payload_rest")
+BODIES: Final = ("request_body", "request_tail", "response_body", "response_tail")
+"""The windows as they are. What is said of each body is in `payload_rest`."""
+COLUMNS: Final = (*HEADS, *BODIES)
+_Form = tuple[int, bool, str | None, str | None, str | None, str | None]
+"""What is said of a body: its members from the third on."""
+_Rest = tuple[list[tuple[int, int]], bytes, bytes, _Form | None, _Form | None]
+"""Timeline, trailers of both sides, forms of both bodies."""
+_decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
+_SIDES: Final = ("request", "response")
+_MAX_REMEMBERED: Final = 10_000
+_MAX_CODING_CHARACTERS: Final = 64
+"""Of what is remembered: a client may name any codings."""
+
+
+def columns_of(payloads: Sequence[Payload | None]) -> dict[str, list[bytes]]:
+    """Make the columns of payloads; of none all are empty.
+
+    Raises:
+        ValueError: A value cannot be stored.
+    """
+    made: dict[str, list[bytes]] = {
+        f"{side}_head": [b"" if payload is None else getattr(payload, f"{side}_head") for payload in payloads]
+        for side in _SIDES
+    }
+    bodies = [
+        [None if payload is None else getattr(payload, f"{side}_body") for payload in payloads] for side in _SIDES
+    ]
+    for side, some in zip(_SIDES, bodies, strict=True):
+        made[f"{side}_body"] = [b"" if body is None else body.head for body in some]
+        made[f"{side}_tail"] = [b"" if body is None else body.tail for body in some]
+    made["payload_rest"] = list(map(_rest, payloads, *bodies))
+    return made
+
+
+def payload_of(heads: Sequence[Any], bodies: Sequence[Any] | None) -> Payload | None:
+    """Put a payload together; None where there is none.
+
+    Args:
+        heads: Values of `HEADS`.
+        bodies: Values of `BODIES`; None where retention took them.
+    """
+    request_head, response_head, rest = map(to_bytes, heads)
+    if not rest:
+        return None
+    timeline, request_trailers, response_trailers, *forms = _decoder.decode(rest)
+    windows = [None, None, None, None] if bodies is None else list(map(to_bytes, bodies))
+    request, response = (
+        _body(windows[place], windows[place + 1], form) for place, form in zip((0, 2), forms, strict=True)
+    )
+    return Payload(request_head, response_head, request, response, timeline, request_trailers, response_trailers)
+
+
+def _body(head: bytes | None, tail: bytes | None, form: _Form | None) -> Body | None:
+    return None if form is None or head is None or tail is None else Body(head, tail, *form)
+
+
+def _rest(payload: Payload | None, request: Body | None, response: Body | None) -> bytes:
+    if payload is None:
+        return b""
+    forms = [None if body is None else _form(body) for body in (request, response)]
+    trailers = payload.request_trailers, payload.response_trailers
+    return encode((payload.timeline, *trailers, *map(msgspec.Raw, (form or b"\xc0" for form in forms))))
+
+
+def _form(body: Body) -> bytes:
+    form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
+    return form_of(body.size, body.truncated, body.coding, body.omitted, body.coding_error, body.charset)
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _form_of(*form: int | str | None) -> bytes:
+    return encode(form)

@@ -1,0 +1,67 @@
+"""The texts of a row that words are looked for in: one expression, which the server's index is made of. Pure.
+
+Strategy: a text may read otherwise than it is written (escaped, or with letters that fold to others). The words of
+ASCII that only its readings have are stored beside it, so the server looks at one text, and knows no rule of reading.
+
+Invariant: a run of ASCII letters, digits and `_` that a folded reading of a text has is a part of `ALL`.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from storage.clickhouse.payloads import BODIES
+from storage.record import Entry
+from storage.relational.sql import KINDS
+from storage.search.words import decoded, fold, is_plain, readings
+
+_TEXTS: Final = (
+    "ifNull(path, '')", "ifNull(query, '')", "toString(error_type)", "ifNull(data, '')", "request_head",
+    "response_head", *BODIES,
+)  # fmt: skip
+_JOINED: Final = f"arrayStringConcat(arrayConcat([{', '.join(_TEXTS)}], words), ' ')"
+ALL: Final = f"lower(if(kind < {len(KINDS)}, {_JOINED}, ''))"
+"""All texts of a record, in lower case. A statement that has it as it is written here is served by the index."""
+TEXT_INDEX: Final = f"INDEX texts {ALL} TYPE text(tokenizer = splitByNonAlpha)"
+
+_BETWEEN: Final = re.compile(rb'["\s]+')
+"""No word is on both sides of it, nor an escape."""
+_RUN: Final = re.compile(r"[0-9a-z_]+")
+
+
+def words_of(entry: Entry) -> list[str]:
+    """List the words that only readings of the texts of an entry have."""
+    found: set[str] = set()
+    for text in _texts(entry):
+        if text and not is_plain(text):
+            found.update(*map(_other_words, set(_BETWEEN.split(text))))
+    return sorted(found)
+
+
+def _other_words(piece: bytes) -> set[str]:
+    if is_plain(piece):
+        return set()
+    found = {run for reading in readings(decoded(piece)) for run in _RUN.findall(fold(reading))}
+    return found.difference(_RUN.findall(decoded(piece.lower())))
+
+
+def _texts(entry: Entry) -> Iterable[bytes | None]:
+    record, payload = entry.record, entry.payload
+    for text in (record.path, record.query, record.error_type):
+        yield text.encode("utf-8", "replace") if text else None
+    yield record.data
+    if payload is not None:
+        yield from (payload.request_head, payload.response_head)
+        for body in (payload.request_body, payload.response_body):
+            if body is not None:
+                yield from (body.head, body.tail)
+
+
+def has_word(word: str, add: Callable[[Any], str]) -> str:
+    """Write the condition that a text has some ASCII letters, digits and `_` in a row, in any case.
+
+    The index has what is between `_`: it chooses rows, which the whole is then looked for in.
+    """
+    parts = {word, *filter(None, word.split("_"))}
+    patterns = [part.replace("_", "\\_") for part in sorted(parts)]
+    return " AND ".join(f"{ALL} LIKE {add(f'%{pattern}%')}" for pattern in patterns)

@@ -1,0 +1,53 @@
+"""Days of numbers, which are partitions: they go at once where nothing in them is shown.
+
+Invariant: the days in which sidecars that run have their newest positions stay, and so does the newest number.
+"""
+
+from typing import Final, NamedTuple
+
+from storage.clickhouse.engine.server import Server
+from storage.clickhouse.numbers import DAY, DAY_MS
+from storage.clickhouse.upkeep.state import Upkeep
+from storage.clickhouse.wire.link import LIMIT_S, Link
+
+KEPT_DAYS: Final = 2
+"""Days before this one that are never dropped: an idle sidecar writes its positions anew every day."""
+_LISTED: Final = (
+    "SELECT toInt64(partition), sum(rows), sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() "
+    "AND table = 'records' AND active GROUP BY partition ORDER BY toInt64(partition)"
+)
+_SHOWN: Final = (
+    "SELECT seq FROM records WHERE seq BETWEEN $1 AND $2 AND seq > $3 AND started_at_us >= $4 AND writer = '' LIMIT 1"
+)
+
+
+class Day(NamedTuple):
+    """The rows whose numbers are of one day."""
+
+    number: int
+    rows: int
+    size_bytes: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Return the first and the last number."""
+        return self.number * DAY, (self.number + 1) * DAY - 1
+
+
+async def listed(link: Link) -> list[Day]:
+    """List what there is, the oldest first."""
+    return [Day(*row) for row in await link.fetch(_LISTED, limit_s=LIMIT_S)]
+
+
+async def drop_days(link: Link, server: Server, upkeep: Upkeep) -> list[int]:
+    """Drop the oldest days, up to the first in which something is shown; returns their numbers."""
+    [(now_ms,)] = await link.fetch(f"SELECT {server.now_ms}", limit_s=LIMIT_S)
+    first_kept = now_ms // DAY_MS - KEPT_DAYS
+    dropped: list[int] = []
+    for day in (await listed(link))[:-1]:
+        shown = (*day.ends, upkeep.purged_through_seq, upkeep.first_shown_us)
+        if day.number >= first_kept or await link.fetch(_SHOWN, shown, limit_s=LIMIT_S):
+            break
+        await link.execute(f"ALTER TABLE records DROP PARTITION {day.number}", limit_s=LIMIT_S)
+        dropped.append(day.number)
+    return dropped

@@ -1,0 +1,284 @@
+"""Statements to a ClickHouse server over HTTP, by aiohttp: the one place of `storage` that knows an HTTP client.
+
+Strategy: of the hosts of an address the one that answered last is asked. Where no connection can be made the next one
+is tried; a statement that was sent is never sent again here, because nobody knows what became of it, but what comes
+after a failure is sent to the next host. The server holds an answer back until it is whole (`wait_end_of_query`), so a
+status says how the statement ended. In a cluster the table `records` has the rows of all shards, and a link to one
+shard writes the name of the shard's own table in its place, in statements and not in their values.
+
+Invariant: every statement has an end, on the server and here, and the answer's size a bound. Errors are those of
+`storage.clickhouse.wire.answers`. No session is used on the server: two statements share nothing.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final, TypedDict, TypeVar
+
+import aiohttp
+
+from storage.clickhouse.wire.address import Address
+from storage.clickhouse.wire.answers import Away, error_of
+from storage.clickhouse.wire.literals import identifier, render
+from storage.clickhouse.wire.native import Column, NotNative, Written, block_of, read_blocks, write_columns
+from storage.errors import StorageError, StorageRejected, StorageUnavailable
+
+LIMIT_S: Final = 10.0
+"""Of a statement that sidelog needs for itself, and of other waits for the server."""
+CONNECT_S: Final = 5.0
+GRACE_S: Final = 2.0
+"""How much longer than the server's limit an answer is waited for."""
+MAX_ANSWER_BYTES: Final = 256 << 20
+_MAX_STATEMENT_BYTES: Final = 256 << 20
+_MAX_CONNECTIONS: Final = 8
+_IDLE_S: Final = 2.0
+"""Servers end idle connections after 3 s and more: a statement that meets the end is lost."""
+_PIECE_BYTES: Final = 1 << 20
+_OK: Final = 200
+RECORDS: Final = "records"
+_RECORDS: Final = re.compile(rf"\b{RECORDS}\b")
+
+Row = tuple[Any, ...]
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse values that no column can hold, while rows are written."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise StorageRejected(f"a value cannot be stored: {error!r}") from error
+
+
+async def at_once(work: Callable[[S], Awaitable[T]], things: Iterable[S]) -> list[T]:
+    """Do a piece of work on each of some things at the same time.
+
+    Raises:
+        StorageError: One failed. All were done, or failed.
+    """
+
+    async def attempt(thing: S) -> T | StorageError:
+        try:
+            return await work(thing)
+        except StorageError as error:
+            return error
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(attempt(thing), name="at_once") for thing in things]
+    done: list[T] = []
+    for result in [task.result() for task in running]:
+        if isinstance(result, StorageError):
+            raise result
+        done.append(result)
+    return done
+
+
+class _Request(TypedDict, total=False):
+    params: dict[str, str]
+    data: bytes | AsyncIterator[memoryview]
+    headers: dict[str, str]
+    allow_redirects: bool
+
+
+class Link:
+    """Runs statements, any number at a time. Opens connections when it needs them."""
+
+    def __init__(
+        self, address: Address, max_answer_bytes: int = MAX_ANSWER_BYTES, *, is_read_only: bool = False,
+        own_records: str = RECORDS,
+    ) -> None:  # fmt: skip
+        """Prepare one; read-only, the server refuses statements that change something.
+
+        Args:
+            address: Where the servers are, of one shard if they are of a cluster.
+            max_answer_bytes: How long an answer may be.
+            is_read_only: Whether nothing may be changed.
+            own_records: Name of the table of the records that these servers have.
+        """
+        self.address = address
+        self._own_records = own_records
+        self.each: list[Link] = [self]
+        """One to each replica."""
+        if address.cluster and len(address.hosts) > 1:
+            alone = [replace(address, hosts=(host,)) for host in address.hosts]
+            self.each = [
+                Link(one, max_answer_bytes, is_read_only=is_read_only, own_records=own_records) for one in alone
+            ]
+        self.is_replicated = len(self.each) > 1
+        # 2 still takes settings with a statement, such as its limit of time.
+        self.settings = {"readonly": "2"} if is_read_only else {}
+        """Of every statement."""
+        self._max_answer_bytes = max_answer_bytes
+        self.hosts = list(address.hosts)
+        """In the order in which they are asked."""
+        self._client: aiohttp.ClientSession | None = None
+        self.is_closed = False
+
+    async def fetch(
+        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
+    ) -> list[Row]:
+        """Run a query and return its rows.
+
+        Args:
+            sql: Without a format; see `storage.clickhouse.wire.literals.render`.
+            parameters: Its parameters.
+            limit_s: How long it may take.
+            settings: Further settings of the server for it.
+
+        Raises:
+            StorageUnavailable: It can be tried again; `answers.OutOfTime`: it took too long.
+            StorageRejected: A parameter has no literal, or the server does not take it.
+        """
+        answer = await self._post(f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings or {})
+        try:
+            return read_blocks(answer)[1]
+        except NotNative as error:
+            raise StorageUnavailable(f"clickhouse: {error}") from error
+
+    async def fetch_each(self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float) -> list[list[Row] | None]:
+        """Run a query on each replica; None for those to which no connection can be made."""
+
+        async def ask(link: Link) -> list[Row] | None:
+            with suppress(Away):
+                return await link.fetch(sql, parameters, limit_s=limit_s)
+            return None
+
+        return await at_once(ask, self.each)
+
+    @property
+    def current(self) -> "Link":
+        """The one to the replica that is asked at present."""
+        return self.to(self.hosts[0]) if self.hosts else self
+
+    def to(self, host: str) -> "Link":
+        """Return the one to a replica, by its host; this one where there is but one."""
+        return next((link for link in self.each if link.hosts == [host]), self)
+
+    async def execute(
+        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
+    ) -> None:
+        """Run a statement without an answer; see `fetch`. After an error nobody knows whether it ran."""
+        await self._post(self._rendered(sql, parameters), b"", limit_s, settings or {})
+
+    async def insert(
+        self, table: str, columns: Sequence[Column], *, limit_s: float, settings: dict[str, str] | None = None
+    ) -> None:
+        """Insert rows, as columns of the types of the table; see `execute`.
+
+        Raises:
+            StorageRejected: A value does not fit its column: nothing was sent.
+        """
+        with refusing():
+            written = write_columns(columns)
+        await self.send(table, written, limit_s=limit_s, settings=settings)
+
+    async def send(self, table: str, *parts: Written, limit_s: float, settings: dict[str, str] | None = None) -> None:
+        """Insert one block of columns, which are written already; see `execute`."""
+        names = ", ".join(identifier(name) for part in parts for name in part.names)
+        sql = self._rendered(f"INSERT INTO {table} ({names}) FORMAT Native", ())
+        await self._post(sql, block_of(*parts), limit_s, settings or {})
+
+    async def close(self) -> None:
+        """Give back all connections; what is running is ended here, not on the server."""
+        self.is_closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+        for link in self.each:
+            if link is not self:
+                await link.close()
+
+    async def _post(self, sql: str, data: bytes, limit_s: float, settings: dict[str, str]) -> bytes:
+        if self.is_closed:
+            raise StorageUnavailable("the store is closed")
+        parameters = {
+            "database": self.address.database,
+            "wait_end_of_query": "1",
+            "max_execution_time": str(max(1, round(limit_s))),
+            "max_query_size": str(_MAX_STATEMENT_BYTES),
+            **self.settings,
+            **settings,
+        }
+        body = sql.encode()
+        if data:
+            parameters["query"], body = sql, data
+        reasons = []
+        for host in list(self.hosts):
+            try:
+                answer = await self._answer(host, parameters, body, limit_s)
+            except Away as error:
+                reasons.append(str(error))
+                continue
+            except StorageUnavailable as error:
+                # Of its kinds each says something of a table or a statement; this one may be the host's fault.
+                if type(error) is StorageUnavailable and self.hosts[0] == host:
+                    self.hosts = [*self.hosts[1:], host]
+                raise
+            self.prefer(host)
+            return answer
+        raise Away(f"clickhouse: {'; '.join(reasons) or f'no host of this shard of {self.address.cluster} is known'}")
+
+    async def _answer(self, host: str, parameters: dict[str, str], body: bytes, limit_s: float) -> bytes:
+        try:
+            async with asyncio.timeout(limit_s + GRACE_S):
+                return await self._ask(host, parameters, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Away(f"{host}: {error}") from error
+        except TimeoutError as error:
+            raise StorageUnavailable(f"clickhouse: no answer from {host} within {limit_s + GRACE_S:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise StorageUnavailable(f"clickhouse: {host}: {str(error) or type(error).__name__}") from error
+
+    async def _ask(self, host: str, parameters: dict[str, str], body: bytes) -> bytes:
+        async with self._opened().post(host, **_request(parameters, body)) as response:
+            answer = bytearray()
+            async for piece in response.content.iter_chunked(_PIECE_BYTES):
+                answer += piece
+                if len(answer) > self._max_answer_bytes:
+                    raise StorageUnavailable(f"clickhouse: an answer is larger than {self._max_answer_bytes} bytes")
+            if response.status != _OK:
+                raise error_of(bytes(answer), response.status)
+            return bytes(answer)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                # The system's resolver: the other one starts a thread that nobody ends.
+                connector=aiohttp.TCPConnector(
+                    resolver=aiohttp.ThreadedResolver(), limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+                headers={"X-ClickHouse-User": self.address.user, "X-ClickHouse-Key": self.address.password},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._client
+
+    def prefer(self, host: str) -> None:
+        """Ask this host first."""
+        if self.hosts[0] != host:
+            self.hosts = [host, *(other for other in self.hosts if other != host)]
+
+    def _rendered(self, sql: str, parameters: Sequence[Any]) -> str:
+        try:
+            return render(_RECORDS.sub(self._own_records, sql), parameters)
+        except (ValueError, TypeError) as error:
+            raise StorageRejected(f"a value cannot be stored: {error}") from error
+
+
+def _request(parameters: dict[str, str], body: bytes) -> _Request:
+    request: _Request = {"params": parameters, "data": body, "allow_redirects": False}
+    if len(body) > _PIECE_BYTES:
+        # In one piece it would hold up the loop.
+        request["data"] = _pieces(body)
+        request["headers"] = {"Content-Length": str(len(body))}
+    return request
+
+
+async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield memoryview(body)[start : start + _PIECE_BYTES]
