@@ -1,11 +1,10 @@
 """Latency of reads from ClickHouse at size: `python -m bench.clickhouse_reads --records 10000000`.
 
-Strategy: some generated records are stored as a sidecar would, over one part of the days; the server then copies them
-part by part, with `seq`, id and times moved on, each copy with the commits it would have had. So 10 million rows take
-two minutes. With `--payloads` they have heads and bodies and an index of words, which are copied likewise; some records
-with words that no other has are stored behind them, as a sidecar would. Sums are made of all of it, as an idle sidecar
-does, unless `--no-sums`. Then everything in `bench.query_set` is asked some rounds, and words. Beside milliseconds
-until the answer stands the CPU that the server took for it, which is the figure to look at on a busy machine.
+Strategy: some records are stored as a sidecar would, with times of the last minutes; the server then copies them part
+by part into the days before, with `seq`, id and times moved back. With `--payloads` they have heads and bodies; some
+records with words that no other has are stored behind them. Then everything in `bench.query_set` is asked some rounds,
+and words. Beside milliseconds until the answer stands the CPU that the server took for it, which is the figure to look
+at on a busy machine.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -25,13 +24,12 @@ from bench.queries import Measured, measure, queries
 from bench.query_set import PAGE_RECORDS, Query
 from bench.text_search import expression_of
 from storage.base import Storage
-from storage.clickhouse.address import Address
-from storage.clickhouse.codec import ROW_TYPES
-from storage.clickhouse.link import Link
+from storage.clickhouse.engine.version import read_server
+from storage.clickhouse.numbers import LANE_BITS
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.tables import create
-from storage.clickhouse.upkeep.segments import read_noted
-from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
+from storage.clickhouse.wire.address import Address
+from storage.clickhouse.wire.link import Link
+from storage.clickhouse.writes.rows import ATTEMPT_TYPES, TYPES
 from storage.errors import StorageUnavailable
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
@@ -45,27 +43,16 @@ _FIRST_RARE: Final = 2_000_000
 _RARE: Final = 9_000
 _LIMIT_S: Final = 600.0
 _MOVED: Final = {
-    "seq": "seq + $1",
-    "started_at_us": "started_at_us + $2",
+    "seq": "seq - $1",
+    "started_at_us": "started_at_us - $2",
     # The upper 48 bits are milliseconds.
-    "id": "toFixedString(unhex(concat(hex(reinterpretAsUInt64(reverse(unhex(substring(hex(id), 1, 12)))) + $3), "
+    "id": "toFixedString(unhex(concat(hex(reinterpretAsUInt64(reverse(unhex(substring(hex(id), 1, 12)))) - $3), "
     "substring(hex(id), 13, 20))), 16)",
 }
-_PAYLOAD_TABLES: Final = {"heads": ("seq", "attempt", *HEAD_TYPES), "bodies": ("seq", "attempt", *BODY_TYPES)}
-_PARTS: Final = (
-    "INSERT INTO text_parts (first_seq, made, part, data) SELECT first_seq + $1, made + $1, part, data "
-    "FROM text_parts WHERE made IN $2"
-)
-_SEGMENTS: Final = (
-    "INSERT INTO text_segments (first_seq, last_seq, made, erasures, what, newest_body_us, size_bytes, offsets) "
-    "SELECT first_seq + $1, last_seq + $1, made + $1, erasures, what, newest_body_us + $3, size_bytes, offsets "
-    "FROM text_segments WHERE made IN $2 AND what = 'done'"
-)
-_COMMITS: Final = (
-    "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
-    "min_id_ms, max_id_ms, instance, positions) SELECT first_attempt + $4, attempt + $4, first_seq + $1, "
-    "last_seq + $1, min_started_at_us + $2, max_started_at_us + $2, min_id_ms + $3, max_id_ms + $3, instance, "
-    f"positions FROM commits WHERE last_seq <= {_ORIGINALS}"
+_COLUMNS: Final = tuple(TYPES | ATTEMPT_TYPES)
+_COPY: Final = (
+    f"INSERT INTO records ({', '.join(_COLUMNS)}) SELECT {', '.join(_MOVED.get(name, name) for name in _COLUMNS)} "
+    "FROM records WHERE seq >= $4 AND writer = ''"
 )
 
 
@@ -79,49 +66,28 @@ class Asked:
 
 
 async def fill_server(address: Address, records: int, days: float, *, has_payloads: bool) -> None:
-    """Store originals in the first part of the days, and have the server copy them into the others."""
+    """Store originals in the last part of the days, and have the server copy them into the others."""
     times = max(1, records // _ORIGINALS)
-    start_us, step_us = now_us() - int(days * DAY_US), int(days * DAY_US / times)
+    step_us = int(days * DAY_US / times)
     async with await ClickhouseStorage.open(address) as storage:
-        await fill(storage, _ORIGINALS, days / times, has_payloads=has_payloads, start_us=start_us)
-        if has_payloads:
-            await index_words(storage)
+        await fill(storage, _ORIGINALS, days / times, has_payloads=has_payloads, start_us=now_us() - step_us)
     link = Link(address)
-    settings = (await create(link)).insert_settings
-    [(commits,)] = await link.fetch("SELECT count() FROM commits", limit_s=_LIMIT_S)
-    made = [one.made for one in await read_noted(link) if one.what == "done"]
+    has_tokens = (await read_server(link)).has_tokens
+    await link.execute(f"ALTER TABLE records DROP {'CONSTRAINT' if has_tokens else 'COLUMN'} late", limit_s=_LIMIT_S)
+    [(first_seq,)] = await link.fetch("SELECT min(seq) FROM records", limit_s=_LIMIT_S)
     for number in range(1, times):
-        by = (number * _ORIGINALS, number * step_us, number * (step_us // 1000))
-        await link.execute(_copy("records", ROW_TYPES), by, limit_s=_LIMIT_S, settings=settings)
-        if has_payloads:
-            for table, columns in _PAYLOAD_TABLES.items():
-                await link.execute(_copy(table, columns), by[:2], limit_s=_LIMIT_S, settings=settings)
-            await link.execute(_PARTS, (by[0], made), limit_s=_LIMIT_S, settings=settings)
-            await link.execute(_SEGMENTS, (by[0], made, by[1]), limit_s=_LIMIT_S, settings=settings)
-        await link.execute(_COMMITS, (*by, number * commits), limit_s=_LIMIT_S)
+        by_us = number * step_us
+        by = (by_us // 1000 << LANE_BITS, by_us, by_us // 1000, first_seq)
+        await link.execute(_COPY, by, limit_s=_LIMIT_S, settings={"max_partitions_per_insert_block": "1000"})
     await rest(link)
     await link.close()
 
 
-def _copy(table: str, columns: Iterable[str]) -> str:
-    """Write the statement that copies the originals' rows of a table."""
-    names, moved = ", ".join(columns), ", ".join(_MOVED.get(name, name) for name in columns)
-    return f"INSERT INTO {table} ({names}) SELECT {moved} FROM {table} WHERE seq <= {_ORIGINALS}"
-
-
 async def add_rare(address: Address, days: float) -> None:
-    """Store some records behind all others, each with a word that no other has, and make their index."""
-    total = _FIRST_RARE + _RARE
+    """Store some records behind all others, each with a word that no other has."""
     async with await ClickhouseStorage.open(address) as storage:
         start_us = now_us() - int(days * DAY_US)
-        await fill(storage, total, days, has_payloads=True, start_us=start_us, first=_FIRST_RARE)
-        await index_words(storage)
-
-
-async def index_words(storage: Storage) -> None:
-    """Make the index of all that is stored."""
-    while not (await storage.index_text()).is_done:
-        pass
+        await fill(storage, _FIRST_RARE + _RARE, days, has_payloads=True, start_us=start_us, first=_FIRST_RARE)
 
 
 def words(storage: Storage) -> dict[str, Query]:
@@ -140,15 +106,6 @@ def words(storage: Storage) -> dict[str, Query]:
         return lambda number: page(word(number))
 
     return {f"word, {kind}": query(word) for kind, word in asked.items()}
-
-
-async def add_up(address: Address) -> float:
-    """Make all sums, as a sidecar does that has nothing to store; answers how many seconds it took."""
-    began_s = time.perf_counter()
-    async with await ClickhouseStorage.open(address) as storage:
-        while not (await storage.add_sums()).is_done:
-            pass
-    return time.perf_counter() - began_s
 
 
 async def rest(link: Link) -> None:
@@ -172,14 +129,11 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
     await fill_server(address, options.records, options.days, has_payloads=options.payloads)
     if options.payloads:
         await add_rare(address, options.days)
-    before_s = cpu_s(server)
-    sums_s = await add_up(address) if options.sums else 0.0
-    sums = {"s": round(sums_s, 1), "server_cpu_s": round(cpu_s(server) - before_s, 1)}
     results: dict[str, Asked] = {}
     failed: dict[str, str] = {}
     async with await ClickhouseStorage.open(address) as storage:
         info = await storage.info()
-        print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, sums {sums}")
+        print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row")
         print("ms: p50, p95, CPU of the server, whether complete")
         for name, query in (await queries(storage) | (words(storage) if options.payloads else {})).items():
             if options.only not in name:
@@ -199,7 +153,6 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
         "engine": options.engine,
         "rows": info.rows,
         "bytes_per_row": round(info.size_bytes / info.rows),
-        "sums": sums,
         "failed": failed,
         "results": {
             name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
@@ -214,11 +167,8 @@ def main() -> None:
     """Measure a server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--payloads", action="store_true", help="with heads, bodies and an index of words")
+    parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
     parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
-    parser.add_argument(
-        "--sums", action=argparse.BooleanOptionalAction, default=True, help="make sums of all rows first"
-    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="queries with this in their name")
     parser.add_argument("--directory", type=Path, help="where the server keeps its data, instead of in memory")

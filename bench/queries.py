@@ -63,16 +63,16 @@ async def measure(query: Query, rounds: int) -> Measured:
 
 async def queries(storage: Storage) -> dict[str, Query]:
     """Name everything that is asked."""
-    last_seq = await storage.last_seq()
     newest = await storage.select(RecordQuery(limit=1))
     oldest = await storage.select(RecordQuery(order="asc", limit=1))
-    middle = await storage.select(RecordQuery(limit=_EXAMPLES, after=last_seq // 3))
+    first_seq, last_seq = oldest.records[0].seq, newest.records[0].seq
+    middle = await storage.select(RecordQuery(limit=_EXAMPLES, after=first_seq + (last_seq - first_seq) // 3))
     example = next(record for record in middle.records if record.trace_id is not None)
     oldest_us, newest_us = oldest.records[0].started_at_us, newest.records[0].started_at_us
     plain = list_filters(example, oldest_us, newest_us)
     return {
-        **lists(storage, plain, last_seq),
-        **lists(storage, searches(example), last_seq),
+        **lists(storage, plain, first_seq, last_seq),
+        **lists(storage, searches(example), first_seq, last_seq),
         **by_id(storage, example),
         **totals(storage, plain),
         **aggregates(storage, oldest_us, newest_us),

@@ -68,11 +68,13 @@ def searches(example: Record) -> dict[str, Filter]:
     }
 
 
-def lists(storage: Storage, filters: dict[str, Filter], last_seq: int) -> dict[str, Query]:
+def lists(storage: Storage, filters: dict[str, Filter], first_seq: int, last_seq: int) -> dict[str, Query]:
     """Ask for a page of each filter: the first, and by cursor in the middle and deep down."""
     found: dict[str, Query] = {}
+    numbers = last_seq - first_seq
+    depths = (("first", None), ("middle", first_seq + numbers // 2), ("deep", first_seq + numbers // 20))
     for name, filter in filters.items():
-        for depth, below in (("first", None), ("middle", last_seq // 2), ("deep", last_seq // 20)):
+        for depth, below in depths:
             found[f"list, {name}, {depth}"] = _page(storage, filter, below)
     return found
 

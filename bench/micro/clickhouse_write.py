@@ -19,9 +19,7 @@ import psutil
 
 from bench.micro.postgres_write import batch_of, moved
 from bench.micro.sqlite_write import bare, get, post
-from storage.clickhouse.link import Link
-from storage.clickhouse.tables import create
-from storage.clickhouse.writes.batches import BatchStore
+from storage.clickhouse.store import ClickhouseStorage
 from storage.record import now_us
 from tests.support.clickhouse import Server, own_server
 
@@ -54,15 +52,13 @@ async def measure(server: Server, name: str, batch: int, rows: int) -> Figures:
             moved(entry.record, place * batch + row, begin_us, 60)
         batches.append(batch_of(entries, (place + 1) * batch))
     database = server.database()
-    link = Link(server.address(database))
     assert server.process is not None
     process = psutil.Process(server.process.pid)
-    try:
-        store = BatchStore(link, await create(link))
-        await store.store(batches[0])
+    async with await ClickhouseStorage.open(server.address(database)) as store:
+        await store.commit(batches[0])
         client_s, server_s, wall_s = time.process_time(), sum(process.cpu_times()[:2]), time.perf_counter()
         for each in batches[1:]:
-            await store.store(each)
+            await store.commit(each)
         stored = batch * (len(batches) - 1)
         figures = Figures(
             name=name,
@@ -72,9 +68,6 @@ async def measure(server: Server, name: str, batch: int, rows: int) -> Figures:
             wall_us=(time.perf_counter() - wall_s) / stored * 1e6,
             bytes=int(server.ask(_SIZE.format(database))) / (stored + batch),
         )
-        await store.close()
-    finally:
-        await link.close()
     return figures
 
 
