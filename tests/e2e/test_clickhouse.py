@@ -81,9 +81,9 @@ TROUBLES: Final = {
     "password": Trouble(set_password("other"), set_password("secret"), "does not let this user in"),
     "rights": Trouble(let_read_only, set_password("secret"), "readonly"),
     "altered": Trouble(
-        asking("ALTER TABLE {name}.records DROP COLUMN rest"),
-        asking("ALTER TABLE {name}.records ADD COLUMN rest String"),
-        "rest",
+        asking("ALTER TABLE {name}.records DROP COLUMN user_agent"),
+        asking("ALTER TABLE {name}.records ADD COLUMN user_agent String"),
+        "user_agent",
     ),
 }
 
