@@ -291,8 +291,8 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
 @pytest.mark.parametrize(
     ("process", "strangers"),
     [
-        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "typer", "rich")),
-        ("proxy.collector", ("proxy.worker", "typer", "rich", "asyncpg", "genai_prices")),
+        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "click", "rich")),
+        ("proxy.collector", ("proxy.worker", "click", "rich", "asyncpg", "genai_prices")),
     ],
 )
 def test_a_process_starts_without_what_it_may_never_need(process: str, strangers: tuple[str, ...]) -> None:

@@ -1,34 +1,57 @@
 """The commands: what each takes, what help says of it, and where what it does is."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from proxy.cli.options import CLIENT, FILTERS, READER, SEARCH, Command, settings_flags
+from proxy.cli.options import CLIENT, FILTERS, READER, SEARCH, Shared, settings_flags
 from proxy.settings.flags import FLAGS
 
+
+class Row(NamedTuple):
+    """One command."""
+
+    words: str
+    help: str
+    example: str
+    """What is behind the words; or a whole line, where another program is before them."""
+    parameters: str
+    """Names, in the order of help."""
+    shared: tuple[Shared, ...] = ()
+    run: str = ""
+    """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
+
+
+GROUPS: Final = {
+    "config": "Check or show the configuration.",
+    "token": "The admin token.",
+    "keys": "API keys of the proxied service.",
+    "db": "Inspect, migrate and back up the store.",
+    "view": "Saved searches.",
+}
+"""First words of commands, and what help says of them."""
 _SETTINGS: Final = settings_flags("proxy.upstream", "data_dir")
 
 COMMANDS: Final = (
-    Command(
+    Row(
         "serve",
         "Run the proxy.",
         "--upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080",
         "config greets",
         (settings_flags(*FLAGS),),
     ),
-    Command(
+    Row(
         "demo",
         "Run a demo upstream with sample traffic, and the proxy in front of it; its records are in ./sidelog-demo.",
         "--listen 127.0.0.1:8888",
         "listen admin_listen data_dir",
         run="serve:demo",
     ),
-    Command(
+    Row(
         "health",
         "Say whether sidelog is ready, and exit with 0 if it is; for container health checks.",
         "--url http://127.0.0.1:8090",
         "url data_dir as_json",
     ),
-    Command(
+    Row(
         "doctor",
         "Check this machine and the settings, and suggest a fix for each problem.",
         "--config sidelog.toml",
@@ -36,93 +59,91 @@ COMMANDS: Final = (
         (_SETTINGS,),
         run="doctor.doctor:diagnose",
     ),
-    Command(
+    Row(
         "config check",
         "Validate the configuration and report every problem at once.",
         "--config sidelog.toml",
         "config as_json",
         (_SETTINGS,),
     ),
-    Command(
+    Row(
         "config show",
         "Print the effective configuration, secrets redacted.",
         "--config sidelog.toml --json",
         "config as_json",
         (_SETTINGS,),
     ),
-    Command(
+    Row(
         "token show",
         "Print the admin token of a data directory.",
         'curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status',
         "data_dir as_json",
         run="health:show_token",
     ),
-    Command(
+    Row(
         "token rotate",
         "Replace the admin token. A running sidelog uses the new one at once; sessions of the web UI end.",
         "--data-dir /var/lib/sidelog",
         "data_dir as_json",
         run="health:rotate",
     ),
-    Command(
+    Row(
         "version",
         "Print the version and build (pure or compiled) of sidelog, and the versions of Python and the main libraries.",
         "--json",
         "as_json",
     ),
-    Command(
+    Row(
         "completion",
         'Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".',
         "bash",
         "shell",
         run="manual:completion",
     ),
-    Command(
+    Row(
         "man",
         "Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for man.",
         "",
-        "context",
+        "",
         run="manual:manual",
     ),
-    Command(
+    Row(
         "keys create",
         "Create a key and print its secret, which is not shown again.",
         '"Mobile app" --scope agent --expires 30d',
         "name scope agent expires disabled project user as_json",
         (CLIENT,),
     ),
-    Command("keys list", "List the keys.", "--json", "as_json", (CLIENT,), run="keys:list_keys"),
-    Command("keys disable", "Disable a key. Takes effect within a second.", '"Mobile app"', "key as_json", (CLIENT,)),
-    Command("keys enable", "Enable a key again.", '"Mobile app"', "key as_json", (CLIENT,)),
-    Command(
-        "keys delete", "Delete a key permanently. Records keep its name.", '"Mobile app"', "key as_json", (CLIENT,)
-    ),
-    Command(
+    Row("keys list", "List the keys.", "--json", "as_json", (CLIENT,), run="keys:list_keys"),
+    Row("keys disable", "Disable a key. Takes effect within a second.", '"Mobile app"', "key as_json", (CLIENT,)),
+    Row("keys enable", "Enable a key again.", '"Mobile app"', "key as_json", (CLIENT,)),
+    Row("keys delete", "Delete a key permanently. Records keep its name.", '"Mobile app"', "key as_json", (CLIENT,)),
+    Row(
         "db status",
         "Show the store's contents, layout, size and retention. Changes nothing.",
         "--data-dir /var/lib/sidelog",
         "config data_dir as_json",
     ),
-    Command(
+    Row(
         "db migrate",
         "Migrate the store to the newest layout, as a start of sidelog does.",
         "--data-dir /var/lib/sidelog",
         "config data_dir as_json",
     ),
-    Command(
+    Row(
         "db vacuum",
         "Return free space to the file system; works while sidelog is running.",
         "--data-dir /var/lib/sidelog",
         "config data_dir as_json",
     ),
-    Command(
+    Row(
         "db backup",
         "Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.",
         "records.db",
         "file config data_dir as_json",
     ),
-    Command("view list", "List the views.", "", "as_json", (READER,), run="views:list_views"),
-    Command(
+    Row("view list", "List the views.", "", "as_json", (READER,), run="views:list_views"),
+    Row(
         "view save",
         "Save a search under a name, with its columns, period and order.",
         "\"slow tenants\" 'status:5xx duration:>1s' --since 24h --fields time,code,header.x-tenant",
@@ -130,16 +151,10 @@ COMMANDS: Final = (
         (CLIENT, FILTERS, SEARCH),
         run="views:save",
     ),
-    Command("view show", "Show a view.", '"slow tenants" --json', "name as_json", (READER,), run="views:show"),
-    Command(
-        "view rename", "Rename a view.", '"slow tenants" slow', "name new_name as_json", (CLIENT,), run="views:rename"
-    ),
-    Command("view delete", "Delete a view.", "slow", "name as_json", (CLIENT,), run="views:delete"),
-)
-"""All but those that read records."""
-
-READING: Final = (
-    Command(
+    Row("view show", "Show a view.", '"slow tenants" --json', "name as_json", (READER,), run="views:show"),
+    Row("view rename", "Rename a view.", '"slow tenants" slow', "name new_name as_json", (CLIENT,), run="views:rename"),
+    Row("view delete", "Delete a view.", "slow", "name as_json", (CLIENT,), run="views:delete"),
+    Row(
         "get",
         "Show one exchange: its outcome, headers and bodies.",
         "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl",
@@ -147,7 +162,7 @@ READING: Final = (
         (READER,),
         run="records:get",
     ),
-    Command(
+    Row(
         "query",
         "Search records.",
         "'status:5xx path:/api/*' --since 15m",
@@ -155,21 +170,21 @@ READING: Final = (
         (READER, FILTERS, SEARCH),
         run="records:query",
     ),
-    Command(
+    Row(
         "tail",
         "Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.",
         "--level warn --level error",
         "fields wide utc as_json",
         (CLIENT, FILTERS, SEARCH),
     ),
-    Command(
+    Row(
         "stats",
         "Show totals by status, level, project, container and service, and latency percentiles.",
         "--since 24h --route default",
         "utc as_json",
         (READER, FILTERS, SEARCH),
     ),
-    Command(
+    Row(
         "top",
         "Show the most frequent endpoints, or values of another field, with errors, latency, bytes and cost.",
         "--since 1h --sort p95",
@@ -177,14 +192,14 @@ READING: Final = (
         (READER, FILTERS, SEARCH),
         run="stats:top",
     ),
-    Command(
+    Row(
         "export",
         "Export all matching records, oldest first, with a progress bar on stderr.",
         "csv --since yesterday --until today --bom -o yesterday.csv",
         "format output bodies fields bom utc",
         (READER, FILTERS, SEARCH),
     ),
-    Command(
+    Row(
         "conversations",
         "List LLM conversations, or show one: turns, tools, tokens, cost, time, where it failed.",
         "--since 24h --sort cost",

@@ -12,30 +12,44 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
+from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
 
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
 COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
-"""By it a shell's completion script asks, as typer names it for this program."""
+"""By it a shell's completion script asks."""
 MAX_WAIT_S: Final = 0.3
 _MAX_VALUES: Final = 50
 _SIGNS: Final = "-("
 _PLAIN: Final = re.compile(r"(?:[\w./:@%+=-]|\{\w*\})+")
 """What is one word and nothing else to every shell, and to a search: names of endpoints with placeholders are, too."""
 
-_NO_SPACE: Final = '[[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace'
+_BASH: Final = r"""_sidelog_completion() {
+    local IFS=$'\n'
+    COMPREPLY=( $( env _SIDELOG_COMPLETE=bash_complete COMP_LINE="${COMP_WORDS[*]:0:COMP_CWORD+1}" $1 2>/dev/null ) )
+    [[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace
+    return 0
+}
+
+complete -o default -F _sidelog_completion sidelog"""
+_FISH: Final = r"""function _sidelog_completion
+    set -g _sidelog_found (env _SIDELOG_COMPLETE=fish_complete COMP_LINE=(commandline -cp) sidelog 2>/dev/null)
+    test -n "$_sidelog_found"
+end
+
+complete --command sidelog --no-files --condition _sidelog_completion --arguments '$_sidelog_found'"""
 _ZSH: Final = r"""#compdef sidelog
 
 _sidelog_completion() {
   local -a whole partial
   local line value item
-  for line in ${(f)"$(env %(variable)s=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args \
-                      _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" ${~words[1]} 2>/dev/null)"}; do
-    value=${line%%%%$'\t'*}
+  for line in ${(f)"$(env _SIDELOG_COMPLETE=zsh_complete COMP_LINE="${words[1,$CURRENT]}" \
+                      ${~words[1]} 2>/dev/null)"}; do
+    value=${line%%$'\t'*}
     item="${value//:/\\:}"
     [[ $line == *$'\t'* ]] && item+=":${line#*$'\t'}"
     if [[ $value == *[:.] ]]; then partial+=("$item"); else whole+=("$item"); fi
@@ -47,36 +61,47 @@ _sidelog_completion() {
 }
 
 compdef _sidelog_completion sidelog"""
-"""Asks as fish does, whose answers are lines; typer's own script puts a space behind what goes on, and ends quotes."""
+"""What ends in a colon or a dot goes on, so that no space comes after it; where nothing is offered, files are."""
 
-Shell = Literal["bash", "zsh", "fish"]
+SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+"""Shell → what it evaluates to complete from then on."""
+SHELLS: Final = tuple(SCRIPTS)
 Values = Callable[[str], Sequence[str]]
 """From a facet to its values, most frequent first."""
 
 
-def shell_script(shell: Shell, variable: str) -> str:
-    """Write what a shell evaluates to complete from then on; in it `variable` says that a shell asks.
+class _Lines(ShellComplete):
+    """Answers all shells alike: the line up to the cursor comes in, a value a line goes out, with what it is."""
 
-    What ends in a colon or a dot goes on, so that no space comes after it.
-    """
-    if shell == "zsh":
-        return _ZSH % {"variable": variable}
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its module lists no names
+    def get_completion_args(self) -> tuple[list[str], str]:
+        line = os.environ["COMP_LINE"]
+        words = split_arg_string(line)[1:]
+        return (words, "") if line[-1:].isspace() or not words else (words[:-1], words[-1])
 
-    script = get_completion_script(prog_name="sidelog", complete_var=variable, shell=shell)
-    return script.replace("    return 0", f"    {_NO_SPACE}\n    return 0") if shell == "bash" else script
+    def format_completion(self, item: CompletionItem[str]) -> str:
+        help = " ".join((item.help or "").split())
+        return f"{item.value}\t{help}" if help and self.name != "bash" else item.value
+
+    def complete(self) -> str:
+        args, incomplete = self.get_completion_args()
+        found = self.get_completions(args, incomplete)
+        return "\n".join(self.format_completion(item) for item in found if item.type == "plain")
 
 
-def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:
+for _shell in SHELLS:  # each is asked for by its name
+    add_completion_class(type("_Lines", (_Lines,), {"name": _shell}))
+
+
+def complete_search(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete a search that stands among the arguments, in one word of the shell or in several."""
     before = [str(word) for word in ctx.params.get("search") or ()]
     return search_completions(before, incomplete, lambda facet: _asked(ctx, lambda admin: _values(admin, facet)))
 
 
-def complete_view(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_view(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a view."""
     names = _asked(ctx, lambda admin: [view["name"] for view in admin.get_json("/api/views")["views"]])
-    is_quoted = os.environ.get(COMPLETE_VARIABLE) != "complete_bash"
+    is_quoted = os.environ.get(COMPLETE_VARIABLE) != "bash_complete"
     known = [name for name in names if name.startswith(incomplete)]
     return [name for name in known if is_plain(name) or (is_quoted and name.isprintable())]
 
@@ -132,7 +157,7 @@ def _values(admin: "Client", facet: str) -> list[str]:
     return [value["value"] for value in found["facets"][facet]]
 
 
-def _asked(ctx: typer.Context, ask: Callable[["Client"], list[str]]) -> list[str]:
+def _asked(ctx: click.Context, ask: Callable[["Client"], list[str]]) -> list[str]:
     """Ask the running sidelog; return nothing when there is none, or it does not answer in time."""
     from proxy.cli.commands.client import client_from_environment  # not in the time of the answer
 

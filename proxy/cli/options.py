@@ -1,172 +1,162 @@
-"""Options of the commands, each declared once, and how a command is declared.
+"""Options of the commands, each declared once.
 
-Parameters are rows of a table: a name, a type, and what typer says of it. What a command gets together as one value (a
-client, the filters, the flags of settings) is a group of them, with what makes that value. What a command does is in
-`proxy/cli/commands/`, imported when it runs, so that `sidelog version` does not pay for the proxy.
+What a command gets together as one value (a client, the filters, the flags of settings) is a group of parameters, with
+what makes that value. Invariant: no parameter imports what a command is for, so that `sidelog version` does not pay for
+the proxy.
 """
 
-import inspect
+import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import typer
-from typer import Argument, Option
+import click
+from click import Argument, Parameter
 
-from proxy.cli.completion import Shell, complete_search, complete_view
+from proxy.cli.completion import SHELLS, complete_search, complete_view
 from proxy.settings.flags import FLAGS, Flag
 
+OWN_PANEL: Final = "Options"
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
-Parameters = Mapping[str, tuple[Any, Any]]
-"""Name → type, and the Option or Argument with its default."""
-Many = list[str] | None
-_ONE: Final = str | None
+
+class Option(click.Option):
+    """An option that help shows in a panel."""
+
+    def __init__(self, declarations: list[str], panel: str = OWN_PANEL, **more: Any) -> None:
+        super().__init__(declarations, **more)
+        self.panel = panel
+
+
+class WholeNumber(click.IntRange):
+    """A whole number, refused with its value and its limits."""
+
+    def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = int(value) if _WHOLE_NUMBER.fullmatch(value) else None
+        if number is None or number < (self.min or 0) or (self.max is not None and number > self.max):
+            limits = f", at least {self.min}" if self.max is None else f" from {self.min} to {self.max}"
+            self.fail(f"expected a whole number{limits}, got {value!r}", param, ctx)
+        return number
 
 
 class Shared(NamedTuple):
     """Parameters that a command gets together, as other values."""
 
-    parameters: Parameters
+    parameters: tuple[Parameter, ...]
     gather: Callable[[dict[str, Any], ExitStack], None]
     """Replace the values of parameters by these; resources to close go on the stack."""
 
 
-class Command(NamedTuple):
-    """One command."""
-
-    words: str
-    help: str
-    example: str
-    """What is behind the words; or a whole line, where another program is before them."""
-    parameters: str
-    """Names, in the order of help."""
-    shared: tuple[Shared, ...] = ()
-    run: str = ""
-    """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
-
-
-def declare(app: typer.Typer, groups: Mapping[str, typer.Typer], commands: tuple[Command, ...]) -> None:
-    """Give the application, or the group that is its first word, each command."""
-    for command in commands:
-        *group, name = command.words.split()
-        place = groups[group[0]] if group else app
-        before = "" if f"sidelog {command.words}" in command.example else f"sidelog {command.words} "
-        line = f"{before}{command.example}".strip()
-        place.command(name, help=f"{command.help}\n\nExample: {line}")(_callback(command))
-
-
-def _callback(command: Command) -> Callable[..., int]:
-    def run(**given: Any) -> int:
-        with ExitStack() as stack:
-            for shared in reversed(command.shared):
-                shared.gather(given, stack)
-            first, *others = command.words.split()
-            module, _, function = (command.run or f"{first}:{'_'.join(others) or 'run'}").partition(":")
-            code: int = getattr(import_module(f"proxy.cli.commands.{module}"), function)(**given)
-        return code
-
-    words = command.words
-    parameters = {name: PARAMETERS.get(f"{words} {name}") or PARAMETERS[name] for name in command.parameters.split()}
-    for shared in command.shared:
-        parameters |= shared.parameters
-    signature = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=declared, annotation=kind)
-        for name, (kind, declared) in parameters.items()
-    ]
-    run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-    run.__annotations__ = {name: kind for name, (kind, _) in parameters.items()}
-    return run
-
-
-def flag(name: str, text: str) -> tuple[Any, Any]:
+def flag(option: str, help: str, name: str = "") -> Option:
     """Declare an option without a value."""
-    return bool, Option(False, name, metavar="", help=text)
+    return Option([option, name or _name_of(option)], is_flag=True, help=help)
 
 
-def text(metavar: str, help: str, default: str | None = None, *names: str, **more: Any) -> tuple[Any, Any]:
-    """Declare an option whose value is a text; without names it is called as its parameter."""
-    return _ONE if default is None else str, Option(default, *names, metavar=metavar, help=help, **more)
+def text(option: str, metavar: str, help: str, name: str = "", **more: Any) -> Option:
+    """Declare an option whose value is a text."""
+    return Option([option, name or _name_of(option)], metavar=metavar, help=help, **more)
 
 
-def number(help: str, default: int, most: int | None = None) -> tuple[Any, Any]:
+def number(option: str, help: str, default: int, most: int | None = None) -> Option:
     """Declare an option whose value is a whole number, one at least."""
-    return int, Option(default, min=1, max=most, metavar="N", help=help)
+    return text(option, "N", help, type=WholeNumber(1, most), default=default, show_default=True)
 
 
-def argument(metavar: str, help: str, kind: Any = str, **more: Any) -> tuple[Any, Any]:
+def argument(metavar: str, help: str, name: str = "", **more: Any) -> Argument:
     """Declare an argument that a command cannot do without."""
-    return kind, Argument(..., metavar=metavar, help=help, **more)
+    return Argument([name or metavar.lower().replace("-", "_")], metavar=metavar, help=help, **more)
 
 
-def _setting(flag: Flag) -> tuple[Any, Any]:
+def _name_of(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
+
+
+def _setting(flag: Flag, name: str) -> Option:
     """Declare the flag of a setting; what is said of it is written as help is."""
     default = f" Default: {flag.default}." if flag.default else ""
     help = f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
-    return bool | None if flag.value else _ONE, Option(None, flag.option, metavar=flag.metavar, help=help)
+    value: dict[str, Any] = {"flag_value": flag.value} if flag.value else {"metavar": flag.metavar}
+    return Option([flag.option, name], help=help, **value)
 
 
-def _config(help: str, **more: Any) -> tuple[Any, Any]:
-    return Path | None, Option(None, "--config", metavar="FILE", envvar="SIDELOG_CONFIG", help=help, **more)
+def _config(help: str, **more: Any) -> Option:
+    kind = click.Path(path_type=Path)
+    return text("--config", "FILE", help, envvar="SIDELOG_CONFIG", show_envvar=True, type=kind, **more)
 
 
-_JSON_LINES: Final = flag("--json", "Print one JSON object per line.")
-PARAMETERS: Final[Parameters] = {
-    "config": _config("Configuration file (TOML)."),
-    "data_dir": _setting(FLAGS["data_dir"]),
-    "rate": flag("--rate", "Measure, too, which rate this machine sustains with everything stored: 30 s."),
-    "as_json": flag("--json", "Print JSON."),
-    "fields": text(
+_ALL: Final = (
+    _config("Configuration file (TOML)."),
+    _setting(FLAGS["data_dir"], "data_dir"),
+    flag("--rate", "Measure, too, which rate this machine sustains with everything stored: 30 s."),
+    flag("--json", "Print JSON.", "as_json"),
+    text(
+        "--fields",
         "NAME,…",
         "Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place in a "
         "JSON body (body.user.id). Default: what fits the terminal.",
     ),
-    "from_view": text(
+    text(
+        "--view",
         "NAME",
         "Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
-        None,
-        "--view",
-        autocompletion=complete_view,
+        "from_view",
+        shell_complete=complete_view,
     ),
-    "order": text("ORDER", "Newest first (desc, default), or oldest (asc)."),
-    "wide": flag("--wide", "Show all columns in full, however narrow the terminal."),
-    "utc": flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone."),
-    "url": text(
-        "URL",
-        "URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
-        rich_help_panel=SOURCE_PANEL,
+    text("--order", "ORDER", "Newest first (desc, default), or oldest (asc)."),
+    flag("--wide", "Show all columns in full, however narrow the terminal."),
+    flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone."),
+    text(
+        "--url", "URL", "URL of the admin port. Default: SIDELOG_URL, else from the data directory.", panel=SOURCE_PANEL
     ),
-    "key": argument("KEY", "Id of a key, or its name if that is unique."),
-    "name": argument("NAME", "Name of a view.", autocompletion=complete_view),
-    "greets": flag("--greet", "Print addresses and commands to try, as on a terminal."),
-    "listen": text("HOST:PORT", "Address of the data port.", "127.0.0.1:8080"),
-    "admin_listen": text("HOST:PORT", "Address of the admin port.", "127.0.0.1:8090"),
-    "shell": argument("SHELL", "Which shell: bash, zsh or fish.", Shell),
-    "context": (typer.Context, None),
+    argument("KEY", "Id of a key, or its name if that is unique."),
+    argument("NAME", "Name of a view.", shell_complete=complete_view),
+    flag("--greet", "Print addresses and commands to try, as on a terminal.", "greets"),
+    text("--listen", "HOST:PORT", "Address of the data port.", default="127.0.0.1:8080", show_default=True),
+    text("--admin-listen", "HOST:PORT", "Address of the admin port.", default="127.0.0.1:8090", show_default=True),
+    argument("SHELL", "Which shell: bash, zsh or fish.", type=click.Choice(SHELLS)),
+    text("--scope", "TEXT …", "Scope of the key; may be repeated. Default: all.", multiple=True),
+    text("--agent", "TEXT …", "Agent of the key; may be repeated. Default: all.", multiple=True),
+    text("--expires", "TEXT", "Expiry: RFC 3339, or relative to now: 12h, 30d. Default: never."),
+    flag("--disabled", "Create the key disabled."),
+    text("--project", "TEXT", "Project of the records of its requests."),
+    text("--user", "TEXT", "User of the records of its requests."),
+    argument("FILE", "File for the copy; must not exist.", type=click.Path(path_type=Path)),
+    argument("NEW-NAME", "New name of the view."),
+    argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id.", "record_id"),
+    flag("--raw", "Print only the stored bytes of the response body."),
+    flag("--request", "With --raw: the request body instead."),
+    flag("--around", "List what the same service did a minute before and after."),
+    flag("--curl", "Print a curl command that repeats the request."),
+    flag("--har", "Print the exchange as an HTTP Archive (HAR 1.2)."),
+    flag("--all", "Print all fields, with timings and usage.", "has_all"),
+    flag("--no-header", "Leave out the line with the titles."),
+    argument("FORMAT", "What to write: har, ndjson or csv."),
+    Option(
+        ["--output", "-o", "output"],
+        metavar="FILE",
+        help="Output file; default: standard output.",
+        type=click.Path(path_type=Path),
+    ),
+    flag("--bodies", "Include bodies (NDJSON, CSV)."),
+    flag("--bom", "CSV: begin with a byte order mark, for Excel."),
+    argument(
+        "[ID]", "One conversation, with its calls: its id, or the beginning of it.", "conversation_id", required=False
+    ),
+    number("--min-turns", "Leave out those with fewer calls.", 1),
+)
+_JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
+_OF_COMMANDS: Final = {
     "keys create name": argument("NAME", "Display name."),
-    "scope": (Many, Option(None, metavar="TEXT …", help="Scope of the key; may be repeated. Default: all.")),
-    "agent": (Many, Option(None, metavar="TEXT …", help="Agent of the key; may be repeated. Default: all.")),
-    "expires": text("TEXT", "Expiry: RFC 3339, or relative to now: 12h, 30d. Default: never."),
-    "disabled": flag("--disabled", "Create the key disabled."),
-    "project": text("TEXT", "Project of the records of its requests."),
-    "user": text("TEXT", "User of the records of its requests."),
-    "file": argument("FILE", "File for the copy; must not exist.", Path),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
-    "view save by": text("FIELD", "Group by this field, as `sidelog top` does."),
-    "new_name": argument("NEW-NAME", "New name of the view."),
-    "record_id": argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id."),
-    "raw": flag("--raw", "Print only the stored bytes of the response body."),
-    "request": flag("--request", "With --raw: the request body instead."),
-    "around": flag("--around", "List what the same service did a minute before and after."),
-    "curl": flag("--curl", "Print a curl command that repeats the request."),
-    "har": flag("--har", "Print the exchange as an HTTP Archive (HAR 1.2)."),
-    "has_all": flag("--all", "Print all fields, with timings and usage."),
-    "query limit": number("Maximum number of records.", 100),
-    "no_header": flag("--no-header", "Leave out the line with the titles."),
+    "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
+    "query limit": number("--limit", "Maximum number of records.", 100),
     "top by": text(
+        "--by",
         "FIELD",
         "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, failure "
         "(endpoint, reason and status), method, host, model, provider, tool (calls of MCP tools), route, "
@@ -174,37 +164,38 @@ PARAMETERS: Final[Parameters] = {
         "(body.user.id).",
     ),
     "top sort": text(
-        "FIGURE", "Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.", "requests"
+        "--sort",
+        "FIGURE",
+        "Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+        default="requests",
+        show_default=True,
     ),
-    "top limit": number("Maximum number of rows.", 20, 1000),
-    "format": argument("FORMAT", "What to write: har, ndjson or csv."),
-    "output": (
-        Path | None,
-        Option(None, "--output", "-o", metavar="FILE", help="Output file; default: standard output."),
-    ),
-    "bodies": flag("--bodies", "Include bodies (NDJSON, CSV)."),
+    "top limit": number("--limit", "Maximum number of rows.", 20, 1000),
     "export fields": text(
+        "--fields",
         "NAME,…",
         "Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), places in JSON "
         "bodies (body.user.id). Default: all columns.",
     ),
-    "bom": flag("--bom", "CSV: begin with a byte order mark, for Excel."),
-    "conversation_id": (
-        str | None,
-        typer.Argument(None, metavar="[ID]", help="One conversation, with its calls: its id, or the beginning of it."),
-    ),
-    "min_turns": number("Leave out those with fewer calls.", 1),
     "conversations sort": text(
-        "FIGURE", "What is first: newest, or most cost, turns, failures, tokens or duration.", "newest"
+        "--sort",
+        "FIGURE",
+        "What is first: newest, or most cost, turns, failures, tokens or duration.",
+        default="newest",
+        show_default=True,
     ),
-    "conversations limit": number("Maximum number of conversations.", 20),
+    "conversations limit": number("--limit", "Maximum number of conversations.", 20),
     "query as_json": _JSON_LINES,
     "tail as_json": _JSON_LINES,
     "conversations as_json": _JSON_LINES,
 }
+PARAMETERS: Final[Mapping[str, Parameter]] = {each.name: each for each in _ALL} | _OF_COMMANDS
 """By name, or where a command has another of that name, by the words of the command and the name."""
 
-_FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
+_ONE: Final = "TEXT"
+_MANY: Final = "TEXT …"
+_NUMBER: Final = "N"
+_FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
     (
         "since",
@@ -213,51 +204,53 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
         "or ISO 8601, local without an offset.",
     ),
     ("until", _ONE, "Until when, exclusive: as for --since."),
-    ("status", Many, "404, 5xx, or a list."),
-    ("method", Many, "GET, POST, …"),
-    ("host", Many, "Host and port the client requested."),
+    ("status", _MANY, "404, 5xx, or a list."),
+    ("method", _MANY, "GET, POST, …"),
+    ("host", _MANY, "Host and port the client requested."),
     ("path", _ONE, "Part of the path, case-insensitive."),
-    ("endpoint", Many, "Template of the path: /users/{id}."),
-    ("route", Many, "Route id."),
-    ("service", Many, "Service of the route."),
-    ("project", Many, "Project of the route."),
-    ("container", Many, "Container of the route."),
-    ("client", Many, "Client (organisation) of the route."),
-    ("key", Many, "Id of an API key of the proxied service."),
-    ("level", Many, "Severity: debug, info, warn, error."),
+    ("endpoint", _MANY, "Template of the path: /users/{id}."),
+    ("route", _MANY, "Route id."),
+    ("service", _MANY, "Service of the route."),
+    ("project", _MANY, "Project of the route."),
+    ("container", _MANY, "Container of the route."),
+    ("client", _MANY, "Client (organisation) of the route."),
+    ("key", _MANY, "Id of an API key of the proxied service."),
+    ("level", _MANY, "Severity: debug, info, warn, error."),
     ("kind", _ONE, "Exchanges or events: exchange (default), event, all."),
-    ("source", Many, "Where the proxy stands: backend or edge."),
-    ("outcome", Many, "How it ended: ok, upstream_error, client_closed, …"),
-    ("error_type", Many, "Error code of the provider, the tool or sidelog."),
+    ("source", _MANY, "Where the proxy stands: backend or edge."),
+    ("outcome", _MANY, "How it ended: ok, upstream_error, client_closed, …"),
+    ("error_type", _MANY, "Error code of the provider, the tool or sidelog."),
     ("trace_id", _ONE, "W3C trace id."),
-    ("request_id", Many, "X-Request-Id."),
-    ("client_ip", Many, "Address or network of the client: 10.0.0.0/8."),
+    ("request_id", _MANY, "X-Request-Id."),
+    ("client_ip", _MANY, "Address or network of the client: 10.0.0.0/8."),
     ("user_agent", _ONE, "Part of the User-Agent."),
     ("header", _ONE, "Header of request or response, and a part of its value: x-tenant:acme."),
-    ("provider", Many, "LLM provider."),
-    ("model", Many, "LLM model, as requested or as the response named it."),
-    ("finish_reason", Many, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
-    ("called_tool", Many, "Name of a tool that the model called."),
-    ("tool", Many, "Name of an MCP tool that was called."),
-    ("conversation", Many, "Id of a conversation."),
+    ("provider", _MANY, "LLM provider."),
+    ("model", _MANY, "LLM model, as requested or as the response named it."),
+    ("finish_reason", _MANY, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
+    ("called_tool", _MANY, "Name of a tool that the model called."),
+    ("tool", _MANY, "Name of an MCP tool that was called."),
+    ("conversation", _MANY, "Id of a conversation."),
     ("q", _ONE, "A part of the text in path, query, error, headers, bodies or events."),
-    ("min_latency_ms", int | None, "Duration in milliseconds, at least."),
-    ("max_latency_ms", int | None, "Duration in milliseconds, at most."),
+    ("min_latency_ms", _NUMBER, "Duration in milliseconds, at least."),
+    ("max_latency_ms", _NUMBER, "Duration in milliseconds, at most."),
 )
 """The native filters of the API (`api/http/params.py`); a test compares the names."""
 
-_SEARCH: Final = Argument(
-    None,
-    metavar="SEARCH",
-    help="Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one that begins with "
-    "a hyphen.",
-    autocompletion=complete_search,
+_SEARCH: Final = argument(
+    "[SEARCH]...",
+    "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one that begins with a "
+    "hyphen.",
+    "search",
+    nargs=-1,
+    shell_complete=complete_search,
 )
 
 
-def _filter(kind: Any, text: str) -> tuple[Any, Any]:
-    metavar = "TEXT" if kind == _ONE else "TEXT …" if kind == Many else "N"
-    return kind, Option(None, help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
+def _filter(name: str, metavar: str, help: str) -> Option:
+    kind = WholeNumber(0) if metavar == _NUMBER else None
+    option = f"--{name.replace('_', '-')}"
+    return text(option, metavar, help, panel=FILTER_PANEL, multiple=metavar == _MANY, type=kind)
 
 
 def _gather_filters(given: dict[str, Any], _: ExitStack) -> None:
@@ -265,65 +258,62 @@ def _gather_filters(given: dict[str, Any], _: ExitStack) -> None:
     from proxy.cli.commands.zone import with_offsets, zone_of
 
     values = {name: given.pop(name) for name, _, _ in _FILTERS}
-    filters = {name: value if isinstance(value, list) else str(value) for name, value in values.items() if value}
+    filters = {name: list(value) if isinstance(value, tuple) else str(value) for name, value in values.items() if value}
     given["zone"] = zone_of(given.pop("utc"))
     given["filters"] = with_offsets(filters, given["zone"])
 
 
 def _gather_search(given: dict[str, Any], _: ExitStack) -> None:
     """Make one query of the arguments and of `--query`: both must hold."""
-    both = [text for text in (" ".join(given.pop("search") or ()), given["query"]) if text]
+    both = [text for text in (" ".join(given.pop("search")), given["query"]) if text]
     given["query"] = both[0] if len(both) == 1 else " ".join(f"({each})" for each in both)
 
 
 def _gather_reader(given: dict[str, Any], stack: ExitStack) -> None:
     from proxy.cli.commands.reading import reading_client
 
-    given["client"] = stack.enter_context(reading_client(*map(given.pop, READER.parameters)))
+    given["client"] = stack.enter_context(reading_client(*(given.pop(each.name) for each in READER.parameters)))
 
 
 def _gather_client(given: dict[str, Any], _: ExitStack) -> None:
     from proxy.cli.commands.client import client_from_environment
 
-    given["client"] = client_from_environment(*map(given.pop, CLIENT.parameters))
+    given["client"] = client_from_environment(*(given.pop(each.name) for each in CLIENT.parameters))
 
 
 def settings_flags(*settings: str) -> Shared:
     """Return the flags of settings, which a command gets as `overrides`: dotted setting → text, if given."""
-    names = {setting.replace(".", "__"): setting for setting in settings}
+    names = {setting: setting.replace(".", "__") for setting in settings}
 
     def gather(given: dict[str, Any], _: ExitStack) -> None:
-        texts = {setting: given.pop(name) for name, setting in names.items()}
-        given["overrides"] = {name: FLAGS[name].value or text for name, text in texts.items() if text is not None}
+        texts = {setting: given.pop(name) for setting, name in names.items()}
+        given["overrides"] = {setting: text for setting, text in texts.items() if text is not None}
 
-    return Shared({name: _setting(FLAGS[setting]) for name, setting in names.items()}, gather)
+    return Shared(tuple(_setting(FLAGS[setting], name) for setting, name in names.items()), gather)
 
 
-FILTERS: Final = Shared({name: _filter(kind, text) for name, kind, text in _FILTERS}, _gather_filters)
+FILTERS: Final = Shared(tuple(_filter(*each) for each in _FILTERS), _gather_filters)
 """For a command with `utc`."""
-SEARCH: Final = Shared({"search": (Many, _SEARCH)}, _gather_search)
+SEARCH: Final = Shared((_SEARCH,), _gather_search)
 """For a command with `FILTERS`, behind them."""
-_ACCESS: Final = {
-    "url": PARAMETERS["url"],
-    "token": text(
-        "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", rich_help_panel=SOURCE_PANEL
-    ),
-}
-CLIENT: Final = Shared(_ACCESS | {"data_dir": PARAMETERS["data_dir"]}, _gather_client)
+_ACCESS: Final = (
+    PARAMETERS["url"],
+    text("--token", "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", panel=SOURCE_PANEL),
+)
+CLIENT: Final = Shared((*_ACCESS, PARAMETERS["data_dir"]), _gather_client)
 """A running sidelog."""
 READER: Final = Shared(
-    _ACCESS
-    | {
-        "data_dir": text(
+    (
+        *_ACCESS,
+        text(
+            "--data-dir",
             "DIR",
             "Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
             "STATE_DIRECTORY, ./sidelog-data.",
-            rich_help_panel=SOURCE_PANEL,
+            panel=SOURCE_PANEL,
         ),
-        "config": _config(
-            "Configuration file that names the store, when no sidelog runs.", rich_help_panel=SOURCE_PANEL
-        ),
-    },
+        _config("Configuration file that names the store, when no sidelog runs.", panel=SOURCE_PANEL),
+    ),
     _gather_reader,
 )
 """A running sidelog, else its store."""

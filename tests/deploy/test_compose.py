@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from typer.main import get_command
 
 from deploy.dashboards.__main__ import FOLDER as DASHBOARDS
-from proxy.cli.app import app
+from proxy.cli.program import PROGRAM
 from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
@@ -97,7 +96,7 @@ def test_what_is_mounted_is_there() -> None:
     assert [source for source in files if not (FOLDER / source).exists()] == []
     assert sources - files == COMPOSE["volumes"].keys()
     assert DASHBOARDS.resolve() in {(FOLDER / source).resolve() for source in files}
-    assert SERVICES["viewer"]["command"][0] in get_command(app).commands  # type: ignore[attr-defined]
+    assert SERVICES["viewer"]["command"][0] in PROGRAM.commands  # type: ignore[attr-defined]
 
 
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from proxy.cli.app import app
+from proxy.cli.program import PROGRAM
 from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
@@ -68,7 +67,7 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     """Commands in the files and in their comments can be run as they stand."""
-    root = get_command(app)
+    root = PROGRAM
     calls = re.findall(r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)", path.read_text())
     assert calls or path != UNIT
     for words, flags in calls:

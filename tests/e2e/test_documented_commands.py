@@ -21,9 +21,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-import typer
 
 from proxy.cli import app
+from proxy.cli.program import PROGRAM
 from tests.proxy.cli.test_help import walk
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
@@ -47,7 +47,7 @@ EXAMPLE_ID: Final = re.compile(r"0192f3c4-[0-9a-f-]+|0192f3c4-…")
 
 def help_examples() -> list[str]:
     """The example of each command."""
-    commands = dict(walk(typer.main.get_command(app.app)))
+    commands = dict(walk(PROGRAM))
     return [found[1] for command in commands.values() if (found := re.search(r"Example: (.+)", command.help))]
 
 

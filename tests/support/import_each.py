@@ -13,7 +13,7 @@ import traceback
 from typing import Final
 
 NOT_OURS: Final = (
-    *("aiohttp.web", "asyncpg", "httptools", "msgspec", "orjson", "prometheus_client", "re2", "rich.table", "typer"),
+    *("aiohttp.web", "asyncpg", "click", "httptools", "msgspec", "orjson", "prometheus_client", "re2", "rich.table"),
     "uvloop",
 )
 """What takes long, and is imported once for all."""

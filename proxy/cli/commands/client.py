@@ -96,6 +96,11 @@ def _waited(answer: Answer, until_s: float) -> bool:
     return True
 
 
+def _encoded(parameters: Filters) -> str:
+    """Write parameters as a query; a byte of the command line that is no UTF-8 goes as it is, the API judges it."""
+    return urlencode(parameters, doseq=True, errors="surrogateescape")
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """An admin port and the token for it."""
@@ -111,7 +116,7 @@ class Client:
         Raises:
             CommandError: there is no HTTP response, or it is one of the data port.
         """
-        return self.send("GET", path + (f"?{urlencode(parameters, doseq=True)}" if parameters else ""))
+        return self.send("GET", path + (f"?{_encoded(parameters)}" if parameters else ""))
 
     def send(self, method: str, target: str, content: object = None) -> Answer:
         """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no error.
@@ -166,7 +171,7 @@ class Client:
             OSError: the server cannot be reached, or the connection broke.
             http.client.HTTPException: the response ended early.
         """
-        target = f"{path}?{urlencode(parameters, doseq=True)}"
+        target = f"{path}?{_encoded(parameters)}"
         with self._asked("GET", target, None, headers, timeout_s) as (response, refused):
             if refused is not None:
                 raise _refused(refused)

@@ -5,10 +5,13 @@ commands. The page is written in the macros of man(7), which every man reads.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
+
+import click
 
 from proxy.cli.commands.output import say
-from proxy.cli.completion import COMPLETE_VARIABLE, Shell, shell_script
+from proxy.cli.completion import SCRIPTS
+from proxy.cli.options import OWN_PANEL, Option
 from proxy.process.version import VERSION
 
 _ESCAPES: Final = str.maketrans({"\\": "\\e", "-": "\\-", "`": "", "\u00a0": "\\ "})
@@ -41,22 +44,22 @@ _SIGNALS: Final = (
 )
 
 
-def manual(context: Any) -> int:
+def manual() -> int:
     """Print the page."""
-    root = context.find_root()
+    root = click.get_current_context().find_root()
     say(manual_page(root.command, root, VERSION))
     return 0
 
 
-def completion(shell: Shell) -> int:
+def completion(shell: str) -> int:
     """Print what a shell evaluates to complete."""
-    say(shell_script(shell, COMPLETE_VARIABLE))
+    say(SCRIPTS[shell])
     return 0
 
 
-def manual_page(program: Any, context: Any, version: str) -> str:
-    """Write the page of a command, as `typer.main.get_command` returns it, and of all below it."""
-    name, summary = str(program.name), program.help.rstrip(".")
+def manual_page(program: click.Command, context: click.Context, version: str) -> str:
+    """Write the page of a command, and of all below it."""
+    name, summary = str(program.name), (program.help or "").rstrip(".")
     commands = list(_commands(program, context))
     return "\n".join(
         [
@@ -77,37 +80,30 @@ def manual_page(program: Any, context: Any, version: str) -> str:
     )
 
 
-_Command = tuple[str, str, Any, list[Any]]
-"""Words, arguments, declaration, and options."""
+_Described = tuple[str, str, click.Command, list[Option]]
+"""Words, arguments, declaration, and options but for `--help`."""
 
 
-def _commands(command: Any, context: Any) -> Iterator[_Command]:
+def _commands(command: click.Command, context: click.Context) -> Iterator[_Described]:
     """List commands that do something, in the order of `--help`."""
-    below = getattr(command, "commands", None)
-    if below is None:
-        options = [each for each in command.get_params(context) if each.param_type_name == "option" and not each.hidden]
-        pieces = [_argument(piece) for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
+    if not isinstance(command, click.Group):
+        options = [each for each in command.params if isinstance(each, Option)]
+        pieces = command.collect_usage_pieces(context)[1:]
         yield context.command_path, " ".join(["[options]", *pieces]), command, options
         return
-    for name, each in below.items():
-        if not each.hidden:
-            yield from _commands(each, type(context)(each, info_name=name, parent=context))
+    for name, each in command.commands.items():
+        yield from _commands(each, click.Context(each, info_name=name, parent=context))
 
 
-def _argument(piece: str) -> str:
-    """Write an argument as manual pages do: one that is needed plainly, any other in one pair of brackets."""
-    return piece.removeprefix("{").removesuffix("}").replace("[[", "[").replace("]]", "]")
-
-
-def _command(words: str, arguments: str, command: Any, options: list[Any]) -> Iterator[str]:
+def _command(words: str, arguments: str, command: click.Command, options: list[Option]) -> Iterator[str]:
     """Describe a command: what it does, an example, and the options that are its own."""
     yield f'.SS "{_escaped(words)} {_escaped(arguments)}"'
-    text, _, example = command.help.partition(_EXAMPLE)
+    text, _, example = (command.help or "").partition(_EXAMPLE)
     yield from _paragraph(" ".join(text.split()))
     for each in options:
-        if not each.rich_help_panel and "--help" not in each.opts:
+        if each.panel == OWN_PANEL:
             yield from _option(each)
-    shared = sorted({each.rich_help_panel for each in options if each.rich_help_panel})
+    shared = sorted({each.panel for each in options if each.panel != OWN_PANEL})
     if shared:
         yield ".PP"
         yield from _paragraph("Takes the options of " + " and of ".join(_title(panel) for panel in shared) + ", too.")
@@ -115,13 +111,13 @@ def _command(words: str, arguments: str, command: Any, options: list[Any]) -> It
         yield from (".PP", ".RS 4", ".nf", _escaped(" ".join(example.split())), ".fi", ".RE")
 
 
-def _panels(commands: list[_Command]) -> Iterator[str]:
+def _panels(commands: list[_Described]) -> Iterator[str]:
     """Describe the options that several commands have, each once."""
-    panels: dict[str, dict[str, Any]] = {}
+    panels: dict[str, dict[str, Option]] = {}
     for *_, options in commands:
         for each in options:
-            if each.rich_help_panel:
-                panels.setdefault(each.rich_help_panel, {}).setdefault(each.opts[0], each)
+            if each.panel != OWN_PANEL:
+                panels.setdefault(each.panel, {}).setdefault(each.opts[0], each)
     for panel, shared in panels.items():
         yield f'.SH "{_escaped(_title(panel))}"'
         note = panel.removeprefix(panel.partition(" (")[0]).strip(" ()")
@@ -131,14 +127,11 @@ def _panels(commands: list[_Command]) -> Iterator[str]:
             yield from _option(each)
 
 
-def _option(option: Any) -> Iterator[str]:
+def _option(option: Option) -> Iterator[str]:
     yield ".TP"
-    named = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in (*option.opts, *option.secondary_opts))
+    named = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in option.opts)
     yield f"{named} \\fI{_escaped(option.metavar)}\\fR" if option.metavar else named
-    text = option.help or ""
-    if option.default not in (None, False, (), []) and not callable(option.default):
-        text += f" Default: {option.default}." if text.endswith(".") else f"; default: {option.default}"
-    yield from _paragraph(text)
+    yield from _paragraph(f"{option.help}{f' Default: {option.default}.' if option.show_default else ''}")
 
 
 def _list(title: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:

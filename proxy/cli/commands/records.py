@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
-import typer
+import click
 
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
@@ -105,7 +105,7 @@ def get(
 ) -> int:
     """Print one exchange, or the requested part of it."""
     if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for --around --json; "
             "--request requires --raw"
         )

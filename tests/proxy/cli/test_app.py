@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from proxy.cli import app
 from proxy.cli.commands.config import to_toml
 from proxy.cli.completion import COMPLETE_VARIABLE
+from proxy.cli.program import PROGRAM
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_environment
 from proxy.process.version import BUILD, VERSION
@@ -67,7 +67,7 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
 
 def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     """Each has the description and the default declared with its setting, but for the value that a flag alone sets."""
-    command: Any = typer.main.get_command(app.app)
+    command: Any = PROGRAM
     options = command.commands["serve"].params
     helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--greet", "-h")}
     declared = dict(leaves())
@@ -98,11 +98,10 @@ def test_a_shell_completes_commands_and_options(
 ) -> None:
     """The script names the variable by which the shell asks, and what it asks is answered."""
     assert app.main(["completion", "bash"]) == 0
-    assert f"{COMPLETE_VARIABLE}=complete_bash" in capsys.readouterr().out
-    monkeypatch.setenv(COMPLETE_VARIABLE, "complete_bash")
-    for words, place, expected in (("sidelog que", "1", ["query"]), ("sidelog query --no-h", "2", ["--no-header"])):
-        monkeypatch.setenv("COMP_WORDS", words)
-        monkeypatch.setenv("COMP_CWORD", place)
+    assert f"{COMPLETE_VARIABLE}=bash_complete" in capsys.readouterr().out
+    monkeypatch.setenv(COMPLETE_VARIABLE, "bash_complete")
+    for line, expected in (("sidelog que", ["query"]), ("sidelog query --no-h", ["--no-header"])):
+        monkeypatch.setenv("COMP_LINE", line)
         assert app.main([]) == 0
         assert capsys.readouterr().out.split() == expected
 
@@ -297,10 +296,10 @@ def test_what_may_not_be_read_is_no_traceback(
 def test_interruption_before_the_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C comes while the commands are still being read."""
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "run", interrupted)
+    monkeypatch.setattr(PROGRAM, "main", interrupted)
     assert app.main(["version"]) == 130
 
 

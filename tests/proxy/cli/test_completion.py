@@ -100,13 +100,11 @@ PATIENT = ("-c", "from proxy.cli import app, completion; completion.MAX_WAIT_S =
 
 def offered(words: str, url: str, program: tuple[str, str] = USUAL) -> list[str]:
     """Ask as bash does."""
-    given = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split("\n")) - 1), "_SIDELOG_COMPLETE": "complete_bash"}
-    return answered(given, url, program)
+    return answered({"COMP_LINE": words, "_SIDELOG_COMPLETE": "bash_complete"}, url, program)
 
 
 def offered_to_fish(words: str, url: str) -> list[str]:
-    given = {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    return answered({**given, "_SIDELOG_COMPLETE": "complete_fish"}, url, PATIENT)
+    return answered({"COMP_LINE": words, "_SIDELOG_COMPLETE": "fish_complete"}, url, PATIENT)
 
 
 def answered(given: dict[str, str], url: str, program: tuple[str, str]) -> list[str]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from proxy.cli import app
+from proxy.cli.program import PROGRAM
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield from walk(child, (*path, name))
 
 
-COMMANDS = dict(walk(typer.main.get_command(app.app)))
+COMMANDS = dict(walk(PROGRAM))
 NAMES = [" ".join(path) for path in COMMANDS]
 JSON_NAMES = [
     " ".join(path)

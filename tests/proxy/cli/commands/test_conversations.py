@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
-from typer.testing import CliRunner
 
-from proxy.cli.app import app
 from proxy.cli.commands import listing
+from proxy.cli.program import PROGRAM
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
 from tests.storage.samples import make_body, make_record
@@ -36,7 +36,9 @@ async def data_dir(tmp_path: Path) -> Path:
 
 def told(data_dir: Path, *arguments: str) -> str:
     """Run the command and return what it prints."""
-    run = CliRunner().invoke(app, ["conversations", *arguments, "--data-dir", str(data_dir)], env={"COLUMNS": "200"})
+    run = CliRunner().invoke(
+        PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)], env={"COLUMNS": "200"}
+    )
     assert run.exit_code == 0, run.output
     return run.output
 
@@ -56,7 +58,7 @@ def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPa
     """Columns go on a narrow one, then words of what each is about; an id can always be copied, and still opens."""
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
     monkeypatch.setattr(listing, "console", lambda: out)
-    CliRunner().invoke(app, ["conversations", "--data-dir", str(data_dir)])
+    CliRunner().invoke(PROGRAM, ["conversations", "--data-dir", str(data_dir)])
     assert isinstance(out.file, io.StringIO)
     head, *lines = out.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width

@@ -3,13 +3,12 @@
 import re
 from typing import Any
 
-import typer
+import click
 
-from proxy.cli import app
 from proxy.cli.commands.manual import manual_page
+from proxy.cli.program import PROGRAM
 
-PROGRAM: Any = typer.main.get_command(app.app)
-CONTEXT = typer.Context(PROGRAM, info_name="sidelog")
+CONTEXT = PROGRAM.make_context("sidelog", ["man"])
 PAGE = manual_page(PROGRAM, CONTEXT, "1.2.3")
 
 
@@ -58,17 +57,9 @@ def test_nothing_of_a_text_is_a_macro() -> None:
 
 def test_odd_texts_are_escaped() -> None:
     """A dot, a quotation mark or a backslash at the beginning is text."""
-    odd = typer.Typer(name="odd", help="Odd.", add_completion=False)
-
-    @odd.command()
-    def one() -> None:
-        """.TH is "no" macro \\fB here - it is text."""
-
-    @odd.command()
-    def other() -> None:
-        """'Quoted."""
-
-    program: Any = typer.main.get_command(odd)
-    page = manual_page(program, typer.Context(program, info_name="odd"), "1")
+    odd = click.Group("odd", help="Odd.")
+    odd.add_command(click.Command("one", help='.TH is "no" macro \\fB here - it is text.'))
+    odd.add_command(click.Command("other", help="'Quoted."))
+    page = manual_page(odd, click.Context(odd, info_name="odd"), "1")
     assert "\\&.TH is \\(dqno\\(dq macro \\efB here \\- it is text." in page
     assert "\\&'Quoted." in page

@@ -1,0 +1,45 @@
+"""Values of the command line: whole numbers are refused with their limit, texts reach a command as they are."""
+
+from typing import Any
+
+import pytest
+from click import BadParameter
+
+from proxy.cli.program import PROGRAM
+
+
+def got(command: str, *arguments: str) -> dict[str, Any]:
+    """What a command gets of its arguments."""
+    return PROGRAM.commands[command].make_context(command, list(arguments)).params
+
+
+@pytest.mark.parametrize("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])
+def test_a_wrong_number_is_named_with_its_limit(value: str) -> None:
+    """The value, and what would be one."""
+    with pytest.raises(BadParameter) as refused:
+        got("query", "--limit", value)
+    assert refused.value.message == f"expected a whole number, at least 1, got {value!r}"
+
+
+def test_both_limits_are_named() -> None:
+    with pytest.raises(BadParameter, match="expected a whole number from 1 to 1000, got '1001'"):
+        got("top", "--limit", "1001")
+
+
+def test_texts_numbers_and_lists_come_as_they_are() -> None:
+    """What is not given is nothing, a default, or an empty list."""
+    values = got("query", "ä b", "-", "--path", "", "--status", "5xx", "--status", "404", "--limit", "+12")
+    assert (values["search"], values["path"], values["status"]) == (("ä b", "-"), "", ("5xx", "404"))
+    assert (values["limit"], values["order"], values["method"], values["wide"]) == (12, None, (), False)
+    assert got("query")["limit"] == 100
+
+
+def test_values_of_the_environment_are_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option may be given there."""
+    monkeypatch.setenv("SIDELOG_CONFIG", "there.toml")
+    assert str(got("serve")["config"]) == "there.toml"
+
+
+def test_a_flag_without_a_value_sets_what_its_setting_says() -> None:
+    assert got("serve", "--no-data-port")["proxy__data_port"] == "false"
+    assert got("serve")["proxy__data_port"] is None
