@@ -13,7 +13,7 @@ UPSTREAM ?=
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -136,11 +136,6 @@ coverage: $(VENV)/.dev ## branch coverage of the pure rooms, by their own tests
 		tests/proxy/http1 tests/proxy/http2 tests/proxy/ring tests/proxy/settings tests/proxy/enrich tests/storage/relational tests/storage/test_*.py \
 		tests/api/http tests/api/stream tests/contract
 	@$(BIN)/coverage report --show-missing --skip-covered --include="$$(printf '%s*,' $(PURE))"
-
-SCENARIO ?= getvar
-
-profile: $(VENV)/.dev ## sample workers and collector under load, SCENARIO=getvar
-	@$(BIN)/python -m bench.macro.profile --scenario $(SCENARIO)
 
 bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with what make bench-setup installs
 	@$(BIN)/python -m bench.micro

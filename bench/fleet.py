@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -148,11 +147,11 @@ async def simulate(options: argparse.Namespace) -> dict[str, object]:
         servers = Link(Address.of(urlsplit(options.url))) if options.url.startswith("clickhouse") else None
         try:
             before, server_us = (await sidecars[0].store.count(Filter())).exchanges, await _server_us(servers)
-            cpu_s, began_s = _cpu_s(), time.perf_counter()
+            cpu_s, began_s = time.process_time(), time.perf_counter()
             async with asyncio.TaskGroup() as tasks:
                 for sidecar in sidecars:
                     tasks.create_task(sidecar.run(templates, options), name=sidecar.instance)
-            took_s, cpu_s = time.perf_counter() - began_s, _cpu_s() - cpu_s
+            took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
             server_us = await _server_us(servers) - server_us
             report = _report(options, sidecars, took_s, cpu_s) | await _counted(sidecars, before)
             if servers is not None:
@@ -229,11 +228,6 @@ async def _counted(sidecars: list[Sidecar], before: int) -> dict[str, object]:
 async def _position(sidecar: Sidecar) -> int:
     found = (await sidecar.store.positions(sidecar.instance)).get(sidecar.source)
     return 0 if found is None else found.taken
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> int:

@@ -20,9 +20,10 @@ from storage.postgres import partitions
 from storage.query import RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id, now_us
 from storage.relational.time_ranges import DAY_US
+from tests.storage.samples import START_US
+from tests.storage.samples import make_record as make_get
 
 BATCH: Final = 3000
-START_US: Final = 1_790_000_000_000_000
 SOURCE: Final = bytes(15) + b"\x09"
 
 _METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
@@ -38,41 +39,26 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
     service = (chance >> 8) % 20
     duration_us = 1000 + (chance >> 16) % 5000 * ((chance >> 30) % 40)
-    return Record(
-        seq=0,
+    return make_get(
         id=new_id(started_at_us * 1000, 4711, number & 0xFFFFF),
-        instance="sidecar-1",
-        kind="exchange",
         started_at_us=started_at_us,
         ended_at_us=started_at_us + duration_us,
         level="error" if status == 500 else "warn" if status == 404 else "info",
-        outcome="ok",
         status=status,
         method=_METHODS[(chance >> 12) % 8],
-        scheme="http",
         path=f"/api/{service}/items/{chance % 1_000_003}",
-        query=None,
-        http_version="1.1",
         duration_us=duration_us,
-        connect_us=None,
         first_byte_us=duration_us - 100,
         upstream_us=duration_us - 100,
         upstream_sent_at_us=started_at_us + 50,
         upstream_done_at_us=started_at_us + duration_us - 50,
-        request_bytes=0,
-        response_bytes=470,
-        request_complete=True,
         client_ip=f"10.1.2.{chance % 250}",
-        upstream="127.0.0.1:9000",
-        user_id=None,
-        source="backend",
         stage="production",
         trace_id=f"{chance:032x}" if chance % 4 == 0 else None,
         span_id=f"{chance:016x}" if chance % 4 == 0 else None,
         request_id=f"0192f3a4-{number:08x}",
         user_agent=f"Mozilla/5.0 agent/{chance % 20}",
         error_type="internal" if status == 500 else None,
-        shed="none",
         key_id=f"key-{service * 10 + (chance >> 24) % 10}" if chance % 10 == 3 else None,
         **_place_of(service),
         **(_call_of(chance) if chance % 10 == 0 else {}),

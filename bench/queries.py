@@ -1,9 +1,10 @@
 """Latency of reads at size: `python -m bench.queries --records 10000000 --payloads --storage sqlite:///bench.db`.
 
-Fills the store first, as far as it is not (`bench.generate`), then asks everything in `bench.query_set` some rounds.
-`--own-postgres` starts a Postgres for it, with its settings for a machine of this size, and removes it. Printed, and
-written to `bench/results/`, are milliseconds until the answer and of CPU in this process: with the SQLite store that is
-all there is, and on a busy machine the figure to look at.
+Fills the store first, as far as it is not (`bench.generate`), and makes its index of words, then asks everything in
+`bench.query_set` some rounds. `--own-postgres` starts a Postgres for it, with its settings for a machine of this size,
+and removes it; ClickHouse has `bench.clickhouse_reads`. Printed, and written to `bench/results/`, are milliseconds
+until the answer and of CPU in this process: with the SQLite store that is all there is, and on a busy machine the
+figure to look at.
 """
 
 import argparse
@@ -11,17 +12,18 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
-from bench.micro.postgres_write import make_database, running
-from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, totals
+from bench.micro.server_write import make_database, running
+from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, totals, words
 from storage.backends import open_storage
 from storage.base import Storage
+from storage.errors import StorageUnavailable
 from storage.query import RecordQuery
 
 _EXAMPLES: Final = 100
@@ -39,6 +41,8 @@ class Measured:
     """CPU of this process, on average."""
     complete: bool | None
     """Whether all answers were; None where there is no such thing."""
+    server_cpu_ms: float = 0.0
+    """CPU of the server, on average, where it is known."""
 
 
 async def measure(query: Query, rounds: int) -> Measured:
@@ -73,6 +77,7 @@ async def queries(storage: Storage) -> dict[str, Query]:
     return {
         **lists(storage, plain, first_seq, last_seq),
         **lists(storage, searches(example), first_seq, last_seq),
+        **words(storage),
         **by_id(storage, example),
         **totals(storage, plain),
         **aggregates(storage, oldest_us, newest_us),
@@ -89,8 +94,53 @@ async def address(options: argparse.Namespace) -> AsyncIterator[str]:
         yield await make_database(server, "bench")
 
 
-async def _run(options: argparse.Namespace) -> None:
+async def ask_all(
+    storage: Storage, rounds: int, only: str, server_cpu_s: Callable[[], float] = lambda: 0.0
+) -> dict[str, Measured]:
+    """Ask everything with `only` in its name, and print it; what the store does not answer in time is left out."""
     results: dict[str, Measured] = {}
+    for name, query in (await queries(storage)).items():
+        if only not in name:
+            continue
+        before_s = server_cpu_s()
+        try:
+            found = await measure(query, rounds)
+        except StorageUnavailable as error:
+            print(f"{name:48} {error}", flush=True)
+            continue
+        server_cpu_ms = round((server_cpu_s() - before_s) * 1000 / rounds, 1)
+        results[name] = found = replace(found, server_cpu_ms=server_cpu_ms)
+        figures = (found.p50_ms, found.p95_ms, found.cpu_ms, server_cpu_ms)
+        print(f"{name:48} {' '.join(f'{figure:9}' for figure in figures)}  {found.complete}", flush=True)
+    return results
+
+
+async def index_words(storage: Storage) -> None:
+    """Make the index of words of what is stored, and print what a record took."""
+    began_s, records = time.process_time(), 0
+    while not (step := await storage.index_text()).is_done:
+        records += step.records
+    if records:
+        size = (await storage.text_index()).size_bytes / await storage.last_seq()
+        cpu_us = (time.process_time() - began_s) * 1e6 / records
+        print(f"index of words: {size:.1f} bytes and {cpu_us:.1f} µs of CPU here a record")
+
+
+async def report(storage: Storage, name: str, results: dict[str, Measured]) -> None:
+    """Write what was found to `bench/results/NAME-ROWS.json`."""
+    info = await storage.info()
+    document = {
+        "machine": machine(),
+        "backend": info.backend,
+        "rows": info.rows,
+        "bytes_per_row": round(info.size_bytes / max(info.rows, 1)),
+        "results": {query: asdict(found) for query, found in results.items()},
+    }
+    path = Path("bench/results") / f"{name}-{info.rows}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+async def _run(options: argparse.Namespace) -> None:
     async with (
         address(options) as url,
         await open_storage(url, Path(options.directory), durability="fast") as storage,
@@ -98,24 +148,12 @@ async def _run(options: argparse.Namespace) -> None:
         if options.records:
             await make_days(url, options.days)
             await fill_up(storage, options.records, options.days, has_payloads=options.payloads, is_recent=True)
+        await index_words(storage)
         info = await storage.info()
-        row_bytes = round(info.size_bytes / max(info.rows, 1))
-        print(f"{info.backend}, {info.rows} rows, {row_bytes} bytes a row")
-        for name, query in (await queries(storage)).items():
-            if options.only in name:
-                results[name] = found = await measure(query, options.rounds)
-                print(f"{name:48} {found.p50_ms:9} {found.p95_ms:9} {found.cpu_ms:9}  {found.complete}", flush=True)
-    document = {
-        "machine": machine(),
-        "backend": info.backend,
-        "rows": info.rows,
-        "bytes_per_row": row_bytes,
-        "results": {name: asdict(found) for name, found in results.items()},
-    }
-    if not options.only:
-        path = Path("bench/results") / f"queries-{info.backend}-{info.rows}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n")
+        print(f"{info.backend}, {info.rows} rows, {info.size_bytes / max(info.rows, 1):.0f} bytes a row")
+        results = await ask_all(storage, options.rounds, options.only)
+        if not options.only:
+            await report(storage, f"queries-{info.backend}", results)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What `python -m bench.queries` asks a filled store: each list at three depths, totals, facets, figures.
+"""What `python -m bench.queries` asks a filled store: each list at three depths, words, totals, facets, figures.
 
 Strategy: no two rounds ask the same page. A cursor moves with the round, so that what is measured is not what the
 round before has just read.
@@ -13,6 +13,8 @@ from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
 from storage.record import Record
 from storage.relational.by_id import id_number
 from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.search.expression import And, Text
+from storage.search.phrase import Phrase
 
 _STEP_ROWS: Final = 997
 _STEP_MS: Final = 80_000
@@ -91,6 +93,25 @@ def by_id(storage: Storage, middle: Record) -> dict[str, Query]:
         for depth, below in (("first", None), ("middle", id_number(middle.id))):
             found[f"received, {name}, {depth}"] = _page(storage, filter, below, "id", _STEP_MS << _ID_MS_SHIFT)
     return found
+
+
+def words(storage: Storage) -> dict[str, Query]:
+    """Ask for words of bodies as `bench.generate` makes them: rare ones, none, and two of which one is rare."""
+    asked: dict[str, Callable[[int], str]] = {
+        "one row in a million": lambda number: f"{number * 1009 + 23_456}",
+        "no row": lambda number: f"absent{number}x",
+        "of one row and of all": lambda number: f"{number * 1009 + 23_457} lorem",
+    }
+
+    def query(texts: Callable[[int], str]) -> Query:
+        return lambda number: storage.select(
+            RecordQuery(
+                filter=Filter(where=And(tuple(Text(Phrase((text,))) for text in texts(number).split()))),
+                limit=PAGE_RECORDS,
+            )
+        )
+
+    return {f"word, {kind}": query(texts) for kind, texts in asked.items()}
 
 
 def totals(storage: Storage, filters: dict[str, Filter]) -> dict[str, Query]:

@@ -81,45 +81,27 @@ class Sample:
     at_s: float
     rss_mib: dict[str, float]
     """By role, without shared memory."""
-    pss_mib: dict[str, float]
-    """By role, with its part of what it shares."""
     descriptors: dict[str, int]
     store_mib: float
     load_average: float
 
 
-def proportional_mib(pid: int) -> float:
-    """Read how much memory is a process's, shared pages divided among their users."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
-
-
 def sample(sidelog: Sidelog, store: Path, at_s: float) -> Sample:
     """Look at all processes and at the store."""
     assert sidelog.process is not None
-    rss, pss, descriptors = Counter[str](), Counter[str](), Counter[str]()
+    rss, descriptors = Counter[str](), Counter[str]()
     for cost in tree(sidelog.process.pid):
         rss[cost.role] += cost.rss_bytes
-        pss[cost.role] += round(proportional_mib(cost.pid) * 1024)
         descriptors[cost.role] += len(os.listdir(f"/proc/{cost.pid}/fd"))
     files = (store, store.with_name(store.name + "-wal"))
     size = sum(file.stat().st_size for file in files if file.exists())
     return Sample(
         at_s=round(at_s, 1),
         rss_mib={role: round(value / 2**20, 2) for role, value in sorted(rss.items())},
-        pss_mib={role: round(value / 2**10, 2) for role, value in sorted(pss.items())},
         descriptors=dict(sorted(descriptors.items())),
         store_mib=round(size / 2**20, 2),
         load_average=round(os.getloadavg()[0], 2),
     )
-
-
-def slope_per_h(points: list[tuple[float, float]]) -> float:
-    """Fit a line through (seconds, value) by least squares; its rise in an hour."""
-    if len(points) < 2:
-        return 0.0
-    at_s, values = zip(*points, strict=True)
-    return linear_regression(at_s, values).slope * 3600
 
 
 def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: float, seconds: float) -> list[Any]:
@@ -139,7 +121,6 @@ def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: flo
                 "p50_ms": round(1000 * percentile(times, 0.5), 2),
                 "p99_ms": round(1000 * percentile(times, 0.99), 2),
                 "rss_mib": {role: round(fmean([s.rss_mib[role] for s in here]), 2) for role in here[0].rss_mib},
-                "pss_mib": {role: round(fmean([s.pss_mib[role] for s in here]), 2) for role in here[0].pss_mib},
                 "most_descriptors": {r: max(s.descriptors[r] for s in here) for r in here[0].descriptors},
                 "most_store_mib": max(one.store_mib for one in here),
                 "load_average": round(fmean([one.load_average for one in here]), 2),
@@ -151,13 +132,13 @@ def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: flo
 def growth(samples: list[Sample], seconds: float) -> dict[str, dict[str, float]]:
     """Return the rise behind the first quarter, by role: MiB an hour of memory, descriptors in all."""
     late = [one for one in samples if one.at_s >= seconds / 4]
-    if not late:
+    if len(late) < 2:
         return {}
+    at_s = [one.at_s for one in late]
     tenth = max(1, len(late) // 10)
     return {
         role: {
-            "rss_mib_per_h": round(slope_per_h([(one.at_s, one.rss_mib[role]) for one in late]), 2),
-            "pss_mib_per_h": round(slope_per_h([(one.at_s, one.pss_mib[role]) for one in late]), 2),
+            "rss_mib_per_h": round(3600 * linear_regression(at_s, [one.rss_mib[role] for one in late]).slope, 2),
             "descriptors": round(
                 fmean([one.descriptors[role] for one in late[-tenth:]])
                 - fmean([one.descriptors[role] for one in late[:tenth]]),

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.macro.machine import machine
-from bench.macro.measure import tree
 from bench.macro.peers import Peer, started
 from bench.macro.place import Place, on_core
 from storage.backends import open_storage
@@ -22,20 +21,12 @@ from tests.support.clickhouse import Server as ClickhouseServer
 from tests.support.clickhouse import own_server as own_clickhouse
 from tests.support.ports import free_port
 from tests.support.postgres import Server, own_server
-from tests.support.sidelog import Sidelog
 
 CONNECTIONS: Final = 16
 REQUEST: Final = (
     b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
     b'{"name":"bench","number":1}'
 )
-
-
-def post(size_bytes: int) -> bytes:
-    """Write a request with a JSON body of about a size."""
-    body = b'{"name":"bench","text":"' + b"x" * max(0, size_bytes - 26) + b'"}'
-    head = f"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 @contextmanager
@@ -71,15 +62,6 @@ def own_store(kind: str, data_dir: Path) -> Iterator[OwnStore]:
     else:
         path = data_dir / "sidelog.db"
         yield OwnStore(f"sqlite:///{path}", path=path)
-
-
-def collector_and_workers(sidelog: Sidelog) -> Counter[str]:
-    """Measure the resident memory of a sidelog's processes, by role."""
-    assert sidelog.process is not None
-    memory: Counter[str] = Counter()
-    for cost in tree(sidelog.process.pid):
-        memory[cost.role] += cost.rss_bytes
-    return memory
 
 
 @dataclass(slots=True)

@@ -26,10 +26,10 @@ from typing import Any, Final
 
 import uvloop
 
+from bench.macro.measure import memory_by_role, tree
 from bench.steady_load import (
     Load,
     OwnStore,
-    collector_and_workers,
     own_store,
     own_upstream,
     stored_ids,
@@ -69,7 +69,8 @@ class Watch:
         """Take one sample, and return its ledger; the ledger must balance."""
         ledger: dict[str, Any] = self.sidelog.api("/api/ledger")
         assert ledger["balanced"], ledger
-        memory = collector_and_workers(self.sidelog)
+        assert self.sidelog.process is not None
+        memory = memory_by_role(tree(self.sidelog.process.pid))
         spool = self.sidelog.data_dir / "spool"
         self.samples.append(
             {
@@ -77,7 +78,7 @@ class Watch:
                 "phase": self.phase,
                 "worker_mib": round(memory["worker"] / 2**20, 1),
                 "collector_mib": round(memory["collector"] / 2**20, 1),
-                "spool_mib": round(sum(file.stat().st_size for file in _files(spool)) / 2**20, 1),
+                "spool_mib": round(sum(file.stat().st_size for file in spool.glob("*.spool")) / 2**20, 1),
                 "answers": len(self.load.ids),
                 "errors": self.load.errors.total(),
                 **{name: ledger[name] for name in ("stored", "spooled", "waiting", "dropped")},
@@ -96,21 +97,18 @@ class Watch:
         return found
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    return directory.glob("*.spool")
-
-
 @contextlib.contextmanager
-def postgres_away(server: Server, outage: str) -> Iterator[None]:
-    """Keep a Postgres server away."""
-    pids = server.pids()
+def server_away(server: Server | ClickhouseServer, outage: str) -> Iterator[None]:
+    """Keep a server away."""
+    assert server.process is not None
+    pids = server.pids() if isinstance(server, Server) else [server.process.pid]
     if outage == "hung":
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-    elif outage == "killed":
-        server.kill()
-    else:
+    elif outage == "stopped" and isinstance(server, Server):
         server.stop()
+    else:
+        server.kill()
     try:
         yield
     finally:
@@ -118,23 +116,6 @@ def postgres_away(server: Server, outage: str) -> Iterator[None]:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-        else:
-            server.start()
-
-
-@contextlib.contextmanager
-def clickhouse_away(server: ClickhouseServer, outage: str) -> Iterator[None]:
-    """Keep a ClickHouse server away."""
-    assert server.process is not None
-    if outage == "hung":
-        server.process.send_signal(signal.SIGSTOP)
-    else:
-        server.kill()
-    try:
-        yield
-    finally:
-        if outage == "hung":
-            server.process.send_signal(signal.SIGCONT)
         else:
             server.start()
 
@@ -150,10 +131,8 @@ def sqlite_away(path: Path) -> Iterator[None]:
 
 def away(store: OwnStore, outage: str) -> contextlib.AbstractContextManager[None]:
     """Keep a store away."""
-    if store.server is not None:
-        return postgres_away(store.server, outage)
-    if store.clickhouse is not None:
-        return clickhouse_away(store.clickhouse, outage)
+    if server := store.server or store.clickhouse:
+        return server_away(server, outage)
     assert store.path is not None, "bug: a store without a place"
     return sqlite_away(store.path)
 

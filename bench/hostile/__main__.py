@@ -123,17 +123,6 @@ def talk(proxied: Healthy, direct: Healthy, seconds: float) -> None:
     direct.leave()
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the proxy has counted so far."""
-
-    dropped: int
-    messages: int
-    refused: int
-    displaced: int
-    open_connections: int
-
-
 def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Disturbance, seconds: float) -> Felt:
     """Measure beside one disturbance, from a moment after it has begun."""
     before = counted(sidelog)
@@ -145,7 +134,7 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
         lasted_s = time.perf_counter() - begin_s
         acts_per_s = (acts_of(disturbance) - acts) / lasted_s
         cores = {role: round(cpu_s / lasted_s, 3) for role, cpu_s in cpu_by_role(costs, costs_of(sidelog)).items()}
-        open_connections = counted(sidelog).open_connections
+        open_connections = counted(sidelog)["open_connections"]
     time.sleep(WARM_S)
     after = counted(sidelog)
     return Felt(
@@ -157,13 +146,10 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
         direct_p50_ms=direct.quantile_ms(0.5),
         direct_p99_ms=direct.quantile_ms(0.99),
         failed=proxied.failed,
-        dropped=after.dropped - before.dropped,
-        messages_dropped=after.messages - before.messages,
         open_connections=open_connections,
-        refused=after.refused - before.refused,
-        displaced=after.displaced - before.displaced,
         acts_per_s=round(acts_per_s, 1),
         cores=cores,
+        **{name: after[name] - before[name] for name in ("dropped", "messages_dropped", "refused", "displaced")},
     )
 
 
@@ -178,20 +164,19 @@ def acts_of(disturbance: Disturbance) -> int:
     return disturbance.acts if isinstance(disturbance, Crowd) else 0
 
 
-def counted(sidelog: Sidelog) -> Counts:
-    """Read the ledger and the metrics."""
+def counted(sidelog: Sidelog) -> dict[str, int]:
+    """Read what the proxy has counted so far, of its ledger and of its metrics."""
     with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=TIMEOUT_S) as response:
         lines = [line.rpartition(" ") for line in response.read().decode().splitlines() if line[:1] != "#"]
-    metrics = {name: float(value) for name, _, value in lines if name.startswith("sidelog_")}
+    metrics = {name: int(float(value)) for name, _, value in lines if name.startswith("sidelog_connections_")}
     dropped = dict(sidelog.api("/api/ledger")["dropped"])
-    messages = dropped.pop("message_limit", 0)
-    return Counts(
-        dropped=sum(dropped.values()),
-        messages=messages,
-        refused=int(metrics["sidelog_connections_refused_total"]),
-        displaced=int(metrics["sidelog_connections_displaced_total"]),
-        open_connections=int(metrics['sidelog_connections_open{side="downstream"}']),
-    )
+    return {
+        "messages_dropped": dropped.pop("message_limit", 0),
+        "dropped": sum(dropped.values()),
+        "refused": metrics["sidelog_connections_refused_total"],
+        "displaced": metrics["sidelog_connections_displaced_total"],
+        "open_connections": metrics['sidelog_connections_open{side="downstream"}'],
+    }
 
 
 def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, only: str) -> list[Felt]:

@@ -1,7 +1,7 @@
 """Tables and plots from results: `python -m bench.macro.report FILE...` prints the tables.
 
-With `--write README.md` it replaces what stands between the two markers of that file, and draws the plots of the first
-file beside it, in `results/`. Pure but for `main`: results in, Markdown and SVG out.
+With `--write README.md` it replaces what stands between the two markers of that file. Pure but for `main`: results in,
+Markdown out.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from bench.macro import plots, tables
+from bench.macro import tables
 from bench.macro.processor import CORE, SHARES
 from bench.macro.run import EVENTS, FLOOD, LATENCY, SUSTAINED, Run
 
@@ -65,12 +65,8 @@ def replaced(text: str, section: str, begin_mark: str = BEGIN, end_mark: str = E
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """Put the tables between the markers of a file, and the plots of the first result beside it, in `results/`."""
-    shown = []
-    for name, title, drawing in plots.all_plots(results[0].runs):
-        (path.parent / "results" / f"{name}.svg").write_text(drawing)
-        shown.append(f"![{title}](results/{name}.svg)")
-    path.write_text(replaced(path.read_text(), "\n\n".join([*shown, *map(markdown, results)])))
+    """Put the tables between the markers of a file."""
+    path.write_text(replaced(path.read_text(), "\n\n".join(map(markdown, results))))
 
 
 def main() -> int:

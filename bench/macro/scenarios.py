@@ -6,7 +6,6 @@ can shine by it. All real traffic is like that: they come first. Every script
 ends with one line of JSON that `load.py` reads; wrk's own text output is for people and changes with its version.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,7 +82,6 @@ _VARYING_HEAD: Final = "".join(
         "Traceparent: 00-%016x%016x-%08x%08x-01",
     )
 )
-_VARYING_GET: Final = f"GET /json/items/%d?run=%x%x HTTP/1.1\r\n{_VARYING_HEAD}\r\n".encode()
 _PLACE: Final = "########"
 """Stands where eight digits come into a body, so that its size is exact."""
 
@@ -119,19 +117,6 @@ def _varying(request: str, *, seed: str = "os.time()") -> str:
     return _VARYING.replace("SEED", seed).replace("FIELDS", fields).replace("JSON", body) + request + _DONE
 
 
-def varying_get(number: int, run: int) -> bytes:
-    """Return the request of `getvar` for load that is not wrk's: its bytes depend on both numbers."""
-    fields = (number * 7919 % 5000 + 1, run, number, run, number, run, number, number, run)
-    return _VARYING_GET % fields
-
-
-def varying_post(number: int, run: int) -> bytes:
-    """Return the request of `postvar`, as `varying_get` that of `getvar`; no two bodies of a run are the same."""
-    head = varying_get(number, run).replace(b"GET /json/items/", b"POST /vary/", 1)
-    body = _POST_BODY % (number % 10**8)
-    return b"%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (head[:-2], len(body), body)
-
-
 def json_text(size_bytes: int, *, name: str = "item") -> str:
     """Return one JSON object of exactly `size_bytes`, without quotes that a configuration file would have to escape."""
     frame = f'{{"id":42,"name":"{name}","active":true,"text":""}}'
@@ -145,9 +130,6 @@ def event_stream(events: int) -> str:
     return "".join(f'data: {{"index":{number},"delta":{{"content":"word"}}}}\n\n' for number in range(events))
 
 
-_POST_BODY: Final = json_text(POST_BYTES, name=_PLACE).replace(_PLACE, "%08d").encode()
-REQUESTS: Final[dict[str, Callable[[int, int], bytes]]] = {"getvar": varying_get, "postvar": varying_post}
-"""Scenarios that can be sent at a rate: each a function of the number of a request, and of one of the run."""
 SCENARIOS: Final = (
     Scenario(
         name="getvar",

@@ -7,15 +7,13 @@ their own.
 import argparse
 import importlib
 import json
-import os
 import pkgutil
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import bench.micro
+from bench.macro.machine import machine
 from bench.micro.measure import ROUNDS, Measure
 
 
@@ -53,10 +51,8 @@ def main() -> None:
     print(table(results))
     if arguments.json:
         document = {
-            "command": f"python -m bench.micro {' '.join(sys.argv[1:])}".strip(),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
+            "command": f"python -m bench.micro {' '.join(arguments.names)}".strip(),
+            "machine": machine(),
             "rounds": ROUNDS,
             "suites": {suite: [asdict(row) for row in rows] for suite, rows in results.items()},
         }

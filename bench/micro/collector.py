@@ -6,7 +6,7 @@ A collector (`collecting.py`) runs in a process of its own and empties a ring th
 from pathlib import Path
 from typing import Final
 
-from bench.micro.collecting import RECORDS, SCENARIOS
+from bench.micro.collecting import SCENARIOS
 from bench.micro.in_turns import Program, run
 
 PROGRAM: Final = Program(
@@ -14,7 +14,6 @@ PROGRAM: Final = Program(
     child=Path(__file__).with_name("collecting.py"),
     scenarios=SCENARIOS,
     description="CPU time of the collector, µs a record",
-    operations=RECORDS,
 )
 
 if __name__ == "__main__":

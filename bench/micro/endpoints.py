@@ -1,6 +1,6 @@
 """The endpoint of a request: what the collector pays to know it.
 
-`python -m bench.micro.endpoints` runs this file alone. A path that was seen before is found by one look-up; wanted for
+`python -m bench.micro endpoints` runs this file alone. A path that was seen before is found by one look-up; wanted for
 one that never was: 2 µs.
 """
 
@@ -42,9 +42,3 @@ def _measure(name: str, path_of: Callable[[int], str], status: int) -> Measure:
         return ROUND_OPERATIONS
 
     return measured(f"{name}, its making included", run, clock=time.process_time_ns)
-
-
-if __name__ == "__main__":
-    from bench.micro.__main__ import table
-
-    print(table({"endpoints": list(measures())}))

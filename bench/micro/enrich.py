@@ -1,6 +1,6 @@
 """From a ring entry to a record with everything on: what the collector pays per exchange before it is stored.
 
-`python -m bench.micro.enrich` runs this file alone. Wanted: a plain GET in 10 us, a POST of 1 KB answered by 1 KB of
+`python -m bench.micro enrich` runs this file alone. Wanted: a plain GET in 10 us, a POST of 1 KB answered by 1 KB of
 JSON in 13 us; nothing of what only LLM and tool calls need may be felt there.
 """
 
@@ -113,9 +113,3 @@ def _repeated(run: Callable[[], object]) -> Callable[[], int]:
         return ROUND_OPERATIONS
 
     return rounds
-
-
-if __name__ == "__main__":
-    from bench.micro.__main__ import table
-
-    print(table({"enrich": list(measures())}))

@@ -6,18 +6,15 @@ with its CPU time, ns an operation. It is the ratio that counts.
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-import msgspec
-
-from bench.macro.compare import compared
-from bench.macro.machine import machine
+from bench.macro.compare import Comparison, compared, markdown
+from bench.macro.machine import write_figures
 from bench.macro.place import HERE
 
 
@@ -31,21 +28,6 @@ class Program:
     """What runs in each tree."""
     scenarios: Collection[str]
     description: str
-    operations: int
-    """In a turn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """A scenario; CPU µs an operation, medians over the turns."""
-
-    scenario: str
-    us: float
-    before_us: float | None = None
-    ratio: float | None = None
-    """Now / before, mean over the pairs of turns."""
-    error: float | None = None
-    """Its standard error."""
 
 
 class Tree:
@@ -74,37 +56,25 @@ class Tree:
             raise RuntimeError(f"the program ended with {self.process.wait()} in {scenario}")
         return float(answer) / 1000
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """Nothing is to be waited for: the first turn does."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End it in order."""
         self.process.communicate()
 
 
-def cost(scenario: str, now: Tree, before: Tree | None, turns: int) -> Cost:
-    """Measure a scenario, in both trees in turns when there are two; the first turn of each warms up."""
+def cost(role: str, scenario: str, now: Tree, before: Tree, turns: int) -> Comparison:
+    """Measure a scenario in both trees in turns; the first turn of each warms up."""
     for tree in (now, before):
-        if tree is not None:
-            tree.turn(scenario)
-    if before is None:
-        return Cost(scenario=scenario, us=round(statistics.median(now.turn(scenario) for _ in range(turns)), 2))
+        tree.turn(scenario)
     pairs = []
     for turn in range(turns):
         order = (before, now) if turn % 2 == 0 else (now, before)
         us = {tree: tree.turn(scenario) for tree in order}
         pairs.append((us[before], us[now]))
-    found = compared(scenario, "", pairs)
-    return Cost(
-        scenario=scenario, us=found.now_us, before_us=found.before_us, ratio=found.ratio, error=found.error
-    )  # fmt: skip
-
-
-def table(costs: Sequence[Cost]) -> str:
-    """Lay the figures out as Markdown."""
-    lines = ["| scenario | before, µs | now, µs | now / before |", "|---|---:|---:|---:|"]
-    for each in costs:
-        before = "" if each.before_us is None else f"{each.before_us:.1f}"
-        ratio = "" if each.ratio is None else f"{each.ratio:.3f} ± {each.error:.3f}"
-        lines.append(f"| {each.scenario} | {before} | {each.us:.1f} | {ratio} |")
-    return "\n".join(lines)
+    return compared(scenario, role, pairs)
 
 
 def run(program: Program) -> None:
@@ -113,32 +83,20 @@ def run(program: Program) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m bench.micro.{program.name}", description=program.description)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; default: all")
     parser.add_argument("--now", type=Path, default=HERE, metavar="TREE", help="what is judged (default: this tree)")
-    parser.add_argument("--before", type=Path, metavar="TREE", help="a source tree to compare with")
+    parser.add_argument(
+        "--before", type=Path, default=HERE, metavar="TREE", help="what it is compared with (default: this tree: noise)"
+    )
     parser.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(known):
         parser.error(f"no scenario is named {', '.join(sorted(unknown))}")
-    costs = []
-    with ExitStack() as stack:
-        trees = [
-            None if tree is None else Tree(tree.resolve(), program.child) for tree in (options.now, options.before)
-        ]
-        for tree in trees:
-            if tree is not None:
-                stack.callback(tree.close)
-        now, before = trees
-        assert now is not None
+    load_average, costs = os.getloadavg(), []
+    with Tree(options.now.resolve(), program.child) as now, Tree(options.before.resolve(), program.child) as before:
         for scenario in options.scenarios or known:
-            costs.append(cost(scenario, now, before, options.turns))
-            print(table(costs[-1:]).splitlines()[-1], file=sys.stderr)
-    print(table(costs))
+            costs.append(cost(program.name, scenario, now, before, options.turns))
+            print(markdown(costs[-1:]).splitlines()[-1], file=sys.stderr)
+    print(markdown(costs))
     if options.json:
-        command = f"python -m bench.micro.{program.name} {'--before TREE ' if before else ''}--turns {options.turns}"
-        document = {
-            "command": command,
-            "machine": machine(),
-            "records": program.operations,
-            "costs": [asdict(each) for each in costs],
-        }
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+        command = f"python -m bench.micro.{program.name} --before TREE --turns {options.turns}"
+        write_figures(options.json, command, load_average, costs=costs)

@@ -1,9 +1,8 @@
 """The export to OpenTelemetry: what a record costs the collector on its way from the store to a request.
 
-`python -m bench.micro.otel` runs this file alone. Reading the record, its position and the socket come on top.
+`python -m bench.micro otel` runs this file alone. Reading the record, its position and the socket come on top.
 """
 
-import gzip
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -20,8 +19,6 @@ def measures() -> Iterator[Measure]:
     """Measure each step, for 512 exchanges of different paths."""
     yield _items("traces")
     yield _items("logs")
-    yield _compressed(1)
-    yield _compressed(6)
 
 
 _records: Final = [
@@ -35,20 +32,3 @@ def _items(signal: Signal) -> Measure:
         return RECORDS
 
     return measured(f"{signal}, in a request", run, clock=time.process_time_ns)
-
-
-def _compressed(level: int) -> Measure:
-    body = write_request("traces", [make_item("traces", record, (), "sidelog") for record in _records])
-    size = len(gzip.compress(body, level)) / RECORDS
-
-    def run() -> int:
-        gzip.compress(body, level)
-        return RECORDS
-
-    return measured(f"gzip -{level} to {size:.0f} B", run, clock=time.process_time_ns)
-
-
-if __name__ == "__main__":
-    from bench.micro.__main__ import table
-
-    print(table({"otel": list(measures())}))

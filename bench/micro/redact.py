@@ -1,6 +1,6 @@
 """Redaction and decoding: what the collector pays for each head and body before anything is stored.
 
-`python -m bench.micro.redact` runs this file alone. Wanted: a known head in 1 µs, a new one of ten headers in 8 µs,
+`python -m bench.micro redact` runs this file alone. Wanted: a known head in 1 µs, a new one of ten headers in 8 µs,
 1 KB of JSON without a secret name in 3 µs.
 """
 
@@ -93,9 +93,3 @@ def _stored(packed: bytes, redactor: Redactor) -> object:
     decoded = decode_body(packed, b"", len(packed), b"gzip")
     assert decoded is not None
     return redacted_body(decoded, JSON, redactor, 81920)
-
-
-if __name__ == "__main__":
-    from bench.micro.__main__ import table
-
-    print(table({"redact": list(measures())}))

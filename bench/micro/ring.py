@@ -1,4 +1,4 @@
-"""The shared memory between worker and collector: push, drain, in-flight slots, counters.
+"""The shared memory between worker and collector: push, drain, in-flight slots.
 
 An entry has a header of 120 bytes, like that of an exchange, and seven sections. The ring has gone round once before
 the first figure, so that no page is touched for the first time.
@@ -31,12 +31,10 @@ CASES: Final = {"1 KB": 480, "2.7 KB": 2_160, "20 KB": 19_460, "130 KB": 129_460
 
 def measures() -> Iterator[Measure]:
     """Measure everything in this file."""
-    layout = CounterLayout(8)
-    segment = Segment.create(None, b"", ring_bytes=RING_BYTES, counter_cells=layout.size)
+    segment = Segment.create(None, b"", ring_bytes=RING_BYTES, counter_cells=CounterLayout(8).size)
     try:
         yield from ring_measures(segment)
         yield from inflight_measures(segment)
-        yield from counter_measures(segment, layout)
     finally:
         segment.close()
 
@@ -93,21 +91,3 @@ def inflight_measures(segment: Segment) -> Iterator[Measure]:
     for _ in range(128):
         writer.fill(HEADER[:16], 1, 1, ADDRESS, head, body)
     yield measured("in-flight scan, per exchange", lambda: len(reader.scan()))
-
-
-def counter_measures(segment: Segment, layout: CounterLayout) -> Iterator[Measure]:
-    """Measure the request counter, and reading a page of eight routes."""
-    cells = segment.counters
-
-    def count() -> int:
-        cell = layout.request_cell
-        for _ in repeat(None, ENTRIES):
-            cells[cell(3, b"GET", 200)] += 1
-        return ENTRIES
-
-    def read() -> int:
-        layout.read(cells)
-        return 1
-
-    yield measured("count a request", count)
-    yield measured("read a counters page", read)

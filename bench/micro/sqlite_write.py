@@ -1,36 +1,27 @@
-"""CPU per row of the SQLite backend, by part and in all: `python -m bench.micro.sqlite_write`.
+"""CPU per row of the SQLite backend, by kind of record: `python -m bench.micro.sqlite_write`.
 
 Each case commits batches of 3 000 entries made beforehand and counts the process's CPU time, so that records, heads and
-bodies cost nothing here. Parts are told apart by leaving them out: without payloads, without rollups, without one of
-the indexes.
+bodies cost nothing here.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import random
-import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from unittest import mock
 
 from storage.query import Durability
 from storage.record import MESSAGE_EVENT, Batch, Body, Entry, Payload, Position, Record, new_id
-from storage.relational.rollups import Rollups
 from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import START_US, make_record
 
 BATCH: Final = 3000
 BATCHES: Final = 12
-INDEXES: Final = (
-    *("records_project", "records_status", "records_level", "records_trace"),
-    *("records_project_id", "records_route_id"),
-)
-
 HEAD: Final = (
     b"GET /api/items/%d?page=2 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
     b"accept: application/json\r\nx-request-id: %s\r\nx-forwarded-for: 10.1.2.3"
@@ -47,56 +38,28 @@ class Case:
 
     name: str
     make: Callable[[int], Entry]
-    without_index: tuple[str, ...] = ()
-    without_rollups: bool = False
     durability: Durability = "safe"
 
 
 def record(number: int) -> Record:
     """Make the row of a plain GET."""
-    started_at_us = 1_790_000_000_000_000 + number * 60
+    started_at_us = START_US + number * 60
     status = 500 if number % 100 == 0 else 404 if number % 50 == 0 else 200
-    return Record(
-        seq=0,
+    return make_record(
         id=new_id(started_at_us * 1000, 4711, number & 0xFFFFF),
-        instance="sidecar-1",
-        kind="exchange",
         started_at_us=started_at_us,
         ended_at_us=started_at_us + 900,
         level="error" if status == 500 else "warn" if status == 404 else "info",
-        outcome="ok",
         status=status,
-        method="GET",
-        scheme="http",
-        host="api.example.com",
         path=f"/api/items/{number}",
         query="page=2",
-        http_version="1.1",
         duration_us=900 + number % 700,
-        connect_us=None,
         first_byte_us=700 + number % 500,
-        upstream_us=800,
-        upstream_sent_at_us=started_at_us + 50,
-        upstream_done_at_us=started_at_us + 850,
-        request_bytes=0,
-        response_bytes=470,
-        request_complete=True,
         client_ip=f"10.1.2.{number % 250}",
-        upstream="127.0.0.1:9000",
-        route_id="items",
-        service="catalogue",
-        container="catalogue-1",
         project=f"project-{number % 4}",
-        client="acme",
-        user_id=None,
-        source="backend",
         stage="production",
-        trace_id=None,
-        span_id=None,
         request_id=f"0192f3a4-{number:08x}",
         user_agent=f"Mozilla/5.0 (X11; Linux x86_64) agent/{number % 20}",
-        error_type=None,
-        shed="none",
     )
 
 
@@ -142,7 +105,7 @@ def _json_body(number: int) -> Body:
 
 def message(number: int) -> Entry:
     """Make the event of a WebSocket message."""
-    at_us = 1_790_000_000_000_000 + number * 60
+    at_us = START_US + number * 60
     event = Record(
         0, new_id(at_us * 1000, 4711, number & 0xFFFFF), "sidecar-1", "event", at_us, at_us, "debug",
         trace_id=f"{number % 200:032x}", route_id="default", name=MESSAGE_EVENT,
@@ -154,14 +117,8 @@ def message(number: int) -> Entry:
 CASES: Final = (
     Case(name="bare row", make=bare),
     Case(name="WebSocket message", make=message),
-    Case(name="WebSocket message, no rollups", make=message, without_rollups=True),
-    Case(name="WebSocket message, unique id only", make=message, without_index=INDEXES),
     Case(name="bare row, fast", make=bare, durability="fast"),
-    Case(name="bare row, no rollups", make=bare, without_rollups=True),
-    *(Case(name=f"bare row, no {index}", make=bare, without_index=(index,)) for index in INDEXES),
-    Case(name="bare row, unique id only", make=bare, without_index=INDEXES),
     Case(name="varied", make=varied),
-    Case(name="varied, no rollups", make=varied, without_rollups=True),
     Case(name="GET, heads", make=get),
     Case(name="POST, 1 KB JSON each way", make=post),
 )
@@ -171,15 +128,11 @@ async def measure(case: Case, directory: Path) -> tuple[float, float, float]:
     """Answer CPU µs a row, wall µs a row, and bytes of file a row."""
     path = directory / "records.db"
     async with await SqliteStorage.open(path, durability=case.durability) as store:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            for index in case.without_index:
-                connection.execute(f"DROP INDEX {index}")
         batches = [_batch(case, number) for number in range(BATCHES + 1)]
         await store.commit(batches[0])
         cpu_s, wall_s = time.process_time(), time.perf_counter()
-        with _without_rollups(case.without_rollups):
-            for batch in batches[1:]:
-                await store.commit(batch)
+        for batch in batches[1:]:
+            await store.commit(batch)
         rows = BATCH * BATCHES
         cpu_us = (time.process_time() - cpu_s) / rows * 1e6
         wall_us = (time.perf_counter() - wall_s) / rows * 1e6
@@ -190,19 +143,6 @@ def _batch(case: Case, number: int) -> Batch:
     entries = [case.make(number * BATCH + place) for place in range(BATCH)]
     taken = (number + 1) * BATCH
     return Batch("sidecar-1", entries, {bytes(15) + b"\x07": Position(offset=taken * 500, taken=taken, stored=taken)})
-
-
-@contextlib.contextmanager
-def _without_rollups(is_wanted: bool) -> Iterator[None]:
-    if not is_wanted:
-        yield
-        return
-    with mock.patch.object(Rollups, "add", _nothing):
-        yield
-
-
-def _nothing(*_: object) -> None:
-    """Count nothing."""
 
 
 def main() -> None:

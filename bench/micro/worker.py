@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from bench.micro.in_turns import Program, run
-from bench.micro.relaying import BATCHES, CONNECTIONS, SCENARIOS
+from bench.micro.relaying import SCENARIOS
 
 PROGRAM: Final = Program(
     name="worker",
     child=Path(__file__).with_name("relaying.py"),
     scenarios=SCENARIOS,
     description="CPU time of a worker without the kernel's part, µs a request",
-    operations=BATCHES * CONNECTIONS,
 )
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Strategy: age is turned into a floor of whole hours, which the store keeps; readers see nothing below it. Deletion
 follows in slices that take turns with the batches of the writer, and may lag without anybody noticing; it rests after
 a slice for as long as that took, and still is faster than ingest: SQLite deletes 15 900 rows per second of ten million
-beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/purge.py). The cap on size is
+beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/README.md). The cap on size is
 `size_cap.py`.
 
 What is too old is told by a clock that the records do not contradict (`trusted_clock.py`), nor that of a server.

@@ -179,8 +179,6 @@ class Page:
         """Errors of the console, exceptions, violations of the content security policy."""
         self.requests: list[str] = []
         """Paths with query that were asked for."""
-        self.waits: list[tuple[str, float]] = []
-        """Path with query, and milliseconds from the end of the request to the head of its answer."""
         self._asked: dict[str, str] = {}
 
     @asynccontextmanager
@@ -247,9 +245,6 @@ class Page:
             self._asked[event["requestId"]] = path
         elif method == "Page.frameNavigated" and "parentId" not in event["frame"]:
             self._asked.clear()  # the browser does not say how requests of the page before ended
-        elif method == "Network.responseReceived" and (timing := event["response"].get("timing")):
-            waited_ms = timing["receiveHeadersEnd"] - timing["sendEnd"]
-            self.waits.append((event["response"]["url"].split("/", 3)[-1], waited_ms))
         elif method in ("Network.loadingFinished", "Network.loadingFailed"):
             self._asked.pop(event["requestId"], None)
 

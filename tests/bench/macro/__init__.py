@@ -1,1 +1,0 @@
-"""Tests of the side-by-side comparison: reading, dividing, printing."""
