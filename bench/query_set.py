@@ -13,7 +13,7 @@ from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
 from storage.record import Record
 from storage.relational.by_id import id_number
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.search.expression import And, Text
+from storage.search.expression import And, Substring, Text
 from storage.search.phrase import Phrase
 
 _STEP_ROWS: Final = 997
@@ -63,9 +63,9 @@ def searches(example: Record) -> dict[str, Filter]:
         "path substring, one row in 30": Filter(path_contains="/items/47"),
         "path substring, one row in 9 000": Filter(path_contains="items/4711"),
         "path substring, no row": Filter(path_contains="not there"),
-        "text, every row": Filter(text="lorem ipsum"),
-        "text, one row": Filter(text=f'"{example.path}"'),
-        "text, no row": Filter(text="not there"),
+        "text, every row": Filter(where=Substring("lorem ipsum")),
+        "text, one row": Filter(where=Substring(f'"{example.path}"')),
+        "text, no row": Filter(where=Substring("not there")),
         "nothing matches": Filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
     }
 

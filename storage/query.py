@@ -124,12 +124,10 @@ class Filter:
     """Ids of conversations, 16 bytes; others match nothing."""
     tools: tuple[str, ...] = ()
     """Names of MCP tools: records that hold a call of one."""
-    text: str | None = None
-    """Substring of path, error type or a captured body, case-insensitive for ASCII."""
     where: Expression | None = None
     """What else a search asks (`storage.search.meaning`)."""
     seqs: frozenset[int] | None = None
-    """Only these: how a store that has looked up `tools`, `text` and `where` elsewhere tells `matches`."""
+    """Only these: how a store that has looked up `tools` and `where` elsewhere asks `matches`."""
     trace_id: str | None = None
     min_duration_us: int | None = None
     max_duration_us: int | None = None
@@ -147,7 +145,7 @@ class Filter:
     @property
     def needs_more_than_records(self) -> bool:
         """Whether `matches` cannot tell from a record alone: calls, heads or bodies are asked about."""
-        return bool(self.tools or self.text) or needs_payload(self.where) or needs_tools(self.where)
+        return bool(self.tools) or needs_payload(self.where) or needs_tools(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,12 +328,10 @@ def _has_status(filter: Filter, status: int | None) -> bool:
 
 
 def _is_found(filter: Filter, record: Record, payload: Payload | None) -> bool:
-    """What a record itself tells of `tools` and `text`, nothing of its calls and bodies, and of `where`."""
+    """What a record itself says of `tools`, nothing of its calls, and of `where`."""
     if filter.seqs is not None:
         return record.seq in filter.seqs
-    if filter.tools or (filter.where is not None and not fulfils(Subject(record, payload), filter.where)):
-        return False
-    return not filter.text or _contains(record.path, filter.text) or _contains(record.error_type, filter.text)
+    return not filter.tools and (filter.where is None or fulfils(Subject(record, payload), filter.where))
 
 
 def _is_within(value: int, since: int | None, until: int | None, *, until_inclusive: bool) -> bool:

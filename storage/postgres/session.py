@@ -6,7 +6,6 @@ from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from storage.postgres import index_keys
-from storage.postgres.body_search import BodySearch
 from storage.postgres.codec import decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
@@ -21,7 +20,7 @@ from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search.rows import FIRST_ROWS, Found, filter_texts
+from storage.relational.search.rows import Found, filter_texts
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
@@ -53,7 +52,6 @@ DIALECT: Final = Dialect(
     # sees is compared with the bounds of the partitions, number by number.
     row_key="id",
     of_keys="id = ANY(ARRAY(SELECT unnest({}::uuid[])))",
-    # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",
     tool_request="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",
     schema="sidelog.",
@@ -161,14 +159,13 @@ class PostgresSession:
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
         found = await self._found(filter, first_parameter)
-        return None if found is None else Selection(self, found, await self._search(filter, found))
+        return None if found is None else Selection(self, found)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> "Selection | None":
         found = await self._found(filter, 1)
         if found is None:
             return None
-        search = await self._search(filter, found)
-        return SelectionById(self, found, search, whole, has_bucket=_has_bucket(filter))
+        return SelectionById(self, found, whole, has_bucket=_has_bucket(filter))
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
@@ -200,25 +197,17 @@ class PostgresSession:
     async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
         return Found.of(filter, await find(self.connection, filter_texts(filter)), DIALECT, first_parameter)
 
-    async def _search(self, filter: Filter, found: Found) -> BodySearch | None:
-        if not filter.text:
-            return None
-        plain = found.ways[0].plain
-        return BodySearch(filter.text, Where(plain.text, _escaped(plain.parameters)), await self.state())
-
 
 class Selection:
     """Rows in slices of `seq`."""
 
-    def __init__(self, session: PostgresSession, found: Found, search: BodySearch | None) -> None:
+    def __init__(self, session: PostgresSession, found: Found) -> None:
         self._session = session
         self._found = found
-        self._search = search
-        """Looks for text in their bodies."""
 
     @property
     def first_rows(self) -> int | None:
-        return FIRST_ROWS if self._search is not None else self._found.first_rows
+        return self._found.first_rows
 
     @property
     def needs(self) -> tuple[All, ...]:
@@ -234,15 +223,7 @@ class Selection:
         def bound(where: Where, some: Range, first_parameter: int) -> Where:
             return _bounded(where, some, ids, first_parameter)
 
-        session, search = self._session, self._search
-        if search is None:
-            return await self._found.within(session, part, bound)
-        seqs = await search.find(session.connection, bound(search.where, part, 1), session.budget)
-        if seqs is None:
-            return None
-        where = await self._found.within(session, part, bound)
-        # The text is looked for in the end: not all rows that were sifted have it.
-        return None if where is None else search.narrowed(where, self._found.first_parameter, seqs)
+        return await self._found.within(self._session, part, bound)
 
 
 def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
@@ -258,10 +239,8 @@ def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where
 class SelectionById(Selection):
     """Rows of a range of `seq` in slices of ids."""
 
-    def __init__(
-        self, session: PostgresSession, found: Found, search: BodySearch | None, whole: Range, *, has_bucket: bool
-    ) -> None:
-        super().__init__(session, found, search)
+    def __init__(self, session: PostgresSession, found: Found, whole: Range, *, has_bucket: bool) -> None:
+        super().__init__(session, found)
         self._whole = whole
         self._has_bucket = has_bucket
 

@@ -92,8 +92,6 @@ class Dialect:
     """The sum of a column of histograms."""
     to_counts: Callable[[Any], Mapping[int, int]] = dict
     """From that sum to counts by bucket."""
-    text_in: str = ""
-    """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: sessions look."""
     tool_text: str = ""
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str = ""
@@ -209,7 +207,6 @@ def conditions(filter: Filter, ids: Ids, dialect: Dialect, *, first_parameter: i
     clause.between("duration_us", filter.min_duration_us, filter.max_duration_us)
     clause.tools(filter, ids)
     clause.called_tools(filter.called_tools)
-    clause.anywhere(filter.text)
     clause.conversations(filter.conversations)
     clause.text(dialect.trace_id, filter.trace_id)
     clause.path(filter.path_contains)
@@ -377,14 +374,6 @@ class Clause:
             return
         self._has("called_tools")
         self.either(self._dialect.called_tool, [part_of(name) for name in names if is_storable(name)])
-
-    def anywhere(self, text: str | None) -> None:
-        if not text:
-            return
-        self._impossible |= not is_storable(text)
-        if self._dialect.text_in:
-            marks = [self._marks([lower_ascii(text)]) for _ in range(self._dialect.text_in.count("{}"))]
-            self._conditions.append(self._dialect.text_in.format(*marks))
 
     def conversations(self, ids: Sequence[bytes]) -> None:
         if ids:

@@ -33,8 +33,6 @@ SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 10 ms."""
-_READ_ROWS: Final = 1000
-"""And where text is looked for in their bodies: about 50 ms, in which no batch is committed."""
 _CONVERSATION: Final = COLUMNS.index("conversation")
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
 
@@ -55,7 +53,7 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
-    most = SLICE_ROWS if found.first_rows is not None else _SCAN_ROWS if filter.text is None else _READ_ROWS
+    most = _SCAN_ROWS if found.first_rows is None else SLICE_ROWS
     last = min(first + most - 1, whole.last)
     where = run_sync(found.within(Range(first, last)))
     assert where is not None, "bug: the budget has ended the first query"

@@ -32,12 +32,6 @@ DIALECT: Final = Dialect(
     trace_id="(trace_id <> 0 AND trace_id = {})",
     tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
     called_tool="called_tools IN (SELECT id FROM dictionary WHERE kind = 211 AND instr(value, {}) > 0)",
-    # Bodies last: the other two are cheap. Below the floor of bodies, those still there are not shown.
-    text_in="((path <> 0 AND instr(lower(path), {}) > 0) OR error_type IN (SELECT id FROM dictionary WHERE kind = 8 "
-    "AND instr(lower(value), {}) > 0) OR (bodies_block <> 0 AND started_at_us >= "
-    "(SELECT value FROM meta WHERE name = 'body_floor_us') "
-    "AND seq > (SELECT value FROM meta WHERE name = 'bodies_through_seq') "
-    "AND body_contains(bodies_block, bodies_offset, bodies_length, {})))",
     tool_text="instr(search, {}) > 0",
     tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
     like=like,

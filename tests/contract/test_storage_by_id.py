@@ -11,6 +11,7 @@ from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
 from storage.record import Record, new_id
 from storage.relational.by_id import id_number
+from storage.search.expression import Substring
 from tests.contract.listing import of_store
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -30,7 +31,7 @@ FILTERS = [
     Filter(until_us=START_US, kind="all"),
     Filter(projects=("unknown",)),
     Filter(path_contains="7"),
-    Filter(text="ITEMS/7"),
+    Filter(where=Substring("ITEMS/7")),
 ]
 
 

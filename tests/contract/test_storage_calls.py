@@ -5,6 +5,7 @@ from typing import Any
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload, Record, ToolCall
+from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_body, make_record
 
 
@@ -65,17 +66,16 @@ async def test_tools_and_text(store: Storage) -> None:
     assert await found(store, batch, tools=("add",)) == [1]
     assert await found(store, batch, tools=("add", "sub", "none")) == [1, 2]
     assert await found(store, batch, tools=("none",)) == []
-    assert await found(store, batch, text="nEEdle") == [1, 2, 3, 4]
-    assert await found(store, batch, text="nEEdle", tools=("sub",)) == [2]
-    assert await found(store, batch, text="needle", min_duration_us=10**9) == []
-    assert await found(store, batch, text="100% \u00d6l_") == [5]
-    assert await found(store, batch, text="%") == [5]
-    assert await found(store, batch, text="identity") == []
-    assert await found(store, batch, text="\ud800") == []
-    assert await found(store, batch, text="") == [1, 2, 3, 4, 5, 6]
+    assert await found(store, batch, where=Substring("nEEdle")) == [1, 2, 3, 4]
+    assert await found(store, batch, where=Substring("nEEdle"), tools=("sub",)) == [2]
+    assert await found(store, batch, where=Substring("needle"), min_duration_us=10**9) == []
+    assert await found(store, batch, where=Substring("100% \u00d6l_")) == [5]
+    assert await found(store, batch, where=Substring("%")) == [5]
+    assert await found(store, batch, where=Substring("\ud800")) == []
+    assert await found(store, batch) == [1, 2, 3, 4, 5, 6]
     await store.raise_floors(0, START_US + 1)
-    assert await found(store, batch, text="needle") == [1, 2]
-    await store.erase(Filter(kind="all", text="no_needle"))
+    assert await found(store, batch, where=Substring("needle")) == [1, 2]
+    await store.erase(Filter(kind="all", where=Substring("no_needle")))
     assert await found(store, batch) == [1, 3, 4, 5, 6]
 
 
@@ -87,7 +87,7 @@ async def test_text_in_many_blocks(store: Storage) -> None:
             for number in range(start, start + 20)
         ]
         await store.commit(Batch("sidecar-1", entries))
-    wanted = Filter(text="needle")
+    wanted = Filter(where=Substring("needle"))
     page = await store.select(RecordQuery(filter=wanted, limit=5, offset=2))
     assert [record.path for record in page.records] == ["/51", "/48", "/45", "/42", "/39"]
     assert (await store.count(wanted)).exchanges == 20

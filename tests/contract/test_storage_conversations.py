@@ -11,6 +11,7 @@ from storage.conversations import (
 )
 from storage.query import Filter, RecordQuery, Scope
 from storage.record import Batch, Entry, Payload, Record, Stream
+from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_batch, make_body, make_record
 
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
@@ -122,11 +123,11 @@ async def test_text_finds_conversations(store: Storage) -> None:
         Entry(call(number), Payload(b"POST /", b"HTTP/1.1 200", make_body(body), None)) for number, body in bodies
     ]
     await store.commit(Batch("sidecar-1", entries))
-    first = await page_of(store, limit=1, text="needle")
+    first = await page_of(store, limit=1, where=Substring("needle"))
     assert [found.id for found in first.conversations] == [C]
-    second = await page_of(store, limit=1, text="needle", before=first.next_before)
+    second = await page_of(store, limit=1, where=Substring("needle"), before=first.next_before)
     assert [(found.id, found.turns) for found in second.conversations] == [(B, 2)]
-    third = await page_of(store, text="needle", before=second.next_before)
+    third = await page_of(store, where=Substring("needle"), before=second.next_before)
     assert [(found.id, found.turns) for found in third.conversations] == [(A, 2)]
 
 

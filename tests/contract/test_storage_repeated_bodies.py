@@ -7,6 +7,7 @@ import pytest
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload
+from storage.search.expression import Substring
 from tests.contract.backends import DENSE
 from tests.storage.samples import START_US, make_body, make_record
 
@@ -57,7 +58,7 @@ class Log:
 
     async def having(self, text: str) -> list[int]:
         """The numbers of the records that have a text."""
-        page = await self.store.select(RecordQuery(filter=Filter(text=text), order="asc"))
+        page = await self.store.select(RecordQuery(filter=Filter(where=Substring(text)), order="asc"))
         return [self.seqs.index(record.seq) for record in page.records]
 
 
@@ -91,7 +92,7 @@ async def test_what_is_erased_is_gone_and_the_rest_is_whole(log: Log) -> None:
     secret = entry(6, word="secretive")
     await log.commit(secret)
     await log.commit(entry(7))
-    await log.store.erase(Filter(text="secretive"))
+    await log.store.erase(Filter(where=Substring("secretive")))
     assert await log.store.get(secret.record.id) is None
     assert await log.bodies(*range(1, 17, 3), 20) == [history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)]
     await log.commit(entry(8))
@@ -135,13 +136,13 @@ async def test_records_beside_them_keep_their_bodies(log: Log) -> None:
     await log.commit(entry(0))
     beside = [entry(turn, None, word="pin") for turn in range(3)]
     await log.commit(beside[0], entry(1), beside[1], entry(2), beside[2])
-    await log.store.erase(Filter(text="answer 0 of pin"))
+    await log.store.erase(Filter(where=Substring("answer 0 of pin")))
     assert await log.bodies(3, 4, 5, 6) == [history(1), history(1, "pin"), history(2), history(2, "pin")]
     for turn in range(3, 8):
         await log.commit(entry(turn, None))
     await log.store.trim(4)
     assert await log.bodies(3, 4, 5, 6) == [None, None, history(2), history(2, "pin")]
-    await log.store.erase(Filter(text="answer 2 of hay"))
+    await log.store.erase(Filter(where=Substring("answer 2 of hay")))
     assert await log.bodies(6, 7) == [history(2, "pin"), history(3)]
 
 

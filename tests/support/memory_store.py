@@ -24,7 +24,7 @@ from storage.search.subject import Subject
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
 from tests.support.memory_conversations import FindsConversations
-from tests.support.memory_entries import add_entries, has_text
+from tests.support.memory_entries import add_entries
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
@@ -269,17 +269,12 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
 
     def _resolved(self, filter: Filter) -> Filter:
         """Look up what the records themselves do not tell: tools and text of bodies."""
-        if not filter.tools and not filter.text and filter.where is None:
+        if not filter.tools and filter.where is None:
             return filter
         seqs = {record.seq for record in self._records}
         if filter.tools:
             calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
             seqs &= {seq for seq, call in calls if call.tool_name in filter.tools}
-        if filter.text:
-            plain = Filter(kind="all", text=filter.text)
-            seqs = {seq for seq in seqs if has_text(self._payload(seq), filter.text)} | {
-                record.seq for record in self._records if record.seq in seqs and matches(plain, record)
-            }
         if (where := filter.where) is not None:
             by_seq = {record.seq: record for record in self._records}
             seqs = {seq for seq in seqs if fulfils(self._subject(by_seq[seq]), where)}

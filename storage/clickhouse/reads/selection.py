@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from storage.clickhouse.reads.texts import text_condition
 from storage.clickhouse.wire.literals import literal
-from storage.query import Filter, Order
+from storage.query import Order
 from storage.relational.by_id import ID_BYTES
 from storage.relational.search.rows import Found
 from storage.relational.session import Session
-from storage.relational.slices import FIRST_SLICE, Range
+from storage.relational.slices import Range
 from storage.relational.sql import Where
 from storage.search.index.needs import NOTHING, All
 
@@ -19,15 +18,14 @@ _SLICE_ROWS: Final = 1000
 class Selection:
     """Rows in slices of `seq`."""
 
-    def __init__(self, session: Session, filter: Filter, found: Found) -> None:
+    def __init__(self, session: Session, found: Found) -> None:
         self._session = session
-        self._filter = filter
         self._found = found
 
     @property
     def first_rows(self) -> int | None:
-        rows = _SLICE_ROWS if self._found.first_rows is not None else FIRST_SLICE if self._filter.text else None
-        return (self._session.dialect.scan_rows if rows is None else rows) * self._session.numbers_per_row
+        rows = self._session.dialect.scan_rows if self._found.first_rows is None else _SLICE_ROWS
+        return rows * self._session.numbers_per_row
 
     @property
     def needs(self) -> tuple[All, ...]:
@@ -40,19 +38,8 @@ class Selection:
         return await self._within(part)
 
     async def _within(self, seqs: Range, also: str = "") -> Where | None:
-        state = await self._session.state()
-
         def bound(where: Where, part: Range, first_parameter: int) -> Where:
-            bounds = f"seq BETWEEN {part.first} AND {part.last}{also}"
-            conditions, parameters = [where.text, bounds], list(where.parameters)
-
-            def add(value: str) -> str:
-                parameters.append(value)
-                return f"${first_parameter + len(parameters) - 1}"
-
-            if self._filter.text:
-                conditions.append(text_condition(self._filter.text, state, add))
-            return Where(" AND ".join(conditions), tuple(parameters))
+            return Where(f"{where.text} AND seq BETWEEN {part.first} AND {part.last}{also}", where.parameters)
 
         return await self._found.within(self._session, seqs, bound)
 
@@ -60,8 +47,8 @@ class Selection:
 class SelectionById(Selection):
     """Rows of a range of `seq` in slices of ids."""
 
-    def __init__(self, session: Session, filter: Filter, found: Found, whole: Range) -> None:
-        super().__init__(session, filter, found)
+    def __init__(self, session: Session, found: Found, whole: Range) -> None:
+        super().__init__(session, found)
         self._whole = whole
 
     def order_by(self, order: Order) -> str:

@@ -159,11 +159,11 @@ class ClickhouseSession:
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
         found = await self._found(filter, first_parameter)
-        return None if found is None else Selection(self, filter, found)
+        return None if found is None else Selection(self, found)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> SelectionById | None:
         found = await self._found(filter, 1)
-        return None if found is None else SelectionById(self, filter, found, whole)
+        return None if found is None else SelectionById(self, found, whole)
 
     async def records(self, rows: Rows) -> list[Record]:
         return list(map(decode, rows))

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from storage.query import Filter
 from storage.relational.search.condition import can_be_said, widened
 from storage.search.expression import And, Expression, Or, joined, negated_at_leaves
-from storage.search.index.needs import NOTHING, All, expression_need, substring_need
-from storage.search.index.needs import joined as all_of
+from storage.search.index.needs import NOTHING, All, expression_need
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +25,9 @@ class Way:
 
 def ways_of(filter: Filter) -> tuple[Way, ...]:
     """List the ways to the rows of a filter: one, or one that needs nothing and one that needs words."""
-    text = NOTHING if filter.text is None else substring_need(filter.text)
     if filter.where is None:
-        return (Way(None, text),)
-    search = negated_at_leaves(filter.where)
-    # With a text in bodies all rows are looked into anyhow, by a backend that does so in its own way.
-    parts = _taken_apart(search) if filter.text is None else (search,)
-    return tuple(Way(part, all_of((text, expression_need(part)))) for part in parts)
+        return (Way(None, NOTHING),)
+    return tuple(Way(part, expression_need(part)) for part in _taken_apart(negated_at_leaves(filter.where)))
 
 
 def _taken_apart(search: Expression) -> tuple[Expression, ...]:

@@ -13,6 +13,7 @@ from storage.query import Filter
 from storage.record import Batch, now_us
 from storage.relational.blocks.payloads import GROWN
 from storage.relational.time_ranges import DAY_US
+from storage.search.expression import Substring
 from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, history
 
 
@@ -64,7 +65,7 @@ async def test_what_another_sidecar_erases_is_not_written_again(
             await store.commit(Batch("sidecar-1", [entry(turn)]))
         secret = entry(3, word="secretive")
         await store.commit(Batch("sidecar-1", [secret]))
-        await second.erase(Filter(text="secretive"))
+        await second.erase(Filter(where=Substring("secretive")))
         for turn in range(4, 7):
             await store.commit(Batch("sidecar-1", [entry(turn)]))
         assert await bodies(second, 1, 2, 3, 5, 6, 7) == [history(turn) for turn in (0, 1, 2, 4, 5, 6)]
@@ -88,14 +89,14 @@ async def test_sidecars_that_erase_and_write_at_once_lose_nothing(
 
         async def erase_some() -> None:
             for _ in range(12):
-                await second.erase(Filter(text="secretive"))
+                await second.erase(Filter(where=Substring("secretive")))
 
         assert isinstance(second, PostgresStorage)
         async with asyncio.TaskGroup() as group:
             group.create_task(write_all(store, 0))
             group.create_task(write_all(second, 30))
             group.create_task(erase_some())
-        await second.erase(Filter(text="secretive"))
+        await second.erase(Filter(where=Substring("secretive")))
         left = sorted(found for found in await bodies_of_all(store))
         assert left == sorted(history(turn) for turn in range(60) if turn % 3)
         await grown(other)

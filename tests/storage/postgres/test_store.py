@@ -12,7 +12,6 @@ import pytest
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.postgres import connection, dictionary
-from storage.postgres import session as session_module
 from storage.postgres import store as module
 from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
@@ -21,7 +20,9 @@ from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
+from storage.relational.search import rows as rows_module
 from storage.relational.writes import packing, remembered
+from storage.search.expression import Substring
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 from tests.support import postgres
@@ -210,9 +211,9 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     slow: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies are searched within the budget too: page by page everything is found once."""
-    monkeypatch.setattr(session_module, "FIRST_ROWS", 10)
+    monkeypatch.setattr(rows_module, "FIRST_ROWS", 10)
     await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
-    wanted = Filter(text='"RESPONSE": 1', kind="all")
+    wanted = Filter(where=Substring('"RESPONSE": 1'), kind="all")
     page = await slow.select(RecordQuery(filter=wanted))
     assert (page.complete, page.next_after, page.records) == (False, 91, [])
     counted = await slow.count(wanted)

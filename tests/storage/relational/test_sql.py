@@ -124,7 +124,7 @@ def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
         "scope", "kind", "since_us", "until_us", "statuses", "status_classes", "methods", "hosts", "path_contains",
         "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
         "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
-        "providers", "models", "finish_reasons", "called_tools", "is_llm", "endpoints", "tools", "text",
+        "providers", "models", "finish_reasons", "called_tools", "is_llm", "endpoints", "tools",
         "conversations", "former_endpoints",
     }  # fmt: skip
     assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs", "where"}
@@ -144,11 +144,6 @@ def test_postgres_is_told_the_type_of_numbers() -> None:
         "{}, $7)",
     ):
         assert mark.format('lower(path COLLATE "C")') in found.text
-
-
-def test_error_types_are_searched_under_their_kind() -> None:
-    """The literal in the condition of text is the dictionary's kind of that column."""
-    assert f"kind = {DIMENSIONS.index('error_type')} " in SQLITE.text_in
 
 
 def test_called_tools_are_searched_under_their_kind() -> None:

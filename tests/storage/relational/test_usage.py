@@ -70,4 +70,4 @@ def test_what_the_rollup_can_tell() -> None:
     assert is_counted(Filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True))
     assert not is_counted(Filter(statuses=(200,)))
     assert not is_counted(Filter(levels=("info",)))
-    assert not is_counted(Filter(text="x"))
+    assert not is_counted(Filter(hosts=("x",)))

@@ -8,6 +8,7 @@ import pytest
 from storage.purge import Slice
 from storage.query import Filter
 from storage.record import Batch, Entry
+from storage.search.expression import Substring
 from storage.sqlite import erase
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
@@ -68,10 +69,10 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, mo
 
     inner = erase._erase
     monkeypatch.setattr(erase, "_erase", erase_slice)
-    monkeypatch.setattr(erase, "_READ_ROWS", 10)
+    monkeypatch.setattr(erase, "SLICE_ROWS", 10)
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)]))
-        await store.erase(Filter(text="nowhere to be found"))
+        await store.erase(Filter(where=Substring("nowhere to be found")))
         assert [each.next_seq for each in slices] == [11, 21, 31, None]
         slices.clear()
         await store.erase(Filter(projects=("nobody's",)))

@@ -6,6 +6,7 @@ from storage.errors import StorageUnavailable
 from storage.purge import TextIndex, TextStep
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry
+from storage.search.expression import Substring
 from storage.sqlite.store import SqliteStorage
 from storage.writer.text_indexing import AWAY_S, IDLE_S, TextIndexing
 from tests.storage.samples import make_record
@@ -77,5 +78,5 @@ async def test_an_index_that_is_not_wanted_goes() -> None:
             pass
         assert await store.text_index() == TextIndex(waiting=3000, size_bytes=0)
         assert unwanted.describe() == {"enabled": False, "waiting_records": None, "size_bytes": 0}
-        found = await store.select(RecordQuery(filter=Filter(text="/x7/", kind="all")))
+        found = await store.select(RecordQuery(filter=Filter(where=Substring("/x7/"), kind="all")))
         assert [record.path for record in found.records] == ["/a/x7/b"]
