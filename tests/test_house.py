@@ -38,7 +38,7 @@ WIDE_FOLDERS: Final = {"proxy": 15, "storage": 18} | dict.fromkeys(
 )
 """Folders with another limit than the rest: the plan says why in `docs/decisions/0001-a-package-per-process.md`."""
 
-LONG_FILES: Final[dict[str, str]] = {"proxy/worker/relay.py": "docs/decisions/0007-reader-relay-downstream.md"}
+LONG_FILES: Final[dict[str, str]] = {}
 """Files over the limit: the decision that says why."""
 
 TESTED_ELSEWHERE: Final = {
@@ -72,6 +72,8 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
     "proxy/network/early_connection.py": "tests/proxy/network/test_tls_accept.py and test_proxy_accept.py: both kinds",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
+    "proxy/worker/exits": "tests/proxy/worker, through sockets",
+    "proxy/worker/relay": "tests/proxy/worker/test_relay.py and those beside it, through sockets",
     "proxy/worker/tls_downstream.py": "tests/proxy/network/test_tls_accept.py, over both event loops",
     "proxy/worker/tunnel.py": "tests/fuzz and tests/e2e/test_websocket.py",
     "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",

@@ -13,7 +13,7 @@ from proxy.network.fair_loop import FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
 from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LINGER_NS, STALLED_NS
-from proxy.worker.relay import Relay
+from proxy.worker.relay.relay import Relay
 
 
 class ClosingConnection(PacedReader):

@@ -16,6 +16,7 @@ from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
+from proxy.worker.admission.admission import admission_of
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
@@ -24,18 +25,20 @@ from proxy.worker.deadlines import (
     Phase,
 )
 from proxy.worker.engine import Engine
-from proxy.worker.relay import Relay
+from proxy.worker.exits.http1 import Http1Exit
+from proxy.worker.relay.relay import Relay
 
 
 class Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_held_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase", "_reader",
-        "_relay",
+        "_engine", "_eof_ns", "_exit", "_held_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase",
+        "_reader", "_relay",
     )  # fmt: skip
 
     _reader: RequestReader
+    _exit: Http1Exit
     _relay: Relay
 
     def __init__(self, engine: Engine, peer: bytes = b"") -> None:
@@ -67,7 +70,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             max_line_bytes=engine.max_line_bytes,
             is_tls=is_tls,
         )
-        self._relay = Relay(engine, self, own, self._peer, is_tls=is_tls)
+        self._exit = Http1Exit(engine, own)
+        admission = admission_of(engine, self._peer, is_tls=is_tls)
+        self._relay = Relay(engine, self, self._exit, admission, self._peer, is_tls=is_tls)
         self._since_ns = time.monotonic_ns()
         refusal = engine.register(self, self._peer)
         if refusal:
@@ -140,7 +145,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def close_if_idle(self, since_ns: int) -> None:
         """Draining: close now when nothing is under way or expected; otherwise the next exchange is the last (P29)."""
-        self._relay.is_keep_alive = False
+        self._exit.is_keep_alive = False
         is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH) and not self._held_ns
         if is_idle and not self.is_expected(since_ns):
             self._close(linger=unsent_bytes(self._transport) > 0)
@@ -148,7 +153,10 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def abort_for_shutdown(self) -> None:
         """The time for draining is over: record and close."""
         self._phase = Phase.LINGERING
-        self._relay.shut_down()
+        if self._relay.shut_down():
+            self._exit.break_off()
+        else:
+            self._transport.abort()
 
     def _close(self, *, linger: bool) -> None:
         """Close after what is written; `linger`: input may come, and a reset would destroy what is under way (P16)."""
@@ -341,7 +349,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close; `linger`: the client may still be sending."""
-        if linger or not self._relay.is_keep_alive:
+        if linger or not self._exit.is_keep_alive:
             # A client that sent ahead, or does not know that this response is the last, may send more.
             self._close(linger=linger or bool(self._reader.buffer) or not self._engine.keeps_alive)
             return

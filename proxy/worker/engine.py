@@ -1,6 +1,6 @@
 """What all connections of one worker share in the default engine: settings, routes, pools, the memo of heads, the tick.
 
-Wiring stays here, behaviour in `downstream.py`, `relay.py` and `upstream/connection.py`. One tick serves every deadline
+Wiring stays here, behaviour in `downstream.py`, `relay/` and `upstream/connection.py`. One tick serves every deadline
 of the worker: a timer object per request would cost more than parsing it.
 """
 

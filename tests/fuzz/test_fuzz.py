@@ -14,9 +14,11 @@ from proxy.http2 import field, frames
 from proxy.http2.hpack.decoder import Decoder
 from proxy.http2.stream import Stream
 from proxy.process.version import BUILD
-from proxy.worker import relay, routes
+from proxy.worker import routes
 from proxy.worker.admission import admission
-from proxy.worker.relay import Relay
+from proxy.worker.exits.http1 import Http1Exit
+from proxy.worker.relay import call
+from proxy.worker.relay.relay import Relay
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -58,13 +60,13 @@ REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "syntax": lambda patch: patch.setattr(request_head, "judge", lambda parser, head: None),
     "essentials": lambda patch: patch.setattr(request_head, "_ESSENTIAL", frozenset()),
     "hosts": lambda patch: patch.setattr(request_head, "check_host", lambda value: value),
-    "repeats": lambda patch: patch.setattr(Relay, "_may_be_retried", lambda self, exchange: True),
-    "no repeats": lambda patch: patch.setattr(Relay, "_may_be_retried", lambda self, exchange: False),
+    "repeats": lambda patch: patch.setattr(Relay, "may_be_retried", lambda self, exchange: True),
+    "no repeats": lambda patch: patch.setattr(Relay, "may_be_retried", lambda self, exchange: False),
     "twins": lambda patch: patch.setattr(request_head, "_TWINS", frozenset()),
 }
 
 RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "ends": lambda patch: patch.setattr(Relay, "_reset", lambda self: self._transport.close()),
+    "ends": lambda patch: patch.setattr(Http1Exit, "break_off", lambda self: self._transport.close()),
     "surplus": lambda patch: patch.setattr(UpstreamConnection, "_finish", _keeps_anything),
     "syntax": lambda patch: patch.setattr(response_head, "judge", lambda parser, head: None),
     "statuses": lambda patch: patch.setattr(
@@ -86,7 +88,7 @@ TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "masks": lambda patch: patch.setattr(websocket_frames, "_unmask", lambda data, mask, offset: data),
     "frames": lambda patch: patch.setattr(websocket_frames, "_MAX_CONTROL_BYTES", 1 << 20),
     "one side": lambda patch: patch.setattr(Tunnel, "watch_upstream", lambda self, data: None),
-    "bytes": lambda patch: patch.setattr(Relay, "tunnel_data", lambda self, data: self._transport.write(data[1:])),
+    "bytes": lambda patch: patch.setattr(Relay, "tunnel_data", lambda self, data: self.exit.data(data[1:])),
     "upgrades": lambda patch: patch.setattr(
         response_head.ResponseHead, "is_websocket", property(lambda self: True, lambda self, value: None)
     ),
@@ -94,7 +96,7 @@ TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "schemes": lambda patch: patch.setattr(admission, "forwarded_lines", _lines_of_plain_http),
-    "flags": lambda patch: patch.setattr(relay, "FLAG_TLS", 0),
+    "flags": lambda patch: patch.setattr(call, "FLAG_TLS", 0),
 }
 
 

@@ -292,7 +292,7 @@ class World:
                 for connection in list(self.engine.connections):
                     assert isinstance(connection, Downstream)
                     if connection._relay.is_answered:
-                        connection._relay._end_answered()
+                        connection._relay.end_answered()
         self._ring.drain()
 
     def now(self) -> int:

@@ -96,3 +96,8 @@ class TracingAdmission(Admission):
         if head.lacks_trace:
             outgoing = outgoing[:-2] + traceparent_line(exchange.id) + b"\r\n"
         return route, outgoing
+
+
+def admission_of(engine: Engine, peer: bytes, *, is_tls: bool) -> Admission:
+    """Return what admits the requests of one client connection."""
+    return (TracingAdmission if engine.makes_traces else Admission)(engine, peer, is_tls=is_tls)

@@ -267,7 +267,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
             try:
                 sent += client.socket.send(block[: size - sent])
             except TimeoutError:
-                is_held_back = plane.has_downstream(lambda each: each._relay._is_upload_paused)
+                is_held_back = plane.has_downstream(lambda each: each._relay.is_upload_paused)
         assert sent < size
         may_read.set()
         client.socket.settimeout(60)

@@ -190,7 +190,7 @@ def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + bytes(20000))
         assert client.answer().status == (204 if is_up else 502)
-        eventually(lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay._unsent))
+        eventually(lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay.unsent))
     plane.exchange()
 
 

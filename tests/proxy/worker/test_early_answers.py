@@ -390,7 +390,7 @@ def test_an_upstream_that_ends_its_side_and_reads_no_more_is_done(
 
 def is_full(plane: Plane) -> bool:
     """Whether an upload waits for its upstream."""
-    return any(connection._relay._is_upload_paused for connection in plane.downstreams)
+    return any(connection._relay.is_upload_paused for connection in plane.downstreams)
 
 
 def send_what_is_taken(client: socket.socket) -> None:

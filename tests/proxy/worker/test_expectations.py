@@ -36,7 +36,7 @@ def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start, monkeyp
 
     def has_waited_long() -> None:
         for connection in plane.downstreams:
-            if (relay := connection._relay)._upstream is not None:
+            if (relay := connection._relay).upstream is not None:
                 assert relay.exchange is not None
                 relay.exchange.started_ns -= 100 * SECOND_NS
 
@@ -107,7 +107,7 @@ def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Star
 
     def hold_back() -> None:
         for connection in plane.downstreams:
-            connection._relay._is_upload_paused = True
+            connection._relay.is_upload_paused = True
 
     plane = start(upstream, timeout_body_idle_s=0.3, timeout_first_byte_s=20)
     with plane.connect() as client:

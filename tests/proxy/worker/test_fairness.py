@@ -373,7 +373,7 @@ def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> 
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         client.send(GET)
-        eventually(lambda: plane.has_downstream(lambda each: each._relay._is_paused))
+        eventually(lambda: plane.has_downstream(lambda each: each._relay.is_paused))
         before = -1
 
         def stands_still() -> bool:

@@ -106,8 +106,8 @@ def _probes(connections: list[Downstream]) -> list[tuple[int, int]]:
     """Whether the kernel probes both peers, and after how many seconds of silence."""
     found = []
     for connection in connections:
-        assert connection._relay._upstream is not None
-        for transport in connection._transport, connection._relay._upstream.transport:
+        assert connection._relay.upstream is not None
+        for transport in connection._transport, connection._relay.upstream.transport:
             own = transport.get_extra_info("socket")
             is_probed = own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             found.append((is_probed, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)))

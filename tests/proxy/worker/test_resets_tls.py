@@ -31,7 +31,7 @@ def is_taken(connection: socket.socket) -> bool:
 
 def is_held_back(plane: Plane) -> bool:
     """Whether the client takes no more of the response."""
-    return any(connection._relay._is_paused for connection in plane.downstreams)
+    return any(connection._relay.is_paused for connection in plane.downstreams)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
-from proxy.worker import relay
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import SWEEP_S
+from proxy.worker.relay import timing
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -201,7 +201,7 @@ def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
 
     def has_waited_long() -> None:
         for connection in plane.downstreams:
-            connection._relay._since_ns -= 100 * SECOND_NS
+            connection._relay.since_ns -= 100 * SECOND_NS
 
     with plane.connect() as first, plane.connect() as second:
         first.send(GET)
@@ -260,7 +260,7 @@ def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them for each that waits; without anybody they have minutes."""
-    monkeypatch.setattr(relay, "STALLED_NS", 400_000_000)
+    monkeypatch.setattr(timing, "STALLED_NS", 400_000_000)
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + bytes(8_000_000)
 
     def upstream(connection: socket.socket, number: int) -> None:

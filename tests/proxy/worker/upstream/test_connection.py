@@ -288,7 +288,7 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
     def answer_while_paused(answer: bytes) -> None:
         """What happens when the write of a first part fills the client's buffer, with the rest read already."""
         (client,) = plane.downstreams
-        upstream = client._relay._upstream
+        upstream = client._relay.upstream
         assert upstream is not None
         client.pause_writing()
         upstream.data_received(answer)

@@ -1,0 +1,1 @@
+"""Where responses go: each protocol's wire towards a client."""

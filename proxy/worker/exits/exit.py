@@ -1,0 +1,65 @@
+"""The way of a response to its client, whatever protocol that speaks: the relay says what, an exit says how.
+
+The invariant: `whole`, `end` and `refuse` hold what they make back until `release`, so that an exchange is on record
+before its client can have all of its response.
+"""
+
+from abc import ABC, abstractmethod
+
+from proxy.http1.response_head import ResponseHead
+
+
+class Exit(ABC):
+    """Takes the responses to one client, one after the other."""
+
+    __slots__ = ("is_keep_alive", "takes_trailers")
+
+    def __init__(self) -> None:
+        self.is_keep_alive = False
+        """Whether the client's connection depends on the rest of a request being read, and goes on behind it."""
+        self.takes_trailers = False
+        """Whether trailers can follow the body that was started."""
+
+    @abstractmethod
+    def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
+        """Begin the response to a request."""
+
+    @abstractmethod
+    def inform(self, head: ResponseHead) -> None:
+        """Send an informational response."""
+
+    @abstractmethod
+    def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
+        """Make a response that is here as a whole, with the id of its record."""
+
+    @abstractmethod
+    def start(self, head: ResponseHead, id_text: bytes) -> None:
+        """Send the head of a response; its body follows."""
+
+    @abstractmethod
+    def data(self, data: bytes) -> None:
+        """Send more of the body."""
+
+    @abstractmethod
+    def end(self, data: bytes, trailers: bytes) -> None:
+        """Make the end of the body: the last of it, possibly nothing, and trailer lines, each with its CRLF."""
+
+    @abstractmethod
+    def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
+        """Make a response of our own; return its head and body."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Send what was made."""
+
+    @abstractmethod
+    def half_close(self) -> None:
+        """Say that this response is the last, while the client may still be sending."""
+
+    @abstractmethod
+    def break_off(self) -> None:
+        """End so that what was sent of a response cannot pass for all of it (P14)."""
+
+    @abstractmethod
+    def switch(self, head: ResponseHead, id_text: bytes) -> None:
+        """Send a 101; what is sent from now on is in the other protocol."""

@@ -1,0 +1,150 @@
+"""The state of one exchange at a time, which both directions and its end share: what each does is in a file of its own.
+
+The invariant: an exchange is recorded exactly once, by `record`.
+"""
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from proxy.http1.request_head import RequestHead
+from proxy.http1.request_line import IDEMPOTENT_METHODS
+from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE, OUTCOME_INDEX, Exchange
+from proxy.worker.admission.admission import Admission
+from proxy.worker.deadlines import Deadlines, Phase
+from proxy.worker.engine import Engine
+from proxy.worker.exits.exit import Exit
+from proxy.worker.routes import Route
+from proxy.worker.tunnel import Side, Tunnel
+from proxy.worker.upstream.connection import UpstreamConnection
+from storage.record import Outcome
+
+CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
+
+
+class Client(Side, Protocol):
+    """What a relay asks of its client's side, which is a side of a tunnel too."""
+
+    @property
+    def eof_ns(self) -> int:
+        """When the client ended its side; 0: not yet."""
+
+    def take_read_ahead(self) -> bytes:
+        """Return what was read behind the request; it is not read as requests any more."""
+
+    def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
+        """Go on to the next request, or close; `linger`: the client may still be sending."""
+
+
+class _DetachedClient:
+    """Stands in for a client that is gone and whose exchanges are all recorded."""
+
+    eof_ns: Final = 0
+    held_bytes: Final = 0
+
+    def pause(self, reason: int) -> None: ...
+
+    def resume(self, reason: int) -> None: ...
+
+    def take_read_ahead(self) -> bytes:
+        return b""
+
+    def exchange_ended(self, now_ns: int, *, linger: bool) -> None: ...
+
+
+_DETACHED_CLIENT: Final = _DetachedClient()
+
+
+class Call:
+    """What is known of the exchange that runs, and of the client that it is for."""
+
+    __slots__ = (
+        "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "flags",
+        "has_long_body", "head", "is_answered", "is_continue_due", "is_paused", "is_request_complete", "is_responding",
+        "is_retried", "is_upload_paused", "method", "peer", "phase", "route", "since_ns", "tunnel", "unsent",
+        "unsent_bytes", "upload_bytes", "upstream", "upstream_head",
+    )  # fmt: skip
+
+    def __init__(
+        self, engine: Engine, client: Client, exit: Exit, admission: Admission, peer: bytes, *, is_tls: bool
+    ) -> None:
+        # of the client
+        self.engine = engine
+        self.client: Client = client
+        self.exit = exit
+        self.admission = admission
+        self.peer = peer
+        self.flags = FLAG_TLS if is_tls else 0
+        self.is_paused = False
+        """Whether the client takes no more of the response for now."""
+        # of the exchange
+        self.exchange: Exchange | None = None
+        """What runs; None between two exchanges."""
+        self.method = b""
+        self.head: RequestHead | None = None
+        self.route: Route | None = None
+        self.phase: int = Phase.WAITING
+        self.since_ns = 0
+        """When the phase began, or last moved."""
+        self.tunnel: Tunnel | None = None
+        # of its request
+        self.is_request_complete = True
+        self.is_continue_due = False
+        self.has_long_body = False
+        self.body_bytes = 0
+        self.continued_ns = 0
+        """When the newest 100 came, maybe for an earlier request."""
+        self.upstream: UpstreamConnection | None = None
+        self.connecting: asyncio.Task[None] | None = None
+        self.upstream_head = b""
+        self.is_retried = False
+        self.unsent: list[bytes] = []
+        """What waits for an upstream."""
+        self.unsent_bytes = 0
+        self.is_upload_paused = False
+        """Whether the upstream takes no more of the request for now."""
+        self.upload_bytes = 0
+        """What was under way to the upstream when it was last looked at."""
+        # of its response
+        self.is_responding = False
+        self.is_answered = False
+        """Whether all of a response is sent, and its record waits for more of the request (P24)."""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Those of the route of the request that runs, or ran last."""
+        return self.engine.deadlines if self.route is None else self.route.deadlines
+
+    def record(self, exchange: Exchange, now_ns: int) -> None:
+        self.exchange = None
+        self.is_answered = False
+        self.engine.in_flight.discard(exchange)
+        self.engine.recorder.finish(exchange, now_ns)
+
+    def ended_ns(self, exchange: Exchange) -> int:
+        """Return now, or when its client left, even if a response was still waited for."""
+        if exchange.outcome != CLIENT_CLOSED or not self.client.eof_ns:
+            return time.monotonic_ns()
+        return max(self.client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
+
+    def note_error(self, exchange: Exchange, code: str, message: str) -> None:
+        """Note what ended a response that had begun: only this record says so."""
+        exchange.error = ERROR_INDEX[code]
+        exchange.note(NOTE_MESSAGE, message.encode())
+
+    def may_be_retried(self, exchange: Exchange) -> bool:
+        return self.method in IDEMPOTENT_METHODS and exchange.request_body is None and not exchange.request_whole
+
+    def drop_upstream(self) -> None:
+        self.unsent = []
+        if self.connecting is not None:
+            self.connecting.cancel()
+            self.connecting = None
+        if self.upstream is not None:
+            self.upstream.close()
+            self.upstream = None
+
+    def detach(self) -> None:
+        """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and those are rare."""
+        if self.exchange is None:
+            self.client = _DETACHED_CLIENT

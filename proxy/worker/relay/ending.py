@@ -1,0 +1,212 @@
+"""How an exchange ends: whole, refused, failed, cut short; maybe before its request is read (P14, P24).
+
+Functions over the state of a call. Each records the exchange, or leaves that to a later one where more of the request
+is waited for: the state `is_answered`.
+"""
+
+import time
+from functools import partial
+from typing import Final
+
+from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamError
+from proxy.http1.request_reader import RequestReader
+from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import (
+    ERROR_INDEX,
+    FLAG_OWN_RESPONSE,
+    MAX_REFUSED_HEAD_BYTES,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
+    OK,
+    OUTCOME_INDEX,
+    Exchange,
+)
+from proxy.worker.admission.opt_out import lower_outside
+from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
+from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from storage.record import Outcome
+
+REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
+_TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
+_UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
+_UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
+
+
+# Ends, maybe of a response before its request.
+
+
+def end(call: Call, exchange: Exchange, now_ns: int) -> None:
+    """Release the last of a response, recorded first; the record of a request that is still coming waits for it (P24).
+
+    Most clients send head and body in two writes: without this it would be chance whether the body is on record.
+    A client that waits for a 100 sends none.
+    """
+    exit = call.exit
+    if call.is_request_complete or call.is_continue_due or is_body_enough(call):
+        call.record(exchange, now_ns)
+        exit.release()
+        call.client.exchange_ended(now_ns, linger=not call.is_request_complete)
+        return
+    call.is_answered = True
+    call.phase = Phase.ENDING
+    call.since_ns = now_ns
+    exit.release()
+    if not exit.is_keep_alive:
+        exit.half_close()
+    call.client.resume(BY_UPSTREAM | BY_UNSENT)
+
+
+def end_answered(call: Call) -> None:
+    """Record an exchange whose response is sent, with what is here of its request."""
+    exchange = call.exchange
+    if exchange is not None:
+        call.record(exchange, call.since_ns)
+        call.client.exchange_ended(time.monotonic_ns(), linger=not call.is_request_complete)
+
+
+def is_body_enough(call: Call) -> bool:
+    """Return whether nothing is gained by more of the body.
+
+    Its window keeps no more, nor does the connection go on.
+    """
+    exchange = call.exchange
+    if exchange is None or exchange.request_body is None:
+        return True
+    return not call.exit.is_keep_alive and exchange.request_body.is_head_full
+
+
+def may_go_on(call: Call) -> bool:
+    """Return whether the client's connection may serve another request: the rest of this one is here, or soon will be.
+
+    Of a longer one the client reads that it need not send it.
+    """
+    if call.is_request_complete:
+        return call.exit.is_keep_alive
+    exchange = call.exchange
+    if exchange is None or exchange.request_body is None or call.is_continue_due:
+        return False
+    return call.exit.is_keep_alive and 0 <= call.body_bytes - exchange.request_body.size <= MAX_LINGER_BYTES
+
+
+def end_early(call: Call, outcome: int, status: int) -> None:
+    """Record the running exchange, if any, as cut short; `status` counts when no head had been sent."""
+    exchange = call.exchange
+    call.drop_upstream()
+    if exchange is None:
+        return
+    if call.tunnel is not None:
+        call.tunnel.settle()
+        call.tunnel = None
+    exchange.outcome = outcome
+    if not call.is_responding:
+        exchange.status = status
+    call.record(exchange, call.ended_ns(exchange))
+
+
+# Failures.
+
+
+def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> None:
+    """Answer, or break off visibly, depending on how far the exchange got (P14)."""
+    if call.tunnel is not None:
+        if error.code == "upstream_timeout":
+            call.engine.recorder.count_upstream_error(route, error.code)
+            call.note_error(exchange, error.code, error.message)
+        end_tunnel(call, CLIENT_CLOSED if call.client.eof_ns else _TRUNCATED)
+        return
+    call.engine.recorder.count_upstream_error(route, error.code)
+    exchange.note(NOTE_MESSAGE, error.message.encode())
+    if error.refused_head:
+        exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
+    if not call.is_responding:
+        outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
+        _respond(call, exchange, error.code, error.message, outcome, close=not may_go_on(call))
+        end(call, exchange, time.monotonic_ns())
+        return
+    exchange.outcome = _TRUNCATED
+    exchange.error = ERROR_INDEX[error.code]
+    call.record(exchange, time.monotonic_ns())
+    call.exit.break_off()
+
+
+def end_with_error(call: Call, code: str, message: str, *, close: bool) -> None:
+    """End an exchange for a fault of its client: with a response that says so, where none has begun."""
+    exchange = call.exchange
+    assert exchange is not None
+    if call.is_answered:  # its body turns out to be malformed, or too large
+        end_answered(call)
+        return
+    call.drop_upstream()
+    if call.is_responding:
+        exchange.outcome = _TRUNCATED
+        call.note_error(exchange, code, message)
+        call.record(exchange, time.monotonic_ns())
+        call.exit.break_off()
+        return
+    _respond(call, exchange, code, message, REJECTED, close=close)
+    now_ns = time.monotonic_ns()
+    call.record(exchange, now_ns)
+    call.exit.release()
+    call.client.exchange_ended(now_ns, linger=close)
+
+
+def _respond(call: Call, exchange: Exchange, code: str, message: str, outcome: int, *, close: bool) -> None:
+    """Make a response of our own."""
+    if close:
+        call.exit.is_keep_alive = False
+    head, body = call.exit.refuse(code, message, exchange.id_text)
+    exchange.outcome = outcome
+    exchange.error = ERROR_INDEX[code]
+    exchange.status = STATUS_OF[code]
+    if code in ("timeout_headers", "timeout_body"):
+        exchange.note(NOTE_MESSAGE, message.encode())
+    exchange.flags |= FLAG_OWN_RESPONSE
+    exchange.response_head = head
+    window = exchange.response_body = Window(len(body), 0)
+    window.add(body)
+
+
+def refuse(call: Call, refusal: Refused) -> None:
+    """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
+    close = refusal.code not in KEEPS_CONNECTION or not call.is_request_complete
+    end_with_error(call, refusal.code, refusal.message, close=close)
+
+
+def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
+    """Begin the exchange of a request whose head could not be read, or did not become complete."""
+    call.exchange = exchange = call.engine.recorder.begin(now_ns, call.peer)
+    exchange.request_head = request.raw
+    exchange.method = request.method
+    exchange.flags = call.flags
+    lower_outside(exchange, call.engine.level)
+    call.is_responding = False
+    # What it was meant to be shapes the response: none to HEAD has a body (P6).
+    call.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
+    call.exit.begin(call.method, is_keep_alive=False, is_http10=False)
+
+
+# Tunnels.
+
+
+def end_tunnel(call: Call, outcome: int) -> None:
+    """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
+    if call.tunnel is not None:
+        if call.upstream is not None:
+            call.upstream.detach()
+            call.upstream = None
+        call.tunnel.end(partial(_record_tunnel, call, outcome))
+
+
+def _record_tunnel(call: Call, outcome: int) -> None:
+    exchange, tunnel = call.exchange, call.tunnel
+    if exchange is None or tunnel is None:
+        return
+    call.tunnel = None
+    tunnel.settle()
+    exchange.outcome = OK if tunnel.has_closed else outcome
+    ended_ns = call.ended_ns(exchange)
+    exchange.done_ns = ended_ns - exchange.started_ns
+    call.record(exchange, ended_ns)
+    call.client.exchange_ended(time.monotonic_ns(), linger=True)

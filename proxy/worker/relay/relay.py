@@ -1,0 +1,373 @@
+"""One exchange at a time, between a client connection and an upstream: the request up, the response down, the record.
+
+Strategy: the relay lives as long as its client connection and is begun anew for each request. An upstream connection
+calls it directly (`connection.ResponseHandler`); it gives the response to the client's `Exit`, and asks its `Client`
+only where the two directions meet. The methods that run per request keep no futures, tasks or timers. What the request
+on its way up, the clock and the end of an exchange need is in files of their own, functions over the same state
+(`call.py`).
+
+The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
+transport, so a response that a client has received completely is in the ring; the record of a response that comes
+before its request is complete follows it (P24). From then on the relay is free for the
+next one. Chunks of a response are written first and copied afterwards.
+"""
+
+import logging
+import time
+
+from proxy.http1.errors import Refused, UpstreamError
+from proxy.http1.request_head import RequestHead
+from proxy.http1.request_line import IDEMPOTENT_METHODS
+from proxy.http1.request_reader import RequestReader
+from proxy.http1.response_head import ResponseHead
+from proxy.http1.trailers import forwarded_trailers, trailer_names
+from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import (
+    FLAG_HTTP10,
+    FLAG_REQUEST_COMPLETE,
+    MAX_WAITED_MS,
+    NOTE_MESSAGE,
+    NOTES_RESPONSE_TRAILERS,
+    Exchange,
+)
+from proxy.ring.timeline import Timeline, note_chunk
+from proxy.worker.admission.opt_out import lower_outside
+from proxy.worker.deadlines import Phase
+from proxy.worker.relay import ending, request_side, timing
+from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.tunnel import Tunnel
+
+log = logging.getLogger(__name__)
+
+
+class Relay(Call):
+    """The exchanges of one client."""
+
+    __slots__ = ()
+
+    # The request.
+
+    def begin(self, request: RequestReader, head: RequestHead, now_ns: int, waited_ns: int = 0) -> None:
+        """Start the exchange of a request whose head was read: send what is here of it, or refuse it.
+
+        It began earlier where it waited for recording.
+        """
+        engine = self.engine
+        self.exchange = exchange = engine.recorder.begin(now_ns - waited_ns, self.peer)
+        if waited_ns:
+            exchange.waited_ms = min(MAX_WAITED_MS, max(1, waited_ns // 1_000_000))
+        exchange.request_head = request.raw
+        self.method = exchange.method = method = request.method
+        is_http10 = request.is_http10
+        flags = self.flags | FLAG_HTTP10 if is_http10 else self.flags
+        self.head = head
+        self.is_responding = False
+        self.exit.begin(method, is_keep_alive=head.is_keep_alive and engine.keeps_alive, is_http10=is_http10)
+        has_body = request.content_length > 0 or head.is_chunked
+        if has_body:
+            self.is_request_complete = False
+            self.is_continue_due = head.expects_continue
+            exchange.flags = flags
+        else:
+            self.is_request_complete = True
+            self.is_continue_due = False
+            exchange.flags = flags | FLAG_REQUEST_COMPLETE
+        try:
+            route, outgoing = self.admission.admit(exchange, request, head)
+        except Refused as refusal:
+            exchange.client = self.admission.client_of(head)
+            lower_outside(exchange, engine.level)
+            ending.refuse(self, refusal)
+            return
+        self.route = route
+        self.upstream_head = outgoing
+        self.is_retried = self.is_upload_paused = False
+        engine.in_flight.add(exchange)
+        if has_body:
+            outgoing += request_side.begin_body(self, exchange, route, request)
+        self.phase = Phase.BODY if not self.is_request_complete and request_side.is_body_next(self) else Phase.WAITING
+        self.since_ns = now_ns
+        upstream = engine.pools[route.index].acquire(now_ns, may_repeat=not has_body and method in IDEMPOTENT_METHODS)
+        if upstream is not None:
+            self.upstream = upstream
+            exchange.upstream = upstream.address_text
+            exchange.sent_ns = now_ns - exchange.started_ns
+            upstream.begin(self, outgoing)
+        else:
+            self._connect(outgoing)
+
+    def forward_body(self, body: bytes, trailers: bytes, *, is_last: bool) -> None:
+        request_side.forward_body(self, body, trailers, is_last=is_last)
+
+    def refuse(self, refusal: Refused) -> None:
+        """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
+        ending.refuse(self, refusal)
+
+    def refuse_unread(self, request: RequestReader, refusal: Refused, now_ns: int) -> None:
+        """Refuse a request whose head could not be read, or did not become complete."""
+        ending.begin_unread(self, request, now_ns)
+        ending.end_with_error(self, refusal.code, refusal.message, close=True)
+
+    def abandon_unread(self, request: RequestReader, now_ns: int) -> None:
+        """Record a request whose client left before its head was complete."""
+        ending.begin_unread(self, request, now_ns)
+        ending.end_early(self, CLIENT_CLOSED, 499)
+
+    # The upstream.
+
+    def _connect(self, outgoing: bytes) -> None:
+        self.unsent, self.unsent_bytes = [], 0
+        request_side.keep_unsent(self, outgoing)
+        if self.phase != Phase.BODY:
+            self.phase = Phase.CONNECTING
+        self.connecting = self.engine.tasks.create_task(self._open_upstream(), name="open upstream")
+
+    async def _open_upstream(self) -> None:
+        exchange, route = self.exchange, self.route
+        assert exchange is not None
+        assert route is not None
+        before_ns = time.monotonic_ns()
+        try:
+            upstream = await self.engine.openers[route.index].open(may_repeat=self.may_be_retried(exchange))
+        except UpstreamError as error:
+            self.connecting = None
+            self.upstream_failed(error, is_stale=False)
+            return
+        except Exception:  # a fault of ours in one exchange must not end the others with the task group
+            log.exception("unexpected error while opening an upstream connection")
+            self.connecting = None
+            self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
+            return
+        now_ns = time.monotonic_ns()
+        self.connecting = None
+        exchange.connect_ns = now_ns - before_ns
+        exchange.sent_ns = now_ns - exchange.started_ns
+        exchange.upstream = upstream.address_text
+        self.upstream = upstream
+        if self.phase == Phase.CONNECTING:
+            self.phase = Phase.BODY if request_side.is_body_next(self) else Phase.WAITING
+            self.since_ns = now_ns
+        upstream.begin(self, request_side.take_unsent(self))
+        self.client.resume(BY_UNSENT)
+
+    def pause_request(self) -> None:
+        request_side.pause_request(self)
+
+    def resume_request(self) -> None:
+        request_side.resume_request(self)
+
+    def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
+        """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""
+        exchange, route = self.exchange, self.route
+        if exchange is None or route is None:
+            return
+        self.drop_upstream()
+        is_new = self.tunnel is None and not self.is_responding and not self.is_retried
+        if is_stale and is_new and self.may_be_retried(exchange):
+            self.is_retried = True
+            self.engine.recorder.count_retry()
+            exchange.sent_ns = -1
+            self._connect(self.upstream_head)
+            return
+        ending.fail(self, exchange, route.index, error)
+
+    # The response.
+
+    def _unpause_upstream(self) -> None:
+        """Give back a connection that was paused while its last bytes were already being read."""
+        if self.upstream is not None:
+            self.upstream.resume(BY_CLIENT)
+
+    def send_informational(self, head: ResponseHead) -> None:
+        """Relay a 1xx; 100 only to a client that waits for it (RFC 9110 §15.2)."""
+        request = self.head
+        assert request is not None
+        if head.status == 100:
+            self.is_continue_due = False
+            self.continued_ns = time.monotonic_ns()
+            request_side.time_body(self)
+        if head.status != 100 or request.expects_continue:
+            self.exit.inform(head)
+
+    def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
+        """Send a whole response in one write, recorded first."""
+        exchange, route = self.exchange, self.route
+        assert exchange is not None
+        assert route is not None
+        exchange.first_byte_ns = exchange.done_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        if len(body) <= route.response_window_bytes:
+            exchange.response_whole = body
+        else:
+            windows = route.windows.of(exchange.request_head)
+            exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+            exchange.response_body.add(body)
+        if self.is_paused:
+            self._unpause_upstream()
+        self.upstream = None
+        exit = self.exit
+        if not self.is_request_complete:
+            exit.is_keep_alive = ending.may_go_on(self)
+            exit.whole(head, body, exchange.id_text)
+            ending.end(self, exchange, now_ns)
+            return
+        exit.whole(head, body, exchange.id_text)
+        # `end` as nearly all take it, written out: 0.2 µs of 21 (bench/macro, get).
+        self.exchange = None
+        engine = self.engine
+        engine.in_flight.discard(exchange)
+        engine.recorder.finish(exchange, now_ns)
+        exit.release()
+        self.client.exchange_ended(now_ns, linger=False)
+
+    def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
+        """Send the response head; its body will follow."""
+        exchange, route = self.exchange, self.route
+        assert exchange is not None
+        assert route is not None
+        exchange.first_byte_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self.exit.is_keep_alive = ending.may_go_on(self)
+        self.exit.start(head, exchange.id_text)
+        self.is_responding = True
+        self.phase = Phase.STREAMING
+        self.since_ns = now_ns
+        windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
+        exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+        if head.is_event_stream or windows is route.windows.paced:
+            exchange.timeline = Timeline()
+
+    def response_data(self, data: bytes) -> None:
+        """Send more body; nothing is held back. The copy is taken after the write."""
+        self.exit.data(data)
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.response_body is not None
+        self.since_ns = now_ns = time.monotonic_ns()
+        exchange.response_body.add(data)
+        if exchange.timeline is not None:
+            note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
+
+    def response_end(self, data: bytes, trailers: bytes) -> None:
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.response_body is not None
+        if self.is_paused:
+            self._unpause_upstream()
+        self.upstream = None
+        now_ns = time.monotonic_ns()
+        exchange.done_ns = now_ns - exchange.started_ns
+        if data:
+            exchange.response_body.add(data)
+            if exchange.timeline is not None:
+                note_chunk(exchange.timeline, exchange.response_body.size, exchange.done_ns // 1000)
+        self.exit.end(data, self._forwarded_trailers(exchange, trailers) if trailers else b"")
+        ending.end(self, exchange, now_ns)
+
+    def _forwarded_trailers(self, exchange: Exchange, trailers: bytes) -> bytes:
+        assert self.route is not None
+        kept, dropped = forwarded_trailers(trailers, exchange.response_head, self.route.response_trailers_without)
+        if not self.exit.takes_trailers:
+            dropped = trailer_names(trailers)
+        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, dropped)
+        return kept
+
+    # Tunnels.
+
+    @property
+    def wants_websocket(self) -> bool:
+        return self.head is not None and self.head.is_websocket
+
+    def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
+        """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
+        exchange = self.exchange
+        assert exchange is not None
+        now_ns = time.monotonic_ns()
+        exchange.first_byte_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self.is_responding = True
+        self.exit.is_keep_alive = False
+        self.phase = Phase.TUNNEL
+        engine, upstream = self.engine, self.upstream
+        assert upstream is not None
+        assert self.route is not None
+        self.tunnel = Tunnel(
+            exchange, engine.recorder, engine.turns, engine.pace, (self.client, upstream),
+            max_bytes=engine.capture.websocket_message_bytes,
+            max_messages_per_s=engine.capture.websocket_messages_per_s,
+            session_bytes=self.route.windows.session_bytes(exchange.request_head),
+        )  # fmt: skip
+        self.exit.switch(head, exchange.id_text)
+        self.is_upload_paused = False
+        early = self.client.take_read_ahead()
+        if early:
+            self.forward_tunnel(self.tunnel, early)
+        if data:
+            self.tunnel_data(data)
+
+    def tunnel_data(self, data: bytes) -> None:
+        self.exit.data(data)
+        if self.tunnel is not None:
+            self.tunnel.watch_upstream(data)
+
+    def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
+        request_side.forward(self, data)
+        tunnel.watch_client(data)
+
+    # The client's part, and time.
+
+    def check(self, now_ns: int) -> None:
+        timing.check(self, now_ns)
+
+    def pause_response(self) -> None:
+        """The client takes no more for now: stop reading from the upstream."""
+        self.is_paused = True
+        if self.upstream is not None:
+            self.upstream.pause(BY_CLIENT)
+
+    def resume_response(self) -> None:
+        self.is_paused = False
+        if self.upstream is not None:
+            self.upstream.resume(BY_CLIENT)
+        self.since_ns = time.monotonic_ns() if self.phase == Phase.STREAMING else self.since_ns
+
+    def client_sent_eof(self) -> None:
+        """The client sends no more: what is tunnelled ends in this direction."""
+        if self.tunnel is not None and self.upstream is not None and self.upstream.transport.can_write_eof():
+            self.upstream.transport.write_eof()
+
+    @property
+    def stall_limit(self) -> tuple[bool, int]:
+        """Whether others wait for a connection that it holds; how long the client may take nothing, ns, 0: no limit."""
+        return timing.stall_limit(self)
+
+    def client_stalled(self, *, is_awaited: bool) -> None:
+        """The client takes nothing for too long: its connection is about to be cut (P17)."""
+        timing.end_stalled(self, is_awaited=is_awaited)
+
+    def client_lost(self) -> None:
+        """The client is gone: cancel the upstream, record what there is (P15)."""
+        if self.tunnel is not None:
+            ending.end_tunnel(self, CLIENT_CLOSED)
+        elif self.is_answered:
+            ending.end_answered(self)
+        else:
+            ending.end_early(self, CLIENT_CLOSED, 499)
+
+    def end_answered(self) -> None:
+        """Record an exchange whose response is sent, with what is here of its request."""
+        ending.end_answered(self)
+
+    def shut_down(self) -> bool:
+        """The time for draining is over: record what runs; return whether a response is cut, which has to look cut."""
+        if self.is_answered:
+            ending.end_answered(self)
+        is_cut = self.exchange is not None and self.is_responding
+        if self.exchange is not None:
+            self.exchange.note(NOTE_MESSAGE, self.engine.shutdown_reason)
+        ending.end_early(self, ending.SHUTDOWN, 503)
+        return is_cut

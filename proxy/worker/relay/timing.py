@@ -1,0 +1,61 @@
+"""Which time of an exchange is up, and what that ends (P17). Asked by the tick of the engine."""
+
+from proxy.http1.errors import UpstreamError
+from proxy.ring.capture_windows import CaptureWindows
+from proxy.worker.deadlines import STALLED, STALLED_NS, TRICKLED, Phase
+from proxy.worker.relay.call import Call
+from proxy.worker.relay.ending import end_answered, end_with_error, fail
+from proxy.worker.relay.request_side import holds_others, is_awaited, is_upload_stalled
+
+
+def check(call: Call, now_ns: int) -> None:
+    """End what has lasted too long."""
+    deadlines = call.deadlines
+    if is_upload_stalled(call, now_ns):
+        _time_out(call, "the upstream stopped reading the request", deadlines.describe_stall())
+    elif call.phase == Phase.BODY and holds_others(call, now_ns):
+        end_with_error(call, "timeout_body", TRICKLED, close=True)
+    elif deadlines.is_over(call.phase, call.since_ns, now_ns):
+        if call.phase == Phase.ENDING:
+            end_answered(call)
+        elif call.phase == Phase.BODY:
+            message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
+            end_with_error(call, "timeout_body", message, close=True)
+        elif call.phase == Phase.WAITING and not _is_thinking(call, now_ns):
+            limit = deadlines.describe_first_byte(is_llm=_is_llm_call(call))
+            _time_out(call, "timed out waiting for the response", limit)
+        elif call.phase != Phase.WAITING:
+            _time_out(call, "timed out waiting for more of the response", deadlines.describe(Phase.STREAMING))
+
+
+def _is_thinking(call: Call, now_ns: int) -> bool:
+    """Whether what runs is an LLM call that may take longer than others to be answered."""
+    return call.deadlines.may_think(call.since_ns, now_ns) and _is_llm_call(call)
+
+
+def _is_llm_call(call: Call) -> bool:
+    return call.exchange is not None and CaptureWindows.is_call(call.exchange.request_head)
+
+
+def _time_out(call: Call, message: str, limit: str) -> None:
+    exchange, route = call.exchange, call.route
+    if exchange is not None and route is not None:
+        call.drop_upstream()
+        fail(call, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})"))
+
+
+def stall_limit(call: Call) -> tuple[bool, int]:
+    """Return whether others wait for its connection; how long the client may take nothing, ns, 0: no limit."""
+    limit_ns = call.deadlines.write_stall_ns
+    gives_way = (limit_ns > STALLED_NS or not limit_ns) and is_awaited(call)
+    return gives_way, STALLED_NS if gives_way else limit_ns
+
+
+def end_stalled(call: Call, *, is_awaited: bool) -> None:
+    """Record what a client does not take for too long, which is about to be cut (P17)."""
+    if call.is_answered:
+        end_answered(call)
+    if call.exchange is not None:
+        limit = STALLED if is_awaited else call.deadlines.describe_stall()
+        call.note_error(call.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
+    call.drop_upstream()  # at once: it frees the upstream before the next stalled client is judged
