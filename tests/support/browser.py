@@ -194,10 +194,14 @@ class Page:
         """Close it for good."""
         await self._wire.call("Target.closeTarget", targetId=self._target)
 
-    async def forget(self) -> None:
-        """Become blank, without cookies, without what was stored for the addresses it was at, and without history."""
+    async def leave(self) -> None:
+        """Go to a blank page: nothing is asked for or heard of any more."""
         await self.open(BLANK)
         await self.until(f"location.href === '{BLANK}' && document.readyState === 'complete'")
+
+    async def forget(self) -> None:
+        """Become blank, without cookies, without what was stored for the addresses it was at, and without history."""
+        await self.leave()
         await self.call("Network.clearBrowserCookies")
         for origin in self._origins:
             await self.call("Storage.clearDataForOrigin", origin=origin, storageTypes="all")

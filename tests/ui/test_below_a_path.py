@@ -42,6 +42,7 @@ async def behind(site: Site, directory: Path, locations: str, **changes: Any) ->
     try:
         with nginx(directory / "nginx", f"server {{ listen 80; {locations.format(port=server.port)} }}") as front:
             yield front
+            await site.page.leave()  # or what it still hears of the front ends with an error
     finally:
         await server.close()
 

@@ -57,7 +57,7 @@ class SeparatedRedactor:
             row = rows.row.match(text, at)
             assert row is not None
             start, at = at, row.end()
-            if not row[0].strip():
+            if not row[0].strip(b" \r\n"):  # a row of tabs has empty values
                 is_heading = True
             elif is_heading and _NOT_NAMES.match(row[0]) is None:
                 rows = _ROWS[_separator(row[0])]

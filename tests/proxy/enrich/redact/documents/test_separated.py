@@ -32,10 +32,11 @@ def shown(text: str, kind: str = "text/csv") -> str:
         ('a,token\n5" disk,@\n6" disk,@\n', 'a,token\n5" disk,R\n6" disk,R\n'),
         ('a,token\n"5,1",@\n1,"@', 'a,token\n"5,1",R\n1,"R"'),
         ("token\n@\r@\r\n@", "token\nR\rR\r\nR"),
+        ("a\tb\n\t\npassword\tx\n1\t2\n", "a\tb\n\t\npassword\tx\n1\t2\n"),
     ],
 )
 def test_columns_go_by_their_names(text: str, expected: str) -> None:
-    """Each separator; quotes and lines within a value; a mark at the start; several tables."""
+    """Each separator; quotes and lines within a value; a mark at the start; several tables, not behind empty values."""
     assert shown(text.replace("@", SECRET)) == expected.replace("R", "[REDACTED]")
 
 
@@ -45,6 +46,11 @@ def test_columns_go_by_their_names(text: str, expected: str) -> None:
 def test_other_columns_stay(text: str) -> None:
     """Other names, what is no value."""
     assert shown(text) == text
+
+
+def test_a_quote_behind_a_name_begins_its_value() -> None:
+    """As in SQL, whose `password 'x'` a table may hold: rather too much is left out than too little."""
+    assert shown(f"a,password\n',{SECRET}\nb,c\n") == "a,password\n[REDACTED]"
 
 
 @pytest.mark.parametrize("kind", ["text/csv; charset=utf-8", "text/tab-separated-values", "application/csv"])
@@ -71,7 +77,7 @@ def test_a_tail_is_left_out_where_a_column_is_secret() -> None:
     assert tail.endswith(b"w,x3\n")
 
 
-FIELDS = st.sampled_from(["", "a", "a b", "1,2", "x;y", '"', "l\nm", "'", "#", "é", "\t", "password", "a\r\nb"])
+FIELDS = st.sampled_from(["", "a", "a b", "1,2", "x;y", '"', "l\nm", "it's", "#", "é", "\t", "password", "a\r\nb"])
 SECRETS = st.sampled_from([SECRET, f"{SECRET},{SECRET}", f'{SECRET}"{SECRET}', f"{SECRET}\n{SECRET}", f" {SECRET} "])
 COLUMNS = st.lists(st.sampled_from(["user", "password", "note", "API key", "b"]), min_size=2, max_size=5)
 
