@@ -84,7 +84,7 @@ def test_lines_go_on_over_a_reload_and_tell_of_lost_exchanges(tmp_path: Path, up
             assert sidelog.process is not None
             (collector,) = sidelog.pids("proxy.collector")
             os.kill(sidelog.process.pid, signal.SIGHUP)
-            eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 60)
+            eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
             slow = Request(sidelog.port, "/slow?s=50")
             eventually(lambda: sidelog.is_in_flight("/slow"))
             for pid in await_pids(sidelog, "proxy.worker"):

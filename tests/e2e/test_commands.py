@@ -104,7 +104,7 @@ def test_tail_survives_a_restart_without_loss(sidelog: Sidelog) -> None:
         sidelog.start()
         for number in range(5):
             fetch(sidelog, f"/after/{number}")
-        eventually(lambda: any("/after/4" in line for line in lines), 60)
+        eventually(lambda: any("/after/4" in line for line in lines))
     finally:
         process.terminate()
         process.wait(60)

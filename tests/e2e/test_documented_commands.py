@@ -155,7 +155,7 @@ class World:
                 return expected in path.read_text() and (not is_new or is_ready(environ["SIDELOG_ADMIN__LISTEN"]))
 
             try:
-                eventually(is_shown, 60)
+                eventually(is_shown)
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait(60)
             finally:

@@ -117,8 +117,8 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
             os.killpg(sidelog.process.pid, signal.SIGHUP)
             os.killpg(sidelog.process.pid, signal.SIGUSR1)
             eventually(lambda: '"message": "status"' in sidelog.log)
-            eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log, 60)
-            eventually(sidelog.is_ready, 60)
+            eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log)
+            eventually(sidelog.is_ready)
             assert "restarting it" not in sidelog.log
             if workers != "0":
                 os.killpg(sidelog.process.pid, signal.SIGHUP)

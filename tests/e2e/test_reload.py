@@ -27,8 +27,8 @@ def reload(sidelog: Sidelog) -> None:
     """Reload, and wait until workers and collector are new ones and ready."""
     collector, reloads = sidelog.pids("proxy.collector"), sidelog.log.count('"message": "reloaded')
     hang_up(sidelog)
-    eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads, 60)
-    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready(), 60)
+    eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads)
+    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready())
 
 
 def answered(sidelog: Sidelog) -> int:
@@ -62,7 +62,7 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int)
         assert len(kept.completed) + len(new.completed) == len(sidelog.records())
         assert {record["stage"] for record in sidelog.records()} >= {f"s{number}" for number in range(reloads)}
         assert "restarting it" not in sidelog.log
-        eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 60)  # none of before is left
+        eventually(lambda: len(sidelog.pids("proxy.worker")) == 2)  # none of before is left
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_counters_of_the_data_plane_go_on(configured: tuple[Sidelog, Path]) -> N
         assert answered(sidelog) == 200
         eventually(lambda: requests() == counted)
         reload(sidelog)
-        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 1, 60)
+        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 1)
         assert requests() == counted
 
     before = requests()
@@ -117,7 +117,7 @@ def test_counters_of_the_data_plane_go_on(configured: tuple[Sidelog, Path]) -> N
         request_and_reload(before + number)
     (collector,) = sidelog.pids("proxy.collector")
     os.kill(collector, signal.SIGKILL)
-    eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 60)
+    eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
     assert requests() == before + 3
 
 
@@ -214,7 +214,7 @@ def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Pa
         assert b"Connection: close" in idle.recv(65536)
     slow.join()
     assert slow.status == 200
-    eventually(lambda: not is_alive(old), 60)
+    eventually(lambda: not is_alive(old))
     assert stored(sidelog, [])["dropped"] == {}
 
 

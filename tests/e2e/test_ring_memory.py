@@ -86,7 +86,7 @@ def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, t
             await_more(load.completed, 20)
             with locked(database) if is_locked else nullcontext():
                 hang_up(sidelog, times, pause_s)
-                eventually(lambda: reloads_done(sidelog) >= 2, 120)
+                eventually(lambda: reloads_done(sidelog) >= 2)
                 await_more(load.completed, 20)
         assert load.errors == 0
         assert most.taken_bytes <= BOUND_BYTES

@@ -69,10 +69,10 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
         with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
+                eventually(lambda: balanced(sidelog)["spooled"] > 100)
                 assert sidelog.is_ready()
                 await_more(load.completed, 50)
-            eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
+            eventually(lambda: balanced(sidelog)["spooled"] == 0)
             await_more(load.completed, 50)
         check_accounts(sidelog, load.completed)
         assert not list((tmp_path / "data" / "spool").glob("*.spool"))
@@ -85,7 +85,7 @@ def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: 
         with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
+                eventually(lambda: balanced(sidelog)["spooled"] > 100)
                 if victim == "all":
                     sidelog.kill_all()
                 else:
@@ -109,7 +109,7 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog,
         Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load,
     ):
-        eventually(lambda: balanced(sidelog)["spooled"] > 100, 60)
+        eventually(lambda: balanced(sidelog)["spooled"] > 100)
         assert sidelog.ready_answer() == {
             **{"ready": True, "draining": False, "degraded": True, "workers_ready": 1, "rings_unread": 0},
             **{"away": ["store"], "reasons": ["the store is away"]},
@@ -120,7 +120,7 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         sidelog.start()
         await_more(load.completed, 50)
         (tmp_path / "blocked").unlink()
-        eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
+        eventually(lambda: balanced(sidelog)["spooled"] == 0)
         await_more(load.completed, 50)
         storage = sidelog.api("/api/status")["storage"]
         assert storage == {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}, "replicas": []}
@@ -160,7 +160,7 @@ def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> N
                 await_more(load.completed, 200)
                 assert sidelog.ready_answer()["away"] == ["store"]
                 server.start()
-                eventually(lambda: sidelog.api("/api/status")["storage"]["up"], 60)
+                eventually(lambda: sidelog.api("/api/status")["storage"]["up"])
             check_accounts(sidelog, load.completed)
 
 
@@ -188,9 +188,9 @@ def test_a_reader_that_does_not_end_bounds_the_files(tmp_path: Path, upstream: s
             with closing(sqlite3.connect(path, isolation_level=None)) as reader:
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM records").fetchall()
-                eventually(lambda: balanced(sidelog)["spooled"] > 20, 120)
+                eventually(lambda: balanced(sidelog)["spooled"] > 20)
                 assert "end it" in sidelog.api("/api/status")["storage"]["reason"]
                 assert sum(file.stat().st_size for file in path.parent.glob("sidelog.db*")) <= 24 * MIB
             load.stop()
-        eventually(lambda: balanced(sidelog)["spooled"] == 0, 120)
+        eventually(lambda: balanced(sidelog)["spooled"] == 0)
         assert sidelog.settled_ledger()["dropped"] == {}

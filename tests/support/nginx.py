@@ -41,7 +41,7 @@ def nginx(directory: Path, blocks: str) -> Iterator[str]:
     command = [program, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "error.log")]
     process = subprocess.Popen(command)
     try:
-        eventually((directory / "nginx.pid").exists, 30)
+        eventually((directory / "nginx.pid").exists)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

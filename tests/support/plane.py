@@ -248,7 +248,7 @@ def running_plane(
         assert not problems, problems
         _check_accounts(plane)
     with contextlib.suppress(AssertionError):
-        eventually(lambda: not _new_since(descriptors), 60)
+        eventually(lambda: not _new_since(descriptors))
     left = _new_since(descriptors)
     assert not left, f"left open: {left}, {_tcp_ends(left)}; the plane's port was {plane.port}"
 

@@ -31,8 +31,8 @@ def opened(plane: Plane) -> socket.socket:
 
 def failures(plane: Plane) -> dict[str, int]:
     """Wait for a header that did not come, and for its connection to be counted out."""
-    eventually(lambda: plane.counters().proxy_failures, 30)
-    eventually(lambda: plane.counters().connections_downstream == 0, 30)
+    eventually(lambda: plane.counters().proxy_failures)
+    eventually(lambda: plane.counters().connections_downstream == 0)
     return plane.counters().proxy_failures
 
 
@@ -52,7 +52,7 @@ def test_the_client_is_the_one_of_the_header(start: Start, loop: Any, header: by
         assert plane.counters().connections_downstream == 1
     assert [exchange.client for exchange in plane.exchanges(2)] == [client, client]
     assert all(b"\r\nX-Forwarded-For: %b\r\n" % client in request for request in upstream.requests)
-    eventually(lambda: plane.counters().connections_downstream == 0, 30)
+    eventually(lambda: plane.counters().connections_downstream == 0)
 
 
 def test_a_header_may_come_in_pieces(start: Start) -> None:

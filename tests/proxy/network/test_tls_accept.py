@@ -55,8 +55,8 @@ def secured(connection: socket.socket, version: ssl.TLSVersion = ssl.TLSVersion.
 
 def failures(plane: Plane, count: int = 1) -> dict[str, int]:
     """Wait for handshakes that failed, and for their connections to be counted out."""
-    eventually(lambda: sum(plane.counters().tls_failures.values()) >= count, 30)
-    eventually(lambda: plane.counters().connections_downstream == 0, 30)
+    eventually(lambda: sum(plane.counters().tls_failures.values()) >= count)
+    eventually(lambda: plane.counters().connections_downstream == 0)
     return plane.counters().tls_failures
 
 
@@ -72,7 +72,7 @@ def test_a_secured_connection_is_one(
                 client.send(GET)
                 assert client.answer().status == 200
             assert plane.counters().connections_downstream == 1
-        eventually(lambda: plane.counters().connections_downstream == 0, 30)
+        eventually(lambda: plane.counters().connections_downstream == 0)
         assert plane.counters().tls_failures == {}
         assert len(plane.exchanges(2)) == 2
 
@@ -91,10 +91,10 @@ def test_a_connection_counts_before_it_is_secured(
     with running_plane(settings(**{limit: 2}), tmp_path) as plane, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(opened(plane)).sendall(beginning)
-        eventually(lambda: plane.counters().connections_downstream == 2, 30)
+        eventually(lambda: plane.counters().connections_downstream == 2)
         with opened(plane) as third, contextlib.suppress(ConnectionResetError):
             assert third.recv(1) == b""
-        eventually(lambda: plane.counters().refused_connections == 1, 30)
+        eventually(lambda: plane.counters().refused_connections == 1)
         assert plane.counters().connections_downstream == 2
 
 
@@ -113,7 +113,7 @@ def test_who_is_not_secured_gives_way(
         for client in (first, second):
             client.sendall(beginning)
         engine = plane.engine
-        eventually(lambda: len(engine._idle_eviction) == 2, 30)
+        eventually(lambda: len(engine._idle_eviction) == 2)
         with secured(opened(plane)) as healthy:
             healthy.send(GET)
             assert healthy.answer().status == 200
@@ -140,16 +140,16 @@ def test_a_handshake_and_its_first_head_share_one_time(tmp_path: Path, settings:
     """A secured connection waits for its first head since it was accepted, not since its handshake ended."""
     with running_plane(settings(timeout_headers_s=60), tmp_path) as plane, opened(plane) as connection:
         engine = plane.engine
-        eventually(lambda: len(engine.connections) == 1, 30)
+        eventually(lambda: len(engine.connections) == 1)
         (accepted,) = engine.connections
         assert isinstance(accepted, TlsAccept)
         with secured(connection) as client:
             client.send(GET[:-2])
-            eventually(lambda: not isinstance(plane.run(lambda: next(iter(engine.connections))), TlsAccept), 30)
+            eventually(lambda: not isinstance(plane.run(lambda: next(iter(engine.connections))), TlsAccept))
             (downstream,) = engine.connections
             assert isinstance(downstream, Downstream)
             assert downstream._since_ns == accepted.since_ns
-            eventually(lambda: downstream._reader.buffer, 30)  # until its head begins it is closed without a word
+            eventually(lambda: downstream._reader.buffer)  # until its head begins it is closed without a word
             plane.age(60)
             assert client.answer().status == 408
     assert MAX_HANDSHAKE_S == 10
