@@ -28,7 +28,7 @@ OTHER: Final = "other"
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
 BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
-"""Of `batch_records`, up to the default `batch_max_records`."""
+"""Of `batch_records`, up to what a batch has with the default `queue_max_bytes`."""
 DURATIONS: Final = durations(
     (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 )

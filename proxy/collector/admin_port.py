@@ -17,7 +17,6 @@ from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
 from api.access.scoped import EndpointNames
 from api.access.sessions import Sessions
-from api.access.stream_limits import StreamLimits
 from api.app import make_app, make_open_app
 from api.middleware import unreadable_response
 from api.services import RouteInfo, Services
@@ -94,11 +93,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         running_tools=plane.running.tools,
         is_ready=plane.readiness.answer,
         metrics=plane.metrics,
-        streams=StreamServices(
-            tail=plane.tail,
-            limits=StreamLimits(settings.admin.max_streams_per_token, settings.admin.max_stream_opens_per_minute),
-            heartbeat_s=settings.tail.heartbeat_s,
-        ),
+        streams=StreamServices(tail=plane.tail),
         on_key_changed=plane.on_key_changed,
         sessions=Sessions(
             read_state(data.path).get("sessions"),

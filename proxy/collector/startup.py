@@ -235,7 +235,7 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
 
 
 def _fanout(settings: Settings, secret: bytes) -> SnapshotCursors | None:
-    return SnapshotCursors(secret=secret, ttl_s=settings.tail.cursor_ttl_s) if settings.admin.fanout else None
+    return SnapshotCursors(secret=secret) if settings.admin.fanout else None
 
 
 @dataclass(frozen=True, slots=True)

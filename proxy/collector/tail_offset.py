@@ -41,7 +41,7 @@ def raise_offset(offset: int, last_seq: int, mark: int) -> int:
 
 def make_tail(settings: Settings, storage: Storage) -> Tail:
     """Return the tail of a store, which `start_tail` starts."""
-    tail = Tail(storage, max_entries=settings.tail.ring_entries)
+    tail = Tail(storage)
     tail.is_begun = False
     return tail
 

@@ -24,9 +24,9 @@ class Export:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)
         send = self._sender.send
-        reader = Reader(storage, instance, service_name=settings.service_name, max_records=settings.batch_max_records)
+        reader = Reader(storage, instance, service_name=settings.service_name)
         self.exporters: Final = [
-            Exporter(signal, reader, send, storage, stored_records, settings.batch_max_bytes, settings.interval_s)
+            Exporter(signal, reader, send, storage, stored_records)
             for signal in (settings.signals if settings.endpoint else ())
         ]
 

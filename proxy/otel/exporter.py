@@ -77,9 +77,9 @@ class Exporter:
     """Keeps the position; not closed."""
     stored_records: Callable[[], int]
     """Says how many records this sidecar has stored since its data directory was made."""
-    max_bytes: int
-    """Of a request before compression."""
-    interval_s: float
+    max_bytes: int = 4 << 20
+    """Of a request before compression; one record may be larger."""
+    interval_s: float = 2.0
     """Pause when everything is sent."""
     start: Progress | None = None
     """Where an export begins that has no position yet; None: behind what is stored when it is asked."""

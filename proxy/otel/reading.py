@@ -33,7 +33,7 @@ class ItemPage:
 class Reader:
     """Reads what one sidecar has stored."""
 
-    def __init__(self, storage: Storage, instance: str, *, service_name: str, max_records: int) -> None:
+    def __init__(self, storage: Storage, instance: str, *, service_name: str, max_records: int = 512) -> None:
         self.instance: Final = instance
         self._storage = storage
         self._service_name = service_name

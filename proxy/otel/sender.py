@@ -20,6 +20,8 @@ from proxy.process.tls import upstream_context
 from proxy.process.version import VERSION
 from proxy.settings.otel_model import OtelSettings
 
+TIMEOUT_S: Final = 10.0
+"""For a request and its answer: OTEL_EXPORTER_OTLP_TIMEOUT's default."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _LEVEL: Final = 1
 """Of gzip: attributes repeat themselves so much that higher levels save little (docs/opentelemetry.md)."""
@@ -31,14 +33,14 @@ _MIN_SECRET_CHARACTERS: Final = 8
 class Sender:
     """Sends requests, one at a time for each signal. Opens its connections when it needs them; `close` ends them."""
 
-    def __init__(self, settings: OtelSettings) -> None:
+    def __init__(self, settings: OtelSettings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._endpoint = settings.endpoint.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-        self._is_compressed = settings.compression == "gzip"
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._headers = {
             "user-agent": f"sidelog/{VERSION}",
             **{name.lower(): value for name, value in settings.headers.items()},
             "content-type": "application/json",
+            "content-encoding": "gzip",
         }
         self._secrets = _pattern_of(settings.headers.values())
         self._tls: ssl.SSLContext | bool = True
@@ -48,10 +50,7 @@ class Sender:
 
     async def send(self, signal: Signal, body: bytes) -> Answer | Later:
         """Send one request, and return the answer, or why there is none."""
-        headers = self._headers
-        if self._is_compressed:
-            body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
-            headers = headers | {"content-encoding": "gzip"}
+        body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
         if self._client is None:
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=4)
             self._client = aiohttp.ClientSession(
@@ -59,7 +58,7 @@ class Sender:
             )
         try:
             async with self._client.post(
-                self._endpoint + PATHS[signal], data=body, headers=headers, allow_redirects=False
+                self._endpoint + PATHS[signal], data=body, headers=self._headers, allow_redirects=False
             ) as response:
                 return Answer(
                     response.status,

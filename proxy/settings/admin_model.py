@@ -24,10 +24,6 @@ class AdminSettings(Section, frozen=True):
         ),
     ] = ""
     fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
-    max_streams_per_token: Annotated[int, about("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
-    max_stream_opens_per_minute: Annotated[
-        int, about("live streams a token may open per minute, more: 429; 0: unlimited", ge=0)
-    ] = 60
     metrics_listen: Annotated[
         str,
         about(

@@ -16,7 +16,6 @@ from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
 from proxy.settings.model import PORTS, PatternSettings, RedactSettings, RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_keys_url, check_listen_url, check_url
@@ -79,7 +78,7 @@ def warnings(settings: Settings) -> Iterator[Problem]:
     is_open = settings.proxy.data_port and not is_loopback(parse_address(settings.proxy.listen)[0])
     everywhere = {**settings.proxy.headers.set_request, **settings.proxy.headers.add_request}
     for name, route in _named_routes(settings):
-        rules = everywhere | route.set_request_headers | route.headers.set_request | route.headers.add_request
+        rules = everywhere | route.headers.set_request | route.headers.add_request
         secret = next((header for header in rules if _SECRET.search(header)), None)
         if is_open and secret is not None and route.auth != "required":
             yield (
@@ -242,11 +241,6 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             yield name, str(error)
     if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
         yield "retention.max_bytes", f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}"
-    if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:
-        yield (
-            "storage.queue_max_bytes",
-            f"must hold one batch of {settings.storage.batch_max_bytes} bytes, got {settings.storage.queue_max_bytes}",
-        )
 
 
 def _check_opt_out(settings: Settings) -> Iterator[Problem]:
@@ -261,10 +255,11 @@ def _check_opt_out(settings: Settings) -> Iterator[Problem]:
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:
     limits, capture = settings.proxy.limits, settings.capture
-    for name in ("max_header_bytes", "max_header_line_bytes"):
-        size = getattr(limits, name)
-        if 0 < size < _LEAST_BYTES:
-            yield f"proxy.limits.{name}", f"expected 0 or at least {_LEAST_BYTES} bytes, got {size}"
+    if 0 < limits.max_header_bytes < _LEAST_BYTES:
+        yield (
+            "proxy.limits.max_header_bytes",
+            f"expected 0 or at least {_LEAST_BYTES} bytes, got {limits.max_header_bytes}",
+        )
     heads = (capture.request_body_bytes, capture.response_body_bytes)
     if any(route.provider not in ("auto", "none") for route in settings.routes):
         heads = (max(heads[0], capture.llm_body_bytes), max(heads[1], capture.llm_body_bytes))
@@ -321,9 +316,6 @@ def _check_route(name: str, route: RouteSettings, *, makes_traces: bool) -> Iter
     if not _PATH.match(route.path):
         yield f"{name}.path", f"expected a raw path that begins with /, without query, got {route.path!r}"
     yield from _check_hosts(name, route)
-    rules = HeaderSettings(set_request=route.set_request_headers)
-    for _, reason in check_header_rules(name, rules, makes_traces=makes_traces):
-        yield f"{name}.set_request_headers", reason
     yield from check_header_rules(name, route.headers, makes_traces=makes_traces)
     yield from _check_access(name, route)
     if len(route.endpoints) > MAX_TEMPLATES:

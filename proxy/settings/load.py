@@ -25,7 +25,7 @@ from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
 _SECRET_VALUES = (
-    *("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", ".token"),
+    *(*_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", ".token"),
     *(".sha256", "otel.endpoint", "otel.headers"),
 )
 
@@ -174,8 +174,6 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
     routes = []
     for name, values, is_whole in _each_table("routes", model.RouteSettings, found, problems):
         if is_whole:
-            given = values.get("set_request_headers", {})
-            values["set_request_headers"] = _resolve(f"{name}.set_request_headers", given, found, environ, problems)
             values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
             values["endpoints"] = _templates(name, values, found, problems)
             routes.append(model.RouteSettings(**values))
@@ -276,7 +274,7 @@ def _shortened(value: object) -> str:
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:
-    """Add where a setting came from; a part of a setting (`x.set_request_headers`) or its table stands for it."""
+    """Add where a setting came from; a part of a setting (`x.headers.set_request`) or its table stands for it."""
     given = found.get(name) or found.get(name.rpartition(".")[0])
     if given is None and name == "routes":  # there are none, and so no default that could be wrong
         return f"{name}: {text}"

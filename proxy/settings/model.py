@@ -19,7 +19,7 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
-from proxy.settings.section import GIB, KIB, MIB, Section, about
+from proxy.settings.section import GIB, MIB, Section, about
 from proxy.settings.section import CaptureLevel as CaptureLevel
 
 
@@ -35,11 +35,13 @@ class LimitSettings(Section, frozen=True):
     """[proxy.limits]: what a request or a connection may take."""
 
     max_header_bytes: Annotated[
-        int, about("a request head, larger: 431; of a response 4 times that; 0: 16 MiB", ge=0, le=16 * MIB)
+        int,
+        about(
+            "a request head, larger: 431, or 414 for its first line; of a response 4 times that; 0: 16 MiB",
+            ge=0,
+            le=16 * MIB,
+        ),
     ] = 32768
-    max_header_line_bytes: Annotated[
-        int, about("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB)
-    ] = 8192
     max_headers: Annotated[
         int, about("fields of a request, more: 431; of a response 10 times that; 0: unlimited", ge=0, le=100_000)
     ] = 100
@@ -72,10 +74,6 @@ class LimitSettings(Section, frozen=True):
     upstream_max_connections: Annotated[int, about("upstream connections per worker and route; 0: unlimited", ge=0)] = (
         512
     )
-    upstream_max_age_s: Annotated[
-        float, about("age at which an upstream connection is closed, or a tenth before, to follow DNS; 0: never", ge=0)
-    ] = 3600
-    upstream_max_requests: Annotated[int, about("requests on an upstream connection; 0: unlimited", ge=0)] = 10_000
     drain_delay_s: Annotated[
         float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
     ] = 0
@@ -128,26 +126,21 @@ class ProxySettings(Section, frozen=True):
     headers: HeaderSettings = HeaderSettings()
 
 
-class TailSettings(Section, frozen=True):
-    """[tail]: the live streams of the admin port."""
-
-    ring_entries: Annotated[
-        int, about("entries kept in memory; older ones are read from the store", ge=2, le=1_000_000)
-    ] = 5000
-    heartbeat_s: Annotated[float, about("interval of the comment lines that keep streams open", ge=0.1, le=3600)] = 15
-    cursor_ttl_s: Annotated[int, about("age at which the fan-out's cursors expire", ge=1, le=86_400)] = 900
-
-
 class StorageSettings(Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
     url: Annotated[str, about(FLAGS["storage.url"].help)] = "sqlite:///sidelog.db"
     durability: Annotated[Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")] = "safe"
-    queue_max_bytes: Annotated[int, about("size of the batches waiting for the store", ge=MIB, le=16 * GIB)] = 16 * MIB
-    batch_max_records: Annotated[int, about("commit a batch at this many records", ge=1, le=100_000)] = 3000
-    batch_max_bytes: Annotated[int, about("or at this many bytes", ge=64 * KIB, le=GIB)] = 8 * MIB
+    queue_max_bytes: Annotated[
+        int, about("size of the batches waiting for the store; one is at most half of it", ge=MIB, le=16 * GIB)
+    ] = 16 * MIB
     batch_max_age_ms: Annotated[
-        int, about("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
+        int,
+        about(
+            "age at which a batch is committed, however small; 1000 for more than 10 sidecars on one Postgres",
+            ge=1,
+            le=60_000,
+        ),
     ] = 200
     text_index: Annotated[
         bool, about("index the words of paths, heads and bodies after the commits, for fast searches for text")
@@ -226,9 +219,6 @@ class CaptureSettings(Section, frozen=True):
     websocket_message_bytes: Annotated[
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
-    websocket_messages_per_s: Annotated[
-        int, about("recorded per WebSocket connection; further ones pass, unrecorded and counted", ge=1, le=100_000)
-    ] = 1000
     opt_out_header: Annotated[
         str,
         about(
@@ -291,7 +281,6 @@ class Settings(Section, frozen=True):
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
     keys: KeySettings = KeySettings()
-    tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
     spool: SpoolSettings = SpoolSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -336,7 +325,6 @@ def redacted(settings: Settings) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
         route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
-        route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
     for owner in (shown["proxy"], *shown["routes"]):
         for name, rule in owner["headers"].items():
             if isinstance(rule, dict):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import field
 
-from proxy.settings.section import KIB, MIB, Section, about
+from proxy.settings.section import Section, about
 
 
 class OtelSettings(Section, frozen=True):
@@ -29,10 +29,3 @@ class OtelSettings(Section, frozen=True):
     ca_file: Annotated[
         str, about("PEM file of the authorities that may sign for the receiver; empty: the system's")
     ] = ""
-    compression: Annotated[Literal["gzip", "none"], about("of requests")] = "gzip"
-    timeout_s: Annotated[float, about("time for a request and its answer", ge=0.1, le=600)] = 10
-    interval_s: Annotated[float, about("pause between requests when all is sent", ge=0.05, le=3600)] = 2
-    batch_max_records: Annotated[int, about("records of one request", ge=1, le=10_000)] = 512
-    batch_max_bytes: Annotated[
-        int, about("size of a request before compression; one record may be larger", ge=64 * KIB, le=64 * MIB)
-    ] = 4 * MIB

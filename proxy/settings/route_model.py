@@ -14,15 +14,9 @@ class RouteLimitSettings(Section, frozen=True):
     """[routes.limits]: what differs on this route from [proxy.limits]; what is left out does not."""
 
     max_body_bytes: Annotated[_Count | None, about("request body, larger: 413")] = None
-    timeout_body_idle_s: Annotated[_Seconds | None, about("time between reads of a request body: 408")] = None
-    timeout_connect_s: Annotated[_Seconds | None, about("time to connect to the upstream: 504")] = None
     timeout_first_byte_s: Annotated[_Seconds | None, about("time until the response begins: 504")] = None
     timeout_upstream_idle_s: Annotated[_Seconds | None, about("time between reads of a response")] = None
-    timeout_write_stall_s: Annotated[_Seconds | None, about("time a peer may read nothing")] = None
-    upstream_keep_alive_s: Annotated[_Seconds | None, about("time an upstream connection is kept idle")] = None
     upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = None
-    upstream_max_age_s: Annotated[_Seconds | None, about("age at which an upstream connection is closed")] = None
-    upstream_max_requests: Annotated[_Count | None, about("requests on an upstream connection")] = None
 
 
 class HeaderSettings(Section, frozen=True):
@@ -93,9 +87,6 @@ class RouteSettings(Section, frozen=True):
     )
     scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
     agent: Annotated[str, about("agent the key must be allowed to call; empty: any", max_length=128)] = ""
-    set_request_headers: Annotated[
-        dict[str, str], about("headers set on forwarded requests, as set_request of [routes.headers]")
-    ] = field(default_factory=dict)
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
     capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""

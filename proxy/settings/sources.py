@@ -19,6 +19,7 @@ import msgspec
 from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import AdminHostSettings, PatternSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.retired import what_became_of
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "routes": RouteSettings,
@@ -119,7 +120,7 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
             meant = misspelt[variable]
             problems.append(f"{meant}: expected two underscores between levels, as in {_variable(meant)} ({variable})")
         elif "." in name:
-            problems.append(f"{name}: unknown setting{_suggestion(name, known)} ({variable})")
+            problems.append(f"{name}: {_unknown(name, name, known)} ({variable})")
     return found
 
 
@@ -135,7 +136,7 @@ def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
         if name in known:
             found[name] = Given(text, origin, is_text=True)
         else:
-            problems.append(f"{name}: unknown setting{_suggestion(name, known)} ({origin})")
+            problems.append(f"{name}: {_unknown(name, name, known)} ({origin})")
     return found
 
 
@@ -198,8 +199,9 @@ def _flatten(
     for key, value in tree.items():
         name = prefix + key
         if key not in known:
-            suggestion = _elsewhere(name) or _suggestion(key, known)
-            problems.append(f"{name}: unknown setting{suggestion} ({origin(name)})")
+            within = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else []
+            gone = list(filter(what_became_of, within))  # of a section that is gone as a whole
+            problems += [f"{each}: {_unknown(each, key, known)} ({origin(each)})" for each in gone or [name]]
         elif name in TABLES and (name not in SWITCHES or isinstance(value, list)):
             _flatten_tables(name, value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
@@ -229,6 +231,13 @@ def _tables_from_text(name: str, text: str, variable: str, found: Found, problem
         problems.append(f"{name}: {error} ({variable})")
         return
     _flatten_tables(name, value, lambda _: variable, found, problems)
+
+
+def _unknown(name: str, key: str, known: typing.Iterable[str]) -> str:
+    """Say what became of a setting that is gone, or which one may be meant."""
+    if text := what_became_of(name):
+        return f"is no setting any more: {text}"
+    return f"unknown setting{_elsewhere(name) or _suggestion(key, known)}"
 
 
 def _elsewhere(name: str) -> str:

@@ -211,12 +211,11 @@ def _is_plain(path: bytes) -> bool:
 
 
 def _request_rules(route: RouteSettings, settings: Settings) -> list[Rules]:
-    """The general rules, the route's, and its `set_request_headers`."""
-    rules = [
+    """The general rules, and the route's."""
+    return [
         Rules(set=headers.set_request, remove=headers.remove_request, add=headers.add_request)
         for headers in (settings.proxy.headers, route.headers)
     ]
-    return [*rules, Rules(set=route.set_request_headers, remove=(), add={})]
 
 
 def _response_rules(headers: HeaderSettings) -> Rules:

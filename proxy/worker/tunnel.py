@@ -25,6 +25,8 @@ from proxy.worker.recording_pace import RecordingPace
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 
+MAX_MESSAGES_PER_S: Final = 1000
+"""Recorded of one connection; further ones pass, unrecorded and counted."""
 _COUNTS: Final = re.compile(rb'"usage|"model"')
 """In each message that reports usage or names the model."""
 
@@ -60,7 +62,6 @@ class Tunnel:
         sides: tuple[Side, Side],
         *,
         max_bytes: int,
-        max_messages_per_s: int,
         session_bytes: int = 0,
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
@@ -77,7 +78,7 @@ class Tunnel:
         keeps_text = not exchange.flags & FLAG_BODIES_OFF
         self._is_recorded = exchange.is_recorded and max_bytes > 0 and (keeps_text or has_calls)
         self._counts_only = has_calls and not keeps_text
-        self._rate = Rate(max_messages_per_s if self._is_recorded else 0, time.monotonic_ns())
+        self._rate = Rate(MAX_MESSAGES_PER_S if self._is_recorded else 0, time.monotonic_ns())
         copied_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
         self._scanners = (MessageScanner(copied_bytes), MessageScanner(copied_bytes))
         self._session = _session_of(exchange) if has_calls else b""

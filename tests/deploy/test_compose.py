@@ -96,7 +96,7 @@ def test_what_is_mounted_is_there() -> None:
     assert [source for source in files if not (FOLDER / source).exists()] == []
     assert sources - files == COMPOSE["volumes"].keys()
     assert DASHBOARDS.resolve() in {(FOLDER / source).resolve() for source in files}
-    assert SERVICES["viewer"]["command"][0] in PROGRAM.commands  # type: ignore[attr-defined]
+    assert SERVICES["viewer"]["command"][0] in PROGRAM.commands
 
 
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:

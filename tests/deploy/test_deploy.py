@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,13 +68,13 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     """Commands in the files and in their comments can be run as they stand."""
-    root = PROGRAM
+    root: Any = PROGRAM
     calls = re.findall(r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)", path.read_text())
     assert calls or path != UNIT
     for words, flags in calls:
         command = root
         for word in words.split():
-            command = command.commands[word]  # type: ignore[attr-defined]
+            command = command.commands[word]
         options = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", flags)) <= options
 

@@ -59,7 +59,7 @@ def taken_port() -> Iterator[int]:
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
     """Unknown keys, wrong types and a bad URL each have a line that says where it stands; the code is 2."""
     config = tmp_path / "sidelog.toml"
-    config.write_text('[proxy]\nwrokers = 2\nworkers = "many"\n[storage]\nbatch_max_records = 0\n')
+    config.write_text('[proxy]\nwrokers = 2\nworkers = "many"\n[storage]\nqueue_max_bytes = 0\n')
     code, lines = refusal(tmp_path / "data", "--config", str(config), "--upstream", "ftp://elsewhere")
     assert code == 2
     text = "\n".join(lines)

@@ -20,7 +20,6 @@ from tests.support.upstream import running, service
 MIB = 1 << 20
 ENVIRON = {
     "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(MIB),
-    "SIDELOG_STORAGE__BATCH_MAX_BYTES": str(MIB // 4),
     "SIDELOG_RING__BYTES": str(32 * MIB),
 }
 

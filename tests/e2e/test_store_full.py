@@ -16,7 +16,6 @@ from tests.support.upstream import running, service
 SPOOL_BYTES = 4 * MIB
 ENVIRON = {
     "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(MIB),
-    "SIDELOG_STORAGE__BATCH_MAX_BYTES": str(MIB // 4),
     "SIDELOG_RING__BYTES": str(MIB),
 }
 

@@ -298,7 +298,6 @@ class Relay(Call):
         self.tunnel = Tunnel(
             exchange, engine.recorder, engine.turns, engine.pace, (self.client, upstream),
             max_bytes=engine.capture.websocket_message_bytes,
-            max_messages_per_s=engine.capture.websocket_messages_per_s,
             session_bytes=self.route.windows.session_bytes(exchange.request_head),
         )  # fmt: skip
         self.exit.switch(head, exchange.id_text)

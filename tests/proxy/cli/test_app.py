@@ -177,7 +177,7 @@ def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_m
 def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its lines."""
     path = tmp_path / "c.toml"
-    path.write_text('[[routes]]\nid = "a"\nupstream = "http://a"\nset_request_headers = { authorization = "s3cret" }\n')
+    path.write_text('[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = "s3cret" }\n')
     assert app.main(["config", "check", "--config", str(path)]) == 0
     found = capsys.readouterr()
     assert found.out.startswith("valid: 1 route")
@@ -185,7 +185,7 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert app.main(["config", "show", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "s3cret" not in shown
-    assert tomllib.loads(shown)["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
+    assert tomllib.loads(shown)["routes"][0]["headers"]["set_request"] == {"authorization": "[REDACTED]"}
     assert app.main(["config", "show", "--json", "--config", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["routes"][0]["id"] == "a"
     path.write_text("[proxy]\nnope = 1\n")
@@ -210,8 +210,7 @@ def test_shown_toml_quotes_what_is_no_bare_key() -> None:
         "id": "a",
         "upstream": "http://a",
         "tool_cost_usd": dict.fromkeys(names, 0.5),
-        "set_request_headers": {"x.y": "1"},
-        "headers": {"set_request": {"x!": "1"}},
+        "headers": {"set_request": {"x.y": "1", "x!": "1"}},
     }
     environ = {
         "SIDELOG_ROUTES": json.dumps([route]),

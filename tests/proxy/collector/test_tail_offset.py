@@ -44,7 +44,7 @@ async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Ta
 
 async def open_fanout(settings: Settings, storage: Storage) -> SnapshotCursors:
     """A signer with the secret of a store."""
-    return SnapshotCursors(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
+    return SnapshotCursors(secret=await read_secret(storage))
 
 
 @given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))

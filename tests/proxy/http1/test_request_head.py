@@ -15,6 +15,7 @@ from proxy.http1.field_lines import HOP_BY_HOP, PlainLines
 from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
 from proxy.worker.routes import Route
 
 
@@ -281,7 +282,9 @@ def read_by_aiohttp(raw: bytes) -> list[tuple[Any, Any]]:
         loop.close()
 
 
-ROUTE = RouteSettings(id="r", upstream="http://up:81", set_request_headers={"X-Set": "ours", "authorization": "secret"})
+ROUTE = RouteSettings(
+    id="r", upstream="http://up:81", headers=HeaderSettings(set_request={"X-Set": "ours", "authorization": "secret"})
+)
 
 
 @given(st.lists(st.tuples(NAMES | st.sampled_from(sorted(HOP_BY_HOP)), VALUES), max_size=8), st.sampled_from([0, 1, 2]))

@@ -18,7 +18,7 @@ from tests.support.upstream import running
 
 def settings(endpoint: str) -> OtelSettings:
     """Settings with a pause that no test waits for."""
-    return OtelSettings(endpoint=endpoint, interval_s=3600, timeout_s=60.0)
+    return OtelSettings(endpoint=endpoint)
 
 
 async def test_without_an_endpoint_there_is_none(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
 
 
 def test_what_was_written_is_read() -> None:
@@ -39,7 +40,9 @@ def test_it_says_whether_requests_got_a_trace() -> None:
 def test_no_secret_is_in_it() -> None:
     """Headers that routes set, and what is more of an upstream than its name, stay out of shared memory."""
     route = RouteSettings(
-        id="a", upstream="http://me:secret@x:81/secret", set_request_headers={"authorization": "Bearer secret"}
+        id="a",
+        upstream="http://me:secret@x:81/secret",
+        headers=HeaderSettings(set_request={"authorization": "Bearer secret"}),
     )
     described = write_descriptor(msgspec.to_builtins(Settings(routes=(route,))))
     assert b"secret" not in described

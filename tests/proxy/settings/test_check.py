@@ -99,7 +99,6 @@ def refusal(environ: dict[str, str]) -> str:
         ("REDACT__EXCEPT", '["body..a"]', "redact.except: expected a place such as body.properties.*, got 'body..a'"),
         ("REDACT__QUERY", '["a", "_"]', "redact.query: expected a name of more than - and _, got '_'"),
         ("REDACT__QUERY", '[" -"]', "redact.query: expected a name of more than - and _, got ' -'"),
-        ("STORAGE__QUEUE_MAX_BYTES", "1048576", "storage.queue_max_bytes: must hold one batch of 8388608 bytes"),
         ("RETENTION__MAX_BYTES", "8388607", "retention.max_bytes: must be 0 or at least 8388608 bytes, got 8388607"),
         ("STORAGE__BATCH_MAX_AGE_MS", "0", "storage.batch_max_age_ms: expected a whole number from 1 to 60000"),
     ],
@@ -124,9 +123,9 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"host": "a/b"', "routes[0].host: expected a host"),
         ('"host": "a.example:8080"', "routes[0].host: expected a host without a port"),
         ('"upstream_host": "a b"', "routes[0].upstream_host: expected a host"),
-        ('"set_request_headers": {"a b": "x"}', "expected header names, got 'a b'"),
-        ('"set_request_headers": {"a": "x\\u0000"}', "the value of 'a' must not hold CR, LF or NUL"),
-        ('"set_request_headers": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),
+        ('"headers": {"set_request": {"a b": "x"}}', "expected header names, got 'a b'"),
+        ('"headers": {"set_request": {"a": "x\\u0000"}}', "the value of 'a' must not hold CR, LF or NUL"),
+        ('"headers": {"set_request": {"Content-Length": "1"}}', "Content-Length belongs to the proxy"),
         ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be used: No such file"),
         ('"upstream_ca_file": "/etc/passwd"', "upstream_ca_file: has no effect on an upstream that is not https"),
         ('"capture": "all"', "routes[0].capture: expected one of none, meta, usage, headers, body, got 'all'"),
@@ -294,12 +293,12 @@ def test_unknown_storage_scheme_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "listen", "is_told"),
     [
-        ({"set_request_headers": {"x-api-key": "k"}}, "0.0.0.0:8080", True),
+        ({"headers": HeaderSettings(set_request={"x-api-key": "k"})}, "0.0.0.0:8080", True),
         ({"headers": HeaderSettings(set_request={"Authorization": "Bearer k"})}, "[::]:8080", True),
         ({"headers": HeaderSettings(add_request={"x-goog-api-key": "k"}), "auth": "optional"}, "10.0.0.1:80", True),
-        ({"set_request_headers": {"x-api-key": "k"}}, "127.0.0.1:8080", False),
-        ({"set_request_headers": {"x-api-key": "k"}, "auth": "required"}, "0.0.0.0:8080", False),
-        ({"set_request_headers": {"x-tenant": "a", "x-author": "b"}}, "0.0.0.0:8080", False),
+        ({"headers": HeaderSettings(set_request={"x-api-key": "k"})}, "127.0.0.1:8080", False),
+        ({"headers": HeaderSettings(set_request={"x-api-key": "k"}), "auth": "required"}, "0.0.0.0:8080", False),
+        ({"headers": HeaderSettings(set_request={"x-tenant": "a", "x-author": "b"})}, "0.0.0.0:8080", False),
     ],
 )
 def test_a_key_for_everybody_is_warned_of(changes: dict[str, Any], listen: str, *, is_told: bool) -> None:

@@ -66,8 +66,8 @@ def test_a_trace_context_that_is_made_is_no_routes() -> None:
     made = {"SIDELOG_PROXY__TRACE_CONTEXT": "true"}
     with pytest.raises(SettingsError, match=r"^routes\[0\]\.headers\.set_request: traceparent belongs"):
         loaded('"set_request": {"traceparent": "1"}', made)
-    route = '[{"id": "a", "upstream": "http://a", "set_request_headers": {"traceparent": "1"}}]'
-    with pytest.raises(SettingsError, match=r"^routes\[0\]\.set_request_headers: traceparent belongs"):
+    route = '[{"id": "a", "upstream": "http://a", "headers": {"set_request": {"traceparent": "1"}}}]'
+    with pytest.raises(SettingsError, match=r"^routes\[0\]\.headers\.set_request: traceparent belongs"):
         load({}, made | {"SIDELOG_ROUTES": route}, None)
 
 

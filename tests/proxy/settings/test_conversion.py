@@ -83,7 +83,7 @@ def test_sizes_and_times_may_have_a_unit(tmp_path: Path, name: str, text: str, n
     [
         ("retention", "max_bytes = '30s'"), ("retention", "max_bytes = '0.0003KB'"),
         ("retention", "max_age_days = '10GB'"),
-        ("capture", "websocket_messages_per_s = '10s'"),
+        ("proxy.limits", "max_headers = '10s'"),
     ],
 )  # fmt: skip
 def test_units_of_something_else_are_refused(tmp_path: Path, section: str, line: str) -> None:

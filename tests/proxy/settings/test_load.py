@@ -150,10 +150,10 @@ def test_no_route_at_all_says_how_to_give_one() -> None:
 
 def test_secrets_are_read_from_the_environment_and_never_repeated(tmp_path: Path) -> None:
     """env:NAME is resolved; a missing one is named; a bad value is not echoed."""
-    text = '[[routes]]\nid="a"\nupstream="http://a"\nset_request_headers = { authorization = "env:UPSTREAM_AUTH" }\n'
+    text = '[[routes]]\nid="a"\nupstream="http://a"\nheaders.set_request = { authorization = "env:UPSTREAM_AUTH" }\n'
     path = write(tmp_path, text)
     settings = load({}, {"UPSTREAM_AUTH": "Bearer s3cret"}, path)
-    assert settings.routes[0].set_request_headers == {"authorization": "Bearer s3cret"}
+    assert settings.routes[0].headers.set_request == {"authorization": "Bearer s3cret"}
     (problem,) = problems_of({}, {}, path)
     assert "the environment has no UPSTREAM_AUTH for authorization" in problem
     assert f"{path}:4" in problem

@@ -79,7 +79,9 @@ def test_every_setting_has_help() -> None:
 def test_freeze_and_thaw_keep_everything_with_secrets() -> None:
     """What one process freezes another thaws to equal settings, resolved secrets included."""
     settings = load({"proxy.upstream": "http://app:1"}, {}, None)
-    route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
+    route = RouteSettings(
+        id="a", upstream="unix:/s", headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"})
+    )
     settings = msgspec.structs.replace(settings, routes=(route, *settings.routes))
     assert thaw(freeze(settings)) == settings
     assert b"s3cret" in freeze(settings)
@@ -88,7 +90,9 @@ def test_freeze_and_thaw_keep_everything_with_secrets() -> None:
 def test_shown_settings_have_no_secrets() -> None:
     """Header values and the storage password are hidden, everything else is shown."""
     settings = load({"proxy.upstream": "http://app:1"}, {}, None)
-    route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
+    route = RouteSettings(
+        id="a", upstream="unix:/s", headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"})
+    )
     url = "postgresql://me:hunter2@db/logs"
     storage = msgspec.structs.replace(settings.storage, url=url, listen_url=url)
     keys = msgspec.structs.replace(settings.keys, url=url)
@@ -97,7 +101,7 @@ def test_shown_settings_have_no_secrets() -> None:
     assert "hunter2" not in repr(shown)
     assert shown["storage"]["url"] == "postgresql://me:[REDACTED]@db/logs"
     assert shown["keys"]["url"] == shown["storage"]["url"]
-    assert shown["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
+    assert shown["routes"][0]["headers"]["set_request"] == {"authorization": "[REDACTED]"}
     assert redacted(settings)["storage"]["url"] == "sqlite:///sidelog.db"
 
 

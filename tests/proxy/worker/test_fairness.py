@@ -15,6 +15,8 @@ from proxy.network.fair_loop import TURN_STEPS
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
+from proxy.worker import tunnel
+from proxy.worker.tunnel import MAX_MESSAGES_PER_S
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -294,8 +296,7 @@ def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: 
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
     assert session.request_bytes == len(frames) * count + len(MASKED_CLOSE)
     assert number_of(messages) + dropped(session) == each * count + 1
-    rate = CaptureSettings().websocket_messages_per_s
-    assert len(messages) <= rate * (time.monotonic() - begin_s + 2)
+    assert len(messages) <= MAX_MESSAGES_PER_S * (time.monotonic() - begin_s + 2)
     assert not messages[0].follows_gap
     assert any(message.follows_gap for message in messages) == (dropped(session) > 0)
     assert plane.counters().dropped_messages == dropped(session)
@@ -324,9 +325,10 @@ def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
     assert number_of(messages) + dropped(session) == count + 1
 
 
-def test_masses_of_messages_leave_exchanges_their_room(start: Start) -> None:
+def test_masses_of_messages_leave_exchanges_their_room(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nobody reads the ring, a flood of messages fills its part; every exchange beside it is recorded."""
-    plane = start(silent_tunnel, ring_bytes=1 << 20, capture=CaptureSettings(websocket_messages_per_s=100_000))
+    monkeypatch.setattr(tunnel, "MAX_MESSAGES_PER_S", 100_000)
+    plane = start(silent_tunnel, ring_bytes=1 << 20)
     with plane.connect() as flood, plane.connect() as other:
         flood.socket.settimeout(PATIENCE_S)
         other.socket.settimeout(PATIENCE_S)

@@ -193,7 +193,7 @@ def test_no_certificate_names_the_dot_behind_a_name(upstream: str) -> None:
     assert found.address.host == upstream.removeprefix("https://").removesuffix(":8443")
 
 
-def test_set_request_headers_replace_the_clients() -> None:
+def test_set_headers_replace_the_clients() -> None:
     """A field that the route sets comes once, with the route's value, whatever the client sent."""
     head = RequestHead(is_keep_alive=True)
     head.host = b"a"
@@ -201,7 +201,9 @@ def test_set_request_headers_replace_the_clients() -> None:
     head.request_id = b"r1"
     head.content_length = 3
     head.lines = [b"AUTHORIZATION: client", b"X: 1", b"x-Set: client"]
-    rendered = route(set_request_headers={"Authorization": "ours", "X-Set": "s"}).render(head, b"me", b"Via: 1.1 v\r\n")
+    rendered = route(headers=HeaderSettings(set_request={"Authorization": "ours", "X-Set": "s"})).render(
+        head, b"me", b"Via: 1.1 v\r\n"
+    )
     assert rendered.split(b"\r\n") == [
         b"Host: a", b"X: 1", b"Authorization: ours", b"X-Set: s", b"X-Request-Id: r1", b"X-Sidelog-Hop: other, me",
         b"Via: 1.1 v", b"Content-Length: 3", b"",

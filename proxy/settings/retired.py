@@ -1,0 +1,40 @@
+"""Settings that are gone, and what took their place: each is refused with this sentence, never ignored."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_OF_ALL: Final = "is one for all routes: set it in [proxy.limits]"
+_FIXED: Final = "is fixed now"
+RETIRED: Final[Mapping[str, str]] = {
+    "admin.max_streams_per_token": f"{_FIXED}: 20 live streams a token",
+    "admin.max_stream_opens_per_minute": f"{_FIXED}: a token opens 60 live streams a minute",
+    "capture.websocket_messages_per_s": f"{_FIXED}: 1000 messages a second of a connection are recorded",
+    "otel.batch_max_bytes": f"{_FIXED}: requests of 4 MiB",
+    "otel.batch_max_records": f"{_FIXED}: requests of 512 records",
+    "otel.compression": f"{_FIXED}: requests are sent with gzip",
+    "otel.interval_s": f"{_FIXED}: 2 s between requests when all is sent",
+    "otel.timeout_s": f"{_FIXED}: 10 s for a request and its answer",
+    "proxy.limits.max_header_line_bytes": "a line may be as long as a head: set max_header_bytes",
+    "proxy.limits.upstream_max_age_s": f"{_FIXED}: an upstream connection is closed after an hour",
+    "proxy.limits.upstream_max_requests": f"{_FIXED}: an upstream connection carries 10000 requests",
+    "routes.limits.timeout_body_idle_s": _OF_ALL,
+    "routes.limits.timeout_connect_s": _OF_ALL,
+    "routes.limits.timeout_write_stall_s": _OF_ALL,
+    "routes.limits.upstream_keep_alive_s": _OF_ALL,
+    "routes.limits.upstream_max_age_s": f"{_FIXED}: an upstream connection is closed after an hour",
+    "routes.limits.upstream_max_requests": f"{_FIXED}: an upstream connection carries 10000 requests",
+    "routes.set_request_headers": "write it as set_request in [routes.headers]",
+    "storage.batch_max_bytes": "is half of queue_max_bytes: set that",
+    "storage.batch_max_records": "follows from queue_max_bytes: set that",
+    "tail.cursor_ttl_s": f"{_FIXED}: cursors expire after 15 minutes",
+    "tail.heartbeat_s": f"{_FIXED}: a comment line every 15 s",
+    "tail.ring_entries": f"{_FIXED}: 5000 entries in memory, older ones come from the store",
+}
+"""Dotted setting, without the number of a table → what is said of it."""
+_NUMBER: Final = re.compile(r"\[\d+\]")
+
+
+def what_became_of(name: str) -> str:
+    """Say what became of a setting; empty where there never was one."""
+    return RETIRED.get(_NUMBER.sub("", name), "")
