@@ -15,6 +15,7 @@ from storage.relational.by_id import id_number
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.search.expression import And, Substring, Text
 from storage.search.phrase import Phrase
+from tests.support.filters import make_filter
 
 _STEP_ROWS: Final = 997
 _STEP_MS: Final = 80_000
@@ -35,38 +36,38 @@ def list_filters(example: Record, oldest_us: int, newest_us: int) -> dict[str, F
     """
     length_us = newest_us - oldest_us
     return {
-        "newest": Filter(),
-        "project": Filter(projects=("project-3",)),
-        "scope of one project": Filter(scope=Scope(projects=("project-3",))),
-        "service": Filter(services=("service-7",)),
-        "service + level": Filter(services=("service-7",), levels=("error",)),
-        "status class": Filter(status_classes=(5,)),
-        "status": Filter(statuses=(404,)),
-        "level": Filter(levels=("warn", "error")),
-        "key": Filter(keys=("key-77",)),
-        "model": Filter(models=("gpt-4o",)),
-        "provider": Filter(providers=("anthropic",)),
-        "LLM calls": Filter(is_llm=True),
-        "LLM calls of a project": Filter(projects=("project-3",), is_llm=True),
-        "trace id": Filter(trace_id=example.trace_id or "0"),
-        "route": Filter(routes=("route-7",)),
-        "method": Filter(methods=("DELETE",)),
-        "host": Filter(hosts=("api-1.example.com",)),
-        "error type": Filter(error_types=("internal",)),
-        "time range": Filter(since_us=oldest_us + length_us // 2, until_us=oldest_us + length_us * 6 // 10),
+        "newest": make_filter(),
+        "project": make_filter(projects=("project-3",)),
+        "scope of one project": make_filter(scope=Scope(projects=("project-3",))),
+        "service": make_filter(services=("service-7",)),
+        "service + level": make_filter(services=("service-7",), levels=("error",)),
+        "status class": make_filter(status_classes=(5,)),
+        "status": make_filter(statuses=(404,)),
+        "level": make_filter(levels=("warn", "error")),
+        "key": make_filter(keys=("key-77",)),
+        "model": make_filter(models=("gpt-4o",)),
+        "provider": make_filter(providers=("anthropic",)),
+        "LLM calls": make_filter(is_llm=True),
+        "LLM calls of a project": make_filter(projects=("project-3",), is_llm=True),
+        "trace id": make_filter(trace_id=example.trace_id or "0"),
+        "route": make_filter(routes=("route-7",)),
+        "method": make_filter(methods=("DELETE",)),
+        "host": make_filter(hosts=("api-1.example.com",)),
+        "error type": make_filter(error_types=("internal",)),
+        "time range": make_filter(since_us=oldest_us + length_us // 2, until_us=oldest_us + length_us * 6 // 10),
     }  # fmt: skip
 
 
 def searches(example: Record) -> dict[str, Filter]:
     """Name the searches that read rows, or bodies, until they have a page or their time is over."""
     return {
-        "path substring, one row in 30": Filter(path_contains="/items/47"),
-        "path substring, one row in 9 000": Filter(path_contains="items/4711"),
-        "path substring, no row": Filter(path_contains="not there"),
-        "text, every row": Filter(where=Substring("lorem ipsum")),
-        "text, one row": Filter(where=Substring(f'"{example.path}"')),
-        "text, no row": Filter(where=Substring("not there")),
-        "nothing matches": Filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
+        "path substring, one row in 30": make_filter(path_contains="/items/47"),
+        "path substring, one row in 9 000": make_filter(path_contains="items/4711"),
+        "path substring, no row": make_filter(path_contains="not there"),
+        "text, every row": make_filter(where=Substring("lorem ipsum")),
+        "text, one row": make_filter(where=Substring(f'"{example.path}"')),
+        "text, no row": make_filter(where=Substring("not there")),
+        "nothing matches": make_filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
     }
 
 
@@ -84,9 +85,9 @@ def lists(storage: Storage, filters: dict[str, Filter], first_seq: int, last_seq
 def by_id(storage: Storage, middle: Record) -> dict[str, Query]:
     """Ask for pages in the order of receipt: the first, and by cursor in the middle."""
     filters = {
-        "all": Filter(),
-        "a project": Filter(projects=("project-3",)),
-        "a route of a client": Filter(routes=("route-7",), clients=("acme",)),
+        "all": make_filter(),
+        "a project": make_filter(projects=("project-3",)),
+        "a route of a client": make_filter(routes=("route-7",), clients=("acme",)),
     }
     found: dict[str, Query] = {}
     for name, filter in filters.items():
@@ -124,18 +125,18 @@ def aggregates(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Qu
     counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
     day_us = newest_us - DAY_US
     return {
-        "facets, counted": lambda _: storage.facets(Filter(), counted),
-        "facets, all": lambda _: storage.facets(Filter(), tuple(FACETS)),
-        "facets, of a project": lambda _: storage.facets(Filter(projects=("project-3",)), counted),
-        "facets, last 24 h": lambda _: storage.facets(Filter(since_us=day_us), counted),
-        "facets, all, of a path": lambda _: storage.facets(Filter(path_contains="items/4711"), tuple(FACETS)),
+        "facets, counted": lambda _: storage.facets(make_filter(), counted),
+        "facets, all": lambda _: storage.facets(make_filter(), tuple(FACETS)),
+        "facets, of a project": lambda _: storage.facets(make_filter(projects=("project-3",)), counted),
+        "facets, last 24 h": lambda _: storage.facets(make_filter(since_us=day_us), counted),
+        "facets, all, of a path": lambda _: storage.facets(make_filter(path_contains="items/4711"), tuple(FACETS)),
         "stats": lambda _: storage.stats(EVERYTHING),
         "stats, of a project": lambda _: storage.stats(Scope(projects=("project-3",))),
-        "summary": lambda _: storage.summary(Filter()),
-        "summary, last 24 h": lambda _: storage.summary(Filter(since_us=day_us + 77)),
-        "histogram, last 15 min": lambda _: storage.histogram(Filter(), newest_us - HOUR_US // 4, newest_us, 60),
-        "histogram, last 24 h": lambda _: storage.histogram(Filter(), day_us, newest_us, 48),
-        "histogram, all days": lambda _: storage.histogram(Filter(), oldest_us, newest_us, 60),
+        "summary": lambda _: storage.summary(make_filter()),
+        "summary, last 24 h": lambda _: storage.summary(make_filter(since_us=day_us + 77)),
+        "histogram, last 15 min": lambda _: storage.histogram(make_filter(), newest_us - HOUR_US // 4, newest_us, 60),
+        "histogram, last 24 h": lambda _: storage.histogram(make_filter(), day_us, newest_us, 48),
+        "histogram, all days": lambda _: storage.histogram(make_filter(), oldest_us, newest_us, 60),
     }
 
 

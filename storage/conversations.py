@@ -5,23 +5,29 @@ a word. `conversation_of` is the meaning of the sums, written down once: the mod
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from storage.query import Filter
-from storage.record import LEVELS, Record
+from storage.record import LEVELS, Record, format_id
+from storage.search.expression import Is
 
 MAX_TOKENS: Final = 10**12
 MAX_COST_USD: Final = 1000.0
-"""Of one call, in sums: what somebody claims must not overflow them."""
+"""Of one call, in sums: what a response claims must not overflow them."""
 MAX_CALLS_READ: Final = 5000
 """Calls of one page whose tools are counted, the newest first."""
 FIRST_REFUSAL: Final = 400
-"""The least status of a call that nobody pays for."""
+"""The least status of a call that costs nothing."""
 FAILED_LEVEL: Final = LEVELS.index("warn")
 
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+def in_conversations(ids: Iterable[bytes]) -> Is:
+    """Ask for the calls of some conversations; what is no id of 16 bytes has none."""
+    return Is("conversation", tuple(format_id(each) for each in ids if len(each) == 16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

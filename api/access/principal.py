@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol
 from api.access.auth import token_digest
 from api.http.errors import OutOfScope
 from storage.query import EVERYTHING, Filter, Scope
+from storage.search.expression import asked_values
 
 Role = Literal["admin", "reader"]
 _DIMENSIONS: Final = ("projects", "containers", "clients")
@@ -101,7 +102,7 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
         return filter
     for name in _DIMENSIONS:
         allowed = getattr(scope, name)
-        if allowed and not set(getattr(filter, name)) <= set(allowed):
+        if allowed and not set(asked_values(filter.where, name.removesuffix("s"))).issubset(allowed):
             raise OutOfScope
     return replace(filter, scope=intersect(filter.scope, scope))
 

@@ -37,7 +37,7 @@ from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
-from storage.search.expression import And, Expression, Has, Is, Leaf, Not, Or, with_leaves
+from storage.search.expression import Expression, Is, Leaf, one_of, with_leaves
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
@@ -132,8 +132,6 @@ class ScopedStorage:
 
     def _narrow(self, filter: Filter) -> Filter:
         """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
-        if filter.endpoints:
-            filter = replace(filter, former_endpoints=tuple(self._former(filter.endpoints)))
         if filter.where is not None:
             filter = replace(filter, where=with_leaves(filter.where, self._with_former))
         return narrow(filter, self.scope)
@@ -141,7 +139,7 @@ class ScopedStorage:
     def _with_former(self, leaf: Leaf) -> Expression:
         match leaf:
             case Is("endpoint", values):
-                return Or((leaf, *map(_is_former, self._former(values))))
+                return one_of((leaf, *(former.expression for former in self._former(values)))) or leaf
             case _:
                 return leaf
 
@@ -299,9 +297,3 @@ class ScopedStorage:
         if not self._principal.is_unrestricted or self._principal.role != "admin":
             raise OutOfScope
         return getattr(self._storage, name)
-
-
-def _is_former(former: FormerEndpoints) -> Expression:
-    place = (("route_id", former.route), ("project", former.project))
-    is_there = (Not(Has(field)) if value is None else Is(field, (value,)) for field, value in place)
-    return And((Is("endpoint", former.names), *is_there))

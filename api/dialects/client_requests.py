@@ -24,6 +24,7 @@ from storage.query import Filter, RecordQuery
 from storage.record import Entry, Payload
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.by_id import id_number
+from storage.search.expression import fields
 
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 1000
@@ -62,8 +63,7 @@ def read_filter(query: Query, client: str, proxy: str) -> Filter:
     """
     after, before = read_text(query, "processedAfter"), read_text(query, "processedBefore")
     return Filter(
-        clients=(client,),
-        routes=(proxy,),
+        where=fields(client=(client,), route_id=(proxy,)),
         since_us=None if after is None else read_time_us("processedAfter", after) + 1000,
         until_us=None if before is None else read_time_us("processedBefore", before),
     )
@@ -147,6 +147,6 @@ async def _check_proxy(services: Services, client: str, proxy: str) -> None:
     route = services.routes.get(proxy)
     if route is not None and route.client == client:
         return
-    count = await services.storage.count(Filter(clients=(client,), routes=(proxy,)))
+    count = await services.storage.count(Filter(where=fields(client=(client,), route_id=(proxy,))))
     if count.exchanges == 0:
         raise Refused(404, f"client {client[:100]!r} has no proxy {proxy[:100]!r}")

@@ -16,6 +16,7 @@ from api.http.times import format_time
 from api.services import services_of
 from storage.query import Filter, RecordQuery
 from storage.record import Record, format_request_id
+from storage.search.expression import Has, both, fields
 from storage.search.reason import reason_of
 
 DEFAULT_LIMIT: Final = 50
@@ -104,9 +105,9 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
         BadParameter: a number that is none.
     """
     max_seq = read_optional_int(query, "max_seq")
-    project = read_text(query, "project_id")
+    project, is_llm = read_text(query, "project_id"), Has("provider") if read_bool(query, "llm_only") else None
     return RecordQuery(
-        filter=Filter(projects=() if project is None else (project,), is_llm=read_bool(query, "llm_only")),
+        filter=Filter(where=both(None if project is None else fields(project=(project,)), is_llm)),
         by="id",
         limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT),
         offset=read_int(query, "offset", 0),

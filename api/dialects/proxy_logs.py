@@ -23,6 +23,7 @@ from api.stream.streams import serve_stream
 from api.stream.tail_ring import Interest
 from storage.query import EVERYTHING, Count, Filter
 from storage.record import LEVELS
+from storage.search.expression import fields
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
@@ -78,12 +79,14 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
     project, container = params.read_text(query, "projectId"), params.read_text(query, "containerId")
     return Filter(
         kind=halves.record_kind,
-        projects=() if project is None else (project,),
-        containers=() if container is None else (container,),
-        services=params.read_list(query, "serviceName"),
-        levels=params.read_choices(query, "level", LEVELS),
-        sources=params.read_choices(query, "source", SOURCES),
-        methods=tuple(method.upper() for method in params.read_list(query, "method")),
+        where=fields(
+            project=() if project is None else (project,),
+            container=() if container is None else (container,),
+            service=params.read_list(query, "serviceName"),
+            level=params.read_choices(query, "level", LEVELS),
+            source=params.read_choices(query, "source", SOURCES),
+            method=[method.upper() for method in params.read_list(query, "method")],
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from api.http.errors import BadParameter
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
+from api.http.search.terms import path_contains
 from api.http.times import format_time
 from api.native.tool_calls import KeyShown
 from api.services import services_of
@@ -21,6 +22,7 @@ from storage.base import Storage
 from storage.keys import MAX_KEYS, ApiKey
 from storage.query import Count, Filter, RecordQuery
 from storage.record import Record
+from storage.search.expression import Has, both, fields, status_among
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -87,13 +89,14 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     if status not in _STATUSES:
         raise BadParameter("status", status, "one of " + ", ".join(_STATUSES))
     key = read_text(query, "key")
-    filter = Filter(
-        keyed=True,
-        since_us=max(0, now_us - WINDOW_US),
-        status_classes=_STATUSES[status],
-        keys=() if key is None else (key,),
-        path_contains=read_text(query, "endpoint"),
+    endpoint = read_text(query, "endpoint")
+    where = both(
+        Has("keyed"),
+        status_among((), _STATUSES[status]),
+        None if key is None else fields(key_id=(key,)),
+        None if endpoint is None else path_contains(endpoint),
     )
+    filter = Filter(since_us=max(0, now_us - WINDOW_US), where=where)
     after = read_cursor(query.get("cursor"), "desc")
     return RecordQuery(filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after)
 

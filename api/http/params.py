@@ -15,12 +15,24 @@ from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter, Refused
 from api.http.search.lift import lifted
 from api.http.search.parser import parse_search
-from api.http.search.terms import any_of, read_network, stored_trace_id
+from api.http.search.terms import any_of, path_contains, read_network, stored_trace_id
 from api.http.search.words import SOURCES, SYNONYMS
 from api.http.times import read_moment_us
+from storage.conversations import in_conversations
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
-from storage.search.expression import Expression, Has, Is, Like, Substring, joined
+from storage.search.expression import (
+    Between,
+    Expression,
+    Has,
+    Is,
+    Like,
+    Substring,
+    both,
+    fields,
+    joined,
+    status_among,
+)
 from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
@@ -36,6 +48,12 @@ _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
 _STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
 _STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
+_FIELDS: Final = {
+    "host": "host", "route": "route_id", "service": "service", "endpoint": "endpoint", "project": "project",
+    "container": "container", "client": "client", "key": "key_id", "provider": "provider", "model": "any_model",
+    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool",
+}  # fmt: skip
+"""Parameters whose values are those of a field."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 Query = MultiMapping[str]
@@ -170,37 +188,34 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
     Raises:
         BadParameter: a value that cannot be read.
     """
-    statuses, status_classes = read_statuses(query, "status")
     filter = Filter(
         kind=read_choice(query, "kind", ("exchange", "event", "all"), kind),
         since_us=_moment_us(query, "since", now_us),
         until_us=_moment_us(query, "until", now_us),
-        statuses=statuses,
-        status_classes=status_classes,
-        methods=tuple(method.upper() for method in read_list(query, "method")),
-        hosts=read_list(query, "host"),
-        path_contains=read_text(query, "path"),
-        routes=read_list(query, "route"),
-        services=read_list(query, "service"),
-        endpoints=read_list(query, "endpoint"),
-        projects=read_list(query, "project"),
-        containers=read_list(query, "container"),
-        clients=read_list(query, "client"),
-        keys=read_list(query, "key"),
-        levels=read_choices(query, "level", LEVELS),
-        sources=read_choices(query, "source", SOURCES),
-        outcomes=read_choices(query, "outcome", OUTCOME_NAMES),
-        providers=read_list(query, "provider"),
-        models=read_list(query, "model"),
-        finish_reasons=read_list(query, "finish_reason"),
-        called_tools=read_list(query, "called_tool"),
-        conversations=tuple(parse_id(text) or b"" for text in read_list(query, "conversation")),
-        tools=read_list(query, "tool"),
-        trace_id=stored_trace_id(query.get("trace_id", "")) or None,
-        min_duration_us=_latency_us(query, "min_latency_ms"),
-        max_duration_us=_latency_us(query, "max_latency_ms"),
+        where=_read_parameters(query),
     )
     return lifted(filter, _read_search(query, now_us), has_kind=bool(query.get("kind")))
+
+
+def _read_parameters(query: Query) -> Expression | None:
+    """Read the filters that are fields of a record."""
+    least_us, most_us = _latency_us(query, "min_latency_ms"), _latency_us(query, "max_latency_ms")
+    path, trace_id = read_text(query, "path"), stored_trace_id(query.get("trace_id", ""))
+    conversations = read_list(query, "conversation")
+    return both(
+        fields(
+            method=[method.upper() for method in read_list(query, "method")],
+            level=read_choices(query, "level", LEVELS),
+            source=read_choices(query, "source", SOURCES),
+            outcome=read_choices(query, "outcome", OUTCOME_NAMES),
+            trace_id=[trace_id] if trace_id else [],
+            **{field: read_list(query, name) for name, field in _FIELDS.items()},
+        ),
+        status_among(*read_statuses(query, "status")),
+        in_conversations(parse_id(text) or b"" for text in conversations) if conversations else None,
+        None if path is None else path_contains(path),
+        None if least_us is None and most_us is None else Between("duration_us", least_us, most_us),
+    )
 
 
 def _read_search(query: Query, now_us: int) -> Expression | None:

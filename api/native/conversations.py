@@ -23,7 +23,7 @@ from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
 from api.services import services_of
 from storage.base import Storage
-from storage.conversations import Conversation, ConversationQuery
+from storage.conversations import Conversation, ConversationQuery, in_conversations
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, format_id, parse_id
 from storage.relational.blocks.portions import body_bytes, portions
@@ -143,7 +143,7 @@ async def get_conversation(request: web.Request) -> web.Response:
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
     after, text = read_cursor(query.get("cursor"), "asc"), request.match_info["id"]
-    filter = Filter(conversations=(await _find(services.storage, text),), kind="all")
+    filter = Filter(where=in_conversations([await _find(services.storage, text)]), kind="all")
     page = await services.storage.conversations(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
@@ -189,9 +189,8 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
 
 async def _early(storage: Storage, found: Conversation) -> list[ConversationOpening]:
     """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies are large."""
-    behind = RecordQuery(
-        filter=Filter(conversations=(found.id,), kind="all"), order="asc", limit=EARLY_CALLS, after=found.first.seq
-    )
+    filter = Filter(where=in_conversations([found.id]), kind="all")
+    behind = RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS, after=found.first.seq)
     openings: list[ConversationOpening] = []
     for record in (await storage.select(behind)).records:
         openings.append(_opening(await storage.payloads([record.seq]), record))

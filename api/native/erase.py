@@ -12,6 +12,7 @@ from api.services import Services, services_of
 from storage.base import Storage
 from storage.purge import Erased
 from storage.query import Filter
+from storage.search.expression import fields
 
 MAX_WAIT_S: Final = 60
 """How long an answer may wait for the store to delete the hidden records."""
@@ -84,7 +85,7 @@ async def destroy_container(request: web.Request) -> web.Response:
     """Erase all records of a container, and end the streams confined to it."""
     services = services_of(request)
     container = request.match_info["id"]
-    erased = await services.storage.erase(Filter(kind="all", containers=(container,)))
+    erased = await services.storage.erase(Filter(kind="all", where=fields(container=(container,))))
     await _forget(services, erased)
     services.streams.tail.destroy_container(container)
     services.add_event("scope_destroyed", {"containerId": container})

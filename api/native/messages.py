@@ -20,6 +20,7 @@ from api.services import services_of
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import MESSAGE_EVENT, Record, format_id
+from storage.search.expression import fields
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -176,7 +177,7 @@ def _archived(message: MessageShown) -> dict[str, object]:
 
 def _query_of(record: Record, limit: int) -> RecordQuery:
     trace_id = record.trace_id or record.id.hex()
-    return RecordQuery(filter=Filter(kind="event", trace_id=trace_id), order="asc", limit=limit)
+    return RecordQuery(filter=Filter(kind="event", where=fields(trace_id=(trace_id,))), order="asc", limit=limit)
 
 
 def _belongs(event: Record, record: Record) -> bool:

@@ -78,8 +78,6 @@ def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[E
 
     They are filtered as the store filters stored ones; a bound on the duration, not yet known, matches none.
     """
-    if filter.min_duration_us is not None or filter.max_duration_us is not None:
-        return []
     found = [entry for entry in entries if matches(filter, entry.record, entry.payload)]
     found.sort(key=lambda entry: entry.record.id, reverse=True)
     return found[:limit]

@@ -27,6 +27,7 @@ from storage.errors import StorageOpening
 from storage.query import EVERYTHING, Filter, RecordQuery, matches
 from storage.record import Batch, Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
+from storage.search.expression import asked_values
 
 TICK_S: Final = 0.1
 SLICE_S: Final = 0.001
@@ -209,7 +210,7 @@ class Tail:
         """End the streams that are confined to a container, with `scope-destroyed`."""
         for subscriber in self.subscribers.values():
             filter = subscriber.interest.filter
-            if (container,) in (filter.containers, filter.scope.containers):
+            if (container,) in (asked_values(filter.where, "container"), filter.scope.containers):
                 self._end(subscriber, "scope-destroyed", {"containerId": container})
         self._wake()
 

@@ -35,6 +35,7 @@ from storage.errors import StorageDamaged, StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Job, Position, Record, ToolCall, now_us
+from storage.search.expression import Has
 from storage.writer.deferred import RETRY_S, DeferredStorage
 from storage.writer.spool import SUFFIX, Spool
 from storage.writer.spool_replay import positions_file
@@ -270,7 +271,7 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
     try:
         waiting = await storage.waiting_calls(instance)
         jobs = await storage.jobs(MAX_JOBS)
-        calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
+        calls = await storage.select(RecordQuery(filter=Filter(where=Has("provider")), limit=RECALLED_CALLS))
     except StorageDamaged as error:
         log.error("cannot read open conversations, calls and jobs; new ones will be started: %s", error)
         return Recalled([], [], [])

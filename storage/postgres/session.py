@@ -20,7 +20,8 @@ from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search.rows import Found, filter_texts
+from storage.relational.search.condition import asked_fields, texts
+from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
@@ -31,8 +32,6 @@ T = TypeVar("T")
 
 DIALECT: Final = Dialect(
     placeholder=lambda number: f"${number}",
-    # The collation makes `lower` leave all but ASCII alone; NULL contains nothing.
-    path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
     # First by the key of the index on `seq` (storage/postgres/index_keys.py).
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
@@ -195,7 +194,7 @@ class PostgresSession:
         return [(number, data) for number, data in await self.fetch(sql, (ids,))]
 
     async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
-        return Found.of(filter, await find(self.connection, filter_texts(filter)), DIALECT, first_parameter)
+        return Found.of(filter, await find(self.connection, texts(filter)), DIALECT, first_parameter)
 
 
 class Selection:
@@ -260,8 +259,8 @@ class SelectionById(Selection):
 
 def _has_bucket(filter: Filter) -> bool:
     """Whether an index has the rows of a project, or those of a client's route, by the buckets of their ids."""
-    scope = filter.scope
-    return bool(filter.projects or scope.projects or (filter.routes and (filter.clients or scope.clients)))
+    asked = asked_fields(filter)
+    return "project" in asked or {"route_id", "client"} <= asked
 
 
 def _escaped(parameters: Parameters) -> tuple[Any, ...]:

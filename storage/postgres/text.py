@@ -33,5 +33,7 @@ def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
     lowered = f'lower({column} COLLATE "C")'
     if len(parts) == 1:
         return f"{lowered} = {add(parts[0])}"
+    if len(parts) == 3 and not parts[0] and not parts[2]:
+        return f"strpos({lowered}, {add(parts[1])}) > 0"
     pattern = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
     return f"{lowered} LIKE {add(pattern)}"

@@ -5,52 +5,98 @@ UNION ALL. Of both there are three; those by status have a twentieth of the rows
 Where a store adds them up later, it writes the query of the same columns itself (`Dialect.rollups`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from storage.aggregates import Latencies
-from storage.query import ROLLUP_FIELDS, Filter
+from storage.query import ROLLUP_METHODS, Filter
 from storage.relational import rollups
+from storage.relational.search.condition import EITHER, classes_of, rollup_conditions, texts, within
 from storage.relational.session import Session
-from storage.relational.sql import Dialect, Where, rollup_conditions, texts
-from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, TimeRange, parts, without_time
+from storage.relational.sql import Dialect, Where
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, Part, Tier, TimeRange, hours_around, parts
+from storage.search.expression import Between, Expression, Has, Is, Not, Or, asked_values, conjuncts, joined, leaves
 
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
-_BY_STATUS: Final = (
-    *(name for name in ROLLUP_FIELDS if name not in ("methods", "keys")),
-    *("hosts", "statuses", "error_types", "keyed"),
-)
-"""Fields of a filter that the rollups by status know."""
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
+_STATUSES: Final = {"status", "status_class"}
+_SMALLEST_FIRST: Final = (rollups.CUBES[1], rollups.CUBES[0], rollups.CUBES[2])
 
 
-def can_count(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether rollups can count a filter's records, its time apart; capped dimensions are as in the store's state."""
-    return without_time(filter).has_only_rollup_dimensions and not _is_capped(filter, capped_dimensions)
+def asked_columns(part: Expression) -> frozenset[str] | None:
+    """Name the columns that what must hold reads of sums; None where only rows can tell.
+
+    Alternatives are of one column, or name an endpoint each: of others, rows say more than sums do of each column.
+    """
+    columns: set[str] = set()
+    for leaf in leaves(part):
+        match leaf:
+            case Is("instance" | "kind"):
+                return None
+            case Is("method", values) if not ROLLUP_METHODS.issuperset(values):
+                return None
+            case Is(field):
+                columns.update(EITHER.get(field, (field,)))
+            case Between("status"):
+                columns.add("status_class" if classes_of(leaf) else "status")
+            case Has("keyed" | "provider" as field):
+                columns.add(field)
+            case _:
+                return None
+    is_other = isinstance(part, Or) and not all(asked_values(each, "endpoint") for each in part.parts)
+    return None if isinstance(part, Not) or (is_other and not columns <= _STATUSES) else frozenset(columns)
 
 
-def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether the rollups by status can count a filter's records, its time apart; see `can_count`."""
-    known = filter.only(_BY_STATUS)
-    return known == without_time(filter) and not _is_capped(filter, capped_dimensions)
+def columns_of(filter: Filter) -> frozenset[str] | None:
+    """Name the columns that a filter, its kind and time apart, reads of sums; None where only rows can tell."""
+    if filter.seq_after is not None or filter.seq_until is not None:
+        return None
+    found = frozenset[str]()
+    for part in (*within(filter.scope), *conjuncts(filter.where)):
+        columns = asked_columns(part)
+        if columns is None:
+            return None
+        found |= columns
+    return found
 
 
-def can_count_by_endpoint(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether the rollups by endpoint can count a filter's records, its time apart; see `can_count`."""
-    others = replace(without_time(filter), endpoints=(), former_endpoints=())
-    return others.has_only_rollup_dimensions and not filter.keys and not _is_capped(filter, capped_dimensions)
+def reduced(filter: Filter) -> Filter:
+    """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
+    around = hours_around(filter.since_us, filter.until_us)
+    known = tuple(part for part in conjuncts(filter.where) if is_known(asked_columns(part), rollups.KEYS))
+    return Filter(
+        scope=filter.scope,
+        kind=filter.kind,
+        since_us=None if around.first is None else around.first * HOUR_US,
+        until_us=None if around.until is None else around.until * HOUR_US,
+        where=joined(known),
+    )
 
 
-def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
-    """Choose the tables that count a filter's records, its time apart; None when only rows can tell."""
-    if can_count_by_status(filter, capped_dimensions):
-        return rollups.STATUS_TABLES
-    if can_count(filter, capped_dimensions):
-        return rollups.TABLES
-    return rollups.ENDPOINT_TABLES if can_count_by_endpoint(filter, capped_dimensions) else None
+def is_known(columns: frozenset[str] | None, keys: Collection[str]) -> bool:
+    return columns is not None and columns.issubset(keys)
+
+
+def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = rollups.KEYS) -> bool:
+    """Whether the rollups of some keys can count a filter's records, its time apart.
+
+    Capped dimensions are as in the store's state.
+    """
+    columns = columns_of(filter)
+    return columns is not None and columns.issubset(keys) and not holds_others(capped_dimensions, columns)
+
+
+def tables_for(filter: Filter, capped_dimensions: int, columns: Collection[str] = ()) -> Tables | None:
+    """Choose the tables that count a filter's records by some columns, its time apart; None when only rows can tell.
+
+    Those that have the fewest rows are chosen.
+    """
+    for tables, keys in _SMALLEST_FIRST:
+        if set(columns) <= set(keys) and can_count(filter, capped_dimensions, keys):
+            return tables
+    return None
 
 
 async def rollup_where(session: Session, filter: Filter) -> Where | None:
@@ -80,10 +126,6 @@ def during(where: Where, hours: Hours, dialect: Dialect) -> Where:
     return Where(f"{where.text} AND hour >= {first} AND hour < {until}", (*where.parameters, *hours.bounds))
 
 
-def _is_capped(filter: Filter, capped_dimensions: int) -> bool:
-    return holds_others(capped_dimensions, texts(filter))
-
-
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
     """Whether rollups hold `OTHER` in one of some columns."""
     return any(
@@ -97,7 +139,7 @@ async def rollup_rows(
     """Write the sub-query of the rollup rows of some hours; there must be one.
 
     The conditions on rollups are numbered from 1. `hour` is among the columns where it is asked for; with `only_hours`
-    no days are read, so that hours can be told apart.
+    no days are read, so that hours stay apart.
     """
     dialect, state = session.dialect, await session.state()
     selects: list[str] = []

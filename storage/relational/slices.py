@@ -71,7 +71,7 @@ def spread(parts: Sequence[Range]) -> Range:
 class Window(Range):
     """All rows of a range, and which of them can have what the index of words knows."""
 
-    told: tuple[Range, ...]
+    possible: tuple[Range, ...]
 
 
 class Pace:
@@ -114,12 +114,12 @@ def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
     return joint_slices([whole], order, pace)
 
 
-def windows(whole: Range, told: Sequence[Range], order: Order, pace: Pace) -> Iterator[Window]:
+def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -> Iterator[Window]:
     """Cut a range as `slices` does, each slice with what is in it of some ranges, which rise."""
     for part in slices(whole, order, pace):
-        first = bisect_left(told, part.first, key=attrgetter("last"))
-        last = bisect_right(told, part.last, key=attrgetter("first"))
-        within = (Range(max(rows.first, part.first), min(rows.last, part.last)) for rows in told[first:last])
+        first = bisect_left(possible, part.first, key=attrgetter("last"))
+        last = bisect_right(possible, part.last, key=attrgetter("first"))
+        within = (Range(max(rows.first, part.first), min(rows.last, part.last)) for rows in possible[first:last])
         yield Window(part.first, part.last, tuple(within))
 
 

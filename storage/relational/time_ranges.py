@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from storage.query import ROLLUP_FIELDS, ROLLUP_METHODS, Filter
+from storage.query import Filter
 
 HOUR_US: Final = 3_600_000_000
 DAY_HOURS: Final = 24
@@ -81,18 +81,18 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
     first, until = hours
     first_day = None if first is None else -(-first // DAY_HOURS)
     if until is None or until >= folded_until:
-        told_until, until_day = folded_until, -(-folded_until // DAY_HOURS)
+        hours_until, until_day = folded_until, -(-folded_until // DAY_HOURS)
     else:
         until_day = until // DAY_HOURS
-        told_until = until_day * DAY_HOURS
+        hours_until = until_day * DAY_HOURS
     if first_day is not None and first_day >= until_day:
         yield Part("hour", first, until)
         return
     if first is not None and first_day is not None and first < first_day * DAY_HOURS:
         yield Part("hour", first, first_day * DAY_HOURS)
     yield Part("day", first_day, until_day)
-    if until is None or told_until < until:
-        yield Part("hour", told_until, until)
+    if until is None or hours_until < until:
+        yield Part("hour", hours_until, until)
 
 
 def fold_before(newest_us: int, now_us: int) -> int:
@@ -122,25 +122,9 @@ def split(filter: Filter, newest_us: int | None) -> Split:
     return Split(hours, edges)
 
 
-def without_time(filter: Filter) -> Filter:
-    return replace(filter, since_us=None, until_us=None)
-
-
 def has_whole_hours(filter: Filter) -> bool:
     """Whether a filter's range of time begins and ends with an hour, or is not bounded."""
     return all(bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us))
-
-
-def reduced(filter: Filter) -> Filter:
-    """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
-    around = hours_around(filter.since_us, filter.until_us)
-    return replace(
-        filter.only(ROLLUP_FIELDS),
-        since_us=None if around.first is None else around.first * HOUR_US,
-        until_us=None if around.until is None else around.until * HOUR_US,
-        status_classes=() if filter.statuses else filter.status_classes,
-        methods=filter.methods if ROLLUP_METHODS.issuperset(filter.methods) else (),
-    )
 
 
 def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple[int, list[int]]:

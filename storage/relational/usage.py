@@ -17,11 +17,12 @@ from storage.query import Filter
 from storage.record import Record
 from storage.relational.reads.scan import scan
 from storage.relational.rollup_sql import can_count as has_rollups
-from storage.relational.rollup_sql import rollup_where, sums, usage_rows
+from storage.relational.rollup_sql import columns_of, is_known, rollup_where, sums, usage_rows
 from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, OTHER, Limits, cost_nano_usd
 from storage.relational.session import Rows, Session
-from storage.relational.sql import Texts, Where, texts
+from storage.relational.sql import Where
 from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split
+from storage.search.expression import Has, asked_values, both, conjuncts
 
 DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
@@ -49,7 +50,7 @@ def is_call(record: Record) -> bool:
 
 def calls_of(filter: Filter) -> Filter:
     """Return the filter of the calls that belong to a filter: they are exchanges, or messages of a session."""
-    return replace(filter, is_llm=True, kind="all")
+    return replace(filter, where=both(filter.where, Has("provider")), kind="all")
 
 
 def has_events(capped_dimensions: int) -> bool:
@@ -63,29 +64,21 @@ def limits() -> Limits:
 
 
 def is_counted(filter: Filter) -> bool:
-    """Whether the rollup has all the dimensions that a filter restricts, its time apart."""
-    known = Filter(
-        scope=filter.scope, projects=filter.projects, containers=filter.containers, clients=filter.clients,
-        services=filter.services, routes=filter.routes, keys=filter.keys, providers=filter.providers,
-        models=filter.models, kind=filter.kind, is_llm=filter.is_llm, since_us=filter.since_us,
-        until_us=filter.until_us,
-    )  # fmt: skip
-    return known == filter
+    """Whether the rollup has all the dimensions that a filter asks, its time apart."""
+    return is_known(columns_of(filter), DIMENSIONS)
 
 
-def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
-    """Whether the rollup can tell the usage of a filter, its time apart; for `texts` see `storage.relational.sql`."""
-    capped = capped_dimensions >> CAPPED_SHIFT
-    return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in texts)
+def can_count(filter: Filter, capped_dimensions: int) -> bool:
+    """Whether the rollup can tell the usage of a filter, its time apart."""
+    capped, columns = capped_dimensions >> CAPPED_SHIFT, columns_of(filter)
+    return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in columns or ())
 
 
 def counts_calls(filter: Filter) -> bool:
-    return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers) or bool(filter.models))
-
-
-def conditioned(filter: Filter, *, is_llm: bool = True) -> Filter:
-    """Leave out of a filter what every row of the rollup fulfils, or does not have; `is_llm` keeps only calls."""
-    return replace(filter, kind="all", is_llm=is_llm, since_us=None, until_us=None)
+    """Whether all records of a filter are in the rollup."""
+    asked = conjuncts(filter.where)
+    is_call = Has("provider") in asked or any(asked_values(filter.where, name) for name in ("provider", "any_model"))
+    return filter.kind == "exchange" and is_call
 
 
 class UsageSums:
@@ -163,7 +156,7 @@ async def usage(session: Session, filter: Filter, newest_us: int | None) -> tupl
         return [], True
     capped_dimensions = (await session.state()).capped_dimensions
     tally, edges, complete = UsageTally(), [filter], True
-    if can_count(filter, texts(filter), capped_dimensions):
+    if can_count(filter, capped_dimensions):
         cut = split(filter, newest_us)
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
@@ -176,7 +169,7 @@ async def usage(session: Session, filter: Filter, newest_us: int | None) -> tupl
 
 
 async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: UsageTally) -> None:
-    where = await rollup_where(session, conditioned(filter))
+    where = await rollup_where(session, calls_of(filter))
     if where is None or hours.is_empty:
         return
     rows, parameters = usage_rows(where, hours, ("provider", "model", *MEASURES), session.dialect)
@@ -190,7 +183,7 @@ async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool
         hours = hours_around(filter.since_us, filter.until_us)
         rows, parameters = usage_rows(Where("1 = 1", ()), hours, ("calls",), session.dialect)
         if not await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters):
-            return True  # nobody called a model in those hours
+            return True  # no model was called in those hours
 
     def add(rows: Rows) -> None:
         for provider, model, *measures in rows:

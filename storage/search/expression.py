@@ -5,7 +5,7 @@ A leaf names a field by its place in a record (`status`, `duration_us`), or by w
 itself by a value that is not there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -96,6 +96,35 @@ def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
     if expression is None:
         return ()
     return expression.parts if isinstance(expression, And) else (expression,)
+
+
+def fields(**values: Sequence[str]) -> Expression | None:
+    """Ask that each of some fields has one of some values; a field without values is not asked."""
+    return joined(tuple(Is(name, tuple(some)) for name, some in values.items() if some))
+
+
+def one_of(parts: Sequence[Expression]) -> Expression | None:
+    """Return what holds when one of some does; None of none, which asks nothing."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    return Or(tuple(parts))
+
+
+def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expression | None:
+    """Ask for one of some statuses, or one of some classes of them, from 1 to 9."""
+    exact = [Between("status", status, status) for status in statuses]
+    return one_of((*exact, *(Between("status", first * 100, first * 100 + 99) for first in classes)))
+
+
+def both(*parts: Expression | None) -> Expression | None:
+    """Return what holds when each of some does that asks something."""
+    return joined(tuple(part for part in parts if part is not None))
+
+
+def asked_values(expression: Expression | None, field: str) -> tuple[str, ...]:
+    """Return the values of which a record must have one in a field; none where that is not asked."""
+    found = [part.values for part in conjuncts(expression) if isinstance(part, Is) and part.field == field]
+    return found[0] if found else ()
 
 
 def joined(parts: tuple[Expression, ...]) -> Expression | None:

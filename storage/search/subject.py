@@ -208,4 +208,5 @@ _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
     "finish_reason": lambda subject: _output_of(subject)[0],
     "called_tool": lambda subject: _output_of(subject)[1],
     "tool": lambda subject: subject.tools,
+    "keyed": lambda subject: ("true",) if subject.record.keyed else (),
 }

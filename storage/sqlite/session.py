@@ -12,7 +12,8 @@ from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search.rows import Found, filter_texts
+from storage.relational.search.condition import asked_fields, texts
+from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
@@ -28,7 +29,6 @@ T = TypeVar("T")
 
 DIALECT: Final = Dialect(
     placeholder=lambda number: "?",
-    path_contains="(path <> 0 AND instr(lower(path), {}) > 0)",
     trace_id="(trace_id <> 0 AND trace_id = {})",
     tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
     called_tool="called_tools IN (SELECT id FROM dictionary WHERE kind = 211 AND instr(value, {}) > 0)",
@@ -166,7 +166,7 @@ class SqliteSession:
         if found is None:
             return None
         # Literal: it is the condition of the partial index.
-        indexes = " AND client <> 0" if filter.clients or filter.scope.clients else ""
+        indexes = " AND client <> 0" if "client" in asked_fields(filter) else ""
         return RowsById(self, found, whole, indexes)
 
     async def records(self, rows: Rows) -> list[Record]:
@@ -194,4 +194,4 @@ class SqliteSession:
         return self.connection.execute(sql, (number_list(ids),)).fetchall()
 
     def _found(self, filter: Filter) -> Found | None:
-        return Found.of(filter, find(self.connection, filter_texts(filter)), DIALECT)
+        return Found.of(filter, find(self.connection, texts(filter)), DIALECT)

@@ -23,6 +23,7 @@ from tests.storage.samples import (
     make_payload,
     make_record,
 )
+from tests.support.filters import make_filter
 
 LONE_SURROGATE = "\udc80"
 TOO_LARGE = 1 << 63
@@ -80,7 +81,7 @@ async def test_a_refused_value_refuses_the_batch(store: Storage, spoil: Callable
     assert (await store.positions("sidecar-1"))[SOURCE].offset == 1
     assert await store.commit(make_batch(good, offset=2)) == good.seq
     assert (await listed(store))[1] == good
-    assert await listed(store, Filter(projects=("never seen",), hosts=("new.example.com",))) == [good]
+    assert await listed(store, make_filter(projects=("never seen",), hosts=("new.example.com",))) == [good]
 
 
 @pytest.mark.parametrize("backend", usual(lambda backend: backend.kind != "clickhouse"), ids=lambda one: one.name)
@@ -193,7 +194,9 @@ async def test_any_text_is_kept(store: Storage, text: str) -> None:
     empty = make_empty_record()
     await store.commit(make_batch(record, empty))
     assert await listed(store) == [record, empty]
-    assert await listed(store, Filter(path_contains=text, trace_id=text, projects=(text,), hosts=(text,))) == [record]
+    assert await listed(store, make_filter(path_contains=text, trace_id=text, projects=(text,), hosts=(text,))) == [
+        record
+    ]
 
 
 async def test_extreme_numbers_are_kept(store: Storage) -> None:

@@ -21,51 +21,54 @@ from tests.contract.listing import of_store
 from tests.contract.test_storage_reading import Reader, make_dataset
 from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support import memory_aggregates as model
+from tests.support.filters import make_filter
 
 HOUR = START_US // HOUR_US * HOUR_US
 FILTERS = (
     Filter(kind="all"),
     Filter(),
     Filter(kind="event"),
-    Filter(projects=("a", "b")),
+    make_filter(projects=("a", "b")),
     Filter(scope=Scope(projects=("a",), containers=("a",)), kind="all"),
-    Filter(scope=Scope(projects=("a",)), routes=("a", "")),
-    Filter(levels=("warn", "error"), status_classes=(4, 5)),
-    Filter(levels=("debug",)),
-    Filter(statuses=(404,)),
-    Filter(hosts=("a",), methods=("GET", "BREW")),
-    Filter(hosts=("a", ""), kind="all"),
-    Filter(error_types=("a",), levels=("error",)),
-    Filter(hosts=("b",), error_types=("a", "b"), projects=("a", "b"), routes=("a", "A"), kind="event"),
-    Filter(statuses=(404, 0), status_classes=(5, 9), scope=Scope(clients=("a",))),
-    Filter(statuses=(200, 500), since_us=HOUR + HOUR_US, until_us=HOUR + 40 * HOUR_US),
-    Filter(keyed=True, status_classes=(2,)),
-    Filter(keyed=True, statuses=(999,), containers=("a",)),
-    Filter(models=("a",)),
-    Filter(models=("a", "b"), is_llm=True),
-    Filter(models=("b",), finish_reasons=("a", "A")),
-    Filter(called_tools=("a,", "ä"), kind="all"),
-    Filter(methods=("GET",), keys=("a",)),
-    Filter(path_contains="items", kind="all"),
-    Filter(projects=("unknown",)),
+    make_filter(scope=Scope(projects=("a",)), routes=("a", "")),
+    make_filter(levels=("warn", "error"), status_classes=(4, 5)),
+    make_filter(levels=("debug",)),
+    make_filter(statuses=(404,)),
+    make_filter(hosts=("a",), methods=("GET", "BREW")),
+    make_filter(hosts=("a", ""), kind="all"),
+    make_filter(error_types=("a",), levels=("error",)),
+    make_filter(hosts=("b",), error_types=("a", "b"), projects=("a", "b"), routes=("a", "A"), kind="event"),
+    make_filter(statuses=(404, 0), status_classes=(5, 9), scope=Scope(clients=("a",))),
+    make_filter(statuses=(200, 500), since_us=HOUR + HOUR_US, until_us=HOUR + 40 * HOUR_US),
+    make_filter(keyed=True, status_classes=(2,)),
+    make_filter(keyed=True, statuses=(999,), containers=("a",)),
+    make_filter(models=("a",)),
+    make_filter(models=("a", "b"), is_llm=True),
+    make_filter(models=("b",), finish_reasons=("a", "A")),
+    make_filter(called_tools=("a,", "ä"), kind="all"),
+    make_filter(methods=("GET",), keys=("a",)),
+    make_filter(path_contains="items", kind="all"),
+    make_filter(projects=("unknown",)),
     Filter(since_us=HOUR + HOUR_US, until_us=HOUR + 3 * HOUR_US),
     Filter(since_us=HOUR + HOUR_US + 7, until_us=HOUR + 3 * HOUR_US - 5, kind="all"),
-    Filter(since_us=HOUR + HOUR_US // 2, kind="all", services=("a", "A")),
-    Filter(until_us=HOUR + 2 * HOUR_US - 1, projects=("a",)),
+    make_filter(since_us=HOUR + HOUR_US // 2, kind="all", services=("a", "A")),
+    make_filter(until_us=HOUR + 2 * HOUR_US - 1, projects=("a",)),
     Filter(since_us=START_US + 5, until_us=START_US + 60_000_000),
     Filter(since_us=-(1 << 70), until_us=1 << 70),
     Filter(seq_after=30, seq_until=200, kind="all"),
 )
 ENDPOINT_FILTERS = (
-    Filter(endpoints=("a", "A"), kind="all"),
-    Filter(endpoints=("a",), methods=("GET",), levels=("info", "warn"), scope=Scope(projects=("a",))),
-    Filter(endpoints=("", "unknown"), status_classes=(2, 5)),
-    Filter(endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5),
-    Filter(endpoints=("a",), statuses=(404,)),
-    Filter(
+    make_filter(endpoints=("a", "A"), kind="all"),
+    make_filter(endpoints=("a",), methods=("GET",), levels=("info", "warn"), scope=Scope(projects=("a",))),
+    make_filter(endpoints=("", "unknown"), status_classes=(2, 5)),
+    make_filter(endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5),
+    make_filter(endpoints=("a",), statuses=(404,)),
+    make_filter(
         endpoints=("a",), former_endpoints=(FormerEndpoints("a", "b", ("b", "A")), FormerEndpoints("b", "a", ("b",)))
     ),
-    Filter(former_endpoints=(FormerEndpoints(None, "a", ("a", "b")), FormerEndpoints("a", None, ("",))), kind="all"),
+    make_filter(
+        former_endpoints=(FormerEndpoints(None, "a", ("a", "b")), FormerEndpoints("a", None, ("",))), kind="all"
+    ),
 )
 """Some of which only the rollups by endpoint can tell, and only in part."""
 
@@ -199,7 +202,7 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
         await check()
         await add(2, 4, 28, 29)
         await check()
-        await store.erase(Filter(projects=("b",), until_us=HOUR + 10 * HOUR_US))
+        await store.erase(make_filter(projects=("b",), until_us=HOUR + 10 * HOUR_US))
         records = [record for record in records if record.project == "a" or record.started_at_us >= HOUR + 10 * HOUR_US]
         await check()
         await add(*range(40, 70))
@@ -209,7 +212,7 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
 
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     """Whatever the filter, the values of other tenants are not listed, even where nothing can be counted."""
-    scoped = Filter(scope=Scope(projects=("b",)), path_contains="items")
+    scoped = make_filter(scope=Scope(projects=("b",)), path_contains="items")
     found = reader.wait(reader.store.facets(scoped, ("project", "host", "error_type")))
     assert [value.value for value in found["project"]] == ["b"]
     hosts = {record.host for record in reader.records if record.project == "b"}

@@ -14,6 +14,7 @@ from storage.relational.by_id import id_number
 from storage.search.expression import Substring
 from tests.contract.listing import of_store
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support.filters import make_filter
 
 HOUR_US = 3_600_000_000
 RECORDS = 300
@@ -21,16 +22,16 @@ PER_BATCH = 40
 FILTERS = [
     Filter(),
     Filter(kind="all"),
-    Filter(projects=("a",)),
-    Filter(projects=("a", "b"), seq_until=200),
-    Filter(scope=Scope(projects=("a",)), is_llm=True),
+    make_filter(projects=("a",)),
+    make_filter(projects=("a", "b"), seq_until=200),
+    make_filter(scope=Scope(projects=("a",)), is_llm=True),
     Filter(scope=Scope(containers=("a",)), kind="all", seq_after=50),
-    Filter(clients=("a",), routes=("b",)),
-    Filter(clients=("a",), routes=("b",), since_us=START_US + HOUR_US, until_us=START_US + 3 * HOUR_US),
+    make_filter(clients=("a",), routes=("b",)),
+    make_filter(clients=("a",), routes=("b",), since_us=START_US + HOUR_US, until_us=START_US + 3 * HOUR_US),
     Filter(since_us=START_US + 5 * HOUR_US),
     Filter(until_us=START_US, kind="all"),
-    Filter(projects=("unknown",)),
-    Filter(path_contains="7"),
+    make_filter(projects=("unknown",)),
+    make_filter(path_contains="7"),
     Filter(where=Substring("ITEMS/7")),
 ]
 

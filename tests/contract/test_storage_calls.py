@@ -7,11 +7,12 @@ from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload, Record, ToolCall
 from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_body, make_record
+from tests.support.filters import make_filter
 
 
 async def found(store: Storage, batch: Batch, **filter: Any) -> list[int]:
     """The records of a filter, numbered as in the batch; the other ways to ask agree."""
-    wanted = Filter(kind="all", **filter)
+    wanted = make_filter(kind="all", **filter)
     page = await store.select(RecordQuery(filter=wanted, order="asc"))
     assert page.complete
     count = await store.count(wanted)

@@ -8,6 +8,7 @@ from storage.record import Batch, Entry, Payload, Record
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
 from tests.storage.samples import make_batch, make_payload, make_record
+from tests.support.filters import make_filter
 from tests.support.wide import wide
 
 ALL = Filter(kind="all")
@@ -37,12 +38,12 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
     "filter",
     [
         ALL,
-        Filter(projects=("a",), kind="all"),
-        Filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
-        wide(Filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
+        make_filter(projects=("a",), kind="all"),
+        make_filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
+        wide(make_filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
-        Filter(endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"),
-        wide(Filter(projects=("unknown",))),
+        make_filter(endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"),
+        wide(make_filter(projects=("unknown",))),
     ],
 )
 async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage, filter: Filter) -> None:
@@ -66,7 +67,7 @@ async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
     """Numbers are not given again, and what comes later may match the filter."""
     first, second = make_record(project="a"), make_record(project="a")
     await store.commit(Batch("sidecar-1", [Entry(first)]))
-    await store.erase(Filter(projects=("a",)))
+    await store.erase(make_filter(projects=("a",)))
     assert await store.commit(Batch("sidecar-1", [Entry(second)])) == second.seq > first.seq
     assert (await store.select(RecordQuery(filter=ALL))).records == [second]
     assert (await store.count(ALL)).exchanges == 1
@@ -82,12 +83,12 @@ async def test_facets_see_an_erasure_that_later_records_make_up_for(store: Stora
     records = [make_record(route_id="a") for _ in range(5)]
     await store.commit(make_batch(*records))
     assert await routes() == {"a": 5}
-    await store.erase(Filter(routes=("a",), seq_until=records[2].seq))
+    await store.erase(make_filter(routes=("a",), seq_until=records[2].seq))
     assert await routes() == {"a": 2}
     await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None) for _ in range(3)]))
     assert await routes() == {"a": 2, "b": 3}
     await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None)]))
     assert await routes() == {"a": 2, "b": 4}
-    await store.erase(Filter(routes=("b",)))
+    await store.erase(make_filter(routes=("b",)))
     await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="c"), None) for _ in range(4)]))
     assert await routes() == {"a": 2, "c": 4}

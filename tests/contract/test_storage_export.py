@@ -6,11 +6,11 @@ from typing import Any
 from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal, write_request
-from storage.query import Filter
 from storage.record import Batch, Entry, format_id
 from tests.contract.listing import settled
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import make_record
+from tests.support.filters import make_filter
 from tests.support.otlp import read_spans
 from tests.support.otlp_sender import FakeSender
 
@@ -81,7 +81,7 @@ async def test_an_export_goes_on_where_it_ended(store: Any) -> None:
     second = [make_record(), make_record(path="/secret"), make_record()]
     await store.commit(Batch("sidecar-1", [Entry(record) for record in second]))
     stored = 7
-    await store.erase(Filter(path_contains="/secret"))
+    await store.erase(make_filter(path_contains="/secret"))
     assert (await export()).counters.missed_records == 1
     sent = [*first, second[0], second[2]]
     assert receiver.taken == [format_id(record.id) for record in sent]

@@ -10,6 +10,7 @@ from storage.record import Batch, Entry, Payload
 from storage.search.expression import Substring
 from tests.contract.backends import DENSE
 from tests.storage.samples import START_US, make_body, make_record
+from tests.support.filters import make_filter
 
 A, B = bytes([1]) * 16, bytes([2]) * 16
 HOUR_US = 3_600_000_000
@@ -97,7 +98,7 @@ async def test_what_is_erased_is_gone_and_the_rest_is_whole(log: Log) -> None:
     assert await log.bodies(*range(1, 17, 3), 20) == [history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)]
     await log.commit(entry(8))
     assert await log.bodies(16, 20, 21) == [history(turn) for turn in (5, 7, 8)]
-    await log.store.erase(Filter(conversations=(A,)))
+    await log.store.erase(make_filter(conversations=(A,)))
     assert await log.bodies(*range(2, 18, 3)) == [history(turn, "needle") for turn in range(6)]
     assert [await log.store.get(number) is None for number in ids] == [True, False, False] * 6
 
@@ -126,7 +127,7 @@ async def test_they_outlive_what_the_cap_takes(log: Log) -> None:
     while (await log.store.trim(9)).bodies:
         pass
     await log.store.trim(9)
-    left = (await log.store.select(RecordQuery(filter=Filter(conversations=(A,)), order="asc"))).records
+    left = (await log.store.select(RecordQuery(filter=make_filter(conversations=(A,)), order="asc"))).records
     assert await log.bodies(log.seqs.index(left[-1].seq)) == [history(19)]
 
 

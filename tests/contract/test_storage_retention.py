@@ -16,6 +16,7 @@ from tests.contract.listing import settled
 from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_payload, make_record
 from tests.support import memory_aggregates as model
+from tests.support.filters import make_filter
 from tests.support.wide import wide
 
 HOUR = START_US // HOUR_US * HOUR_US
@@ -48,14 +49,14 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
     left = [record for record in records if record.started_at_us >= floor_us]
     for filter in (
         ALL,
-        Filter(levels=("error",)),
-        Filter(statuses=(200, 404, 500)),
-        Filter(hosts=("a", "b"), error_types=("a", "", "A"), kind="all"),
-        Filter(keyed=True, since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3),
-        Filter(models=("a", "b")),
-        Filter(scope=Scope(projects=("a", "b")), path_contains="items"),
+        make_filter(levels=("error",)),
+        make_filter(statuses=(200, 404, 500)),
+        make_filter(hosts=("a", "b"), error_types=("a", "", "A"), kind="all"),
+        make_filter(keyed=True, since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3),
+        make_filter(models=("a", "b")),
+        make_filter(scope=Scope(projects=("a", "b")), path_contains="items"),
         Filter(since_us=HOUR, until_us=HOUR + 20 * HOUR_US, kind="all"),
-        Filter(since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3, services=("a",)),
+        make_filter(since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3, services=("a",)),
     ):
         expected = [record for record in left if matches(filter, record)]
         page = await store.select(RecordQuery(filter=filter, order="asc", limit=1000))

@@ -14,7 +14,20 @@ from storage.base import Storage
 from storage.query import Filter, RecordQuery, Scope
 from storage.record import LEVELS, Batch, Entry, Payload, Record, Stream, ToolCall, format_id
 from storage.relational.reads.text_index import build, merge
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    InNetwork,
+    Is,
+    Like,
+    Not,
+    Or,
+    Substring,
+    Text,
+    joined,
+)
 from storage.search.meaning import fulfils, pack_address
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -105,14 +118,14 @@ class Reader:
     def check_within_text(self, search: Expression, text: str) -> None:
         """Compare the rows of a search among those that have a text with both by themselves."""
 
-        def select(**filter: Any) -> list[Record]:
-            query = RecordQuery(filter=Filter(kind="all", **filter), order="asc", limit=RECORDS)
+        def select(*parts: Expression) -> list[Record]:
+            query = RecordQuery(filter=Filter(kind="all", where=joined(parts)), order="asc", limit=RECORDS)
             return self._run(self._store.select(query)).records
 
-        with_text, found = select(text=text), select(where=search)
+        with_text, found = select(Substring(text)), select(search)
         expected = [record for record in with_text if record in found]
         assert 0 < len(expected) < len(with_text)
-        assert select(text=text, where=search) == expected
+        assert select(Substring(text), search) == expected
 
 
 @pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")

@@ -24,6 +24,7 @@ from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.contract.backends import Backend, usual
 from tests.storage.samples import make_body, make_record
+from tests.support.filters import make_filter
 
 ROWS: Final = 240
 WORDS: Final = ("alpha", "beta_2", "grüße", "東京", "reset", "timeout", "x9")
@@ -318,7 +319,7 @@ async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     """What covers an erased record goes with it, and is made anew of those that are left."""
     entries = await fill(celled, 1, ROWS)
     await index(celled)
-    await celled.erase(Filter(kind="all", projects=("a",)))
+    await celled.erase(make_filter(kind="all", projects=("a",)))
     left = {number: entry for number, entry in entries.items() if entry.record.project == "b"}
     assert await holders(celled) == ([], [])
     assert await celled._read(_part_count) == 0

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from storage.query import Filter
 from storage.record import Batch
 from storage.relational.reads.text_index import build, merge
 from storage.relational.reads.text_index.texts import find_texts, read_terms
@@ -22,6 +21,7 @@ from tests.contract.test_storage_text_index import (
     index,
     small_index,
 )
+from tests.support.filters import make_filter
 
 __all__ = ["celled", "small_index"]
 
@@ -97,7 +97,7 @@ async def test_an_erasure_beside_a_step_wins(celled: Any) -> None:
 
     async def erase_first(work: Any) -> Any:
         celled._indexer._write = write
-        await celled.erase(Filter(kind="all", projects=("a",)))
+        await celled.erase(make_filter(kind="all", projects=("a",)))
         return await write(work)
 
     celled._indexer._write = erase_first

@@ -16,6 +16,7 @@ from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import START_US, make_body, make_payload, make_record
+from tests.support.filters import make_filter
 
 ALL = Filter(kind="all")
 BATCH = 48
@@ -102,7 +103,7 @@ async def test_what_is_behind_erased_records_goes(store: Storage) -> None:
     for start in range(0, len(projects), BATCH):
         part = records[start : start + BATCH]
         await store.commit(Batch("sidecar-1", [Entry(record, make_payload(1)) for record in part]))
-    await store.erase(Filter(projects=("erased",)))
+    await store.erase(make_filter(projects=("erased",)))
     while not (await store.trim(25)).is_done:
         pass
     found = await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))

@@ -16,29 +16,30 @@ from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import total
 from tests.storage.samples import START_US, make_batch, make_record
 from tests.support import memory_aggregates as model
+from tests.support.filters import make_filter
 
 HOUR = START_US // HOUR_US * HOUR_US
 FILTERS = (
     Filter(),
     Filter(kind="all"),
     Filter(kind="event"),
-    Filter(is_llm=True),
-    Filter(providers=("openai",)),
-    Filter(providers=("openai", "nobody"), models=("small",)),
-    Filter(models=("unknown",)),
-    Filter(models=("small",)),
-    Filter(models=("small-1",)),
-    Filter(models=("large", "small-1"), since_us=HOUR + HOUR_US, until_us=HOUR + 3 * HOUR_US),
-    Filter(models=("small", "large"), is_llm=True, projects=("a",)),
+    make_filter(is_llm=True),
+    make_filter(providers=("openai",)),
+    make_filter(providers=("openai", "nobody"), models=("small",)),
+    make_filter(models=("unknown",)),
+    make_filter(models=("small",)),
+    make_filter(models=("small-1",)),
+    make_filter(models=("large", "small-1"), since_us=HOUR + HOUR_US, until_us=HOUR + 3 * HOUR_US),
+    make_filter(models=("small", "large"), is_llm=True, projects=("a",)),
     Filter(scope=Scope(projects=("a",), containers=("c",))),
-    Filter(projects=("a",), services=("s",), routes=("r",), keys=("k",)),
+    make_filter(projects=("a",), services=("s",), routes=("r",), keys=("k",)),
     Filter(since_us=HOUR, until_us=HOUR + 2 * HOUR_US),
-    Filter(since_us=HOUR + 17, until_us=HOUR + 2 * HOUR_US + HOUR_US // 2, providers=("openai",)),
+    make_filter(since_us=HOUR + 17, until_us=HOUR + 2 * HOUR_US + HOUR_US // 2, providers=("openai",)),
     Filter(since_us=HOUR + 20 * HOUR_US),
-    Filter(path_contains="chat"),
-    Filter(statuses=(200,), models=("large",)),
-    Filter(levels=("info",)),
-    Filter(methods=("GET",), status_classes=(2,)),
+    make_filter(path_contains="chat"),
+    make_filter(statuses=(200,), models=("large",)),
+    make_filter(levels=("info",)),
+    make_filter(methods=("GET",), status_classes=(2,)),
 )
 
 
@@ -89,7 +90,7 @@ async def test_usage_is_that_of_the_records(store: Storage) -> None:
     assert models is not None
     assert {(found.provider, found.model) for found in models} >= {("openai", "small"), ("anthropic", None)}
     assert total(models).calls == sum(record.provider is not None for record in records)
-    assert (await store.summary(Filter(levels=("info",)))).models is None
+    assert (await store.summary(make_filter(levels=("info",)))).models is None
 
 
 async def test_a_refused_batch_counts_nothing(store: Storage) -> None:
@@ -107,7 +108,7 @@ async def test_erased_calls_are_taken_off(store: Storage) -> None:
     """A filter's calls are no more counted, those of others are, down to none at all."""
     records = make_calls()
     await store.commit(make_batch(*records))
-    await store.erase(Filter(kind="all", models=("small",)))
+    await store.erase(make_filter(kind="all", models=("small",)))
     await check(store, [record for record in records if "small" not in (record.model, record.resolved_model)])
     await store.erase(Filter(kind="all"))
     await check(store, [])

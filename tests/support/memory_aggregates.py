@@ -31,8 +31,9 @@ from storage.aggregates import (
 )
 from storage.query import ROLLUP_METHODS, Filter, Scope, matches
 from storage.record import Payload, Record
+from storage.relational.rollup_sql import can_count, reduced
 from storage.relational.tally import Tally, check_names, extent, within
-from storage.relational.time_ranges import has_whole_hours, is_in_hours, reduced, steps, without_time
+from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
 from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
 from storage.search.cell import group_names
 
@@ -93,7 +94,7 @@ def facets(
     """Find the values of facets."""
     check_names(names)
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
-    has_counts = without_time(filter).has_only_rollup_dimensions and has_whole_hours(filter)
+    has_counts = can_count(filter, 0) and has_whole_hours(filter)
     wide = reduced(filter)
     by_filter = {wanted: [record for record in records if matches(wanted, record)] for wanted in {filter, wide}}
     answer = {}
@@ -169,7 +170,7 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     for record in records if filter.kind != "event" else ():
         if matches(calls, record):
             count_usage(usage, record)
-    models = usage.models() if is_counted(filter) or not without_time(filter).has_only_rollup_dimensions else None
+    models = usage.models() if is_counted(filter) or not can_count(filter, 0) else None
     top = {name: _top(name, found) for name in TOPS}
     start, end = extent(filter, *_range_of(records, filter.scope))
     if only_totals:

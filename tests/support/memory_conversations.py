@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from storage.aggregates import HeatMap, Top, TopSeries
-from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
+from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of, in_conversations
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
 from tests.support import memory_aggregates
@@ -48,7 +48,7 @@ class FindsConversations(ABC):
                 continue
             seen.add(record.conversation)
             if query.before is None or record.seq < query.before:
-                calls = Filter(kind="all", scope=query.filter.scope, conversations=(record.conversation,))
+                calls = Filter(kind="all", scope=query.filter.scope, where=in_conversations([record.conversation]))
                 conversation = conversation_of(list(self._search(RecordQuery(filter=calls, order="asc"))))
                 if conversation.turns >= query.min_turns:
                     met.append((record.seq, conversation))

@@ -17,8 +17,9 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
-from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
+from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall, format_id
 from storage.relational.by_id import id_number
+from storage.search.expression import Is
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
@@ -268,17 +269,12 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         await self.close()
 
     def _resolved(self, filter: Filter) -> Filter:
-        """Look up what the records themselves do not tell: tools and text of bodies."""
-        if not filter.tools and filter.where is None:
+        """Say by ids what the records themselves do not: tools, heads and bodies."""
+        where = filter.where
+        if where is None or not filter.needs_more_than_records:
             return filter
-        seqs = {record.seq for record in self._records}
-        if filter.tools:
-            calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
-            seqs &= {seq for seq, call in calls if call.tool_name in filter.tools}
-        if (where := filter.where) is not None:
-            by_seq = {record.seq: record for record in self._records}
-            seqs = {seq for seq in seqs if fulfils(self._subject(by_seq[seq]), where)}
-        return replace(filter, seqs=frozenset(seqs))
+        ids = [format_id(record.id) for record in self._records if fulfils(self._subject(record), where)]
+        return replace(filter, where=Is("id", tuple(ids)))
 
     def _subject(self, record: Record) -> Subject:
         calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)

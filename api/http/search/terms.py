@@ -133,6 +133,11 @@ def _target(parts: tuple[str, ...]) -> Expression:
     return And((_path(path), Like("query", query)))
 
 
+def path_contains(text: str) -> Expression:
+    """Ask for a part of the path, as it is written and as a client encodes it."""
+    return _path(("", text, ""))
+
+
 def _path(parts: tuple[str, ...]) -> Expression:
     spellings = [path_spellings(part) for part in parts]
     written = dict.fromkeys((tuple(each[0] for each in spellings), tuple(each[-1] for each in spellings)))

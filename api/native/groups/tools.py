@@ -12,6 +12,7 @@ from api.native.groups.names import TOOL
 from storage.aggregates import Latencies, Top, TopRow, most
 from storage.query import Filter
 from storage.record import ToolCall
+from storage.search.expression import asked_values, conjuncts, fields
 from storage.tools import ToolFilter, ToolQuery, ToolStorage
 
 MAX_CALLS: Final = 5000
@@ -25,13 +26,15 @@ def tool_filter(filter: Filter) -> ToolFilter:
         BadParameter: it asks for something that a tool call does not have.
     """
     scope, since_us, until_us = filter.scope, filter.since_us, filter.until_us
-    known = Filter(scope=scope, since_us=since_us, until_us=until_us, keys=filter.keys, tools=filter.tools)
-    if filter != known:
+    keys, tools = (asked_values(filter.where, name) for name in ("key_id", "tool"))
+    if filter != Filter(scope=scope, since_us=since_us, until_us=until_us, where=filter.where) or (
+        set(conjuncts(filter.where)) != set(conjuncts(fields(key_id=keys, tool=tools)))
+    ):
         raise BadParameter("by", TOOL, "no filter beside it but since, until, key and tool")
     return ToolFilter(
         scope=scope,
-        tool_names=filter.tools,
-        key_ids=filter.keys,
+        tool_names=tools,
+        key_ids=keys,
         since_us=since_us,
         until_us=None if until_us is None else until_us - 1,
     )

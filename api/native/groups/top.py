@@ -27,6 +27,7 @@ from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.search.cell import State
+from storage.search.expression import asked_values, both, fields
 
 TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
 Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
@@ -112,8 +113,8 @@ async def _top(request: web.Request, by: str) -> web.Response:
     limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     now_us = services.now_us()
     filter = read_filter(query, now_us)
-    if by == "failure" and not filter.levels:
-        filter = replace(filter, levels=("warn", "error"))
+    if by == "failure" and not asked_values(filter.where, "level"):
+        filter = replace(filter, where=both(filter.where, fields(level=("warn", "error"))))
     sort = read_choice(query, "sort", SORTS, "requests")
     found = await _added_up(services.storage, filter, by)
     rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)

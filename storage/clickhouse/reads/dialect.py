@@ -34,8 +34,6 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         placeholder=lambda number: f"${number}",
         none="''",
         tool_names=f"SELECT DISTINCT name AS tool_name FROM records WHERE kind = {CALL}",
-        # Of an empty text version 18 finds none.
-        path_contains="(path IS NOT NULL AND (length({0}) = 0 OR position(lower(path), {0}) > 0))",
         trace_id="trace_id = {}",
         tool=f"seq IN (SELECT seq FROM records WHERE kind = {CALL} AND name IN ({{}}))",
         called_tool="position(called_tools, {}) > 0",

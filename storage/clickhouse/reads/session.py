@@ -1,4 +1,4 @@
-"""The session that shared reads run over, in ClickHouse: statements that share nothing but what they are told.
+"""The session that shared reads run over, in ClickHouse: statements that share nothing but their text.
 
 Strategy: there are no transactions, so a session reads first what upkeep has taken out, and between which numbers there
 are rows; everything it asks for afterwards carries that. Rows that come meanwhile may be seen or not.
@@ -23,8 +23,9 @@ from storage.query import Filter
 from storage.record import Payload, Record, now_us
 from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.search.condition import texts
 from storage.relational.search.holders import Cell, Segment
-from storage.relational.search.rows import Found, filter_texts
+from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
 from storage.relational.slices import Range
 from storage.relational.sql import KINDS, Dialect, Ids, Texts, Where
@@ -187,4 +188,4 @@ class ClickhouseSession:
         return await can_have(self, where, clues)
 
     async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
-        return Found.of(filter, await self.ids_of(filter_texts(filter)), self.dialect, first_parameter)
+        return Found.of(filter, await self.ids_of(texts(filter)), self.dialect, first_parameter)

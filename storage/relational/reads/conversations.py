@@ -23,6 +23,7 @@ from storage.conversations import (
     Conversation,
     ConversationPage,
     ConversationQuery,
+    in_conversations,
     most_frequent,
 )
 from storage.query import Filter
@@ -32,6 +33,7 @@ from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
 from storage.relational.sql import EVENT, MAX_INT, Where
 from storage.relational.usage import token_sum
+from storage.search.expression import both
 
 _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
@@ -136,7 +138,8 @@ class _Walk:
         assert before is not None
         # Of the first that are met it is found out in any case, so that every page makes progress.
         session = self._session.limited(0.0) if self.edge == before else self._session
-        filter = replace(self._query.filter, conversations=tuple(new), seq_after=before - 1)
+        filter = self._query.filter
+        filter = replace(filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1)
         rows = await session.rows_by_seq(filter)
         if rows is None:
             return []
@@ -151,7 +154,7 @@ async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> di
     """Add up the calls of conversations that a filter's scope shows; those without any are left out."""
     floor_us = (await session.state()).purge_floor_us
     rows = await session.rows_by_seq(
-        Filter(scope=filter.scope, conversations=tuple(ids), since_us=floor_us or None, kind="all")
+        Filter(scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all")
     )
     where = None if rows is None else await rows.within(await session.seq_ends())
     if where is None:

@@ -34,7 +34,7 @@ async def facets(
 ) -> dict[str, list[aggregates.FacetValue]]:
     state = await session.state()
     filter = state.visible(filter)
-    wide = time_ranges.reduced(filter)
+    wide = rollup_sql.reduced(filter)
     hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
     is_known = rollup_sql.can_count(filter, state.capped_dimensions)
     countable = [name for name in names if name in aggregates.ROLLUP_FACETS]

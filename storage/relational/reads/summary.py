@@ -6,20 +6,20 @@ from typing import Final
 
 from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.query import Filter
-from storage.record import LEVELS
 from storage.relational import rollup_sql
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.scan import few_exchanges, scan, scope_range, start_range
-from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
+from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_KEYS, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
-from storage.relational.sql import EVENT, Dialect, Where
+from storage.relational.sql import EVENT, Dialect
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, split
 from storage.relational.usage import usage
+from storage.search.expression import Is, both
 
 _COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
-_WARN: Final = LEVELS.index("warn")
+_FAILED: Final = ("warn", "error")
 _FAILURE: Final = "error_type"
 _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
     _FAILURE: f"CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE {{none}} END AS top_{_FAILURE}"
@@ -111,22 +111,17 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
         for value, count in rows:
             add_count(counts, value or 0, count)
 
-    if rollup_sql.can_count_by_status(filter, (await session.state()).capped_dimensions):
-        where = await rollup_sql.rollup_where(session, filter)
+    first, until = (None if bound is None else bound * HOUR_US for bound in hours)
+    failed = both(filter.where, Is("level", _FAILED))
+    failures = replace(filter, kind="exchange", where=failed, since_us=first, until_us=until)
+    if rollup_sql.can_count(failures, (await session.state()).capped_dimensions, STATUS_KEYS):
+        where = await rollup_sql.rollup_where(session, failures)
         if where is not None:
-            failed = Where(f"{where.text} AND level >= {_WARN}", where.parameters)
             read = ("error_type", "exchanges")
-            rows, parameters = await rollup_sql.rollup_rows(
-                session, STATUS_TABLES, failed, hours, read, only_hours=True
-            )
+            rows, parameters = await rollup_sql.rollup_rows(session, STATUS_TABLES, where, hours, read, only_hours=True)
             sql = f"SELECT error_type, {rollup_sql.sums(('exchanges',))} FROM {rows} GROUP BY error_type"
             add(await session.fetch(sql, parameters))
         return True
-    levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)
-    if not levels:
-        return True
-    first, until = (None if bound is None else bound * HOUR_US for bound in hours)
-    failures = replace(filter, kind="exchange", levels=levels, since_us=first, until_us=until)
     return await scan(session, failures, "SELECT error_type, count(*)", " GROUP BY error_type", add)
 
 

@@ -73,14 +73,7 @@ def tables_by(columns: Sequence[str], filter: Filter, capped_dimensions: int) ->
     """Choose the rollups that have both some columns and the dimensions of a filter; None when only rows can tell."""
     if not _is_by_endpoint(columns) and (rollup_sql.holds_others(capped_dimensions, columns) or "method" in columns):
         return None  # of the others, and of methods that clients invented, only rows know the names
-    for tables, keys, can in (
-        (rollups.STATUS_TABLES, rollups.STATUS_KEYS, rollup_sql.can_count_by_status),
-        (rollups.TABLES, rollups.KEYS, rollup_sql.can_count),
-        (rollups.ENDPOINT_TABLES, rollups.ENDPOINT_KEYS, rollup_sql.can_count_by_endpoint),
-    ):
-        if set(columns) <= set(keys) and can(filter, capped_dimensions):
-            return tables
-    return None
+    return rollup_sql.tables_for(filter, capped_dimensions, columns)
 
 
 def _is_by_endpoint(columns: Sequence[str]) -> bool:

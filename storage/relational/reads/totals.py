@@ -1,6 +1,7 @@
 """How many records there are of a filter, and how many entries by dimension: from rollups, where they can tell."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from storage.query import Count, Filter, Scope, Stats
@@ -9,9 +10,9 @@ from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import can_count, rollup_rows, rollup_where, sums, tables_for, usage_rows
 from storage.relational.rollups import OTHER, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
-from storage.relational.sql import EVENT, texts
+from storage.relational.sql import EVENT
 from storage.relational.time_ranges import Hours, hours_inside, split
-from storage.relational.usage import OTHERS, conditioned, counts_calls, has_events
+from storage.relational.usage import OTHERS, counts_calls, has_events
 from storage.relational.usage import can_count as can_count_calls
 
 _STATS: Final = ("project", "container", "service")
@@ -42,7 +43,7 @@ def _counting(state: State, filter: Filter) -> Callable[[Session, Filter, Hours]
     if tables_for(filter, state.capped_dimensions) is not None:
         return count_hours
     can_tell = counts_calls(filter) and not has_events(state.capped_dimensions)
-    can_tell = can_tell and can_count_calls(filter, texts(filter), state.capped_dimensions)
+    can_tell = can_tell and can_count_calls(filter, state.capped_dimensions)
     return _count_calls if can_tell else None
 
 
@@ -58,7 +59,7 @@ async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
 
 
 async def _count_calls(session: Session, filter: Filter, hours: Hours) -> Count:
-    where = await rollup_where(session, conditioned(filter, is_llm=filter.is_llm))
+    where = await rollup_where(session, replace(filter, kind="all"))
     if where is None or hours.is_empty:
         return Count(0, 0)
     rows, parameters = usage_rows(where, hours, ("calls",), session.dialect)

@@ -1,17 +1,23 @@
-"""From a search to SQL: a condition that every row fulfilling it fulfils, and what is left to be looked at row by row.
+"""From a filter to SQL: conditions and bound parameters, over the table of records or over rollups of them.
 
-Strategy: what a row says of itself is a condition; headers, bodies and words are not. A part of a search that needs
-those is widened until it is one (`widened`), and stands among what is left (`unsaid`). Null is never true and `IS NOT
-TRUE` is never null, so that `not` is the complement of what it stands before.
+Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers of it), so a filter
+is compiled in two pure steps. `texts` says which values must be looked up, the backend looks them up, and `conditions`
+builds the clause from their ids. What a row says of itself is a condition; headers, bodies and words are not. A part of
+a search that needs those is widened until it is one (`widened`), and stands among what is left (`unsaid`). What must
+hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true and
+`IS NOT TRUE` is never null, so that `not` is the complement of what it stands before.
 
-Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter.
+Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter. A value
+without an id, or one that no store can hold, matches nothing. Bounds on `seq` and the order are not part of a clause:
+backends walk a filter in slices of `seq` and add them themselves.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from storage.record import parse_id
+from storage.query import Filter, Scope
+from storage.record import LEVELS, parse_id
 from storage.relational import sql
 from storage.relational.tools.called import part_of
 from storage.search.expression import (
@@ -27,18 +33,17 @@ from storage.search.expression import (
     Or,
     Substring,
     Text,
+    asked_values,
     conjuncts,
     field_of,
+    fields,
     joined,
     leaves,
 )
 from storage.search.patterns import is_like, is_storable, lower_ascii
 
-Add = Callable[[Any], str]
-"""Takes a parameter, returns its mark. To be called in the order in which the marks stand in the text."""
-
 _DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason"))
-_EITHER: Final = {"any_model": ("model", "resolved_model")}
+EITHER: Final = {"any_model": ("model", "resolved_model")}
 """Fields that are several columns."""
 _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "key_last4"))
 """Columns that some backend packs with others."""
@@ -54,21 +59,64 @@ _NUMBERS: Final = {
 """Field → column."""
 _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
 _LEAST: Final = {"status": 1}
-"""The least value that is one: below, some backends say that there is none."""
+"""The least value that is one, where that is not 0."""
 _KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.CALL_KINDS
+_INDEXED: Final = ("project", "service", "key_id", "finish_reason", "endpoint", "called_tools")
+"""Columns with a partial index of the rows that have a text."""
+_NEVER: Final = "1 = 0"
+_COLUMNS: Final = {"tool": "tool_name", "called_tool": "called_tools"}
+_QUIET: Final = frozenset(LEVELS[: LEVELS.index("warn")])
 
 
-def texts(expression: Expression | None) -> sql.Texts:
-    """Name the dictionary values that a search needs, by column."""
+def within(scope: Scope) -> tuple[Expression, ...]:
+    """Say as an expression what a scope restricts."""
+    return conjuncts(fields(project=scope.projects, container=scope.containers, client=scope.clients))
+
+
+def said(filter: Filter) -> tuple[Expression, ...]:
+    """List what must hold by a filter, its kind and bounds apart, and can be a condition as a whole."""
+    return (*within(filter.scope), *(part for part in conjuncts(filter.where) if can_be_said(part)))
+
+
+def asked_fields(filter: Filter) -> frozenset[str]:
+    """Name the fields in which a record must have one of some values, those of its scope included."""
+    return frozenset(part.field for part in said(filter) if isinstance(part, Is))
+
+
+def texts(filter: Filter) -> sql.Texts:
+    """Name the dictionary values that a filter needs, by column."""
     wanted: sql.Texts = {}
-    for leaf in leaves(expression):
-        if not isinstance(leaf, Is):
-            continue
-        for field in _EITHER.get(leaf.field, (leaf.field,)):
-            if field in _DICTIONARY - _PACKED:
-                column = _column(field)
-                wanted[column] = wanted.get(column, ()) + tuple(value for value in leaf.values if is_storable(value))
+    for part in (*within(filter.scope), *conjuncts(filter.where)):
+        for leaf in leaves(part):
+            if not isinstance(leaf, Is):
+                continue
+            for field in EITHER.get(leaf.field, (leaf.field,)):
+                if field in _DICTIONARY - _PACKED:
+                    column, values = column_of(field), tuple(value for value in leaf.values if is_storable(value))
+                    wanted[column] = wanted.get(column, ()) + values
     return wanted
+
+
+def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_parameter: int = 1) -> sql.Where | None:
+    """Build the clause over the table of records of what a filter says (`said`); None when nothing can match.
+
+    Ids are by column and text, of every value of `texts` that the store has. Dialects that number their parameters
+    begin with the given one.
+    """
+    writer = _Writer(ids, dialect, first_parameter)
+    parts = [writer.whole(part, filter.kind) for part in said(filter)]
+    parts.append(writer.kind(filter))
+    if filter.since_us is not None or filter.until_us is not None:
+        until_us = None if filter.until_us is None else filter.until_us - 1
+        parts.append(writer.write(Between("started_at_us", filter.since_us, until_us)))
+    return writer.where(parts)
+
+
+def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
+    """Build the clause of a filter, its time apart, over tables of rollups that have all columns it asks."""
+    # Of sums and rows, the dialect knows which count.
+    writer = _Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
+    return writer.where([*(writer.write(part) for part in said(filter)), writer.kind(filter)])
 
 
 def widened(expression: Expression | None) -> Expression | None:
@@ -106,43 +154,111 @@ def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_
 
     Ids are by column and text, of every value of `texts` that the store has.
     """
-    parameters: list[Any] = []
+    writer = _Writer(ids, dialect, first_parameter)
+    return sql.Where(writer.write(expression), tuple(writer.parameters))
 
-    def add(value: Any) -> str:
-        parameters.append(value)
-        return dialect.placeholder(first_parameter + len(parameters) - 1)
 
-    text = _Writer(ids, dialect, add).write(expression)
-    return sql.Where(text, tuple(parameters))
+def classes_of(part: Between) -> list[int]:
+    """List the classes of statuses that a range consists of; none where it begins or ends within one."""
+    least, most = part.least, part.most
+    if part.field != "status" or least is None or most is None or least < 100 or least % 100 or most % 100 != 99:
+        return []
+    return list(range(int(least) // 100, int(most) // 100 + 1))
 
 
 class _Writer:
-    def __init__(self, ids: sql.Ids, dialect: sql.Dialect, add: Add) -> None:
+    def __init__(
+        self, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int, class_column: str | None = None
+    ) -> None:
+        self.parameters: list[Any] = []
         self._ids = ids
         self._dialect = dialect
-        self._add = add
+        self._first = first_parameter
+        self._class = class_column or dialect.status_class
 
-    def write(self, expression: Expression) -> str:
+    def where(self, parts: Sequence[str]) -> sql.Where | None:
+        """Put conditions together that must all hold; None when one of them never does."""
+        if _NEVER in parts:
+            return None
+        text = " AND ".join(part for part in parts if part) or "1 = 1"
+        return sql.Where(self._dialect.of_commits(text), tuple(self.parameters))
+
+    def kind(self, filter: Filter) -> str:
+        # Literals: they are conditions of the partial index of events.
+        if filter.kind == "event":
+            levels = [part.values for part in conjuncts(filter.where) if isinstance(part, Is) and part.field == "level"]
+            return "kind = 1 AND level >= 1" if any("debug" not in values for values in levels) else "kind = 1"
+        return "" if filter.kind == "all" else f"kind = {self._number(sql.KINDS.index(filter.kind))}"
+
+    def whole(self, part: Expression, kind: str) -> str:
+        """Write what must hold as a whole, beside the literal condition of the partial index that can serve it."""
+        match part:
+            case Is("level", values) if kind == "event":
+                # Not from the index of failed exchanges: events have their own.
+                return self._coded("level", values, unindexed=True)
+            case Is("level", values) if _QUIET.isdisjoint(values):
+                return self._and(["level >= 2", self._coded("level", values)])
+            case Is(field) if column_of(field) in _INDEXED:
+                return self._and([self.write(part), self._has(field)])
+            case Or(parts):
+                return self._and([*self._failed(parts), *self._common(parts), self.write(part)])
+            case Between("status"):
+                return self._and([*self._failed((part,)), self.write(part)])
+            case _:
+                return self.write(part)
+
+    def _failed(self, parts: Sequence[Expression]) -> list[str]:
+        """Write the conditions of the index of failed exchanges, where they follow from alternatives."""
+        classes: set[int] = set()
+        for part in parts:
+            if not isinstance(part, Between) or part.field != "status" or (part.most or 1000) > 999:
+                return []
+            classes.update(range(int(part.least or 0) // 100, int(part.most or 0) // 100 + 1))
+        return ["status >= 400", self._among(self._class, sorted(classes))] if classes and min(classes) >= 4 else []
+
+    def _common(self, parts: Sequence[Expression]) -> list[str]:
+        """Write that a column has one of some ids, where each alternative says so."""
+        for field in _INDEXED:
+            some = [asked_values(part, field) for part in parts]
+            if all(some):
+                values = tuple(dict.fromkeys(value for each in some for value in each))
+                return [self.write(Is(field, values)), self._has(field)]
+        return []
+
+    def write(self, expression: Expression, *, is_nested: bool = False) -> str:
+        start = len(self.parameters)
+        text = self._write(expression, is_nested)
+        if text == _NEVER:
+            del self.parameters[start:]
+        return text
+
+    def _write(self, expression: Expression, is_nested: bool) -> str:
         match expression:
             case And(parts):
-                return f"({' AND '.join([self.write(part) for part in parts])})"
+                return self._and([self.write(part, is_nested=True) for part in parts], "({})")
             case Or(parts):
-                return f"({' OR '.join([self.write(part) for part in parts])})"
+                some = [text for part in parts if (text := self.write(part, is_nested=True)) != _NEVER]
+                return f"({' OR '.join(some)})" if some else _NEVER
             case Not(part):
-                return self._dialect.negated.format(self.write(part))
+                return self._dialect.negated.format(self.write(part, is_nested=True))
             case _:
-                return self._leaf(expression)
+                return self._leaf(expression, is_nested)
 
-    def _leaf(self, expression: Leaf) -> str:
+    def _and(self, parts: Sequence[str], form: str = "{}") -> str:
+        return _NEVER if _NEVER in parts else form.format(" AND ".join(parts))
+
+    def _leaf(self, expression: Leaf, is_nested: bool) -> str:
         match expression:
-            case Is(field) | Like(field) | Has(field) if field in _EITHER:
-                return self.write(Or(tuple(replace(expression, field=each) for each in _EITHER[field])))
+            case Is(field) | Like(field) | Has(field) if field in EITHER:
+                return self._either([replace(expression, field=each) for each in EITHER[field]], is_nested)
             case Is(field, values):
-                return self._is(field, [value for value in values if is_storable(value)])
+                return self._is(field, [value for value in values if is_storable(value)], is_nested)
             case Like(field, parts):
                 return self._like(field, [lower_ascii(part) for part in parts]) if _are_storable(parts) else _NEVER
             case Has(field):
                 return self._has(field)
+            case Between("status") if classes := classes_of(expression):
+                return self._among(self._class, classes)
             case Between(field, least, most):
                 return self._between(field, least, most)
             case InNetwork(first, last):
@@ -150,42 +266,51 @@ class _Writer:
             case Text() | Substring():
                 raise AssertionError(f"bug: {expression} cannot be said")
 
-    def _is(self, field: str, values: Sequence[str]) -> str:
+    def _either(self, leaves: Sequence[Is | Like | Has], is_nested: bool) -> str:
+        """Write that one of two columns fulfils a leaf, each with the literal of its own partial index."""
+        some = [self._and([self._has(leaf.field), self.write(leaf, is_nested=is_nested)], "({})") for leaf in leaves]
+        return f"({' OR '.join(known)})" if (known := [text for text in some if text != _NEVER]) else _NEVER
+
+    def _is(self, field: str, values: Sequence[str], is_nested: bool) -> str:
         if field in sql.CODED:
-            return _one_of(field, [sql.CODED[field].index(value) for value in values if value in sql.CODED[field]])
+            return self._coded(field, values)
         if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
             return self._among(field, [self._dialect.from_id(each) for each in ids])
-        if field == "called_tool":
-            either = [self._dialect.called_tool.format(self._add(part_of(value))) for value in values]
+        if field in ("called_tool", "trace_id"):
+            is_tool = field == "called_tool"
+            form = self._dialect.called_tool if is_tool else self._dialect.trace_id
+            either = [form.format(self._add(part_of(value) if is_tool else value)) for value in values]
             return f"({' OR '.join(either)})" if either else _NEVER
         if field in _PLAIN:
             return self._among(self._dialect.text_columns.get(field, field), values)
-        known = self._ids.get(_column(field), {})
-        return self._coded(field, ", ".join([self._mark(known[value]) for value in values if value in known]))
+        known = self._ids.get(column_of(field), {})
+        found = [known[value] for value in values if value in known]
+        if field == "tool":
+            return self._dialect.tool.format(self._marks(found)) if found and self._dialect.tool else _NEVER
+        return self._among(self._dialect.unindexed.format(field) if is_nested else field, found)
+
+    def _coded(self, column: str, values: Sequence[str], *, unindexed: bool = False) -> str:
+        codes = [code for code, word in enumerate(sql.CODED[column]) if word in values]
+        return self._among(self._dialect.unindexed.format(column) if unindexed else column, codes)
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
         if field in sql.CODED:
-            return _one_of(field, [code for code, word in enumerate(sql.CODED[field]) if is_like(word, parts)])
+            return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
         if self._dialect.tool_names and field != "tool":
             return f"({self._has(field)} AND {self._dialect.like(field, parts, self._add)})"
-        name = _column(field) if self._dialect.tool_names else "value"
-        return self._coded(field, self._names(field, self._dialect.like(name, parts, self._add)))
+        name = column_of(field) if self._dialect.tool_names else "value"
+        ids = self._names(field, self._dialect.like(name, parts, self._add))
+        return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _names(self, field: str, condition: str = "1 = 1") -> str:
         """Write the query of what the texts of a field are stored as that fulfil a condition."""
         if self._dialect.tool_names:
             return f"{self._dialect.tool_names} AND {condition}"
-        kind = _KINDS[_column(field)]
+        kind = _KINDS[column_of(field)]
         return f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
-
-    def _coded(self, field: str, ids: str) -> str:
-        """Write that a dictionary column has one of some ids, given as marks or as a query."""
-        if not ids:
-            return _NEVER
-        return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _has(self, field: str) -> str:
         if field in sql.CODED or field == "id":
@@ -194,44 +319,49 @@ class _Writer:
             return self._between(field, None, None)
         if field == "conversation":
             return "conversation IS NOT NULL"
+        if field == "keyed":
+            return "keyed = 1"
         if field in _PLAIN:
             return self._dialect.has_text.format(field)
         if field == "tool":
             return self._dialect.tool.format(self._names(field))
-        return f"{_column(field)} <> {self._dialect.none}"
+        return f"{column_of(field)} <> {self._dialect.none}"
 
     def _between(self, field: str, least: float | None, most: float | None) -> str:
-        low = max(_LEAST.get(field, 0), -sql.MAX_INT if least is None else least)
+        low = max(_LEAST.get(field, 0), least or 0)
+        if low > sql.MAX_INT or (most is not None and most < low):
+            return _NEVER
+        if low == most and field not in _SUMS:
+            return self._among(self._dialect.unindexed.format(_NUMBERS[field]), [low])
         columns = _SUMS.get(field)
         number = _NUMBERS[field] if columns is None else self._dialect.sum.format(*columns)
-        known = "" if columns is None else f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)}) AND "
-        bounds = [f"{number} >= {self._number(low)}"]
+        bounds = [] if columns is None else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
+        bounds.append(f"{number} >= {self._number(low)}")  # below, some backends say that there is none
         if most is not None:
             bounds.append(f"{number} <= {self._number(most)}")
-        return f"({known}{' AND '.join(bounds)})"
+        return f"({' AND '.join(bounds)})"
 
     def _among(self, column: str, values: Sequence[Any]) -> str:
-        marks = ", ".join([self._add(value) for value in values])
-        return f"{column} IN ({marks})" if marks else _NEVER
+        if not values:
+            return _NEVER
+        return f"{column} = {self._marks(values)}" if len(values) == 1 else f"{column} IN ({self._marks(values)})"
 
-    def _mark(self, value: Any) -> str:
-        return self._number(value) if isinstance(value, int) else self._add(value)
+    def _marks(self, values: Sequence[Any]) -> str:
+        return ", ".join([self._number(each) if isinstance(each, int) else self._add(each) for each in values])
 
     def _number(self, value: float) -> str:
         if isinstance(value, int):
             return self._dialect.number.format(self._add(max(min(value, sql.MAX_INT), -sql.MAX_INT)))
         return self._add(value)
 
-
-_NEVER: Final = "1 = 0"
-_COLUMNS: Final = {"tool": "tool_name", "called_tool": "called_tools"}
-
-
-def _one_of(column: str, codes: Sequence[int]) -> str:
-    return f"{column} IN ({', '.join(map(str, codes))})" if codes else _NEVER
+    def _add(self, value: Any) -> str:
+        """Bind a parameter, and return its mark. To be called in the order in which the marks stand in the text."""
+        self.parameters.append(value)
+        return self._dialect.placeholder(self._first + len(self.parameters) - 1)
 
 
-def _column(field: str) -> str:
+def column_of(field: str) -> str:
+    """Name the column of a field that is one."""
     return _COLUMNS.get(field, field)
 
 

@@ -15,7 +15,7 @@ from storage.relational.search.sieve import Sieve, with_keys
 from storage.relational.search.ways import Way, ways_of
 from storage.relational.session import Rows, Session, Sifted
 from storage.relational.slices import Range, Window, spread
-from storage.relational.sql import Dialect, Ids, Texts, Where, conditions, texts
+from storage.relational.sql import Dialect, Ids, Where
 from storage.relational.writes.packing import COLUMNS
 from storage.search.index.needs import NOTHING, All
 
@@ -24,14 +24,6 @@ FIRST_ROWS: Final = 16
 
 Bound = Callable[[Where, Range, int], Where]
 """Adds to conditions, their first parameter of some number, that rows are in a slice."""
-
-
-def filter_texts(filter: Filter) -> Texts:
-    """Name the dictionary values that a filter needs, by column, its search included."""
-    wanted = texts(filter)
-    for column, values in condition.texts(filter.where).items():
-        wanted[column] = wanted.get(column, ()) + values
-    return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +65,10 @@ class Found:
     def of(cls, filter: Filter, ids: Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
         """Write the conditions of a filter over the table of records; None when nothing can match.
 
-        Ids are by column and text, of every value of `filter_texts` that the store has.
+        Ids are by column and text, of every value of `condition.texts` that the store has.
         """
-        where = conditions(filter, ids, dialect, first_parameter=first_parameter)
-        plain = where if first_parameter == 1 else conditions(filter, ids, dialect)
+        where = condition.conditions(filter, ids, dialect, first_parameter=first_parameter)
+        plain = where if first_parameter == 1 else condition.conditions(filter, ids, dialect)
         if where is None or plain is None:
             return None
 
@@ -88,7 +80,7 @@ class Found:
             ]
             return _Way(said, _both(plain, plainly), None if left is None else Sieve(left), way.need)
 
-        return cls(where, first_parameter, tuple(map(found, ways_of(filter))))
+        return cls(where, first_parameter, tuple(map(found, ways_of(filter.where))))
 
     @property
     def first_rows(self) -> int | None:
@@ -130,4 +122,4 @@ def _parts(part: Range, need: All, dialect: Dialect) -> tuple[Range, ...]:
     """List what of a slice is looked into for a need."""
     if not isinstance(part, Window) or need == NOTHING:
         return (part,)
-    return (spread(part.told),) if dialect.joins_ranges and part.told else part.told
+    return (spread(part.possible),) if dialect.joins_ranges and part.possible else part.possible

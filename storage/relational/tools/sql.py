@@ -1,12 +1,14 @@
-"""From a filter of tool calls to SQL, over their rows and over their rollups: as `storage.relational.sql` does for
-records. Pure.
+"""From a filter of tool calls to SQL, over their rows and over their rollups: as
+`storage.relational.search.condition` does for records. Pure.
 
 Invariant: every value is a bound parameter; a value without an id, or one that no store can hold, matches nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from storage.relational.sql import Clause, Dialect, Ids, Texts, Where
+from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tools.rows import STATUSES
 from storage.search.patterns import is_storable
@@ -48,9 +50,9 @@ def conditions(filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: i
     return clause.finish()
 
 
-def _clause(filter: ToolFilter, ids: Ids, dialect: Dialect) -> Clause:
+def _clause(filter: ToolFilter, ids: Ids, dialect: Dialect) -> "_Clause":
     """Begin a clause with what rows and rollups both know."""
-    clause = Clause(dialect)
+    clause = _Clause(dialect)
     for column, values in _dimensions(filter):
         if values:
             clause.among(column, [ids[column][value] for value in values if value in ids[column]])
@@ -68,3 +70,45 @@ def _dimensions(filter: ToolFilter) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("server_label", filter.server_labels),
         ("key_id", filter.key_ids),
     )
+
+
+class _Clause:
+    """Conditions that must all hold, gathered one by one."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._conditions: list[str] = []
+        self._parameters: list[Any] = []
+        self._impossible = False
+
+    def finish(self) -> Where | None:
+        if self._impossible:
+            return None
+        return Where(self._dialect.of_commits(" AND ".join(self._conditions) or "1 = 1"), tuple(self._parameters))
+
+    def among(self, column: str, values: Sequence[Any]) -> None:
+        self._impossible |= not values
+        marks = self._marks(values)
+        self._conditions.append(f"{column} = {marks}" if len(values) == 1 else f"{column} IN ({marks})")
+
+    def either(self, condition: str, values: Sequence[object]) -> None:
+        """Want the condition to hold for one of some values."""
+        self._impossible |= not values
+        either = [condition.format(self._marks([value])) for value in values]
+        self._conditions.append(either[0] if len(either) == 1 else f"({' OR '.join(either)})")
+
+    def between(self, column: str, least: int | None, most: int | None) -> None:
+        if least is not None and least > -MAX_INT:
+            self._impossible |= least > MAX_INT
+            self._conditions.append(f"{column} >= {self._marks([least])}")
+        if most is not None and most < MAX_INT:
+            self._impossible |= most < -MAX_INT
+            self._conditions.append(f"{column} <= {self._marks([most])}")
+
+    def _marks(self, values: Sequence[object]) -> str:
+        first = len(self._parameters) + 1
+        self._parameters.extend(values)
+        return ", ".join(
+            (self._dialect.number if isinstance(value, int) else "{}").format(self._dialect.placeholder(first + place))
+            for place, value in enumerate(values)
+        )

@@ -6,6 +6,7 @@ from storage.conversations import ConversationQuery
 from storage.query import Count, Filter, FormerEndpoints, RecordQuery, Scope
 from storage.search.expression import And, Is, Not, Or
 from tests.storage.samples import make_batch, make_record
+from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
 
 ADMIN = Principal("admin", "admin")
@@ -23,10 +24,10 @@ async def test_rows_are_found_under_all_names() -> None:
     ]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    page = await view.select(RecordQuery(filter=Filter(endpoints=("/people/{name}",))))
+    page = await view.select(RecordQuery(filter=make_filter(endpoints=("/people/{name}",))))
     assert [record.endpoint for record in page.records] == ["/people/{name}"] * 2
-    assert (await view.count(Filter(endpoints=("/people/{name}",)))).exchanges == 2
-    assert (await view.count(Filter(endpoints=("/people/ann", "/x")))).exchanges == 2
+    assert (await view.count(make_filter(endpoints=("/people/{name}",)))).exchanges == 2
+    assert (await view.count(make_filter(endpoints=("/people/ann", "/x")))).exchanges == 2
 
 
 async def test_searches_know_all_names() -> None:
@@ -52,7 +53,7 @@ async def test_names_of_before_are_those_of_their_route_and_project() -> None:
     records = [make_record(endpoint="/people/ann", route_id=route, project=project) for route, project in places]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    filter, people = Filter(endpoints=("/people/{name}",)), Is("endpoint", ("/people/{name}",))
+    filter, people = make_filter(endpoints=("/people/{name}",)), Is("endpoint", ("/people/{name}",))
     assert [record.endpoint for record in (await view.select(RecordQuery(filter=filter))).records] == ["/people/{name}"]
     assert (await view.count(filter)).exchanges == 1
     assert (await view.count(Filter(where=people))).exchanges == 1
@@ -71,7 +72,7 @@ async def test_names_of_before_without_a_route_and_project_are_of_records_withou
     await storage.commit(make_batch(*records))
     names = EndpointNames(former=lambda name, scope: [FormerEndpoints(None, None, ("/b",))])
     view = ScopedStorage(storage, ADMIN, QueryGate(), names)
-    for filter in (Filter(endpoints=("/{name}",)), Filter(where=Is("endpoint", ("/{name}",)))):
+    for filter in (make_filter(endpoints=("/{name}",)), Filter(where=Is("endpoint", ("/{name}",)))):
         found = (await view.select(RecordQuery(filter=filter))).records
         assert [(record.route_id, record.project) for record in found] == [(None, None)]
 
@@ -84,7 +85,7 @@ async def test_conversations_are_found_under_all_names() -> None:
     )
     await storage.commit(make_batch(call))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    page = await view.conversations(ConversationQuery(filter=Filter(endpoints=("/people/{name}",))))
+    page = await view.conversations(ConversationQuery(filter=make_filter(endpoints=("/people/{name}",))))
     assert [found.turns for found in page.conversations] == [1]
 
 
@@ -106,6 +107,7 @@ async def test_many_names_are_one_alternative_of_a_place() -> None:
             return await super().count(filter)
 
     names = EndpointNames(former=lambda name, scope: [FormerEndpoints("shop", place, (name + "/x",)) for place in "ab"])
-    await ScopedStorage(Store(), ADMIN, QueryGate(), names).count(Filter(endpoints=("/p", "/q")))
+    await ScopedStorage(Store(), ADMIN, QueryGate(), names).count(make_filter(endpoints=("/p", "/q")))
     known = ("/p/x", "/q/x")
-    assert asked[0].former_endpoints == (FormerEndpoints("shop", "a", known), FormerEndpoints("shop", "b", known))
+    places = [And((Is("endpoint", known), Is("route_id", ("shop",)), Is("project", (place,)))) for place in "ab"]
+    assert asked[0].where == Or((Is("endpoint", ("/p", "/q")), *places))

@@ -12,6 +12,7 @@ from api.access.principal import ADMIN, Credential, Credentials, Principal, inte
 from api.http.errors import Refused
 from storage.query import EVERYTHING, Filter, Scope, matches
 from tests.api.samples import make_record
+from tests.support.filters import make_filter
 
 READER = Principal("grafana", "reader", Scope(projects=("proj_a",)))
 OTHERS = [Credential(hashlib.sha256(b"reader-token").digest(), READER)]
@@ -86,7 +87,7 @@ def test_a_narrowed_filter_never_shows_more(
     scope: Scope, wanted: tuple[str, ...], project: str | None, container: str | None
 ) -> None:
     """It matches what the filter matches within the scope, or is refused for naming what is outside."""
-    filter = Filter(projects=wanted)
+    filter = make_filter(projects=wanted)
     record = make_record(1, project=project, container=container, client=None)
     narrowed = refusal_or(lambda: narrow(filter, scope))
     if narrowed is None:
@@ -101,21 +102,21 @@ def test_a_narrowed_filter_never_shows_more(
     [
         (
             Scope(projects=("mine",)),
-            Filter(projects=("x",)),
-            Filter(projects=("mine", "x")),
-            Filter(projects=("mine",)),
+            make_filter(projects=("x",)),
+            make_filter(projects=("mine", "x")),
+            make_filter(projects=("mine",)),
         ),
         (
             Scope(containers=("mine",)),
-            Filter(containers=("x",)),
-            Filter(containers=("mine", "x")),
-            Filter(containers=("mine",)),
+            make_filter(containers=("x",)),
+            make_filter(containers=("mine", "x")),
+            make_filter(containers=("mine",)),
         ),
         (
             Scope(clients=("mine",)),
-            Filter(clients=("x",)),
-            Filter(clients=("mine", "x")),
-            Filter(clients=("mine",)),
+            make_filter(clients=("x",)),
+            make_filter(clients=("mine", "x")),
+            make_filter(clients=("mine",)),
         ),
     ],
 )

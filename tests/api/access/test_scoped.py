@@ -10,6 +10,7 @@ from api.http.errors import Refused
 from storage.keys import ApiKey
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
 
 READER = Principal("reader", "reader", Scope(projects=("proj_a",)))
@@ -52,7 +53,7 @@ async def test_a_foreign_record_is_not_there() -> None:
     assert (await view.count(Filter())).exchanges == 1
     assert (await view.stats(EVERYTHING)).total == 2
     with pytest.raises(Refused, match="not permitted"):
-        await view.select(RecordQuery(filter=Filter(projects=("proj_b",))))
+        await view.select(RecordQuery(filter=make_filter(projects=("proj_b",))))
 
 
 @pytest.mark.parametrize("principal", [READER, Principal("all", "reader")])

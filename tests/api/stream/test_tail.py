@@ -16,6 +16,7 @@ from api.stream.tail_ring import Interest
 from storage.query import Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record
+from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
 from tests.support.sse import SseEvent, SseReader
 
@@ -23,9 +24,9 @@ ENTRY_KINDS = frozenset(("request", "response", "event"))
 INTERESTS = [
     Interest(encode_entries, Filter(kind="all"), ENTRY_KINDS),
     Interest(encode_entries, Filter(kind="exchange"), frozenset(("response",))),
-    Interest(encode_entries, Filter(kind="all", levels=("error",)), ENTRY_KINDS),
+    Interest(encode_entries, make_filter(kind="all", levels=("error",)), ENTRY_KINDS),
     Interest(encode_entries, Filter(kind="all", scope=Scope(projects=("proj_b",))), ENTRY_KINDS),
-    Interest(encode_record, Filter(kind="exchange", projects=("proj_a",)), frozenset(("record",))),
+    Interest(encode_record, make_filter(kind="exchange", projects=("proj_a",)), frozenset(("record",))),
     Interest(encode_record, Filter(kind="all"), frozenset(("record",))),
     Interest(encode_record, Filter(kind="all"), frozenset(("record",)), lambda record, payload: encode_record(record)),
 ]
@@ -255,9 +256,13 @@ async def test_a_destroyed_container_ends_its_own_streams_only() -> None:
     def entered(filter: Filter) -> Subscriber:
         return tail.enter(Interest(encode_entries, filter, ENTRY_KINDS), 0)
 
-    by_filter = entered(Filter(containers=("cnt_1",)))
+    by_filter = entered(make_filter(containers=("cnt_1",)))
     by_scope = entered(Filter(scope=Scope(containers=("cnt_1",))))
-    others = [entered(Filter()), entered(Filter(containers=("cnt_2",))), entered(Filter(containers=("cnt_1", "c2")))]
+    others = [
+        entered(Filter()),
+        entered(make_filter(containers=("cnt_2",))),
+        entered(make_filter(containers=("cnt_1", "c2"))),
+    ]
     tail.destroy_container("cnt_1")
     for subscriber in (by_filter, by_scope):
         assert await tail.wait(subscriber, 60)

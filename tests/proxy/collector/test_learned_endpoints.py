@@ -18,6 +18,7 @@ from storage.query import Filter, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
+from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
 
 SETTINGS = Settings(
@@ -109,7 +110,7 @@ async def test_who_erases_an_endpoint_leaves_those_of_other_routes(tmp_path: Pat
         await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
         names = EndpointNames(learned.current, learned.former, learned.forget)
         view = ScopedStorage(storage, Principal("admin", "admin"), QueryGate(), names)
-        filter = Filter(endpoints=("/people/{name}",))
+        filter = make_filter(endpoints=("/people/{name}",))
         assert (await view.count(filter)).exchanges == 1
         assert (await view.top(filter, "endpoint")).seen == 1
         assert (await view.erase(filter)).exchanges == 1
@@ -131,7 +132,7 @@ async def test_names_of_erased_records_are_forgotten() -> None:
     assert await first.save()
     assert await second.save()
     assert "/patients/smith" in (await storage.meta(META) or "")
-    await storage.erase(Filter(path_contains="smith"))
+    await storage.erase(make_filter(path_contains="smith"))
     await first.forget()
     kept = await storage.meta(META) or ""
     assert "smith" not in kept

@@ -13,11 +13,12 @@ from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.query import Filter, Page, RecordQuery
+from storage.query import Page, RecordQuery
 from storage.record import Batch, Entry, Record, format_id
 from storage.search.expression import And
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
+from tests.support.filters import make_filter
 from tests.support.otlp import tool_call
 from tests.support.otlp_sender import OK, FakeSender
 
@@ -241,7 +242,7 @@ async def test_what_is_gone_before_it_was_sent_is_missed(world: World) -> None:
     ids = await world.keep(make_record(), make_record(path="/secret"), make_record(path="/secret"), make_record())
     world.receiver.plan = lambda sent, before: Later("unreachable", "refused")
     await world.exporter.step()
-    await world.store.erase(Filter(path_contains="/secret"))
+    await world.store.erase(make_filter(path_contains="/secret"))
     world.receiver.plan = lambda sent, before: OK
     await world.exporter.step()
     assert world.receiver.taken == [ids[0], ids[3]]
@@ -257,7 +258,7 @@ async def test_what_went_while_nobody_ran_is_missed(world: World) -> None:
     await world.keep(make_record())
     await world.exporter.step()
     await world.keep(make_record(path="/secret"), make_record(path="/secret"))
-    await world.store.erase(Filter(path_contains="/secret"))
+    await world.store.erase(make_filter(path_contains="/secret"))
     await world.start().step()
     assert world.exporter.counters.missed_records == 2
     await world.start().step()

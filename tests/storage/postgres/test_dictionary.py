@@ -12,6 +12,7 @@ from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from tests.storage.samples import make_batch, make_record
+from tests.support.filters import make_filter
 
 
 async def hosts(other: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
@@ -66,4 +67,4 @@ async def test_text_is_deleted_with_the_last_day_that_used_it(
         await second.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
     page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
     assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
-    assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+    assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1

@@ -21,6 +21,7 @@ from storage.relational.by_id import id_ms
 from storage.relational.slices import Range
 from tests.storage.samples import make_record
 from tests.support import postgres
+from tests.support.filters import make_filter
 
 ROWS = 3000
 """More than two buckets of `seq`, and 18 of ids."""
@@ -29,9 +30,9 @@ MAX_ROW_BYTES = 400
 PROJECTS, LEVELS = ("p0", "p1", "p2"), ("info", "warn", "error")
 FILTERS = (
     Filter(),
-    Filter(projects=("p1",)),
-    Filter(scope=Scope(projects=("p0",)), levels=("warn", "error")),
-    Filter(routes=("r1",), clients=("c",)),
+    make_filter(projects=("p1",)),
+    make_filter(scope=Scope(projects=("p0",)), levels=("warn", "error")),
+    make_filter(routes=("r1",), clients=("c",)),
     Filter(seq_after=1000, seq_until=2100),
 )
 
@@ -91,7 +92,7 @@ async def test_pages_join_across_buckets(
 
 async def test_what_is_erased_across_buckets_is_gone(store: PostgresStorage, mixed: list[Record]) -> None:
     """Rows, and nothing but them."""
-    erased = await store.erase(Filter(projects=("p1",)))
+    erased = await store.erase(make_filter(projects=("p1",)))
     assert erased.exchanges == sum(record.project == "p1" for record in mixed)
     left = await collected(store, RecordQuery(limit=1000))
     assert sorted(left) == sorted(record.id for record in mixed if record.project != "p1")

@@ -15,6 +15,7 @@ from storage.record import Batch, Entry, Job, Record
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_payload, make_record
 from tests.support import postgres
+from tests.support.filters import make_filter
 
 JOB_ID = bytes(range(16))
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -58,7 +59,7 @@ async def test_an_erasure_counts_off_in_the_order_of_a_batch(
         await until_waiting(other, 2)
     assert storing.result() == 2
     assert erasing.result().exchanges == 1
-    assert (await store.count(Filter(is_llm=True))).exchanges == 1
+    assert (await store.count(make_filter(is_llm=True))).exchanges == 1
 
 
 async def test_the_cap_on_size_forgets_jobs_behind_the_counter(

@@ -19,6 +19,7 @@ from storage.postgres.store import PostgresStorage
 from storage.query import EVERYTHING, Filter, RecordQuery
 from storage.record import Batch, Entry, Position
 from tests.storage.samples import make_batch, make_payload, make_record
+from tests.support.filters import make_filter
 
 ALL = Filter(kind="all")
 CONFIGURATION = """
@@ -93,7 +94,7 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
         while len(seen) < 2 * batches * size:
             page = await store.select(RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None))
             seen += [record.seq for record in page.records]
-            await store.count(Filter(path_contains="items"))
+            await store.count(make_filter(path_contains="items"))
             await store.facets(ALL, ("project", "host"))
         assert seen == list(range(1, 2 * batches * size + 1))
 

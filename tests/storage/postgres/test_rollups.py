@@ -7,6 +7,7 @@ from storage.postgres.store import PostgresStorage
 from storage.query import Count, Filter, Scope
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support.filters import make_filter
 
 Other = asyncpg.Connection
 
@@ -20,12 +21,12 @@ async def purge_all(store: PostgresStorage) -> None:
 @pytest.mark.parametrize(
     ("filter", "exchanges"),
     [
-        (Filter(statuses=(404,)), 3),
-        (Filter(hosts=("a",)), 5),
-        (Filter(error_types=("internal",), kind="all"), 2),
-        (Filter(keyed=True, status_classes=(4,)), 3),
-        (Filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
-        (Filter(models=("large",)), 4),
+        (make_filter(statuses=(404,)), 3),
+        (make_filter(hosts=("a",)), 5),
+        (make_filter(error_types=("internal",), kind="all"), 2),
+        (make_filter(keyed=True, status_classes=(4,)), 3),
+        (make_filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
+        (make_filter(models=("large",)), 4),
     ],
 )
 async def test_totals_are_told_without_the_rows(

@@ -27,6 +27,7 @@ from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 from tests.support import postgres
 from tests.support.certificate import self_signed
+from tests.support.filters import make_filter
 
 ALL = Filter(kind="all")
 Other = asyncpg.Connection
@@ -232,7 +233,7 @@ async def test_a_deep_offset_is_the_same_with_and_without_holes(
     records = [make_record(path=f"/{number}") for number in range(50)]
     await store.commit(make_batch(*records))
     for path in erased:
-        await store.erase(Filter(path_contains=path))
+        await store.erase(make_filter(path_contains=path))
     left = [record for record in records if record.path not in erased]
     if order == "desc":
         left.reverse()
@@ -256,7 +257,7 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
     assert (stats.total, stats.by_project) == (3, {"p5": 3})
     assert stats.by_container == {"unknown": 2, "catalogue-1": 1}
     assert stats.by_level == {"debug": 1, "info": 2, "warn": 0, "error": 0}
-    assert (await store.count(Filter(projects=("p5",), kind="all"))).events == 1
+    assert (await store.count(make_filter(projects=("p5",), kind="all"))).events == 1
 
 
 async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:

@@ -153,12 +153,12 @@ def test_windows_tell_which_of_their_rows_are_in_ranges(
     found = list(windows(whole, told, order, Pace(100)))
     assert {row for part in found for row in range(part.first, part.last + 1)} == set(range(first, first + 5001))
     assert sum(part.size for part in found) == whole.size
-    rows = [row for part in found for each in part.told for row in range(each.first, each.last + 1)]
+    rows = [row for part in found for each in part.possible for row in range(each.first, each.last + 1)]
     assert sorted(rows) == [
         row for each in told for row in range(each.first, each.last + 1) if 0 <= row - first <= 5000
     ]
     for part in found:
-        assert all(part.first <= each.first <= each.last <= part.last for each in part.told)
+        assert all(part.first <= each.first <= each.last <= part.last for each in part.possible)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Use of models, added up: what counts, what is cut, and what an hour counts apart."""
 
-from storage.query import Filter
 from storage.relational.rollups import OTHER, Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import (
@@ -14,6 +13,7 @@ from storage.relational.usage import (
     total,
 )
 from tests.storage.samples import make_record
+from tests.support.filters import make_filter
 from tests.support.memory_aggregates import count_usage
 
 NOTHING = (0,) * (len(DIMENSIONS) - 1)
@@ -61,13 +61,13 @@ def test_an_hour_counts_so_many_models_apart() -> None:
     assert {key[-2]: measures[0] for key, measures in rows.items()} == {1: 1, 2: 1, OTHER: 3}
     assert all(len(measures) == len(MEASURES) for measures in rows.values())
     assert capped == 1 << (CAPPED_SHIFT + DIMENSIONS.index("model"))
-    assert not can_count(Filter(models=("m",)), {"model": ("m",)}, capped)
-    assert can_count(Filter(providers=("p",)), {"provider": ("p",)}, capped)
+    assert not can_count(make_filter(models=("m",)), capped)
+    assert can_count(make_filter(providers=("p",)), capped)
 
 
 def test_what_the_rollup_can_tell() -> None:
     """Any tenant, route, key and model over any time; nothing else."""
-    assert is_counted(Filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True))
-    assert not is_counted(Filter(statuses=(200,)))
-    assert not is_counted(Filter(levels=("info",)))
-    assert not is_counted(Filter(hosts=("x",)))
+    assert is_counted(make_filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True))
+    assert not is_counted(make_filter(statuses=(200,)))
+    assert not is_counted(make_filter(levels=("info",)))
+    assert not is_counted(make_filter(hosts=("x",)))

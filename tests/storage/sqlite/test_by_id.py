@@ -16,6 +16,7 @@ from storage.sqlite.schema import prepare_reader
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support.filters import make_filter
 
 
 class RecordingBudget(Budget):
@@ -36,10 +37,10 @@ class RecordingBudget(Budget):
     ("filter", "index"),
     [
         (Filter(), "records_id"),
-        (Filter(scope=Scope(containers=("c",)), is_llm=True), "records_id"),
-        (Filter(projects=("a",)), "records_project_id"),
+        (make_filter(scope=Scope(containers=("c",)), is_llm=True), "records_id"),
+        (make_filter(projects=("a",)), "records_project_id"),
         (Filter(scope=Scope(projects=("a",)), seq_until=5), "records_project_id"),
-        (Filter(clients=("acme",), routes=("r",), since_us=START_US), "records_route_id"),
+        (make_filter(clients=("acme",), routes=("r",), since_us=START_US), "records_route_id"),
     ],
 )
 async def test_an_index_has_the_rows_in_order(tmp_path: Path, filter: Filter, index: str) -> None:

@@ -15,6 +15,7 @@ from storage.relational.writes import remembered
 from storage.sqlite import dictionary
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
+from tests.support.filters import make_filter
 
 
 def hosts(path: Path) -> set[str]:
@@ -56,7 +57,7 @@ async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) ->
         await store.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
         page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
         assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
-        assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+        assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1
 
 
 async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> Non
         await store.commit(make_batch(make_record(started_at_us=now, host="a.example")))
         await purge(store, now - DAY_US)
         assert hosts(path) == {"a.example"}
-        assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+        assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1
 
 
 async def test_text_goes_with_the_rows_that_the_cap_took(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from storage.sqlite import erase
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_body, make_payload, make_record
+from tests.support.filters import make_filter
 
 
 async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
     async with await SqliteStorage.open(tmp_path / "records.db") as store:
         await store.commit(Batch("sidecar-1", [gone, Entry(make_record(project="b"), other)]))
         assert "/the-secret-path" in files_in(tmp_path)
-        await store.erase(Filter(projects=("a",)))
+        await store.erase(make_filter(projects=("a",)))
         assert await store.payloads([1, 2]) == {2: other}
         assert "/the-secret-path" not in files_in(tmp_path)
         assert "THE-SECRET" not in files_in(tmp_path)
@@ -53,7 +54,7 @@ async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
         number = 2 * erase.SLICE_ROWS + 5
         entries = [Entry(make_record(project="ab"[place % 2]), make_payload(place)) for place in range(2 * number)]
         await store.commit(Batch("sidecar-1", entries))
-        receipt = await store.erase(Filter(projects=("a",)))
+        receipt = await store.erase(make_filter(projects=("a",)))
         assert (receipt.exchanges, receipt.through_seq) == (number, 2 * number)
         assert (await store.count(Filter())).exchanges == number
         assert len(await store.payloads(range(2 * number + 1))) == number
@@ -75,7 +76,7 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, mo
         await store.erase(Filter(where=Substring("nowhere to be found")))
         assert [each.next_seq for each in slices] == [11, 21, 31, None]
         slices.clear()
-        await store.erase(Filter(projects=("nobody's",)))
+        await store.erase(make_filter(projects=("nobody's",)))
         assert len(slices) == 1
 
 

@@ -15,6 +15,7 @@ from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support.filters import make_filter
 
 
 async def sums(path: Path, *columns: str) -> list[tuple[Any, ...]]:
@@ -157,12 +158,12 @@ async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("filter", "exchanges"),
     [
-        (Filter(statuses=(404,)), 3),
-        (Filter(hosts=("a",)), 5),
-        (Filter(error_types=("internal",), kind="all"), 2),
-        (Filter(keyed=True, status_classes=(4,)), 3),
-        (Filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
-        (Filter(models=("large",)), 4),
+        (make_filter(statuses=(404,)), 3),
+        (make_filter(hosts=("a",)), 5),
+        (make_filter(error_types=("internal",), kind="all"), 2),
+        (make_filter(keyed=True, status_classes=(4,)), 3),
+        (make_filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
+        (make_filter(models=("large",)), 4),
     ],
 )
 async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Filter, exchanges: int) -> None:
@@ -181,7 +182,9 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
         assert await store.count(filter) == Count(exchanges, 0)
 
 
-@pytest.mark.parametrize("filter", [Filter(statuses=(404,)), Filter(hosts=("a",)), Filter(endpoints=("/a",))])
+@pytest.mark.parametrize(
+    "filter", [make_filter(statuses=(404,)), make_filter(hosts=("a",)), make_filter(endpoints=("/a",))]
+)
 async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(tmp_path: Path, filter: Filter) -> None:
     """Whichever rollups have the filter's dimensions tell them."""
     path = tmp_path / "records.db"
@@ -200,11 +203,11 @@ async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> No
             hosts = [f"h{number}" for number in range(start, start + 4)]
             await store.commit(make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2]))
         for number in range(8):
-            assert await store.count(Filter(hosts=(f"h{number}",))) == Count(2, 0)
-        assert await store.count(Filter(projects=("p",), statuses=(404,))) == Count(16, 0)
-        await store.erase(Filter(hosts=("h1", "h6")))
-        assert await store.count(Filter(statuses=(404,))) == Count(12, 0)
-        assert await store.count(Filter(hosts=("h0", "h6"))) == Count(2, 0)
+            assert await store.count(make_filter(hosts=(f"h{number}",))) == Count(2, 0)
+        assert await store.count(make_filter(projects=("p",), statuses=(404,))) == Count(16, 0)
+        await store.erase(make_filter(hosts=("h1", "h6")))
+        assert await store.count(make_filter(statuses=(404,))) == Count(12, 0)
+        assert await store.count(make_filter(hosts=("h0", "h6"))) == Count(2, 0)
     assert statuses(tmp_path / "records.db", "exchanges") == [(2,), (2,), (8,)]
 
 
@@ -218,13 +221,13 @@ async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> N
             )
         assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p1": 4, "p2": 4, "other": 20}
         for number in range(8):
-            assert (await store.count(Filter(projects=(f"p{number}",)))).exchanges == 2
-        assert (await store.count(Filter(services=("catalogue",)))).exchanges == 16
+            assert (await store.count(make_filter(projects=(f"p{number}",)))).exchanges == 2
+        assert (await store.count(make_filter(services=("catalogue",)))).exchanges == 16
         scoped = await store.stats(Scope(projects=("p1", "p6")))
         assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
         facet = (await store.facets(Filter(), ("project",)))["project"]
         assert [(value.value, value.count) for value in facet] == [(f"p{number}", 2) for number in range(8)]
-        await store.erase(Filter(projects=("p1", "p5")))
+        await store.erase(make_filter(projects=("p1", "p5")))
         assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p2": 4, "other": 16}
         await store.commit(make_batch(make_record(project="p9")))
         assert (await store.stats(EVERYTHING)).by_project["other"] == 18
@@ -242,7 +245,7 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
             records = [make_record(project=name, key_id=name, error_type=name, **at) for name in names]
             await store.commit(make_batch(*records, make_record(project=None, **at)))
         every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
-        for filter in (Filter(), Filter(levels=("error",)), Filter(since_us=hour, until_us=hour + 2 * HOUR_US)):
+        for filter in (Filter(), make_filter(levels=("error",)), Filter(since_us=hour, until_us=hour + 2 * HOUR_US)):
             summary, facets = await store.summary(filter), await store.facets(filter, ("project", "key", "level"))
             assert summary.complete
             assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [every] * 3

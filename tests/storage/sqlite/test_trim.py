@@ -18,6 +18,7 @@ from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_cap import files_bytes
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import make_body, make_payload, make_record
+from tests.support.filters import make_filter
 
 CAP = 8 << 20
 ALL = Filter(kind="all")
@@ -101,7 +102,7 @@ async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> 
         assert [record.user_agent for record in records] == agents[-len(records) :]
         # Those of the newest rows and, beside them, few that wait to be looked for.
         assert len(texts(path, "user_agent")) < 1.2 * len(records)
-        assert (await store.count(Filter(projects=("one",)))).exchanges == len(records)
+        assert (await store.count(make_filter(projects=("one",)))).exchanges == len(records)
 
 
 async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: p
         assert found == expected[gone:]
         assert len(texts(path, "user_agent")) < 1000 < len({agent for agent, _ in expected})
         calls = sum(agent == "agent" for agent, _ in expected[gone:])
-        assert (await store.count(Filter(models=("model agent",)))).exchanges == calls
+        assert (await store.count(make_filter(models=("model agent",)))).exchanges == calls
 
 
 async def test_a_project_that_a_tool_call_still_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

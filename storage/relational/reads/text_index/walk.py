@@ -75,14 +75,14 @@ class Slices:
         here, self._rest = self._cut_rest(some)
         found = await self._masks([holder for holder in some if isinstance(holder, Segment)])
         covered: list[Range] = []
-        told: list[Range] = []
+        possible: list[Range] = []
         for holder in sorted(some, key=lambda each: each.rows.first):
             covered.append(holder.rows)
             if isinstance(holder, Segment):
-                told += holder.cells(cells_of(self._need, found[holder.rows.first], _ALL_CELLS))
+                possible += holder.cells(cells_of(self._need, found[holder.rows.first], _ALL_CELLS))
             elif cells_of(self._need, {term: int(has(holder.signature, term)) for term in self._terms}, 1):
-                told.append(holder.rows)
-        return here, _joined(sorted([*told, *_between(covered, here)], key=lambda rows: rows.first), here)
+                possible.append(holder.rows)
+        return here, _joined(sorted([*possible, *_between(covered, here)], key=lambda rows: rows.first), here)
 
     async def _all_holders(self) -> list[Holder]:
         holders: list[Holder] = list(await self._session.text_segments(self._rest))

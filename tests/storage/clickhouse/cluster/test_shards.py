@@ -14,6 +14,7 @@ from storage.query import Count, Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from tests.storage.samples import SOURCE, make_payload, make_record
 from tests.support.clickhouse_cluster import SHARDS, Cluster
+from tests.support.filters import make_filter
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(300)]
 
@@ -84,7 +85,7 @@ async def test_upkeep_is_of_all_shards(own: Cluster) -> None:
     database = own.database()
     async with opened(own.url(database, cluster=SHARDS)) as store:
         await fill(store)
-        erased = await store.erase(Filter(projects=("a", "b")))
+        erased = await store.erase(make_filter(projects=("a", "b")))
         assert (erased.exchanges, await store.count(Filter())) == (2, Count(2, 0))
         assert set.union(*here(own, database)) == {"c", "d"}
         await store.raise_floors(1 << 61, 1 << 61)

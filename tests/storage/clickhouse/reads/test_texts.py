@@ -6,7 +6,7 @@ from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.texts import has_word
 from storage.clickhouse.wire.link import Link
-from storage.query import Filter, RecordQuery
+from storage.query import RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.sql import Where
@@ -14,6 +14,7 @@ from storage.search.expression import Expression, Substring, Text
 from storage.search.phrase import Phrase
 from tests.storage.samples import make_body, make_record
 from tests.support.clickhouse import Server
+from tests.support.filters import make_filter
 
 BODIES = (
     b'"a needle"',
@@ -40,7 +41,7 @@ async def fill(store: ClickhouseStorage) -> list[int]:
 
 async def found(store: ClickhouseStorage, **filter: object) -> list[int]:
     """List the numbers of the records of a filter."""
-    page = await store.select(RecordQuery(filter=Filter(**filter), order="asc"))  # type: ignore[arg-type]
+    page = await store.select(RecordQuery(filter=make_filter(**filter), order="asc"))  # type: ignore[arg-type]
     assert page.complete
     return [record.seq for record in page.records]
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from storage.postgres.session import DIALECT as POSTGRES
-from storage.relational.search.condition import condition, texts, unsaid, widened
-from storage.search.expression import And, Between, Expression, Is, Like, Not, Or, Substring
+from storage.query import Filter
+from storage.relational.search.condition import condition, conditions, rollup_conditions, texts, unsaid, widened
+from storage.relational.sql import Where
+from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or, Substring
 from storage.sqlite.session import DIALECT as SQLITE
 
 METHOD = Is("method", ("GET", "\udc80"))
@@ -19,11 +21,11 @@ def written(search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, 
 
 def test_texts() -> None:
     """Values of dictionary columns that can be stored; patterns are looked up by the condition itself."""
-    assert texts(Or((METHOD, Not(Is("tool", ("t",))), Like("model", ("a", ""))))) == {
+    assert texts(Filter(where=Or((METHOD, Not(Is("tool", ("t",))), Like("model", ("a", "")))))) == {
         "method": ("GET",),
         "tool_name": ("t",),
     }
-    assert texts(None) == {}
+    assert texts(Filter()) == {}
 
 
 def test_widening() -> None:
@@ -40,10 +42,30 @@ def test_widening() -> None:
 
 def test_conditions() -> None:
     """Values are bound, never written; null counts as false under `not`."""
-    assert written(METHOD) == ("method IN (?)", [7])
-    assert written(Not(METHOD), POSTGRES) == ("(method IN ($1::bigint) IS NOT TRUE)", [7])
+    assert written(METHOD) == ("method = ?", [7])
+    assert written(Not(METHOD), POSTGRES) == ("(+method = $1::bigint IS NOT TRUE)", [7])
     assert written(Is("model", ("x",))) == ("1 = 0", [])
     assert written(Between("status", None, 1 << 70)) == ("(status >= ? AND status <= ?)", [1, (1 << 63) - 1])
     text, parameters = written(Like("path", ("/A_%", "")), POSTGRES)
     assert text == 'lower(path COLLATE "C") LIKE $1'
     assert parameters == ["/a\\_\\%%"]
+
+
+def test_alternatives_name_what_each_of_them_asks() -> None:
+    """The partial index is asked for all names, then each row what else it must say; rollups have the same columns."""
+    former = And((Is("endpoint", ("/a", "/never")), Is("route_id", ("shop",)), Not(Has("project"))))
+    filter = Filter(kind="all", where=Or((Is("endpoint", ("/{name}",)), former, Is("endpoint", ("/unknown",)))))
+    ids = {"endpoint": {"/{name}": 1, "/a": 2}, "route_id": {"shop": 7}}
+    assert texts(filter) == {"endpoint": ("/{name}", "/a", "/never", "/unknown"), "route_id": ("shop",)}
+    either = "(+endpoint = ? OR (+endpoint = ? AND +route_id = ? AND (project <> 0 IS NOT TRUE)))"
+    found = conditions(filter, ids, SQLITE)
+    assert found == Where(f"endpoint IN (?, ?) AND endpoint <> 0 AND {either}", (1, 2, 1, 2, 7))
+    assert rollup_conditions(filter, ids, SQLITE) == Where(either, (1, 2, 7))
+    assert conditions(filter, {}, SQLITE) is None
+
+
+def test_what_cannot_be_leaves_no_parameter_behind() -> None:
+    """Of an alternative that nothing fulfils, what was bound before that was found out is unbound."""
+    search = Or((And((Is("method", ("GET",)), Is("host", ("x",)))), Is("method", ("GET",))))
+    assert written(search) == ("(+method = ?)", [7])
+    assert written(And((METHOD, Or((Is("host", ("x",)), Between("status", 5, 4)))))) == ("1 = 0", [])
