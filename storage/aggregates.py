@@ -64,7 +64,7 @@ class Percentiles:
     p95_us: int | None = None
     p99_us: int | None = None
     is_estimated: bool = False
-    """Whether they are told from buckets, at most 5 % off and within what was measured; else they are exact."""
+    """Whether they are computed from buckets, at most 5 % off and within what was measured; else they are exact."""
 
 
 @dataclass(slots=True)
@@ -281,7 +281,7 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What records can be grouped by → the columns that tell it."""
 MAX_GROUPS: Final = 20_000
-"""Values that are told apart before the search ends: 20 MB."""
+"""Values that are counted apart before the search ends: 20 MB."""
 
 Names = tuple[str | None, ...]
 

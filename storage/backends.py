@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.errors import StorageDamaged
 
-if TYPE_CHECKING:  # whoever only checks a URL, such as `sidelog serve`, starts a third sooner without these
+if TYPE_CHECKING:  # what only checks a URL, such as `sidelog serve`, starts a third sooner without these
     from storage.base import Kept, Storage
     from storage.query import Durability
 
@@ -80,7 +80,7 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "S
             if on_set_aside is None or not await asyncio.to_thread(is_ours, path):
                 raise
             reason = str(error)
-    assert on_set_aside is not None, "bug: a damaged store is known of, and nobody is to be told"
+    assert on_set_aside is not None, "bug: a damaged store is known of, and is to be reported to no one"
     kept: Kept = {}
     if path.exists():
         with translated():

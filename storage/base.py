@@ -142,7 +142,7 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         ...
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        """Make rows, and bodies of rows, that started before a whole hour invisible to every reader, for ever.
+        """Make rows, and bodies of rows, that started before a whole hour invisible to every reader, permanently.
 
         A floor lower than the one before changes nothing; that of bodies is never below that of rows.
         """
@@ -196,7 +196,7 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
     async def erasing(self) -> int:
         """Bring on the deletion of what was erased; returns how many erased records are left on the disk.
 
-        Nobody sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
+        No reader sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Storage errors, told apart by what the caller does next: wait and retry, isolate the value, or give up.
+"""Storage errors, grouped by what the caller does next: wait and retry, isolate the value, or give up.
 
 Every backend translates its library's exceptions into these at its edge, `from exc`.
 """

@@ -118,7 +118,7 @@ class TextStep:
     is_done: bool
     """There is nothing to do until more is committed."""
     is_lost: bool = False
-    """It came to nothing: somebody else was quicker, or has erased."""
+    """It came to nothing: another sidecar was quicker, or an erasure came between."""
 
 
 @dataclass(frozen=True, slots=True)

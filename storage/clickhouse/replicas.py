@@ -3,7 +3,7 @@
 Strategy: an insert is committed when the coordinator has it in its log. A replica takes entries of the log into a queue
 of its own, and shows the rows of one when it has fetched them. So a replica whose place in the log is behind what was
 its end, and that has no insert in its queue, shows all that was committed when the end was read. That holds too where
-who inserted is gone, and nobody else has the rows yet.
+who inserted is gone, and no other has the rows yet.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _STATE: Final = (
 async def whole_until_s(link: Link, table: str) -> float:
     """Return the moment of the monotonic clock up to which one server shows all that was committed.
 
-    That is the past where it has much to fetch, and minus infinity where it cannot be told.
+    That is the past where it has much to fetch, and minus infinity where it is unknown.
     """
     sql, end, is_behind_end = _LOG.format(f"'{table}'"), -1, False
     asked_s = time.monotonic()

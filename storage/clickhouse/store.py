@@ -203,7 +203,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         try:
             return await erase_slice(self._shards, session, filter, from_seq)
         finally:
-            # Whoever counts from now on counts without it; so does who has counted beside it.
+            # Counts from now on are without it; so are those that ran beside it.
             await self._change(lambda upkeep: structs.replace(upkeep, erasures=upkeep.erasures + 1))
 
     async def _change(self, work: Callable[[Upkeep], Upkeep]) -> None:

@@ -1,9 +1,9 @@
 """The two tables: rows of batches, and the register of what changes.
 
 Strategy: what a table is made for stands in it as columns that are computed: its layout, and how late an insert may be
-(`order_delay_ms`). So both come into being with the table, at once, whoever makes it first. Rows are in partitions by
-the day of their number, so that each batch is one part and retention drops days. In a cluster each server has a table
-of its own, replicated where its shard has several, and those of the first shard one over the tables of all.
+(`order_delay_ms`). So both come into being with the table, at once, whichever sidecar makes it first. Rows are in
+partitions by the day of their number, so that each batch is one part and retention drops days. In a cluster each server
+has a table of its own, replicated where its shard has several, and those of the first shard one over the tables of all.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number

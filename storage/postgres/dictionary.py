@@ -2,7 +2,7 @@
 
 Strategy: values are found by a digest, because they may be longer than an index can hold. New values are committed
 before the batch that brings them, in a transaction of their own, so that sidecars that meet the same value at the same
-time wait for each other only that long. A value whose batch then fails stays, and is used by nobody. Values that
+time wait for each other only that long. A value whose batch then fails stays, and no row uses it. Values that
 clients choose come and go, so a value carries the day it was last looked up for, and retention deletes those of days
 that have no rows any more. A day later all values are looked up once more, and no row costs more.
 

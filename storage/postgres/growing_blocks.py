@@ -1,7 +1,7 @@
 """Blocks that grow (`storage/relational/blocks/growing.py`), while other sidecars erase and delete.
 
-Invariant: whoever changes or deletes such a block has locked it before looking at its rows, so no row comes or goes
-meanwhile. Its rows are of one conversation, and started within two of its spans.
+Invariant: a transaction that changes or deletes such a block locks it before looking at its rows, so no row comes or
+goes meanwhile. Its rows are of one conversation, and started within two of its spans.
 """
 
 from collections.abc import Collection, Sequence

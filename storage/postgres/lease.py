@@ -2,9 +2,9 @@
 
 Strategy: a row says who holds the name, renewed every few seconds and by the server's clock. The holder is known by
 its data directory, so that it goes on at once after a kill; another has to wait until the row is old. A directory that
-two machines share is the same holder in another session: of two that take the name from each other both are told.
+two machines share is the same holder in another session: of two that take the name from each other both are notified.
 
-Invariant: while somebody else holds the name nothing is committed under it.
+Invariant: while another holder has the name nothing is committed under it.
 """
 
 import logging
@@ -62,6 +62,6 @@ class Lease(NameLease):
         return not was_held or row[0] is not None
 
     async def release(self, connection: Connection) -> None:
-        """Give the name to whoever wants it, unless somebody has it already."""
+        """Give the name to the caller, unless another has it already."""
         if not self.is_lost:
             await connection.execute(_RELEASE, escape(self._instance), self._session)

@@ -62,7 +62,7 @@ _MERGE: Final = {table: _merging(table, (period, *keys)) for tables, keys in CUB
 _FOLDS: Final = foldings("sidelog.", _MERGED, "$1::bigint", "$2")
 _FOLDED_UNTIL: Final = "SELECT until_hour FROM sidelog.folded FOR SHARE"
 _TAKE_FOLDED: Final = "SELECT until_hour FROM sidelog.folded FOR UPDATE SKIP LOCKED"
-"""Nobody is waited for, so that nobody can wait in a circle."""
+"""It waits for no other transaction, so that none can wait in a circle."""
 _NEXT_TO_FOLD: Final = "SELECT min(hour) FROM sidelog.rollups WHERE hour >= $1 AND hour < $2"
 """The oldest hour that is not folded: every record is in these rollups."""
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"

@@ -216,7 +216,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
     async def _tidy(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         with translated():
-            # On a connection of its own, and without a limit: it takes as long as it takes, in nobody's way.
+            # On a connection of its own, and without a limit: it takes as long as it takes, and blocks no other.
             link = Link(self._address, self._statement_cache_size, lambda: None)
             if self._writer.is_closed:
                 raise StorageUnavailable("the store is closed")
@@ -241,7 +241,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:
-                    # A replica, met while a failover was under way: it answers for ever, and is never the primary.
+                    # A replica, met while a failover was under way: it keeps answering, and is never the primary.
                     for link in (*self._readers, self._writer):
                         link.expire()
                     raise

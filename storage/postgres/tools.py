@@ -1,6 +1,7 @@
 """Writing tool calls: rows beside the records, arguments and results in one zstd frame each.
 
-Strategy: calls are copied after their records, when `seq` is known, and counted in rollups before, while nobody waits.
+Strategy: calls are copied after their records, when `seq` is known, and counted in rollups before, while no transaction
+waits.
 
 Invariant: the rollups of a set of dimensions add up to its calls, over all instances; what erasure takes off is kept as
 a row of no instance.

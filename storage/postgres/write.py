@@ -133,7 +133,7 @@ class BatchStore:
         """Make one that has not seen the store yet.
 
         `begin` begins a transaction of a batch, `begin_silent` that of one that brings no records, and is announced to
-        nobody. `cells_of` makes, in any thread, the cells of the index of words that a batch brings with it.
+        no reader. `cells_of` makes, in any thread, the cells of the index of words that a batch brings with it.
         `is_leased` says that the database has a lease of the sidecar as long as it has anything.
         """
         self._begin = begin
@@ -353,7 +353,7 @@ async def raise_counter(connection: Connection, last_seq: int) -> None:
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar. Behind the counter's lock: a commit that nobody waits for ends first."""
+    """Read the positions of one sidecar. Behind the counter's lock: a commit that was abandoned ends first."""
     await connection.fetchval(_LOCKED_COUNTER)
     sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"
     return positions_of(await connection.fetch(sql, escape(instance)))

@@ -68,7 +68,7 @@ MEASURES: Final = (
 NANO: Final = 10**9
 MAX_TOKENS: Final = 10**12
 MAX_COST_USD: Final = 1000
-"""Of one call, in sums: what somebody claims must not overflow them before nine million others claim it too."""
+"""Of one call, in sums: what a response claims must not overflow them before nine million others claim it too."""
 LEAST: Final = ("duration_least_us", "first_byte_least_us")
 MOST: Final = ("duration_most_us", "first_byte_most_us")
 HISTOGRAMS: Final = ("durations", "first_bytes")
@@ -86,7 +86,7 @@ _REMEMBERED_HOURS: Final = 4
 
 Dimensions = tuple[int, ...]
 Counted = tuple[int, Dimensions, int, int, str | None, bool]
-"""Hour, dimensions, status, error type, host, whether a key was asked for: what records are told apart by."""
+"""Hour, dimensions, status, error type, host, whether a key was asked for: what records are counted by."""
 
 
 @dataclass(frozen=True, slots=True)

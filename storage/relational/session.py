@@ -162,7 +162,7 @@ class Session(Protocol):
         ...
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Compute something that takes milliseconds, where nobody else waits for it."""
+        """Compute something that takes milliseconds, where no other caller waits for it."""
         ...
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:

@@ -1,7 +1,7 @@
 """What can be seen at a glance to be missing: words of which everything found has at least one. Pure.
 
 Strategy: a search is widened to an `and` of alternatives, each a few words of ASCII, or parts of some, that are looked
-for as bytes in many texts at once. What can be told by none of them, as everything that must not be there, is left out.
+for as bytes in many texts at once. What none of them shows, as everything that must not be there, is left out.
 
 Invariant: what fulfils a search has, of each clue, one of its words in some reading of one of its texts.
 """

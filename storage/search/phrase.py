@@ -49,7 +49,7 @@ def line_of(found: Sequence[str]) -> str:
 
 
 MAX_TELLING: Final = 8
-"""Words by which texts are told apart at a glance: each is looked for in each text, and a phrase may have thousands."""
+"""Words that rule out most texts at a glance: each is looked for in each text, and a phrase may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Phrase:
 
     @classmethod
     def of(cls, text: str, *, is_prefix: bool = False) -> Self | None:
-        """Read what somebody wrote; None without a word in it."""
+        """Read the text of a term; None without a word in it."""
         found = tuple(words(text))
         return cls(found, is_prefix) if found else None
 

@@ -1,7 +1,7 @@
-"""Views: searches that somebody gave a name, as a store keeps them. Values only.
+"""Views: searches that were given a name, as a store keeps them. Values only.
 
 A view belongs to the scope of who saved it and is seen with exactly that scope. It is a question, not an answer: it is
-asked anew by whoever opens it, within the scope they have then, so it widens nothing.
+asked anew when it is opened, within the scope they have then, so it widens nothing.
 """
 
 from typing import Final, Literal

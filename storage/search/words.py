@@ -91,7 +91,7 @@ def reads_as_written(text: str) -> bool:
 
 def is_plain(text: bytes) -> bool:
     """Tell the same of stored bytes."""
-    # One character is found ten times as quickly as two, and as a number it takes no error that nobody reads.
+    # One character is found ten times as quickly as two, and as a number it takes no error that is thrown away.
     return (
         text.isascii()
         and (_PERCENT_SIGN not in text or _PERCENT_BYTES.search(text) is None)

@@ -2,7 +2,7 @@
 
 Strategy: two shapes. Every row has the plain columns; those of events, refused keys and LLM calls are left out where
 all of them are null, because binding null costs 0.2 µs each. Within the plain columns null has a stand-in that binds
-fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What nobody searches
+fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What no search reads
 for is packed, because each column costs 0.05 µs (storage/relational/writes/packing.py).
 
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.

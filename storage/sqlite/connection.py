@@ -167,7 +167,7 @@ class Budget(ReadBudget):
         self._is_cancelled = False
 
     def cancel(self) -> None:
-        """End the read as soon as possible: nobody waits for it any more. Callable from any thread."""
+        """End the read as soon as possible: its caller has gone. Callable from any thread."""
         self._is_cancelled = True
 
     @property

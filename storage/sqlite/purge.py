@@ -6,7 +6,7 @@ file system. A row above the floor keeps its block until it goes too. Each slice
 in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
 connection for about 8 ms at the median.
 
-The journal: whoever commits when it has grown long writes it back, on the write connection's thread: some 25 ms, and a
+The journal: the commit that finds it grown long writes it back, on the write connection's thread: some 25 ms, and a
 slice that does so makes the next batch wait. Slices leave it alone, and after a few of them a read connection writes it
 back on its own thread, which keeps neither a batch nor a slice from committing. Batches still do it themselves when it
 gets long for all that.
@@ -155,7 +155,7 @@ def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def write_journal_back(connection: sqlite3.Connection) -> None:
-    """Write the journal into the file, as far as readers let us; waits for nobody. The next commit begins it anew."""
+    """Write the journal into the file, as far as readers let us, without waiting. The next commit begins it anew."""
     connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
 

@@ -85,7 +85,7 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
 
 
 def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
-    """Put the rows into a file, inside a transaction: a new one, or another store that somebody put there."""
+    """Put the rows into a file, inside a transaction: a new one, or another store that was put there."""
     counters = dict(connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'"))
     for table, rows in kept.items():
         columns = _COLUMNS[table]

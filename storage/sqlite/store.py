@@ -1,7 +1,7 @@
 """The SQLite store: one write connection, and a few read connections behind it.
 
 Strategy: the write connection's thread runs batches one after the other, and reads positions, so that what it answers
-includes a commit nobody waited for. Everything else is read on at most four other connections, each answer in one read
+includes a commit that was abandoned. Everything else is read on at most four other connections, each answer in one read
 transaction: readers never block the writer (WAL), and no reader holds a snapshot between calls. A store in memory has
 the write connection only, and reads wait for it.
 """

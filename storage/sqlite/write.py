@@ -160,7 +160,7 @@ class BatchStore:
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar. On the write connection: a commit that nobody waits for ends first."""
+    """Read the positions of one sidecar. On the write connection: a commit that was abandoned ends first."""
     sql = f"SELECT {POSITION_COLUMNS} FROM ingest_position WHERE instance = ?"
     return positions_of(connection.execute(sql, (instance,)))
 

@@ -43,7 +43,7 @@ class CommitListener(Protocol):
 
 
 class WriterListener(CommitListener, Protocol):
-    """Whoever feeds the writer is notified of all that becomes of the records, on the loop; must be quick."""
+    """Notifies the feeder of the writer of all that becomes of the records, on the loop; must be quick."""
 
     def on_spooled(self, batch: Batch, /) -> None:
         """Every batch that went to the spool instead; its positions are in effect from now on."""
@@ -113,7 +113,7 @@ class CommitTimeout:
     """Bounds requests to the store, one at a time."""
 
     def __init__(self, timeout_s: float | None = TIMEOUT_S, full_timeout_s: float = FULL_TIMEOUT_S) -> None:
-        """Wait `timeout_s` at most, `full_timeout_s` while the queue is full; None: for ever, there is no spool."""
+        """Wait `timeout_s` at most, `full_timeout_s` while the queue is full; None: without end, there is no spool."""
         self._timeout_s = timeout_s
         self._full_timeout_s = full_timeout_s
         self._running: asyncio.Timeout | None = None

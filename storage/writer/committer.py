@@ -155,7 +155,7 @@ class Committer:
         self.availability.note_down(error)
 
     def note_spooled(self, batch: Batch) -> None:
-        """Count a batch that was spooled, and notify whoever feeds the writer."""
+        """Count a batch that was spooled, and notify the feeder of the writer."""
         self._note("spooled", len(batch.entries))
         for listener in self._listeners:
             listener.on_spooled(batch)

@@ -6,7 +6,7 @@ a slice for as long as that took, and still is faster than ingest: SQLite delete
 beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/README.md). The cap on size is
 `size_cap.py`.
 
-What is too old is told by a clock that the records do not contradict (`trusted_clock.py`), nor that of a server.
+What is too old is decided by a clock that the records do not contradict (`trusted_clock.py`), nor that of a server.
 
 Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the running hour.
 """

@@ -9,8 +9,8 @@ numbers and record counts have no gaps, so damage is counted to the record by wh
 that says where the spool ends.
 
 Files are used from one thread at a time, and a lock sees to it: who awaited a thread may have been cancelled, and
-closes while it is still at work. A descriptor closed twice would be somebody else's by then. The index is changed on
-the event loop only (`append`, `settle`).
+closes while it is still at work. A descriptor closed twice would belong to another file by then. The index is changed
+on the event loop only (`append`, `settle`).
 """
 
 import errno
@@ -299,7 +299,7 @@ class Spool:
         return FrameLocation(frame, segment.path, offset)
 
     def _note_end(self, frame: spool_frames.Frame) -> None:
-        """Keep where the spool ends. A frame is written without that, too: only damage behind it would not be told."""
+        """Keep where the spool ends. A frame is written without that, too: only damage behind it would go unnoticed."""
         retired = self.retired | set(frame.retired)
         positions = {
             source: position for source, position in (self.positions | frame.positions).items() if source not in retired

@@ -45,7 +45,7 @@ RETRY_S: Final = 1.0
 def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
     """Return the file beside a spool that keeps the positions in the store, for a start while the store is away.
 
-    It is written after the commit, so it may be a little behind: whoever relies on it looks up the records of one batch
+    It is written after the commit, so it may be a little behind: a reader of it looks up the records of one batch
     beyond it.
     """
     return StateFile(directory / POSITIONS_FILE, msgspec.msgpack.Decoder(dict[bytes, Position]))
@@ -257,7 +257,7 @@ class SpoolReplay:
     def new_drops(self) -> list[tuple[str, int]]:
         """Return what the store counts as dropped since the last time, by reason; the writer counts its poison itself.
 
-        Nobody else knows what a commit has dropped that got no answer.
+        Only this knows what a commit has dropped that got no answer.
         """
         before, self._reported_drops = self._reported_drops, self._base.dropped
         news = {reason: count - before.get(reason, 0) for reason, count in self._base.dropped.items()}

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 IDLE_S: Final = 5.0
 """How often it is looked whether there is something to do."""
 AWAY_S: Final = 5.0
-"""Pause after an error, and after somebody else was quicker: another sidecar of the same database makes the index."""
+"""Pause after an error, and after another was quicker: another sidecar of the same database makes the index."""
 DESCRIBED_EVERY_S: Final = 10.0
 _BUSY_PAUSES: Final = 4
 """How many times as long as a step its pause is beside traffic."""

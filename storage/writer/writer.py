@@ -2,7 +2,8 @@
 
 Strategy: entries are gathered in the pure `Backlog`; one task takes the oldest closed batch, settles it, and only then
 takes the next. While a commit runs, entries gather for the next one, so a slow store gets larger batches. While the
-store is unavailable, the same batch is retried for ever, with growing pauses; what it refuses is split (`Committer`).
+store is unavailable, the same batch is retried without end, with growing pauses; what it refuses is split
+(`Committer`).
 
 Invariant: positions are committed in the order in which entries were added, and never ahead of an entry that is not
 settled. Memory is bounded in bytes: while the store is away and the queue is full, the oldest batches go to the

@@ -1,6 +1,6 @@
 """Version 18 of the server, which Debian has: good for tests of real HTTP and of replicas, not supported otherwise.
 
-It has no tokens: whether an insert still comes is told by time (`writes.slots`), and a change of the register is
+It has no tokens: whether an insert still comes is decided by time (`writes.slots`), and a change of the register is
 claimed by a table. A constraint is a column whose value cannot be made.
 """
 

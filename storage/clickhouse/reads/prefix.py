@@ -1,8 +1,8 @@
-"""The end of the stable prefix: rows at or below it are all there, whoever writes.
+"""The end of the stable prefix: rows at or below it are all there, however many sidecars write.
 
 Strategy: a row is refused whose number is more than the delay behind the server's clock when its insert begins. So what
 is not there yet has a number above now, less the delay, less the age of the oldest insert that runs: one statement.
-Nobody tells others that it lives; who is idle, stopped or dead holds up nothing.
+No sidecar announces that it lives; one that is idle, stopped or dead holds up nothing.
 
 In a cluster it is the least of all servers, and ends where each replica that answers shows all that was committed. A
 replica that is away may be running an insert as long as one may take; a shard that is away holds up the end.

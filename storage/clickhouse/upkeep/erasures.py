@@ -1,6 +1,6 @@
 """Erasing the records of a filter: out of all answers when the statement ends, out of the server's parts soon after.
 
-Strategy: the server marks rows as deleted, and shows them to nobody; then it is told to write the parts that have some
+Strategy: the server marks rows as deleted, and shows them no more; then it is asked to write the parts that have some
 anew. What a record's batch says of positions stays.
 """
 

@@ -1,4 +1,4 @@
-"""Floors: what started below is shown to nobody. Pure."""
+"""Floors: what started below is in no answer. Pure."""
 
 from msgspec.structs import replace
 

@@ -1,7 +1,7 @@
 """Retention by age: what is below the floors goes by the day; where a day is small, its rows go before.
 
 Strategy: a day of numbers is dropped when nothing in it is shown. Days of which some is shown would have to be written
-anew: that is done while they are small, else what nobody sees waits for the day's end. Everything goes in the first
+anew: that is done while they are small, else what is hidden waits for the day's end. Everything goes in the first
 call; how many rows that were is said in slices of the size asked for. Bodies are taken out once a day.
 
 Invariant: only rows that no reader sees any more are deleted.

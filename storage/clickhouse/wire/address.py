@@ -49,7 +49,7 @@ class Address:
         """Read a store's URL.
 
         Raises:
-            ValueError: It is not complete, or has parts that nobody reads.
+            ValueError: It is not complete, or has parts that are not read.
         """
         if url.fragment:
             raise ValueError(f"{url.scheme}: takes no fragment; # in a password is written %23")

@@ -1,6 +1,6 @@
 """What a server's answer means: its error as one of the storage errors, by ClickHouse's own codes. Pure.
 
-Strategy: only what is about a value of the statement is refused for good; anything else, what nobody has seen yet
+Strategy: only what is about a value of the statement is refused for good; anything else, what is not known yet
 included, may go away, so that no record is given up for an error of the server, of its disk or of ours.
 Source: ClickHouse, src/Common/ErrorCodes.cpp; codes are never reused.
 """
@@ -44,7 +44,7 @@ class OutOfTime(StorageUnavailable):
 
 
 class AlreadyThere(StorageUnavailable):
-    """The table to be made is there already: somebody else made it."""
+    """The table to be made is there already: another sidecar made it."""
 
 
 class Unfinished(StorageUnavailable):

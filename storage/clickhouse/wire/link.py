@@ -1,7 +1,7 @@
 """Statements to a ClickHouse server over HTTP, by aiohttp: the one place of `storage` that knows an HTTP client.
 
 Strategy: of the hosts of an address the one that answered last is asked. Where no connection can be made the next one
-is tried; a statement that was sent is never sent again here, because nobody knows what became of it, but what comes
+is tried; a statement that was sent is never sent again here, because its outcome is unknown, but what comes
 after a failure is sent to the next host. The server holds an answer back until it is whole (`wait_end_of_query`), so a
 status says how the statement ended. In a cluster the table `records` has the rows of all shards, and a link to one
 shard writes the name of the shard's own table in its place, in statements and not in their values.
@@ -161,7 +161,7 @@ class Link:
     async def execute(
         self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
     ) -> None:
-        """Run a statement without an answer; see `fetch`. After an error nobody knows whether it ran."""
+        """Run a statement without an answer; see `fetch`. After an error it is unknown whether it ran."""
         await self._post(self._rendered(sql, parameters), b"", limit_s, settings or {})
 
     async def insert(
@@ -247,7 +247,7 @@ class Link:
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                # The system's resolver: the other one starts a thread that nobody ends.
+                # The system's resolver: the other one starts a thread that never ends.
                 connector=aiohttp.TCPConnector(
                     resolver=aiohttp.ThreadedResolver(), limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S
                 ),

@@ -32,7 +32,7 @@ _EMPTY: Final = {"String": ""}
 
 
 class NotNative(Exception):
-    """What a server sent is not this format, or of a type that nobody asks for."""
+    """What a server sent is not this format, or of a type that is never asked for."""
 
 
 class Column(NamedTuple):
@@ -250,7 +250,7 @@ _WRITERS: Final[dict[str, Callable[[Chunks, str, Sequence[Any]], None]]] = {
 def _parts(type: str) -> tuple[str, str]:
     found = _PARAMETRIC.fullmatch(type)
     if found is None:
-        raise NotNative(f"nobody reads or writes the type {type}")
+        raise NotNative(f"type {type} is not supported")
     return found[1], found[2]
 
 

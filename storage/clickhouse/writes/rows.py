@@ -1,10 +1,10 @@
 """A batch as the rows of one block: records with their payloads, tool calls and jobs; of positions alone, one row.
 
-Strategy: all are rows of one table, told apart by their kind, so that one insert has all of a batch. What is no record
-has the `seq` of the record it came with, and uses columns that records have for something else (`CALL`, `WAITING`,
-`JOB`). Written once, whatever becomes of the attempt: what an attempt decides is a few columns before the others.
-The last row, of the last number, has positions and nothing else: it stays when the records of its batch are erased.
-Pure.
+Strategy: all are rows of one table, which their kind distinguishes, so that one insert has all of a batch. What is no
+record has the `seq` of the record it came with, and uses columns that records have for something else (`CALL`,
+`WAITING`, `JOB`). Written once, whatever becomes of the attempt: what an attempt decides is a few columns before the
+others. The last row, of the last number, has positions and nothing else: it stays when the records of its batch are
+erased. Pure.
 """
 
 from collections.abc import Mapping, Sequence

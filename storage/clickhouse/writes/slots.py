@@ -1,9 +1,9 @@
 """Batches of one instance, each stored once: the slots that they take, in order.
 
 Strategy: a batch is one insert of one block, whose token names the instance and the number of a slot; the server stores
-one of all inserts with the same token. Whether it did is looked up, whatever it answered. A slot of which nobody knows
-whether it is taken, by this process or by one before it, is closed by a mark: if that is stored, nothing else that was
-sent for the slot ever will be. The newest slot has all positions of the instance.
+one of all inserts with the same token. Whether it did is looked up, whatever it answered. A slot of which no sidecar
+knows whether it is taken, by this process or by one before it, is closed by a mark: if that is stored, nothing else
+that was sent for the slot ever will be. The newest slot has all positions of the instance.
 
 A server without tokens settles by time: what is late is refused, so when the delay is over and no insert runs, what is
 not stored will never be. Replicas settle by both, and then one of them is asked that shows all that was committed.

@@ -1,4 +1,4 @@
-"""Entries of which nobody knows whether they were committed, until the store says so. Pure.
+"""Entries that may have been committed, until the store says whether they were. Pure.
 
 Strategy: a batch is noted before its commit is sent and forgotten after the answer. One whose answer was lost is asked
 for before the next batch is stored; entries that turn out to be stored are left out when they come again, in whatever
@@ -17,7 +17,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self.entries: Sequence[Entry] = ()
-        """Of the batch of which nobody knows whether it was committed."""
+        """Of the batch that may have been committed."""
         self._stored: dict[bytes, int] = {}
         """Of such entries those that turned out to be stored, until a batch with them is: id → seq."""
 
@@ -48,7 +48,7 @@ class Doubts:
         return fresh
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Take note that nobody comes with these again: all of them are stored."""
+        """Note that these do not come again: all of them are stored."""
         if self._stored:
             for entry in entries:
                 self._stored.pop(entry.record.id, None)

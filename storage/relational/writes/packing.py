@@ -26,7 +26,7 @@ from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.search import meaning
 
 ORIGIN_FIELDS: Final = ("scheme", "http_version", "upstream", "key_name", "key_last4", "shed")
-"""What is packed, of a record: nobody searches for any of them."""
+"""What is packed, of a record: no search reads any of them."""
 
 Origin = tuple[str | None, str | None, str | None, str | None, str | None, Shed | None]
 """In the order of `ORIGIN_FIELDS`."""

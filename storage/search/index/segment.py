@@ -9,7 +9,7 @@ Format of a part: count of differences (24 bits), bits of a cell's number beyond
 differences, then their high bytes as a zstd frame, all little-endian. A difference beyond 16 bits is made of several:
 the places between tell of words that no cell has, which costs as much as any other word that has the same hash.
 
-Invariant: a cell that has a word is always told; one in some thousand that are told does not have it.
+Invariant: a cell that has a word is always named; one in some thousand that are named does not have it.
 """
 
 from array import array

@@ -2,7 +2,7 @@
 
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
-transaction and writes in another, which is short; between them somebody may have erased, or another sidecar have been
+transaction and writes in another, which is short; between them an erasure may have run, or another sidecar have been
 quicker: then the step comes to nothing. Batches that are large enough bring their cells with them (`batch_cells`): what
 is read here came in small ones, was stored before there was an index, or lost its cells to an erasure.
 
@@ -186,7 +186,7 @@ class TextIndexer:
         for first in range(0, len(parts), _PARTS_AT_ONCE):
             some = list(enumerate(parts[first : first + _PARTS_AT_ONCE], first))
             if not await self._write(partial(keep_parts, run=run, parts=some)):
-                return  # Somebody has erased, or another sidecar was quicker.
+                return  # An erasure came between, or another sidecar was quicker.
         await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
 
 

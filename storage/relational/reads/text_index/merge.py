@@ -1,6 +1,6 @@
 """Cells become a segment: which, and how that is written without anybody waiting for it long.
 
-Strategy: the parts of a segment are written some at a time, and nobody reads them until the segment itself is there,
+Strategy: the parts of a segment are written some at a time, and no search reads them until the segment itself is there,
 which is written last and takes the place of its cells. Parts that a killed process has left are written over. A search
 opens a part of each segment, however little is in it: so where records repeat their words, and cells have few hashes,
 a segment has more cells. Those that wait for others are read whole.

@@ -1,4 +1,4 @@
-"""Which of some rows can have words, told from what is stored of them without making records of them.
+"""Which of some rows can have words, as what is stored of them shows without making records of them.
 
 Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most lack
 a word, or all alternatives to one, and are done with. The others are cut into parts until rows are left: two thirds of

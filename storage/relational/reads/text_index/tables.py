@@ -113,7 +113,7 @@ async def drop(session: Session, gone: Sequence[Range]) -> None:
 
 
 async def drop_holders(session: Session, seqs: Sequence[int]) -> None:
-    """Drop what covers some rows that are erased, in their order: their words must not be told any more."""
+    """Drop what covers some rows that are erased, in their order: their words must be in no answer any more."""
     holders = await covered(session, Range(seqs[0], seqs[-1]))
     gone = [
         rows for rows in holders if (place := bisect_left(seqs, rows.first)) < len(seqs) and seqs[place] <= rows.last
