@@ -13,7 +13,7 @@ UPSTREAM ?=
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
-USUAL := 'not long and not wide and not realworld and not clickhouse and not helm'
+USUAL := 'not long and not realworld and not clickhouse and not helm'
 
 test: check ## format, lint, types, layers, and the tests that have no target of their own
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
@@ -52,7 +52,7 @@ test: check ## format, lint, types, layers, and the tests that have no target of
 CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
 
 test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract over Debian's server and a current engine
-	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
+	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not long' $(CLICKHOUSE_TESTS)
 
 MAX_RETESTS := 10
 
@@ -185,11 +185,8 @@ FUZZ ?= --seconds 60
 fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --seed S"
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
-wide: $(VENV)/.dev ## further variants of what make test tests a sample of
-	@$(BIN)/python -m pytest -q $(SPREAD) -m 'wide and not long and not clickhouse' --hypothesis-profile=usual
-
-long: $(VENV)/.dev ## soak and mass-kill runs
-	@$(BIN)/python -m pytest -q -m long
+long: $(VENV)/.dev ## the second tier: variants of what make test tests, properties with all examples, soak and mass-kill runs
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long --hypothesis-profile=usual
 
 $(REALWORLD)/.python: $(VENV)/.uv requirements-realworld.lock
 	@test -x $(REALWORLD)/bin/python || $(PYTHON) -m venv $(REALWORLD)

@@ -14,12 +14,12 @@ from storage.postgres import connection
 from storage.postgres import store as postgres_store
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
-from tests.contract import clickhouse, sample
+from tests.contract import tiers
 from tests.contract.backends import READ_BUDGET_S
 
 # How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
 settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("few", settings.get_profile("usual"), max_examples=40)
+settings.register_profile("few", settings.get_profile("usual"), max_examples=20)
 settings.load_profile("usual")
 
 
@@ -81,20 +81,19 @@ FEW: Final = ("storage", "api")
 
 
 def mark_properties(items: list[pytest.Item]) -> None:
-    """Have `make wide`, which names the usual profile, ask with all examples what `make test` asks with few."""
+    """Have `make long`, which names the usual profile, ask with all examples what `make test` asks with few."""
     for item in items:
         if item.path.relative_to(item.config.rootpath / "tests").parts[0] in FEW and is_hypothesis_test(
             getattr(item, "obj", None)
         ):
-            item.add_marker(pytest.mark.wide)
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that all processes of a run end at the same time."""
     if config.getoption("hypothesis_profile") == "usual":
         mark_properties(items)
-    clickhouse.mark(items)
-    sample.mark(items)
+    tiers.mark(items)
     tests = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import pytest
 from tests.test_house import ROOT, imports_of, modules
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_each_module_can_be_imported_by_itself() -> None:
     """None relies on another one having been imported before it.
 

@@ -16,9 +16,9 @@ from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
 from tests.support import clickhouse, clickhouse_cluster, postgres
+from tests.support.long import long
 from tests.support.memory_store import MemoryStorage
 from tests.support.sparse_store import SparseStorage
-from tests.support.wide import wide
 
 READ_BUDGET_S: Final = 60.0
 """Answers are complete, however busy the machine is; what a short budget does is tested with each store."""
@@ -115,8 +115,8 @@ BACKENDS = (
 
 
 def usual(is_meant: Callable[[Backend], bool] = lambda backend: True) -> list[Backend | ParameterSet]:
-    """List those that are meant; the memory is SQLite's, and asked everything by `make wide` only."""
-    return [wide(backend) if backend.name == "memory" else backend for backend in BACKENDS if is_meant(backend)]
+    """List those that are meant; the memory is SQLite's, and asked everything by `make long` only."""
+    return [long(backend) if backend.name == "memory" else backend for backend in BACKENDS if is_meant(backend)]
 
 
 USUAL = usual()

@@ -9,7 +9,7 @@ from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
 from tests.storage.samples import make_batch, make_payload, make_record
 from tests.support.filters import make_filter
-from tests.support.wide import wide
+from tests.support.long import long
 
 ALL = Filter(kind="all")
 
@@ -40,10 +40,10 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
         ALL,
         make_filter(projects=("a",), kind="all"),
         make_filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
-        wide(make_filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
+        long(make_filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
         make_filter(endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"),
-        wide(make_filter(projects=("unknown",))),
+        long(make_filter(projects=("unknown",))),
     ],
 )
 async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage, filter: Filter) -> None:

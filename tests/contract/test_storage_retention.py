@@ -17,7 +17,7 @@ from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_payload, make_record
 from tests.support import memory_aggregates as model
 from tests.support.filters import make_filter
-from tests.support.wide import wide
+from tests.support.long import long
 
 HOUR = START_US // HOUR_US * HOUR_US
 ALL = Filter(kind="all")
@@ -81,7 +81,7 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
         assert await store.get(record.id) == (record if record in left else None)
 
 
-@pytest.mark.parametrize("hours", [wide(0), wide(1), 5, wide(24), 27, wide(40)])
+@pytest.mark.parametrize("hours", [long(0), long(1), 5, long(24), 27, long(40)])
 async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage, hours: int) -> None:
     """Every answer is the same after the floor was raised, between slices, and when everything is deleted."""
     records = await fill(store)

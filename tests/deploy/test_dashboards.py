@@ -137,7 +137,7 @@ def test_every_query_is_valid(tmp_path: Path) -> None:
     assert check.returncode == 0, check.stderr + check.stdout
 
 
-@pytest.mark.wide
+@pytest.mark.long
 @pytest.mark.parametrize("has_native_histograms", [False, True], ids=["classic", "native"])
 def test_no_panel_is_empty(tmp_path: Path, has_native_histograms: bool) -> None:
     """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds for a while.

@@ -140,7 +140,7 @@ def test_nothing_is_published_of_a_tree_that_is_not_ready(repository: Repository
     assert git(repository.root, "tag", "--list") == ""
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: Path) -> None:
     """It ends with 0, says what a release would do, and a failed upload of what it built leaves no tag."""
     done = repository.make_release()
@@ -164,7 +164,7 @@ def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: P
     assert git(repository.root, "tag", "--list") == git(repository.origin, "tag", "--list") == ""
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_a_release_is_uploaded_and_tagged(repository: Repository, twine: Path) -> None:
     """Both files as they were built; a second one of the same version is refused."""
     assert twine.exists()

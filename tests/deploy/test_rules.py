@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import pytest
 import yaml
 
+from tests.support.long import long
 from tests.support.programs import find
 from tests.support.sidelog import ROOT
-from tests.support.wide import wide
 
 FOLDER: Final = ROOT / "deploy" / "prometheus"
 FILES: Final = (FOLDER / "recording.yaml", FOLDER / "alerts.yaml")
@@ -255,7 +255,7 @@ def series(values: dict[str, str]) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "case", [wide(case) if case.alert in SLOW else case for case in CASES], ids=lambda case: case.alert
+    "case", [long(case) if case.alert in SLOW else case for case in CASES], ids=lambda case: case.alert
 )
 def test_an_alert_fires_in_time(tmp_path: Path, case: Case) -> None:
     """Not at the one time, at the other with these labels and this summary, and only for what is wrong."""

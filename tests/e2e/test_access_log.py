@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_processes import Request
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.wide import wide
 
 
 def get(sidelog: Sidelog, target: str) -> int:
@@ -26,7 +26,7 @@ def get(sidelog: Sidelog, target: str) -> int:
         return error.code
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "2"])
+@pytest.mark.parametrize("workers", [long("0"), "2"])
 def test_every_exchange_is_one_line_on_stdout(tmp_path: Path, upstream: str, workers: str) -> None:
     """JSON lines with the ids of the records, redacted, and nothing else on stdout."""
     out = tmp_path / "out"

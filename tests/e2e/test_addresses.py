@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
-from tests.support.wide import wide
 
 BEHIND_CDN = {"X_Forwarded_For": "203.0.113.7", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "shop.example"}
 TRUSTING = {"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
@@ -38,7 +38,7 @@ def _request(url: str, headers: dict[str, str] = BEHIND_CDN) -> urllib.request.R
     return urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_socket_for_both_families_shows_addresses_of_ipv4_as_they_are(
     tmp_path: Path, upstream: str, workers: str
 ) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.load import Load, await_more
+from tests.support.long import long
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import scripted
-from tests.support.wide import wide
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -80,7 +80,7 @@ def test_an_unknown_setting_in_the_environment_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin-listen"])
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, taken_port: int, flag: str, workers: str) -> None:
     """One line: the address, why, and which flag changes it."""
     code, (line,) = refusal(tmp_path / "data", "--workers", workers, flag, f"127.0.0.1:{taken_port}")
@@ -110,7 +110,7 @@ def test_a_data_directory_without_permission_is_named(tmp_path: Path, mode: int)
     assert line.startswith(f"sidelog: data directory {data_dir}: Permission denied")
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_ring_directory_without_room_is_an_error_at_the_start(tmp_path: Path, workers: str) -> None:
     """A configured directory is never silently replaced by another place."""
     environ = {"SIDELOG_RING__DIRECTORY": str(tmp_path / "rings"), "SIDELOG_RING__BYTES": str(1 << 36)}
@@ -154,7 +154,7 @@ def end(process: "subprocess.Popen[str]") -> str:
     return rest
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: str) -> None:
     """What this version cannot read is told as an error, the file stays as it was, and the start goes on without it."""
     data_dir = tmp_path / "data"
@@ -169,7 +169,7 @@ def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: st
     assert (data_dir / "sidelog.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: str) -> None:
     """It is asked again every two seconds; a SIGTERM meanwhile ends the wait at once and in order: nothing is lost."""
     (tmp_path / "file").write_text("")

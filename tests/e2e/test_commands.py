@@ -13,10 +13,10 @@ from typing import IO
 
 import pytest
 
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_start_says_where_everything_is(sidelog: Sidelog, tmp_path: Path, upst
 
 
 @pytest.mark.parametrize(
-    "command", ["query", wide("stats"), "tail", wide("export csv"), wide("get x"), "health", wide("token show")]
+    "command", ["query", long("stats"), "tail", long("export csv"), long("get x"), "health", long("token show")]
 )
 def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None:
     """Without a sidelog a command says so, and fails."""

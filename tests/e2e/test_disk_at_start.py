@@ -34,7 +34,7 @@ def ask(sidelog: Sidelog, count: int) -> set[str]:
     return ids
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.wide)])
+@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.long)])
 @pytest.mark.parametrize("is_fresh", [False, True])
 def test_a_read_only_disk_at_the_start(tmp_path: Path, upstream: str, *, is_fresh: bool, workers: str) -> None:
     """Of a sidelog that has run before, and of one that has not: requests are answered, and all are stored late."""

@@ -25,10 +25,10 @@ import pytest
 from proxy.cli import app
 from proxy.cli.program import PROGRAM
 from tests.proxy.cli.test_help import walk
+from tests.support.long import long
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.wide import wide
 
 NOT_EXECUTED: Final = {
     "make run": "installs requirements; the demo it starts is run as `sidelog demo`",
@@ -193,7 +193,7 @@ def execute(world: World, line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "line", [line if number % 3 == 2 else wide(line) for number, line in enumerate(help_examples())]
+    "line", [line if number % 3 == 2 else long(line) for number, line in enumerate(help_examples())]
 )
 def test_an_example_of_help_works(world: World, line: str) -> None:
     """It ends with 0, or prints what it is for until it is interrupted, and never a traceback."""

@@ -14,11 +14,11 @@ from proxy.http1.errors import STATUS_OF
 from storage.ledger import DROP_REASONS
 from tests.e2e.test_documented_commands import World, execute
 from tests.support.certificate import self_signed
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.providers.upstream import application
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
-from tests.support.wide import wide
 
 PAGES: Final = [
     *sorted((ROOT / "docs/guides").glob("*.md")),
@@ -26,7 +26,7 @@ PAGES: Final = [
     ROOT / "docs/runbook.md",
 ]
 SAMPLE: Final = ("web-app", "backup")
-"""Pages whose commands `make test` executes; `make wide` those of the others, whole, as one command needs another."""
+"""Pages whose commands `make test` executes; `make long` those of the others, whole, as one command needs another."""
 _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"
 
@@ -60,7 +60,7 @@ def before_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]
         yield sidelog
 
 
-@pytest.mark.parametrize("name", [name if name.startswith(SAMPLE) else wide(name) for name in SHELL])
+@pytest.mark.parametrize("name", [name if name.startswith(SAMPLE) else long(name) for name in SHELL])
 def test_commands_of_a_guide_work(world: World, name: str) -> None:
     """Each line ends with 0, or prints what it is for until it is interrupted."""
     for written in SHELL[name].splitlines():

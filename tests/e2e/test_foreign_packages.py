@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 SCRIPT = "import sys\nfrom proxy.cli.app import main\nsys.exit(main())\n"
 """What an installer writes for `sidelog`."""
@@ -46,7 +46,7 @@ def command_of(kind: str, tmp_path: Path) -> list[str]:
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize(("kind", "workers"), [wide("script", "1"), ("module", "1"), wide("module", "0")])
+@pytest.mark.parametrize(("kind", "workers"), [long("script", "1"), ("module", "1"), long("module", "0")])
 def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: str, workers: str) -> None:
     """Every process imports sidelog's own packages: an exchange is forwarded, recorded and read."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers, environ={"PYTHONPATH": str(ROOT)})

@@ -98,7 +98,7 @@ def test_a_batch_of_openai(sidelog: Sidelog, clients: Clients) -> None:
         assert shown[3]["cost_usd"] == pytest.approx(66 * 1.25e-6 + 6 * 5e-6)
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_a_batch_of_anthropic(sidelog: Sidelog, clients: Clients) -> None:
     """Two models, one file; the tokens are those of the messages that the client read."""
     batches = clients.anthropic.messages.batches

@@ -264,7 +264,7 @@ def test_the_last_use_is_kept(world: World, tmp_path: Path) -> None:
     assert world.ask("/optional/used", key["secret"]) == (200, None)
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_one_process_obeys_as_well(tmp_path: Path) -> None:
     """With `workers = 0` the same parts are wired in one loop."""
     service = Service()

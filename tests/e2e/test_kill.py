@@ -16,9 +16,9 @@ from proxy.ring.inflight import HEAD_BYTES
 from tests.e2e.test_keys import Service, World
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import read_head, running, scripted, service
-from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str], *, is_dense: bool = T
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("workers", [wide("1"), "2"])
+@pytest.mark.parametrize("workers", [long("1"), "2"])
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:

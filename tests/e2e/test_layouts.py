@@ -44,8 +44,8 @@ EACH = pytest.mark.parametrize("fixture", FIXTURES, ids=[fixture.path.name for f
 
 
 def each_kind(*wide: str) -> pytest.MarkDecorator:
-    """Over each kind of store; over those named `make wide` only."""
-    marks = {kind: [pytest.mark.wide] for kind in wide} | {"clickhouse": [pytest.mark.clickhouse]}
+    """Over each kind of store; over those named `make long` only."""
+    marks = {kind: [pytest.mark.long] for kind in wide} | {"clickhouse": [pytest.mark.clickhouse]}
     return pytest.mark.parametrize("kind", [pytest.param(kind, marks=marks.get(kind, [])) for kind in KINDS])
 
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
+from tests.support.long import long
 from tests.support.providers import sessions
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
-from tests.support.wide import wide
 
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
 """The client of OpenAI opens sockets in a way that its library wants to see no more."""
@@ -34,7 +34,7 @@ def provider() -> web.Application:
     return app
 
 
-@pytest.fixture(scope="module", params=["body", wide("headers"), wide("usage")])
+@pytest.fixture(scope="module", params=["body", long("headers"), long("usage")])
 def sidelog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     """sidelog in front of the fake providers, at each level that reads calls."""
     level, data_dir = str(request.param), tmp_path_factory.mktemp("live") / "data"

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.long import long
 from tests.support.ports import free_port
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.wide import wide
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
     return status, json.loads(body)
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Path, upstream: str, workers: str) -> None:
     """Without a token, under any name; what the admin port has beside them is not there, not even its existence."""
     with opened(tmp_path, upstream, "--workers", workers) as (sidelog, metrics, health):

@@ -24,7 +24,7 @@ def upstream() -> Iterator[str]:
         yield url
 
 
-@pytest.mark.wide
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from tests.support.load import PAUSE_S, Load, NewConnections, await_more
+from tests.support.long import long
 from tests.support.script import OK
 from tests.support.sidelog import Sidelog, await_pids, customized, eventually
 from tests.support.upstream import read_head, scripted
-from tests.support.wide import wide
 
 
 class Request(threading.Thread):
@@ -95,7 +95,7 @@ def test_the_collector_yields_to_workers(two_workers: Sidelog) -> None:
         assert os.getpriority(os.PRIO_PROCESS, pid) == own
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, workers: str) -> None:
     """READY, WATCHDOG and STOPPING are told; a hangup of the whole group ends nobody; SIGUSR1 logs the status."""
     told: set[bytes] = set()
@@ -269,7 +269,7 @@ def without_shared_memory(tmp_path: Path) -> dict[str, str]:
     )
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_anonymous_rings_survive_worker_and_collector(
     tmp_path: Path, upstream: str, without_shared_memory: dict[str, str]
 ) -> None:

@@ -211,7 +211,7 @@ async def _blocks(digest: "hashlib._Hash") -> AsyncIterator[bytes]:
         yield block
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_large_bodies_in_constant_memory(tmp_path: Path, aiohttp_service: str) -> None:
     """200 MiB down and 200 MiB up (chunked) arrive unchanged, and the worker does not grow with them."""
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
@@ -257,7 +257,7 @@ async def _client(port: int, number: int, is_open: asyncio.Barrier) -> list[byte
     return answers
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: str) -> None:
     """1 000 connections that are open at the same time get three answers each, their own, and all are recorded."""
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:

@@ -18,6 +18,7 @@ from tests.e2e.test_processes import is_alive, stored
 from tests.e2e.test_rings import rings_of
 from tests.e2e.test_store_away import locked
 from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 
@@ -76,8 +77,8 @@ def hang_up(sidelog: Sidelog, times: int, pause_s: float) -> None:
         time.sleep(pause_s)
 
 
-@pytest.mark.parametrize("is_locked", [False, True])
-@pytest.mark.parametrize(("times", "pause_s"), [(20, 0.3), pytest.param(500, 0.02, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("is_locked", [long(False), True])
+@pytest.mark.parametrize(("times", "pause_s"), [(20, 0.3), pytest.param(500, 0.02, marks=pytest.mark.long)])
 def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, times: int, pause_s: float) -> None:
     """Those that come while one runs are one; the newest comes into force, and every exchange is stored once."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
@@ -109,7 +110,7 @@ def is_replaced(sidelog: Sidelog, worker: int) -> bool:
     return not is_alive(worker) and bool(sidelog.pids("proxy.worker"))
 
 
-@pytest.mark.parametrize("is_locked", [False, True])
+@pytest.mark.parametrize("is_locked", [long(False), True])
 def test_a_start_beside_rings_that_others_left(tmp_path: Path, upstream: str, *, is_locked: bool) -> None:
     """They are drained before new ones are made, into the spool while the store is locked; nothing of them is lost."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:

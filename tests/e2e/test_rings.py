@@ -18,10 +18,10 @@ from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, await_pids, customized, eventually
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 ROOM_FOR_ONE = """
 import os
@@ -60,7 +60,7 @@ def health(sidelog: Sidelog) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream: str) -> None:
     """Shared memory holds one of two rings, and none of those of a reload: all are drained."""
     environ = customized(tmp_path, ROOM_FOR_ONE)
@@ -81,7 +81,7 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
         assert anonymous_rings(sidelog) >= 1
 
 
-@pytest.mark.wide
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
     """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
@@ -164,7 +164,7 @@ def all_at_work(sidelog: Sidelog) -> list[int]:
     return pids if set(pids) <= at_work else []
 
 
-@pytest.mark.parametrize("stoppable", [wide("1"), "2"], indirect=True)
+@pytest.mark.parametrize("stoppable", [long("1"), "2"], indirect=True)
 def test_without_a_worker_it_is_not_ready(stoppable: Sidelog) -> None:
     """None can be started for a while; when one can again, all is well."""
     stop = stoppable.data_dir.with_name("stop")
@@ -181,7 +181,7 @@ def test_without_a_worker_it_is_not_ready(stoppable: Sidelog) -> None:
     assert health(stoppable) == (0, "ready\n")
 
 
-@pytest.mark.parametrize("workers", [wide("1"), "2"])
+@pytest.mark.parametrize("workers", [long("1"), "2"])
 def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstream: str, workers: str) -> None:
     """While nobody reads it; all that is missing is counted, and traffic goes on."""
     with (
@@ -224,7 +224,7 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         await_more(load.completed, 20)
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_two_in_one_place_keep_their_own(tmp_path: Path, upstream: str) -> None:
     """One is killed with records in its rings and started again beside the other: each has what it was asked, once."""
     with (

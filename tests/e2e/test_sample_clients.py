@@ -111,7 +111,7 @@ def test_python(running: Sidelog, tmp_path: Path, sample: str, lines: list[str])
         assert line.startswith(expected)
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_java(running: Sidelog, tmp_path: Path) -> None:
     """`java.net.http`, as in the Requests API."""
     samples = {"ListRequests": CLIENT_LIST_JAVA, "GetRequestDetails": CLIENT_DETAIL_JAVA}

@@ -34,7 +34,7 @@ def sandboxed(*calls: str) -> list[str]:
     return [sys.executable, "-m", "tests.support.sandbox", refused, sys.executable, "-m", "proxy"]
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.wide)])
+@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.long)])
 def test_without_what_it_can_do_without(tmp_path: Path, upstream: str, workers: str) -> None:
     """No anonymous memory, no eventfd, no inotify, no allocation: files, pipes and zeros take their place."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers)
@@ -75,7 +75,7 @@ if {parent!r} in sys.orig_argv:
     ("workers", "root", "parent"),
     [
         ("1", "proxy.supervisor", "proxy.worker"),
-        pytest.param("0", "proxy.single", "proxy.single", marks=pytest.mark.wide),
+        pytest.param("0", "proxy.single", "proxy.single", marks=pytest.mark.long),
     ],
 )
 def test_orphans_of_others_are_collected(tmp_path: Path, upstream: str, workers: str, root: str, parent: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def post(url: str, body: bytes, content_type: str = "application/json") -> tuple
         return response.status, response.read(), response.headers["X-Sidelog-Id"]
 
 
-@pytest.mark.parametrize("arguments", [wide(()), ("--workers", "0"), ("--workers", "2")])
+@pytest.mark.parametrize("arguments", [long(()), ("--workers", "0"), ("--workers", "2")])
 def test_an_exchange_is_forwarded_and_stored_with_both_bodies(
     tmp_path: Path, upstream: str, arguments: tuple[str, ...]
 ) -> None:

@@ -127,7 +127,7 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         check_accounts(sidelog, load.completed)
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed while the store has never been there, and over its coming, every record is stored once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)) as sidelog:
@@ -148,7 +148,7 @@ def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(tmp_path: Path, 
     print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
 
 
-@pytest.mark.wide
+@pytest.mark.long
 def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> None:
     """A sidecar that starts before its database serves, spools, and stores all of it when the database is up."""
     with postgres.own_server() as server:

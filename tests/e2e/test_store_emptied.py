@@ -92,7 +92,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", ["schema", pytest.param("database", marks=pytest.mark.wide)])
+@pytest.mark.parametrize("way", ["schema", pytest.param("database", marks=pytest.mark.long)])
 def test_postgres(tmp_path: Path, upstream: str, way: str) -> None:
     """Its schema is dropped, or an empty database takes its place."""
     url = asyncio.run(postgres.database(tmp_path))

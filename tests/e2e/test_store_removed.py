@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def remove(directory: Path) -> None:
     raise AssertionError(f"{directory} could not be removed")
 
 
-@pytest.mark.parametrize("workers", ["1", wide("2")])
+@pytest.mark.parametrize("workers", ["1", long("2")])
 @pytest.mark.parametrize("what", ["file", "directory"])
 def test_a_store_removed_under_a_running_sidelog_is_told(
     tmp_path: Path, upstream: str, what: str, workers: str

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.sse import SseEvent, SseReader
-from tests.support.wide import wide
 
 UNLIMITED = {"SIDELOG_ADMIN__MAX_STREAMS_PER_TOKEN": "0", "SIDELOG_ADMIN__MAX_STREAM_OPENS_PER_MINUTE": "0"}
 
@@ -57,7 +57,7 @@ class Tailer:
                         self._last_id = int(event.id)
 
 
-@pytest.mark.parametrize("clients", [20, wide(100)])
+@pytest.mark.parametrize("clients", [20, long(100)])
 async def test_tails_lose_and_double_nothing(tmp_path: Path, upstream: str, clients: int) -> None:
     """Over disconnects, a killed collector and an ordered restart, every client gets every entry once, in order."""
     with Sidelog(tmp_path / "data", upstream, environ=UNLIMITED) as sidelog:

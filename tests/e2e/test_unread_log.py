@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.long import long
 from tests.support.pipes import full_pipe
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
-from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def upstream() -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("workers", [wide("0"), "2"])
+@pytest.mark.parametrize("workers", [long("0"), "2"])
 def test_nothing_waits_for_a_reader(tmp_path: Path, upstream: str, workers: str) -> None:
     """Start, traffic, signals, deaths and the stop in order, with a pipe that is full from the first line on."""
     read_fd, write_fd = full_pipe()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running
-from tests.support.wide import wide
 
 ASKED = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": 1}}}
 ANSWER = {"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "two"}]}}
@@ -61,7 +61,7 @@ def send(sidelog: Sidelog, path: str, body: object = None) -> int:
     return status
 
 
-@pytest.mark.parametrize("role", ["proxy.collector", wide("all")])
+@pytest.mark.parametrize("role", ["proxy.collector", long("all")])
 def test_a_waiting_call_survives_a_kill(tmp_path: Path, role: str) -> None:
     """It is shown as running before and after, and gets its answer, its name and its latency, once."""
     with running(two_streams()) as upstream, Sidelog(tmp_path / "data", upstream) as sidelog:

@@ -30,7 +30,7 @@ from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
 from tests.fuzz.strict import read_requests
 from tests.fuzz.world import World
-from tests.support.wide import wide
+from tests.support.long import long
 
 SEED = 20_240_601
 COUNT = 4000
@@ -38,7 +38,7 @@ COUNTS = {"requests": COUNT, "responses": COUNT, "splits": 1000}
 """How many inputs of each kind; 800 of the others."""
 
 
-@pytest.mark.parametrize("part", [4, wide(1)])
+@pytest.mark.parametrize("part", [4, long(1)])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_mutated_input_breaks_a_rule(kind: str, part: int) -> None:
     """What every parser reads is what was recorded; a refusal leaves nothing; no response ends well that was cut."""
@@ -114,8 +114,8 @@ def _keeps_anything(self: Any, handler: Any, now_ns: int, *, is_reusable: bool) 
 
 
 def _sample(faults: dict[str, Callable[[pytest.MonkeyPatch], None]]) -> list[Any]:
-    """Every third; `make wide` takes the others away, too."""
-    return [fault if number % 3 == 0 else wide(fault) for number, fault in enumerate(faults)]
+    """Every third; `make long` takes the others away, too."""
+    return [fault if number % 3 == 0 else long(fault) for number, fault in enumerate(faults)]
 
 
 needs_source = pytest.mark.skipif(BUILD == "compiled", reason="functions of a compiled build cannot be replaced")

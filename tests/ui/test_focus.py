@@ -85,7 +85,7 @@ async def test_a_page_that_renews_itself_leaves_the_focus_alone(site: Site, path
     assert await page.evaluate(FOCUSED) == before
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_what_is_selected_on_the_health_page_stays(site: Site) -> None:
     """It is redrawn every two seconds; a line of it has to be copied into a report."""
     page = site.page

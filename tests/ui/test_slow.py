@@ -68,7 +68,7 @@ async def test_the_health_page_asks_again_when_it_was_answered(site: Site) -> No
     await page.until("performance.getEntriesByType('resource').filter((e) => e.name.endsWith('api/status')).length > 2")
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_a_server_that_hangs_is_said(site: Site) -> None:
     """A connection that is dropped on its way gives no error for minutes."""
     page = site.page
@@ -84,7 +84,7 @@ async def test_a_server_that_hangs_is_said(site: Site) -> None:
     await page.until("document.querySelector('#disconnected').hidden")
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_a_reader_with_a_scope_hears_of_the_connection(empty_site: Site) -> None:
     """The ledger is not for it; that sidelog is away and back, and that its token was revoked, is."""
     page, digest = empty_site.page, token_digest("reader")

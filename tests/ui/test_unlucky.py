@@ -83,7 +83,7 @@ async def test_a_touch_that_becomes_a_scroll_selects_nothing(site: Site) -> None
     assert await page.evaluate("document.querySelector('.brush-label') === null")
 
 
-@pytest.mark.wide
+@pytest.mark.long
 async def test_a_search_that_is_refused_late_is_not_waited_for(site: Site) -> None:
     """What stands for rows that are being loaded goes with the refusal."""
     page = site.page

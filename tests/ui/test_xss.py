@@ -8,13 +8,13 @@ import pytest
 
 from storage.keys import ApiKey
 from storage.record import Batch, Entry, Payload, Record, Stream, ToolCall, new_id
-from tests.support.wide import wide
+from tests.support.long import long
 from tests.ui.conftest import Site
 from tests.ui.payloads import pairs, payloads
 from tests.ui.world import payload_of, record_of
 
 PAYLOADS = payloads()
-SEVERAL = pytest.mark.parametrize("texts", [pairs(), wide(PAYLOADS)], ids=["pairs", "all"])
+SEVERAL = pytest.mark.parametrize("texts", [pairs(), long(PAYLOADS)], ids=["pairs", "all"])
 TEXTS = (
     *("path", "query", "host", "route_id", "service", "project", "client", "container", "upstream", "user_agent"),
     *("request_id", "error_type", "user_id", "key_name", "auth_code", "model", "resolved_model", "provider"),

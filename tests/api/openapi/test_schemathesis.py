@@ -181,7 +181,7 @@ def run(address: str, max_examples: int, one_in: int = 1) -> tuple[set[str], dic
     return problems, scenarios
 
 
-@pytest.mark.wide
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # the judge's own
 def test_nothing_the_description_does_not_say(address: str) -> None:
     """Some values of everything, in all phases: those that operations have in common at one of them."""

@@ -11,9 +11,9 @@ import pytest
 
 from proxy.ring.body_window import Window
 from tests.proxy.worker.vectors.bodies import HOSTILE, HostileBody
+from tests.support.long import long
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import MortalStore, RingWorker, collecting, rows
-from tests.support.wide import wide
 
 MAX_HOLD_S = 0.15
 """CPU time of the loop's thread in one iteration; about 10 ms is usual, 80 on cores that many share, and a body that is
@@ -53,7 +53,7 @@ async def watch(holds: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "windows", [wide((30_000, 1000)), (65_536, 16_384), wide((1 << 20, 16_384))], ids=["small", "usual", "1 MiB"]
+    "windows", [long((30_000, 1000)), (65_536, 16_384), long((1 << 20, 16_384))], ids=["small", "usual", "1 MiB"]
 )
 async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int, int]) -> None:
     """Whatever a body is, the loop goes round, and the records before and behind it are stored in order."""

@@ -266,7 +266,7 @@ def stories() -> Iterator[Any]:
         with tarfile.open(archive) as files:
             told = [member for member in files if member.name.endswith(".json")]
             for number, member in enumerate(told):
-                marks = [] if number % 8 == 0 else [pytest.mark.wide]
+                marks = [] if number % 8 == 0 else [pytest.mark.long]
                 cases = json.loads((files.extractfile(member) or io.BytesIO()).read())["cases"]
                 yield pytest.param(cases, id=member.name, marks=marks)
     encoder = hpack.Encoder()

@@ -1,0 +1,11 @@
+"""The second tier: what `make test` leaves to `make long`, variants of its tests and runs that take minutes."""
+
+from typing import Any
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+
+def long(*values: Any) -> ParameterSet:
+    """A case of a parametrised test that only `make long` runs; others of its kind run always."""
+    return pytest.param(*values, marks=pytest.mark.long)
