@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.base import Storage
@@ -214,14 +214,12 @@ SEARCHES: st.SearchStrategy[Expression] = st.recursive(
 )
 
 
-@settings(max_examples=60)
 @given(search=SEARCHES, scope=st.sampled_from((Scope(), Scope(projects=("p",)))), by_id=st.booleans())
 def test_a_search_finds_what_it_means(reader: Reader, search: Expression, scope: Scope, by_id: bool) -> None:
     """Every backend answers a search as its meaning does, in rows and in counts, and never outside of the scope."""
     reader.check(search, scope, by_id=by_id)
 
 
-@settings(max_examples=60)
 @given(leaf=LEAVES)
 def test_not_finds_all_others(reader: Reader, leaf: Expression) -> None:
     """A leaf and its negation divide all records between them, also those that do not have the field."""

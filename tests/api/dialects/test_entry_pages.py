@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.dialects.entries import expand
@@ -47,7 +47,6 @@ def entry_queries(draw: st.DrawFn) -> EntryQuery:
     )
 
 
-@settings(max_examples=120)
 @given(kinds=st.lists(st.booleans(), max_size=40), query=entry_queries())
 def test_a_page_is_a_slice_of_the_whole_log(kinds: list[bool], query: EntryQuery) -> None:
     """Offset, last and afterId, both orders and any choice of halves agree with plain slicing."""

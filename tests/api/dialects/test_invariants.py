@@ -49,7 +49,6 @@ async def read(client: Client, path: str) -> dict[str, Any]:
     return answer
 
 
-@settings(max_examples=60)
 @given(shapes=LOGS)
 async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> None:
     """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in each of them."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.dialects.entries import encode_entries
@@ -141,7 +141,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150)
 @given(steps=STEPS, max_entries=st.integers(1, 12))
 async def test_nothing_is_lost_or_doubled(steps: list[tuple[object, ...]], max_entries: int) -> None:
     """Every client gets exactly its entries since it came, in order, over laps, disconnects and restarts."""

@@ -4,7 +4,7 @@ import gzip
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.micro import enrich
@@ -154,7 +154,6 @@ def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[byte
         return type(error).__name__
 
 
-@settings(max_examples=100)
 @given(st.lists(exchanges(), max_size=6), st.sampled_from([SETTINGS, TRACING]))
 def test_records_are_those_of_the_long_way(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
     """Whatever an exchange is like, at first sight and later, and what is remembered of others."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.llm.tariff import Tariff
@@ -48,7 +48,6 @@ def test_every_model_of_the_list() -> None:
             assert ours(tariff, counts) == ours(tariff, counts) == listed(prices, counts), (prices, counts)
 
 
-@settings(max_examples=200)
 @given(
     st.integers(0, len(PRICES) - 1),
     st.lists(
