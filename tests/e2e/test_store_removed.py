@@ -53,7 +53,7 @@ def remove(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", long("2")])
-@pytest.mark.parametrize("what", ["file", "directory"])
+@pytest.mark.parametrize("what", [long("file"), "directory"])
 def test_a_store_removed_under_a_running_sidelog_is_told(
     tmp_path: Path, upstream: str, what: str, workers: str
 ) -> None:
