@@ -158,6 +158,8 @@ class HistogramBucket:
     """Exchanges by status class (`2xx`), without a status under `none`; classes that did not occur are left out."""
     events: int
     duration: Percentiles
+    durations: dict[int, int]
+    """Exchanges by bucket of `BOUNDS_US`; empty ones are left out."""
 
     @property
     def exchanges(self) -> int:
@@ -173,21 +175,6 @@ class Histogram:
     """Length of a step."""
     complete: bool
     """False when the time budget ended the scan: counts are then lower bounds, the newest records counted first."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """Exchanges by time and duration: columns are steps of equal length, rows are neighbouring buckets of latency."""
-
-    buckets: list[HistogramBucket]
-    """What else is known of each column, as in `Histogram`."""
-    step_us: int
-    bounds_us: list[tuple[int, int | None]]
-    """Of each row, the shortest first: the least and the most duration, both inclusive; the last may have no end."""
-    counts: list[list[int]]
-    """By column, then by row; rows that no column needs are left out at both ends."""
-    complete: bool
-    """As in `Histogram`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

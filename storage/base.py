@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import MAX_FACET_VALUES, FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
+from storage.aggregates import MAX_FACET_VALUES, FacetValue, Histogram, Summary, Top, TopSeries
 from storage.conversations import ConversationStorage
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
@@ -98,10 +98,6 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the
         first may begin before `since_us`, and there may be one more. Records outside the range are never counted.
         """
-        ...
-
-    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        """Count a filter's exchanges by time, in the steps of `histogram`, and by duration, in so many rows at most."""
         ...
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:

@@ -22,7 +22,6 @@ from api.http.errors import OutOfScope, Refused
 from storage.aggregates import (
     MAX_FACET_VALUES,
     FacetValue,
-    HeatMap,
     Histogram,
     Names,
     Summary,
@@ -164,10 +163,6 @@ class ScopedStorage:
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         read = partial(self._storage.histogram, since_us=since_us, until_us=until_us, buckets=buckets)
-        return await self._read(read, self._narrow(filter))
-
-    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        read = partial(self._storage.heatmap, since_us=since_us, until_us=until_us, columns=columns, rows=rows)
         return await self._read(read, self._narrow(filter))
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:

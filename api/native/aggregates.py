@@ -4,6 +4,8 @@ The store does the counting, from rollups where it can; here parameters become i
 answer that the time budget cut says `complete: false`, and an unknown count is null, never a guess.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,7 +15,16 @@ from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, re
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.services import services_of
-from storage.aggregates import FACETS, FacetValue, HeatMap, Histogram, HistogramBucket, ModelUsage, Percentiles
+from storage.aggregates import (
+    BOUNDS_US,
+    FACETS,
+    FIRST_STEP,
+    FacetValue,
+    Histogram,
+    HistogramBucket,
+    ModelUsage,
+    Percentiles,
+)
 from storage.query import Filter
 from storage.relational.usage import total
 
@@ -155,12 +166,47 @@ async def heatmap(request: web.Request) -> web.Response:
     columns = read_int(query, "columns", DEFAULT_COLUMNS, minimum=1, maximum=MAX_COLUMNS)
     rows = read_int(query, "rows", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     filter, since_us, until_us = _read_range(query, services.now_us())
-    found = await services.storage.heatmap(filter, since_us, until_us, columns, rows)
-    bounds = [RowShown(low / 1000, None if high is None else high / 1000) for low, high in found.bounds_us]
-    return json_response(HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=found.counts))
+    found = await services.storage.histogram(filter, since_us, until_us, columns)
+    bounds_us, counts = fold(found.buckets, rows)
+    bounds = [RowShown(low / 1000, None if high is None else high / 1000) for low, high in bounds_us]
+    return json_response(HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=counts))
 
 
-def _steps(found: Histogram | HeatMap, since_us: int, until_us: int) -> dict[str, Any]:
+def fold(columns: Sequence[HistogramBucket], max_rows: int) -> tuple[list[tuple[int, int | None]], list[list[int]]]:
+    """Make the rows of a heat map, `max_rows` at most, of the durations of its columns.
+
+    Each row is 1, 2, 4, … buckets, as few as can be, and ends at a multiple of so many eighths of a doubling: of the
+    rows of two maps one lies in the other, or beside it.
+
+    Returns:
+        Of each row, the shortest first, the least and the most duration, both inclusive; the last may have no end. And
+        the counts by column, then by row: rows that no column needs are left out at both ends.
+    """
+    occurring = {bucket for column in columns for bucket in column.durations}
+    if not occurring:
+        return [], [[] for _ in columns]
+    width = 1
+    while (last := _row_of(max(occurring), width)) - (first := _row_of(min(occurring), width)) >= max_rows:
+        width *= 2
+    counts = [[0] * (last - first + 1) for _ in columns]
+    for cells, column in zip(counts, columns, strict=True):
+        for bucket, count in column.durations.items():
+            cells[_row_of(bucket, width) - first] += count
+    ends = [_end_us(row * width) for row in range(first - 1, last + 1)]
+    return [(0 if least is None else least + 1, most) for least, most in pairwise(ends)], counts
+
+
+def _row_of(bucket: int, width: int) -> int:
+    return -(-(bucket + FIRST_STEP) // width)
+
+
+def _end_us(step: int) -> int | None:
+    """Return the bound at a step; None where there is none."""
+    bucket = step - FIRST_STEP
+    return BOUNDS_US[bucket] if 0 <= bucket < len(BOUNDS_US) else None
+
+
+def _steps(found: Histogram, since_us: int, until_us: int) -> dict[str, Any]:
     """Return the members that both have."""
     return {
         "since": format_time(since_us),

@@ -87,7 +87,6 @@ class RelationalStorage(ABC, Generic[S]):
     count = _passed("_read", totals.count)
     stats = _passed("_read", totals.stats)
     histogram = _passed("_read", histogram_work.histogram)
-    heatmap = _passed("_read", histogram_work.heatmap)
     summary = _passed("_read", summary_work.summary)
     top_series = _passed("_read", series.series)
     tool_calls = _passed("_read", tools.tool_calls)

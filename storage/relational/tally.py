@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from storage import aggregates
 from storage.query import Filter
@@ -33,6 +32,7 @@ class Tally:
             status_classes=dict(sorted(self.status_classes.items())),
             events=self.events,
             duration=self.duration.percentiles(),
+            durations={bucket: count for bucket, count in self.duration.counts.items() if count > 0},
         )
 
     def summary(
@@ -59,40 +59,6 @@ class Tally:
             models=models,
             complete=complete,
         )
-
-
-def fold(tallies: Sequence[Tally], max_rows: int) -> tuple[list[tuple[int, int | None]], list[list[int]]]:
-    """Make the rows of a heat map, `max_rows` at most, of the durations of its columns.
-
-    Each row is 1, 2, 4, … buckets, as few as can be, and ends at a multiple of so many eighths of a doubling: of the
-    rows of two maps one lies in the other, or beside it.
-
-    Returns:
-        The rows' bounds and the counts by column, as in `HeatMap`.
-    """
-    occurring = {bucket for tally in tallies for bucket, count in tally.duration.counts.items() if count > 0}
-    if not occurring:
-        return [], [[] for _ in tallies]
-    width = 1
-    while (last := _row_of(max(occurring), width)) - (first := _row_of(min(occurring), width)) >= max_rows:
-        width *= 2
-    counts = [[0] * (last - first + 1) for _ in tallies]
-    for column, tally in zip(counts, tallies, strict=True):
-        for bucket, count in tally.duration.counts.items():
-            if count > 0:
-                column[_row_of(bucket, width) - first] += count
-    ends = [_end_us(row * width) for row in range(first - 1, last + 1)]
-    return [(0 if least is None else least + 1, most) for least, most in pairwise(ends)], counts
-
-
-def _row_of(bucket: int, width: int) -> int:
-    return -(-(bucket + aggregates.FIRST_STEP) // width)
-
-
-def _end_us(step: int) -> int | None:
-    """Return the bound at a step; None where there is none."""
-    bucket = step - aggregates.FIRST_STEP
-    return aggregates.BOUNDS_US[bucket] if 0 <= bucket < len(aggregates.BOUNDS_US) else None
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.native.aggregates import fold
 from storage.aggregates import (
     BOUNDS_US,
     BUCKETS,
@@ -26,7 +27,7 @@ from storage.aggregates import (
 from storage.keys import MAX_KEYS
 from storage.query import Filter
 from storage.relational.rollups import DIMENSIONS
-from storage.relational.tally import Tally, extent, fold
+from storage.relational.tally import Tally, extent
 
 DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda chance: 1_020_000,
@@ -133,14 +134,15 @@ def test_bounds_are_those_of_native_histograms() -> None:
 
 def test_the_rows_of_a_heat_map_are_as_narrow_as_they_may_be() -> None:
     """Single buckets where there is room, whole doublings where there is not; the slowest row may have no end."""
-    tallies = [Tally(duration=Latencies.of(values)) for values in ([1_000_000, 1_000_001], [], [1_900_000, 5 * 10**9])]
-    bounds, counts = fold(tallies, 200)
+    durations: tuple[list[int], ...] = ([1_000_000, 1_000_001], [], [1_900_000, 5 * 10**9])
+    columns = [Tally(duration=Latencies.of(values)).bucket(0) for values in durations]
+    bounds, counts = fold(columns, 200)
     assert (len(bounds), [sum(column) for column in counts]) == (98, [2, 0, 2])
     assert (bounds[0], bounds[-1]) == ((917_005, 1_000_000), (4_096_000_001, None))
-    bounds, counts = fold(tallies, 15)
+    bounds, counts = fold(columns, 15)
     assert [bounds[0], bounds[1], bounds[-1]] == [(500_001, 1_000_000), (1_000_001, 2_000_000), (4_096_000_001, None)]
     assert [column[:2] for column in counts] == [[1, 1], [0, 0], [0, 1]]
-    assert fold([Tally()], 5) == ([], [[]])
+    assert fold([Tally().bucket(0)], 5) == ([], [[]])
 
 
 def test_names_of_classes() -> None:

@@ -17,7 +17,6 @@ from storage.aggregates import (
     TOP_FIELDS,
     TOPS,
     FacetValue,
-    HeatMap,
     Histogram,
     Latencies,
     Names,
@@ -125,11 +124,15 @@ def histogram(
     return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete=True)
 
 
-def heatmap(
+HeatMap = tuple[list[tuple[int, int | None]], list[list[int]]]
+"""Bounds of rows, and counts by column and row."""
+
+
+def heat_map(
     records: Sequence[Record], filter: Filter, since_us: int, until_us: int, columns: int, rows: int
 ) -> HeatMap:
     """Count exchanges by time and duration, bucket by bucket, row by row."""
-    step, starts = steps(since_us, until_us, columns, is_long=False)
+    _, starts = steps(since_us, until_us, columns, is_long=False)
     wanted = within(replace(filter, kind="exchange"), since_us, until_us) if filter.kind != "event" else filter
     found = [record for record in records if record.kind == "exchange" and matches(wanted, record)]
     bounds = rows_of([record.duration_us for record in found], rows)
@@ -138,8 +141,7 @@ def heatmap(
         column = counts[bisect_right(starts, record.started_at_us) - 1]
         [row] = [row for row, (low, high) in enumerate(bounds) if is_between(record.duration_us, low, high)]
         column[row] += 1
-    buckets = histogram(records, filter, since_us, until_us, columns).buckets
-    return HeatMap(buckets, step, bounds, counts, complete=True)
+    return bounds, counts
 
 
 def rows_of(durations_us: list[int], max_rows: int) -> list[tuple[int, int | None]]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from storage.aggregates import HeatMap, Top, TopSeries
+from storage.aggregates import Top, TopSeries
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of, in_conversations
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
@@ -29,11 +29,6 @@ class FindsConversations(ABC):
         resolved = replace(self._resolved(filter), kind="exchange")
         records = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.top(records, resolved, by, await self.payloads([record.seq for record in records]))
-
-    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-        resolved = self._resolved(filter)
-        found = list(self._search(RecordQuery(filter=resolved)))
-        return memory_aggregates.heatmap(found, resolved, since_us, until_us, columns, rows)
 
     async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
         resolved = replace(self._resolved(filter), kind="exchange")

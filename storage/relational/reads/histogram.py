@@ -1,16 +1,16 @@
-"""Counts and latency over time, by step or as a heat map: whole hours from rollups, the rest from rows."""
+"""Counts and latency over time, by step: whole hours from rollups, the rest from rows."""
 
 from bisect import bisect_right
-from typing import Final, NamedTuple
+from typing import Final
 
-from storage.aggregates import HeatMap, Histogram, HistogramBucket, class_name
+from storage.aggregates import Histogram, class_name
 from storage.query import Filter
 from storage.relational import rollup_sql
 from storage.relational.reads.scan import few_exchanges, scan, seq_range, start_range
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
 from storage.relational.sql import EVENT, Dialect
-from storage.relational.tally import Tally, fold, within
+from storage.relational.tally import Tally, within
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, is_in_hours, split, steps
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -21,30 +21,7 @@ _COUNTS: Final = ("exchanges", "events")
 _COLUMNS: Final = ("hour", "status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
 
 
-class Steps(NamedTuple):
-    """The figures of a filter by steps of time."""
-
-    starts: list[int]
-    step_us: int
-    tallies: list[Tally]
-    complete: bool
-
-    def buckets(self) -> list[HistogramBucket]:
-        return [tally.bucket(start) for tally, start in zip(self.tallies, self.starts, strict=True)]
-
-
 async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-    found = await _read_steps(session, filter, since_us, until_us, buckets)
-    return Histogram(found.buckets(), found.step_us, found.complete)
-
-
-async def heatmap(session: Session, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
-    found = await _read_steps(session, filter, since_us, until_us, columns)
-    bounds, counts = fold(found.tallies, rows)
-    return HeatMap(found.buckets(), found.step_us, bounds, counts, found.complete)
-
-
-async def _read_steps(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Steps:
     state = await session.state()
     wanted = state.visible(within(filter, since_us, until_us))
     tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
@@ -63,7 +40,8 @@ async def _read_steps(session: Session, filter: Filter, since_us: int, until_us:
         complete &= await _add_rows(session, edge, starts[0], step, tallies)
     if complete and starts:
         await _measure_few(session, wanted, starts[0], step, tallies, is_counted=edges != [wanted])
-    return Steps(starts, step, tallies, complete)
+    shown = [tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)]
+    return Histogram(shown, step, complete)
 
 
 async def _add_hours(
