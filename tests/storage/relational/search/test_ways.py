@@ -6,7 +6,7 @@ from hypothesis import given
 
 from storage.relational.search.condition import can_be_said, unsaid, widened
 from storage.relational.search.ways import ways_of
-from storage.search.expression import And, Expression, Is, Not, Or, Substring, Text, conjuncts
+from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text, conjuncts
 from storage.search.index.needs import NOTHING, Any, phrase_need
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
@@ -53,6 +53,13 @@ def test_one_way_where_two_would_look_into_the_same_rows() -> None:
     for said in (Or((METHOD, HOST)), METHOD, Not(METHOD)):
         assert searches(said) == [None]
     assert [way.search for way in ways_of(None)] == [None]
+
+
+def test_words_of_the_path_are_looked_up_where_a_condition_is_slow() -> None:
+    """A part of a path, or an exact value, is found in rows more quickly than the index leaves some of them out."""
+    for quick in (Like("path", ("", "/items/4", "")), Is("error_type", ("boom",))):
+        assert [way.need for way in ways_of(quick)] == [NOTHING]
+    assert [way.need for way in ways_of(Like("path", ("/a/items/", "")))] != [NOTHING]
 
 
 SUBJECTS = [
