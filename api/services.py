@@ -7,7 +7,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from api.access.front import Front
-from api.access.principal import ANONYMOUS, Credentials, Principal, is_visible
+from api.access.principal import ANONYMOUS, Credentials, Principal
 from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
@@ -16,7 +16,7 @@ from api.stream.streams import StreamServices
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger
-from storage.query import Scope
+from storage.query import Scope, is_visible
 from storage.record import Entry, ToolCall, now_us
 
 

@@ -5,7 +5,7 @@ every backend is tested against it.
 """
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from storage.record import Payload, Record
@@ -202,7 +202,7 @@ def matches(filter: Filter, record: Record, payload: Payload | None = None, tool
     """
     return (
         filter.kind in ("all", record.kind)
-        and _is_visible(filter.scope, record)
+        and is_visible(record, filter.scope)
         and (filter.since_us is None or record.started_at_us >= filter.since_us)
         and (filter.until_us is None or record.started_at_us < filter.until_us)
         and (filter.seq_after is None or record.seq > filter.seq_after)
@@ -211,7 +211,23 @@ def matches(filter: Filter, record: Record, payload: Payload | None = None, tool
     )
 
 
-def _is_visible(scope: Scope, record: Record) -> bool:
+class Located(Protocol):
+    """What belongs to a project, a container and a client: a record, or a route."""
+
+    @property
+    def project(self) -> str | None:
+        """Its project."""
+
+    @property
+    def container(self) -> str | None:
+        """Its container."""
+
+    @property
+    def client(self) -> str | None:
+        """Its client (organisation)."""
+
+
+def is_visible(record: Located, scope: Scope) -> bool:
     return (
         (not scope.projects or record.project in scope.projects)
         and (not scope.containers or record.container in scope.containers)

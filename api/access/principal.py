@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from api.access.auth import token_digest
 from api.http.errors import OutOfScope
@@ -112,27 +112,3 @@ def owner_of(scope: Scope) -> str:
     if scope.is_everything:
         return ""
     return json.dumps({name: sorted(set(getattr(scope, name))) for name in _DIMENSIONS})
-
-
-class Located(Protocol):
-    """What belongs to a project, a container and a client: a record, or a route."""
-
-    @property
-    def project(self) -> str | None:
-        """Its project."""
-
-    @property
-    def container(self) -> str | None:
-        """Its container."""
-
-    @property
-    def client(self) -> str | None:
-        """Its client (organisation)."""
-
-
-def is_visible(record: Located, scope: Scope) -> bool:
-    return (
-        (not scope.projects or record.project in scope.projects)
-        and (not scope.containers or record.container in scope.containers)
-        and (not scope.clients or record.client in scope.clients)
-    )

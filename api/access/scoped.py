@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from api.access.principal import Principal, intersect, is_visible, narrow, owner_of
+from api.access.principal import Principal, intersect, narrow, owner_of
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import (
     MAX_FACET_VALUES,
@@ -34,7 +34,7 @@ from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
-from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats
+from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats, is_visible
 from storage.record import Payload, Record, ToolCall
 from storage.search.expression import Expression, Is, Leaf, one_of, with_leaves
 from storage.search.reason import reason_of

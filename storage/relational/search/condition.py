@@ -49,14 +49,12 @@ _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "k
 """Columns that some backend packs with others."""
 _PLAIN: Final = frozenset(("path", "query", "trace_id", "span_id", "request_id", "client_ip"))
 _IDS: Final = ("id", "conversation")
-_NUMBERS: Final = {
-    name: name
-    for name in (
+_NUMBERS: Final = frozenset(
+    (
         *("status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "started_at_us", "seq"),
         *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
     )
-}
-"""Field → column."""
+)
 _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
@@ -332,9 +330,9 @@ class _Writer:
         if low > sql.MAX_INT or (most is not None and most < low):
             return _NEVER
         if low == most and field not in _SUMS:
-            return self._among(self._dialect.unindexed.format(_NUMBERS[field]), [low])
+            return self._among(self._dialect.unindexed.format(field), [low])
         columns = _SUMS.get(field)
-        number = _NUMBERS[field] if columns is None else self._dialect.sum.format(*columns)
+        number = field if columns is None else self._dialect.sum.format(*columns)
         bounds = [] if columns is None else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
         bounds.append(f"{number} >= {self._number(low)}")  # below, some backends say that there is none
         if most is not None:

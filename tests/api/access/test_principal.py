@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.access.principal import ADMIN, Credential, Credentials, Principal, intersect, is_visible, narrow
+from api.access.principal import ADMIN, Credential, Credentials, Principal, intersect, narrow
 from api.http.errors import Refused
-from storage.query import EVERYTHING, Filter, Scope, matches
+from storage.query import EVERYTHING, Filter, Scope, is_visible, matches
 from tests.api.samples import make_record
 from tests.support.filters import make_filter
 
