@@ -37,7 +37,6 @@ QUESTIONS: Final = 90
 HOURS: Final = 80
 READER: Final = "reader-token"
 SCOPES: Final = {TOKEN: "all", READER: "scoped"}
-STEP_US: Final = HOURS * 3_600_000_000 // RECORDS
 
 _VALUES: Final[dict[str, list[str]]] = {
     "status": ["404", "5xx", "200,4xx", "500,503,2xx", "999"], "method": ["GET", "post,PUT", "BREW", "BREW,GET"],
@@ -138,11 +137,11 @@ _DIALECTS: Final = [
 ]  # fmt: skip
 
 
-def entries() -> Iterator[Entry]:
+def entries(records: int) -> Iterator[Entry]:
     """Make records whose values are mixed, always the same."""
-    chance = random.Random(61)
-    for number in range(RECORDS):
-        started_at_us = START_US + number * STEP_US + chance.randrange(STEP_US)
+    chance, step_us = random.Random(61), HOURS * 3_600_000_000 // records
+    for number in range(records):
+        started_at_us = START_US + number * step_us + chance.randrange(step_us)
         place: dict[str, Any] = {
             "project": chance.choice([None, "p0", "p1", "p2"]), "container": chance.choice([None, "c0", "c1"]),
             "client": chance.choice([None, "acme", "acme", "other"]), "service": f"s{chance.randrange(5)}",
@@ -225,24 +224,24 @@ def _asked(chance: random.Random, query: str) -> Iterator[str]:
     yield f"/api/conversations?{query}&limit=3"
 
 
-async def answers(storage: Storage) -> dict[str, str]:
-    """Fill a store, and ask everything of an application over it."""
+async def answers(storage: Storage, records: int = RECORDS, one_in: int = 1) -> dict[str, str]:
+    """Fill a store, and ask everything, or one question in some, of an application over it."""
     for module, name in ((scan, "_FIND_S"), (facets, "_SAMPLE_S")):
         setattr(module, name, 60.0)  # however busy the machine is
     histogram.MAX_SCAN_ROWS_IN_HOURS = 2000  # type: ignore[misc]
-    found = list(entries())
+    found = list(entries(records))
     for start in range(0, len(found), 500):
         await storage.commit(Batch("side-1", found[start : start + 500]))
     while not (await storage.index_text()).is_done:
         pass
     scope = Scope(projects=("p0", "p1"), clients=("acme",))
     world = World(storage, credentials=[Credential(token_digest(READER), Principal("reader", "reader", scope))])
-    world.in_flight = [make_in_flight(RECORDS + 1, project="p1"), make_in_flight(RECORDS + 2, route_id="r1")]
-    services = replace(world.services(), now_us=lambda: START_US + RECORDS * STEP_US)
+    world.in_flight = [make_in_flight(records + 1, project="p1"), make_in_flight(records + 2, route_id="r1")]
+    services = replace(world.services(), now_us=lambda: START_US + HOURS * 3_600_000_000)
     asked: dict[str, str] = {}
     async with TestClient(TestServer(make_app(services))) as client:
         for token, name in SCOPES.items():
-            for path in list(questions())[:: 1 if token == TOKEN else 4]:
+            for path in list(questions())[:: one_in * (1 if token == TOKEN else 4)]:
                 async with client.get(path, headers={"Authorization": f"Bearer {token}"}) as response:
                     asked[f"{name} {path}"] = f"{response.status} {await response.text()}"
     return asked
