@@ -30,7 +30,6 @@ from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail, subscribe_to_erasures
 from proxy.collector.watch import families
-from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import ReplicaWatch, StatusView
@@ -239,7 +238,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     )  # fmt: skip
     places = WatchedPaths({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
-        status, writer, workers, places, DataFiles(data.path, data.token), keys,
+        status, writer, workers, places, keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
     )  # fmt: skip
     writer.subscribe(committed, tail)

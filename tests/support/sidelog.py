@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -67,6 +68,7 @@ class Sidelog:
     ) -> None:
         """Prepare; ports are chosen now and stay the same over restarts. `tls_cert`: both ports speak TLS with it."""
         self.data_dir = data_dir
+        self._token = ""
         self._scheme = "https" if tls_cert else "http"
         self._tls = ssl.create_default_context(cafile=str(tls_cert)) if tls_cert else None
         self.port, self.admin_port = free_port(), free_port()
@@ -109,8 +111,10 @@ class Sidelog:
 
     @property
     def token(self) -> str:
-        """The admin token."""
-        return (self.data_dir / "admin-token").read_text().strip()
+        """The admin token; of a data directory that was removed, the one that was there."""
+        with suppress(FileNotFoundError):
+            self._token = (self.data_dir / "admin-token").read_text().strip()
+        return self._token
 
     @property
     def log(self) -> str:

@@ -81,7 +81,7 @@ def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -
     yield counters("log_lines_dropped", text, ["process"], keyed(lost))
     text = "Reloads of the configuration, by result: done, refused."
     yield counters("reloads", text, ["result"], keyed({} if supervisor is None else supervisor.reloads))
-    text = "Times sidelog found its data directory, ring directory or a ring file removed while it ran, by place."
+    text = "Times a directory, ring, state or token file was found removed while sidelog ran, by place."
     yield counters("places_removed", text, ["place"], keyed(places.removed))
     yield gauge("rings_unread", "Workers whose ring the collector does not read.", len(workers.unread))
 

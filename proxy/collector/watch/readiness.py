@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.collector.key_publisher import KeyPublisher
-from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.watched_paths import WatchedPaths
 from proxy.collector.watch.workers import Workers
@@ -27,7 +26,6 @@ class Readiness:
     writer: Writer
     workers: Workers
     places: WatchedPaths
-    files: DataFiles
     keys: KeyPublisher
     own_keys: bool = False
     """Whether the API keys are in a store of their own."""
@@ -79,8 +77,6 @@ class Readiness:
             while True:
                 self.workers.look()
                 self.places.look()
-                self.files.look()
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
-            self.files.close()
             self.places.close()

@@ -1,8 +1,10 @@
-"""Whether the directories that a running sidelog needs, and the files of its rings, are still there.
+"""Whether the directories that a running sidelog needs, the files by which commands find it, and those of its rings,
+are still there.
 
 A process goes on after the names of its files are removed, and all looks well until the next start finds nothing. So
-the paths are checked: a removed or replaced one is logged, counted and shown as degraded. The directories are kept open
-meanwhile, because a file system reuses the inode number of a removed one for the next (ext4: always).
+the paths are checked: a removed or replaced one is logged, counted and shown as degraded, and a restart mends it. The
+directories are kept open meanwhile, because a file system reuses the inode number of a removed one for the next (ext4:
+always).
 """
 
 import logging
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.collector.sources import Source
+from proxy.process.data_dir import STATE_FILE, TOKEN_FILE
 from proxy.ring.segment import ANONYMOUS, Segment
 
 log = logging.getLogger(__name__)
@@ -19,11 +22,13 @@ log = logging.getLogger(__name__)
 DATA_DIR: Final = "data directory"
 RING_DIR: Final = "ring directory"
 RING: Final = "file of a ring"
+STATE: Final = "state or token file of the data directory"
 
 _MEANING: Final = {
     DATA_DIR: "the next start will not find its data",
     RING_DIR: "unread records are lost if all processes end at once",
     RING: "its unread records are lost if all processes end at once",
+    STATE: "commands do not find this sidelog, a start makes it anew",
 }
 
 
@@ -34,10 +39,13 @@ class WatchedPaths:
         """`directories` exist now; None stands for one that is not used."""
         self._directories = {what: (path, _identity(path)) for what, path in directories.items() if path is not None}
         self._held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path, found in self._directories.values() if found]
+        data_dir = directories.get(DATA_DIR)
+        own = (data_dir / TOKEN_FILE, data_dir / STATE_FILE) if data_dir else ()
+        self._files = [path for path in own if path.exists()]
         self._attached = attached
         self._gone_rings: set[bytes] = set()
         self._gone: set[str] = set()
-        self.removed = dict.fromkeys((DATA_DIR, RING_DIR, RING), 0)
+        self.removed = dict.fromkeys((DATA_DIR, RING_DIR, RING, STATE), 0)
         """How often one of the kind was found removed or replaced."""
 
     @property
@@ -51,6 +59,12 @@ class WatchedPaths:
             if what not in self._gone and identity is not None and _identity(path) != identity:
                 self._gone.add(what)
                 self._report(what, str(path))
+        missing = [path for path in self._files if not path.exists()]
+        if not missing:
+            self._gone.discard(STATE)
+        elif not self._gone & {STATE, DATA_DIR}:
+            self._gone.add(STATE)
+            self._report(STATE, str(missing[0]))
         self._gone_rings &= self._attached.keys()
         for source in self._attached.values():
             if source.id not in self._gone_rings and _is_removed(source.segment):
@@ -63,6 +77,7 @@ class WatchedPaths:
             os.close(descriptor)
         self._held.clear()
         self._directories.clear()
+        self._files.clear()
 
     def _report(self, what: str, name: str) -> None:
         self.removed[what] += 1

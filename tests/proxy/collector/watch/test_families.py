@@ -18,7 +18,7 @@ from proxy.collector.watch.families import (
     text_index_families,
     worker_families,
 )
-from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, WatchedPaths
+from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, STATE, WatchedPaths
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
@@ -132,6 +132,7 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
             ("places_removed", DATA_DIR): 4,
             ("places_removed", RING_DIR): 0,
             ("places_removed", RING): 0,
+            ("places_removed", STATE): 0,
             ("rings_unread",): 0,
         }
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from proxy.collector.watch import readiness
-from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.watched_paths import DATA_DIR, WatchedPaths
 from proxy.collector.watch.workers import GRACE_S, Workers
@@ -38,16 +37,12 @@ class World:
         self.places = WatchedPaths({}, {})
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
-        self.readiness = Readiness(
-            anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), anything
-        )
+        self.readiness = Readiness(anything, anything, self.workers, self.places, anything)
 
     def other(self, **options: Any) -> Readiness:
         """Another over the same."""
         anything: Any = self.fake
-        return Readiness(
-            anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), anything, **options
-        )
+        return Readiness(anything, anything, self.workers, self.places, anything, **options)
 
 
 def test_without_a_supervisor_one_who_answers_is_ready() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.sources import Sources
-from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, WatchedPaths
+from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, STATE, WatchedPaths
 from tests.support.rings import RingWorker
 
 
@@ -99,3 +99,26 @@ def test_a_ring_without_its_name_is_missed_until_it_is_empty(tmp_path: Path, rin
     places.look()
     assert places.gone == [RING]
     sources.close()
+
+
+@pytest.mark.parametrize("name", ["admin-token", "state.json"])
+def test_a_file_that_commands_need_is_missed_until_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Replacing it is no removal; one that never was there is not missed."""
+    (tmp_path / name).write_text("x")
+    places = WatchedPaths({DATA_DIR: tmp_path}, {})
+    (tmp_path / "new").write_text("y")
+    (tmp_path / "new").replace(tmp_path / name)
+    places.look()
+    assert places.gone == []
+    (tmp_path / name).unlink()
+    for _ in range(2):
+        places.look()
+    assert (places.gone, places.removed[STATE]) == ([STATE], 1)
+    (record,) = caplog.records
+    assert "commands do not find this sidelog" in record.getMessage()
+    (tmp_path / name).write_text("x")
+    places.look()
+    assert places.gone == []
+    places.close()
