@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from api import health, middleware
 from api.access.principal import ANONYMOUS
 from api.assets import load_assets
+from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
 from api.native import aggregates, conversations, erase, keys, login, messages, records, views
@@ -55,17 +56,7 @@ class Route:
 def routes() -> tuple[Route, ...]:
     """Return every route; a path that is not here is 404, another method 405."""
     return (
-        Route("GET", "/v1/requests", gateway.list_requests),
-        Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
-        Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
-        Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
-        Route("GET", "/api/request-logs", request_logs.list_requests),
-        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests", client_requests.list_requests),
-        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}", client_requests.get_request),
-        Route("GET", "/api/mcp-logs", mcp_logs.list_calls),
-        Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
-        Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
-        Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
+        *_dialects(),
         Route("GET", "/api/facets", aggregates.facets),
         Route("GET", "/api/histogram", aggregates.histogram),
         Route("GET", "/api/heatmap", aggregates.heatmap),
@@ -79,6 +70,7 @@ def routes() -> tuple[Route, ...]:
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
+        Route("GET", "/api/records/{a}/compare/{b}", compare_records),
         Route("GET", "/api/records/{id}/curl", records.get_curl),
         Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/messages", messages.list_messages),
@@ -101,6 +93,23 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/metrics", health.metrics, is_open=True),
         Route("POST", "/login", login.login, is_open=True),
         *_pages(),
+    )
+
+
+def _dialects() -> tuple[Route, ...]:
+    """Return the log APIs that others have published."""
+    return (
+        Route("GET", "/v1/requests", gateway.list_requests),
+        Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
+        Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
+        Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
+        Route("GET", "/api/request-logs", request_logs.list_requests),
+        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests", client_requests.list_requests),
+        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}", client_requests.get_request),
+        Route("GET", "/api/mcp-logs", mcp_logs.list_calls),
+        Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
+        Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
+        Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
     )
 
 

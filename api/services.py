@@ -81,6 +81,8 @@ class Services:
     fanout: SnapshotCursors | None = None
     """Signs the cursors of the proxy logs' fan-out; None where it is off."""
     gate: QueryGate = field(default_factory=QueryGate)
+    comparing: QueryGate = field(default_factory=lambda: QueryGate(max_queries=1))
+    """Lets one comparison of records run at a time."""
     principal: Principal = ANONYMOUS
     """Who is asking; set in the view a handler gets."""
     now_us: Callable[[], int] = now_us

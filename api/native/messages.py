@@ -135,22 +135,28 @@ def show_message(event: Record) -> MessageShown:
 
 async def archived_messages(storage: Storage, record: Record) -> Archived:
     """Read the messages of an exchange for an archive, as many as fit into memory."""
+    messages, has_more = await kept_messages(storage, record)
+    return Archived([_archived(message) for message in messages], has_more)
+
+
+async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageShown], bool]:
+    """Read the messages of an exchange, as many as fit into memory; whether there are more."""
     if record.status != SWITCHING_PROTOCOLS:
-        return NOTHING_ARCHIVED
+        return [], False
     query = _query_of(record, MAX_ARCHIVED)
-    found: list[dict[str, object]] = []
+    found: list[MessageShown] = []
     left = MAX_ARCHIVED_BYTES
     for _ in range(MAX_ARCHIVED_PAGES):
         page = await storage.select(query)
         for event in (event for event in page.records if _belongs(event, record)):
             left -= len(event.data or b"")
             if len(found) == MAX_ARCHIVED or left < 0:
-                return Archived(found, has_more=True)
-            found.append(_archived(show_message(event)))
+                return found, True
+            found.append(show_message(event))
         if page.next_after is None:
-            return Archived(found, has_more=False)
+            return found, False
         query = replace(query, after=page.next_after)
-    return Archived(found, has_more=True)
+    return found, True
 
 
 def _archived(message: MessageShown) -> dict[str, object]:

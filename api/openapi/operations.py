@@ -12,6 +12,9 @@ from typing import Any, Final, get_args
 
 from api import health
 from api.assets import TYPES
+from api.compare.exchange import MAX_BODY_BYTES
+from api.compare.handler import Comparison
+from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
 from api.http.search.words import SOURCES
@@ -308,6 +311,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {**FILTERS, **RESUME, "fields": FIELDS}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{a}/compare/{b}"): Operation(
+        {},
+        Comparison,
+        errors=(404,),
+        notes=f"At most {MAX_SHOWN} changes of a part are shown, `more` counts the rest; of a body the first "
+        f"{MAX_BODY_BYTES >> 20} MiB are compared. Paths of JSON are jq's. See docs/compare.md.",
+    ),
     ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/messages"): Operation(

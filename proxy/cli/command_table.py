@@ -163,6 +163,13 @@ COMMANDS: Final = (
         run="records:get",
     ),
     Row(
+        "compare",
+        "Show what differs between two exchanges, part by part; exits with 1 if anything does.",
+        "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 0192f3c4-77d1-7f3a-8f10-5e0c9d2b6a41",
+        "record_id other_id as_json",
+        (READER,),
+    ),
+    Row(
         "query",
         "Search records.",
         "'status:5xx path:/api/*' --since 15m",

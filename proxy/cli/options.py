@@ -128,6 +128,12 @@ _ALL: Final = (
     argument("FILE", "File for the copy; must not exist.", type=click.Path(path_type=Path)),
     argument("NEW-NAME", "New name of the view."),
     argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id.", "record_id"),
+    argument(
+        "[OTHER-ID]",
+        "Id of the second, likewise. Without it, the first is compared with the last success of its endpoint.",
+        "other_id",
+        required=False,
+    ),
     flag("--raw", "Print only the stored bytes of the response body."),
     flag("--request", "With --raw: the request body instead."),
     flag("--around", "List what the same service did a minute before and after."),

@@ -148,7 +148,11 @@ def paths(shapes: list[tuple[bool, bool, bool, int]]) -> list[str]:
             continue
         for client, proxy in (("acme", "default"), ("other", "route-strange"), ("nobody", "nothing")):
             base = route.path.replace("{clientId}", client).replace("{proxyId}", proxy)
-            found += [base.replace("{id}", text).replace("{requestId}", text) for text in ids]
+            pairs = zip(ids, ids[1:] + ids[:1], strict=True)
+            found += [
+                base.replace("{id}", text).replace("{requestId}", text).replace("{a}", text).replace("{b}", other)
+                for text, other in pairs
+            ]
     return list(dict.fromkeys(found))
 
 

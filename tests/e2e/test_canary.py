@@ -11,6 +11,7 @@ import string
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import brotli  # type: ignore[import-untyped]
@@ -327,7 +328,9 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
     """Everything that was written or is answered, by name."""
     yield "log", sidelog.log.encode()
     paths = [*ANSWERS]
-    paths += [f"/api/records/{record['id']}" for record in sidelog.records()]
+    ids = [record["id"] for record in sidelog.records()]
+    paths += [f"/api/records/{record_id}" for record_id in ids]
+    paths += [f"/api/records/{a}/compare/{b}" for a, b in pairwise(ids)]
     for path in paths:
         url = f"http://127.0.0.1:{sidelog.admin_port}{path}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {sidelog.token}"})

@@ -78,6 +78,21 @@ def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_pat
     call(sidelog, "query", "--status", "0xx", code=2)
 
 
+def test_two_records_can_be_compared(sidelog: Sidelog) -> None:
+    """Or one with the last success of its endpoint; the exit code says whether they differ."""
+    for path in ("/status/200", "/status/500"):
+        fetch(sidelog, path)
+    sidelog.settled_ledger()
+    ids = [sidelog.records(f"path=/status/{status}")[0]["id"] for status in (200, 500)]
+    assert "no differences" in call(sidelog, "compare", ids[0], ids[0])
+    assert "~ status  200 -> 500" in call(sidelog, "compare", *ids, code=1)
+    found = json.loads(call(sidelog, "compare", ids[1], "--json", code=1))
+    assert [found[side]["id"] for side in "ab"] == ids
+    assert not found["equal"]
+    call(sidelog, "compare", "no-such-id", ids[0], code=1)
+    call(sidelog, "compare", code=2)
+
+
 def test_tail_survives_a_restart_without_loss(sidelog: Sidelog) -> None:
     """Records from before, during and after a restart are printed, each once, in order."""
     process = subprocess.Popen(

@@ -34,6 +34,8 @@ MAX_LINE_BYTES = 8190
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 IDS = {
     "id": format_id(make_record(1).id),
+    "a": format_id(make_record(1).id),
+    "b": format_id(make_record(2).id),
     "requestId": format_id(make_record(1).id),
     "clientId": "acme",
     "proxyId": "default",

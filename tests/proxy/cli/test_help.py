@@ -43,6 +43,7 @@ ENDLESS = ("serve", "demo", "tail")
 """These run until they are told to stop, and have tests of their own."""
 ARGUMENTS = {
     "get": "0192f3c4",
+    "compare": "0192f3c4 0192f3c5",
     "completion": "zsh",
     "export": "csv",
     "keys create": "x",
@@ -89,6 +90,7 @@ def test_the_documented_commands_are_there() -> None:
                 "tail",
                 "query",
                 "get",
+                "compare",
                 "stats",
                 "top",
                 "conversations",

@@ -1,0 +1,89 @@
+"""`sidelog compare`: what differs between two records, or between one and the last success of its endpoint."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from rich.text import Text
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.listing import View, column_text
+from proxy.cli.commands.output import CommandError, console, say_json
+from proxy.cli.commands.record_id import find_id
+from proxy.cli.commands.records import pages
+from proxy.process.terminal import visible_line
+
+MAX_SHOWN: Final = 100
+"""Changes of a part; `--json` has all that the API shows."""
+_SIGNS: Final = {"added": ("+", "green"), "removed": ("-", "red"), "moved": (">", "cyan")}
+_WORDS: Final = {"added": ("{+", "+}", "green"), "removed": ("[-", "-]", "red"), "same": ("", "", "")}
+"""As wdiff(1) marks them."""
+
+
+def run(client: Client, *, record_id: str, other_id: str | None, as_json: bool) -> int:
+    """Print what differs from the first record to the second, or from the last success to the only one; 1 if any."""
+    ids = [find_id(client, each) for each in (record_id, other_id) if each is not None]
+    a, b = ids if len(ids) > 1 else (_last_success(client, ids[0]), ids[0])
+    found = client.get_json(f"/api/records/{quote(a, safe='')}/compare/{quote(b, safe='')}")
+    if as_json:
+        say_json(found)
+    else:
+        _print(found)
+    return 0 if found["equal"] else 1
+
+
+def _last_success(client: Client, record_id: str) -> str:
+    record = client.get_json(f"/api/records/{quote(record_id, safe='')}")
+    if not record.get("endpoint"):
+        raise CommandError(f"record {record['id']} is of no endpoint: give a second id")
+    asked = {"method": record["method"], "endpoint": record["endpoint"], "route": record["route_id"]}
+    asked |= {"status": "1xx,2xx,3xx", "outcome": "ok"}
+    found = pages(client, {name: value for name, value in asked.items() if value is not None}, 2)
+    success = next((each["id"] for each in found if each["id"] != record["id"]), None)
+    if success is None:
+        raise CommandError(f"no other success of {record['method']} {record['endpoint']} is stored: give a second id")
+    return str(success)
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    out = console()
+    for side in ("a", "b"):
+        words = (column_text(name, found[side], View()) for name in ("method", "target", "code", "ms", "time"))
+        out.print(Text(visible_line(f"{side}  {found[side]['id']}  {'  '.join(words)}")))
+    for part in found["parts"]:
+        for line in _lines(part):
+            out.print(line)
+    if figures := [each for each in found["measures"] if each["a"] != each["b"]]:
+        out.print(Text("\nfigures, which are no difference", "bold"))
+    for each in figures:
+        out.print(Text(f"  {each['name']}  {each['a']} -> {each['b']}".replace("None", "unknown")))
+    if found["equal"]:
+        out.print(Text("\nno differences" + ("" if found["complete"] else " in what is stored")))
+
+
+def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
+    """Write a part; nothing of an equal one of which there is nothing to say."""
+    notes = [*part["notes"]]
+    if part["set_apart"]:
+        notes.append(f"set apart: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}")
+    if part["changes"] or notes:
+        yield Text(f"\n{part['part'].replace('_', ' ')}{': equal' if part['equal'] else ''}", "bold")
+    yield from map(_line, part["changes"][:MAX_SHOWN])
+    if more := part["more"] + len(part["changes"][MAX_SHOWN:]):
+        yield Text(f"  … {more:,} more")
+    for note in notes:
+        yield Text(f"  ({visible_line(note)})", "dim")
+
+
+def _line(change: Mapping[str, Any]) -> Text:
+    """Write a change: its sign, where it is, and what was and is there."""
+    sign, style = _SIGNS.get(change["change"], ("~", ""))
+    was = "" if change["old_path"] is None else f" (was {change['old_path']})"
+    line = Text(visible_line(f"  {sign} {change['path']}{was}  "), style)
+    for piece in change["segments"]:
+        begin, end, colour = _WORDS[piece["change"]]
+        line.append(f"{begin}{visible_line(piece['text'])}{end}", colour)
+    if not change["segments"]:
+        values = (change[side] for side in ("a", "b") if change[side] is not None)
+        line.append(visible_line(change["b"] if sign == ">" else " -> ".join(values)))
+    return line.append("" if change["times"] == 1 else f"  ({change['times']:,} times)")
