@@ -43,13 +43,13 @@ def mark(items: list[pytest.Item]) -> None:
         backend = backend_of(item)
         if backend is not None and backend.name != "sqlite":
             cases[backend.name, item.nodeid.partition("[")[0]].append(item)
-    for (backend, test), of_one_test in cases.items():
+    for (name, test), of_one_test in cases.items():
         for number, item in enumerate(of_one_test):
             is_sample = number % ONE_IN == 0
-            if backend.startswith("clickhouse"):
-                _mark_clickhouse(item, backend, test.rpartition("::")[2], is_sample=is_sample)
+            if name.startswith("clickhouse"):
+                _mark_clickhouse(item, name, test.rpartition("::")[2], is_sample=is_sample)
             elif (len(of_one_test) >= MANY and not is_sample) or (
-                backend == "postgres" and test.rpartition("::")[2] in TALKATIVE
+                name == "postgres" and test.rpartition("::")[2] in TALKATIVE
             ):
                 item.add_marker(pytest.mark.long)
 
