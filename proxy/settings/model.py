@@ -19,7 +19,7 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
-from proxy.settings.section import GIB, MIB, Section, about
+from proxy.settings.section import GIB, KIB, MIB, Section, about
 from proxy.settings.section import CaptureLevel as CaptureLevel
 
 
@@ -37,7 +37,8 @@ class LimitSettings(Section, frozen=True):
     max_header_bytes: Annotated[
         int,
         about(
-            "a request head, larger: 431, or 414 for its first line; of a response 4 times that; 0: 16 MiB",
+            "a request head, larger: 431; a line of it a quarter, at least 8 KiB, else 414 or 431; of a response 4 "
+            "times that; 0: 16 MiB",
             ge=0,
             le=16 * MIB,
         ),
@@ -78,6 +79,12 @@ class LimitSettings(Section, frozen=True):
         float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
     ] = 0
     drain_timeout_s: Annotated[float, about("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
+
+    @property
+    def max_line_bytes(self) -> int:
+        """What one line of a head may take (nginx: four buffers of 8 KiB)."""
+        head_bytes = self.max_header_bytes
+        return max(head_bytes // 4, min(head_bytes, 8 * KIB)) if head_bytes else 16 * MIB
 
 
 class ProxySettings(Section, frozen=True):

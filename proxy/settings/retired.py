@@ -15,7 +15,7 @@ RETIRED: Final[Mapping[str, str]] = {
     "otel.compression": f"{_FIXED}: requests are sent with gzip",
     "otel.interval_s": f"{_FIXED}: 2 s between requests when all is sent",
     "otel.timeout_s": f"{_FIXED}: 10 s for a request and its answer",
-    "proxy.limits.max_header_line_bytes": "a line may be as long as a head: set max_header_bytes",
+    "proxy.limits.max_header_line_bytes": "a line may have a quarter of max_header_bytes: set that",
     "proxy.limits.upstream_max_age_s": f"{_FIXED}: an upstream connection is closed after an hour",
     "proxy.limits.upstream_max_requests": f"{_FIXED}: an upstream connection carries 10000 requests",
     "routes.limits.timeout_body_idle_s": _OF_ALL,

@@ -115,7 +115,7 @@ class Engine:
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
-        self.max_line_bytes: Final = limits.max_header_bytes or 1 << 24
+        self.max_line_bytes: Final = limits.max_line_bytes
         self.capture: Final = settings.capture
         self.pace: Final = recorder.pace(settings.capture.max_wait_ms)
         self.makes_traces: Final = settings.proxy.trace_context

@@ -120,14 +120,14 @@ class ReferenceEngine:
         exchange.request_head = raw
         line, _, rest = raw.partition(b"\r\n")
         method, target, authority, is_http10 = parse_request_line(
-            line, max_bytes=self._limits.max_header_bytes or 1 << 24, is_tls=request.secure
+            line, max_bytes=self._limits.max_line_bytes, is_tls=request.secure
         )
         exchange.method = method
         block = line[-8:] + b"\r\n" + rest
         head = parse_request_head(
             block,
             max_headers=self._limits.max_headers or 1 << 20,
-            max_line_bytes=self._limits.max_header_bytes or 1 << 24,
+            max_line_bytes=self._limits.max_line_bytes,
         )
         exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
         exchange.flags |= FLAG_TLS if request.secure else 0
