@@ -82,6 +82,8 @@ COMPILED = (
     "proxy/worker/engine.py",
     "proxy/worker/exits/exit.py",
     "proxy/worker/exits/http1.py",
+    "proxy/worker/exits/http2.py",
+    "proxy/worker/http2_downstream.py",
     "proxy/worker/recorder.py",
     "proxy/worker/relay/call.py",
     "proxy/worker/relay/ending.py",

@@ -16,6 +16,8 @@ from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
 NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
+_HTTP2: Final = b" HTTP/2"
+"""At the end of a request line: all flags of an entry are taken."""
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
 """Codes of clients that only probed which protocol this port speaks: no reason to alert an operator."""
 
@@ -64,7 +66,7 @@ class Common:
             0, record_id, self._instance, "exchange", start // 1000, (start + end) // 1000,
             self._level, self._outcome, self._status,
             line.method, self._scheme, host, line.path, line.query,
-            self._version,
+            "2" if line.redacted.endswith(_HTTP2) else self._version,
             end // 1000,
             connect // 1000 if connect >= 0 else None,
             first // 1000 if first >= 0 else None,

@@ -37,6 +37,9 @@ STATUS_OF: Final = {
     "client_stalled": 408,
     "http2_unsupported": 400,
     "tls_on_plain_port": 400,
+    "http2_protocol_error": 400,
+    "http2_flood": 400,
+    "stream_refused": 503,
 }
 """Error code → status of the response. Rings store a code as its position in this table: only ever append."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"

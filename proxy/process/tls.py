@@ -1,8 +1,8 @@
 """TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
 
 Nothing below TLS 1.2, no compression, no renegotiation. Our ports choose `http/1.1` from what a client offers, and `h2`
-only where the client offers nothing else: its requests are then refused with a reason and a record. Without a common
-protocol such a client, gRPC above all, would hang up before the first byte and leave no trace (RFC 7301 §3.2).
+only where the client offers nothing else, or HTTP/2 is preferred. Where it is off, such a client is refused with a
+reason and a record: without a common protocol it would hang up unheard and leave no trace (RFC 7301 §3.2).
 """
 
 import ssl
@@ -12,12 +12,13 @@ from typing import NoReturn
 from proxy.process.files import read_file
 
 
-def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
+def server_context(cert_file: str, key_file: str, *, prefers_http2: bool = False) -> ssl.SSLContext | None:
     """Make the context of a listening port; None when no certificate is set.
 
     Args:
         cert_file: PEM, leaf first, then intermediates.
         key_file: PEM; empty when the certificate's file holds the key too.
+        prefers_http2: choose `h2` for all that offer it.
 
     Raises:
         OSError: a file cannot be read.
@@ -31,9 +32,15 @@ def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1", "h2"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if prefers_http2 else ["http/1.1", "h2"])
     context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
     return context
+
+
+def is_fit_for_http2(version: str, cipher: str) -> bool:
+    """Return whether HTTP/2 may be spoken over it: TLS 1.2 only with AEAD and ephemeral keys (RFC 9113 §9.2)."""
+    is_authenticated = any(name in cipher for name in ("GCM", "CHACHA20", "CCM"))
+    return version != "TLSv1.2" or (is_authenticated and cipher.startswith(("ECDHE-", "DHE-")))
 
 
 def _refuse_to_ask() -> NoReturn:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Final, TypeVar
 
 from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE
+from proxy.http2.errors import ErrorCode
 
 Key = TypeVar("Key")
 
@@ -28,6 +29,9 @@ TLS_FAILURES: Final = ("plain_http", "not_tls", "timeout", "closed", "version", 
 "certificate": the client refused ours."""
 PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
 """Why the client of a load balancer's connection was never known."""
+HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
+"""Why streams were reset, or connections of HTTP/2 ended; by their numbers (RFC 9113 §7)."""
+HTTP2_SIDES: Final = ("client", "server")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
@@ -77,19 +81,27 @@ class CounterSnapshot:
     """Requests and WebSocket reads that waited for room for their records."""
     recording_wait_us: int = 0
     """How long all of them waited."""
+    connections_http2: int = 0
+    """Gauge: those of `connections_downstream` that speak HTTP/2."""
+    http2_ends: dict[str, int] = field(default_factory=dict)
+    """Code → connections of HTTP/2 that we ended."""
+    http2_resets: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(side, code) → streams that it reset."""
 
 
 _NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
-_GAUGES: Final = frozenset(("connections_downstream", "connections_upstream", "requests_in_flight"))
+_GAUGES: Final = frozenset(
+    ("connections_downstream", "connections_upstream", "requests_in_flight", "connections_http2")
+)
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_upstream", "displaced_connections", "dropped_messages",
-        "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us", "recording_waits",
-        "refused_connections", "request_bytes", "requests",
+        "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
+        "displaced_connections", "dropped_messages", "http2_ends", "http2_resets", "log_lines_dropped", "no_route",
+        "proxy_failures", "recording_wait_us", "recording_waits", "refused_connections", "request_bytes", "requests",
         "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
@@ -123,7 +135,12 @@ class CounterLayout:
         self.displaced_connections = self.dropped_messages + 2
         self.recording_waits = self.dropped_messages + 3
         self.recording_wait_us = self.dropped_messages + 4
-        self.size = self.dropped_messages + 5
+        self.connections_http2 = self.dropped_messages + 5
+        self.http2_ends = self.dropped_messages + 6
+        """Add the number of the code."""
+        self.http2_resets = self.http2_ends + len(HTTP2_CODES)
+        """Add the index of the side times the number of codes, and the number of the code."""
+        self.size = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -135,6 +152,11 @@ class CounterLayout:
         """Return the cell of an upstream failure; None for a reason that has none."""
         index = _ERROR_INDEX.get(reason)
         return None if index is None else self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
+
+    def http2_reset_cell(self, side: str, code: int) -> int:
+        """Return the cell of a stream's reset; a code that is not known means an internal error (RFC 9113 §7)."""
+        known = code if code < len(HTTP2_CODES) else ErrorCode.INTERNAL_ERROR
+        return self.http2_resets + HTTP2_SIDES.index(side) * len(HTTP2_CODES) + known
 
     def auth_failure_cell(self, code: str) -> int:
         return self.auth_failures + _AUTH_INDEX[code]
@@ -161,7 +183,11 @@ class CounterLayout:
             auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
+            http2_ends=_counted(HTTP2_CODES, values[self.http2_ends :]),
         )
+        for at, side in enumerate(HTTP2_SIDES):
+            found = _counted(HTTP2_CODES, values[self.http2_resets + at * len(HTTP2_CODES) :])
+            snapshot.http2_resets |= {(side, code): count for code, count in found.items()}
         for name in _NUMBERS:
             setattr(snapshot, name, values[getattr(self, name)])
         for row, key in enumerate(keys):

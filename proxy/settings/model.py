@@ -53,6 +53,12 @@ class LimitSettings(Section, frozen=True):
     max_connections_per_client: Annotated[
         int, about("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
     ] = 0
+    http2_max_streams: Annotated[
+        int, about("requests at once on a connection of HTTP/2, more: REFUSED_STREAM", ge=1, le=10_000)
+    ] = 100
+    http2_stream_window_bytes: Annotated[
+        int, about("request body of one stream that may wait here for its upstream", ge=65535, le=16 * MIB)
+    ] = 65535
     timeout_headers_s: Annotated[
         float, about("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0)
     ] = 10
@@ -121,6 +127,13 @@ class ProxySettings(Section, frozen=True):
     ] = False
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the data port")] = ""
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    http2: Annotated[
+        Literal["on", "prefer", "off"],
+        about(
+            "HTTP/2 of clients. on: without TLS if they begin with it, over TLS if they offer nothing else; "
+            "prefer: over TLS to all that offer it; off: refused"
+        ),
+    ] = "on"
     trace_context: Annotated[
         bool, about("requests without a valid traceparent (W3C) get one; its trace id is the record's id")
     ] = False

@@ -8,12 +8,23 @@ all (P16). The tick asks the kernel how much is left, and cuts off a client that
 import asyncio
 import time
 from contextlib import suppress
+from typing import Protocol
 
 from proxy.network.fair_loop import FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
 from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LINGER_NS, STALLED_NS
-from proxy.worker.relay.relay import Relay
+
+
+class Served(Protocol):
+    """What runs for a client."""
+
+    @property
+    def stall_limit(self) -> tuple[bool, int]:
+        """Whether others wait for a connection that it holds; how long the client may take nothing, ns, 0: no limit."""
+
+    def client_stalled(self, *, is_awaited: bool) -> None:
+        """The client takes nothing for too long: its connection is about to be cut."""
 
 
 class ClosingConnection(PacedReader):
@@ -73,7 +84,7 @@ class ClosingConnection(PacedReader):
         self._stalled_ns = time.monotonic_ns()
         self._stalled_bytes = self._transport.get_write_buffer_size()
 
-    def _check_stall(self, now_ns: int, relay: Relay) -> None:
+    def _check_stall(self, now_ns: int, relay: Served) -> None:
         """Cut off a client that takes nothing of what is written; close when one that may be sending has taken all."""
         size = unsent_bytes(self._transport)
         is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)

@@ -12,7 +12,6 @@ from typing import cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.forwarded import peer_address
-from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.request_reader import RequestReader
 from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
@@ -26,6 +25,7 @@ from proxy.worker.deadlines import (
 )
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http1 import Http1Exit
+from proxy.worker.http2_downstream import Http2Downstream
 from proxy.worker.relay.relay import Relay
 
 
@@ -64,12 +64,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._peer = peer_address(transport.get_extra_info("peername"))
         is_tls = transport.get_extra_info("sslcontext") is not None
         self.held_bytes = HELD_BYTES if is_tls else 0
-        self._reader = RequestReader(
-            ConnectionHeads(engine.heads).read,
-            max_head_bytes=engine.max_head_bytes,
-            max_line_bytes=engine.max_line_bytes,
-            is_tls=is_tls,
-        )
+        self._reader = engine.request_reader(is_tls=is_tls)
         self._exit = Http1Exit(engine, own)
         admission = admission_of(engine, self._peer, is_tls=is_tls)
         self._relay = Relay(engine, self, self._exit, admission, self._peer, is_tls=is_tls)
@@ -288,7 +283,10 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             try:
                 head = reader.read_head(data)
             except Refused as refusal:
-                relay.refuse_unread(reader, refusal, now_ns)
+                if refusal.code == "http2_unsupported" and self._may_speak_http2:
+                    self._speak_http2(reader.buffer + data)
+                else:
+                    relay.refuse_unread(reader, refusal, now_ns)
                 break
             if head is None:
                 self._await_head(now_ns)
@@ -305,6 +303,24 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that
+
+    @property
+    def _may_speak_http2(self) -> bool:
+        """Whether it may begin with HTTP/2: as the first that it says (RFC 9113 §3.3); over TLS that is agreed on."""
+        return self._engine.http2 is not None and not self._relay.method
+
+    def _speak_http2(self, data: bytes) -> None:
+        """Leave the transport, with what was read of it, to a connection of HTTP/2."""
+        shared = self._engine.http2
+        assert shared is not None
+        self._phase = Phase.LINGERING
+        other = Http2Downstream(self._engine, shared, self._peer, self._since_ns)
+        self._engine.hand_over(self, other)
+        self._relay.detach()
+        self._transport.set_protocol(other)
+        other.connection_made(self._transport)
+        if data:
+            other.data_received(data)
 
     def _has_to_wait(self, data: bytes, now_ns: int, start_ns: int) -> bool:
         """Whether a request that begins with `data` has to wait for another turn, or for recording (P30)."""

@@ -13,16 +13,20 @@ from typing import Final, Protocol, TypeVar
 
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.memo.connection_heads import ConnectionHeads
 from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
+from proxy.http2.budget import Limits
+from proxy.http2.hpack.encoder import LineEncoder
 from proxy.network.fair_loop import FairLoop
 from proxy.network.idle_eviction import IdleEviction, Waiting
 from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
-from proxy.settings.model import Settings
+from proxy.settings.model import LimitSettings, Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.admission.opt_out import make_opt_out
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
@@ -49,6 +53,11 @@ _MAX_STEPS: Final = 125
 
 RESPONSE_FIELDS: Final = 10
 """The head of a response may have so many times the fields of a request's."""
+
+CONNECTION_WINDOW_BYTES: Final = 1 << 20
+"""Of the bodies on one HTTP/2 connection that wait for their upstreams."""
+MAX_SETTINGS_S: Final = 10.0
+"""From the first byte of HTTP/2 to the end of its beginning, where heads have no limit."""
 
 MAX_RENDERED_ROUTES: Final = 8
 """Of a head, with its memo at most 32 MiB; one client can send each of its heads to every route."""
@@ -87,6 +96,24 @@ class UpstreamOpener(Protocol):
         """
 
 
+class Http2:
+    """What all connections of HTTP/2 share, where it may be spoken."""
+
+    __slots__ = ("encoder", "limits", "open_streams")
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self.encoder = LineEncoder()
+        self.limits = Limits(
+            max_header_bytes=limits.max_header_bytes or 1 << 24,
+            max_streams=limits.http2_max_streams,
+            stream_window_bytes=limits.http2_stream_window_bytes,
+            connection_window_bytes=max(CONNECTION_WINDOW_BYTES, limits.http2_stream_window_bytes),
+            timeout_settings_ns=int((limits.timeout_headers_s or MAX_SETTINGS_S) * 1e9),
+        )
+        self.open_streams = 0
+        """On all connections: never more than `max_connections`."""
+
+
 class Engine:
     """Shared state of the downstream connections of one worker."""
 
@@ -108,6 +135,7 @@ class Engine:
         self.gate: Final = gate
         self.tasks: Final = tasks
         self.deadlines: Final = Deadlines(limits)  # of connections without a request; each route has its own
+        self.http2: Final = Http2(limits) if settings.proxy.http2 != "off" else None
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
         self.instance: Final = instance.encode()
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
@@ -137,8 +165,7 @@ class Engine:
         self.shutdown_reason: Final = b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
         self.keeps_alive = True
         """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
-        self._max_headers = limits.max_headers or 1 << 20
-        self._plain = PlainLines()
+        self._max_headers, self._plain = limits.max_headers or 1 << 20, PlainLines()
         self.heads: Final = RequestHeads(self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes))
 
     def _new_pools(self, routes: RouteTable) -> tuple[Pool, ...]:
@@ -182,6 +209,11 @@ class Engine:
             self.recorder.count_displaced_connection()
         return is_evicted
 
+    def hand_over(self, connection: Connection, to: Connection) -> None:
+        """Count on with another protocol on the same transport."""
+        self.connections.remove(connection)
+        self.connections.add(to)
+
     def count_tls_failure(self, reason: str) -> None:
         self.recorder.count_tls_failure(reason)
 
@@ -197,6 +229,13 @@ class Engine:
         left = self._open_of.pop(peer, 1) - 1
         if left > 0:
             self._open_of[peer] = left
+
+    def request_reader(self, *, is_tls: bool) -> RequestReader:
+        """Return what reads the requests of one connection."""
+        read = ConnectionHeads(self.heads).read
+        return RequestReader(
+            read, max_head_bytes=self.max_head_bytes, max_line_bytes=self.max_line_bytes, is_tls=is_tls
+        )
 
     def _parse(self, block: bytes) -> RequestHead:
         head = parse_request_head(

@@ -195,6 +195,18 @@ class Recorder:
         cell = self._layout.connections_downstream if side == "downstream" else self._layout.connections_upstream
         self._cells[cell] += change
 
+    def count_http2_connection(self, change: int) -> None:
+        """Count open client connections that speak HTTP/2."""
+        self._cells[self._layout.connections_http2] += change
+
+    def count_http2_end(self, code: int) -> None:
+        """Count a connection of HTTP/2 that we ended."""
+        self._cells[self._layout.http2_ends + code] += 1
+
+    def count_http2_reset(self, side: str, code: int) -> None:
+        """Count a stream that the `client`, or we as the `server`, ended early."""
+        self._cells[self._layout.http2_reset_cell(side, code)] += 1
+
     def count_refused_connection(self) -> None:
         """Count a connection that was turned away before a byte of it was read."""
         self._cells[self._layout.refused_connections] += 1

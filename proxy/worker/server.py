@@ -207,7 +207,8 @@ class DataPlane:
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
     """Make the data port's TLS context, if the settings have a certificate."""
-    return server_context(settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
+    own = settings.proxy
+    return server_context(own.tls_cert_file, own.tls_key_file, prefers_http2=own.http2 == "prefer")
 
 
 def recording(

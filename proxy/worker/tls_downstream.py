@@ -6,6 +6,7 @@ from typing import NoReturn
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.network.tls_accept import TlsAccept
+from proxy.worker.deadlines import Phase
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 
@@ -24,6 +25,14 @@ class TlsDownstream(Downstream):
         self._accepted.hand_over()
         super().connection_made(transport)
         self._since_ns = self._accepted.since_ns
+        tls = transport.get_extra_info("ssl_object")
+        is_refused = self._phase == Phase.LINGERING
+        if self._engine.http2 is not None and not is_refused and tls and tls.selected_alpn_protocol() == "h2":
+            self._speak_http2(b"")
+
+    @property
+    def _may_speak_http2(self) -> bool:
+        return False
 
 
 class PlainDownstream(TlsDownstream):

@@ -81,6 +81,7 @@ def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(tmp_path: Path, 
     """As gRPC does: it is told, and the record says why."""
     cert, key = certificate
     environ = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
+    environ["SIDELOG_PROXY__HTTP2"] = "off"
     with Sidelog(tmp_path / "data", "http://127.0.0.1:9", environ=environ) as sidelog:
         client = ssl.create_default_context(cafile=str(cert))
         client.set_alpn_protocols(["h2"])

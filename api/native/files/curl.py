@@ -64,9 +64,14 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
     return CurlLine(prefix + " \\\n  ".join(words + body), notes)
 
 
+_VERSIONS: Final = {"1.0": "--http1.0", "2": "--http2"}
+
+
 def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
     method = record.get("method") or "GET"
-    words = ["--http1.0" if record.get("http_version") == "1.0" else "--http1.1"]
+    words = [_VERSIONS.get(record.get("http_version") or "", "--http1.1")]
+    if words == ["--http2"] and record.get("scheme") != "https":
+        words = ["--http2-prior-knowledge"]
     if method == "HEAD":
         words.append("--head")
     elif method != ("POST" if has_body else "GET") and _TOKEN.fullmatch(method):

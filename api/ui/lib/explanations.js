@@ -105,8 +105,20 @@ const OURS = {
     "See timeout_body_idle_s in [proxy.limits].",
   ],
   http2_unsupported: () => [
-    "The client spoke HTTP/2, as gRPC does; this port speaks HTTP/1.1.",
-    "Let the client use HTTP/1.1, or send its traffic past sidelog.",
+    "The client spoke HTTP/2, as gRPC does; on this port it is off.",
+    "See http2 in [proxy], or let the client use HTTP/1.1.",
+  ],
+  http2_protocol_error: () => [
+    "The client broke a rule of HTTP/2, so its stream or its connection was ended.",
+    "What is left of its request is shown; it was not sent on as complete.",
+  ],
+  http2_flood: () => [
+    "The client's HTTP/2 connection was ended: it sent frames that only made work.",
+    "Resets, PINGs and empty frames count against what it gets done.",
+  ],
+  stream_refused: () => [
+    "Too many requests over HTTP/2 were running, the limit of connections.",
+    "See max_connections in [proxy.limits].",
   ],
   tls_on_plain_port: () => [
     "The client spoke TLS; this port has none.",

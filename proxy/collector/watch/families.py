@@ -59,6 +59,13 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
     sides = {"downstream": counted.connections_downstream, "upstream": counted.connections_upstream}
     yield gauges("connections_open", "Open connections.", "side", sides)
+    text = "Open client connections that speak HTTP/2, among connections_open."
+    yield gauge("http2_connections_open", text, counted.connections_http2)
+    text = "Streams of HTTP/2 that were reset, by the client or by us as the server, and the code."
+    resets: dict[tuple[str, ...], float] = {(side, code): count for (side, code), count in counted.http2_resets.items()}
+    yield counters("http2_streams_reset", text, ["side", "code"], resets)
+    text = "Connections of HTTP/2 that were ended by us, by the code of the GOAWAY."
+    yield counters("http2_connections_ended", text, ["reason"], keyed(counted.http2_ends))
     yield gauge("requests_in_flight", "Exchanges not yet finished.", counted.requests_in_flight)
 
 

@@ -21,7 +21,7 @@ _USERINFO: Final = re.compile(rb"(\A|://)[^/?#@]*@")
 """Credentials in a target of absolute or authority form: such a request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(
-    rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/1\.[01]"
+    rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/(?:1\.[01]|2)"
 )
 """Nearly all: without anything that separates parts of a target but the query and its parameters."""
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)

@@ -15,7 +15,7 @@ next one. Chunks of a response are written first and copied afterwards.
 import logging
 import time
 
-from proxy.http1.errors import Refused, UpstreamError
+from proxy.http1.errors import STATUS_OF, Refused, UpstreamError
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
@@ -356,6 +356,12 @@ class Relay(Call):
             ending.end_answered(self)
         else:
             ending.end_early(self, CLIENT_CLOSED, 499)
+
+    def client_broke_rule(self, code: str, message: str) -> None:
+        """The client's stream was reset for a fault of its own: cancel the upstream, record what there is."""
+        if self.exchange is not None:
+            self.note_error(self.exchange, code, message)
+        ending.end_early(self, ending.REJECTED, STATUS_OF[code])
 
     def end_answered(self) -> None:
         """Record an exchange whose response is sent, with what is here of its request."""

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.http2.errors import ErrorCode
 from proxy.ring.counters import (
     AUTH_FAILURES,
     CLASSES,
+    HTTP2_SIDES,
     METHODS,
     PROXY_FAILURES,
     TLS_FAILURES,
@@ -53,6 +55,9 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         layout.displaced_connections,
         layout.recording_waits,
         layout.recording_wait_us,
+        layout.connections_http2,
+        *(layout.http2_ends + code for code in ErrorCode),
+        *(layout.http2_reset_cell(side, code) for side in HTTP2_SIDES for code in ErrorCode),
     ]
     assert len(cells) == len(set(cells)) == layout.size
     assert set(cells) == set(range(layout.size))

@@ -172,7 +172,7 @@ def test_a_response_with_bare_line_ends_is_judged_at_once(start: Start) -> None:
 @pytest.mark.parametrize(("raw", "code"), [(PREFACE, "http2_unsupported"), (TLS_HELLO, "tls_on_plain_port")])
 def test_another_protocol_is_refused_by_its_name(start: Start, raw: bytes, code: str) -> None:
     """A gRPC client speaks HTTP/2 without asking; those of container registries try TLS first."""
-    plane = start(Script())
+    plane = start(Script(), http2="off")
     with plane.connect() as client:
         client.send(raw)
         answer = client.answer()

@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 from typing import Final
 
 _START: Final = re.compile(
-    rb"^(?:[A-Za-z-]{3,32} [^\s]{1,8192} HTTP/1\.[01]|HTTP/1\.[01] [1-5][0-9]{2}(?: [^\r\n]{0,1000})?)\r?$",
+    rb"^(?:[A-Za-z-]{3,32} [^\s]{1,8192} HTTP/(?:1\.[01]|2)|HTTP/(?:1\.[01]|2) [1-5][0-9]{2}(?: [^\r\n]{0,1000})?)\r?$",
     re.MULTILINE,
 )
 _HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")

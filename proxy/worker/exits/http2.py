@@ -1,0 +1,142 @@
+"""Responses on one stream of HTTP/2, and the pace of its request: the codec frames, the connection writes.
+
+A stream is both the exit and the client of its relay. Credit for what came of a body is given when the relay has passed
+it on, and not while that waits for the upstream: a stream holds no more than its window (F13).
+"""
+
+import time
+from typing import NoReturn, Protocol
+
+from proxy.http1.errors import error_response
+from proxy.http1.response_head import ResponseHead
+from proxy.http2.connection import Connection
+from proxy.http2.errors import ErrorCode
+from proxy.worker.engine import Engine
+from proxy.worker.exits.exit import Exit
+
+
+class StreamOwner(Protocol):
+    """The connection of some streams."""
+
+    eof_ns: int
+    """When the client ended its side; 0: not yet."""
+
+    def flush(self) -> None:
+        """Write what the codec has to send, unless more is about to come."""
+
+    def await_window(self, stream_id: int) -> None:
+        """Note that some of a response waits for the client to grant a window."""
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream early, and count that."""
+
+    def exchange_ended(self, stream_id: int) -> None:
+        """Let a stream go whose exchange is recorded."""
+
+
+class Http2Exit(Exit):
+    """One stream of a client's connection."""
+
+    __slots__ = ("_codec", "_engine", "_is_head", "_owed_bytes", "_owner", "_paused", "held_bytes", "id")
+
+    def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, stream_id: int) -> None:
+        super().__init__()
+        self._codec = codec
+        self._engine = engine
+        self._owner = owner
+        self._is_head = False
+        self._paused = self._owed_bytes = 0
+        """Why the body is not wanted for now, and how much of it came without credit."""
+        self.id = stream_id
+        self.held_bytes = 0
+        self.takes_trailers = True
+
+    def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
+        self._is_head = method == b"HEAD"
+
+    def inform(self, head: ResponseHead) -> None:
+        self._codec.send_response(self.id, head.status, head.fields)
+        self._owner.flush()
+
+    def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
+        self._send_head(head, id_text, is_end=not body)
+        if body:
+            self._send(body, is_end=True)
+
+    def start(self, head: ResponseHead, id_text: bytes) -> None:
+        self._send_head(head, id_text, is_end=False)
+        self._owner.flush()
+
+    def _send_head(self, head: ResponseHead, id_text: bytes, *, is_end: bool) -> None:
+        lines = self._engine.head_end_format % (head.prefix, id_text)
+        self._codec.send_response(self.id, head.status, lines[len(head.status_line) : -2], is_end=is_end)
+
+    def data(self, data: bytes) -> None:
+        self._send(data, is_end=False)
+        self._owner.flush()
+
+    def end(self, data: bytes, trailers: bytes) -> None:
+        if data or not trailers:
+            self._send(data, is_end=not trailers)
+        if trailers and not self._codec.send_trailers(self.id, trailers, time.monotonic_ns()):
+            self._owner.await_window(self.id)
+
+    def _send(self, data: bytes, *, is_end: bool) -> None:
+        if not self._codec.send_data(self.id, data, time.monotonic_ns(), is_end=is_end):
+            self._owner.await_window(self.id)
+
+    def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
+        line = self._engine.record_id_format
+        head, body = error_response(code, message, close=False, record_id_line=line % id_text if line else b"")
+        status_line, _, fields = head.partition(b"\r\n")
+        self._codec.send_response(self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head)
+        if not self._is_head:
+            self._send(body, is_end=True)
+        return head, body
+
+    def release(self) -> None:
+        self._owner.flush()
+
+    def half_close(self) -> None:
+        """Leave it: the end of the stream says so."""
+
+    def break_off(self) -> None:
+        self._owner.reset(self.id, ErrorCode.INTERNAL_ERROR)
+        self._owner.exchange_ended(self.id)
+
+    def switch(self, head: ResponseHead, id_text: bytes) -> NoReturn:
+        raise AssertionError("bug: 101 on a stream of HTTP/2")
+
+    # The client's part.
+
+    @property
+    def eof_ns(self) -> int:
+        """When the client ended its side; 0: not yet."""
+        return self._owner.eof_ns
+
+    def credit(self, size: int) -> None:
+        """Let the client send as much again, now or once its body is wanted."""
+        if self._paused:
+            self._owed_bytes += size
+        else:
+            self._codec.forwarded(self.id, size)
+
+    def pause(self, reason: int) -> None:
+        """Give no credit, for a reason."""
+        self._paused |= reason
+
+    def resume(self, reason: int) -> None:
+        """Give it again, as far as this reason goes."""
+        self._paused &= ~reason
+        if self._owed_bytes and not self._paused:
+            owed, self._owed_bytes = self._owed_bytes, 0
+            self._codec.forwarded(self.id, owed)
+            self._owner.flush()
+
+    def take_read_ahead(self) -> bytes:
+        """Return nothing: no stream becomes a tunnel."""
+        return b""
+
+    def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
+        """Let the stream go; what the client still sends of its request is not wanted."""
+        self._owner.exchange_ended(self.id)

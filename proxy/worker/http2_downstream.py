@@ -1,0 +1,400 @@
+"""One HTTP/2 connection of a client: its transport, its streams, and the deadlines of both (RFC 9113).
+
+Strategy: the codec (`proxy/http2`) reads frames and returns events; each request becomes the text of an HTTP/1.1 head,
+which the reader of requests judges again (P1 to P11), and gets a relay and a stream of its own. What all do is written
+once, at the end of a step, or when an upstream brings something.
+
+The invariant: a stream is released when its exchange is recorded and everything of its response is sent, or it is
+reset; what one client does not take of one stream holds up that stream alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, cast
+
+from proxy.http1.errors import STATUS_OF, Refused
+from proxy.http1.request_reader import RequestReader
+from proxy.http2 import events
+from proxy.http2.connection import Connection
+from proxy.http2.errors import ErrorCode
+from proxy.http2.output import SMALL_WAIT_NS
+from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
+from proxy.network.socket_queues import is_reset_by_peer
+from proxy.network.tls_buffers import bound_buffers
+from proxy.process.tls import is_fit_for_http2
+from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE
+from proxy.worker.admission.admission import Admission, admission_of
+from proxy.worker.admission.opt_out import lower_outside
+from proxy.worker.closing_connection import ClosingConnection
+from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
+from proxy.worker.engine import Engine, Http2
+from proxy.worker.exits.http2 import Http2Exit
+from proxy.worker.relay.ending import REJECTED
+from proxy.worker.relay.relay import Relay
+
+_NO_REQUEST: Final = b"PRI * HTTP/2\r\n"
+_SMALL_WAIT_S: Final = SMALL_WAIT_NS / 1e9 + 0.001
+
+
+class Http2Downstream(ClosingConnection, asyncio.Protocol):
+    """One client connection."""
+
+    __slots__ = (
+        "_admission", "_codec", "_engine", "_flags", "_has_served", "_held", "_held_ns", "_is_in_step", "_is_timed",
+        "_peer", "_reader", "_relays", "_shared", "_waiting", "_write", "eof_ns",
+    )  # fmt: skip
+
+    _codec: Connection
+    _reader: RequestReader
+    _admission: Admission
+    _write: Callable[[bytes], None]
+
+    def __init__(self, engine: Engine, shared: Http2, peer: bytes, since_ns: int) -> None:
+        """Take the place of a connection of `peer` that was accepted at `since_ns`, and counted."""
+        super().__init__(engine.turns)
+        self._engine = engine
+        self._codec = Connection(shared.limits, shared.encoder, time.monotonic_ns(), is_server=True)
+        self._shared = shared
+        self._peer = peer
+        self._since_ns = since_ns
+        self._flags = 0
+        self._relays: dict[int, Relay] = {}
+        """Of the streams whose exchanges run."""
+        self._waiting: dict[int, tuple[int, int]] = {}
+        """Streams whose client takes nothing for now: since when, and how much of their responses waits."""
+        self._has_served = self._is_in_step = self._is_timed = False
+        self._held = b""
+        """What is read later, for the sake of recording (P30), and since when."""
+        self._held_ns = 0
+        self.eof_ns = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; over what is not secure enough nothing is answered."""
+        self._transport = own = cast(asyncio.Transport, transport)
+        self._write = bound_buffers(own)
+        self._engine.recorder.count_http2_connection(1)
+        engine, tls = self._engine, transport.get_extra_info("ssl_object")
+        is_tls = tls is not None
+        self._flags = FLAG_TLS if is_tls else 0
+        self.held_bytes = HELD_BYTES if is_tls else 0
+        self._reader = engine.request_reader(is_tls=is_tls)
+        self._admission = admission_of(engine, self._peer, is_tls=is_tls)
+        if is_tls and not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
+            self._end(ErrorCode.INADEQUATE_SECURITY, f"HTTP/2 over the cipher {name}")
+        self.flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone."""
+        self._engine.unregister(self, self._peer)
+        self._engine.recorder.count_http2_connection(-1)
+        self._end_streams()
+
+    def _end_streams(self) -> None:
+        """Record what runs, for a client that is gone."""
+        for stream_id, relay in list(self._relays.items()):
+            relay.client_lost()
+            self.exchange_ended(stream_id)
+        self._waiting.clear()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it asked for completely it still gets, for a while."""
+        self.eof_ns = time.monotonic_ns()
+        return self._transport.can_write_eof() and bool(self._relays)
+
+    # Reading.
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._is_lingering:
+            self._pass_over(len(data))
+        elif self._held_ns or self._paused:
+            self._held += data  # a TLS layer may have had it
+        else:
+            self._step(data)
+
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._held) or self._codec.has_more
+
+    def _read_in_hand(self) -> None:
+        held, self._held = self._held, b""
+        self._step(held)
+
+    def _stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _step(self, data: bytes) -> None:
+        """Read some frames, and do what they say; then write what is to be said."""
+        now_ns = time.monotonic_ns()
+        if not self._held_ns and (wait_ns := self._engine.pace.request_wait_ns(now_ns)):
+            self._held = data
+            self._held_ns = now_ns
+            self._engine.pace.hold(self, now_ns, wait_ns)
+            return
+        waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
+        self._is_in_step = True
+        found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
+        for event in found:
+            if isinstance(event, events.RequestReceived):
+                self._begin(event, time.monotonic_ns(), waited_ns)
+            else:
+                self._take(event)
+        self._is_in_step = False
+        self.flush()
+        if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
+            self._await_turn(self._codec.reader.in_hand)
+
+    def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
+        """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is written anew)."""
+        engine, shared, head, reader = self._engine, self._shared, event.head, self._reader
+        stream = Http2Exit(engine, self, self._codec, event.stream_id)
+        relay = Relay(engine, stream, stream, self._admission, self._peer, is_tls=self._flags != 0)
+        self._relays[event.stream_id] = relay
+        shared.open_streams += 1
+        self._has_served = True
+        try:
+            if head.refusal is not None:
+                raise head.refusal
+            if shared.open_streams > engine.max_connections:
+                raise Refused("stream_refused", f"{engine.max_connections} streams are open, the limit")
+            framing = b"" if event.is_end or head.content_length >= 0 else b"transfer-encoding: chunked\r\n"
+            read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
+            assert read is not None
+        except Refused as refusal:
+            reader.buffer, reader.raw, reader.method = b"", head.text, head.method
+            relay.refuse_unread(reader, refusal, now_ns)
+            return
+        reader.raw = head.text
+        relay.begin(reader, read, now_ns, waited_ns)
+
+    def _take(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionEnded):
+            self._end(ErrorCode(event.code), event.reason)
+        elif isinstance(event, events.RequestRefused):
+            self._engine.recorder.count_http2_reset("server", ErrorCode.PROTOCOL_ERROR)
+            self._record_fault("http2_protocol_error", event.reason, event.text)
+        elif isinstance(event, events.DataReceived):
+            self._take_body(event.stream_id, event.data, b"", is_last=event.is_end)
+        elif isinstance(event, events.TrailersReceived):
+            self._take_body(event.stream_id, b"", event.lines, is_last=True)
+        elif isinstance(event, events.StreamDrained):
+            self._waiting.pop(event.stream_id, None)
+            relay = self._relays.get(event.stream_id)
+            if relay is None:
+                self._let_go(event.stream_id)
+            elif not self._stalled_ns:
+                relay.resume_response()
+        elif isinstance(event, events.StreamReset):
+            self._take_reset(event)
+
+    def _take_body(self, stream_id: int, data: bytes, trailers: bytes, *, is_last: bool) -> None:
+        relay = self._relays.get(stream_id)
+        if relay is not None and not relay.is_request_complete:  # else it is answered, or its body known to be empty
+            relay.forward_body(data, trailers, is_last=is_last)
+            cast(Http2Exit, relay.exit).credit(len(data))
+
+    def _take_reset(self, event: events.StreamReset) -> None:
+        self._engine.recorder.count_http2_reset("server" if event.reason else "client", event.code)
+        relay = self._relays.get(event.stream_id)
+        if relay is not None and event.reason:
+            relay.client_broke_rule("http2_protocol_error", event.reason)
+        elif relay is not None:
+            relay.client_lost()
+        self.exchange_ended(event.stream_id)
+
+    # Streams.
+
+    def await_window(self, stream_id: int) -> None:
+        """Read no more of a response whose client grants no window."""
+        relay, state = self._relays.get(stream_id), self._codec.streams.open.get(stream_id)
+        if state is not None:
+            self._waiting.setdefault(stream_id, (time.monotonic_ns(), state.queued_bytes))
+        if relay is not None:
+            relay.pause_response()
+
+    def exchange_ended(self, stream_id: int) -> None:
+        """Let a stream go whose exchange is recorded, once what it says is sent."""
+        if self._relays.pop(stream_id, None) is not None:
+            self._shared.open_streams -= 1
+        self._since_ns = time.monotonic_ns()
+        if stream_id not in self._waiting:
+            self._let_go(stream_id)
+
+    def _let_go(self, stream_id: int) -> None:
+        """Release a stream; of one whose request is not complete the client reads that it need not be (§8.1)."""
+        state = self._codec.streams.open.get(stream_id)
+        if state is not None and not self._codec.is_ended:
+            if not state.is_reset:
+                self.reset(stream_id, ErrorCode.NO_ERROR)
+            self._codec.release(stream_id)
+            self.flush()
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream early, and count that."""
+        self._engine.recorder.count_http2_reset("server", code)
+        self._codec.reset(stream_id, code)
+        self._waiting.pop(stream_id, None)
+
+    def _record_fault(self, code: str, reason: str, text: bytes) -> None:
+        """Record what the client broke, where no exchange can say so."""
+        engine, now_ns = self._engine, time.monotonic_ns()
+        exchange = engine.recorder.begin(now_ns, self._peer)
+        exchange.request_head = b"%b%b\r\n" % (_NO_REQUEST, text)
+        exchange.flags = self._flags
+        lower_outside(exchange, engine.level)
+        exchange.outcome = REJECTED
+        exchange.error = ERROR_INDEX[code]
+        exchange.status = STATUS_OF[code]
+        exchange.note(NOTE_MESSAGE, reason.encode())
+        engine.recorder.finish(exchange, now_ns)
+
+    # Writing.
+
+    def flush(self) -> None:
+        """Write what the codec has to send, unless more is about to come."""
+        output = self._codec.output
+        if self._is_in_step:
+            return
+        if output.size_bytes:
+            data = b"".join(output.take())
+            if not self._transport.is_closing():
+                self._write(data)
+        if self._waiting and not self._is_timed and self._codec.next_check_ns:
+            self._is_timed = True
+            asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._check_codec)
+
+    def _check_codec(self) -> None:
+        """Do what is due by its clock: small pieces have waited for larger windows for long enough (F12)."""
+        self._is_timed = False
+        now_ns = time.monotonic_ns()
+        if 0 < self._codec.next_check_ns <= now_ns:
+            for event in self._codec.check(now_ns):
+                self._take(event)
+            self.flush()
+
+    def pause_writing(self) -> None:
+        """The client takes no more for now: read nothing of it, nor of the upstreams."""
+        self._time_stall()
+        if not self._is_lingering:
+            self.pause(BY_CLIENT)
+        for relay in self._relays.values():
+            relay.pause_response()
+
+    def resume_writing(self) -> None:
+        """The client takes bytes again."""
+        self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
+        for stream_id, relay in list(self._relays.items()):
+            if stream_id not in self._waiting:
+                relay.resume_response()
+        self.resume(BY_CLIENT)
+
+    # Time, and the end.
+
+    def check(self, now_ns: int) -> None:
+        """Enforce the deadlines; called by the engine's tick."""
+        codec = self._codec
+        self._check_codec()
+        if self._stalled_ns:
+            self._check_stall(now_ns, self)
+            return
+        if (self.eof_ns and now_ns - self.eof_ns >= HALF_CLOSE_NS) or (
+            self._paused and is_reset_by_peer(self._transport)
+        ):
+            self._transport.abort()
+            return
+        for relay in list(self._relays.values()):
+            relay.check(now_ns)
+        self._check_windows(now_ns)
+        if not self._engine.keeps_alive and not codec.is_ended:
+            codec.inbound.drain(now_ns)
+            self.flush()
+        is_over = self._engine.deadlines.is_over(Phase.IDLE, self._since_ns, now_ns)
+        if not self._is_busy and codec.reader.has_begun and (is_over or codec.is_drained) and not self._is_lingering:
+            self._end(ErrorCode.NO_ERROR, "")
+
+    def _check_windows(self, now_ns: int) -> None:
+        """Reset streams of which nothing is taken for too long (P17)."""
+        for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
+            state, relay = self._codec.streams.open.get(stream_id), self._relays.get(stream_id)
+            if state is None or state.queued_bytes < waiting_bytes:
+                self._waiting[stream_id] = now_ns, 0 if state is None else state.queued_bytes
+                continue
+            is_awaited, limit_ns = self.stall_limit if relay is None else relay.stall_limit
+            if 0 < limit_ns <= now_ns - since_ns:
+                if relay is not None:
+                    relay.client_stalled(is_awaited=is_awaited)
+                    relay.client_lost()
+                self.reset(stream_id, ErrorCode.CANCEL)
+                self.exchange_ended(stream_id)
+                self.flush()
+
+    @property
+    def stall_limit(self) -> tuple[bool, int]:
+        """Whether others wait for what one of its streams holds; how long the client may take nothing, ns."""
+        limits = [relay.stall_limit for relay in self._relays.values()]
+        is_awaited = any(is_awaited for is_awaited, _ in limits)
+        return is_awaited, min([limit for _, limit in limits if limit] or [self._engine.deadlines.write_stall_ns])
+
+    def client_stalled(self, *, is_awaited: bool) -> None:
+        """The client takes nothing for too long: its connection is about to be cut (P17)."""
+        for relay in list(self._relays.values()):
+            relay.client_stalled(is_awaited=is_awaited)
+
+    def _end(self, code: ErrorCode, reason: str) -> None:
+        """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
+        self._codec.end(code)
+        self._engine.recorder.count_http2_end(code)
+        fault = "http2_flood" if code == ErrorCode.ENHANCE_YOUR_CALM else "http2_protocol_error"
+        if reason:
+            self._record_fault(fault, reason, b"")
+        self._end_streams()
+        self._is_in_step = False
+        self.flush()
+        self._held = b""
+        self._since_ns = time.monotonic_ns()
+        if not self._transport.is_closing():
+            self._linger()
+
+    @property
+    def waits_since_ns(self) -> int:
+        """Since when it waits for a request; 0: it is busy."""
+        if self._is_lingering:
+            return self._stalled_ns
+        return 0 if self._is_busy or self._stalled_ns else self._since_ns
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._relays or self._waiting or self._held)
+
+    @property
+    def has_been_served(self) -> bool:
+        return self._has_served
+
+    def evict(self, reason: str) -> None:
+        """Close now, for the sake of a new connection."""
+        self._engine.unregister(self, self._peer)
+        self._end(ErrorCode.NO_ERROR, "")
+        self._transport.abort()
+
+    def is_expected(self, since_ns: int) -> bool:
+        """Whether a request is likely to be on its way: the connection is new, or was asked to end just now."""
+        is_new = not self._has_served and self._since_ns >= since_ns
+        return not self._is_lingering and (is_new or self._codec.inbound.drain_since_ns > since_ns)
+
+    def close_if_idle(self, since_ns: int) -> None:
+        """Draining: serve what is on its way, and close then (P29)."""
+        if not self._is_lingering:
+            self._codec.inbound.drain(time.monotonic_ns())
+            self.flush()
+
+    def abort_for_shutdown(self) -> None:
+        for stream_id, relay in list(self._relays.items()):
+            relay.shut_down()
+            self.exchange_ended(stream_id)
+        self._waiting.clear()
+        self._transport.abort()

@@ -1,0 +1,346 @@
+"""Streams of HTTP/2 that wait, stall, are reset, flood or are cut off, beside neighbours that are served."""
+
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from proxy.http2.errors import ErrorCode
+from proxy.process.tls import is_fit_for_http2
+from proxy.ring.exchange import (
+    NOTE_MESSAGE,
+)
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import error, outcome
+from tests.proxy.worker.test_fairness_tls import certificate
+from tests.proxy.worker.test_http2_downstream import connections, open_streams, speaking, with_path
+from tests.support.http2_client import GET, POST, Http2Client
+from tests.support.plane import PATIENCE_S, eventually
+from tests.support.script import OK, Script
+from tests.support.upstream import read_head
+
+__all__ = ["certificate"]  # a fixture
+
+
+def holding(is_asked: threading.Event, may_end: threading.Event) -> Callable[[socket.socket, int], None]:
+    """Return an upstream that answers when it may, or not at all where its client leaves first."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            is_asked.set()
+            may_end.wait(PATIENCE_S)
+            connection.sendall(OK)
+
+    return upstream
+
+
+def test_a_stream_that_its_client_resets_is_a_client_that_left(start: Start) -> None:
+    """Its upstream is cancelled; its neighbour is served."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end))
+    with speaking(plane) as client:
+        stream_id = client.begin()
+        assert is_asked.wait(PATIENCE_S)
+        client.h2.reset_stream(stream_id, ErrorCode.CANCEL)
+        client.flush()
+        exchange = plane.exchange()
+        assert (outcome(exchange), exchange.status) == (Outcome.CLIENT_CLOSED, 499)
+        may_end.set()
+        assert client.ask().body == b"ok"
+    assert plane.counters().http2_resets == {("client", "cancel"): 1}
+
+
+def test_a_client_that_leaves_ends_all_its_streams(start: Start) -> None:
+    """Each is recorded."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end))
+    with speaking(plane) as client:
+        for _ in range(5):
+            client.begin()
+        eventually(lambda: len(plane.engine.in_flight) == 5)
+    found = plane.exchanges(5)
+    may_end.set()
+    assert {outcome(exchange) for exchange in found} == {Outcome.CLIENT_CLOSED}
+    assert open_streams(plane) == 0
+
+
+def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
+    """Its upstream is read no further, others are served, and it ends when it is taken (F13)."""
+    sent = 0
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        nonlocal sent
+        head = read_head(connection)
+        if b"GET /large " not in head:
+            connection.sendall(OK)
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n")
+        for _ in range(120):
+            connection.sendall(bytes(100_000))
+            sent += 100_000
+
+    plane = start(upstream)
+    with speaking(plane, takes_all=False) as client:
+        client.h2.increment_flow_control_window(1 << 24)
+        large = client.begin(with_path("/large"))
+        while len(client.streams[large].body) < 65535:
+            assert client.read()
+        for _ in range(3):
+            assert client.ask().body == b"ok"
+        [connection] = connections(plane)
+        state = plane.run(lambda: connection._codec.streams.open[large])
+        assert state.queued_bytes <= 1 << 19
+        assert sent < 12_000_000
+        client.h2.increment_flow_control_window((1 << 31) - 1 - 65535, large)
+        client.h2.increment_flow_control_window(1 << 29)
+        client.flush()
+        assert len(client.answer(large).body) == 12_000_000
+    assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.OK}
+
+
+def test_a_stream_that_nothing_is_taken_of_is_reset(start: Start) -> None:
+    """After the time that a client of HTTP/1.1 has, too; the connection lives (P17)."""
+    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + bytes(900_000), OK))
+    with speaking(plane, takes_all=False) as client:
+        large = client.begin()
+        while len(client.streams[large].body) < 65535:
+            assert client.read()
+        [connection] = connections(plane)
+
+        def age() -> None:
+            connection._waiting = {at: (0, queued) for at, (_, queued) in connection._waiting.items()}
+
+        plane.run(age)
+        assert client.answer(large).reset == ErrorCode.CANCEL
+        client.h2.increment_flow_control_window(65535)
+        client.flush()
+        assert client.ask().body == b"ok"
+    assert sorted(error(exchange) for exchange in plane.exchanges(2)) == ["", "client_stalled"]
+
+
+def test_a_body_waits_for_its_upstream(start: Start) -> None:
+    """No more than its window is here while that takes nothing, and all arrives once it does."""
+    may_read = threading.Event()
+    received = 0
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        nonlocal received
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        read_head(connection)
+        may_read.wait(PATIENCE_S)
+        while received < 9_000_000:
+            received += len(connection.recv(1 << 20))
+        connection.sendall(OK)
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        stream_id = client.begin((*POST, ("content-length", "9000000")), is_end=False)
+        left = 9_000_000
+        while left:
+            room = min(left, client.h2.local_flow_control_window(stream_id), 16384)
+            if room:
+                left -= room
+                client.h2.send_data(stream_id, bytes(room), end_stream=not left)
+                client.flush()
+                continue
+            client.socket.settimeout(PATIENCE_S if may_read.is_set() else 0.5)
+            try:
+                assert client.read()
+            except TimeoutError:
+                may_read.set()
+        assert may_read.is_set()
+        assert client.answer(stream_id).body == b"ok"
+    assert plane.exchange().request_bytes == 9_000_000
+
+
+def test_an_early_answer_ends_the_upload(start: Start) -> None:
+    """The client reads the response, and that no more of its body is wanted (RFC 9113 §8.1)."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        while connection.recv(65536):
+            pass
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        stream_id = client.begin((*POST, ("content-length", "90000000")), bytes(16384), is_end=False)
+        stream = client.streams[stream_id]
+        while stream.reset is None:
+            assert client.read()
+        assert (stream.status, stream.body, stream.reset) == (413, b"no", ErrorCode.NO_ERROR)
+    assert (plane.exchange().status, open_streams(plane)) == (413, 0)
+
+
+def test_events_pass_as_they_come(start: Start) -> None:
+    """A stream of events is not held back for its end."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        may_end.wait(PATIENCE_S)
+        connection.sendall(b"data: 2\n\n")
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        stream_id = client.begin()
+        while client.streams[stream_id].body != b"data: 1\n\n":
+            assert client.read()
+        may_end.set()
+        assert client.answer(stream_id).body == b"data: 1\n\ndata: 2\n\n"
+    assert len(plane.exchange().timeline) == 2
+
+
+def test_streams_run_side_by_side(start: Start) -> None:
+    """A hundred at once, more are refused for the moment and may be sent again."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end), upstream_max_connections=200)
+    with speaking(plane) as client:
+        while client.h2.remote_settings.max_concurrent_streams != 100:
+            assert client.read()
+        asked = [client.begin() for _ in range(100)]
+        eventually(lambda: len(plane.engine.in_flight) == 100)
+        raw = client.h2.encoder.encode(list(GET))
+        client.socket.sendall(len(raw).to_bytes(3, "big") + b"\1\5" + (201).to_bytes(4, "big") + raw)
+        may_end.set()
+        assert {client.answer(stream_id).body for stream_id in asked} == {b"ok"}
+    assert len(plane.exchanges(100)) == 100
+
+
+def test_streams_count_as_connections_do(start: Start) -> None:
+    """Of all connections together there are no more than `max_connections`."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end), max_connections=3)
+    with speaking(plane) as one, speaking(plane) as other:
+        asked = [one.begin() for _ in range(2)] + [one.begin()]
+        eventually(lambda: len(plane.engine.in_flight) == 3)
+        refused = other.ask()
+        assert (refused.status, refused.fields["x-sidelog-error"]) == (503, "stream_refused")
+        may_end.set()
+        assert [one.answer(stream_id).status for stream_id in asked] == [200] * 3
+        assert other.ask().status == 200
+    assert sorted(error(exchange) for exchange in plane.exchanges(5)) == ["", "", "", "", "stream_refused"]
+
+
+def test_a_stop_finishes_what_runs(start: Start) -> None:
+    """The client reads that the connection ends, and gets its response (P29)."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end), drain_timeout_s=30)
+    with speaking(plane) as client:
+        stream_id = client.begin()
+        assert is_asked.wait(PATIENCE_S)
+        plane.stop()
+        while client.goaway is None:
+            assert client.read()
+        assert client.goaway[0] == ErrorCode.NO_ERROR
+        may_end.set()
+        assert client.answer(stream_id).body == b"ok"
+        client.hear_out()
+    assert outcome(plane.exchange()) == Outcome.OK
+
+
+def test_what_is_cut_off_at_a_stop_is_recorded(start: Start) -> None:
+    """As `shutdown`."""
+    is_asked, may_end = threading.Event(), threading.Event()
+    plane = start(holding(is_asked, may_end), drain_timeout_s=0.2)
+    with speaking(plane) as client:
+        client.begin()
+        assert is_asked.wait(PATIENCE_S)
+        plane.stop()
+        client.hear_out()
+    may_end.set()
+    assert outcome(plane.exchange()) == Outcome.SHUTDOWN
+
+
+def test_http2_can_be_off(start: Start) -> None:
+    """Its client is answered in HTTP/1.1, which says why."""
+    plane = start(Script(), http2="off")
+    with plane.connect() as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
+    assert error(plane.exchange()) == "http2_unsupported"
+
+
+def test_http2_begins_a_connection_or_not_at_all(start: Start) -> None:
+    """Behind a request it is what it always was: no request."""
+    plane = start(Script())
+    with plane.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer().body == b"ok"
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
+    assert len(plane.exchanges(2)) == 2
+
+
+def test_an_idle_connection_is_closed_in_order(start: Start) -> None:
+    """With a GOAWAY, after the time that one of HTTP/1.1 has."""
+    plane = start(Script(), timeout_keep_alive_s=0.2)
+    with speaking(plane) as client:
+        assert client.ask().body == b"ok"
+        client.hear_out()
+        assert client.goaway == (ErrorCode.NO_ERROR, "")
+    plane.exchange()
+
+
+def test_only_some_ciphers_are_good_enough() -> None:
+    """TLS 1.2 with authenticated encryption and ephemeral keys, and all of TLS 1.3 (F16)."""
+    assert is_fit_for_http2("TLSv1.3", "TLS_AES_128_GCM_SHA256")
+    assert is_fit_for_http2("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256")
+    assert is_fit_for_http2("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305")
+    assert not is_fit_for_http2("TLSv1.2", "ECDHE-RSA-AES128-SHA256")
+    assert not is_fit_for_http2("TLSv1.2", "AES128-GCM-SHA256")
+
+
+FLOODS = {
+    "pings": (b"\0\0\x08\6\0\0\0\0\0" + bytes(8)) * 4000,
+    "settings": b"\0\0\0\4\0\0\0\0\0" * 4000,
+    "empty data": None,
+    "resets": None,
+}
+
+
+def _flood(client: Http2Client, kind: str) -> bytes:
+    head = client.h2.encoder.encode(list(GET))
+    heads = len(head).to_bytes(3, "big")
+    if kind == "resets":
+        return b"".join(
+            heads + b"\1\5" + at.to_bytes(4, "big") + head + b"\0\0\4\3\0" + at.to_bytes(4, "big") + b"\0\0\0\x08"
+            for at in range(1, 8001, 2)
+        )
+    if kind == "empty data":
+        return heads + b"\1\4\0\0\0\1" + head + b"\0\0\0\0\0\0\0\0\1" * 4000
+    raw = FLOODS[kind]
+    assert raw is not None
+    return raw
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_ends_its_connection_and_harms_no_other(start: Start, kind: str) -> None:
+    """It is said, counted and recorded once (F11)."""
+    plane = start(Script())
+    with speaking(plane) as neighbour, speaking(plane) as client:
+        assert neighbour.ask().body == b"ok"
+        raw = _flood(client, kind)
+
+        def send() -> None:
+            try:
+                client.socket.sendall(raw)
+            except OSError:
+                pass  # it is cut off
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        while client.goaway is None and client.read():
+            pass
+        sender.join()
+        assert client.goaway is not None
+        assert client.goaway[0] == ErrorCode.ENHANCE_YOUR_CALM
+        assert neighbour.ask().body == b"ok"
+    eventually(lambda: not plane.engine.connections)
+    found = plane.exchanges(plane.unread)
+    [flood] = [exchange for exchange in found if error(exchange) == "http2_flood"]
+    assert b"too many " in flood.notes[NOTE_MESSAGE]
+    assert plane.counters().http2_ends == {"enhance_your_calm": 1}
