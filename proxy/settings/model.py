@@ -81,6 +81,10 @@ class LimitSettings(Section, frozen=True):
     upstream_max_connections: Annotated[int, about("upstream connections per worker and route; 0: unlimited", ge=0)] = (
         512
     )
+    upstream_max_age_s: Annotated[
+        float, about("age at which an upstream connection is closed, or a tenth before, to follow DNS; 0: never", ge=0)
+    ] = 3600
+    upstream_max_requests: Annotated[int, about("requests on an upstream connection; 0: unlimited", ge=0)] = 10_000
     drain_delay_s: Annotated[
         float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
     ] = 0

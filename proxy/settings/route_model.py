@@ -14,8 +14,10 @@ class RouteLimitSettings(Section, frozen=True):
     """[routes.limits]: what differs on this route from [proxy.limits]; what is left out does not."""
 
     max_body_bytes: Annotated[_Count | None, about("request body, larger: 413")] = None
+    timeout_connect_s: Annotated[_Seconds | None, about("time to connect to the upstream: 504")] = None
     timeout_first_byte_s: Annotated[_Seconds | None, about("time until the response begins: 504")] = None
     timeout_upstream_idle_s: Annotated[_Seconds | None, about("time between reads of a response")] = None
+    upstream_keep_alive_s: Annotated[_Seconds | None, about("time an upstream connection is kept idle")] = None
     upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = None
 
 

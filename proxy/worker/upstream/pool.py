@@ -25,10 +25,6 @@ POST_IDLE_NS: Final = 1_000_000_000
 REST_NS: Final = 100_000_000
 """How long a connection rests after a 5xx: servers close after an error, once they have logged it."""
 
-MAX_AGE_NS: Final = 3600 * 1_000_000_000
-"""Age at which a connection is closed, or a tenth before, to follow DNS (nginx: keepalive_time, one hour)."""
-MAX_REQUESTS: Final = 10_000
-"""Of one connection: a server that leaks a little for each gets rid of it."""
 RESPONSE_BYTES: Final = 4
 """The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
 
@@ -69,7 +65,8 @@ class Pool:
         self._responses = responses
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
-        self.max_requests = MAX_REQUESTS
+        self.max_requests = limits.upstream_max_requests or 1 << 60
+        self._max_age_ns = int(limits.upstream_max_age_s * 1e9)
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
@@ -239,8 +236,8 @@ class Pool:
         self._opening -= 1
         self._connections.add(connection)
         self._unanswered[connection] = now_ns = time.monotonic_ns()
-        # Not all at once: those of a busy minute are of one age.
-        connection.retires_ns = now_ns + MAX_AGE_NS - randbelow(MAX_AGE_NS // 10)
+        if self._max_age_ns:  # not all at once: those of a busy minute are of one age
+            connection.retires_ns = now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
         self._on_open(1)
 
     def failed(self) -> None:
