@@ -252,7 +252,11 @@ class Link:
                     resolver=aiohttp.ThreadedResolver(), limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-                headers={"X-ClickHouse-User": self.address.user, "X-ClickHouse-Key": self.address.password},
+                headers={
+                    "X-ClickHouse-User": self.address.user,
+                    "X-ClickHouse-Key": self.address.password,
+                    "Accept-Encoding": "identity",  # a profile of the server may compress what may be compressed
+                },
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )

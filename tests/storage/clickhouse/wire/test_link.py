@@ -75,6 +75,14 @@ async def test_a_statement_that_was_sent_is_not_sent_again() -> None:
         assert (len(asked), len(unasked)) == (1, 0)
 
 
+async def test_answers_are_asked_for_as_they_are() -> None:
+    """A server whose profile has `enable_http_compression` would compress blocks and errors."""
+    async with peer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (host, asked), linked(host) as link:
+        await link.execute("SELECT 1", limit_s=5)
+        fields = asked[0].lower().split(b"\r\n")
+        assert [field for field in fields if field.startswith(b"accept-encoding:")] == [b"accept-encoding: identity"]
+
+
 async def test_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for an answer ends a little after the server's own limit."""
     monkeypatch.setattr("storage.clickhouse.wire.link.GRACE_S", 0.05)
