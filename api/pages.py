@@ -15,6 +15,7 @@ PAGES: Final = {
     "/requests": "pages/requests.js",
     "/endpoints": "endpoints/page.js",
     "/conversations": "conversations/page.js",
+    "/compare": "pages/compare.js",
     "/mcp-logs": "pages/mcp-logs.js",
     "/request-logs": "pages/request-logs.js",
     "/keys": "pages/keys.js",

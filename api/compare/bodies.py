@@ -119,7 +119,10 @@ def _events_of(text: str, is_cut: bool) -> Any:
     """Read server-sent events (WHATWG HTML, 9.2), or JSON line by line; those that are whole."""
     is_stream = _EVENT.match(text) is not None
     blocks = [block for block in (_BLOCK_END.split(text) if is_stream else text.split("\n")) if block.strip()]
-    return [_event_of(block) if is_stream else parse(block) for block in (blocks[:-1] if is_cut else blocks)]
+    whole = blocks[:-1] if is_cut else blocks
+    if not whole:
+        raise ValueError("there is none")
+    return [_event_of(block) if is_stream else parse(block) for block in whole]
 
 
 def _event_of(block: str) -> dict[str, Any]:

@@ -90,6 +90,9 @@ async def test_everything_is_found_below_a_path(site: Site, tmp_path: Path, fron
         assert {link[: len(root)] for link in links} == {root}
         for link in await page.evaluate("[...document.querySelectorAll('a[download]')].map((link) => link.href)"):
             assert await page.evaluate(f"fetch('{link}').then((answer) => answer.status)") == 200
+        await page.open(f"{root}compare?a={site.records['cut'].id.hex()}&b={site.records['binary'].id.hex()}")
+        await page.wait_for("[data-part=response_body]")
+        assert str(await page.evaluate("document.querySelector('.side a').href")).startswith(root)
         await page.open(root + "docs")
         await page.wait_for("#operations nav", "/api/records")
         await page.open(root)

@@ -18,6 +18,7 @@ export const arranged = (page, { columns, views, exporting }) => [
       page.grouping.control,
       page.periodHost,
       page.liveButton,
+      page.choice.button,
       exporting,
     ),
     page.box.bad,
@@ -26,7 +27,7 @@ export const arranged = (page, { columns, views, exporting }) => [
     "div",
     { class: "split" },
     page.panel,
-    el("div", { class: "middle" }, page.chartHost, page.bar.host, page.log),
+    el("div", { class: "middle" }, page.chartHost, page.bar.host, page.choice.host, page.log),
     page.sheet.host,
   ),
 ];

@@ -24,6 +24,13 @@ export function moveBy(page, step) {
   if (page.state.record) change({ record: items[at].record.id }, { isStep: false });
 }
 
+/** Choose the open record, or the row that has the focus, to be compared. */
+function chooseRow(page) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement)?.dataset?.id;
+  const item = page.virtual.items[page.indexOf(page.state.record ?? focused)];
+  if (item) page.choice.take(item.record);
+}
+
 /** Keys and what they do on a page. */
 export const shortcuts = (page) => ({
   ...presetKeys(change),
@@ -38,9 +45,14 @@ export const shortcuts = (page) => ({
   Backspace: () => page.state.since && change(presetState("1h")),
   " ": () => page.live.isOn && (page.live.isPaused ? page.live.resume() : page.live.pause()),
   e: () => page.setFilter(badOnly(page.state.filter ?? "")),
+  x: () => chooseRow(page),
   c: () => page.sheet.press("curl"),
   y: () => page.sheet.press("link"),
   "[": () => page.sheet.turn(-1),
   "]": () => page.sheet.turn(1),
-  Escape: () => (page.state.record ? page.close() : page.setFilter("")),
+  Escape: () => {
+    if (page.state.record) page.close();
+    else if (page.choice.isOn) page.choice.set(false);
+    else page.setFilter("");
+  },
 });

@@ -28,6 +28,7 @@ const SHORTCUTS = [
   ["Enter", "open the row"],
   ["Esc", "close, then clear"],
   ["[ ]", "previous, next tab"],
+  ["x", "choose the row, to compare it with another"],
   ["c", "copy as curl"],
   ["y", "copy link"],
   ["f", "filters"],

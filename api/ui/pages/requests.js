@@ -19,6 +19,7 @@ import { isField } from "../list/fields.js";
 import { openColumnChooser } from "../list/columns.js";
 import { groupControl, showGroups } from "../list/groups.js";
 import { enterView, openViews } from "../list/views.js";
+import { CompareChoice } from "./compare-choice.js";
 import { FieldReads, readSaid } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
 import { moveBy, shortcuts } from "../list/shortcuts.js";
@@ -79,6 +80,7 @@ export class Page {
     const columns = button("Columns", () => this.chooseColumns(), { id: "columns" });
     const views = button("Views", () => this.openViews(), { id: "open-views" });
     this.grouping = groupControl((by) => change({ by, record: undefined, live: undefined }));
+    this.choice = new CompareChoice(this);
     const exporting = button("Export", () => this.export(), { id: "export" });
     this.panel = el("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
     this.facets = new Facets(
@@ -105,7 +107,9 @@ export class Page {
       this.foot,
     );
     const close = () => this.close();
-    this.sheet = new Sheet({ close, move: (step) => moveBy(this, step), signal: this.signal });
+    const move = (step) => moveBy(this, step);
+    const compareWith = (record) => this.choice.begin(record);
+    this.sheet = new Sheet({ close, move, compareWith, signal: this.signal });
     main.append(...arranged(this, { columns, views, exporting }));
   }
 
@@ -319,7 +323,7 @@ export class Page {
   row(item) {
     if (item.record.isNotice) return noticeRow(item.record, this.columns());
     const { record } = item;
-    const open = (one) => change({ record: one.id });
+    const open = (one) => this.choice.open(one);
     const row = NARROW.matches
       ? narrowRow(record, readColumns(this.state.columns), open)
       : recordRow(record, this.columns(), open);
@@ -327,7 +331,7 @@ export class Page {
       row.classList.add("new");
       record.isNew = false;
     }
-    if (record.id === this.state.record) row.setAttribute("aria-current", "true");
+    this.choice.mark(row);
     if (item.isEarlier) row.classList.add("earlier");
     return row;
   }
@@ -370,10 +374,7 @@ export class Page {
   }
 
   markOpen() {
-    for (const row of this.body.querySelectorAll("tr[data-id]")) {
-      if (row.dataset.id === this.state.record) row.setAttribute("aria-current", "true");
-      else row.removeAttribute("aria-current");
-    }
+    for (const row of this.body.querySelectorAll("tr[data-id]")) this.choice.mark(row);
     if (!this.panel.hidden && this.facetsOf !== this.shownQuestion && this.reads.signal)
       this.loadFacets();
     if (!this.state.record) this.chart.setMark(null);

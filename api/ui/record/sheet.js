@@ -26,12 +26,13 @@ const otherwise = (id) =>
 const TAB_KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Sheet {
-  /** `close()` and `move(step)` are what its buttons do. */
-  constructor({ close, move, signal }) {
+  /** `close()`, `move(step)` and `compareWith(record)`, beside a list, are what its buttons do. */
+  constructor({ close, move, compareWith = null, signal }) {
     const attributes = { id: "sheet", "aria-label": "Record", tabindex: -1, hidden: true };
     this.host = el("aside", { class: "sheet", ...attributes });
     this.close = close;
     this.move = move;
+    this.compareWith = compareWith;
     this.signal = signal;
     this.reads = new LatestRead(signal);
     this.id = null;
@@ -192,6 +193,20 @@ export class Sheet {
           "HAR file",
         ),
       el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
+      record.endpoint &&
+        el(
+          "a",
+          {
+            class: "button",
+            href: `compare${toQuery({ b: record.id })}`,
+            title: "With the last success of this endpoint",
+          },
+          "Compare with the last success",
+        ),
+      this.compareWith &&
+        button("Compare with …", () => this.compareWith(record), {
+          title: "Choose another row (x)",
+        }),
       record.conversation &&
         el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       record.trace_id &&

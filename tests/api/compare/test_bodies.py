@@ -102,6 +102,12 @@ def test_what_the_cut_parted_is_no_difference(old: bytes, new: bytes, expected: 
     assert len(part.notes) == 2
 
 
+def test_cut_lines_are_text() -> None:
+    """What has no whole line is no list of events."""
+    part = compared(cut(b"the beginning"), cut(b"the start of it"))
+    assert (part.part, [each.path for each in part.changes]) == ("response_body", ["line 1"])
+
+
 def test_as_much_of_a_whole_body_is_compared_as_of_one_that_was_cut() -> None:
     """A difference behind it is unknown: the note says so."""
     whole = json.dumps({"items": [{"n": n} for n in range(100)]}).encode()
