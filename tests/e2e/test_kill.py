@@ -14,6 +14,7 @@ import pytest
 
 from proxy.ring.inflight import HEAD_BYTES
 from tests.e2e.test_keys import Service, World
+from tests.support.http2_load import Http2Load
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.long import long
@@ -52,6 +53,19 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str,
         report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=int(workers), pause_s=KILL_PAUSE_S)
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
+
+
+@pytest.mark.timeout(900)
+def test_kills_amid_streams_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
+    """The same while clients of HTTP/2 have many requests on each connection."""
+    with Sidelog(tmp_path / "data", upstream, environ=ROOM) as sidelog:
+        load = Http2Load(sidelog.port)
+        with load:
+            report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=7, pause_s=KILL_PAUSE_S)
+        assert len(load.completed) > 100
+        check_accounts(sidelog, report.completed + load.completed)
+        versions = Counter(record["http_version"] for record in sidelog.records("kind=all"))
+        assert versions["2"] >= len(load.completed)
 
 
 @pytest.mark.long

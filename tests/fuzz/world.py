@@ -33,7 +33,7 @@ RING_BYTES: Final = 2 << 20
 INFLIGHT_SLOTS: Final = 8
 MAX_ENTRIES: Final = 10_000
 SETTINGS: Final = Settings(
-    proxy=ProxySettings(limits=LimitSettings(upstream_keep_alive_s=60)),
+    proxy=ProxySettings(limits=LimitSettings(upstream_keep_alive_s=60), http2="off"),
     routes=(RouteSettings(id="default", upstream="http://up:81"),),
 )
 

@@ -106,9 +106,9 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """One plane for all request vectors: what one of them leaves behind would disturb the next."""
+    """One plane for all request vectors of HTTP/1.1: what one of them leaves behind would disturb the next."""
     directory = tmp_path_factory.mktemp("plane")
-    with scripted(recording) as url, running_plane(settings_for(url), directory) as running:
+    with scripted(recording) as url, running_plane(settings_for(url, http2="off"), directory) as running:
         yield running
 
 

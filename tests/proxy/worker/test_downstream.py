@@ -180,7 +180,7 @@ REFUSED = [
 def test_what_could_be_read_in_two_ways_is_refused_and_closed(start: Start, raw: bytes, status: int) -> None:
     """Nothing of a refused request, nor of what follows it, reaches the upstream; it is recorded once."""
     script = Script()
-    plane = start(script)
+    plane = start(script, http2="off")
     with plane.connect() as client:
         client.send(raw + b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = client.answer()

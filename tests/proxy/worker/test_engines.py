@@ -221,7 +221,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
         url = stack.enter_context(scripted(upstream))
         for engine in get_args(EngineName):
             directory = tmp_path_factory.mktemp(engine)
-            plane = stack.enter_context(running_plane(settings_for(url), directory, engine=engine))
+            plane = stack.enter_context(running_plane(settings_for(url, http2="off"), directory, engine=engine))
             found.append((plane, upstream))
         yield found
 
