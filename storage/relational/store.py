@@ -12,9 +12,10 @@ from storage.aggregates import MAX_FACET_VALUES, FacetValue, Top
 from storage.purge import Erased, Slice, TextStep, bounded
 from storage.query import Filter, Replica, StorageInfo
 from storage.relational.reads import conversations as conversations_work
-from storage.relational.reads import facets, groups, page, series, small_tables, tools, top, totals
+from storage.relational.reads import facets, groups, page, small_tables, tools, totals
 from storage.relational.reads import histogram as histogram_work
 from storage.relational.reads import summary as summary_work
+from storage.relational.reads import top as top_work
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
@@ -85,10 +86,10 @@ class RelationalStorage(ABC, Generic[S]):
     get = _passed("_read", page.read_record)
     payloads = _passed("_read", page.read_payloads)
     count = _passed("_read", totals.count)
-    stats = _passed("_read", totals.stats)
+    stats = _passed("_read", facets.stats)
     histogram = _passed("_read", histogram_work.histogram)
     summary = _passed("_read", summary_work.summary)
-    top_series = _passed("_read", series.series)
+    top_series = _passed("_read", top_work.series)
     tool_calls = _passed("_read", tools.tool_calls)
     tool_stats = _passed("_read", tools.tool_stats)
     tool_values = _passed("_read", tools.tool_values)
@@ -119,7 +120,7 @@ class RelationalStorage(ABC, Generic[S]):
     async def top(self, filter: Filter, by: str) -> Top:
         if is_cell_field(by):
             return await self._read(lambda session: groups.groups(session, filter, by))
-        return await self._read(lambda session: top.top(session, filter, by))
+        return await self._read(lambda session: top_work.top(session, filter, by))
 
     async def last_seq(self) -> int:
         return (await self._read(lambda session: session.state())).last_seq

@@ -22,6 +22,15 @@ class Tally:
     def exchanges(self) -> int:
         return sum(self.status_classes.values())
 
+    @property
+    def latencies(self) -> tuple[aggregates.Latencies, aggregates.Latencies]:
+        return self.duration, self.first_byte
+
+    def add(self, events: int, request_bytes: int = 0, response_bytes: int = 0) -> None:
+        self.events += events
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+
     def add_class(self, name: str, exchanges: int) -> None:
         if exchanges:
             self.status_classes[name] = self.status_classes.get(name, 0) + exchanges

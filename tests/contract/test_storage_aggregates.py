@@ -264,7 +264,7 @@ def test_a_top_series_of_too_many_numbers_is_counted_by_rows(reader: Reader, mon
     """Where rollups would tell more numbers than are read at once."""
     since_us, until_us = HOUR + 5, HOUR + 40 * HOUR_US
     expected = model.top_series(reader.records, Filter(), "endpoint", since_us, until_us, 30)
-    monkeypatch.setattr("storage.relational.reads.series.MAX_CELLS", 3)
+    monkeypatch.setattr("storage.relational.reads.aggregate.MAX_CELLS", 3)
     assert reader.wait(reader.store.top_series(Filter(), "endpoint", since_us, until_us, 30)) == expected
 
 

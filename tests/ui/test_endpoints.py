@@ -1,9 +1,12 @@
 """The page of endpoints: a row each with its shape and what moved, sortable, leading to its requests and its view."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from storage.query import Filter
+from storage.relational.reads.aggregate import Sums
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -68,11 +71,21 @@ async def test_figures_of_a_row_are_whole_and_side_by_side_on_a_narrow_screen(em
     assert all(is_whole for row in places for _, is_whole in row)
 
 
+def cut_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is counted step by step, and only that, say that its time was over."""
+    add_rows = Sums.add_rows
+
+    async def newest(sums: Sums, filters: Sequence[Filter]) -> bool:
+        return await add_rows(sums, filters) and sums.steps is None
+
+    monkeypatch.setattr(Sums, "add_rows", newest)
+
+
 async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines over time that have only the newest requests, and figures that do, say so; on the overview, too."""
     await fill(empty_site)
     note = "document.querySelector('.filters [role=status]').innerText"
-    monkeypatch.setattr("storage.relational.reads.series.MAX_GROUPS", 1)
+    cut_over_time(monkeypatch)
     await empty_site.open("/endpoints?period=1h")
     await empty_site.page.wait_for(".filters [role=status]", "no more time")
     assert (
@@ -91,11 +104,7 @@ async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: 
 async def test_charts_say_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of an endpoint, and those of the overview, whose figures are whole."""
     await fill(empty_site)
-
-    async def scan(*_: object, **__: object) -> bool:
-        return False
-
-    monkeypatch.setattr("storage.relational.reads.histogram.scan", scan)
+    cut_over_time(monkeypatch)
     await empty_site.open("/endpoints?period=1h&open=GET+/health")
     await empty_site.page.wait_for(".endpoint-view .bad", "Only the newest requests are drawn")
     await empty_site.open("/?period=1h")

@@ -5,21 +5,27 @@ Where these are all rows of the filter, they count every facet exactly.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from storage import aggregates
-from storage.query import ROLLUP_METHODS, Filter
+from storage.query import ROLLUP_METHODS, Filter, Scope, Stats
+from storage.record import LEVELS
 from storage.relational import rollup_sql, time_ranges
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
+from storage.relational.reads.aggregate import Sums
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
 from storage.relational.rollups import LIMITED, OTHER, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import CODED, Dialect, Where
 from storage.relational.tools.called import count_each
+from storage.relational.usage import OTHERS
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
+_STATS: Final = ("level", "project", "container", "service")
+_UNKNOWN: Final = "unknown"
 _MAX_COMBINATIONS: Final = 20_000
 """Of values of several facets, counted in one pass over rows; where there are more, each is counted by itself."""
 
@@ -56,6 +62,33 @@ async def facets(
         has_count = is_whole or name in exact
         answer[name] = [aggregates.FacetValue(value, count if has_count else None) for value, count in found]
     return answer
+
+
+async def stats(session: Session, scope: Scope) -> Stats:
+    """Count entries by dimension: two of an exchange, one of an event."""
+    state = await session.state()
+    filter = state.visible(Filter(scope=scope, kind="all"))
+    counts = merged(_STATS, ())
+    if rollup_sql.can_count(filter, state.capped_dimensions):
+        hours = time_ranges.hours_inside(filter.since_us, None)
+        every = await count_values(session, filter, hours, _STATS)
+        counts = merged(_STATS, (every, await count_values(session, replace(filter, kind="exchange"), hours, _STATS)))
+    else:
+        sums = Sums(session, tuple(aggregates.FACETS[name] for name in _STATS), ("exchanges", "events"))
+        await sums.add_rows([filter])
+        for values, cells in sums.found.items():
+            exchanges, events = cells[0].counts
+            for name, value in zip(_STATS, values, strict=True):
+                add_count(counts[name], value, 2 * exchanges + events)
+    text = await session.text_of({value for name in _STATS[1:] for value in counts[name] if value != OTHER})
+    levels = [counts["level"].get(number, 0) for number in range(len(LEVELS))]
+    groups: list[dict[str, int]] = []
+    for name in _STATS[1:]:
+        group: dict[str, int] = {}
+        for value, count in counts[name].items():
+            add_count(group, OTHERS if value == OTHER else text[value] or _UNKNOWN, count)
+        groups.append(group)
+    return Stats(sum(levels), dict(zip(map(str, LEVELS), levels, strict=True)), *groups)
 
 
 async def count_values(session: Session, filter: Filter, hours: time_ranges.Hours, names: Sequence[str]) -> Counts:

@@ -1,129 +1,64 @@
 """How many records there are of a filter, and how many entries by dimension: from rollups, where they can tell."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from storage.query import Count, Filter, Scope, Stats
-from storage.record import LEVELS
-from storage.relational.reads.scan import scan, start_range
-from storage.relational.rollup_sql import can_count, rollup_rows, rollup_where, sums, tables_for, usage_rows
-from storage.relational.rollups import OTHER, STATUS_TABLES
-from storage.relational.session import Rows, Session, State
-from storage.relational.sql import EVENT
+from storage.query import Count, Filter
+from storage.relational.reads.aggregate import Sums
+from storage.relational.reads.scan import start_range
+from storage.relational.rollup_sql import rollup_where, sums, tables_for, usage_rows
+from storage.relational.session import Session, State
 from storage.relational.time_ranges import Hours, hours_inside, split
-from storage.relational.usage import OTHERS, counts_calls, has_events
 from storage.relational.usage import can_count as can_count_calls
+from storage.relational.usage import counts_calls, has_events
 
-_STATS: Final = ("project", "container", "service")
-_BY: Final = (*_STATS, "level")
-_UNKNOWN: Final = "unknown"
+_COUNTS: Final = ("exchanges", "events")
 
 
 async def count(session: Session, filter: Filter) -> Count:
     """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
-    total = Count(0, 0)
     state = await session.state()
     filter = state.visible(filter)
-    edges = [filter]
-    counting = _counting(state, filter)
-    if counting is not None:
+    found = Sums(session, (), _COUNTS)
+    tables = tables_for(filter, state.capped_dimensions)
+    calls = 0
+    if tables is None and _is_of_calls(filter, state):
         cut = split(filter, (await start_range(session))[1])
-        edges = cut.edges
-        total = await counting(session, filter, cut.hours)
-    for edge in edges:
-        found = await _count_rows(session, edge)
-        is_exact = total.exact and found.exact
-        total = Count(total.exchanges + found.exchanges, total.events + found.events, is_exact)
-    return total
+        calls = await _count_calls(session, filter, cut.hours)
+        is_exact = await found.add_rows(cut.edges)
+    else:
+        is_exact = await found.add(filter, tables)
+    counted = _counted(found)
+    return Count(calls + counted.exchanges, counted.events, is_exact)
 
 
-def _counting(state: State, filter: Filter) -> Callable[[Session, Filter, Hours], Awaitable[Count]] | None:
-    """Choose what counts whole hours of a filter; None when only rows can tell."""
-    if tables_for(filter, state.capped_dimensions) is not None:
-        return count_hours
+def _is_of_calls(filter: Filter, state: State) -> bool:
+    """Whether the rollup of usage has all records of a filter, and can tell them."""
     can_tell = counts_calls(filter) and not has_events(state.capped_dimensions)
-    can_tell = can_tell and can_count_calls(filter, state.capped_dimensions)
-    return _count_calls if can_tell else None
+    return can_tell and can_count_calls(filter, state.capped_dimensions)
 
 
 async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
     """Count the records of whole hours of a filter that rollups can tell."""
+    found = Sums(session, (), _COUNTS)
     tables = tables_for(filter, (await session.state()).capped_dimensions)
-    where = await rollup_where(session, filter)
-    if tables is None or where is None or hours.is_empty:
-        return Count(0, 0)
-    rows, parameters = await rollup_rows(session, tables, where, hours, ("exchanges", "events"))
-    [(exchanges, events)] = await session.fetch(f"SELECT {sums(('exchanges', 'events'))} FROM {rows}", parameters)
-    return Count(exchanges or 0, events or 0)
+    if tables is not None:
+        await found.add_hours(filter, hours, tables)
+    return _counted(found)
 
 
-async def _count_calls(session: Session, filter: Filter, hours: Hours) -> Count:
+def _counted(found: Sums) -> Count:
+    exchanges, events = found.found[()][0].counts if found.found else (0, 0)
+    return Count(exchanges, events)
+
+
+async def _count_calls(session: Session, filter: Filter, hours: Hours) -> int:
     where = await rollup_where(session, replace(filter, kind="all"))
     if where is None or hours.is_empty:
-        return Count(0, 0)
+        return 0
     rows, parameters = usage_rows(where, hours, ("calls",), session.dialect)
     [(calls,)] = await session.fetch(f"SELECT {sums(('calls',))} FROM {rows}", parameters)
-    return Count(calls or 0, 0)
-
-
-async def _count_rows(session: Session, filter: Filter) -> Count:
-    exchanges = events = 0
-
-    def add(rows: Rows) -> None:
-        nonlocal exchanges, events
-        for kind, number in rows:
-            if kind == EVENT:
-                events += number
-            else:
-                exchanges += number
-
-    is_exact = await scan(session, filter, "SELECT kind, count(*)", " GROUP BY kind", add)
-    return Count(exchanges, events, is_exact)
-
-
-async def stats(session: Session, scope: Scope) -> Stats:
-    """Count entries by dimension, from rollups; by a scan where they hold `OTHER` for what the scope names."""
-    levels = dict.fromkeys(map(str, LEVELS), 0)
-    groups: tuple[dict[str, int], ...] = ({}, {}, {})
-    state = await session.state()
-    filter = state.visible(Filter(scope=scope, kind="all"))
-    is_known = can_count(filter, state.capped_dimensions)
-    rows = await (_summed_stats if is_known else _scanned_stats)(session, filter)
-    text = await session.text_of({number for row in rows for number in row[:3] if number != OTHER})
-    for *dimensions, level, entries in rows:
-        if level is not None:
-            levels[LEVELS[level]] += entries
-        for group, number in zip(groups, dimensions, strict=True):
-            if number is not None:
-                name = OTHERS if number == OTHER else text[number]
-                name = _UNKNOWN if name is None else name
-                group[name] = group.get(name, 0) + entries
-    return Stats(sum(levels.values()), levels, *groups)
-
-
-async def _summed_stats(session: Session, filter: Filter) -> Rows:
-    where = await rollup_where(session, filter)
-    if where is None:
-        return []
-    columns = (*_STATS, "level", "exchanges", "events")
-    table, parameters = await rollup_rows(session, STATUS_TABLES, where, _hours(filter), columns)
-    sql = f"SELECT {', '.join(_BY)}, {sums(('2 * exchanges + events',))} FROM {table} {session.dialect.group_by(_BY)}"
-    return await session.fetch(sql, parameters)
-
-
-async def _scanned_stats(session: Session, filter: Filter) -> Rows:
-    found: list[tuple[int | None, ...]] = []
-    # Null is 0 before it is grouped: with grouping sets, null is another dimension's row.
-    columns = ", ".join(f"coalesce({name}, {session.dialect.none}) AS {name}" for name in _STATS)
-    select = f"SELECT {', '.join(_BY)}, {sums(('entries',))} FROM (SELECT {columns}, level, 2 - kind AS entries"
-    then = f") AS entry {session.dialect.group_by(_BY)}"
-
-    def add(rows: Rows) -> None:
-        found.extend(tuple(row) for row in rows)
-
-    await scan(session, filter, select, then, add)
-    return found
+    return calls or 0
 
 
 async def rows_total(session: Session) -> int:

@@ -1,0 +1,257 @@
+"""Sums of a filter's records by columns and steps of time: whole hours from rollups, the rest from rows.
+
+Strategy: rollups that have both the filter's dimensions and the columns are added up, and only what sticks out of whole
+hours is scanned, newest first, within the budget. Without such rollups all is scanned. The latencies of few exchanges
+are then read one by one, and are exact.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from storage.aggregates import Latencies, class_name
+from storage.query import Filter
+from storage.relational import rollup_sql
+from storage.relational.reads.scan import few_exchanges, scan, start_range
+from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
+from storage.relational.session import Rows, Session
+from storage.relational.sql import EVENT, MAX_INT
+from storage.relational.tally import Tally
+from storage.relational.time_ranges import DAY_US, HOUR_US, Hours, Split, split
+from storage.relational.usage import cost_sum, token_sum
+
+MAX_CELLS: Final = 100_000
+"""Numbers by step that are read of rollups at once, 35 MB; of more the newest rows are counted."""
+LATENCIES: Final = ("duration_us", "first_byte_us")
+"""What is measured of an exchange, in the order of the rollups' columns."""
+_ERRORS: Final = {"client_errors": 4, "server_errors": 5}
+"""Measure → the first digit of the status."""
+_OF_ROWS: Final = {
+    "exchanges": "count(*)",
+    "events": "0",
+    "input_tokens": token_sum("input_tokens"),
+    "output_tokens": token_sum("output_tokens"),
+    "cost_nano_usd": cost_sum(),
+}
+"""Measure → how it is added up in one group of rows, which are all exchanges or all events."""
+
+Values = tuple[Any, ...]
+"""As they are stored, 0 for null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps of equal length."""
+
+    start_us: int
+    length_us: int
+
+    def is_in(self, unit_us: int) -> bool:
+        return self.start_us % unit_us == 0 and self.length_us % unit_us == 0
+
+
+@dataclass(slots=True)
+class Cell:
+    """The sums of the records that have the same values, and are in the same step."""
+
+    counts: list[int]
+    latencies: list[Latencies]
+
+    def add(self, counts: Sequence[int]) -> None:
+        self.counts = [known + count for known, count in zip(self.counts, counts, strict=True)]
+
+
+@dataclass(slots=True)
+class Sums:
+    """Running sums of records: of some measures and latencies, by columns and step."""
+
+    session: Session
+    by: tuple[str, ...]
+    measures: tuple[str, ...]
+    """`exchanges` first, then `events` where those are counted too."""
+    latencies: tuple[str, ...] = ()
+    """The first of `LATENCIES`."""
+    steps: Steps | None = None
+    max_groups: int = MAX_INT - 1
+    """Values that are counted apart before the search ends."""
+    found: dict[Values, dict[int, Cell]] = field(default_factory=dict)
+    """Values → step, 0 without steps → sums."""
+    exact: list[tuple[Values, int, Sequence[int | None]]] = field(default_factory=list)
+    """Values, step and latencies of each exchange, where they are few."""
+
+    @property
+    def exchanges(self) -> int:
+        return sum(cell.counts[0] for cells in self.found.values() for cell in cells.values())
+
+    async def add(self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None) -> bool:
+        """Add the records of a filter that is visible, cut at whole hours; False when there are more."""
+        edges = [filter]
+        if tables is not None and (self.steps is None or self.steps.is_in(HOUR_US)):
+            cut = cut or split(filter, (await start_range(self.session))[1])
+            if await self.add_hours(filter, cut.hours, tables):
+                edges = cut.edges
+        is_whole = await self.add_rows(edges)
+        if is_whole and self.latencies:
+            await self._measure(filter, is_counted=edges != [filter])
+        return is_whole
+
+    async def add_hours(self, filter: Filter, hours: Hours, tables: rollup_sql.Tables) -> bool:
+        """Add whole hours; False when there are too many groups, and nothing was added."""
+        session, steps = self.session, self.steps
+        where = await rollup_sql.rollup_where(session, filter)
+        if where is None or hours.is_empty:
+            return True
+        keys, only_hours = list(self.by), False
+        read = [*self.by, *(name for name in self.measures if name not in _ERRORS)]
+        if steps is not None:
+            keys.insert(0, "place")
+            read.append("hour")
+            only_hours = not steps.is_in(DAY_US)
+        if not _ERRORS.keys().isdisjoint(self.measures):
+            read.append("status_class")
+        histograms = HISTOGRAMS[: len(self.latencies)]
+        for columns in (LEAST, MOST, HISTOGRAMS):
+            read += columns[: len(histograms)]
+        rows, parameters = await rollup_sql.rollup_rows(
+            session, tables, where, hours, tuple(dict.fromkeys(read)), only_hours=only_hours
+        )
+        limit = MAX_CELLS if steps else self.max_groups
+        grouped = f" GROUP BY {', '.join(keys)} LIMIT {limit + 1}" if keys else ""
+        selected = [
+            *([self._hour_place()] if steps else ()),
+            *self.by,
+            rollup_sql.sums([self._of_rollups(name) for name in self.measures]),
+            *(rollup_sql.latency_sums(name, session.dialect) for name in histograms),
+        ]
+        groups = await session.fetch(f"SELECT {', '.join(selected)} FROM {rows}{grouped}", parameters)
+        if len(groups) > limit:
+            return False
+        self._add_hours(groups)
+        return True
+
+    def _add_hours(self, groups: Rows) -> None:
+        first, width = int(self.steps is not None), len(self.by)
+        kinds = 2 if "events" in self.measures else 1
+        for row in groups:
+            counts = [count or 0 for count in row[first + width : first + width + len(self.measures)]]
+            if max(counts[:kinds]) <= 0:
+                continue
+            cell = self._cell(row[first : first + width], row[0] if first else 0)
+            cell.add(counts)
+            columns = row[first + width + len(counts) :]
+            for place, latencies in enumerate(cell.latencies):
+                rollup_sql.add_latencies(latencies, columns[3 * place : 3 * place + 3], self.session.dialect)
+
+    async def add_rows(self, filters: Sequence[Filter]) -> bool:
+        """Add rows; False when they were too many, or have too many values."""
+        dialect = self.session.dialect
+        buckets = {name: f"bucket_of_{name}" for name in self.latencies}
+        selected = [*self._keys(), *(f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets)]
+        selected += [self._of_rows(name) for name in self.measures]
+        for name in self.latencies:
+            selected += [f"min({name})", f"max({name})"]
+        keys = [*(("place",) if self.steps else ()), *(("kind",) if "events" in self.measures else ()), *self.by]
+        grouped = f" GROUP BY {', '.join((*keys, *buckets.values()))}"
+        select = f"SELECT {', '.join(selected)}"
+        for filter in filters:
+            is_whole = await scan(self.session, filter, select, grouped, self._add_rows, before=self._before)
+            if not is_whole or len(self.found) >= self.max_groups:
+                return False
+        return True
+
+    def _add_rows(self, rows: Rows) -> bool:
+        """Add groups of rows; True when they have too many values."""
+        has_events = "events" in self.measures
+        first = (self.steps is not None) + has_events
+        buckets_from = first + len(self.by)
+        counts_from = buckets_from + len(self.latencies)
+        ends_from = counts_from + len(self.measures)
+        for row in rows:
+            counts = list(map(int, row[counts_from:ends_from]))
+            is_event = has_events and row[first - 1] == EVENT
+            if is_event:
+                counts[:2] = 0, counts[0]
+            cell = self._cell(row[first:buckets_from], row[0] if self.steps else 0)
+            cell.add(counts)
+            if is_event:
+                continue
+            for place, latencies in enumerate(cell.latencies):
+                bucket, ends = row[buckets_from + place], row[ends_from + 2 * place : ends_from + 2 * place + 2]
+                if bucket >= 0:
+                    latencies.add({bucket: counts[0]}, *ends)
+        return len(self.found) >= self.max_groups
+
+    async def _measure(self, filter: Filter, *, is_counted: bool) -> None:
+        select = f"SELECT {', '.join((*self._keys(with_kind=False), *self.latencies))}"
+        rows = await few_exchanges(
+            self.session, filter, self.exchanges, select, is_counted=is_counted, before=self._before
+        )
+        first = int(self.steps is not None)
+        last = first + len(self.by)
+        self.exact = [(values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()]
+
+    def _cell(self, values: Sequence[Any], place: int) -> Cell:
+        cells = self.found.setdefault(values_of(values), {})
+        cell = cells.get(place)
+        if cell is None:
+            cell = cells[place] = Cell([0] * len(self.measures), [Latencies() for _ in self.latencies])
+        return cell
+
+    def _keys(self, *, with_kind: bool = True) -> list[str]:
+        """Write what rows are grouped by."""
+        dialect, keys = self.session.dialect, []
+        if self.steps is not None:
+            keys.append(f"{dialect.divided(f'(started_at_us - {dialect.mark(1)})', dialect.mark(2))} AS place")
+        if with_kind and "events" in self.measures:
+            keys.append("kind")
+        class_ = f"coalesce({dialect.status_class}, 0) AS status_class"
+        return [*keys, *(class_ if name == "status_class" else name for name in self.by)]
+
+    @property
+    def _before(self) -> tuple[int, ...]:
+        """The parameters of that."""
+        return (self.steps.start_us, self.steps.length_us) if self.steps else ()
+
+    def _hour_place(self) -> str:
+        assert self.steps is not None
+        start, length = self.steps.start_us // HOUR_US, self.steps.length_us // HOUR_US
+        return f"{self.session.dialect.divided(f'(hour - {start})', str(length))} AS place"
+
+    def _of_rollups(self, measure: str) -> str:
+        digit = _ERRORS.get(measure)
+        return f"CASE WHEN status_class = {digit} THEN exchanges ELSE 0 END" if digit else measure
+
+    def _of_rows(self, measure: str) -> str:
+        digit = _ERRORS.get(measure)
+        if digit:
+            return f"sum(CASE WHEN {self.session.dialect.status_class} = {digit} THEN 1 ELSE 0 END)"
+        return _OF_ROWS.get(measure, f"sum({measure})")
+
+    def tallies(self) -> dict[int, Tally]:
+        """Put sums by class of status together, by step."""
+        found: dict[int, Tally] = defaultdict(Tally)
+        for (class_,), cells in self.found.items():
+            for place, cell in cells.items():
+                found[place].add_class(class_name(class_), cell.counts[0])
+                found[place].add(*cell.counts[1:])
+                for known, latencies in zip(found[place].latencies, cell.latencies, strict=False):
+                    known.add(latencies.counts, latencies.least_us, latencies.most_us)
+        measured: dict[int, list[Sequence[int | None]]] = defaultdict(list)
+        for _, place, values in self.exact:
+            measured[place].append(values)
+        for place, rows in measured.items():
+            for known, of_all in zip(found[place].latencies, zip(*rows, strict=True), strict=False):
+                known.values = sorted(value for value in of_all if value is not None and value >= 0)
+        return found
+
+
+def values_of(row: Sequence[Any]) -> Values:
+    """Write null as rollups do."""
+    return tuple([0 if value is None else value for value in row])
+
+
+def _bucket(column: str, bucket: Any) -> str:
+    if column == LATENCIES[0]:
+        return str(bucket(column))
+    return f"CASE WHEN coalesce({column}, -1) < 0 THEN -1 ELSE {bucket(column)} END"
