@@ -21,6 +21,7 @@ USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
+USAGE_TABLES: Final[Tables] = {"hour": (USAGE_TABLE, "hour")}
 _STATUSES: Final = {"status", "status_class"}
 _SMALLEST_FIRST: Final = (rollups.CUBES[1], rollups.CUBES[0], rollups.CUBES[2])
 
@@ -120,12 +121,6 @@ def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect
     latencies.add(dialect.to_counts(counts), least_us, most_us)
 
 
-def during(where: Where, hours: Hours, dialect: Dialect) -> Where:
-    """Add bounds on the column `hour`."""
-    first, until = (dialect.placeholder(len(where.parameters) + place) for place in (1, 2))
-    return Where(f"{where.text} AND hour >= {first} AND hour < {until}", (*where.parameters, *hours.bounds))
-
-
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
     """Whether rollups hold `OTHER` in one of some columns."""
     return any(
@@ -146,7 +141,7 @@ async def rollup_rows(
     parameters: list[int | str] = []
     if dialect.rollups is not None:
         return counted_rows(tables["hour"][0], where, Part("hour", *hours), columns, dialect)
-    for part in (Part("hour", *hours),) if only_hours else parts(hours, state.folded_until):
+    for part in (Part("hour", *hours),) if only_hours or "day" not in tables else parts(hours, state.folded_until):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
         read = ", ".join(hour if name == "hour" else name for name in columns)
@@ -169,14 +164,6 @@ def counted_rows(
     unit = 1 if part.tier == "hour" else DAY_HOURS
     first, until = (None if bound is None else bound * unit for bound in (part.first, part.until))
     return dialect.rollups(table, columns, where.text, (first, until)), where.parameters
-
-
-def usage_rows(where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
-    """Write the rows of the rollup of usage of some hours, as what follows FROM."""
-    if dialect.rollups is not None:
-        return counted_rows(USAGE_TABLE, where, Part("hour", *hours), columns, dialect)
-    where = during(where, hours, dialect)
-    return f"{dialect.schema}{USAGE_TABLE} WHERE {where.text}", where.parameters
 
 
 async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:

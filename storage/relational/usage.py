@@ -15,13 +15,9 @@ from typing import Any, Final
 from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
-from storage.relational.reads.scan import scan
-from storage.relational.rollup_sql import can_count as has_rollups
-from storage.relational.rollup_sql import columns_of, is_known, rollup_where, sums, usage_rows
-from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, OTHER, Limits, cost_nano_usd
-from storage.relational.session import Rows, Session
-from storage.relational.sql import Where
-from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split
+from storage.relational.rollup_sql import columns_of, is_known
+from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, Limits, cost_nano_usd
+from storage.relational.time_ranges import HOUR_US
 from storage.search.expression import Has, asked_values, both, conjuncts
 
 DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
@@ -146,52 +142,6 @@ def total(models: Iterable[ModelUsage]) -> ModelUsage:
     return _usage(None, None, measures)
 
 
-async def usage(session: Session, filter: Filter, newest_us: int | None) -> tuple[list[ModelUsage] | None, bool]:
-    """Read the usage of a filter that is visible.
-
-    Returns:
-        The models, None when only a scan could tell and other aggregates need none; and whether that is all.
-    """
-    if filter.kind == "event":
-        return [], True
-    capped_dimensions = (await session.state()).capped_dimensions
-    tally, edges, complete = UsageTally(), [filter], True
-    if can_count(filter, capped_dimensions):
-        cut = split(filter, newest_us)
-        edges = cut.edges
-        await _add_hours(session, filter, cut.hours, tally)
-    elif has_rollups(filter, capped_dimensions) or is_counted(filter):
-        return None, True
-    for edge in edges:
-        complete &= await _add_rows(session, edge, tally)
-    text = await session.text_of(tally.ids - {OTHER})
-    return tally.models({**text, OTHER: OTHERS}), complete
-
-
-async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: UsageTally) -> None:
-    where = await rollup_where(session, calls_of(filter))
-    if where is None or hours.is_empty:
-        return
-    rows, parameters = usage_rows(where, hours, ("provider", "model", *MEASURES), session.dialect)
-    sql = f"SELECT provider, model, {sums(MEASURES)} FROM {rows} GROUP BY provider, model"
-    for provider, model, *measures in await session.fetch(sql, parameters):
-        tally.add(provider, model or 0, measures)
-
-
-async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool:
-    if session.dialect.rollups is None:
-        hours = hours_around(filter.since_us, filter.until_us)
-        rows, parameters = usage_rows(Where("1 = 1", ()), hours, ("calls",), session.dialect)
-        if not await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters):
-            return True  # no model was called in those hours
-
-    def add(rows: Rows) -> None:
-        for provider, model, *measures in rows:
-            tally.add(provider, model or 0, map(int, measures))
-
-    return await scan(session, calls_of(filter), _SCANNED, " GROUP BY provider, model", add)
-
-
 # A number alone is one without a sign to some databases.
 _MOST: Final = f"CAST({MAX_TOKENS} AS BIGINT)"
 
@@ -207,18 +157,6 @@ def cost_sum() -> str:
         f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN CAST({MAX_COST_USD * NANO} AS BIGINT) "
         f"ELSE CAST(round(coalesce(cost_usd, 0) * {NANO}) AS BIGINT) END)"
     )
-
-
-def _scanned() -> str:
-    tokens = ", ".join(map(token_sum, TOKENS))
-    has_tokens = " OR ".join(f"{name} IS NOT NULL" for name in TOKENS)
-    return (
-        f"SELECT provider, model, count(*), sum(CASE WHEN {has_tokens} THEN 1 ELSE 0 END), count(cost_usd), {tokens}, "
-        f"{cost_sum()}"
-    )
-
-
-_SCANNED: Final = _scanned()
 
 
 def measures_of(record: Record) -> Measures:

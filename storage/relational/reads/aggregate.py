@@ -8,6 +8,7 @@ are then read one by one, and are exact.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any, Final
 
 from storage.aggregates import Latencies, class_name
@@ -19,7 +20,7 @@ from storage.relational.session import Rows, Session
 from storage.relational.sql import EVENT, MAX_INT
 from storage.relational.tally import Tally
 from storage.relational.time_ranges import DAY_US, HOUR_US, Hours, Split, split
-from storage.relational.usage import cost_sum, token_sum
+from storage.relational.usage import TOKENS, cost_sum, token_sum
 
 MAX_CELLS: Final = 100_000
 """Numbers by step that are read of rollups at once, 35 MB; of more the newest rows are counted."""
@@ -29,9 +30,11 @@ _ERRORS: Final = {"client_errors": 4, "server_errors": 5}
 """Measure → the first digit of the status."""
 _OF_ROWS: Final = {
     "exchanges": "count(*)",
+    "calls": "count(*)",
     "events": "0",
-    "input_tokens": token_sum("input_tokens"),
-    "output_tokens": token_sum("output_tokens"),
+    "counted": f"sum(CASE WHEN {' OR '.join(f'{name} IS NOT NULL' for name in TOKENS)} THEN 1 ELSE 0 END)",
+    "priced": "count(cost_usd)",
+    **{name: token_sum(name) for name in TOKENS},
     "cost_nano_usd": cost_sum(),
 }
 """Measure → how it is added up in one group of rows, which are all exchanges or all events."""
@@ -55,11 +58,8 @@ class Steps:
 class Cell:
     """The sums of the records that have the same values, and are in the same step."""
 
-    counts: list[int]
-    latencies: list[Latencies]
-
-    def add(self, counts: Sequence[int]) -> None:
-        self.counts = [known + count for known, count in zip(self.counts, counts, strict=True)]
+    counts: Sequence[int]
+    latencies: Sequence[Latencies]
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Sums:
     session: Session
     by: tuple[str, ...]
     measures: tuple[str, ...]
-    """`exchanges` first, then `events` where those are counted too."""
+    """`exchanges` or `calls` first, then `events` where those are counted too."""
     latencies: tuple[str, ...] = ()
     """The first of `LATENCIES`."""
     steps: Steps | None = None
@@ -131,17 +131,18 @@ class Sums:
         return True
 
     def _add_hours(self, groups: Rows) -> None:
-        first, width = int(self.steps is not None), len(self.by)
-        kinds = 2 if "events" in self.measures else 1
+        first = int(self.steps is not None)
+        counts_from = first + len(self.by)
+        ends_from = counts_from + len(self.measures)
+        has_events = "events" in self.measures
         for row in groups:
-            counts = [count or 0 for count in row[first + width : first + width + len(self.measures)]]
-            if max(counts[:kinds]) <= 0:
+            counts = row[counts_from:ends_from]
+            if counts[0] is None or (counts[0] <= 0 and not (has_events and counts[1] > 0)):
                 continue
-            cell = self._cell(row[first : first + width], row[0] if first else 0)
-            cell.add(counts)
-            columns = row[first + width + len(counts) :]
-            for place, latencies in enumerate(cell.latencies):
-                rollup_sql.add_latencies(latencies, columns[3 * place : 3 * place + 3], self.session.dialect)
+            measured = self._add_to_cell(row[first:counts_from], row[0] if first else 0, counts)
+            for place, latencies in enumerate(measured):
+                ends = ends_from + 3 * place
+                rollup_sql.add_latencies(latencies, row[ends : ends + 3], self.session.dialect)
 
     async def add_rows(self, filters: Sequence[Filter]) -> bool:
         """Add rows; False when they were too many, or have too many values."""
@@ -162,8 +163,8 @@ class Sums:
 
     def _add_rows(self, rows: Rows) -> bool:
         """Add groups of rows; True when they have too many values."""
-        has_events = "events" in self.measures
-        first = (self.steps is not None) + has_events
+        has_events, has_steps = "events" in self.measures, self.steps is not None
+        first = has_steps + has_events
         buckets_from = first + len(self.by)
         counts_from = buckets_from + len(self.latencies)
         ends_from = counts_from + len(self.measures)
@@ -172,11 +173,10 @@ class Sums:
             is_event = has_events and row[first - 1] == EVENT
             if is_event:
                 counts[:2] = 0, counts[0]
-            cell = self._cell(row[first:buckets_from], row[0] if self.steps else 0)
-            cell.add(counts)
+            measured = self._add_to_cell(row[first:buckets_from], row[0] if has_steps else 0, counts)
             if is_event:
                 continue
-            for place, latencies in enumerate(cell.latencies):
+            for place, latencies in enumerate(measured):
                 bucket, ends = row[buckets_from + place], row[ends_from + 2 * place : ends_from + 2 * place + 2]
                 if bucket >= 0:
                     latencies.add({bucket: counts[0]}, *ends)
@@ -191,12 +191,18 @@ class Sums:
         last = first + len(self.by)
         self.exact = [(values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()]
 
-    def _cell(self, values: Sequence[Any], place: int) -> Cell:
-        cells = self.found.setdefault(values_of(values), {})
+    def _add_to_cell(self, values: Sequence[Any], place: int, counts: Sequence[int]) -> Sequence[Latencies]:
+        """Add counts, and return the latencies beside them."""
+        values = values_of(values)
+        cells = self.found.get(values)
+        if cells is None:
+            cells = self.found[values] = {}
         cell = cells.get(place)
         if cell is None:
-            cell = cells[place] = Cell([0] * len(self.measures), [Latencies() for _ in self.latencies])
-        return cell
+            cell = cells[place] = Cell(counts, [Latencies() for _ in self.latencies] if self.latencies else ())
+        else:
+            cell.counts = list(map(add, cell.counts, counts))
+        return cell.latencies
 
     def _keys(self, *, with_kind: bool = True) -> list[str]:
         """Write what rows are grouped by."""

@@ -85,7 +85,7 @@ async def stats(session: Session, scope: Scope) -> Stats:
     groups: list[dict[str, int]] = []
     for name in _STATS[1:]:
         group: dict[str, int] = {}
-        for value, count in counts[name].items():
+        for value, count in sorted(counts[name].items()):
             add_count(group, OTHERS if value == OTHER else text[value] or _UNKNOWN, count)
         groups.append(group)
     return Stats(sum(levels), dict(zip(map(str, LEVELS), levels, strict=True)), *groups)

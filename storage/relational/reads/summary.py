@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary
+from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, ModelUsage, Summary
 from storage.query import Filter
-from storage.relational import rollup_sql
+from storage.relational import rollup_sql, usage
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.aggregate import LATENCIES, Sums
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.scan import scan, scope_range, start_range
-from storage.relational.rollups import STATUS_KEYS, STATUS_TABLES
+from storage.relational.rollups import OTHER, STATUS_KEYS, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
+from storage.relational.sql import Where
 from storage.relational.tally import Tally, extent
-from storage.relational.time_ranges import HOUR_US, Hours, split
-from storage.relational.usage import usage
+from storage.relational.time_ranges import HOUR_US, Hours, Split, hours_around, split
 from storage.search.expression import Is, both
 
 _MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes")
@@ -46,11 +46,40 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool = False
     start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
     if only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
-    models, is_whole = await usage(session, filter, newest_us)
+    models, is_whole = await _usage(session, filter, cut)
     top = {
         name: [FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)] for name in TOPS
     }
     return tally.summary(start, end, top, models, complete=complete and is_whole)
+
+
+async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage] | None, bool]:
+    """Add up the calls of a filter by provider and model, None when only a scan could tell; and whether that is all."""
+    capped_dimensions = (await session.state()).capped_dimensions
+    is_known = usage.can_count(filter, capped_dimensions)
+    if filter.kind == "event":
+        return [], True
+    if not is_known and (rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)):
+        return None, True
+    sums = Sums(session, ("provider", "model"), usage.MEASURES)
+    if is_known:
+        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES)
+    edges = cut.edges if is_known else [filter]
+    complete = await sums.add_rows([usage.calls_of(edge) for edge in edges if await _has_calls(session, edge)])
+    tally = usage.UsageTally()
+    for (provider, model), cells in sums.found.items():
+        tally.add(provider, model or 0, cells[0].counts)
+    text = await session.text_of(tally.ids - {OTHER})
+    return tally.models({**text, OTHER: usage.OTHERS}), complete
+
+
+async def _has_calls(session: Session, filter: Filter) -> bool:
+    """Whether any model was called in the hours about a filter's time, where that can be said without a scan."""
+    if session.dialect.rollups is not None:
+        return True
+    hours, everything = hours_around(filter.since_us, filter.until_us), Where("1 = 1", ())
+    rows, parameters = await rollup_sql.rollup_rows(session, rollup_sql.USAGE_TABLES, everything, hours, ("calls",))
+    return bool(await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters))
 
 
 def _counted_tops(filter: Filter, state: State) -> Sequence[str]:

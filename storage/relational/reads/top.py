@@ -40,11 +40,12 @@ async def series(session: Session, filter: Filter, by: str, since_us: int, until
     sums = Sums(session, TOP_FIELDS[by], TOP_COUNTS[:1], steps=Steps(starts[0], step), max_groups=MAX_GROUPS)
     is_whole = await _add(sums, within(filter, since_us, until_us))
     names = await _names_of(session, sums.by, sums.found.keys())
-    counts = {
-        values: [cells[place].counts[0] if place in cells else 0 for place in range(len(starts))]
-        for values, cells in sums.found.items()
-    }
-    return TopSeries(starts[0], step, merged(counts, lambda values: names[values]), is_whole)
+    counts: dict[Values, list[int]] = {}
+    for values, cells in sums.found.items():
+        counts[values] = numbers = [0] * len(starts)
+        for place, cell in cells.items():
+            numbers[place] = cell.counts[0]
+    return TopSeries(starts[0], step, merged(counts, names.__getitem__), is_whole)
 
 
 async def _add(sums: Sums, filter: Filter) -> bool:
