@@ -68,7 +68,7 @@ def parse(text: str) -> Any:
         ValueError: it is none, or nested too deep, or has a number that is too large.
     """
     try:
-        return json.loads(text, parse_float=_number, parse_constant=_number)
+        return _READER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -79,6 +79,10 @@ def _number(text: str) -> float | int:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no double")
     return int(number) if number.is_integer() else number
+
+
+_READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=_number)
+"""Made once: a stream has thousands of events."""
 
 
 def json_changes(old: Any, new: Any) -> Changes:
