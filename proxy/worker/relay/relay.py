@@ -239,6 +239,8 @@ class Relay(Call):
         exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
         if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
+        if self.is_paused:  # while there was no upstream yet: another stream filled the client's connection
+            self.pause_response()
 
     def response_data(self, data: bytes) -> None:
         """Send more body; nothing is held back. The copy is taken after the write."""

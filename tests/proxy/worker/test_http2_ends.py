@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
 from proxy.process.tls import is_fit_for_http2
@@ -98,6 +99,40 @@ def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
         client.flush()
         assert len(client.answer(large).body) == 12_000_000
     assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.OK}
+
+
+def test_a_client_that_takes_nothing_holds_up_streams_that_had_no_upstream_yet(start: Start) -> None:
+    """Windows of any size grant no more memory than one of HTTP/1.1 has (F13)."""
+    has_sent_all: list[bool] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        if b"GET /large " not in read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            return
+        connection.settimeout(2)
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n" + bytes(12_000_000))
+        except TimeoutError:
+            has_sent_all.append(False)
+        else:
+            has_sent_all.append(True)
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: (1 << 31) - 1})
+        client.h2.increment_flow_control_window(1 << 30)
+        assert client.ask().body == b"ok"
+        client.h2.send_headers(3, list(with_path("/large")), end_stream=True)
+        large = client.h2.data_to_send()
+        [connection] = connections(plane)
+
+        def stall() -> None:
+            connection.data_received(large)
+            connection._transport.write(bytes(20_000_000))  # as another stream would
+
+        plane.run(stall)
+        eventually(lambda: len(has_sent_all) == 1)
+    assert has_sent_all == [False]
 
 
 def test_a_stream_that_nothing_is_taken_of_is_reset(start: Start) -> None:
