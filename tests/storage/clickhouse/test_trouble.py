@@ -1,7 +1,5 @@
 """What goes wrong on a server: said in a line, nothing lost, and the same batch is stored when it is over."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,11 +7,10 @@ import pytest
 from storage.clickhouse.engine.server import Server as Features
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.wire.link import Link
-from storage.clickhouse.writes.batches import BatchStore
 from storage.errors import StorageUnavailable
 from storage.record import Batch, Entry, Position
 from tests.storage.clickhouse.conftest import DELAY_MS
-from tests.storage.clickhouse.writes.test_slots import make_store
+from tests.storage.clickhouse.writes.test_slots import make_store, store_at_last
 from tests.storage.samples import SOURCE, make_payload, make_record
 from tests.support.clickhouse import Server
 
@@ -21,14 +18,6 @@ TROUBLES = [
     ("ALTER TABLE records DROP COLUMN rest", "ALTER TABLE records ADD COLUMN rest String", "rest"),
     ("RENAME TABLE records TO elsewhere", "RENAME TABLE elsewhere TO records", "records"),
 ]
-
-
-async def stored_at_last(store: BatchStore, batch: Batch) -> int:
-    """Store a batch by as many attempts as it takes: a server without tokens refuses until nothing is on its way."""
-    while True:
-        with suppress(StorageUnavailable):
-            return await store.store(batch)
-        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(("breaks", "mends", "named"), TROUBLES, ids=[named for _, _, named in TROUBLES])
@@ -42,10 +31,10 @@ async def test_a_table_that_was_altered(link: Link, features: Features, breaks: 
         with pytest.raises(StorageUnavailable, match=named):
             await store.store(batch)
     await link.execute(mends, limit_s=30)
-    last_seq = await stored_at_last(store, batch)
+    await store_at_last(store, batch)
     rows = await link.fetch("SELECT seq, id FROM records WHERE kind < 2 ORDER BY seq", limit_s=30)
     assert len(rows) == 2
-    assert tuple(rows[1]) == (last_seq, batch.entries[0].record.id)
+    assert tuple(rows[1]) == (batch.entries[0].record.seq, batch.entries[0].record.id)
     assert (await store.positions("a"))[SOURCE].offset == 2
 
 

@@ -1,6 +1,7 @@
 """Slots: each batch is stored once, whatever becomes of its insert, and whoever else writes under the name."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -77,6 +78,20 @@ def make_store(link: Link, features: Server, holder: int = 0) -> BatchStore:
     return BatchStore(lambda instance: Slots([link], features, lanes, DELAY_MS, instance, holder))
 
 
+async def store_at_last(store: BatchStore, batch: Batch, limit_s: float = 60.0) -> int:
+    """Store a batch by as many attempts as it takes, each cut off by a limit; returns how many there were.
+
+    A server without tokens refuses until nothing is on its way.
+    """
+    for attempts in itertools.count(1):
+        with suppress(StorageUnavailable, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await store.store(batch)
+            return attempts
+        await asyncio.sleep(0.05)
+    raise AssertionError
+
+
 async def stored(link: Link) -> list[str]:
     """The paths of all records in the order of their numbers."""
     return [path for (path,) in await link.fetch("SELECT path FROM records WHERE kind = 0 ORDER BY seq", limit_s=10)]
@@ -90,12 +105,7 @@ async def test_a_batch_is_stored_once_whatever_goes_wrong(link: Link, features: 
     await store.store(make_batch(make_record(path="/0"), offset=1))
     wayward.wrong.append(wrong)
     batch = make_batch(make_record(path="/1"), make_record(path="/2"), offset=3)
-    while True:
-        try:
-            await store.store(batch)
-            break
-        except StorageUnavailable:
-            await asyncio.sleep(0.01)
+    await store_at_last(store, batch)
     await store.store(make_batch(make_record(path="/3"), offset=4))
     assert await stored(link) == ["/0", "/1", "/2", "/3"]
     rows = await link.fetch("SELECT seq FROM records WHERE kind = 0 ORDER BY seq", limit_s=10)
@@ -112,7 +122,7 @@ async def test_a_part_of_a_batch_that_was_stored_is_not_stored_again(link: Link,
     records = [make_record(path="/0"), make_record(path="/1")]
     with suppress(StorageUnavailable):
         await store.store(make_batch(*records[:1], offset=1))
-    await store.store(make_batch(*records, offset=2))
+    await store_at_last(store, make_batch(*records, offset=2))
     assert await stored(link) == ["/0", "/1"]
     await wayward.close()
 
@@ -124,13 +134,7 @@ async def test_a_doubt_is_settled_though_each_attempt_is_cut_off(link: Link, fea
     await store.store(make_batch(make_record(path="/0"), offset=1))
     wayward.wrong.append(lost_before)
     batch = make_batch(make_record(path="/1"), offset=2)
-    attempts = 0
-    while not batch.entries[0].record.seq:
-        attempts += 1
-        assert attempts < 60
-        with suppress(StorageUnavailable, TimeoutError):
-            async with asyncio.timeout(0.5):
-                await store.store(batch)
+    attempts = await store_at_last(store, batch, limit_s=0.5)
     assert attempts > 1
     assert await stored(link) == ["/0", "/1"]
     await wayward.close()
