@@ -216,8 +216,6 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
         sidelog.await_log("the data directory was removed or replaced while sidelog runs")
-        eventually(lambda: (sidelog.data_dir / "admin-token").exists())
-        assert (tmp_path / "moved" / "admin-token").read_text() == (sidelog.data_dir / "admin-token").read_text()
         command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(sidelog.data_dir)]
         # It is asked, and answers, as soon as there is something in the store that replaced the other, and not before.
         eventually(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout)

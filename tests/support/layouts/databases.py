@@ -18,6 +18,8 @@ from tests.support import postgres
 _OF_PSQL: Final = re.compile(r"^(\\|SET |SELECT pg_catalog\.set_config|--|$)")
 """Lines of a dump that are for the program psql, or for a server of the same version."""
 _NAME: Final = re.compile(r"\bt[0-9a-f]{16,32}\.")
+_DELAY: Final = re.compile(r"(throwIf\(.*?\) > )\d+(?=\) OR)")
+"""How late rows may be, in the statement that makes their table."""
 _SURROGATES: Final = "surrogateescape"
 """Bytes that are no UTF-8 become half characters, which JSON can say."""
 _ASK_S: Final = 60.0
@@ -115,7 +117,8 @@ def load_clickhouse(dump: Path, url: str) -> None:
     """Make the tables of a dump in an empty database."""
     for line in dump.read_text().splitlines():
         entry = json.loads(line)
-        ask_clickhouse(url, entry["make"].encode())
+        # Its rows are late by now: the table would refuse them.
+        ask_clickhouse(url, _DELAY.sub(r"\g<1>9000000000000", entry["make"]).encode())
         if entry["rows"]:
             columns = ", ".join(entry["columns"])
             rows = "".join(entry["rows"]).encode(errors=_SURROGATES)
