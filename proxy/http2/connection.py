@@ -26,7 +26,7 @@ from proxy.http2.stream import Stream, Streams
 
 MAX_UNSENT_BYTES: Final = 65536
 STEP_FRAMES: Final = 128
-STEP_REQUESTS: Final = 16
+STEP_HEADS: Final = 16
 
 
 class Connection:
@@ -66,11 +66,11 @@ class Connection:
             return []
         reader, inbound, output = self.reader, self.inbound, self.output
         self._budget.pass_time(now_ns)
-        inbound.requests = 0
+        inbound.heads = 0
         reader.feed(data)
         try:
             for _ in range(STEP_FRAMES):
-                if output.size_bytes + unsent_bytes > MAX_UNSENT_BYTES or inbound.requests >= STEP_REQUESTS:
+                if output.size_bytes + unsent_bytes > MAX_UNSENT_BYTES or inbound.heads >= STEP_HEADS:
                     break
                 if not reader.read():
                     break

@@ -22,6 +22,7 @@ ASSUMED_MAX_STREAMS: Final = 100
 """Of a peer whose settings are not here yet: the least that RFC 9113 §6.5.2 recommends."""
 _DRAIN_PING: Final = b"draining"
 OVERSIZED_COST: Final = 20
+USUAL_FIELDS: Final = 16
 """Of a head over the limit, which takes longer to read than others; its answer brings half of that back."""
 _MAX_RECORDED_BYTES: Final = 4096
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
@@ -33,7 +34,7 @@ class Inbound:
 
     __slots__ = (
         "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
-        "_streams", "drain_since_ns", "events", "final_id", "is_going_away", "peer_max_streams", "requests",
+        "_streams", "drain_since_ns", "events", "final_id", "heads", "is_going_away", "peer_max_streams",
     )  # fmt: skip
 
     def __init__(
@@ -49,8 +50,8 @@ class Inbound:
         self._received = ReceiveWindow(limits.connection_window_bytes)
         self.events: list[events.Event] = []
         """What happened and was not reported yet."""
-        self.requests = 0
-        """Heads of requests in this step."""
+        self.heads = 0
+        """That were read in this step; one of many fields counts as several (F14)."""
         self.drain_since_ns = 0
         """Since when the answer to the PING of a drain is waited for; 0: it is not."""
         self.final_id = -1
@@ -221,6 +222,7 @@ class Inbound:
         if block is None:
             return
         fields = self._decoder.decode(block)
+        self.heads += 1 + len(fields) // USUAL_FIELDS
         if self._decoder.is_over:
             self.spend(OVERSIZED_COST, "heads over the limit")
         stream_id, is_end = self._reader.stream_id, self._reader.is_end
@@ -236,7 +238,6 @@ class Inbound:
 
     def _open(self, stream_id: int, fields: list[Field], *, is_end: bool) -> None:
         """Begin a request, if there is a place for it."""
-        self.requests += 1
         self.spend(1, "streams")
         if self.final_id >= 0:
             self._streams.pass_over(stream_id)

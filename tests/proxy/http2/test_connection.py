@@ -3,13 +3,14 @@
 import pytest
 
 from proxy.http2 import events, frames
-from proxy.http2.connection import MAX_UNSENT_BYTES, STEP_FRAMES, STEP_REQUESTS, Connection
+from proxy.http2.connection import MAX_UNSENT_BYTES, STEP_FRAMES, STEP_HEADS, Connection
 from proxy.http2.errors import ErrorCode
 from proxy.http2.frames import ACK, DATA, END_HEADERS, PING, PREFACE, frame, rst_stream, settings, window_update
 from proxy.http2.hpack.encoder import LineEncoder
-from proxy.http2.inbound import DRAIN_WAIT_NS
+from proxy.http2.inbound import DRAIN_WAIT_NS, USUAL_FIELDS
 from proxy.http2.stream import MAX_RESET_IDS
 from tests.proxy.http2.wire import (
+    GET,
     HELLO,
     NOW_NS,
     POST,
@@ -237,15 +238,28 @@ def test_only_so_many_ids_are_remembered() -> None:
 def test_one_step_is_bounded() -> None:
     """Frames and requests of one call; the rest is in hand, in order."""
     connection = server()
-    assert len(connection.receive(b"".join(head(1 + 2 * at) for at in range(20)), NOW_NS)) == STEP_REQUESTS
+    assert len(connection.receive(b"".join(head(1 + 2 * at) for at in range(20)), NOW_NS)) == STEP_HEADS
     assert connection.has_more
-    assert len(connection.receive(b"", NOW_NS)) == 20 - STEP_REQUESTS
+    assert len(connection.receive(b"", NOW_NS)) == 20 - STEP_HEADS
     assert not connection.has_more
     assert len(connection.receive(data(1, b"x")[:5], NOW_NS)) == 0
     connection = server()
     came = connection.receive(OPEN + data(1, b"x") * 500, NOW_NS)
     assert len(came) == STEP_FRAMES
     assert connection.reader.in_hand == (501 - STEP_FRAMES) * 10
+
+
+def test_long_heads_fill_a_step_sooner() -> None:
+    """Their fields take the time, whether they open a stream, end one, or are for one that is over."""
+    fields = [(b"a", b"")] * (USUAL_FIELDS * STEP_HEADS)
+    connection = server()
+    assert len(connection.receive(b"".join(head(1 + 2 * at, [*GET, *fields]) for at in range(3)), NOW_NS)) == 1
+    assert len(connection.receive(b"", NOW_NS)) == 1
+    connection = server()
+    raw = head(1, POST, END_HEADERS) + head(1, fields) + head(3)
+    assert [len(connection.receive(piece, NOW_NS)) for piece in (raw, b"")] == [2, 1]
+    connection.reset(3, ErrorCode.CANCEL)
+    assert [len(connection.receive(piece, NOW_NS)) for piece in (head(3, fields) + head(5), b"")] == [0, 1]
 
 
 def test_reading_stops_while_the_peer_takes_nothing() -> None:
