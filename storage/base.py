@@ -137,15 +137,12 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         """Read how far retention has come."""
         ...
 
-    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
         """Make rows, and bodies of rows, that started before a whole hour invisible to every reader, permanently.
 
-        A floor lower than the one before changes nothing; that of bodies is never below that of rows.
+        A floor lower than the one before changes nothing; that of bodies is never below that of rows. `down` undoes
+        floors that a wrong clock has raised, and only higher ones: what is not deleted yet, and what comes, is visible.
         """
-        ...
-
-    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        """Undo floors that a wrong clock has raised: what is not deleted yet, and what comes, is visible again."""
         ...
 
     async def purge(self, max_rows: int) -> Purged:

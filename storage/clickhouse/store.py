@@ -168,11 +168,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def retention(self) -> RetentionState:
         return await read_retention(self._shards, await read_upkeep(self._register), await self.last_seq())
 
-    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._change(lambda upkeep: raised(upkeep, purge_floor_us, body_floor_us))
-
-    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._change(lambda upkeep: lowered(upkeep, purge_floor_us, body_floor_us))
+    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
+        move = lowered if down else raised
+        await self._change(lambda upkeep: move(upkeep, purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
         return await self._purge.purge(await read_upkeep(self._register), await self.last_seq(), max_rows)

@@ -117,21 +117,12 @@ async def retention(session: PostgresSession) -> RetentionState:
     )
 
 
-async def raise_floors(connection: Connection, purge_floor_us: int, body_floor_us: int) -> None:
-    """Raise the floors; a lower one than before changes nothing."""
+async def move_floors(connection: Connection, purge_floor_us: int, body_floor_us: int, down: bool) -> None:
+    """Raise the floors, or lower them; those that are beyond that already stay."""
+    moved = "least" if down else "greatest"
     await connection.execute(
-        "UPDATE sidelog.state SET purge_floor_us = greatest(purge_floor_us, $1), "
-        "body_floor_us = greatest(body_floor_us, $1, $2)",
-        purge_floor_us,
-        body_floor_us,
-    )
-
-
-async def lower_floors(connection: Connection, purge_floor_us: int, body_floor_us: int) -> None:
-    """Lower the floors; a higher one than before changes nothing."""
-    await connection.execute(
-        "UPDATE sidelog.state SET purge_floor_us = least(purge_floor_us, $1), "
-        "body_floor_us = least(body_floor_us, greatest($1::bigint, $2))",
+        f"UPDATE sidelog.state SET purge_floor_us = {moved}(purge_floor_us, $1), "
+        f"body_floor_us = {moved}(body_floor_us, greatest($1::bigint, $2))",
         purge_floor_us,
         body_floor_us,
     )

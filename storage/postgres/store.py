@@ -176,11 +176,8 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def retention(self) -> RetentionState:
         return await self._read(purge.retention)
 
-    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._write(lambda session: purge.raise_floors(session.connection, purge_floor_us, body_floor_us))
-
-    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._write(lambda session: purge.lower_floors(session.connection, purge_floor_us, body_floor_us))
+    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
+        await self._write(lambda session: purge.move_floors(session.connection, purge_floor_us, body_floor_us, down))
 
     async def purge(self, max_rows: int) -> Purged:
         async with self._write_connection() as connection:

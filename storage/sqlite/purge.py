@@ -108,18 +108,10 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int(connection.execute(_USED).fetchone()[0])
 
 
-def raise_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int) -> None:
-    """Raise the floors; a lower one than before changes nothing."""
+def move_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int, down: bool) -> None:
+    """Raise the floors, or lower them; those that are beyond that already stay."""
     connection.executemany(
-        "UPDATE meta SET value = max(value, ?) WHERE name = ?",
-        [(purge_floor_us, "purge_floor_us"), (max(purge_floor_us, body_floor_us), "body_floor_us")],
-    )
-
-
-def lower_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int) -> None:
-    """Lower the floors; a higher one than before changes nothing."""
-    connection.executemany(
-        "UPDATE meta SET value = min(value, ?) WHERE name = ?",
+        f"UPDATE meta SET value = {'min' if down else 'max'}(value, ?) WHERE name = ?",
         [(purge_floor_us, "purge_floor_us"), (max(purge_floor_us, body_floor_us), "body_floor_us")],
     )
 

@@ -129,11 +129,8 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
     async def retention(self) -> RetentionState:
         return await self._on_reader(lambda connection, budget: purge.retention(connection))
 
-    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._writer.run(lambda connection: purge.raise_floors(connection, purge_floor_us, body_floor_us))
-
-    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        await self._writer.run(lambda connection: purge.lower_floors(connection, purge_floor_us, body_floor_us))
+    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
+        await self._writer.run(lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down))
 
     async def purge(self, max_rows: int) -> Purged:
         purged = await self._writer.run(

@@ -121,13 +121,13 @@ class Retention:
         now_us = min(await self._believed_us(), latest_us)
         if max(state.purge_floor_us, state.body_floor_us) > latest_us:
             log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
-            await self._storage.lower_floors(
-                _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us)
+            await self._storage.move_floors(
+                _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us), down=True
             )
             state = await self._storage.retention()
         wanted = floors(self._limits, state, now_us)
         if wanted != Floors(state.purge_floor_us, state.body_floor_us):
-            await self._storage.raise_floors(wanted.purge_us, wanted.body_us)
+            await self._storage.move_floors(wanted.purge_us, wanted.body_us)
         before = self.rows_purged
         try:
             await self._delete()

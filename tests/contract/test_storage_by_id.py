@@ -125,7 +125,7 @@ async def test_the_purge_floor_hides_what_is_older(store: Storage) -> None:
     """By start, whatever the id says; with and without the rows' deletion."""
     log = await fill(store)
     floor_us = (START_US // HOUR_US + 2) * HOUR_US
-    await store.raise_floors(floor_us, floor_us)
+    await store.move_floors(floor_us, floor_us)
     expected = [record for record in reversed(log) if record.started_at_us >= floor_us]
     query = RecordQuery(filter=Filter(kind="all"), by="id", limit=1000)
     assert (await store.select(query)).records == expected

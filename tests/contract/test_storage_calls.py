@@ -74,7 +74,7 @@ async def test_tools_and_text(store: Storage) -> None:
     assert await found(store, batch, where=Substring("%")) == [5]
     assert await found(store, batch, where=Substring("\ud800")) == []
     assert await found(store, batch) == [1, 2, 3, 4, 5, 6]
-    await store.raise_floors(0, START_US + 1)
+    await store.move_floors(0, START_US + 1)
     assert await found(store, batch, where=Substring("needle")) == [1, 2]
     await store.erase(Filter(kind="all", where=Substring("no_needle")))
     assert await found(store, batch) == [1, 3, 4, 5, 6]

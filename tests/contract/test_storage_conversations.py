@@ -150,7 +150,7 @@ async def test_what_retention_and_erasure_took_is_not_counted(store: Storage) ->
     await store.commit(make_batch(call(A), call(A, started_at_us=old + 2 * HOUR_US), call(B), call(C)))
     await store.erase(make_filter(conversations=(C,)))
     assert await listed(store) == [(2, 1), (1, 2)]
-    await store.raise_floors(old + HOUR_US, 0)
+    await store.move_floors(old + HOUR_US, 0)
     assert await listed(store) == [(1, 1)]
 
 

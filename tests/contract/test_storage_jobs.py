@@ -67,7 +67,7 @@ async def test_a_job_goes_with_the_record_that_began_it(store: Any) -> None:
         if attempt == "erase":
             await store.erase(Filter(kind="all"))
         else:
-            await store.raise_floors(START + HOUR_US, START + HOUR_US)
+            await store.move_floors(START + HOUR_US, START + HOUR_US)
             while not (await store.purge(100)).is_done:
                 pass
         assert await store.jobs(10) == []

@@ -108,7 +108,7 @@ async def test_they_outlive_the_older_ones(log: Log) -> None:
     old = START_US // HOUR_US * HOUR_US
     for turn in range(12):
         await log.commit(entry(turn, started_at_us=old + turn * HOUR_US // 3))
-    await log.store.raise_floors(0, old + 2 * HOUR_US)
+    await log.store.move_floors(0, old + 2 * HOUR_US)
     while not (await log.store.purge(1000)).is_done:
         pass
     assert await log.bodies(*range(1, 13)) == [None] * 6 + [history(turn) for turn in range(6, 12)]

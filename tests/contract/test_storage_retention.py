@@ -86,7 +86,7 @@ async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage
     """Every answer is the same after the floor was raised, between slices, and when everything is deleted."""
     records = await fill(store)
     floor_us = HOUR + hours * HOUR_US
-    await store.raise_floors(floor_us, 0)
+    await store.move_floors(floor_us, 0)
     await check(store, records, floor_us)
     rows = slices = 0
     while not (purged := await store.purge(10)).is_done:
@@ -107,8 +107,8 @@ async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage
 
 async def test_floors_only_rise(store: Storage) -> None:
     """A lower floor than before changes nothing, and that of bodies is never below that of rows."""
-    await store.raise_floors(5 * HOUR_US, 3 * HOUR_US)
-    await store.raise_floors(4 * HOUR_US, 4 * HOUR_US)
+    await store.move_floors(5 * HOUR_US, 3 * HOUR_US)
+    await store.move_floors(4 * HOUR_US, 4 * HOUR_US)
     state = await store.retention()
     assert (state.purge_floor_us, state.body_floor_us) == (5 * HOUR_US, 5 * HOUR_US)
 
@@ -117,10 +117,10 @@ async def test_floors_in_the_future_are_undone(store: Storage) -> None:
     """What was not deleted yet is visible again in every answer, and what comes; a higher floor changes nothing."""
     old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1))]))
-    await store.raise_floors(HOUR + 900 * HOUR_US, 0)
-    await store.lower_floors(HOUR + 950 * HOUR_US, 0)
+    await store.move_floors(HOUR + 900 * HOUR_US, 0)
+    await store.move_floors(HOUR + 950 * HOUR_US, 0, down=True)
     assert (await store.count(ALL)).exchanges == 0
-    await store.lower_floors(HOUR, HOUR + HOUR_US)
+    await store.move_floors(HOUR, HOUR + HOUR_US, down=True)
     await store.commit(Batch("sidecar-1", [Entry(new, make_payload(2))]))
     await check(store, [old, new], HOUR)
     state = await store.retention()
@@ -131,7 +131,7 @@ async def test_bodies_may_go_before_rows(store: Storage) -> None:
     """Below the floor of bodies, heads are there and bodies are null, before and after the purge."""
     old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1)), Entry(new, make_payload(2))]))
-    await store.raise_floors(0, HOUR + HOUR_US)
+    await store.move_floors(0, HOUR + HOUR_US)
     for _ in range(2):
         found = await store.payloads([old.seq, new.seq])
         assert found[old.seq].request_head == make_payload(1).request_head
@@ -143,7 +143,7 @@ async def test_bodies_may_go_before_rows(store: Storage) -> None:
 
 async def test_late_records_of_a_purged_hour_stay_invisible(store: Storage) -> None:
     """A record that started below the floor is stored, counts in `last_seq`, and is in no answer."""
-    await store.raise_floors(HOUR + HOUR_US, 0)
+    await store.move_floors(HOUR + HOUR_US, 0)
     late, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(late, make_payload()), Entry(new, make_payload())]))
     await check(store, [late, new], HOUR + HOUR_US)
@@ -155,7 +155,7 @@ async def test_storing_goes_on_after_everything_was_purged(store: Storage) -> No
     """Numbers go on where they were when the store has been emptied."""
     first, second = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + 9 * HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(first)]))
-    await store.raise_floors(HOUR + HOUR_US, 0)
+    await store.move_floors(HOUR + HOUR_US, 0)
     while not (await store.purge(100)).is_done:
         pass
     assert store.has_late_prefix or await store.last_seq() == 1
@@ -168,7 +168,7 @@ async def test_floors_survive(backend: Backend, tmp_path: Path) -> None:
     """A store that is opened again still hides what was hidden."""
     async with await backend.open(tmp_path) as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=HOUR))]))
-        await store.raise_floors(HOUR + HOUR_US, 0)
+        await store.move_floors(HOUR + HOUR_US, 0)
     async with await backend.open(tmp_path) as store:
         assert (await store.select(RecordQuery(filter=ALL))).records == []
         assert (await store.count(ALL)).exchanges == 0

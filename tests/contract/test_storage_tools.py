@@ -229,7 +229,7 @@ async def test_calls_go_with_their_records(store: Any) -> None:
         make_call(tool_name="erased"),
     )
     after, until = await seq_of(store, new), await seq_of(store, erased)
-    await store.raise_floors(START, START)
+    await store.move_floors(START, START)
     assert names_of(await listed(store)) == ["erased", "new"]
     assert (await store.tool_stats(ToolFilter())).executions == 2
     assert await store.tool_call(old.record_id, 0) is None
@@ -260,7 +260,7 @@ async def test_bodies_go_before_their_rows(store: Any) -> None:
     """Below the floor of bodies, arguments and results are gone, and nothing is found by them."""
     (call,) = await keep(store, make_call(started_at_us=START - HOUR_US, arguments=b'{"q": "needle"}'))
     assert len(await listed(store, ToolFilter(content="needle"))) == 1
-    await store.raise_floors(0, START)
+    await store.move_floors(0, START)
     for _ in range(2):
         (found,) = await listed(store)
         assert (found.arguments, found.result, found.search) == (None, None, "")
@@ -324,7 +324,7 @@ async def test_a_waiting_call_goes_with_its_record(store: Any) -> None:
         if attempt == "erase":
             await store.erase(Filter(kind="all"))
         else:
-            await store.raise_floors(START + HOUR_US, START + HOUR_US)
+            await store.move_floors(START + HOUR_US, START + HOUR_US)
             while not (await store.purge(100)).is_done:
                 pass
         assert await store.waiting_calls("sidecar-1") == []

@@ -121,7 +121,7 @@ async def test_purged_calls_are_not_counted(store: Storage) -> None:
     records = make_calls()
     await store.commit(make_batch(*records))
     floor_us = HOUR + 2 * HOUR_US
-    await store.raise_floors(floor_us, floor_us)
+    await store.move_floors(floor_us, floor_us)
     left = [record for record in records if record.started_at_us >= floor_us]
     await check(store, left)
     while not (await store.purge(30)).is_done:

@@ -177,15 +177,11 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             reaches_back_us=self._visible()[0].started_at_us if self._visible() else None,
         )
 
-    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
         self._check_open()
-        self._purge_floor_us = max(self._purge_floor_us, purge_floor_us)
-        self._body_floor_us = max(self._body_floor_us, body_floor_us, self._purge_floor_us)
-
-    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        self._check_open()
-        self._purge_floor_us = min(self._purge_floor_us, purge_floor_us)
-        self._body_floor_us = min(self._body_floor_us, max(purge_floor_us, body_floor_us))
+        move = min if down else max
+        self._purge_floor_us = move(self._purge_floor_us, purge_floor_us)
+        self._body_floor_us = move(self._body_floor_us, max(purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
         self._check_open()

@@ -23,7 +23,7 @@ async def hosts(other: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
 
 async def purge(store: Storage, floor_us: int) -> None:
     """Delete everything below a floor."""
-    await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
+    await store.move_floors(floor_us // HOUR_US * HOUR_US, 0)
     while not (await store.purge(1)).is_done:
         pass
 

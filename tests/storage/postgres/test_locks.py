@@ -84,7 +84,7 @@ async def test_retention_forgets_jobs_without_the_counter(
 ) -> None:
     """A batch may go on with a job that is too old, and has the counter by then."""
     await second.commit(batch(make_call()))
-    await store.raise_floors(START_US + 2 * HOUR_US, 0)
+    await store.move_floors(START_US + 2 * HOUR_US, 0)
     assert (await store.purge(1000)).rows == 1
     async with asyncio.TaskGroup() as working, other.transaction():
         await other.fetch("SELECT FROM sidelog.jobs FOR UPDATE")

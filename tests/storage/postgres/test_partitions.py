@@ -88,7 +88,7 @@ async def test_a_day_goes_as_a_whole(
     kept = [record_of(today, number) for number in range(5)]
     await store.commit(make_batch(*yesterday))
     await store.commit(Batch("sidecar-1", [Entry(record, make_payload()) for record in kept]))
-    await store.raise_floors(today * DAY_US, 0)
+    await store.move_floors(today * DAY_US, 0)
     assert await purged_wholly(store) == [50]
     left = await partitions.listed(other)
     assert Partition("records", today - 1) not in left
@@ -109,7 +109,7 @@ async def test_a_reader_in_the_way_makes_the_day_go_in_slices(
     today = partitions.day_of(now_us())
     await partitions.prepare(other, today - 1)
     await store.commit(make_batch(*[record_of(today - 1, number) for number in range(25)]))
-    await store.raise_floors(today * DAY_US, 0)
+    await store.move_floors(today * DAY_US, 0)
     async with other.transaction(readonly=True):
         await other.fetchval("SELECT count(*) FROM sidelog.records")
         assert (await store.purge(10)).rows == 10
@@ -122,7 +122,7 @@ async def test_a_reader_in_the_way_makes_the_day_go_in_slices(
 async def test_sidecars_purge_one_at_a_time(store: PostgresStorage, url: str, tmp_path: Path) -> None:
     """Two sidecars that delete, while a third commits, do not get into each other's way."""
     await store.commit(Batch("sidecar-1", [Entry(record_of(9, number), make_payload()) for number in range(300)]))
-    await store.raise_floors(10 * DAY_US, 0)
+    await store.move_floors(10 * DAY_US, 0)
 
     async def delete(purger: PostgresStorage) -> int:
         rows = 0

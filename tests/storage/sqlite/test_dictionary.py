@@ -26,7 +26,7 @@ def hosts(path: Path) -> set[str]:
 
 async def purge(store: SqliteStorage, floor_us: int) -> None:
     """Delete everything below a floor."""
-    await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
+    await store.move_floors(floor_us // HOUR_US * HOUR_US, 0)
     while not (await store.purge(1)).is_done:
         pass
 

@@ -23,7 +23,7 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
         await store.commit(make_batch(make_record(started_at_us=now)))
-        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        await store.move_floors(now // HOUR_US * HOUR_US, 0)
         waited = await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))
         assert 0 < waited.rows < 1000
         rows = waited.rows
@@ -67,7 +67,7 @@ async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
     in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
-        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        await store.move_floors(now // HOUR_US * HOUR_US, 0)
         await store._writer.run(empty_journal)
         await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
         assert (await store._writer.run(partial(purge, max_rows=10))).rows == 10
@@ -87,7 +87,7 @@ async def test_sums_go_in_slices(tmp_path: Path) -> None:
     async with await SqliteStorage.open(path, durability="fast") as store:
         names = [f"project-{each}" for each in range(250)]
         await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names)))
-        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        await store.move_floors(now // HOUR_US * HOUR_US, 0)
         left = [sums()]
         while not (await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))).is_done:
             left.append(sums())
@@ -103,7 +103,7 @@ async def test_a_slice_gives_back_more_than_a_page(tmp_path: Path) -> None:
     free = partial(number, path, "PRAGMA freelist_count")
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000))))
-        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        await store.move_floors(now // HOUR_US * HOUR_US, 0)
         while not (await store.purge(5000)).is_done:
             pass
         before = free()

@@ -179,7 +179,7 @@ async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
             await retention.tidy()
             clocks.boot_us += 24 * HOUR_US
         assert (await store.count(ALL)).exchanges == 1
-        await store.raise_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
+        await store.move_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
         await retention.tidy()
         assert (await store.count(ALL)).exchanges == 1
         store.server_now_us += 20 * HOUR_US
@@ -190,7 +190,7 @@ async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
 async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptureFixture) -> None:
     """New records were stored and in no answer until the clock had passed that point again."""
     async with MemoryStorage() as store:
-        await store.raise_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
+        await store.move_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
         await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
         assert (await store.count(ALL)).exchanges == 0
         await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()

@@ -55,7 +55,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled_where_retention_hides_it(
             rig.push(7)
             for record in rig.ring[:hidden]:
                 record.started_at_us -= 2 * HOUR_US
-            await store.raise_floors(START_US // HOUR_US * HOUR_US, 0)
+            await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
             await lose_answer(rig, store, writer)
             store.loses_answers = False
             rig.push(2)
@@ -73,7 +73,7 @@ async def test_a_frame_nobody_heard_of_is_not_doubled_where_retention_hides_its_
         async with rig.running() as writer:
             rig.push(7)
             rig.ring[0].started_at_us -= 2 * HOUR_US
-            await store.raise_floors(START_US // HOUR_US * HOUR_US, 0)
+            await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
             await lose_answer(rig, store, writer)
             await outlast(rig, store, writer, records=60, spooled=40)
             assert rig.ledger() == Ledger(received=67, stored=67, spooled=0, waiting=0)

@@ -25,7 +25,7 @@ async def data_dir(tmp_path: Path) -> Path:
                 payload.response_body = make_body(bytes((number * place * place) % 251 for place in range(20_000)))
                 entries.append(Entry(make_record(started_at_us=hour * 3_600_000_000), payload))
             await store.commit(Batch("sidecar-1", entries))
-        await store.raise_floors(15 * 3_600_000_000, 0)
+        await store.move_floors(15 * 3_600_000_000, 0)
         while not (await store.purge(100)).is_done:
             pass
     return tmp_path

@@ -88,7 +88,7 @@ async def test_upkeep_is_of_all_shards(own: Cluster) -> None:
         erased = await store.erase(make_filter(projects=("a", "b")))
         assert (erased.exchanges, await store.count(Filter())) == (2, Count(2, 0))
         assert set.union(*here(own, database)) == {"c", "d"}
-        await store.raise_floors(1 << 61, 1 << 61)
+        await store.move_floors(1 << 61, 1 << 61)
         assert (await store.purge(1000)).rows == 2
         assert here(own, database) == [set(), set()]
 

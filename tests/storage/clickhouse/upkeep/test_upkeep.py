@@ -93,7 +93,7 @@ def test_floors_rise_and_fall() -> None:
 async def test_rows_below_a_floor_are_written_out_of_a_small_day(link: Link, store: ClickhouseStorage) -> None:
     """They are counted once, in slices; what is told of positions stays."""
     records = await fill(store, *(DAY + hour * HOUR_US for hour in range(5)))
-    await store.raise_floors(DAY + 3 * HOUR_US, 0)
+    await store.move_floors(DAY + 3 * HOUR_US, 0)
     assert await shown(store) == records[3:]
     assert [(await store.purge(2)).rows for _ in range(3)] == [2, 1, 0]
     assert (await stored(link), await stored(link, "writer <> ''")) == (2, 1)
@@ -109,13 +109,13 @@ async def test_a_large_day_waits_for_its_end(
     """Nobody sees its rows meanwhile, and the lag says so; then it is dropped."""
     monkeypatch.setattr(purge, "REWRITTEN_BYTES", 0)
     await fill(store, DAY + HOUR_US, DAY + 20 * HOUR_US)
-    await store.raise_floors(DAY + 2 * HOUR_US, 0)
+    await store.move_floors(DAY + 2 * HOUR_US, 0)
     assert (await store.purge(10)).is_done
     assert len(await shown(store)) == 1
     assert (await store.retention()).lag_s == 3600
     all_days_end()
     assert (await store.purge(10)).is_done
-    await store.raise_floors(DAY + DAY_US, 0)
+    await store.move_floors(DAY + DAY_US, 0)
     assert (await store.purge(10)).rows == 2
     assert await stored(link, "seq > 0") == 0
 
@@ -123,7 +123,7 @@ async def test_a_large_day_waits_for_its_end(
 async def test_what_comes_late_below_what_was_purged_is_shown(store: ClickhouseStorage) -> None:
     """Nothing is hidden above the stable prefix."""
     await fill(store, DAY)
-    await store.raise_floors(DAY + HOUR_US, 0)
+    await store.move_floors(DAY + HOUR_US, 0)
     last_seq = await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=DAY))]))
     assert (await store.purge(10)).rows == 2
     assert (await store.retention()).purged_through_seq < last_seq
@@ -132,7 +132,7 @@ async def test_what_comes_late_below_what_was_purged_is_shown(store: ClickhouseS
 async def test_bodies_of_whole_days_go_before_rows(link: Link, store: ClickhouseStorage) -> None:
     """Once for each day."""
     records = await fill(store, DAY, DAY + DAY_US, DAY + DAY_US + HOUR_US)
-    await store.raise_floors(0, DAY + DAY_US + HOUR_US)
+    await store.move_floors(0, DAY + DAY_US + HOUR_US)
     for _ in range(2):
         assert (await store.purge(10)).is_done
         assert await size_of_bodies(link) == 6000
@@ -202,6 +202,6 @@ async def test_days_that_the_cap_took_are_dropped(
     all_days_end()
     await store.reclaim()
     assert await stored(link) == KEPT_ROWS
-    await store.raise_floors(DAY + HOUR_US, 0)
+    await store.move_floors(DAY + HOUR_US, 0)
     await store.reclaim()
     assert await stored(link, "seq > 0") == 0
