@@ -10,6 +10,8 @@ from typing import Final
 
 from api.http.errors import Refused
 
+OPENS: Final = 3
+"""So many times the streams that may be open may be opened within a minute."""
 _WINDOW_S: Final = 60.0
 _DETAIL: Final = "Rate limit exceeded for log stream"
 """The proxy logs' words."""
@@ -17,10 +19,9 @@ _DETAIL: Final = "Rate limit exceeded for log stream"
 
 @dataclass(slots=True, eq=False)
 class StreamLimits:
-    """Counts streams by credential name: those open, and those opened within a minute; 0 switches a limit off."""
+    """Counts streams by credential name: those open, and those opened within a minute; 0: there is no limit."""
 
     max_streams: int = 20
-    max_opens: int = 60
     clock: Callable[[], float] = time.monotonic
     _open: dict[str, int] = field(default_factory=dict, init=False)
     _opened_s: dict[str, deque[float]] = field(default_factory=dict, init=False)
@@ -35,7 +36,7 @@ class StreamLimits:
         self._check_opens(name)
         if self.max_streams and self._open.get(name, 0) >= self.max_streams:
             raise Refused(429, f"{_DETAIL}: {self.max_streams} are open", headers={"Retry-After": "5"})
-        if self.max_opens:
+        if self.max_streams:
             self._opened_s.setdefault(name, deque()).append(self.clock())
         self._open[name] = self._open.get(name, 0) + 1
         try:
@@ -52,8 +53,8 @@ class StreamLimits:
         now_s = self.clock()
         while opened_s and opened_s[0] <= now_s - _WINDOW_S:
             opened_s.popleft()
-        if len(opened_s) >= self.max_opens:
+        if len(opened_s) >= (max_opens := OPENS * self.max_streams):
             wait_s = max(1, math.ceil(opened_s[0] + _WINDOW_S - now_s))
             raise Refused(
-                429, f"{_DETAIL}: {self.max_opens} were opened within a minute", headers={"Retry-After": str(wait_s)}
+                429, f"{_DETAIL}: {max_opens} were opened within a minute", headers={"Retry-After": str(wait_s)}
             )

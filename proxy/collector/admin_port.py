@@ -17,6 +17,7 @@ from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
 from api.access.scoped import EndpointNames
 from api.access.sessions import Sessions
+from api.access.stream_limits import StreamLimits
 from api.app import make_app, make_open_app
 from api.middleware import unreadable_response
 from api.services import RouteInfo, Services
@@ -93,7 +94,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         running_tools=plane.running.tools,
         is_ready=plane.readiness.answer,
         metrics=plane.metrics,
-        streams=StreamServices(tail=plane.tail),
+        streams=StreamServices(tail=plane.tail, limits=StreamLimits(settings.admin.max_streams_per_token)),
         on_key_changed=plane.on_key_changed,
         sessions=Sessions(
             read_state(data.path).get("sessions"),

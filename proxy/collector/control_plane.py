@@ -236,7 +236,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
         keys=keys, export=export,
     )  # fmt: skip
-    places = WatchedPaths({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
+    places = WatchedPaths({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached, data.token)
     readiness = Readiness(
         status, writer, workers, places, keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,

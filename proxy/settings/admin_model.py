@@ -24,6 +24,10 @@ class AdminSettings(Section, frozen=True):
         ),
     ] = ""
     fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
+    max_streams_per_token: Annotated[
+        int,
+        about("open live streams per token, and a third of those opened a minute, more: 429; 0: unlimited", ge=0),
+    ] = 20
     metrics_listen: Annotated[
         str,
         about(

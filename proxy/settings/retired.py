@@ -7,8 +7,7 @@ from typing import Final
 _OF_ALL: Final = "is one for all routes: set it in [proxy.limits]"
 _FIXED: Final = "is fixed now"
 RETIRED: Final[Mapping[str, str]] = {
-    "admin.max_streams_per_token": f"{_FIXED}: 20 live streams a token",
-    "admin.max_stream_opens_per_minute": f"{_FIXED}: a token opens 60 live streams a minute",
+    "admin.max_stream_opens_per_minute": "is three times max_streams_per_token: set that",
     "capture.websocket_messages_per_s": f"{_FIXED}: 1000 messages a second of a connection are recorded",
     "otel.batch_max_bytes": f"{_FIXED}: requests of 4 MiB",
     "otel.batch_max_records": f"{_FIXED}: requests of 512 records",

@@ -14,7 +14,7 @@ from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.sse import SseEvent, SseReader
 
-UNLIMITED = {"SIDELOG_ADMIN__MAX_STREAMS_PER_TOKEN": "0", "SIDELOG_ADMIN__MAX_STREAM_OPENS_PER_MINUTE": "0"}
+UNLIMITED = {"SIDELOG_ADMIN__MAX_STREAMS_PER_TOKEN": "0"}
 
 
 class Tailer:

@@ -10,11 +10,13 @@ always).
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from proxy.collector.sources import Source
 from proxy.process.data_dir import STATE_FILE, TOKEN_FILE
+from proxy.process.files import replace_file
 from proxy.ring.segment import ANONYMOUS, Segment
 
 log = logging.getLogger(__name__)
@@ -35,13 +37,22 @@ _MEANING: Final = {
 class WatchedPaths:
     """Remembers the directories of the start, and checks them."""
 
-    def __init__(self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source]) -> None:
-        """`directories` exist now; None stands for one that is not used."""
+    def __init__(
+        self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source], token: str = ""
+    ) -> None:
+        """Prepare for the directories as they are now.
+
+        Args:
+            directories: None stands for one that is not used.
+            attached: The rings.
+            token: It is written into the data directory once that can be, where it is read-only now.
+        """
         self._directories = {what: (path, _identity(path)) for what, path in directories.items() if path is not None}
         self._held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path, found in self._directories.values() if found]
         data_dir = directories.get(DATA_DIR)
         own = (data_dir / TOKEN_FILE, data_dir / STATE_FILE) if data_dir else ()
         self._files = [path for path in own if path.exists()]
+        self._unwritten = {path: f"{token}\n".encode() for path in own[:1] if token and not path.exists()}
         self._attached = attached
         self._gone_rings: set[bytes] = set()
         self._gone: set[str] = set()
@@ -59,6 +70,11 @@ class WatchedPaths:
             if what not in self._gone and identity is not None and _identity(path) != identity:
                 self._gone.add(what)
                 self._report(what, str(path))
+        for path, content in list(self._unwritten.items()):
+            with suppress(OSError):
+                replace_file(path, content)
+                self._files.append(path)
+                del self._unwritten[path]
         missing = [path for path in self._files if not path.exists()]
         if not missing:
             self._gone.discard(STATE)

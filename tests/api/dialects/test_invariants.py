@@ -52,7 +52,7 @@ async def read(client: Client, path: str) -> dict[str, Any]:
 @given(shapes=LOGS)
 async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> None:
     """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in each of them."""
-    world = World(MemoryStorage(), limits=StreamLimits(0, 0))
+    world = World(MemoryStorage(), limits=StreamLimits(0))
     log = make_log(shapes)
     await world.storage.commit(make_batch(*log))
     async with TestClient(TestServer(make_app(world.services()))) as client:

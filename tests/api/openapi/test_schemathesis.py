@@ -52,7 +52,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
     async def serve() -> None:
         async with await open_storage("sqlite:///records.db", tmp_path) as storage:
-            world = World(storage, limits=StreamLimits(0, 0))
+            world = World(storage, limits=StreamLimits(0))
             await fill(world)
             async with TestServer(make_app(world.services())) as server:
                 found.append(str(server.make_url("")).rstrip("/"))
