@@ -18,7 +18,7 @@ from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
 from proxy.http2.events import ConnectionEnded, Event, StreamDrained
 from proxy.http2.frame_reader import FrameReader
 from proxy.http2.hpack.encoder import NO_TABLE, LineEncoder
-from proxy.http2.inbound import DRAIN_WAIT_NS, Inbound
+from proxy.http2.inbound import DRAIN_WAIT_NS, OVERSIZED_COST, Inbound
 from proxy.http2.output import Output
 from proxy.http2.request_fields import RequestFields, encode_request
 from proxy.http2.response_fields import encode_response
@@ -86,6 +86,10 @@ class Connection:
     def has_more(self) -> bool:
         """Whether a whole frame is in hand that the last call did not come to: call `receive` again, with no bytes."""
         return not self.is_ended and self.reader.has_more
+
+    def note_refused(self) -> None:
+        """Charge for a request whose head was refused: the answer alone would pay for the next one (F11)."""
+        self._budget.spend(OVERSIZED_COST)
 
     def forwarded(self, stream_id: int, size: int) -> None:
         """Give the peer credit for so many bytes of a body, which went on (F13)."""

@@ -58,7 +58,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._shared = shared
         self._peer = peer
         self._since_ns = since_ns
-        self._flags = 0
+        self._flags = self._held_ns = self.eof_ns = 0
         self._relays: dict[int, Relay] = {}
         """Of the streams whose exchanges run."""
         self._waiting: dict[int, tuple[int, int]] = {}
@@ -66,8 +66,6 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._has_served = self._is_in_step = self._is_timed = False
         self._held = b""
         """What is read later, for the sake of recording (P30), and since when."""
-        self._held_ns = 0
-        self.eof_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; over what is not secure enough nothing is answered."""
@@ -166,6 +164,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
             assert read is not None
         except Refused as refusal:
+            if refusal.code != "stream_refused":
+                self._codec.note_refused()
             reader.buffer, reader.raw, reader.method = b"", head.text, head.method
             relay.refuse_unread(reader, refusal, now_ns)
             return

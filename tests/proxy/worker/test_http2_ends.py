@@ -379,3 +379,20 @@ def test_a_flood_ends_its_connection_and_harms_no_other(start: Start, kind: str)
     [flood] = [exchange for exchange in found if error(exchange) == "http2_flood"]
     assert b"too many " in flood.notes[NOTE_MESSAGE]
     assert plane.counters().http2_ends == {"enhance_your_calm": 1}
+
+
+def test_refused_heads_are_a_flood_too(start: Start) -> None:
+    """Their answers are complete exchanges, which pay for nothing (F11)."""
+    plane = start(Script())
+    with speaking(plane) as client:
+        head = client.h2.encoder.encode(list(GET)) + b"\0\4host\7another"
+        heads = len(head).to_bytes(3, "big")
+        answers, stream_id = b"", 1
+        while b"too many " not in answers:
+            client.socket.sendall(heads + b"\1\5" + stream_id.to_bytes(4, "big") + head)
+            answers, stream_id = b"", stream_id + 2
+            while b"is not Host" not in answers and b"too many " not in answers:
+                answers += client.socket.recv(65536)
+        assert stream_id < 2000
+    eventually(lambda: not plane.engine.connections)
+    assert plane.counters().http2_ends == {"enhance_your_calm": 1}
