@@ -143,6 +143,7 @@ def test_a_stream_that_nothing_is_taken_of_is_reset(start: Start) -> None:
         while len(client.streams[large].body) < 65535:
             assert client.read()
         [connection] = connections(plane)
+        eventually(lambda: connection._waiting)
 
         def age() -> None:
             connection._waiting = {at: (0, queued) for at, (_, queued) in connection._waiting.items()}
