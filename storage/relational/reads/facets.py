@@ -86,7 +86,8 @@ async def stats(session: Session, scope: Scope) -> Stats:
     for name in _STATS[1:]:
         group: dict[str, int] = {}
         for value, count in sorted(counts[name].items()):
-            add_count(group, OTHERS if value == OTHER else text[value] or _UNKNOWN, count)
+            shown = OTHERS if value == OTHER else text[value]
+            add_count(group, _UNKNOWN if shown is None else shown, count)
         groups.append(group)
     return Stats(sum(levels), dict(zip(map(str, LEVELS), levels, strict=True)), *groups)
 
