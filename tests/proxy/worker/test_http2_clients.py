@@ -1,7 +1,6 @@
 """HTTP/2 by known clients, over TLS, and beside HTTP/1.1: what they get, and what is on record."""
 
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -22,6 +21,7 @@ from tests.proxy.worker.test_http2_downstream import speaking, with_path
 from tests.support.client import Client
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.plane import PATIENCE_S, Loop
+from tests.support.programs import find
 from tests.support.script import Script
 
 __all__ = ["certificate"]  # a fixture
@@ -87,12 +87,10 @@ def test_both_versions_leave_the_same_records_and_the_same_requests(start: Start
 )
 def test_known_clients_are_served(start: Start, command: str, said: str) -> None:
     """Each speaks its own HTTP/2."""
-    words = command.split()
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"needs {words[0]}")
+    program, *words = command.split()
     plane = start(Script())
     url = f"http://127.0.0.1:{plane.port}/"
-    words = [word.format(url=url, script=NODE) for word in words]
+    words = [find(program), *(word.format(url=url, script=NODE) for word in words)]
     run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert said in run.stdout
     plane.exchanges(plane.unread)
