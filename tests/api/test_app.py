@@ -48,6 +48,7 @@ OPEN = [
     "/request-logs",
     "/keys",
     "/endpoints",
+    "/compare",
     "/health",
     "/ui/app.js",
     "/ui/style.css",
