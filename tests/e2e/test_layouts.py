@@ -18,6 +18,7 @@ from proxy.process.data_dir import read_state
 from proxy.process.ring_home import STATE_NAME
 from proxy.ring.key_snapshot import SNAPSHOT_FILE
 from proxy.ring.segment_layout import HEADER_BYTES
+from storage.clickhouse.tables import LAYOUT as CLICKHOUSE_LAYOUT
 from storage.writer.spool_frames import MAGIC
 from tests.support.layouts.answers import answers, lacking, without_places
 from tests.support.layouts.databases import ask_clickhouse, execute_postgres
@@ -119,8 +120,8 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
         below = "DELETE FROM sidelog.migrations WHERE version = (SELECT max(version) FROM sidelog.migrations)"
         asyncio.run(execute_postgres(url, above if difference > 0 else below))
     else:
-        newer = "layout_99 (done UInt8) ENGINE = TinyLog"
-        ask_clickhouse(url, b"CREATE TABLE " + newer.encode() if difference > 0 else b"DROP TABLE layout_99")
+        number = CLICKHOUSE_LAYOUT + max(difference, 0)
+        ask_clickhouse(url, f"ALTER TABLE records MODIFY COLUMN layout UInt16 ALIAS {number}".encode())
 
 
 def doctor(sidelog: Sidelog, config: Path) -> str:
