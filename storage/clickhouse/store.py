@@ -137,6 +137,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def commit(self, batch: Batch) -> int:
         async with self._writing:
             last_seq = await self._batches.store(batch)
+        # Of the first one, too, which a store may lose before it is looked at.
+        self._seen_seq = self._seen_seq or self._batches.newest_seq
         self._keepsake.note_commit(batch, last_seq)
         return last_seq
 

@@ -127,7 +127,7 @@ def test_postgres_that_several_share(tmp_path: Path, upstream: str) -> None:
 
 
 @pytest.mark.clickhouse
-@pytest.mark.parametrize("way", ["drop", pytest.param("truncate", marks=pytest.mark.long)])
+@pytest.mark.parametrize("way", ["drop", "truncate"])
 def test_clickhouse(tmp_path: Path, upstream: str, way: str) -> None:
     """Its database is dropped and made anew, or all its tables are emptied."""
     with own_server("debian") as server:
