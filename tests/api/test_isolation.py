@@ -183,7 +183,7 @@ async def test_nothing_foreign_is_to_be_seen(
     for world in worlds:
         digest = hashlib.sha256(TOKEN.encode()).digest()
         world.credentials = [Credential(digest, Principal("r", "reader", PRINCIPALS[principal]))]
-        world.limits = type(world.limits)(0, 0)
+        world.limits = type(world.limits)(0)
         seen.append(await answers(world, shapes, query))
     for path, answer in seen[0].items():
         if "route-strange" not in path:
