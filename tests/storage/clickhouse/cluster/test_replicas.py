@@ -8,30 +8,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from storage.clickhouse.replicas import whole_until_s
-from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
 from storage.query import Filter
-from storage.record import Batch
-from tests.storage.clickhouse.cluster.test_shards import batch_of, opened, reached
+from tests.storage.clickhouse.cluster.test_shards import CATCH_UP_S, LOOK_AGAIN_S, batch_of, committed, opened, reached
 from tests.support.clickhouse_cluster import Cluster
 from tests.support.sidelog import eventually
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(300)]
-
-CATCH_UP_S = 120.0
-"""A replica that was killed asks every 10 s whether its old session is over."""
-_LOOK_AGAIN_S = 0.2
-
-
-async def committed(store: ClickhouseStorage, batch: Batch) -> int:
-    """Commit a batch, as often as it takes until the store does."""
-    async with asyncio.timeout(CATCH_UP_S):
-        while True:
-            with suppress(StorageUnavailable):
-                return await store.commit(batch)
-            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def paths(own: Cluster, database: str) -> list[list[str]]:
@@ -58,7 +43,7 @@ async def test_the_other_replica_goes_on(own: Cluster) -> None:
         async with asyncio.timeout(CATCH_UP_S):
             while await whole_until_s(behind, "records") < began_s:
                 assert paths(own, database)[0] in (["/1"], ["/1", "/2"], ["/1", "/2", "/3"])
-                await asyncio.sleep(_LOOK_AGAIN_S)
+                await asyncio.sleep(LOOK_AGAIN_S)
         await behind.close()
         assert paths(own, database) == [["/1", "/2", "/3"]] * 2
         last_seq = await committed(store, batch_of("a", 4)[1])

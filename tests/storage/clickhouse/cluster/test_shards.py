@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(300)]
 NAMES = ("a", "b", "c", "d")
 DELAY_MS = 300
 BACK_S = 60.0
+CATCH_UP_S = 120.0
+"""A replica that was killed asks every 10 s whether its old session is over."""
+LOOK_AGAIN_S = 0.2
 
 
 @asynccontextmanager
@@ -44,6 +47,15 @@ async def fill(store: ClickhouseStorage, number: int = 1) -> dict[str, Record]:
         records[name], batch = batch_of(name, number)
         await store.commit(batch)
     return records
+
+
+async def committed(store: ClickhouseStorage, batch: Batch) -> int:
+    """Commit a batch, as often as it takes until the store does."""
+    async with asyncio.timeout(CATCH_UP_S):
+        while True:
+            with suppress(StorageUnavailable):
+                return await store.commit(batch)
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def reached(store: ClickhouseStorage, seq: int) -> None:
@@ -120,7 +132,7 @@ async def test_a_shard_that_is_away(own: Cluster) -> None:
         assert await store.last_seq() == end
         assert [each.state for each in await store.replicas()] == ["whole", "away"]
         second.start()
-        await store.commit(waiting)
+        await committed(store, waiting)
         assert await store.count(Filter()) == Count(6, 0)
         page = await store.select(RecordQuery(filter=Filter(), order="asc"))
         assert (len(page.records), page.complete) == (6, True)
