@@ -21,12 +21,12 @@ _ABOUT_A_VALUE: Final = frozenset({
     128,  # too large an array
     131,  # too large a string
 })  # fmt: skip
-_OUT_OF_TIME: Final = 159
+_OUT_OF_TIME: Final = frozenset({159})
 _IS_THERE: Final = frozenset({57, 122, 253})
 """A table is there already; of a replicated one: another than that to be made, or with the same name of a replica."""
 _IS_NOT_THERE: Final = frozenset({60, 81})
 """An unknown table, or database."""
-_UNFINISHED: Final = 341
+_UNFINISHED: Final = frozenset({341})
 _IS_LATE: Final = frozenset({395, 469})
 """A constraint does not hold; of version 18, a value was refused while it was made."""
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
@@ -59,19 +59,21 @@ class Late(StorageUnavailable):
     """Rows were refused whose numbers are too low or too high for the server's clock; none was stored."""
 
 
+_KINDS: Final = (
+    (_OUT_OF_TIME, OutOfTime),
+    (_IS_THERE, AlreadyThere),
+    (_IS_NOT_THERE, NotThere),
+    (_UNFINISHED, Unfinished),
+    (_IS_LATE, Late),
+)
+
+
 def error_of(body: bytes, status: int) -> StorageError:
     """Read the answer to a statement that failed."""
     code, text = code_of(body), _text(body)
-    if code == _OUT_OF_TIME:
-        return OutOfTime(f"clickhouse: {text}")
-    if code in _IS_THERE:
-        return AlreadyThere(f"clickhouse: {text}")
-    if code in _IS_NOT_THERE:
-        return NotThere(f"clickhouse: {text}")
-    if code == _UNFINISHED:
-        return Unfinished(f"clickhouse: {text}")
-    if code in _IS_LATE:
-        return Late(f"clickhouse: {text}")
+    for codes, kind in _KINDS:
+        if code in codes:
+            return kind(f"clickhouse: {text}")
     if code in _ABOUT_A_VALUE:
         return StorageRejected(f"clickhouse refused a value: {text}")
     if code in _DENIED:
