@@ -6,15 +6,18 @@ before its client can have all of its response.
 
 from abc import ABC, abstractmethod
 
+from proxy.http1.errors import error_response
 from proxy.http1.response_head import ResponseHead
+from proxy.worker.engine import Engine
 
 
 class Exit(ABC):
     """Takes the responses to one client, one after the other."""
 
-    __slots__ = ("is_keep_alive", "takes_trailers")
+    __slots__ = ("_engine", "is_keep_alive", "takes_trailers")
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.is_keep_alive = False
         """Whether the client's connection depends on the rest of a request being read, and goes on behind it."""
         self.takes_trailers = False
@@ -47,6 +50,11 @@ class Exit(ABC):
     @abstractmethod
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
         """Make a response of our own; return its head and body."""
+
+    def _own_response(self, code: str, message: str, id_text: bytes, *, close: bool) -> tuple[bytes, bytes]:
+        """Write head and body of a response of our own, as HTTP/1.1 has it."""
+        line = self._engine.record_id_format
+        return error_response(code, message, close=close, record_id_line=line % id_text if line else b"")
 
     @abstractmethod
     def release(self) -> None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Final
 
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
-from proxy.http1.errors import error_response
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import without_trailer_field
 from proxy.network.tls_buffers import bound_buffers
@@ -24,11 +23,10 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Http1Exit(Exit):
     """Writes to the transport of one client connection."""
 
-    __slots__ = ("_engine", "_format", "_is_http10", "_method", "_out", "_transport", "_write")
+    __slots__ = ("_format", "_is_http10", "_method", "_out", "_transport", "_write")
 
     def __init__(self, engine: Engine, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._engine = engine
+        super().__init__(engine)
         self._format = engine.head_end_format
         self._transport = transport
         self._write = bound_buffers(transport)
@@ -78,10 +76,7 @@ class Http1Exit(Exit):
         self._out = data
 
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
-        line = self._engine.record_id_format
-        head, body = error_response(
-            code, message, close=not self.is_keep_alive, record_id_line=line % id_text if line else b""
-        )
+        head, body = self._own_response(code, message, id_text, close=not self.is_keep_alive)
         self._out = head if self._method == b"HEAD" else head + body
         return head, body
 

@@ -7,7 +7,6 @@ it on, and not while that waits for the upstream: a stream holds no more than it
 import time
 from typing import NoReturn, Protocol
 
-from proxy.http1.errors import error_response
 from proxy.http1.response_head import ResponseHead
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
@@ -37,12 +36,11 @@ class StreamOwner(Protocol):
 class Http2Exit(Exit):
     """One stream of a client's connection."""
 
-    __slots__ = ("_codec", "_engine", "_is_head", "_owed_bytes", "_owner", "_paused", "held_bytes", "id")
+    __slots__ = ("_codec", "_is_head", "_owed_bytes", "_owner", "_paused", "held_bytes", "id")
 
     def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, stream_id: int) -> None:
-        super().__init__()
+        super().__init__(engine)
         self._codec = codec
-        self._engine = engine
         self._owner = owner
         self._is_head = False
         self._paused = self._owed_bytes = 0
@@ -86,8 +84,7 @@ class Http2Exit(Exit):
             self._owner.await_window(self.id)
 
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
-        line = self._engine.record_id_format
-        head, body = error_response(code, message, close=False, record_id_line=line % id_text if line else b"")
+        head, body = self._own_response(code, message, id_text, close=False)
         status_line, _, fields = head.partition(b"\r\n")
         self._codec.send_response(self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head)
         if not self._is_head:

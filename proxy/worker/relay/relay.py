@@ -8,8 +8,8 @@ on its way up, the clock and the end of an exchange need is in files of their ow
 
 The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
 transport, so a response that a client has received completely is in the ring; the record of a response that comes
-before its request is complete follows it (P24). From then on the relay is free for the
-next one. Chunks of a response are written first and copied afterwards.
+before its request is complete follows it (P24). From then on the relay is free for the next one. Chunks of a response
+are written first and copied afterwards.
 """
 
 import logging
