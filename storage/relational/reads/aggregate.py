@@ -14,7 +14,7 @@ from typing import Any, Final
 from storage.aggregates import Latencies, class_name
 from storage.query import Filter
 from storage.relational import rollup_sql
-from storage.relational.reads.scan import few_exchanges, scan, start_range
+from storage.relational.reads.scan import fetch_exact_if_small, scan, start_range
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
 from storage.relational.sql import EVENT, MAX_INT
@@ -184,7 +184,7 @@ class Sums:
 
     async def _measure(self, filter: Filter, *, is_counted: bool) -> None:
         select = f"SELECT {', '.join((*self._keys(with_kind=False), *self.latencies))}"
-        rows = await few_exchanges(
+        rows = await fetch_exact_if_small(
             self.session, filter, self.exchanges, select, is_counted=is_counted, before=self._before
         )
         first = int(self.steps is not None)

@@ -87,7 +87,7 @@ _FIND_S: Final = 0.05
 """How long few exchanges are looked for that rollups have counted: they may lie anywhere among many others."""
 
 
-async def few_exchanges(
+async def fetch_exact_if_small(
     session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool, before: Parameters = ()
 ) -> Rows | None:
     """Run `select` over a filter's exchanges; None when there are none, too many, or they take too long to be found.

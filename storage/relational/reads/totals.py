@@ -54,9 +54,5 @@ def _counted(found: Sums) -> Count:
 async def rows_total(session: Session) -> int:
     """Count all rows, from rollups: counting them in the table would scan it."""
     filter = (await session.state()).visible(Filter(kind="all"))
-    counted = await count_hours(session, filter, _hours(filter))
+    counted = await count_hours(session, filter, hours_inside(filter.since_us, None))
     return counted.exchanges + counted.events
-
-
-def _hours(filter: Filter) -> Hours:
-    return hours_inside(filter.since_us, None)

@@ -3,9 +3,9 @@
 Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers of it), so a filter
 is compiled in two pure steps. `texts` says which values must be looked up, the backend looks them up, and `conditions`
 builds the clause from their ids. What a row says of itself is a condition; headers, bodies and words are not. A part of
-a search that needs those is widened until it is one (`widened`), and stands among what is left (`unsaid`). What must
-hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true and
-`IS NOT TRUE` is never null, so that `not` is the complement of what it stands before.
+a search that needs those is widened until it is one (`sql_superset`), and stands among what is left (`residual`). What
+must hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true
+and `IS NOT TRUE` is never null, so that `not` is the complement of what it stands before.
 
 Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter. A value
 without an id, or one that no store can hold, matches nothing. Bounds on `seq` and the order are not part of a clause:
@@ -73,7 +73,7 @@ def within(scope: Scope) -> tuple[Expression, ...]:
 
 def said(filter: Filter) -> tuple[Expression, ...]:
     """List what must hold by a filter, its kind and bounds apart, and can be a condition as a whole."""
-    return (*within(filter.scope), *(part for part in conjuncts(filter.where) if can_be_said(part)))
+    return (*within(filter.scope), *(part for part in conjuncts(filter.where) if is_sql_expressible(part)))
 
 
 def asked_fields(filter: Filter) -> frozenset[str]:
@@ -117,26 +117,26 @@ def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql
     return writer.where([*(writer.write(part) for part in said(filter)), writer.kind(filter)])
 
 
-def widened(expression: Expression | None) -> Expression | None:
+def sql_superset(expression: Expression | None) -> Expression | None:
     """Leave out what no condition can say; what is left holds for every record that fulfils the whole. None: all do."""
     match expression:
         case And(parts):
-            return joined(tuple(wide for part in parts if (wide := widened(part)) is not None))
+            return joined(tuple(wide for part in parts if (wide := sql_superset(part)) is not None))
         case Or(parts):
-            some = tuple(wide for part in parts if (wide := widened(part)) is not None)
+            some = tuple(wide for part in parts if (wide := sql_superset(part)) is not None)
             return Or(some) if len(some) == len(parts) else None
         case None:
             return None
         case _:
-            return expression if can_be_said(expression) else None
+            return expression if is_sql_expressible(expression) else None
 
 
-def unsaid(expression: Expression | None) -> Expression | None:
+def residual(expression: Expression | None) -> Expression | None:
     """Return what records must fulfil beside the condition; None when it says everything."""
-    return joined(tuple(part for part in conjuncts(expression) if not can_be_said(part)))
+    return joined(tuple(part for part in conjuncts(expression) if not is_sql_expressible(part)))
 
 
-def can_be_said(expression: Expression) -> bool:
+def is_sql_expressible(expression: Expression) -> bool:
     """Whether a condition says all of it."""
     for leaf in leaves(expression):
         field = field_of(leaf)
@@ -148,7 +148,7 @@ def can_be_said(expression: Expression) -> bool:
 
 
 def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
-    """Write the condition of a search that `widened` returned, its parameters numbered from the first one.
+    """Write the condition of a search that `sql_superset` returned, its parameters numbered from the first one.
 
     Ids are by column and text, of every value of `texts` that the store has.
     """

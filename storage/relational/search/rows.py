@@ -73,7 +73,7 @@ class Found:
             return None
 
         def found(way: Way) -> _Way:
-            wide, left = condition.widened(way.search), condition.unsaid(way.search)
+            wide, left = condition.sql_superset(way.search), condition.residual(way.search)
             said, plainly = [
                 None if wide is None else condition.condition(wide, ids, dialect, number + len(where.parameters))
                 for number in (first_parameter, 1)

@@ -9,7 +9,7 @@ Invariant: a record fulfils the search of a filter when it fulfils its condition
 
 from dataclasses import dataclass
 
-from storage.relational.search.condition import can_be_said, widened
+from storage.relational.search.condition import is_sql_expressible, sql_superset
 from storage.search.expression import (
     And,
     Expression,
@@ -40,8 +40,8 @@ def ways_of(where: Expression | None) -> tuple[Way, ...]:
     What a condition says as a whole is in none of them.
     """
     parts = tuple(negated_at_leaves(part) for part in conjuncts(where))
-    need = joined_needs(expression_need(part) for part in parts if can_be_said(part) and not _is_quick(part))
-    search = joined(tuple(part for part in parts if not can_be_said(part)))
+    need = joined_needs(expression_need(part) for part in parts if is_sql_expressible(part) and not _is_quick(part))
+    search = joined(tuple(part for part in parts if not is_sql_expressible(part)))
     if search is None:
         return (Way(None, need),)
     return tuple(Way(part, joined_needs((need, expression_need(part)))) for part in _taken_apart(search))
@@ -54,7 +54,7 @@ def _is_quick(part: Expression) -> bool:
 
 def _taken_apart(search: Expression) -> tuple[Expression, ...]:
     left, known = (None, ()) if expression_need(search) != NOTHING else _without_known(search)
-    if left is None or not known or widened(left) == widened(search):
+    if left is None or not known or sql_superset(left) == sql_superset(search):
         return (search,)
     with_known = joined((Or(known) if len(known) > 1 else known[0], search))
     assert with_known is not None, "bug: a search is a part of it"
@@ -66,7 +66,7 @@ def _without_known(search: Expression) -> tuple[Expression | None, tuple[Express
 
     What fulfils a search, but not what is left of it, fulfils one of those that were left out.
     """
-    if can_be_said(search):
+    if is_sql_expressible(search):
         return search, ()
     if expression_need(search) != NOTHING:
         return None, (search,)

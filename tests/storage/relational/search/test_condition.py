@@ -4,7 +4,7 @@ from typing import Any
 
 from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter
-from storage.relational.search.condition import condition, conditions, rollup_conditions, texts, unsaid, widened
+from storage.relational.search.condition import condition, conditions, residual, rollup_conditions, sql_superset, texts
 from storage.relational.sql import Where
 from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or, Substring
 from storage.sqlite.session import DIALECT as SQLITE
@@ -30,14 +30,14 @@ def test_texts() -> None:
 
 def test_widening() -> None:
     """Of `and`, what can be said; of `or` and `not`, all or nothing."""
-    assert widened(And((METHOD, HEADER))) == METHOD
-    assert widened(Or((METHOD, HEADER))) is None
-    assert widened(Not(HEADER)) is None
-    assert widened(Or((METHOD, And((METHOD, HEADER))))) == Or((METHOD, METHOD))
-    assert widened(None) is None
-    assert unsaid(And((METHOD, HEADER))) == HEADER
-    assert unsaid(METHOD) is None
-    assert unsaid(Substring("x")) == Substring("x")
+    assert sql_superset(And((METHOD, HEADER))) == METHOD
+    assert sql_superset(Or((METHOD, HEADER))) is None
+    assert sql_superset(Not(HEADER)) is None
+    assert sql_superset(Or((METHOD, And((METHOD, HEADER))))) == Or((METHOD, METHOD))
+    assert sql_superset(None) is None
+    assert residual(And((METHOD, HEADER))) == HEADER
+    assert residual(METHOD) is None
+    assert residual(Substring("x")) == Substring("x")
 
 
 def test_conditions() -> None:

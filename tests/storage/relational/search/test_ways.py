@@ -4,7 +4,7 @@ import random
 
 from hypothesis import given
 
-from storage.relational.search.condition import can_be_said, unsaid, widened
+from storage.relational.search.condition import is_sql_expressible, residual, sql_superset
 from storage.relational.search.ways import ways_of
 from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text, conjuncts
 from storage.search.index.needs import NOTHING, Any, phrase_need
@@ -33,7 +33,7 @@ def test_a_word_or_a_column_are_two_ways() -> None:
     """A condition says all of the first; only rows with the word are looked into."""
     column, word = ways_of(Or((RESET, METHOD)))
     assert (column.search, column.need) == (METHOD, NOTHING)
-    assert unsaid(column.search) is None
+    assert residual(column.search) is None
     assert word.need == phrase_need(RESET.phrase)
 
 
@@ -72,11 +72,11 @@ SUBJECTS = [
 def test_a_record_fulfils_a_search_when_it_fulfils_one_of_its_ways(search: Expression) -> None:
     """However alternatives, what must hold and what must not are joined; nor does a condition leave any out."""
     parts = [part for part in searches(search) if part is not None]
-    whole = [part for part in conjuncts(search) if can_be_said(part)]
+    whole = [part for part in conjuncts(search) if is_sql_expressible(part)]
     for subject in SUBJECTS:
         found = not parts or any(fulfils(subject, part) for part in parts)
         assert (found and all(fulfils(subject, part) for part in whole)) == fulfils(subject, search)
         for part in parts:
-            wide, left = widened(part), unsaid(part)
+            wide, left = sql_superset(part), residual(part)
             said = wide is None or fulfils(subject, wide)
             assert (said and (left is None or fulfils(subject, left))) == fulfils(subject, part)
