@@ -168,7 +168,7 @@ class Replica:
     reason: str = ""
     """Why it does not answer; empty: it does."""
     has_all: bool | None = None
-    """Whether it has everything that is committed: one that has not is neither written nor read. None: unknown."""
+    """Whether it has everything that is committed: tails wait for one that has not. None: unknown."""
     is_read_only: bool = False
     """It takes no rows: it has no coordinator at present."""
     waiting: int = 0
