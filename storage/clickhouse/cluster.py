@@ -22,7 +22,7 @@ from storage.errors import StorageMisconfigured, StorageUnavailable
 
 T = TypeVar("T")
 
-_PLACES: Final = (
+PLACES: Final = (
     "SELECT toInt64(shard_num), toInt64(count()), max(is_local) FROM system.clusters WHERE cluster = $1 "
     "GROUP BY shard_num ORDER BY shard_num"
 )
@@ -137,20 +137,29 @@ async def _places(reads: Link, hosts: Iterable[str]) -> dict[str, Place]:
     cluster, places = reads.address.cluster, {}
 
     async def ask(host: str) -> tuple[str, list[Row] | None]:
-        return host, (await reads.to(host).fetch_each(_PLACES, (cluster,), limit_s=LIMIT_S))[0]
+        return host, (await reads.to(host).fetch_each(PLACES, (cluster,), limit_s=LIMIT_S))[0]
 
     for host, rows in await at_once(ask, hosts):
-        if rows is None:
-            continue
-        if not rows:
-            raise StorageUnavailable(f"clickhouse: {host} knows no cluster {cluster} (remote_servers)")
-        here = next(((shard, replicas) for shard, replicas, is_local in rows if is_local), None)
-        if here is None:
-            raise StorageMisconfigured(
-                f"clickhouse: {host} does not find itself in its own cluster {cluster} (is_local in system.clusters)"
-            )
-        places[host] = Place(len(rows), *here)
+        if rows is not None:
+            places[host] = place_of(host, cluster, rows)
     return places
+
+
+def place_of(host: str, cluster: str, rows: Sequence[Row]) -> Place:
+    """Read the answer of a host to `PLACES`.
+
+    Raises:
+        StorageUnavailable: It does not know the cluster, which it may learn.
+        StorageMisconfigured: It is not of the cluster.
+    """
+    if not rows:
+        raise StorageUnavailable(f"clickhouse: {host} knows no cluster {cluster} (remote_servers)")
+    here = next(((shard, replicas) for shard, replicas, is_local in rows if is_local), None)
+    if here is None:
+        raise StorageMisconfigured(
+            f"clickhouse: {host} does not find itself in its own cluster {cluster} (is_local in system.clusters)"
+        )
+    return Place(len(rows), *here)
 
 
 async def _remembered(reads: Link, silent: set[str]) -> dict[str, int]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
+from storage.clickhouse.cluster import PLACES, place_of
 from storage.clickhouse.engine.server import Server
 from storage.clickhouse.engine.version import server_of
 from storage.clickhouse.register.register import STORES_TWICE
-from storage.clickhouse.tables import LAYOUT, has_old_tables, read_layout
+from storage.clickhouse.tables import ALONE, LAYOUT, Place, has_old_tables, read_layout
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.native import Column
@@ -42,6 +43,10 @@ class Inspection:
     """What this user may not do there, though sidelog has to; empty: nothing."""
     clock_s: int
     """Its time, in whole Unix seconds."""
+    place: Place
+    """Where it is in the cluster of the address."""
+    misplaced: str = ""
+    """Why it is no server of that cluster; empty: it is one, or there is no cluster."""
 
 
 async def inspect(address: Address, host: str) -> Inspection:
@@ -59,7 +64,19 @@ async def inspect(address: Address, host: str) -> Inspection:
             found = await read_layout(link)
             layout, is_older = found.number if found else 0, await has_old_tables(link)
             refusal = await _refusal(link, server)
-        return Inspection(version, bool(databases), layout, LAYOUT, is_older and not layout, refusal, int(clock_s))
+        place, misplaced = await _placed(link, host)
+        is_older = is_older and not layout
+        return Inspection(version, bool(databases), layout, LAYOUT, is_older, refusal, int(clock_s), place, misplaced)
+
+
+async def _placed(link: Link, host: str) -> tuple[Place, str]:
+    if not (cluster := link.address.cluster):
+        return ALONE, ""
+    rows = await link.fetch(PLACES, (cluster,), limit_s=LIMIT_S, settings=_ANYWHERE)
+    try:
+        return place_of(host.partition("://")[2], cluster, rows), ""
+    except StorageError as error:
+        return ALONE, str(error)
 
 
 async def _refusal(link: Link, server: Server) -> str:

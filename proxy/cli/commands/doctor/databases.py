@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from proxy.cli.commands.doctor.finding import Finding
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
+    from storage.clickhouse.tables import Place
     from storage.clickhouse.upkeep.inspect import Inspection as ClickHouseInspection
     from storage.clickhouse.wire.address import Address
     from storage.postgres.inspect import Inspection as PostgresInspection
@@ -57,15 +59,31 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
 
 
 def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
-    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write."""
+    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write, and for its shard."""
     from storage.clickhouse.wire.address import Address
 
-    address = Address.of(urlsplit(url))
+    address, places = Address.of(urlsplit(url)), list["Place"]()
     for host in address.hosts:
-        yield from _check_clickhouse_host(name, address, host)
+        yield from _check_clickhouse_host(name, address, host, places)
+    if address.cluster and len(places) == len(address.hosts):
+        yield _judge_cluster(name, address, places)
 
 
-def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator[Finding]:
+def _judge_cluster(name: str, address: "Address", places: Sequence["Place"]) -> Finding:
+    named = Counter(place.shard for place in places)
+    replicas = {place.shard: place.replicas for place in places}
+    for shard in range(1, places[0].shards + 1):
+        if not named[shard]:
+            text = f"the address names no host of shard {shard} of the cluster {address.cluster}"
+            return Finding("fail", name, text, "add a host of each shard to the address")
+        if named[shard] < replicas[shard]:
+            text = f"the address names {named[shard]} of {replicas[shard]} replicas of shard {shard}"
+            fix = "add the others: a shard is away where all its hosts in the address are"
+            return Finding("warn", name, f"{text} of the cluster {address.cluster}", fix)
+    return Finding("ok", name, f"cluster {address.cluster}: {len(named)} shards, {len(places)} servers")
+
+
+def _check_clickhouse_host(name: str, address: "Address", host: str, places: "list[Place]") -> Iterator[Finding]:
     from storage.clickhouse.upkeep.inspect import inspect
 
     place = f"{host.partition('://')[2]}/{address.database}"
@@ -77,11 +95,18 @@ def _check_clickhouse_host(name: str, address: "Address", host: str) -> Iterator
         # With several hosts the others are asked.
         yield Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
         return
+    if not seen.misplaced:
+        places.append(seen.place)
     yield _judge_clickhouse(name, place, address, seen)
     yield from check_skew(place, seen.clock_s, asked_s, time.time())
 
 
 def _judge_clickhouse(name: str, place: str, address: "Address", seen: "ClickHouseInspection") -> Finding:
+    if seen.misplaced:
+        fix = (
+            f"define {address.cluster} in remote_servers of each server, under a name and port by which it finds itself"
+        )
+        return Finding("fail", name, f"{place}: {seen.misplaced.removeprefix('clickhouse: ')}", fix)
     if not seen.has_database:
         fix = f"clickhouse-client --query 'CREATE DATABASE {address.database}'"
         return Finding("fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix)
