@@ -74,6 +74,7 @@ COMPILED = (
     "proxy/ring/body_window.py",
     "proxy/ring/counters.py",
     "proxy/ring/exchange.py",
+    "proxy/ring/http2_notes.py",
     "proxy/ring/ring.py",
     "proxy/worker/admission/admission.py",
     "proxy/worker/closing_connection.py",

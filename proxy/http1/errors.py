@@ -40,6 +40,7 @@ STATUS_OF: Final = {
     "http2_protocol_error": 400,
     "http2_flood": 400,
     "stream_refused": 503,
+    "grpc_needs_http2": 502,
 }
 """Error code → status of the response. Rings store a code as its position in this table: only ever append."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"

@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy.http1.errors import STATUS_OF
 from proxy.ring.body_window import Window
+from proxy.ring.http2_notes import StreamState
 from proxy.ring.timeline import Timeline
 from storage.record import OUTCOMES, Outcome
 
@@ -51,6 +52,8 @@ NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
 """Trailer lines as received, each with its CRLF; names of those that were not passed on, each once, between commas."""
 NOTE_MESSAGES_UNREADABLE: Final = 9
 """In which direction of a WebSocket frames passed that are none by RFC 6455 §5: a byte, 1 for in, 2 for out."""
+NOTE_STREAM, NOTE_GRPC_MESSAGES = 10, 11
+"""As `http2_notes.py` has them."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")
@@ -96,7 +99,7 @@ class Exchange:
         "access", "client", "close_code", "connect_ns", "done_ns", "ended_ns", "error", "first_byte_ns", "flags", "id",
         "id_text", "is_recorded", "method", "notes", "outcome", "request_body", "request_head", "request_whole",
         "response_body", "response_head", "response_whole", "route", "sent_ns", "slot", "started_at_ns", "started_ns",
-        "status", "timeline", "upstream", "waited_ms",
+        "status", "stream", "timeline", "upstream", "waited_ms",
     )  # fmt: skip
 
     def __init__(self, id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes) -> None:
@@ -120,6 +123,8 @@ class Exchange:
         # A body that came in one piece and fits its window needs none: 0.6 µs less per body (bench/macro, get).
         self.request_whole = self.response_whole = b""
         self.timeline: Timeline | None = None
+        self.stream: StreamState | None = None
+        """Of a client that speaks HTTP/2."""
         self.access = self.notes = b""
 
     def note(self, tag: int, data: bytes) -> None:
@@ -159,6 +164,10 @@ class Exchange:
         shed = SHED_NONE
         if pressure and not self.flags & FLAG_BODIES_OFF:
             shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
+        if self.stream is not None:
+            self.note(NOTE_STREAM, self.stream.stream_note)
+            if messages := self.stream.messages_note:
+                self.note(NOTE_GRPC_MESSAGES, messages)
         if self.access:
             self.flags |= FLAG_ACCESS
             sections.append(self.access)

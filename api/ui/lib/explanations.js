@@ -120,6 +120,10 @@ const OURS = {
     "Too many requests over HTTP/2 were running, the limit of connections.",
     "See max_connections in [proxy.limits].",
   ],
+  grpc_needs_http2: () => [
+    "The call is gRPC, which needs HTTP/2; the upstream was spoken to in HTTP/1.1.",
+    "See upstream_protocol in [[routes]].",
+  ],
   tls_on_plain_port: () => [
     "The client spoke TLS; this port has none.",
     "Let it use http://. Clients of container registries try https first, and then do so by themselves.",
