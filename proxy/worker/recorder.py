@@ -15,9 +15,8 @@ from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.exchange import ACCESS, FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
-from proxy.ring.share import Share
 from proxy.ring.websocket_message import FIXED, KIND_MESSAGE, encode_message
-from proxy.worker.recording_pace import RecordingPace
+from proxy.worker.recording_pace import RecordingPace, Share
 
 _CLOCK_READINGS: Final = 3
 _CLOCK_CLOSE_NS: Final = 100_000

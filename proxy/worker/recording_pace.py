@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.network.fair_loop import BY_RECORDING
-from proxy.ring.share import Positions
 
 STANDSTILL_NS: Final = 1_000_000_000
 """After so long without a release waiting wins nothing."""
@@ -27,6 +26,18 @@ _TIMER_NS: Final = 1_000_000
 _FULL_WAIT: Final = 0.25
 """Part of the ring, above its half, at which the wait is the longest."""
 _NEVER: Final = 1 << 62
+
+
+class Positions(Protocol):
+    """Where a ring's writer and reader are."""
+
+    @property
+    def head(self) -> int:
+        """End of the newest entry."""
+
+    @property
+    def released(self) -> int:
+        """What lies before this offset is free again."""
 
 
 class Ring(Positions, Protocol):
@@ -44,6 +55,41 @@ class Paced(Protocol):
 
     def resume(self, reason: int) -> None:
         """Read on as far as this reason goes."""
+
+
+class Share:
+    """Bounds the bytes of one kind of entry in one ring, so that it never pushes out the others.
+
+    Two halves, used in turn: a full half is closed at the ring's head of that moment, and the next one begins when the
+    reader has released all of the one before it. So the share costs one comparison an entry, and the shared cell is
+    read only when a half is full. At most the share's bytes, and one entry, are in the ring and not released.
+    """
+
+    __slots__ = ("_closed_at", "_half", "_ring", "_used")
+
+    def __init__(self, ring: Positions, size: int) -> None:
+        """Grant `size` bytes of it."""
+        self._ring = ring
+        self._half = size // 2
+        self._used = 0
+        self._closed_at = 0
+        """End of the half before this one."""
+
+    @property
+    def filled(self) -> float:
+        """Which part of the share is in the ring and not released, 0 to 1."""
+        is_free = self._ring.released >= self._closed_at
+        return (self._used + (0 if is_free else self._half)) / (2 * self._half)
+
+    def take(self, size: int) -> bool:
+        """Take room for an entry of `size` bytes, which is pushed next; False when there is none."""
+        if self._used and self._used + size > self._half:
+            if self._ring.released < self._closed_at:
+                return False
+            self._closed_at = self._ring.head
+            self._used = 0
+        self._used += size
+        return True
 
 
 def _call_later(delay_s: float, call: Callable[[], None]) -> None:

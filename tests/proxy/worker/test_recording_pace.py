@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.network.fair_loop import BY_RECORDING
 from proxy.ring.exchange import MAX_WAITED_MS
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings
-from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace
+from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace, Share
 from tests.proxy.conftest import Start
 from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script
@@ -169,3 +171,47 @@ def test_a_process_that_stood_still_records_its_longest_wait(start: Start) -> No
         eventually(lambda: plane.run(move_back))
         assert client.answer().body == b"ok"
     assert plane.exchanges(plane.unread)[-1].waited_ms == MAX_WAITED_MS
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 200), st.booleans()), max_size=200))
+def test_what_is_not_released_stays_below_the_share(steps: list[tuple[int, int, bool]]) -> None:
+    """Whatever is pushed beside it, and however late the reader is, the share is held but for one entry."""
+    ring = Ring()
+    share = Share(ring, 200)
+    pushed: list[tuple[int, int]] = []
+    for size, others, is_read in steps:
+        if share.take(size):
+            ring.head += size
+            pushed.append((ring.head, size))
+        ring.head += others
+        if is_read:
+            ring.released = ring.head
+        held = sum(size for end, size in pushed if end > ring.released)
+        assert held <= 200 + 60
+
+
+def test_a_full_share_is_free_again_when_its_first_half_is_read() -> None:
+    """Nothing is refused while a half is free; what was refused before changes nothing."""
+    ring = Ring()
+    share = Share(ring, 100)
+    taken = 0
+    while share.take(10):
+        ring.head += 10
+        taken += 1
+    assert taken == 10
+    assert not share.take(10)
+    ring.released = 50
+    assert share.take(10)
+
+
+def test_an_entry_larger_than_a_half_may_be_the_only_one() -> None:
+    """A ring that is small for its messages still takes one at a time."""
+    ring = Ring()
+    share = Share(ring, 100)
+    assert share.take(80)
+    ring.head = 80
+    assert share.take(80)
+    ring.head = 160
+    assert not share.take(80)
+    ring.released = 160
+    assert share.take(80)
