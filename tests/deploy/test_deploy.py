@@ -113,7 +113,7 @@ def test_the_image_runs_unprivileged_and_gets_signals() -> None:
 def test_the_image_installs_what_is_locked_by_hash() -> None:
     """What it runs and is compiled with, from locks, with hashes; every package of the product is copied."""
     installs = [rest for name, rest in docker_instructions() if name == "RUN" and "pip install" in rest]
-    assert [rest.rpartition("/")[2] for rest in installs] == ["requirements.lock", "requirements-build.lock"]
+    assert [rest.rpartition("/")[2] for rest in installs] == ["run.lock", "build.lock"]
     assert all("--require-hashes" in rest for rest in installs)
     copies = [rest.split() for name, rest in docker_instructions() if name == "COPY" and "--from" not in rest]
     copied = {source for words in copies for source in words[:-1]}
@@ -142,7 +142,7 @@ def test_what_compiles_the_image_is_what_compiles_in_tests() -> None:
     """The same mypyc: another version may get another form wrong."""
     build, dev = (
         set(re.findall(r"^[a-z][\w.-]*==\S+", (ROOT / name).read_text(), re.MULTILINE))
-        for name in ("requirements-build.lock", "requirements-dev.lock")
+        for name in ("requirements/build.lock", "requirements/dev.lock")
     )
     assert {"mypy", "setuptools"} <= {pin.partition("==")[0] for pin in build}
     assert build - dev == set()
@@ -195,7 +195,7 @@ def test_what_make_run_installs_is_what_tests_run_with() -> None:
     """With the price list and the Postgres driver; one environment serves both, so neither takes from the other."""
     run, dev = (
         set(re.findall(r"^[a-z][\w.-]*==\S+", (ROOT / name).read_text(), re.MULTILINE))
-        for name in ("requirements.lock", "requirements-dev.lock")
+        for name in ("requirements/run.lock", "requirements/dev.lock")
     )
     assert {"genai-prices", "asyncpg"} <= {pin.partition("==")[0] for pin in run}
     assert run - dev == set()

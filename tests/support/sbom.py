@@ -20,7 +20,7 @@ from typing import Any, Final
 from proxy.process.version import VERSION
 
 ROOT: Final = Path(__file__).parents[2]
-LOCK: Final = ROOT / "requirements.lock"
+LOCK: Final = ROOT / "requirements" / "run.lock"
 NAMESPACE: Final = uuid.UUID("6f0b7a3e-8f0a-5d0c-9d53-3c1f6b6c2e55")
 """Of serial numbers, made once."""
 _NAMED: Final = re.compile(r"([A-Za-z0-9][\w.-]*)==(\S+)(?: ; (.+?))? ?\\?$")
