@@ -3,7 +3,8 @@
 Strategy: an insert is committed when the coordinator has it in its log. A replica takes entries of the log into a queue
 of its own, and shows the rows of one when it has fetched them. So a replica whose place in the log is behind what was
 its end, and that has no insert in its queue, shows all that was committed when the end was read. That holds too where
-who inserted is gone, and no other has the rows yet.
+who inserted is gone, and no other has the rows yet. A replica that has just begun is read-only until it has read its
+queue: before that it knows its place in the log, but none of the inserts it lacks.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ _LOOK_AGAIN_S: Final = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2)
 _CLOCK_S: Final = 1
 """Servers tell whole seconds."""
 _LOG: Final = (
-    "SELECT toInt64(total_replicas), toInt64(log_max_index), toInt64(log_pointer), toInt64(inserts_in_queue), "
-    "toInt64(toUnixTimestamp(now())) - toInt64(toUnixTimestamp(inserts_oldest_time)) "
+    "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), toInt64(log_pointer), "
+    "toInt64(inserts_in_queue), toInt64(toUnixTimestamp(now())) - toInt64(toUnixTimestamp(inserts_oldest_time)) "
     "FROM system.replicas WHERE database = currentDatabase() AND table = {}"
 )
 _STATE: Final = (
@@ -45,7 +46,7 @@ async def whole_until_s(link: Link, table: str) -> float:
             return asked_s  # it is alone
         [(replicas, newest, following, inserts, age_s)] = rows
         if not replicas:
-            asked_s, end, is_behind_end = time.monotonic(), -1, False  # it has no coordinator
+            asked_s, end, is_behind_end = time.monotonic(), -1, False  # it has no coordinator, or has just begun
         elif is_behind_end:
             # The queue was read before the place in the log was, and so is judged a look later.
             return asked_s if not inserts else min(asked_s, looked_s - age_s - _CLOCK_S)
