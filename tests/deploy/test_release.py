@@ -24,7 +24,9 @@ from tests.support.programs import PROGRAM_S, find
 from tests.support.sidelog import ROOT
 from tests.support.upstream import running
 
-KEPT: Final = (*PACKAGES, "deploy", "tests/__init__.py", "tests/support/__init__.py", "tests/support/sbom.py")
+KEPT: Final = (
+    *PACKAGES, "deploy", "requirements", "tests/__init__.py", "tests/support/__init__.py", "tests/support/sbom.py",
+)  # fmt: skip
 TWINE: Final = ROOT / ".venv-release" / "bin" / "twine"
 NAMES: Final = (f"sidelog-{VERSION}.tar.gz", f"sidelog-{VERSION}-py3-none-any.whl")
 
