@@ -18,6 +18,7 @@ from api.access.principal import ANONYMOUS
 from api.assets import load_assets
 from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
+from api.dialects.mcp import serve_mcp
 from api.middleware import Rule
 from api.native import aggregates, conversations, erase, keys, login, messages, records, views
 from api.native.files import export
@@ -110,6 +111,7 @@ def _dialects() -> tuple[Route, ...]:
         Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
         Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
         Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
+        Route("POST", "/mcp", serve_mcp, for_readers=True),
     )
 
 

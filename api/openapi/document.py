@@ -134,6 +134,8 @@ def _responses(route: Described, operation: Operation, components: _Components) 
     for status in sorted(statuses | {421}):
         error = {errors.media_type: {"schema": components.schema(errors.schema)}}
         responses[str(status)] = {"description": _DESCRIPTIONS[status]} | _content(error)
+    if operation.is_maybe_empty:
+        responses["202"] = {"description": "accepted"}
     if route.path == "/readyz":
         responses["503"] = {"description": "not ready"} | _content(content)
     return responses

@@ -15,7 +15,7 @@ from api.assets import TYPES
 from api.compare.exchange import MAX_BODY_BYTES
 from api.compare.handler import Comparison
 from api.compare.part import MAX_SHOWN
-from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
+from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
@@ -167,6 +167,8 @@ class Operation:
     """Media types of that body; plain text is described as text."""
     headers: Mapping[str, Schema] = field(default_factory=dict)
     """Request headers that mean something here."""
+    is_maybe_empty: bool = False
+    """Whether some requests need no response, and get 202."""
     notes: str = ""
     """What a reader must know that neither schema nor summary says."""
 
@@ -232,6 +234,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/mcp-logs/stats"): Operation(TOOL_FILTERS, mcp_logs.ToolTotals),
     ("GET", "/api/mcp-logs/filterdata"): Operation({}, mcp_logs.ToolFilterData, errors=()),
     ("GET", "/api/mcp-logs/{id}"): Operation({}, tool_calls.ToolLog, errors=(404,)),
+    ("POST", "/mcp"): Operation(
+        {},
+        mcp.Reply,
+        errors=(400, 413),
+        body=mcp.Message,
+        is_maybe_empty=True,
+        notes="The Model Context Protocol, streamable HTTP without sessions: docs/guides/agents.md. Reads only.",
+    ),
     ("GET", _CLIENT): Operation(
         {"limit": clamped(1000, 1000), "processedAfter": TIME, "processedBefore": TIME, "cursor": RECEIVED_CURSOR},
         client_requests.ClientRequestPage,

@@ -92,6 +92,7 @@ COMMANDS: Final = (
         "Print the version and build (pure or compiled) of sidelog, and the versions of Python and the main libraries.",
         "--json",
         "as_json",
+        run="manual:version",
     ),
     Row(
         "completion",
@@ -205,6 +206,13 @@ COMMANDS: Final = (
         "csv --since yesterday --until today --bom -o yesterday.csv",
         "format output bodies fields bom utc",
         (READER, FILTERS, SEARCH),
+    ),
+    Row(
+        "mcp",
+        "Serve the log to a coding agent on stdin and stdout (Model Context Protocol); reads only.",
+        "--data-dir /var/lib/sidelog",
+        "",
+        (READER,),
     ),
     Row(
         "conversations",

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from api.access.principal import Credential, Principal
 from api.app import make_app, routes
+from api.dialects.mcp_tools import TOOLS
 from api.services import RouteInfo
 from api.stream.tail import Tail
 from storage.keys import ApiKey
@@ -168,6 +169,13 @@ async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], quer
             response = await client.get(f"{path}?{query}", headers=headers)
             kept = {name: response.headers.get(name) for name in ("Content-Type", "X-Max-Seq", "Retry-After")}
             found[path] = (response.status, await response.read(), kept)
+        for name, tool in TOOLS.items():
+            for text in (format_id(make_record(number).id) for number in (1, len(shapes), 501)):
+                given = dict.fromkeys(tool.needs, text) or {"since": "2020-01-01"}
+                message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+                message["params"] = {"name": name, "arguments": given}
+                response = await client.post("/mcp", json=message, headers=headers)
+                found[f"{name} {text}"] = await response.read()
     return found
 
 

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from storage.zstd import zstd
+from tests.support.agent import asked_by_agents
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
@@ -338,6 +339,7 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
             yield path, response.read()
     for path in STREAMS:
         yield path, streamed(sidelog, path)
+    yield from asked_by_agents(sidelog, ids)
     for file in sidelog.data_dir.rglob("*"):
         if file.is_file() and not file.is_symlink():
             yield file.name, file.read_bytes()

@@ -1,19 +1,34 @@
-"""`sidelog man`: the manual page, from the same declarations as `--help` and completion; and what a shell completes by.
+"""What the program says of itself: `sidelog man`, from the declarations of `--help`, completion, and versions.
 
 Strategy: options that stand in a panel of their own belong to several commands, and are described once, behind the
 commands. The page is written in the macros of man(7), which every man reads.
 """
 
+import platform
+import sqlite3
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from typing import Final
 
 import click
 
-from proxy.cli.commands.output import say
+from proxy.cli.commands.output import say, say_json
 from proxy.cli.completion import SCRIPTS
 from proxy.cli.options import OWN_PANEL, Option
-from proxy.process.version import VERSION
+from proxy.process.version import BUILD, VERSION
 
+LIBRARIES: Final = (
+    "aiohttp",
+    "httptools",
+    "uvloop",
+    "msgspec",
+    "orjson",
+    "aiosqlite",
+    "google-re2",
+    "prometheus-client",
+)
+"""Whose versions matter in a bug report."""
 _ESCAPES: Final = str.maketrans({"\\": "\\e", "-": "\\-", "`": "", "\u00a0": "\\ "})
 _EXAMPLE: Final = "Example: "
 _EXIT_CODES: Final = (
@@ -154,3 +169,20 @@ def _title(panel: str) -> str:
 def _escaped(text: str) -> str:
     """Escape what man(7) reads otherwise; a quotation mark would end an argument."""
     return text.translate(_ESCAPES).replace('"', "\\(dq")
+
+
+def version(*, as_json: bool) -> int:
+    """Print versions."""
+    versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    for name in LIBRARIES:
+        try:
+            versions[name] = installed_version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    if as_json:
+        say_json({"version": VERSION, "build": BUILD, "libraries": versions})
+    else:
+        say(f"sidelog {VERSION} ({BUILD})")
+        for name, text in versions.items():
+            say(f"  {name} {text}")
+    return 0

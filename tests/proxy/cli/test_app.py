@@ -286,7 +286,7 @@ def test_what_may_not_be_read_is_no_traceback(
     def refused(**_: object) -> int:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json")
 
-    monkeypatch.setattr("proxy.cli.commands.version.run", refused)
+    monkeypatch.setattr("proxy.cli.commands.manual.version", refused)
     monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
     assert app.main(["version"]) == 1
     assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
@@ -308,7 +308,7 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(**_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("proxy.cli.commands.version.run", interrupted)
+    monkeypatch.setattr("proxy.cli.commands.manual.version", interrupted)
     assert app.main(["version"]) == 130
 
 
@@ -341,7 +341,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**_: object) -> int:
         raise RuntimeError("bug: broken")
 
-    monkeypatch.setattr("proxy.cli.commands.version.run", broken)
+    monkeypatch.setattr("proxy.cli.commands.manual.version", broken)
     with pytest.raises(RuntimeError, match="bug: broken"):
         app.main(["version"])
 

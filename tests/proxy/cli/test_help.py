@@ -93,6 +93,7 @@ def test_the_documented_commands_are_there() -> None:
                 "compare",
                 "stats",
                 "top",
+                "mcp",
                 "conversations",
                 "export",
                 "health",

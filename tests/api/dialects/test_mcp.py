@@ -1,0 +1,201 @@
+"""The server of the Model Context Protocol at `/mcp`: messages and tools, through a whole application."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from api.access.principal import Credential, Principal
+from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
+from api.dialects.mcp_tools import TOOLS, describe_language
+from api.http.search.parser import parse_search
+from api.http.search.words import PREFIXES, WORDS
+from storage.query import Scope
+from storage.record import format_id, new_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_batch, make_body, make_payload, make_record
+
+SINCE = "2020-01-01"
+
+
+async def send(client: Client, method: str, headers: dict[str, str] = BEARER, **params: Any) -> dict[str, Any]:
+    """Send one request and return the whole reply."""
+    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+    response = await client.post("/mcp", json=message, headers=headers)
+    assert response.status == 200, await response.text()
+    reply: dict[str, Any] = await response.json()
+    assert reply["id"] == 7
+    return reply
+
+
+async def call(client: Client, tool: str, headers: dict[str, str] = BEARER, **arguments: Any) -> Any:
+    """Call a tool and return what it answered: JSON, or the text of a refusal."""
+    result = (await send(client, "tools/call", headers, name=tool, arguments=arguments))["result"]
+    [content] = result["content"]
+    return content["text"] if result.get("isError") else json.loads(content["text"])
+
+
+async def test_a_client_is_introduced(client: Client) -> None:
+    """The revision it asks for if we have it, else our newest; what there is, and how to begin."""
+    for asked, answered in ((VERSIONS[1], VERSIONS[1]), ("1999-01-01", VERSIONS[0]), (None, VERSIONS[0])):
+        result = (await send(client, "initialize", protocolVersion=asked))["result"]
+        assert result["protocolVersion"] == answered
+        assert result["serverInfo"] == {"name": "sidelog", "version": "0.1.0"}
+        assert set(result["capabilities"]) == {"tools", "resources"}
+    assert (await send(client, "ping"))["result"] == {}
+    names = [tool["name"] for tool in (await send(client, "tools/list"))["result"]["tools"]]
+    assert names == list(TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        ('{"jsonrpc": "2.0", "method": "notifications/initialized"}', 202),
+        ("{", 400),
+        ("[]", 400),
+        ('{"jsonrpc": "1.0", "id": 1, "method": "ping"}', 400),
+        ('{"id": 1, "method": "ping"}', 400),
+        (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "x" * 70_000}}), 413),
+    ],
+)
+async def test_what_is_no_request_is_not_answered(client: Client, content: str, status: int) -> None:
+    """A notification is taken; what is no message is refused."""
+    response = await client.post("/mcp", data=content, headers=BEARER | {"Content-Type": "application/json"})
+    assert response.status == status
+
+
+async def test_a_request_that_cannot_be_answered_gets_an_error(client: Client) -> None:
+    """An id of any kind comes back with it."""
+    for method, params, code in (
+        ("tools/walk", {}, -32601),
+        ("tools/call", {"name": "nothing"}, -32602),
+        ("tools/call", {"name": "search", "arguments": [1]}, -32602),
+        ("resources/read", {"uri": "file:///etc/passwd"}, -32602),
+    ):
+        assert (await send(client, method, **params))["error"]["code"] == code
+    for identity in ("a", 10**30, None, 1.5):
+        message = {"jsonrpc": "2.0", "id": identity, "method": "ping"}
+        response = await client.post("/mcp", json=message, headers=BEARER)
+        assert (await response.json())["id"] == identity
+
+
+async def test_the_door_is_that_of_the_admin_port(client: Client) -> None:
+    """No token, another site, an unknown revision and GET are refused."""
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    assert (await client.post("/mcp", json=ping)).status == 401
+    elsewhere = BEARER | {"Origin": "http://evil.example"}
+    assert (await client.post("/mcp", json=ping, headers=elsewhere)).status == 403
+    other = BEARER | {"MCP-Protocol-Version": "2026-07-28"}
+    assert (await client.post("/mcp", json=ping, headers=other)).status == 400
+    assert (await client.get("/mcp", headers=BEARER)).status == 405
+
+
+async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
+    """In a result, so that a model can ask better."""
+    for tool, arguments, said in (
+        ("search", {"query": "colour:red"}, "colour"),
+        ("search", {"limit": 51}, "from 1 to 50"),
+        ("search", {"limit": True}, "integer"),
+        ("search", {"query": 5}, "string"),
+        ("search", {"page": 1}, "one of the arguments query, since"),
+        ("get", {}, "id is '', expected a value"),
+        ("get", {"id": "nothing"}, "no record"),
+        ("get", {"id": "../../status"}, "no record"),
+        ("conversation", {"id": "nothing"}, "no conversation"),
+    ):
+        assert said in await call(client, tool, **arguments)
+
+
+async def test_records_are_found_and_shown(world: World, client: Client) -> None:
+    """Short first, with the id that leads to all of it, body by body."""
+    body = make_body(b"0123456789" * 300)
+    fine, failed = make_record(1, service="shop"), make_record(2, service="shop", status=502, error_type="refused")
+    await world.storage.commit(make_batch(fine, (failed, make_payload(make_body(b'{"n":1}'), body))))
+    found = await call(client, "search", query="status:5xx", since=SINCE)
+    [record] = found["records"]
+    assert record["id"] == format_id(failed.id)
+    assert record["error_type"] == "refused"
+    assert record["duration_ms"] == 102.0
+    assert "outcome" not in record  # nothing but what says something
+    shown = await call(client, "get", id=record["id"], body_characters=10)
+    assert shown["request"]["body"] == '{"n":1}'
+    assert shown["response"]["body"] == "0123456789"
+    assert "body_from 10" in shown["response"]["body_goes_on"]
+    rest = await call(client, "get", id=record["id"], body_from=2990)
+    assert rest["response"]["body"] == "0123456789"
+    near = await call(client, "around", id=format_id(fine.id))
+    assert [each["id"] for each in near["records"]] == [format_id(fine.id), format_id(failed.id)]
+    both = await call(client, "compare", a=format_id(fine.id), b=format_id(failed.id))
+    assert not both["equal"]
+    changes = [change for part in both["parts"] for change in part.get("changes", ())]
+    assert {"change": "changed", "path": "status", "a": "200", "b": "502"} in changes
+
+
+async def test_records_are_added_up(world: World, client: Client) -> None:
+    """By endpoint or another field, in sum and over time, and by conversation."""
+    calls = [make_record(n, conversation=bytes(range(16)), model="gpt-4o", input_tokens=5) for n in (1, 2)]
+    await world.storage.commit(make_batch(make_record(3, status=503), *calls))
+    rows = (await call(client, "endpoints", by="status", since=SINCE))["rows"]
+    assert {row["value"]: row["exchanges"] for row in rows} == {"200": 2, "503": 1}
+    sums = await call(client, "figures", since=SINCE, buckets=3)
+    assert (sums["exchanges"], sums["status"]) == (3, {"2xx": 2, "5xx": 1})
+    assert (await call(client, "figures", query="path:/nothing"))["exchanges"] == 0
+    assert sum(each["status"].get("5xx", 0) for each in sums["over_time"]) == 1
+    [run] = (await call(client, "conversations", since=SINCE))["conversations"]
+    assert (run["turns"], run["models"]) == (2, {"gpt-4o": 2})
+    one = await call(client, "conversation", id=run["id"])
+    assert [each["id"] for each in one["calls"]] == [format_id(each.id) for each in calls]
+
+
+async def test_a_list_goes_on_where_it_ended(world: World, client: Client) -> None:
+    """With the cursor of the answer before."""
+    await world.storage.commit(make_batch(*(make_record(n) for n in range(5))))
+    ids: list[str] = []
+    more: dict[str, Any] = {}
+    while True:
+        page = await call(client, "search", since=SINCE, limit=2, **more)
+        ids += [record["id"] for record in page["records"]]
+        if "next_cursor" not in page:
+            break
+        more = {"cursor": page["next_cursor"]}
+    assert len(set(ids)) == len(ids) == 5
+
+
+async def test_an_answer_is_bounded(world: World, client: Client) -> None:
+    """Whatever was recorded; it says that there is more."""
+    records = [make_record(n, path="/" + "x" * 4000, status=500) for n in range(40)]
+    await world.storage.commit(make_batch(*records))
+    result = (await send(client, "tools/call", name="search", arguments={"since": SINCE, "limit": 40}))["result"]
+    text = result["content"][0]["text"]
+    assert len(text) < MAX_CHARACTERS + 100
+    assert text.endswith("ask for less)")
+
+
+async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> None:
+    """Records of others are not there, by any tool."""
+    own = make_record(1, project="proj_a", conversation=bytes(16))
+    foreign = make_record(2, project="proj_b", path="/strange", conversation=b"\1" * 16, service="strange")
+    await world.storage.commit(make_batch(own, foreign))
+    digest = hashlib.sha256(b"reader").digest()
+    world.credentials.append(Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",)))))
+    reader = {"Authorization": "Bearer reader"}
+    ids = {"id": format_id(foreign.id), "a": format_id(own.id), "b": format_id(foreign.id)}
+    for name, tool in TOOLS.items():
+        given = {each: ids[each] for each in tool.needs} or {"since": SINCE}
+        if name == "conversation":
+            given = {"id": format_id(b"\1" * 16)}
+        answer = await call(client, name, reader, **given)
+        assert "strange" not in json.dumps(answer), name
+        assert (format_id(foreign.id) not in json.dumps(answer)) or "no record" in answer, name
+    assert "no record" in await call(client, "get", reader, id=format_id(new_id(START_US * 1000, 1, 1)))
+
+
+async def test_the_language_is_described(client: Client) -> None:
+    """Every word with an example that can be read."""
+    listed = (await send(client, "resources/list"))["result"]["resources"]
+    [content] = (await send(client, "resources/read", uri=listed[0]["uri"]))["result"]["contents"]
+    assert content["text"] == describe_language()
+    for word in (*WORDS.values(), *PREFIXES.values()):
+        assert f"`{word.name}`" in content["text"]
+        assert parse_search(word.example, START_US) is not None
