@@ -31,7 +31,6 @@ class RouteInfo:
     client: str | None = None
     project: str | None = None
     container: str | None = None
-    location: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

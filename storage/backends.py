@@ -37,8 +37,6 @@ class Options(TypedDict, total=False):
     """`safe`, unless given, syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
     is_read_only: bool
     """The store must be there with the newest layout, and nothing about it is changed."""
-    notify_as: str
-    """Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not."""
     instance: str
     """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse)."""
     holder: str
@@ -100,7 +98,6 @@ async def _open_postgres(url: SplitResult, data_dir: Path, options: Options) -> 
         Address.of(url),
         durability=options.get("durability", "safe"),
         is_read_only=options.get("is_read_only", False),
-        notify_as=options.get("notify_as", ""),
         lease=Lease(options["instance"], options["holder"]) if options.get("holder") else None,
     )
 
@@ -196,19 +193,6 @@ def check_url(url: str) -> None:
         raise ValueError(problem)
 
 
-def check_listen_url(listen_url: str, url: str) -> None:
-    """Check the URL on which commits of other sidecars are heard, for the store of `url`.
-
-    Raises:
-        ValueError: It is not one of a Postgres, or the store is none.
-    """
-    if not is_postgres(url):
-        raise ValueError("is for a store on Postgres only, which storage.url does not name")
-    if not is_postgres(listen_url):
-        raise ValueError("expected the address of the Postgres server itself, as in postgresql://user@host/sidelog")
-    check_url(listen_url)
-
-
 def check_keys_url(keys_url: str, url: str) -> None:
     """Check the URL of a store that has the API keys, beside the store of `url`, which has the records.
 
@@ -230,18 +214,6 @@ def is_postgres(url: str) -> bool:
 def is_shared(url: str) -> bool:
     """Whether a URL names a store that other sidecars may write, too."""
     return url.partition(":")[0] not in ("memory", "sqlite")
-
-
-async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object]) -> None:
-    """Call `on_news` for the commits of other sidecars that tell them, until cancelled; reconnects by itself.
-
-    `own` is what `notify_as` is for our own store: these are no news. `on_news` is called on the loop, and must be
-    quick.
-    """
-    from storage.postgres.connection import Address
-    from storage.postgres.notices import hear
-
-    await hear(Address.of(urlsplit(listen_url)), own, on_news)
 
 
 async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> "Storage":

@@ -19,7 +19,7 @@ from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import read_time_us
 from api.native.find import find_in, payload_of
 from api.native.records import select_in_flight
-from api.services import RouteInfo, Services, services_of
+from api.services import Services, services_of
 from storage.query import Filter, RecordQuery
 from storage.record import Entry, Payload
 from storage.relational.blocks.portions import body_bytes, portions
@@ -84,7 +84,7 @@ async def list_requests(request: web.Request) -> web.Response:
         message=_MESSAGE,
         totalRequests=len(rows),
         limitReached=next_after is not None,
-        requests=await _show(services, rows, services.routes.get(proxy, RouteInfo())),
+        requests=await _show(services, rows),
         nextCursor=encode_received_cursor(next_after) if next_after is not None and limit else UNSET,
     )
     return json_response(shown)
@@ -111,7 +111,7 @@ async def _read_rows(
     return rows, page.next_after
 
 
-async def _show(services: Services, rows: list[Entry], route: RouteInfo) -> list[ClientRequest]:
+async def _show(services: Services, rows: list[Entry]) -> list[ClientRequest]:
     """Project rows with the headers of their requests, some at a time."""
     shown: list[ClientRequest] = []
     for part in portions(rows, _SLICE_RECORDS, lambda row: body_bytes(row.record)):
@@ -119,7 +119,7 @@ async def _show(services: Services, rows: list[Entry], route: RouteInfo) -> list
 
         def project(entry: Entry, payloads: dict[int, Payload] = payloads) -> ClientRequest:
             payload = payloads.get(entry.record.seq, entry.payload)
-            return project_row(entry.record, payload, route.location, services.retention_s)
+            return project_row(entry.record, payload, services.retention_s)
 
         shown += await encode_rows(part, project)
     return shown
@@ -132,9 +132,8 @@ async def get_request(request: web.Request) -> web.Response:
     entry = await find_in(services, text, lambda r: (r.client, r.route_id, r.kind) == (client, proxy, "exchange"))
     if entry is None:
         raise Refused(404, f"request {text[:100]!r} not found")
-    route = services.routes.get(proxy, RouteInfo())
     payload = await payload_of(services, entry)
-    shown = project_detail(entry.record, payload, route.location, services.retention_s)
+    shown = project_detail(entry.record, payload, services.retention_s)
     return json_response(ClientRequestDetails(_MESSAGE, [shown]))
 
 

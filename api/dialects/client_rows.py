@@ -91,9 +91,7 @@ class ClientRequestDetail(ApiObject):
     responseTrailers: dict[str, str] | UnsetType = UNSET
 
 
-def project_row(
-    record: Record, payload: Payload | None, location: str | None, retention_s: int | None
-) -> ClientRequest:
+def project_row(record: Record, payload: Payload | None, retention_s: int | None) -> ClientRequest:
     """Return one request as the list shows it; `retention_s` None keeps records without limit."""
     received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
     return ClientRequest(
@@ -118,16 +116,14 @@ def project_row(
             apiHeaders={} if payload is None else headers_of(payload.request_head, shows_redacted=False),
             apiParams=parameters_of(record.query),
         ),
-        targetData=target_of(record, location),
+        targetData=target_of(record),
         validationData=checks_of(record),
     )
 
 
-def project_detail(
-    record: Record, payload: Payload | None, location: str | None, retention_s: int | None
-) -> ClientRequestDetail:
+def project_detail(record: Record, payload: Payload | None, retention_s: int | None) -> ClientRequestDetail:
     """Return one request in full."""
-    row = project_row(record, payload, location, retention_s)
+    row = project_row(record, payload, retention_s)
     sent_ms = row.proxyData.sentAt
     return ClientRequestDetail(
         method=record.method,
@@ -154,7 +150,7 @@ def message_of(record: Record) -> str:
     return "Request logged" if failure is None else failure.replace("_", " ").capitalize()
 
 
-def target_of(record: Record, location: str | None) -> TargetData | None:
+def target_of(record: Record) -> TargetData | None:
     """Return the upstream's part; None when nothing is known to have been sent to it."""
     sent_us, done_us = record.upstream_sent_at_us, record.upstream_done_at_us
     if sent_us is None and not _is_begun(record):
@@ -166,7 +162,7 @@ def target_of(record: Record, location: str | None) -> TargetData | None:
         receivedAt=done_ms,
         duration=None if sent_ms is None else _seconds(sent_ms, done_ms),
         status=record.status if record.first_byte_us is not None or _is_begun(record) else None,
-        location=location,
+        location=None,
     )
 
 

@@ -28,7 +28,7 @@ _records: Final = [
 
 def _items(signal: Signal) -> Measure:
     def run() -> int:
-        write_request(signal, [make_item(signal, record, (), "sidelog") for record in _records])
+        write_request(signal, [make_item(signal, record, ()) for record in _records])
         return RECORDS
 
     return measured(f"{signal}, in a request", run, clock=time.process_time_ns)

@@ -31,6 +31,7 @@ from proxy.process.tls import server_context
 from proxy.process.version import VERSION
 from proxy.settings.addresses import parse_address
 from proxy.settings.model import AdminHostSettings, Settings, TokenSettings
+from proxy.settings.tokens import DIGEST_PREFIX
 from storage.query import Scope
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
                 client=route.client or None,
                 project=route.project or None,
                 container=route.container or None,
-                location=route.location or None,
             )
             for route in settings.routes
         },
@@ -125,7 +125,9 @@ def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
     if settings.admin.auth == "off":
         return Credentials()
     others = [
-        Credential(bytes.fromhex(token.sha256), Principal(token.name, token.role, scope_of(token)))
+        Credential(
+            bytes.fromhex(token.token.removeprefix(DIGEST_PREFIX)), Principal(token.name, token.role, scope_of(token))
+        )
         for token in settings.tokens
     ]
     return Credentials(admin_token, others)

@@ -28,7 +28,7 @@ from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
-from proxy.collector.tail_offset import follow_tail, subscribe_to_erasures
+from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
 from proxy.collector.watch import families
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.running import Running
@@ -46,6 +46,7 @@ from proxy.process.version import BUILD, VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
 from proxy.settings.model import RetentionSettings, Settings
+from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
@@ -202,7 +203,7 @@ async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane:
         )  # fmt: skip
         state.recall(plane.builder)
         await plane.keys.refresh()
-    await follow_tail(settings, plane.tail, plane.storage, data)
+    await keep_tail(plane.tail, plane.storage, data.path, is_shared=is_shared(settings.storage.url))
 
 
 def _build(settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None) -> ControlPlane:

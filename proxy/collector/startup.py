@@ -10,6 +10,7 @@ Invariant: nothing is committed before the positions in the store are known.
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -115,7 +116,6 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
     Raises:
         StorageMisconfigured: its address can never work. In an exception group.
     """
-    notify_as = data.instance if settings.storage.listen_url else ""
     notices, holder = StoreNotices(), _holder(data.path)
 
     async def open_store(damage: str) -> Storage:
@@ -123,7 +123,6 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             settings.storage.url,
             data.path,
             durability=settings.storage.durability,
-            notify_as=notify_as,
             instance=data.instance,
             holder=holder,
             max_bytes=settings.retention.max_bytes,
@@ -203,7 +202,7 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, n
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
-            fanout = _fanout(settings, answer.secret)
+            fanout = _fanout(answer.secret)
             return StartState(
                 deferred, storage, answer.positions, spool, tail, fanout, notices, recalled=answer.recalled
             )
@@ -218,7 +217,7 @@ def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage,
     if spool is not None and last_known is None:
         # The name of this sidecar may be older than its directory: its position in the store is somewhere else.
         spool.start_at(offline_since)
-    tail, fanout = make_tail(settings, storage), _fanout(settings, b"")
+    tail, fanout = make_tail(settings, storage), _fanout(b"")
     return StartState(deferred, storage, committed, spool, tail, fanout, notices, offline_since)
 
 
@@ -235,8 +234,13 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
     return spool
 
 
-def _fanout(settings: Settings, secret: bytes) -> SnapshotCursors | None:
-    return SnapshotCursors(secret=secret) if settings.admin.fanout else None
+def _fanout(secret: bytes) -> SnapshotCursors | None:
+    return SnapshotCursors(secret=secret) if has_fanout(os.environ) else None
+
+
+def has_fanout(environ: Mapping[str, str]) -> bool:
+    """Whether the proxy logs' own switch is on, by which admins get cursors over all tenants."""
+    return environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +260,7 @@ async def _read_store(
     try:
         async with asyncio.timeout(timeout_s):
             await start_tail(tail, storage, data.path)
-            secret = await read_secret(storage) if settings.admin.fanout else b""
+            secret = await read_secret(storage) if has_fanout(os.environ) else b""
             recalled = await _recall(data.instance, storage)
             return _StoreState(await _positions(data, storage), secret, recalled)
     except StorageDamaged as error:

@@ -13,9 +13,9 @@ from typing import Final
 
 from api.stream.tail import Tail
 from proxy.collector.learned_endpoints import LearnedEndpoints
-from proxy.process.data_dir import DataDir, read_state, update_state
+from proxy.process.data_dir import read_state, update_state
 from proxy.settings.model import Settings
-from storage.backends import hear_commits, is_shared
+from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 
@@ -27,8 +27,6 @@ MARGIN: Final = 1_000_000
 SAVE_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
 """How often the head of a store that others write too is read, while there are subscribers."""
-GAP_S: Final = 0.02
-"""At least so long between two reads of the head, however many commits there are; streams advance every 100 ms."""
 
 log = logging.getLogger(__name__)
 
@@ -77,30 +75,13 @@ async def read_secret(storage: Storage) -> bytes:
     return bytes.fromhex(await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False))
 
 
-async def follow_tail(settings: Settings, tail: Tail, storage: Storage, data: DataDir) -> None:
-    """Run `keep_tail` until cancelled; with `listen_url` it is notified of what other sidecars commit."""
-    news = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        if settings.storage.listen_url:
-            listening = hear_commits(settings.storage.listen_url, data.instance, news.set)
-            tasks.create_task(listening, name="listen to commits")
-        await keep_tail(tail, storage, data.path, is_shared=is_shared(settings.storage.url), news=news)
-
-
-async def keep_tail(
-    tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool, news: asyncio.Event | None = None
-) -> None:
-    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other sidecars write.
-
-    `news` is set when one of them has written; without it, and beside it, the head is read every `POLL_S`.
-    """
+async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:
+    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other sidecars write."""
     loop = asyncio.get_running_loop()
     saved_id, saved_s = -1, loop.time()
-    news = asyncio.Event() if news is None else news
     try:
         while True:
-            await asyncio.sleep(GAP_S)
-            await _await_news(news, POLL_S if is_shared else SAVE_EVERY_S)
+            await asyncio.sleep(POLL_S if is_shared else SAVE_EVERY_S)
             if is_shared and tail.subscribers:
                 await _follow(tail, storage)
             if tail.head_id != saved_id and loop.time() - saved_s >= SAVE_EVERY_S:
@@ -108,15 +89,6 @@ async def keep_tail(
                 await asyncio.to_thread(save_mark, data_path, tail.offset + saved_id)
     finally:
         save_mark(data_path, tail.offset + tail.head_id)
-
-
-async def _await_news(news: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await news.wait()
-    except TimeoutError:
-        pass
-    news.clear()
 
 
 async def _follow(tail: Tail, storage: Storage) -> None:

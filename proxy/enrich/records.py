@@ -16,7 +16,7 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader
 from proxy.enrich.columns import Common, label_columns, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
-from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
+from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
@@ -88,11 +88,10 @@ class RecordBuilder:
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
         self._max_message_bytes = settings.capture.websocket_message_bytes
-        self._max_tail_bytes = max(settings.capture.tail_bytes, STORED_TAIL_BYTES)
         key_headers = (route.key_header for route in settings.routes if route.auth != "off")
         headers = (*redact.headers, *key_headers)
         names = redact.query, redact.json_keys, redact.excepted
-        self._redactor = Redactor(headers, *names, patterns=redact.expressions())
+        self._redactor = Redactor(headers, *names, patterns=redact.patterns)
         self._decoder = ExchangeDecoder(self._redactor)
         self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)
@@ -264,7 +263,7 @@ class RecordBuilder:
         """Return the stored body; None when there was none, or when messages passed, which are events of their own."""
         if body is not None and not captured.flags & FLAG_BODIES_OFF:
             return redacted_body(
-                body, facts.content_type, self._redactor, self._max_body_bytes, self._max_tail_bytes,
+                body, facts.content_type, self._redactor, self._max_body_bytes,
                 is_clean=len(body.head) <= clean_bytes,
             )  # fmt: skip
         if not size or captured.status == SWITCHING_PROTOCOLS:
@@ -300,7 +299,7 @@ class RecordBuilder:
         begun = self._calls.read_message(record, captured, content.data, content.size)
         if begun is None or not captured.keeps_text:
             return Entry(record)
-        return Entry(record, self._messages.call(begun, content, self._max_body_bytes, self._max_tail_bytes))
+        return Entry(record, self._messages.call(begun, content, self._max_body_bytes))
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Build the records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""

@@ -123,13 +123,12 @@ class MessageReader:
         self._describe_content(message, fields, content)
         return fields
 
-    def call(self, begun: PendingCall, content: Content, max_bytes: int, tail_bytes: int) -> Payload:
+    def call(self, begun: PendingCall, content: Content, max_bytes: int) -> Payload:
         """Return what was asked for and the message that ends the response, as bodies; there are no heads."""
         stored = content.as_stored()
         request, response = (
-            redacted_body(
-                DecodedBody.beginning(data, size), b"application/json", self._redactor, max_bytes, tail_bytes
-            ) if data else None
+            redacted_body(DecodedBody.beginning(data, size), b"application/json", self._redactor, max_bytes)
+            if data else None
             for data, size in ((begun.request, begun.request_size), (stored.data, stored.size))
         )  # fmt: skip
         return Payload(b"", b"", request, response, [])

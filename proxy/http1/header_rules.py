@@ -1,23 +1,14 @@
-"""Header rules: fields that the settings set, remove and add on the way, in either direction. Pure.
+"""Header rules: fields that the settings set or remove on the way, in either direction. Pure.
 
 Compiled once for each route, the general rules first, then the route's own, which win. They are applied where a head is
 built or read for the first time, never to a message: a route without rules pays nothing, and one with rules next to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from proxy.http1.field_lines import name_of
 from proxy.http1.response_head import ResponseHead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The configured rules for one direction; values are text that Latin-1 can encode."""
-
-    set: Mapping[str, str]
-    remove: Sequence[str]
-    add: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +39,14 @@ class HeaderRules:
         return False
 
 
-def compile_rules(*layers: Rules) -> HeaderRules:
-    """Put rules together; a later layer wins over what an earlier one sets or adds under the same name."""
-    without: set[str] = set()
-    lines: list[tuple[str, str]] = []
+def compile_rules(*layers: Mapping[str, str]) -> HeaderRules:
+    """Put rules together, each a name and its value, empty to remove the field; a later layer wins.
+
+    Values are text that Latin-1 can encode.
+    """
+    lines: dict[str, str] = {}
     for layer in layers:
-        gone = {name.lower() for name in (*layer.set, *layer.remove)}
-        without |= gone
-        lines = [(name, value) for name, value in lines if name.lower() not in gone]
-        lines += [*layer.set.items(), *layer.add.items()]
-    text = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    return HeaderRules(frozenset(name.encode() for name in without), text.encode("latin-1"))
+        for name, value in layer.items():
+            lines.pop(name.lower(), None)  # so that the later layer's come last
+            lines[name.lower()] = f"{name}: {value}\r\n" if value else ""
+    return HeaderRules(frozenset(name.encode() for name in lines), "".join(lines.values()).encode("latin-1"))

@@ -24,7 +24,7 @@ class Export:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)
         send = self._sender.send
-        reader = Reader(storage, instance, service_name=settings.service_name)
+        reader = Reader(storage, instance)
         self.exporters: Final = [
             Exporter(signal, reader, send, storage, stored_records)
             for signal in (settings.signals if settings.endpoint else ())

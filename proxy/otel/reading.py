@@ -33,10 +33,9 @@ class ItemPage:
 class Reader:
     """Reads what one sidecar has stored."""
 
-    def __init__(self, storage: Storage, instance: str, *, service_name: str, max_records: int = 512) -> None:
+    def __init__(self, storage: Storage, instance: str, *, max_records: int = 512) -> None:
         self.instance: Final = instance
         self._storage = storage
-        self._service_name = service_name
         self._max_records = max_records
         self._own = Is("instance", (instance,))
 
@@ -62,7 +61,7 @@ class Reader:
     def _make(self, signal: Signal, record: Record, calls: Sequence[Call]) -> Item:
         """Make an item, an empty one if the record causes an error: no record may end an export."""
         try:
-            return make_item(signal, record, calls, self._service_name)
+            return make_item(signal, record, calls)
         except Exception:
             log.exception("bug: nothing can be exported of a record", extra={"record": format_id(record.id)})
             return Item(record.seq, record.ended_at_us, b"{}", ())

@@ -53,7 +53,7 @@ class Item:
         return len(self.resource) + sum(map(len, self.encoded))
 
 
-def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_name: str) -> Item:
+def make_item(signal: Signal, record: Record, calls: Iterable[Call]) -> Item:
     """Return the content to send for a record."""
     sent: list[dict[str, object]] = []
     if signal == "logs":
@@ -62,7 +62,7 @@ def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_nam
     elif record.kind == "exchange":
         sent = [exchange_span(record)]
         sent += [tool_span(each.call, each.trace_id) for each in calls]
-    resource = _resource(record.service or service_name, record.instance, record.stage)
+    resource = _resource(record.service or "sidelog", record.instance, record.stage)
     return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, sent)))
 
 

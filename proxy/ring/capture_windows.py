@@ -10,6 +10,10 @@ from typing import Final, NamedTuple
 
 from proxy.settings.model import CaptureLevel, CaptureSettings
 
+TAIL_BYTES: Final = 1 << 14
+"""Of a body: how a long stream ended; of one of which less is kept at its beginning, as much as that."""
+CALL_BYTES: Final = 1 << 20
+"""At least, of the beginning of a call's request and response."""
 CALL_TAIL_BYTES: Final = 1 << 18
 """Of a call's response: a last event may hold the whole conversation again."""
 MAX_MEMO_LINES: Final = 512
@@ -36,11 +40,17 @@ _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
 class Windows(NamedTuple):
-    """Bytes kept of the beginning of a request and a response, and of the end of both."""
+    """Bytes kept of the beginning of a request and a response, and of the end of each."""
 
     request_bytes: int
     response_bytes: int
-    tail_bytes: int
+    request_tail_bytes: int
+    response_tail_bytes: int
+
+    @classmethod
+    def of(cls, request_bytes: int, response_bytes: int) -> "Windows":
+        """Return plain windows with these beginnings."""
+        return cls(request_bytes, response_bytes, min(request_bytes, TAIL_BYTES), min(response_bytes, TAIL_BYTES))
 
 
 class CaptureWindows:
@@ -51,20 +61,14 @@ class CaptureWindows:
     def __init__(self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str) -> None:
         """Keep bodies at the level `body`, and below it those of calls for as long as it takes to read their counts.
 
-        Calls that are recognised get no more than a ring of `ring_bytes` takes beside others.
+        Calls get no more than a ring of `ring_bytes` takes beside others.
         """
         keeps = level == "body"
-        plain = (
-            Windows(capture.request_body_bytes, capture.response_body_bytes, capture.tail_bytes)
-            if keeps
-            else Windows(0, 0, 0)
-        )
-        size, tail = capture.llm_body_bytes, CALL_TAIL_BYTES
-        if provider == "auto":
-            size, tail = min(size, ring_bytes // 8), min(tail, ring_bytes // 16)
-        is_wide = size > 0 and level in _READS_CALLS and provider != "none"
+        plain = Windows.of(capture.request_body_bytes, capture.response_body_bytes) if keeps else Windows.of(0, 0)
+        size, tail = min(CALL_BYTES, ring_bytes // 8), min(CALL_TAIL_BYTES, ring_bytes // 16)
+        is_wide = level in _READS_CALLS and provider != "none"
         self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64) if is_wide else 0
-        wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), max(plain.tail_bytes, tail))
+        wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), tail, tail)
         self.call: Final = wide if is_wide else plain
         self.paced: Final = self.call if is_wide else None
         """The windows of responses with a timeline of their chunks."""

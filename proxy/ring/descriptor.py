@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _ROUTE_KEYS = (
-    *("id", "service", "container", "project", "client", "location", "provider", "tool_cost_usd"),
+    *("id", "service", "container", "project", "client", "provider", "tool_cost_usd"),
     *("auth", "key_header", "project_header", "user_header", "upstream"),
 )
 
@@ -25,7 +25,6 @@ class RouteLabels:
     container: str | None
     project: str | None
     client: str | None
-    location: str | None
     provider: str | None = None
     """What the route speaks; None, as in rings of an earlier version, is `auto`."""
     tool_cost_usd: dict[str, float] | None = None

@@ -23,7 +23,6 @@ class AdminSettings(Section, frozen=True):
             "X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
         ),
     ] = ""
-    fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
     max_streams_per_token: Annotated[
         int,
         about("open live streams per token, and a third of those opened a minute, more: 429; 0: unlimited", ge=0),
@@ -56,10 +55,10 @@ class TokenSettings(Section, frozen=True):
     """[[tokens]]: further credentials of the admin port."""
 
     name: Annotated[str, about("name of the token, for limits and logs")]
-    token: Annotated[str, about('the secret, or "env:NAME"')] = ""
-    token_file: Annotated[str, about("file that holds the secret")] = ""
-    sha256: Annotated[str, about("SHA-256 of the secret in hexadecimal")] = ""
-    """Always set after `load`, the other two never."""
+    token: Annotated[
+        str, about('the secret, "env:NAME", "file:PATH" that holds it, or "sha256:" and its SHA-256 in hexadecimal')
+    ] = ""
+    """After `load` always the last."""
     role: Annotated[
         Literal["reader", "admin"], about("`admin` sees and changes everything; `reader` reads its scope")
     ] = "reader"

@@ -15,10 +15,10 @@ from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_otel import check_otel
-from proxy.settings.model import PORTS, PatternSettings, RedactSettings, RouteSettings, Settings
+from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
-from storage.backends import check_keys_url, check_listen_url, check_url
+from storage.backends import check_keys_url, check_url
 
 Problem = tuple[str, str]
 
@@ -39,7 +39,7 @@ _MAX_PATTERN_BYTES: Final = 1 << 18
 """Of the program that RE2 makes of one, so that all fit into one automaton."""
 _MAX_PATTERN_LENGTH: Final = 1000
 _PROBES: Final = ("", "a", "0 a-", "\n")
-_BREAKS_JSON: Final = re.compile(r"""["'\\<&\x00-\x1f\x7f]""")
+_MARK: Final = "[REDACTED]"
 _SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
 """Names of headers that carry credentials."""
 _LEAST_BYTES: Final = 256
@@ -76,10 +76,9 @@ def check(settings: Settings) -> Iterator[Problem]:
 def warnings(settings: Settings) -> Iterator[Problem]:
     """Yield what is valid but dangerous: all clients that reach the port may use our key."""
     is_open = settings.proxy.data_port and not is_loopback(parse_address(settings.proxy.listen)[0])
-    everywhere = {**settings.proxy.headers.set_request, **settings.proxy.headers.add_request}
     for name, route in _named_routes(settings):
-        rules = everywhere | route.headers.set_request | route.headers.add_request
-        secret = next((header for header in rules if _SECRET.search(header)), None)
+        rules = settings.proxy.headers.set_request | route.headers.set_request
+        secret = next((header for header, value in rules.items() if value and _SECRET.search(header)), None)
         if is_open and secret is not None and route.auth != "required":
             yield (
                 f"{name}.auth",
@@ -122,7 +121,7 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
             yield "proxy.trusted_proxies", f"expected an address, a CIDR or `private`, got {text!r}"
     if settings.proxy.proxy_protocol and not settings.proxy.trusted_proxies:
         yield "proxy.proxy_protocol", "has no effect without trusted_proxies, whose connections begin with the header"
-    for name in ("via", "record_id_header", "client_address_header"):
+    for name in ("record_id_header", "client_address_header"):
         text = getattr(settings.proxy, name)
         if text and not TOKEN.match(text):
             yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
@@ -186,52 +185,41 @@ def _check_redacted_names(redact: RedactSettings) -> Iterator[Problem]:
 
 
 def _check_patterns(settings: Settings) -> Iterator[Problem]:
-    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and no replacement."""
+    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and no mark."""
     patterns = settings.redact.patterns
     if isinstance(patterns, bool):
         return
     if len(patterns) > MAX_PATTERNS:
         yield "redact.patterns", f"expected at most {MAX_PATTERNS} patterns, got {len(patterns)}"
-    seen: set[str] = set()
-    for index, own in enumerate(patterns):
-        place = f"redact.patterns[{index}]"
-        if not own.name.strip() or own.name in seen:
-            yield f"{place}.name", f"expected a name that no other pattern has, got {own.name!r}"
-        seen.add(own.name)
-        if (problem := _problem_of(own)) is not None:
-            yield f"{place}.regex", f"{problem}, in the pattern {own.name!r}"
-        if _BREAKS_JSON.search(own.replacement) is not None:
-            yield f"{place}.replacement", f"expected text that may stand in a string of JSON, got {own.replacement!r}"
+    for regex in patterns:
+        if (problem := _problem_of(regex)) is not None:
+            yield "redact.patterns", f"expected a regular expression {problem}, got {regex!r}"
 
 
-def _problem_of(own: PatternSettings) -> str | None:
+def _problem_of(regex: str) -> str | None:
     import re2  # of the collector; no other process needs it
 
     options = re2.Options()
     options.max_mem = _MAX_PATTERN_BYTES
     options.log_errors = False
-    if len(own.regex) > _MAX_PATTERN_LENGTH:
-        return f"expected at most {_MAX_PATTERN_LENGTH} characters, got {len(own.regex)}"
+    if len(regex) > _MAX_PATTERN_LENGTH:
+        return f"of at most {_MAX_PATTERN_LENGTH} characters"
     try:
-        pattern = re2.compile(own.regex, options)
+        pattern = re2.compile(regex, options)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        return f"expected a regular expression of RE2: {reason}, got {own.regex!r}"
+        return f"of RE2: {reason}"
     if any(found is not None and not found.group() for found in map(pattern.search, _PROBES)):
-        return f"expected a regular expression that does not match an empty text, got {own.regex!r}"
-    found = pattern.search(own.replacement)
-    if found is not None and found.group(min(pattern.groups, 1)) != own.replacement:
-        return (
-            f"expected a regular expression that does not match its replacement {own.replacement!r}, got {own.regex!r}"
-        )
+        return "that does not match an empty text"
+    found = pattern.search(_MARK)
+    if found is not None and found.group(min(pattern.groups, 1)) != _MARK:
+        return f"that does not match {_MARK}, which stands for what it finds"
     return None
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
     storage = settings.storage
     checks: dict[str, Callable[[], object]] = {"storage.url": lambda: check_url(storage.url)}
-    if storage.listen_url:
-        checks["storage.listen_url"] = lambda: check_listen_url(storage.listen_url, storage.url)
     if settings.keys.url:
         checks["keys.url"] = lambda: check_keys_url(settings.keys.url, storage.url)
     for name, check_address in checks.items():
@@ -260,10 +248,7 @@ def _check_sizes(settings: Settings) -> Iterator[Problem]:
             "proxy.limits.max_header_bytes",
             f"expected 0 or at least {_LEAST_BYTES} bytes, got {limits.max_header_bytes}",
         )
-    heads = (capture.request_body_bytes, capture.response_body_bytes)
-    if any(route.provider not in ("auto", "none") for route in settings.routes):
-        heads = (max(heads[0], capture.llm_body_bytes), max(heads[1], capture.llm_body_bytes))
-    windows = sum(heads) + 2 * capture.tail_bytes
+    windows = capture.request_body_bytes + capture.response_body_bytes
     if windows > settings.ring.bytes // 2:
         yield (
             "ring.bytes",

@@ -45,8 +45,7 @@ def check_header_rules(
                 yield setting, f"{header} belongs to the proxy and cannot be changed"
             elif makes_traces and key.endswith("request") and header.lower() == _TRACE_HEADER:
                 yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"
-            value = named[header] if isinstance(named, dict) else ""
-            if CONTROLS.search(value):
+            if CONTROLS.search(named[header]):
                 yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
-            elif not _LATIN.match(value):
+            elif not _LATIN.match(named[header]):
                 yield setting, f"the value of {header!r} must hold characters of Latin-1 only"

@@ -39,7 +39,7 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     if given.is_text and not _is_utf8(str(given.value)):
         raise ValueError("expected text in UTF-8")
     bare, bounds = _taken_apart(kind)
-    is_composite = typing.get_origin(bare) in (tuple, dict)
+    is_composite = typing.get_origin(bare) in (tuple, dict) or _is_list_beside(bare, given.value)
     value = parse_text(str(given.value)) if given.is_text and is_composite else _in_own_unit(name, given.value)
     try:
         converted = msgspec.convert(value, kind, strict=is_composite or not given.is_text)
@@ -48,6 +48,11 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     if not _is_small_enough(converted):
         raise ValueError(_expected(name, bare, bounds, value))
     return converted
+
+
+def _is_list_beside(kind: Any, value: object) -> bool:
+    """Whether text holds a list, for a setting that may be a switch instead."""
+    return typing.get_origin(kind) is types.UnionType and isinstance(value, str) and value.lstrip().startswith("[")
 
 
 def _in_own_unit(name: str, value: object) -> object:
@@ -99,8 +104,10 @@ def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
         return "expected a list" + (f" of {_nouns(inner[0])}" if isinstance(value, list) else "")
     if origin is dict:
         return "expected a table" + (f" of {_nouns(inner[1])}" if isinstance(value, dict) else "")
-    if origin in (typing.Union, types.UnionType):  # or nothing: a limit that a route may have of its own
+    if type(None) in inner:  # a limit that a route may have of its own
         return _expected(name, *_taken_apart(inner[0]), value)
+    if origin is types.UnionType:
+        return f"{_expected(name, inner[0], bounds, value)}, or a list of {_nouns(typing.get_args(inner[1])[0])}"
     own = _own_unit(name) if kind in (int, float) else None
     hint = "" if own is None else f", or a text such as {'512MiB' if own in _SIZES else '30s'!r}"
     return f"expected {_noun(name, kind)}{_range(kind, bounds)}{hint}"

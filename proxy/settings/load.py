@@ -23,10 +23,10 @@ from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environ
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
-_HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
+_HEADER_VALUES = ("set_request", "set_response")
 _SECRET_VALUES = (
-    *(*_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", ".token"),
-    *(".sha256", "otel.endpoint", "otel.headers"),
+    *(*_HEADER_VALUES, "storage.url", "keys.url", ".token"),
+    *("otel.endpoint", "otel.headers"),
 )
 
 NEEDS_RESTART: typing.Final = (
@@ -134,8 +134,6 @@ def _read(
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
-    if patterns := _build_tables("redact.patterns", model.PatternSettings, found, problems):
-        values["redact"] = msgspec.structs.replace(values["redact"], patterns=patterns)
     values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, problems)
     values["tokens"], wrong = resolve_tokens(_build_tables("tokens", model.TokenSettings, found, problems), environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
@@ -148,10 +146,7 @@ def _read(
 
 def _built_in(environ: Mapping[str, str]) -> Found:
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd gives a list; the first is ours
-    found = {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
-    if environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes"):  # the proxy logs' own switch
-        found["admin.fanout"] = Given(True, "LOGS_ADMIN_FANOUT", is_text=False)
-    return found
+    return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
 
 
 def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: list[str]) -> dict[str, typing.Any]:
@@ -162,7 +157,7 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
         inner = section_of(field.type)
         if inner is not None:
             values[field.name] = inner(**_build(inner, f"{name}.", found, problems))
-        elif name in found and (name not in TABLES or found[name].value is not None):
+        elif name in found and name not in TABLES:
             try:
                 values[field.name] = convert(name, found[name], field.type)
             except ValueError as error:
@@ -182,11 +177,11 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
     return tuple(routes)
 
 
-_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings, model.PatternSettings)
+_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings)
 
 
 def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
-    """Build tokens, host names or patterns; `missing` stands in for what is not there, as in `_build_routes`."""
+    """Build tokens or host names; `missing` stands in for what is not there, as in `_build_routes`."""
     stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
     return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, problems))
 

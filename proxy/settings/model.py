@@ -67,10 +67,9 @@ class LimitSettings(Section, frozen=True):
         float, about("time a client connection may be idle between requests; 0: no timeout", ge=0)
     ] = 75
     timeout_connect_s: Annotated[float, about("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
-    timeout_first_byte_s: Annotated[float, about("time until the response begins: 504; 0: no timeout", ge=0)] = 300
-    timeout_llm_first_byte_s: Annotated[
-        float, about("the same for LLM calls, where that is longer: models think before they answer", ge=0)
-    ] = 1800
+    timeout_first_byte_s: Annotated[
+        float, about("time until the response begins, of LLM calls 1800 s if that is longer: 504; 0: no timeout", ge=0)
+    ] = 300
     timeout_write_stall_s: Annotated[float, about("time a peer may read nothing; 0: no timeout", ge=0)] = 300
     timeout_upstream_idle_s: Annotated[
         float, about("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
@@ -141,7 +140,6 @@ class ProxySettings(Section, frozen=True):
     trace_context: Annotated[
         bool, about("requests without a valid traceparent (W3C) get one; its trace id is the record's id")
     ] = False
-    via: Annotated[str, about("pseudonym in Via; empty: no Via header")] = ""
     record_id_header: Annotated[str, about("response header with the record id; empty: none")] = "X-Sidelog-Id"
     instance: Annotated[
         str, about("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
@@ -169,14 +167,6 @@ class StorageSettings(Section, frozen=True):
     text_index: Annotated[
         bool, about("index the words of paths, heads and bodies after the commits, for fast searches for text")
     ] = True
-    listen_url: Annotated[
-        str,
-        about(
-            "Postgres, on all sidecars or none: URL of the server itself, also where `url` is "
-            "that of a pooler; live streams then see other sidecars' commits at once instead of "
-            "after 250 ms, and those commits wait for each other"
-        ),
-    ] = ""
 
 
 class KeySettings(Section, frozen=True):
@@ -224,12 +214,18 @@ class CaptureSettings(Section, frozen=True):
     level: Annotated[
         CaptureLevel, about("none, meta, usage (also counts of LLM and tool calls, without text), headers or body")
     ] = "body"
-    request_body_bytes: Annotated[int, about("kept from the beginning of a request body", ge=0, le=64 * MIB)] = 65536
-    response_body_bytes: Annotated[int, about("kept from the beginning of a response body", ge=0, le=64 * MIB)] = 65536
-    tail_bytes: Annotated[int, about("kept from the end of a body: how a long stream ended", ge=0, le=64 * MIB)] = 16384
-    llm_body_bytes: Annotated[
-        int, about("minimum kept from the beginning of LLM and MCP calls, and 256 KiB of their end", ge=0, le=64 * MIB)
-    ] = 1 << 20
+    request_body_bytes: Annotated[
+        int,
+        about(
+            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls are read to 1 MiB",
+            ge=0,
+            le=64 * MIB,
+        ),
+    ] = 65536
+    response_body_bytes: Annotated[
+        int,
+        about("the same of a response body; of either, the larger limit is stored after decoding", ge=0, le=64 * MIB),
+    ] = 65536
     max_wait_ms: Annotated[
         int,
         about(
@@ -239,7 +235,6 @@ class CaptureSettings(Section, frozen=True):
             le=60_000,
         ),
     ] = 100
-    stored_body_bytes: Annotated[int, about("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
     websocket_message_bytes: Annotated[
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
@@ -251,13 +246,11 @@ class CaptureSettings(Section, frozen=True):
         ),
     ] = ""
 
-
-class PatternSettings(Section, frozen=True):
-    """[[redact.patterns]]: instead of `patterns = true`: further patterns, beside the built-in ones."""
-
-    name: Annotated[str, about("name of the pattern, for messages")]
-    regex: Annotated[str, about("regular expression in the syntax of RE2; of one with a group the first goes")]
-    replacement: Annotated[str, about("what stands in for what it finds")] = "[REDACTED]"
+    @property
+    def stored_body_bytes(self) -> int:
+        """What is stored of a body, after decoding."""
+        kept = max(self.request_body_bytes, self.response_body_bytes)
+        return kept + min(kept, 16 * KIB)
 
 
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
@@ -268,14 +261,12 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
     excepted: Annotated[tuple[str, ...], about('names that are none of secrets, and places: "body.properties.*"')] = ()
     patterns: Annotated[
-        bool | tuple[PatternSettings, ...],
-        about("also what looks like a key, a token, credentials or a card's number, anywhere; or further patterns"),
+        bool | tuple[str, ...],
+        about(
+            "also what looks like a key, a token, credentials or a card's number, anywhere; a list: and what these "
+            "regular expressions of RE2 match, or the first group of each"
+        ),
     ] = True
-
-    def expressions(self) -> bool | list[tuple[str, str]]:
-        """Return whether patterns are searched for, or what further ones match and what stands in for that."""
-        own = self.patterns
-        return own if isinstance(own, bool) else [(one.regex, one.replacement) for one in own]
 
 
 class LogSettings(Section, frozen=True):
@@ -354,9 +345,9 @@ def redacted(settings: Settings) -> dict[str, Any]:
             if isinstance(rule, dict):
                 owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
     for token in shown["tokens"]:
-        token["sha256"] = "[REDACTED]"
+        token |= {"token": "[REDACTED]"}
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
-    for section, name in (("storage", "url"), ("storage", "listen_url"), ("keys", "url"), ("otel", "endpoint")):
+    for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):
         shown[section][name] = without_password(shown[section][name])
     return shown
 

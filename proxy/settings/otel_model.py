@@ -23,9 +23,6 @@ class OtelSettings(Section, frozen=True):
     signals: Annotated[
         tuple[Literal["traces", "logs"], ...], about("traces: a span an exchange; logs: a log record a record")
     ] = ("traces", "logs")
-    service_name: Annotated[
-        str, about("service.name of records whose route has no `service`", min_length=1, max_length=256)
-    ] = "sidelog"
     ca_file: Annotated[
         str, about("PEM file of the authorities that may sign for the receiver; empty: the system's")
     ] = ""

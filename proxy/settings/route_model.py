@@ -22,20 +22,12 @@ class RouteLimitSettings(Section, frozen=True):
 
 
 class HeaderSettings(Section, frozen=True):
-    """[proxy.headers], [routes.headers]: fields set, removed and added on the way; a route's rules win."""
+    """[proxy.headers], [routes.headers]: fields set or removed on the way; a route's rules win."""
 
     set_request: Annotated[
-        dict[str, str], about('replaced on requests; "env:NAME" reads the environment, here and below')
+        dict[str, str], about('replaced on requests; "": removed; "env:NAME" reads the environment, here and below')
     ] = field(default_factory=dict)
-    remove_request: Annotated[tuple[str, ...], about("removed from requests")] = ()
-    add_request: Annotated[dict[str, str], about("added to requests, beside those of the same name")] = field(
-        default_factory=dict
-    )
-    set_response: Annotated[dict[str, str], about("replaced on responses")] = field(default_factory=dict)
-    remove_response: Annotated[tuple[str, ...], about("removed from responses")] = ()
-    add_response: Annotated[dict[str, str], about("added to responses, beside those of the same name")] = field(
-        default_factory=dict
-    )
+    set_response: Annotated[dict[str, str], about('replaced on responses; "": removed')] = field(default_factory=dict)
 
 
 class RouteSettings(Section, frozen=True):
@@ -49,11 +41,10 @@ class RouteSettings(Section, frozen=True):
     upstream_host: Annotated[
         str, about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)")
     ] = ""
-    service: Annotated[str, about("service name on records", max_length=256)] = ""
+    service: Annotated[str, about("service name on records; empty: in OpenTelemetry sidelog", max_length=256)] = ""
     container: Annotated[str, about("container on records", max_length=256)] = ""
     project: Annotated[str, about("project on records", max_length=256)] = ""
     client: Annotated[str, about("client (organisation) on records", max_length=256)] = ""
-    location: Annotated[str, about("region of the upstream, on records", max_length=256)] = ""
     provider: Annotated[
         Literal["auto", "openai", "anthropic", "gemini", "ollama", "bedrock", "cohere", "llama.cpp", "mcp", "none"],
         about("openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by path and headers"),

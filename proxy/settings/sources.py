@@ -18,18 +18,15 @@ import msgspec
 
 from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import AdminHostSettings, PatternSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
 from proxy.settings.retired import what_became_of
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "routes": RouteSettings,
-    "redact.patterns": PatternSettings,
     "tokens": TokenSettings,
     "admin_hosts": AdminHostSettings,
 }
 """Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""
-SWITCHES: Final = frozenset({"redact.patterns"})
-"""Of these, what may be true or false instead."""
 ENV_PREFIX: Final = "SIDELOG_"
 MAX_SUGGESTIONS: Final = 3
 
@@ -112,7 +109,7 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
         if not variable.startswith(ENV_PREFIX):
             continue
         name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-        if name in TABLES and (name not in SWITCHES or text.lstrip().startswith("[")):
+        if name in TABLES:
             _tables_from_text(name, text, variable, found, problems)
         elif name in known:
             found[name] = Given(text, variable, is_text=True)
@@ -129,7 +126,7 @@ def _variable(name: str) -> str:
 
 
 def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
-    known = {name for name, _ in leaves()} - (TABLES.keys() - SWITCHES)
+    known = {name for name, _ in leaves()} - TABLES.keys()
     found: Found = {}
     for name, text in overrides.items():
         origin = FLAGS[name].option if name in FLAGS else "command line"
@@ -202,7 +199,7 @@ def _flatten(
             within = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else []
             gone = list(filter(what_became_of, within))  # of a section that is gone as a whole
             problems += [f"{each}: {_unknown(each, key, known)} ({origin(each)})" for each in gone or [name]]
-        elif name in TABLES and (name not in SWITCHES or isinstance(value, list)):
+        elif name in TABLES:
             _flatten_tables(name, value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
             found[name] = Given(value, origin(name), is_text=False)

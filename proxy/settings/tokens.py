@@ -16,6 +16,7 @@ from proxy.settings.model import Settings, TokenSettings
 
 Problem = tuple[str, str]
 
+DIGEST_PREFIX: Final = "sha256:"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _HOST: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*\Z")
@@ -30,46 +31,46 @@ def resolve_tokens(
     resolved, problems = [], []
     for index, token in enumerate(tokens):
         try:
-            digest = _digest(token, environ)
+            digest = _digest(token.token, environ)
         except ValueError as error:
-            problems.append((f"tokens[{index}]", str(error)))
+            problems.append((f"tokens[{index}].token", str(error)))
             digest = ""
-        resolved.append(msgspec.structs.replace(token, token="", token_file="", sha256=digest))
+        resolved.append(msgspec.structs.replace(token, token=DIGEST_PREFIX + digest))
     return tuple(resolved), problems
 
 
-def _digest(token: TokenSettings, environ: Mapping[str, str]) -> str:
+def _digest(given: str, environ: Mapping[str, str]) -> str:
     """Compute the digest of one token.
 
     Raises:
-        ValueError: it is not given in exactly one way, cannot be read, or is too short.
+        ValueError: it cannot be read, or is too short.
     """
-    given = [name for name in ("token", "token_file", "sha256") if getattr(token, name)]
-    if len(given) != 1:
-        raise ValueError(f"expected one of token, token_file and sha256, got {' and '.join(given) or 'none'}")
-    if token.sha256:
-        if not _DIGEST.match(token.sha256.lower()):
-            raise ValueError("sha256 is not 64 hexadecimal digits")
-        return token.sha256.lower()
-    text = _read(token, environ)
+    if given.startswith(DIGEST_PREFIX):
+        digest = given.removeprefix(DIGEST_PREFIX).lower()
+        if not _DIGEST.match(digest):
+            raise ValueError("expected 64 hexadecimal digits behind sha256:")
+        return digest
+    if not given:
+        raise ValueError("is missing: expected the secret, or env:NAME, file:PATH or sha256: and its SHA-256")
+    text = _read(given, environ)
     if len(text) < MIN_TOKEN_CHARACTERS or len(text.split()) != 1:
         raise ValueError(f"expected a token of at least {MIN_TOKEN_CHARACTERS} characters without blanks")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(token: TokenSettings, environ: Mapping[str, str]) -> str:
-    if token.token_file:
+def _read(given: str, environ: Mapping[str, str]) -> str:
+    kind, _, name = given.partition(":")
+    if kind == "file":
         try:
-            return read_file(Path(token.token_file)).decode().strip()
+            return read_file(Path(name)).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ValueError(f"token_file cannot be read: {reason}, got {token.token_file!r}") from error
-    variable = token.token.removeprefix("env:")
-    if variable == token.token:
-        return token.token
-    if variable not in environ:
-        raise ValueError(f"the environment has no {variable}")
-    return environ[variable].strip()
+            raise ValueError(f"the file cannot be read: {reason}, got {name!r}") from error
+    if kind != "env":
+        return given
+    if name not in environ:
+        raise ValueError(f"the environment has no {name}")
+    return environ[name].strip()
 
 
 def check_tokens(settings: Settings) -> Iterator[Problem]:
@@ -83,8 +84,8 @@ def check_tokens(settings: Settings) -> Iterator[Problem]:
         if token.name in names:
             yield f"{where}.name", f"is given twice, got {token.name!r}"
         names.add(token.name)
-        if token.sha256 and secrets.setdefault(token.sha256, where) != where:
-            yield where, f"has the secret of {secrets[token.sha256]}, which is found first"
+        if token.token != DIGEST_PREFIX and secrets.setdefault(token.token, where) != where:
+            yield where, f"has the secret of {secrets[token.token]}, which is found first"
         if token.role == "admin" and (token.projects or token.containers or token.clients):
             yield f"{where}.role", "an admin sees everything and has no projects, containers or clients"
     hosts: set[str] = set()

@@ -97,12 +97,16 @@ SETTING_OF: Final = {
 """Phase → the setting in [proxy.limits] that bounds it, for those whose end is an error."""
 
 
+LLM_FIRST_BYTE_S: Final = 1800
+"""What an LLM call has until its response begins, where its route says nothing: models think before they answer."""
+
+
 class Deadlines:
     """Phase → how long it may last without progress, ns; 0 is no limit."""
 
     __slots__ = ("_limits_ns", "_thinking_ns", "write_stall_ns")
 
-    def __init__(self, limits: LimitSettings) -> None:
+    def __init__(self, limits: LimitSettings, llm_first_byte_s: float = 0) -> None:
         seconds = {
             Phase.IDLE: limits.timeout_keep_alive_s,
             Phase.HEAD: limits.timeout_headers_s,
@@ -116,7 +120,7 @@ class Deadlines:
             Phase.ENDING: LATE_BODY_NS / 1e9,
         }
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in range(len(seconds)))
-        self._thinking_ns = int(limits.timeout_llm_first_byte_s * 1e9)
+        self._thinking_ns = int(llm_first_byte_s * 1e9)
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
     def describe(self, phase: int) -> str:
@@ -126,7 +130,7 @@ class Deadlines:
     def describe_first_byte(self, *, is_llm: bool) -> str:
         """Name the limit of the response's first byte, which is another one where LLM calls have more time."""
         if is_llm and self._thinking_ns > self._limits_ns[Phase.WAITING]:
-            return f"{self._thinking_ns / 1e9:g} s, timeout_llm_first_byte_s"
+            return f"{self._thinking_ns / 1e9:g} s, as LLM calls have; [routes.limits] timeout_first_byte_s changes it"
         return self.describe(Phase.WAITING)
 
     def describe_stall(self) -> str:

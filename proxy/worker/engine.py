@@ -138,7 +138,6 @@ class Engine:
         self.http2: Final = Http2(limits) if settings.proxy.http2 != "off" else None
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
         self.instance: Final = instance.encode()
-        self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
         self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
@@ -251,7 +250,7 @@ class Engine:
         """Return the field lines a head becomes for a route's upstream, kept with the head for the newest routes."""
         lines = head.rendered.get(route.index)
         if lines is None:
-            lines = route.render(head, self.instance, self.via)
+            lines = route.render(head, self.instance)
             if len(head.rendered) >= MAX_RENDERED_ROUTES:
                 del head.rendered[next(iter(head.rendered))]
             head.rendered[route.index] = lines

@@ -16,7 +16,7 @@ import msgspec
 
 from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
-from proxy.http1.header_rules import Rules, compile_rules
+from proxy.http1.header_rules import compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
@@ -24,9 +24,8 @@ from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
 from proxy.worker.admission.key_auth import compile_access
-from proxy.worker.deadlines import Deadlines
+from proxy.worker.deadlines import LLM_FIRST_BYTE_S, Deadlines
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +88,11 @@ class Route:
             self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
         self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
         self._host_line = self._fixed_host(route)
-        rules = compile_rules(*_request_rules(route, settings))
+        general, own = settings.proxy.headers, route.headers
+        rules = compile_rules(general.set_request, own.set_request)
         self._rules = replace(rules, without=hyphenated(rules.without))
-        layers = [_response_rules(owner.headers) for owner in (settings.proxy, route)]
-        self.response_rules = compile_rules(*layers).and_without(settings.proxy.record_id_header)
+        response_rules = compile_rules(general.set_response, own.set_response)
+        self.response_rules = response_rules.and_without(settings.proxy.record_id_header)
         self.access = compile_access(route)
         self.request_names = self._rules.without | self._key_fields()
         """Lower-case names of fields that it reads, removes or sets in requests."""
@@ -100,7 +100,8 @@ class Route:
         """Lower-case names that do not go on in trailers either."""
         self.response_trailers_without = self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
-        self.deadlines = Deadlines(self.limits)
+        thinks_as_all = route.limits.timeout_first_byte_s is None  # else it is meant for its LLM calls too
+        self.deadlines = Deadlines(self.limits, LLM_FIRST_BYTE_S if thinks_as_all else 0)
         self.max_body_bytes = self.limits.max_body_bytes
         self._lowered: dict[OptOutLevel, Route] = {}
         level = route.capture or settings.capture.level
@@ -110,7 +111,7 @@ class Route:
 
     def _keep(self, windows: CaptureWindows) -> None:
         self.windows = windows
-        self.request_window_bytes, self.response_window_bytes, _ = windows.plain
+        self.request_window_bytes, self.response_window_bytes, *_ = windows.plain
 
     def _key_fields(self) -> frozenset[bytes]:
         access = self.access
@@ -136,7 +137,7 @@ class Route:
             return b"Host: %b\r\n" % self.address.authority.encode()
         return None
 
-    def render(self, head: RequestHead, hop: bytes, via: bytes) -> bytes:
+    def render(self, head: RequestHead, hop: bytes) -> bytes:
         """Return the field lines for the upstream that do not depend on the connection or the request line.
 
         Ours come last: whatever a client names in Connection was taken out before (P1).
@@ -153,12 +154,13 @@ class Route:
         fields = head.render(self._rules.without)
         if self.access is not None:
             fields = self.access.without_key(fields)
+        connection = b""
         if head.is_websocket:
-            via += UPGRADE_LINES
+            connection = UPGRADE_LINES
         elif head.accepts_trailers:
-            via += TE_LINES
+            connection = TE_LINES
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
-            host, fields, self._rules.lines, request_id, hops, via, framing,
+            host, fields, self._rules.lines, request_id, hops, connection, framing,
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
@@ -210,23 +212,9 @@ def _is_plain(path: bytes) -> bool:
     return not has_escapes and path.find(b"/.") < 0 and path.find(b"//") < 0
 
 
-def _request_rules(route: RouteSettings, settings: Settings) -> list[Rules]:
-    """The general rules, and the route's."""
-    return [
-        Rules(set=headers.set_request, remove=headers.remove_request, add=headers.add_request)
-        for headers in (settings.proxy.headers, route.headers)
-    ]
-
-
-def _response_rules(headers: HeaderSettings) -> Rules:
-    return Rules(set=headers.set_response, remove=headers.remove_response, add=headers.add_response)
-
-
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
     """Return the limits of all with those that the route has of its own."""
     own = {name: limit for name, limit in msgspec.structs.asdict(route.limits).items() if limit is not None}
-    if "timeout_first_byte_s" in own:
-        own["timeout_llm_first_byte_s"] = 0  # what the route says is meant for its calls too
     return msgspec.structs.replace(general, **own)
 
 

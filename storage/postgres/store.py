@@ -35,7 +35,6 @@ from storage.postgres.connection import (
 from storage.postgres.dictionary import Names
 from storage.postgres.erase import erase_slice
 from storage.postgres.lease import Lease
-from storage.postgres.notices import notify
 from storage.postgres.schema import check_layout, migrate, read_version
 from storage.postgres.session import PostgresSession
 from storage.postgres.trim import trim
@@ -81,7 +80,6 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         readers: int,
         read_budget_s: float,
         lock_limit_s: float,
-        notify_as: str,
         lease: Lease | None = None,
     ) -> None:
         super().__init__("postgres", address.location, schema_version)
@@ -92,8 +90,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_read = _begin_read()
 
-        begin = notify(self._begin_write, notify_as) if notify_as else self._begin_write
-        self._batches = BatchStore(begin, self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
+        self._batches = BatchStore(self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()
@@ -118,12 +115,11 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         read_budget_s: float = READ_BUDGET_S,
         lock_limit_s: float = LOCK_LIMIT_S,
         is_read_only: bool = False,
-        notify_as: str = "",
         lease: Lease | None = None,
     ) -> Self:
         """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
 
-        The caller closes the store. With `notify_as` commits are announced to others in that name (`notices.py`).
+        The caller closes the store.
 
         Raises:
             StorageUnavailable: It cannot be opened at present.
@@ -152,7 +148,6 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
             readers=readers,
             read_budget_s=read_budget_s,
             lock_limit_s=lock_limit_s,
-            notify_as=notify_as,
             lease=lease,
         )
 

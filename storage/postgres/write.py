@@ -129,15 +129,14 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str, begin_silent: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
+    def __init__(self, begin: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
         """Make one that has not seen the store yet.
 
-        `begin` begins a transaction of a batch, `begin_silent` that of one that brings no records, and is announced to
-        no reader. `cells_of` makes, in any thread, the cells of the index of words that a batch brings with it.
+        `begin` begins a transaction. `cells_of` makes, in any thread, the cells of the index of words that a batch
+        brings with it.
         `is_leased` says that the database has a lease of the sidecar as long as it has anything.
         """
         self._begin = begin
-        self._begin_silent = begin_silent
         self._cells_of = cells_of
         self._is_leased = is_leased
         self._newest_seq = 0
@@ -187,7 +186,7 @@ class BatchStore:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
         if until > self._folded_until:
-            async with transaction(connection, self._begin_silent):
+            async with transaction(connection, self._begin):
                 self._folded_until = await rollups.fold(connection, until)
 
     def _forget_batches(self) -> None:

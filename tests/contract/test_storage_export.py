@@ -19,7 +19,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 def reader_of(store: Any, max_records: int = 3) -> Reader:
     """A reader of one sidecar's records."""
-    return Reader(store, "sidecar-1", service_name="sidelog", max_records=max_records)
+    return Reader(store, "sidecar-1", max_records=max_records)
 
 
 async def test_own_records_are_read_in_order(store: Any) -> None:

@@ -5,12 +5,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from storage.postgres.notices import CHANNEL
 from tests.e2e.test_kill import check_accounts
-from tests.e2e.test_reload import reload
 from tests.support import postgres
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.sidelog import Sidelog
@@ -34,28 +31,6 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str)
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
         assert not list(sidelog.data_dir.glob("*.db"))
-
-
-async def test_commits_are_told_once_a_reload_asks_for_it(tmp_path: Path, upstream: str) -> None:
-    """`listen_url` comes into force by SIGHUP: the next commit is told under the sidecar's name, and it listens."""
-    url = await postgres.database(tmp_path)
-    config = tmp_path / "c.toml"
-    config.write_text("")
-    told: list[object] = []
-    other = await asyncpg.connect(url)
-    await other.add_listener(CHANNEL, lambda *arguments: told.append(arguments[3]))
-    environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_PROXY__INSTANCE": "here"}
-    with Sidelog(tmp_path / "data", upstream, "--config", str(config), environ=environ) as sidelog:
-        await asyncio.to_thread(ask, sidelog)
-        config.write_text(f'[storage]\nlisten_url = "{url}"\n')
-        await asyncio.to_thread(reload, sidelog)
-        await asyncio.to_thread(ask, sidelog)
-        await other.execute("SELECT 1")
-        assert set(told) == {"here"}
-        listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-        # The test's own has asked something else since.
-        await postgres.until(other, listening, lambda count: count == 1)
-    await other.close()
 
 
 def ask(sidelog: Sidelog) -> None:

@@ -16,7 +16,6 @@ from msgspec.structs import FieldInfo
 from proxy.settings.model import (
     AdminHostSettings,
     LimitSettings,
-    PatternSettings,
     RouteSettings,
     Settings,
     TokenSettings,
@@ -34,8 +33,7 @@ HEAD: Final = """\
 # `sidelog config check --config FILE` reports every mistake at once; `sidelog config show` prints what is in effect.
 """
 TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str]]] = {
-    "redact.patterns": (PatternSettings, {"name": "employee", "regex": r"\bE-\d{6}\b"}, "# "),
-    "tokens": (TokenSettings, {"name": "grafana", "token_file": "/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
+    "tokens": (TokenSettings, {"name": "grafana", "token": "file:/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
 }
@@ -66,8 +64,6 @@ def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
     for key, field in fields_of(section).items():
         if (inner := section_of(field.type)) is not None:
             yield from _section(f"{name}.{key}", inner)
-        elif f"{name}.{key}" in TABLES:
-            yield from _tables(f"{name}.{key}")
 
 
 def _tables(name: str) -> Iterator[str]:

@@ -78,7 +78,6 @@ class ReferenceEngine:
         self._gate = gate
         self._instance = instance.encode()
         self._trusted = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
-        self._via = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
         self._id_header = settings.proxy.record_id_header
         self._sessions: list[ClientSession] = []
         self._server = web.Server(self.handle, auto_decompress=False)
@@ -141,7 +140,7 @@ class ReferenceEngine:
         if self._makes_traces:
             head.lacks_trace = drop_invalid_context(head)
         route = self._find_route(exchange, head, target, peer)
-        lines = route.render(head, self._instance, self._via)
+        lines = route.render(head, self._instance)
         lines += forwarded_lines(head, peer, request.scheme.encode(), head.host, original)
         if not head.request_id:
             lines += b"X-Request-Id: %b\r\n" % exchange.id_text
@@ -191,7 +190,7 @@ class ReferenceEngine:
         body = None
         if request.body_exists:
             windows = route.windows.of(exchange.request_head)
-            exchange.request_body = window = Window(windows.request_bytes, windows.tail_bytes)
+            exchange.request_body = window = Window(windows.request_bytes, windows.request_tail_bytes)
             body = self._request_body(request, exchange, window)
         exchange.upstream = route.address_text
         exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
@@ -228,7 +227,7 @@ class ReferenceEngine:
         exchange.response_head = raw
         response = self._response(exchange, head, (upstream.reason or "").encode("utf-8", "replace").decode())
         windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
-        window = exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+        window = exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
         if head.body_length(exchange.method) == 0:
             exchange.response_body = None
             self._complete(exchange)

@@ -22,7 +22,7 @@ OmittedReason = Literal["level", "shed", "coding"]
 MAX_REDACTED_BYTES: Final = 262_144
 """Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""
 STORED_TAIL_BYTES: Final = 16384
-"""Kept of the end of a body that is longer than may be stored (the default of capture.tail_bytes)."""
+"""Kept of the end of a body that is longer than may be stored."""
 _PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
 
@@ -101,15 +101,14 @@ def redacted_body(
     content_type: bytes,
     redactor: Redactor,
     max_bytes: int,
-    tail_bytes: int = STORED_TAIL_BYTES,
     *,
     is_clean: bool = False,
 ) -> Body:
-    """Redact a body and cut both windows together to `max_bytes`, of which the tail may take `tail_bytes`.
+    """Redact a body and cut both windows together to `max_bytes`, of which the tail may take `STORED_TAIL_BYTES`.
 
     `is_clean` is what `Redactor.are_clean` says of the head.
     """
-    head, tail, is_truncated = body.head, body.tail[-tail_bytes or len(body.tail) :], body.is_truncated
+    head, tail, is_truncated = body.head, body.tail[-STORED_TAIL_BYTES:], body.is_truncated
     if len(head) > MAX_REDACTED_BYTES:
         tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
         head, is_truncated = head[:MAX_REDACTED_BYTES], True

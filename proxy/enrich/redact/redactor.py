@@ -42,7 +42,7 @@ from proxy.enrich.redact.names import (
 )
 from proxy.enrich.redact.octets import AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
-from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, Own, SecretPatterns
+from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, SecretPatterns
 from proxy.enrich.redact.patterns.tokens import without_beginning
 from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.windows import cut_end, cut_start
@@ -77,7 +77,7 @@ class Redactor:
         json_keys: Iterable[str] = (),
         excepted: Iterable[str] = (),
         *,
-        patterns: bool | Iterable[Own] = True,
+        patterns: bool | Iterable[str] = True,
     ) -> None:
         """Add names, in any spelling, and patterns; leave out those and places `excepted`; patterns may be left out."""
         own = () if isinstance(patterns, bool) else patterns

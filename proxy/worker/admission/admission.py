@@ -79,7 +79,7 @@ class Admission:
         if authority is None:
             lines = engine.render(head, route)
         else:
-            lines = route.render(head.with_host(authority), engine.instance, engine.via)
+            lines = route.render(head.with_host(authority), engine.instance)
         lines += forwarded_lines(head, peer, self._scheme, host, original)
         if has_gaps:
             lines = as_format(lines)

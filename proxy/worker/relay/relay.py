@@ -202,7 +202,7 @@ class Relay(Call):
             exchange.response_whole = body
         else:
             windows = route.windows.of(exchange.request_head)
-            exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+            exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
             exchange.response_body.add(body)
         if self.is_paused:
             self._unpause_upstream()
@@ -236,7 +236,7 @@ class Relay(Call):
         self.phase = Phase.STREAMING
         self.since_ns = now_ns
         windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
-        exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+        exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
         if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
         if self.is_paused:  # while there was no upstream yet: another stream filled the client's connection

@@ -29,7 +29,7 @@ def begin_body(call: Call, exchange: Exchange, route: Route, request: RequestRea
             exchange.request_whole = body
             return body
     windows = route.windows.of(exchange.request_head)
-    exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
+    exchange.request_body = Window(windows.request_bytes, windows.request_tail_bytes)
     call.body_bytes = request.content_length
     if body:
         exchange.request_body.add(body)

@@ -37,9 +37,9 @@ def project_detail(*args: Any) -> dict[str, Any]:
 
 def test_trailers_are_there_where_there_were_any() -> None:
     """Written as headers are; beyond the document, so absent from all other details."""
-    assert not {"requestTrailers", "responseTrailers"} & project_detail(make_record(1), make_payload(), None, 1).keys()
+    assert not {"requestTrailers", "responseTrailers"} & project_detail(make_record(1), make_payload(), 1).keys()
     payload = msgspec.structs.replace(make_payload(), response_trailers=b"Grpc-Status: 0\r\nA: 1\r\na: 2")
-    detail = project_detail(make_record(1), payload, None, 1)
+    detail = project_detail(make_record(1), payload, 1)
     assert detail["responseTrailers"] == {"grpc-status": "0", "a": "1, 2"}
     assert "requestTrailers" not in detail
 
@@ -60,7 +60,7 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
         client="c1",
         user_id="u1",
     )
-    row = project_row(record, make_payload(), None, 7_776_000)
+    row = project_row(record, make_payload(), 7_776_000)
     assert row == {
         "pKey": "p1",
         "sKey": format_id(record.id),
@@ -180,20 +180,20 @@ def test_checks_follow_from_route_key_and_outcome(changes: dict[str, object], di
 
 def test_an_unreached_target_is_null() -> None:
     """A refused connection has no target data; a timeout has its beginning, and no status."""
-    assert project_row(make_record(1, seq=1, **UNSENT), None, "eu", None)["targetData"] is None
+    assert project_row(make_record(1, seq=1, **UNSENT), None, None)["targetData"] is None
     late = make_record(1, seq=1, status=504, first_byte_us=None, upstream_done_at_us=None)
-    assert project_row(late, None, "eu", None)["targetData"] == {
+    assert project_row(late, None, None)["targetData"] == {
         "sentAt": (START_US + 2000) // 1000,
         "receivedAt": None,
         "duration": None,
         "status": None,
-        "location": "eu",
+        "location": None,
     }
 
 
 def test_a_request_in_flight_has_no_end() -> None:
     """`processed` is false, and what is not known is null."""
-    row = project_row(make_in_flight(1, **UNSENT), None, None, 60)
+    row = project_row(make_in_flight(1, **UNSENT), None, 60)
     proxy = row["proxyData"]
     assert isinstance(proxy, dict)
     assert (row["processed"], row["TTL"]) == (False, None)
@@ -204,7 +204,7 @@ def test_the_detail_has_flat_fields_beside_the_blocks() -> None:
     """Milliseconds here, lower-case headers with redactions marked, bodies parsed."""
     payload = make_payload(make_body(b'{"name":"John"}'), make_body(b'{"id":1}'))
     record = make_record(1, seq=1)
-    shown = project_detail(record, payload, None, None)
+    shown = project_detail(record, payload, None)
     assert list(shown)[:11] == [
         "pKey", "sKey", "method", "path", "statusCode", "duration", "processedAt", "requestHeaders", "requestBody",
         "responseHeaders", "responseBody",
@@ -213,19 +213,19 @@ def test_the_detail_has_flat_fields_beside_the_blocks() -> None:
     assert shown["requestHeaders"] == {"host": "service.test", "cookie": "[REDACTED]", "x-a": "1, 2"}
     assert json.loads(msgspec.json.encode(shown))["responseBody"] == {"id": 1}
     for name in ("proxyData", "targetData", "validationData", "TTL", "userId"):
-        assert shown[name] == project_row(record, payload, None, None)[name]
-    bare = project_detail(record, None, None, None)
+        assert shown[name] == project_row(record, payload, None)[name]
+    bare = project_detail(record, None, None)
     assert [bare[name] for name in ("requestHeaders", "requestBody", "responseHeaders", "responseBody")] == [None] * 4
 
 
 def test_the_detail_says_which_body_was_cut() -> None:
     """Bytes kept of bytes seen, beside the body; a body that is whole, or was not kept at all, says nothing."""
     cut = make_body(b"ab", tail=b"z", size=90, truncated=True)
-    shown = project_detail(make_record(1), make_payload(cut, make_body(b"whole")), None, None)
+    shown = project_detail(make_record(1), make_payload(cut, make_body(b"whole")), None)
     assert shown["requestBodyCut"] == {"head": 2, "tail": 1, "size": 90}
     assert "responseBodyCut" not in shown
     gone = make_body(b"", size=90, truncated=True, omitted="shed")
-    assert "requestBodyCut" not in project_detail(make_record(1), make_payload(gone), None, None)
+    assert "requestBodyCut" not in project_detail(make_record(1), make_payload(gone), None)
 
 
 def test_sensitive_headers_are_absent_in_the_list() -> None:
@@ -297,7 +297,7 @@ def test_units_agree(start: int, took: int, target: int) -> None:
         upstream_sent_at_us=start,
         upstream_done_at_us=start + target,
     )
-    row, detail = project_row(record, None, None, 60), project_detail(record, None, None, 60)
+    row, detail = project_row(record, None, 60), project_detail(record, None, 60)
     proxy = row["proxyData"]
     assert isinstance(proxy, dict)
     assert round(proxy["duration"] * 1000) == detail["duration"] == proxy["sentAt"] - proxy["receivedAt"]

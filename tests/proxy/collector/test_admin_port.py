@@ -10,7 +10,7 @@ from proxy.collector.admin_token import AdminToken
 from proxy.process.data_dir import update_state
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 
-READER = TokenSettings(name="grafana", sha256=sha256(b"reader-token").hexdigest(), projects=("p",))
+READER = TokenSettings(name="grafana", token="sha256:" + sha256(b"reader-token").hexdigest(), projects=("p",))
 
 
 @pytest.fixture

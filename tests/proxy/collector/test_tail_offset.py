@@ -13,10 +13,10 @@ from api.native.records import encode_record
 from api.stream.tail import Tail
 from api.stream.tail_ring import Interest
 from proxy.collector.learned_endpoints import LearnedEndpoints
+from proxy.collector.startup import has_fanout
 from proxy.collector.tail_offset import (
     MARGIN,
     MARK_NAME,
-    follow_tail,
     keep_tail,
     make_tail,
     raise_offset,
@@ -24,14 +24,12 @@ from proxy.collector.tail_offset import (
     start_tail,
     subscribe_to_erasures,
 )
-from proxy.process.data_dir import DataDir, read_state, update_state
-from proxy.settings.load import load
+from proxy.process.data_dir import read_state, update_state
 from proxy.settings.model import Settings, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
-from tests.support import postgres
 from tests.support.memory_store import MemoryStorage
 
 
@@ -122,10 +120,9 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
     ("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)]
 )
 def test_the_document_s_own_switch_turns_the_fan_out_on(value: str, is_on: bool) -> None:
-    """LOGS_ADMIN_FANOUT is heeded beside the setting, which is stronger."""
-    flags = {"proxy.upstream": "http://app:1"}
-    assert load(flags, {"LOGS_ADMIN_FANOUT": value}, None).admin.fanout is is_on
-    assert not load(flags, {"LOGS_ADMIN_FANOUT": value, "SIDELOG_ADMIN__FANOUT": "false"}, None).admin.fanout
+    """LOGS_ADMIN_FANOUT, which is no setting of ours."""
+    assert has_fanout({"LOGS_ADMIN_FANOUT": value}) is is_on
+    assert not has_fanout({})
 
 
 async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -> None:
@@ -137,28 +134,6 @@ async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -
         assert len(one.secret) == 32
     async with await open_storage("memory:", tmp_path) as storage:
         assert (await open_fanout(Settings(), storage)).secret != one.secret
-
-
-async def test_news_is_followed_without_waiting_for_the_next_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Word of a commit of another sidecar wakes the tail, however long it would have slept."""
-    monkeypatch.setattr("proxy.collector.tail_offset.POLL_S", 3600.0)
-    url = await postgres.database(tmp_path)
-    storage = StorageSettings(url=url, listen_url=url)
-    async with await open_storage(url, tmp_path) as ours, await open_storage(url, tmp_path, notify_as="b") as theirs:
-        tail = Tail(ours, tick_s=0.001)
-        subscriber = tail.enter(Interest(encode_record, Filter(), frozenset()), 0)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            data = DataDir(tmp_path, "a", "", -1)
-            following = tasks.create_task(follow_tail(Settings(storage=storage), tail, ours, data))
-            for number in (1, 2):  # the first may be found by looking around after the start
-                await theirs.commit(make_batch(make_record(number)))
-                while tail.head_id < 2 * number:  # noqa: ASYNC110 - the head sends no event
-                    await asyncio.sleep(0.005)
-            following.cancel()
-        tail.leave(subscriber)
-        assert tail.head_id == 2 * await ours.last_seq()
 
 
 async def test_what_another_sidecar_erased_is_not_streamed_from_memory() -> None:

@@ -61,7 +61,6 @@ SETTINGS = Settings(
             container="c",
             project="p",
             client="o",
-            location="l",
             provider="none",
         ),
     ),

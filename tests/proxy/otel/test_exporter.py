@@ -41,7 +41,7 @@ class World:
         start: Progress | None = BEGINNING,
     ) -> Exporter:  # fmt: skip
         """Begin again, as another process does."""
-        reader = Reader(self.store, "sidecar-1", service_name="sidelog", max_records=max_records)
+        reader = Reader(self.store, "sidecar-1", max_records=max_records)
         self.exporter = Exporter(
             signal, reader, self.receiver.send, self.store, stored_records=lambda: self.stored, max_bytes=max_bytes,
             interval_s=INTERVAL_S, start=start, clock=lambda: NOW_S,

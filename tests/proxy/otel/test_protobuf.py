@@ -34,7 +34,7 @@ def values(attributes: Any) -> dict[str, object]:
 
 def body_of(signal: Any, record: Record, *calls: Call) -> bytes:
     """The request that one record makes."""
-    return write_request(signal, [make_item(signal, record, calls, "shop")])
+    return write_request(signal, [make_item(signal, record, calls)])
 
 
 def test_a_span_is_the_record() -> None:

@@ -14,7 +14,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 def test_spans_are_gathered_by_service() -> None:
     """One resource for each, however they are mixed; the scope is ours."""
     records = [make_record(service=name) for name in ("a", "b", "a", None)]
-    body = write_request("traces", [make_item("traces", record, (), "sidelog") for record in records])
+    body = write_request("traces", [make_item("traces", record, ()) for record in records])
     read = msgspec.json.decode(body, type=Traces)
     by_service = {
         plain(each.resource.attributes)["service.name"]: [span.span_id for span in each.scope_spans[0].spans]
@@ -27,7 +27,7 @@ def test_spans_are_gathered_by_service() -> None:
 
 def test_tool_calls_come_with_their_exchange() -> None:
     """In the trace of the exchange that asked for them."""
-    item = make_item("traces", make_record(), (Call(tool_call(), TRACE),), "sidelog")
+    item = make_item("traces", make_record(), (Call(tool_call(), TRACE),))
     assert count([item]) == 2
     assert read_spans(write_request("traces", [item]))[1].trace_id == TRACE
 
@@ -35,8 +35,8 @@ def test_tool_calls_come_with_their_exchange() -> None:
 def test_events_are_logs_only() -> None:
     """A record of which nothing is sent counts as an item without content."""
     event = make_record(kind="event", name="gap", data=b"{}")
-    assert make_item("traces", event, (), "sidelog").encoded == ()
-    logs = [make_item("logs", record, (), "sidelog") for record in (event, make_record())]
+    assert make_item("traces", event, ()).encoded == ()
+    logs = [make_item("logs", record, ()) for record in (event, make_record())]
     body = write_request("logs", logs)
     assert [record.event_name for record in read_logs(body)] == ["sidelog.gap", ""]
     assert msgspec.json.decode(body, type=Logs).resource_logs[0].scope_logs[0].scope.name == "sidelog"

@@ -7,8 +7,8 @@ from proxy.settings.model import CaptureSettings
 from proxy.settings.section import GIB, MIB
 
 CAPTURE = CaptureSettings()
-PLAIN = Windows(65536, 65536, 16384)
-CALL = Windows(MIB, MIB, CALL_TAIL_BYTES)
+PLAIN = Windows(65536, 65536, 16384, 16384)
+CALL = Windows(MIB, MIB, CALL_TAIL_BYTES, CALL_TAIL_BYTES)
 
 
 def windows(level: str = "body", provider: str = "auto", ring_bytes: int = 64 * MIB) -> CaptureWindows:
@@ -57,7 +57,7 @@ def test_others_do_not(raw: bytes) -> None:
     """Other paths, other methods, and what is no request at all."""
     found = windows()
     assert found.of(raw) == PLAIN
-    assert windows("headers").of(raw) == Windows(0, 0, 0)
+    assert windows("headers").of(raw) == Windows(0, 0, 0, 0)
 
 
 def test_events_in_answer_to_a_post_are_a_call() -> None:
@@ -70,12 +70,18 @@ def test_events_in_answer_to_a_post_are_a_call() -> None:
 def test_levels_and_providers() -> None:
     """Below `usage` nothing is read; a route that names a provider is all calls, one that names none has none."""
     for level in ("none", "meta"):
-        assert windows(level).of(head("/v1/messages")) == Windows(0, 0, 0)
+        assert windows(level).of(head("/v1/messages")) == Windows(0, 0, 0, 0)
     assert windows(provider="none").of(head("/v1/messages")) == PLAIN
     assert windows(provider="mcp").of(head("/x", "GET")) == CALL
     small = windows(ring_bytes=MIB).of(head("/v1/messages"))
-    assert small.request_bytes + small.response_bytes + 2 * small.tail_bytes <= MIB // 2
+    assert sum(small) <= MIB // 2
     assert windows(ring_bytes=GIB).of(head("/v1/messages")) == CALL
+
+
+def test_of_the_end_no_more_is_kept_than_of_the_beginning() -> None:
+    """A direction of which nothing is to be kept has no end either."""
+    capture = CaptureSettings(request_body_bytes=0, response_body_bytes=100)
+    assert CaptureWindows(capture, MIB, "body", "none").plain == Windows(0, 100, 0, 100)
 
 
 def test_responses_are_paced_where_calls_are_read() -> None:

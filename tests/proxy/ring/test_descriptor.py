@@ -16,17 +16,14 @@ def test_what_was_written_is_read() -> None:
         proxy=ProxySettings(source="edge", stage="production"),
         routes=(
             RouteSettings(id="a", upstream="http://x", service="shop", container="c1", project="p", client="acme"),
-            RouteSettings(id="b", upstream="http://y", location="eu"),
+            RouteSettings(id="b", upstream="http://y", client="other"),
         ),
     )
     read = read_descriptor(write_descriptor(msgspec.to_builtins(settings)))
     assert (read.source, read.stage) == ("edge", "production")
     first, second = read.routes
-    assert (first.id, first.service, first.container, first.project, first.client, first.location) == (
-        *("a", "shop", "c1", "p", "acme"),
-        None,
-    )
-    assert (second.id, second.service, second.location) == ("b", None, "eu")
+    assert (first.id, first.service, first.container, first.project, first.client) == ("a", "shop", "c1", "p", "acme")
+    assert (second.id, second.service, second.client) == ("b", None, "other")
 
 
 def test_it_says_whether_requests_got_a_trace() -> None:

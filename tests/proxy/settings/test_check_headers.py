@@ -16,14 +16,14 @@ def loaded(rules: str, environ: dict[str, str] | None = None, owner: str = "rout
     ("rules", "reason"),
     [
         ('"set_request": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),
-        ('"remove_request": ["host"]', "host belongs to the proxy"),
-        ('"add_request": {"X-Forwarded-For": "1"}', "X-Forwarded-For belongs to the proxy"),
-        ('"remove_response": ["Transfer-Encoding"]', "Transfer-Encoding belongs to the proxy"),
+        ('"set_request": {"host": ""}', "host belongs to the proxy"),
+        ('"set_request": {"X-Forwarded-For": "1"}', "X-Forwarded-For belongs to the proxy"),
+        ('"set_response": {"Transfer-Encoding": ""}', "Transfer-Encoding belongs to the proxy"),
         ('"set_response": {"Connection": "close"}', "Connection belongs to the proxy"),
-        ('"add_response": {"a b": "1"}', "expected header names, got 'a b'"),
-        ('"add_response": {"a": "1\\r\\nb: 2"}', "the value of 'a' must not hold CR, LF or NUL"),
+        ('"set_response": {"a b": "1"}', "expected header names, got 'a b'"),
+        ('"set_response": {"a": "1\\r\\nb: 2"}', "the value of 'a' must not hold CR, LF or NUL"),
         ('"set_response": {"a": "\u20ac"}', "the value of 'a' must hold characters of Latin-1 only"),
-        ('"remove_response": {"a": "b"}', "expected a list"),
+        ('"set_response": ["a"]', "expected a table"),
         ('"sets": {}', "unknown setting"),
     ],
 )
@@ -49,8 +49,7 @@ def test_the_record_id_is_the_proxys() -> None:
     ("setting", "value"),
     [
         ("proxy.headers.set_request", '{"traceparent": "1"}'),
-        ("proxy.headers.add_request", '{"Traceparent": "1"}'),
-        ("proxy.headers.remove_request", '["traceparent"]'),
+        ("proxy.headers.set_request", '{"Traceparent": ""}'),
     ],
 )
 def test_a_trace_context_that_is_made_is_the_proxys(setting: str, value: str) -> None:
@@ -72,11 +71,11 @@ def test_a_trace_context_that_is_made_is_no_routes() -> None:
 
 
 def test_values_come_from_the_environment_and_are_not_shown() -> None:
-    """Of all four kinds, general ones and a route's; one that is missing is a problem."""
-    rules = ", ".join(f'"{key}": {{"a": "env:SECRET"}}' for key in ("set_request", "add_request", "set_response"))
-    settings = loaded(rules, {"SECRET": "s3cret", "SIDELOG_PROXY__HEADERS__ADD_RESPONSE": '{"b": "env:SECRET"}'})
+    """Of both kinds, general ones and a route's; one that is missing is a problem."""
+    rules = ", ".join(f'"{key}": {{"a": "env:SECRET"}}' for key in ("set_request", "set_response"))
+    settings = loaded(rules, {"SECRET": "s3cret", "SIDELOG_PROXY__HEADERS__SET_RESPONSE": '{"b": "env:SECRET"}'})
     assert settings.routes[0].headers.set_request == settings.routes[0].headers.set_response == {"a": "s3cret"}
-    assert settings.proxy.headers.add_response == {"b": "s3cret"}
+    assert settings.proxy.headers.set_response == {"b": "s3cret"}
     assert "s3cret" not in repr(redacted(settings))
     with pytest.raises(SettingsError, match=r"routes\[0\].headers.set_request: the environment has no SECRET for a"):
         loaded(rules)

@@ -16,7 +16,10 @@ from proxy.settings.model import SettingsError
             "retention.max_bytes: expected a whole number of bytes, at least 0, or a text such as '512MiB', got '10",
         ),
         ("[log]\naccess = true", "log.access: expected one of off, json, common, got true"),
-        ("[redact]\npatterns = 'yes'", "redact.patterns: expected true or false, got 'yes'"),
+        (
+            "[redact]\npatterns = 'yes'",
+            "redact.patterns: expected true or false, or a list of texts in quotes, got 'yes'",
+        ),
         ("[redact]\nheaders = 'x-a'", "redact.headers: expected a list, got 'x-a'"),
         ("[redact]\nheaders = ['x-a', 1]", "redact.headers: expected a list of texts in quotes, got ['x-a', 1]"),
         ("[otel]\nsignals = ['metrics']", "otel.signals: expected a list of some of traces, logs, got ['metrics']"),
@@ -28,7 +31,7 @@ from proxy.settings.model import SettingsError
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = 'ten'",
             "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a text such as",
         ),
-        ("[otel]\nservice_name = ''", "otel.service_name: expected text in quotes from 1 to 256 characters, got ''"),
+        ("[redact]\npatterns = [1]", "redact.patterns: expected true or false, or a list of texts in quotes, got [1]"),
         ("[tokens]\nname = 'g'", "tokens: expected a list of tables, as in [[tokens]]"),
         ("[proxy]\nstage = '%s'" % ("x" * 129), "proxy.stage: expected text in quotes, at most 128 characters"),
         (

@@ -77,12 +77,6 @@ def test_what_needs_a_restart_stays_and_is_named(name: str) -> None:
         ),
         (
             APP,
-            f'{APP}[storage]\nurl = "postgresql://db/a"\nlisten_url = "postgresql://db/a"\n',
-            "storage.listen_url: is for a store on Postgres only, ",
-            "storage.url: changes only with a restart ({path}:5)",
-        ),
-        (
-            APP,
             f'{APP}[otel]\nendpoint = "http://127.0.0.1:8090"\n[admin]\nlisten = "127.0.0.1:8091"\n',
             "otel.endpoint: is this proxy's own address",
             "admin.listen: changes only with a restart ({path}:7)",

@@ -94,7 +94,7 @@ def test_shown_settings_have_no_secrets() -> None:
         id="a", upstream="unix:/s", headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"})
     )
     url = "postgresql://me:hunter2@db/logs"
-    storage = msgspec.structs.replace(settings.storage, url=url, listen_url=url)
+    storage = msgspec.structs.replace(settings.storage, url=url)
     keys = msgspec.structs.replace(settings.keys, url=url)
     shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage, keys=keys))
     assert "s3cret" not in repr(shown)

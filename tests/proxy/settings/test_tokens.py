@@ -19,7 +19,7 @@ def loaded(tmp_path: Path, text: str, **environ: str) -> object:
     return load({}, environ, path)
 
 
-@pytest.mark.parametrize("how", ["token", "env", "token_file", "sha256"])
+@pytest.mark.parametrize("how", ["token", "env", "file", "sha256"])
 def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     """However it is given, only its digest is left, and that is not shown either."""
     secret_file = tmp_path / "secret"
@@ -28,8 +28,8 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     line = {
         "token": f'token = "{SECRET}"',
         "env": 'token = "env:GRAFANA"',
-        "token_file": f'token_file = "{secret_file}"',
-        "sha256": f'sha256 = "{digest.upper()}"',
+        "file": f'token = "file:{secret_file}"',
+        "sha256": f'token = "sha256:{digest.upper()}"',
     }[how]
     path = tmp_path / "sidelog.toml"
     path.write_text(
@@ -38,7 +38,8 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     )
     settings = load({}, {"GRAFANA": SECRET}, path)
     (token,) = settings.tokens
-    assert (token.name, token.sha256, token.role, token.projects) == ("grafana", digest, "reader", ("proj_a",))
+    assert (token.name, token.token, token.role) == ("grafana", f"sha256:{digest}", "reader")
+    assert token.projects == ("proj_a",)
     assert SECRET.encode() not in freeze(settings)
     assert digest not in repr(redacted(settings))
     assert settings.admin_hosts[0].projects == ("proj_a",)
@@ -47,13 +48,15 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[[tokens]]\nname = "a"', "tokens[0]: expected one of token, token_file and sha256, got none ("),
-        (f'[[tokens]]\nname = "a"\ntoken = "{SECRET}"\nsha256 = "00"', "got token and sha256"),
+        (
+            '[[tokens]]\nname = "a"',
+            "tokens[0].token: is missing: expected the secret, or env:NAME, file:PATH or sha256: and its SHA-256 (",
+        ),
         ('[[tokens]]\nname = "a"\ntoken = "env:MISSING"', "the environment has no MISSING"),
         ('[[tokens]]\nname = "a"\ntoken = 12345678901234567890', "tokens[0].token: expected text in quotes ("),
         ('[[tokens]]\nname = "a"\ntoken = "short"', "at least 16 characters"),
-        ('[[tokens]]\nname = "a"\nsha256 = "zz"', "sha256 is not 64 hexadecimal digits"),
-        ('[[tokens]]\nname = "a"\ntoken_file = "/nowhere/at/all"', "cannot be read"),
+        ('[[tokens]]\nname = "a"\ntoken = "sha256:zz"', "expected 64 hexadecimal digits behind sha256:"),
+        ('[[tokens]]\nname = "a"\ntoken = "file:/nowhere/at/all"', "cannot be read"),
         (f'[[tokens]]\nname = "admin"\ntoken = "{SECRET}"', "and not `admin`"),
         (f'[[tokens]]\nname = "a b"\ntoken = "{SECRET}"', "tokens[0].name"),
         (f'[[tokens]]\nname = "a"\nrole = "admin"\nprojects = ["p"]\ntoken = "{SECRET}"', "an admin sees everything"),

@@ -38,13 +38,13 @@ def reread(source: object, running: Settings = RUNNING) -> tuple[subprocess.Comp
 def test_the_configuration_is_read_as_at_the_start(tmp_path: Path) -> None:
     """File, environment and flags, each over the one before."""
     file = tmp_path / "c.toml"
-    file.write_text('[proxy]\nstage = "file"\nvia = "file"\nlisten = "127.0.0.1:1"\n')
+    file.write_text('[proxy]\nstage = "file"\nrecord_id_header = "X-File"\nlisten = "127.0.0.1:1"\n')
     flags = {"proxy.upstream": "http://a", "proxy.listen": "127.0.0.1:2"}
     done, document = reread({"overrides": flags, "config": str(file)})
     assert (done.returncode, done.stderr) == (0, "")
     settings = thaw(document)
     proxy = settings.proxy
-    assert (proxy.stage, proxy.via, proxy.listen) == ("from-the-environment", "file", "127.0.0.1:2")
+    assert (proxy.stage, proxy.record_id_header, proxy.listen) == ("from-the-environment", "X-File", "127.0.0.1:2")
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:

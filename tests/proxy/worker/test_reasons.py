@@ -31,12 +31,6 @@ def reason(exchange: CapturedExchange) -> tuple[str, bytes]:
             b"more of the request body (0.2 s, timeout_body_idle_s)",
         ),
         (GET, {"timeout_first_byte_s": 0.2}, "upstream_timeout", b"the response (0.2 s, timeout_first_byte_s)"),
-        (
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
-            {"timeout_first_byte_s": 0.1, "timeout_llm_first_byte_s": 0.3},
-            "upstream_timeout",
-            b"the response (0.3 s, timeout_llm_first_byte_s)",
-        ),
     ],
 )
 def test_a_deadline_is_named_with_its_setting(

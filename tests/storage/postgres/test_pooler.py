@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from storage.backends import hear_commits, open_storage
+from storage.backends import open_storage
 from storage.errors import StorageRejected
 from storage.postgres.store import PostgresStorage
 from storage.query import EVERYTHING, Filter, RecordQuery
@@ -113,27 +113,3 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
     finally:
         for store in stores:
             await store.close()
-
-
-async def test_commits_through_a_pooler_are_heard_at_the_server(pooled: str, url: str, tmp_path: Path) -> None:
-    """NOTIFY passes a pooler; LISTEN goes to the server, and is refused behind the pooler."""
-    heard = asyncio.Event()
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(hear_commits(url, "own", heard.set))
-        await heard.wait()  # it listens
-        heard.clear()
-        async with await open_storage(pooled, tmp_path, notify_as="other") as store:
-            await store.commit(make_batch(make_record()))
-            assert await store.last_seq() == 1
-        await heard.wait()
-        task.cancel()
-
-
-async def test_listening_behind_a_pooler_is_refused(pooled: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the setting."""
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(hear_commits(pooled, "own", lambda: None))
-        while "[storage] listen_url leads to a pooler" not in caplog.text:  # noqa: ASYNC110 - a log sends no event
-            await asyncio.sleep(0.005)
-        assert not task.done()  # it asks again, for who mends the pooler
-        task.cancel()

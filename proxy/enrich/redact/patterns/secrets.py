@@ -66,8 +66,6 @@ _EXACT_TOKENS: Final = re.compile(_TOKENS)
 _MAX_STATE_BYTES: Final = 1 << 21
 """For the states of one own pattern."""
 Look = Callable[[bytes], bool]
-Own = tuple[str, str]
-"""A regular expression, as google-re2 reads it, and what stands in for what it finds, or for its first group."""
 
 
 class SecretPatterns:
@@ -75,11 +73,10 @@ class SecretPatterns:
 
     __slots__ = ("_may_hold", "_own", "coarse", "min_bytes")
 
-    def __init__(self, own: Iterable[Own] = ()) -> None:
-        self._own = [
-            (compile_bytes(regex.encode(), _MAX_STATE_BYTES), replacement.encode()) for regex, replacement in own
-        ]
-        self.coarse: Final = b"|".join((_COARSE, *(b"(?:%b)" % own.pattern for own, _ in self._own)))
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        """Find what `own` regular expressions match, as google-re2 reads them, or the first group of each, too."""
+        self._own = [compile_bytes(regex.encode(), _MAX_STATE_BYTES) for regex in own]
+        self.coarse: Final = b"|".join((_COARSE, *(b"(?:%b)" % own.pattern for own in self._own)))
         """All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
         self.min_bytes: Final = 1 if self._own else MIN_BYTES
         self._may_hold = self.behind_escapes(held_by(compile_bytes(self.coarse + b"|" + ESCAPED)))
@@ -137,14 +134,14 @@ class SecretPatterns:
             if span is not None:
                 hits += 1
                 yield span, mark
-        for pattern, replacement in self._own:
+        for pattern in self._own:
             group = min(pattern.groups, 1)
             for number, found in enumerate(pattern.finditer(text)):
                 if number >= MAX_HITS:
                     yield (found.start(), len(text)), MARK
                     break
                 if found.start(group) < found.end(group):
-                    yield found.span(group), replacement
+                    yield found.span(group), MARK
 
 
 def _examined(text: bytes, start: int) -> tuple[int, Span | None, bytes]:

@@ -200,7 +200,7 @@ def exporter(signal: Signal) -> Exporter:
     """An export that has counted something of everything."""
     store = MemoryStorage()
     made = Exporter(
-        signal, Reader(store, "sidecar-1", service_name="sidelog", max_records=10), FakeSender().send, store,
+        signal, Reader(store, "sidecar-1", max_records=10), FakeSender().send, store,
         stored_records=lambda: 4, max_bytes=1 << 20, interval_s=7.0, start=Progress(0, 0),
     )  # fmt: skip
     made.counters.exported, made.counters.rejected, made.counters.missed_records = 5, 1, 2

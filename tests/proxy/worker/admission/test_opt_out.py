@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
+from proxy.ring.capture_windows import Windows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS
 from proxy.settings.model import CaptureSettings
 from proxy.worker.admission.opt_out import OptOut, make_opt_out
@@ -61,7 +62,7 @@ def test_a_lower_level_never_captures_more_than_its_route(own: str) -> None:
         assert route.at_level(level) is lowered
         assert lowered.flags & route.flags == route.flags
         assert lowered.is_recorded <= route.is_recorded
-        assert lowered.windows.plain == (0, 0, 0)
+        assert lowered.windows.plain == Windows(0, 0, 0, 0)
         assert (lowered.request_window_bytes, lowered.response_window_bytes) == (0, 0)
         assert lowered.windows.call.request_bytes <= route.windows.call.request_bytes
         reads_calls = level in ("usage", "headers") and own in ("headers", "body")

@@ -308,11 +308,7 @@ def test_what_is_redacted_behind_escapes_is_redacted_once() -> None:
     assert redact_patterns(once) == once
 
 
-OWN = (
-    (r"\bE-\d{6}\b", "[REDACTED]"),
-    (r"(?i)file no[.:]? *([a-z]{2}/\d{4})", "[file number]"),
-    (r"\b\d{9}\b", "[number]"),
-)
+OWN = (r"\bE-\d{6}\b", r"(?i)file no[.:]? *([a-z]{2}/\d{4})", r"\b\d{9}\b")
 
 
 @pytest.mark.parametrize(
@@ -320,9 +316,9 @@ OWN = (
     [
         ("see E-123456, E-1234567", "see [REDACTED], E-1234567"),
         (r'{"a":"x\nE-123456\ty"}', r'{"a":"x\n[REDACTED]\ty"}'),
-        (r'{"a":"{\"b\":\"File No: AB\/1234\"}"}', r'{"a":"{\"b\":\"File No: [file number]\"}"}'),
-        ("a=file+no+ab%2F1234&b=1", "a=file+no+[file number]&b=1"),
-        ('{"n": 123456789, "m": [1, 123456789]}', '{"n": "[number]", "m": [1, "[number]"]}'),
+        (r'{"a":"{\"b\":\"File No: AB\/1234\"}"}', r'{"a":"{\"b\":\"File No: [REDACTED]\"}"}'),
+        ("a=file+no+ab%2F1234&b=1", "a=file+no+[REDACTED]&b=1"),
+        ('{"n": 123456789, "m": [1, 123456789]}', '{"n": "[REDACTED]", "m": [1, "[REDACTED]"]}'),
         ("ghp_" + "Ab1" * 12 + " E-123456", "[REDACTED] [REDACTED]"),
         ("E-123456", "[REDACTED]"),
     ],
