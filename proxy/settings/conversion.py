@@ -14,17 +14,25 @@ import msgspec
 
 from proxy.settings.sources import Given, parse_text
 
-_WITH_UNIT: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,6})?) ?([A-Za-z]+)\s*", re.ASCII)
+_PART: Final = r"(\d{1,18}(?:\.\d{1,6})?) ?([A-Za-z]+)"
+_PARTS: Final = re.compile(_PART, re.ASCII)
+_WITH_UNITS: Final = re.compile(rf"\s*{_PART}(?: ?{_PART})*\s*", re.ASCII)
 _OWN_UNITS: Final = (("bytes", "b"), ("_ms", "ms"), ("_s", "s"), ("_days", "d"))
 """Ending of a setting's name → its unit."""
 _SIZES: Final = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
-    "tib": 1 << 40, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
+    "tib": 1 << 40, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
+    "ti": 1 << 40,
 }  # fmt: skip
 _TIMES: Final = {
     "ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "min": Decimal(60), "h": Decimal(3600),
     "d": Decimal(86_400), "w": Decimal(604_800),
 }  # fmt: skip
+_UNITS: Final = {
+    True: "a unit of B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as '512MiB'",
+    False: "a unit of ms, s, m, h, d or w, such as '30s' or '1h30m'",
+}
+"""Whether it is a size → what it may be given in."""
 MAX_NUMBER: Final = 10**9
 """Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years."""
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
@@ -56,15 +64,15 @@ def _is_list_beside(kind: Any, value: object) -> bool:
 
 
 def _in_own_unit(name: str, value: object) -> object:
-    """Read `512MiB`, `1.5 GB`, `30s` or `7d` as the number of what the setting is named for; leave all else."""
-    found = _WITH_UNIT.fullmatch(value) if isinstance(value, str) else None
+    """Read `512MiB`, `1.5 GB`, `30s` or `1h30m` as the number of what the setting is named for; leave all else."""
     own = _own_unit(name)
-    if found is None or own is None:
+    if own is None or not isinstance(value, str) or not _WITH_UNITS.fullmatch(value):
         return value
-    units = _SIZES if own in _SIZES else _TIMES
-    if found[2].lower() not in units:
+    units = _SIZES if own == "b" else _TIMES
+    parts = [(Decimal(number), units.get(unit.lower())) for number, unit in _PARTS.findall(value)]
+    if any(unit is None for _, unit in parts):
         return value
-    number = Decimal(found[1]) * units[found[2].lower()] / units[own]
+    number = sum(amount * unit for amount, unit in parts if unit is not None) / units[own]
     return int(number) if number == int(number) else float(number)
 
 
@@ -109,7 +117,7 @@ def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
     if origin is types.UnionType:
         return f"{_expected(name, inner[0], bounds, value)}, or a list of {_nouns(typing.get_args(inner[1])[0])}"
     own = _own_unit(name) if kind in (int, float) else None
-    hint = "" if own is None else f", or a text such as {'512MiB' if own in _SIZES else '30s'!r}"
+    hint = "" if own is None else f", or a text with {_UNITS[own == 'b']}"
     return f"expected {_noun(name, kind)}{_range(kind, bounds)}{hint}"
 
 

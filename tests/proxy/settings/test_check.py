@@ -47,7 +47,7 @@ def refusal(environ: dict[str, str]) -> str:
         (
             "PROXY__LIMITS__TIMEOUT_CONNECT_S",
             "-1",
-            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text such as '30s', got '-1'",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text with a unit of ms",
         ),
         ("ADMIN__BASE_PATH", "sidelog", "admin.base_path: expected a path such as /sidelog"),
         ("ADMIN__BASE_PATH", "//evil.example", "admin.base_path: expected a path such as /sidelog"),

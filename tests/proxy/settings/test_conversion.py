@@ -13,7 +13,7 @@ from proxy.settings.model import SettingsError
     [
         (
             "[retention]\nmax_bytes = '10 loads'",
-            "retention.max_bytes: expected a whole number of bytes, at least 0, or a text such as '512MiB', got '10",
+            "retention.max_bytes: expected a whole number of bytes, at least 0, or a text with a unit of B, ",
         ),
         ("[log]\naccess = true", "log.access: expected one of off, json, common, got true"),
         (
@@ -29,14 +29,14 @@ from proxy.settings.model import SettingsError
         ),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = 'ten'",
-            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a text such as",
+            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a text with a unit",
         ),
         ("[redact]\npatterns = [1]", "redact.patterns: expected true or false, or a list of texts in quotes, got [1]"),
         ("[tokens]\nname = 'g'", "tokens: expected a list of tables, as in [[tokens]]"),
         ("[proxy]\nstage = '%s'" % ("x" * 129), "proxy.stage: expected text in quotes, at most 128 characters"),
         (
             "[proxy.limits]\ntimeout_connect_s = inf",
-            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text such as '30s', got inf",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text with a unit of ms",
         ),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = 1e308 }",
@@ -61,6 +61,11 @@ def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: st
         ("retention.max_bytes", "10GB", 10**10),
         ("retention.max_bytes", "512MiB", 512 << 20),
         ("retention.max_bytes", "1.5 GiB", 3 << 29),
+        ("retention.max_bytes", "10g", 10**10),
+        ("retention.max_bytes", "1Ti", 1 << 40),
+        ("proxy.limits.max_body_bytes", "8 M", 8 * 10**6),
+        ("proxy.limits.timeout_first_byte_s", "1h30m", 5400),
+        ("proxy.limits.timeout_first_byte_s", " 1m 30.5s ", 90.5),
         ("retention.max_age_days", "2w", 14),
         ("retention.max_age_days", "36h", 1.5),
         ("proxy.limits.drain_timeout_s", "2min", 120),
@@ -85,7 +90,7 @@ def test_sizes_and_times_may_have_a_unit(tmp_path: Path, name: str, text: str, n
     ("section", "line"),
     [
         ("retention", "max_bytes = '30s'"), ("retention", "max_bytes = '0.0003KB'"),
-        ("retention", "max_age_days = '10GB'"),
+        ("retention", "max_age_days = '10GB'"), ("proxy.limits", "timeout_connect_s = '1m 3x'"),
         ("proxy.limits", "max_headers = '10s'"),
     ],
 )  # fmt: skip
