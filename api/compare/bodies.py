@@ -7,6 +7,7 @@ is no difference.
 """
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -98,7 +99,7 @@ def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[st
         return "text", changes
     if expected == "form":
         return expected, fields_changes(fields_of(ours), fields_of(theirs))
-    for name, read in (("json", _document_of), ("events", _events_of)) if expected == "json" else ():
+    for name, read in _READERS if expected == "json" else ():
         try:
             documents = read(ours, is_cut), read(theirs, is_cut)
         except ValueError:
@@ -123,6 +124,20 @@ def _events_of(text: str, is_cut: bool) -> Any:
     if not whole:
         raise ValueError("there is none")
     return [_event_of(block) if is_stream else parse(block) for block in whole]
+
+
+_READERS: Final = (("json", _document_of), ("events", _events_of))
+
+
+def read_whole(body: Body) -> tuple[str, Any]:
+    """Return what a whole body is taken for, `json`, `events`, `text` or `bytes`, and its content, of events a list."""
+    text = decode_window(body.head)
+    if text is None:
+        return "bytes", None
+    for name, read in _READERS:
+        with suppress(ValueError):
+            return name, read(text, False)
+    return "text", text
 
 
 def _event_of(block: str) -> dict[str, Any]:

@@ -58,9 +58,7 @@ class Measure(ApiObject):
 
 def compare_parts(a: Side, b: Side) -> list[Part]:
     """Compare everything that one of them has."""
-    ours, theirs = (_fields(side.record, "status", "outcome", "error_type") for side in (a, b))
-    notes = _notes(a, b, "in progress", lambda side: side.record.seq == 0)
-    parts = [shown("status", fields_changes(ours, theirs), notes, is_complete=not notes)]
+    parts = [_status(a, b, "status", "outcome", "error_type")]
     ours, theirs = (_fields(side.record, "method", "scheme", "host", "path", "http_version", "name") for side in (a, b))
     parts += [shown("request", fields_changes(ours, theirs)), *_query(a.record.query or "", b.record.query or "")]
     if a.payload is not None and b.payload is not None:
@@ -74,6 +72,18 @@ def compare_parts(a: Side, b: Side) -> list[Part]:
     if any(body.size for body in data):
         parts += body_parts("data", *data)
     return parts
+
+
+def response_parts(a: Side, b: Side) -> list[Part]:
+    """Compare what was answered."""
+    parts = [_status(a, b, "status")]
+    return parts if a.payload is None or b.payload is None else [*parts, *_half("response", a, b)]
+
+
+def _status(a: Side, b: Side, *names: str) -> Part:
+    ours, theirs = (_fields(side.record, *names) for side in (a, b))
+    notes = _notes(a, b, "in progress", lambda side: side.record.seq == 0)
+    return shown("status", fields_changes(ours, theirs), notes, is_complete=not notes)
 
 
 def measures(a: Record, b: Record) -> list[Measure]:

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from proxy.cli.options import CLIENT, FILTERS, READER, SEARCH, Shared, settings_flags
+from proxy.cli.options import CLIENT, FILTERS, READER, READER_LATER, SEARCH, Shared, settings_flags
 from proxy.settings.flags import FLAGS
 
 
@@ -206,6 +206,7 @@ COMMANDS: Final = (
         "csv --since yesterday --until today --bom -o yesterday.csv",
         "format output bodies fields bom utc",
         (READER, FILTERS, SEARCH),
+        run="files.export:run",
     ),
     Row(
         "mcp",
@@ -213,6 +214,23 @@ COMMANDS: Final = (
         "--data-dir /var/lib/sidelog",
         "",
         (READER,),
+    ),
+    Row(
+        "save",
+        "Save matching exchanges with their bodies as a suite, a plain file that can be replayed.",
+        "checkout 'path:/api/* method:GET' --since 1h -o checkout.ndjson",
+        "name output utc",
+        (READER, FILTERS, SEARCH),
+        run="files.export:save",
+    ),
+    Row(
+        "replay",
+        "Send recorded requests again, and compare each answer with the recorded one; exits with 1 if any differs. "
+        "Instead of a search, a suite or a HAR file can be given.",
+        "'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000",
+        "against expect rate as_recorded set_header edit unsafe output utc as_json",
+        (READER_LATER, FILTERS, SEARCH),
+        run="files.replay:run",
     ),
     Row(
         "conversations",

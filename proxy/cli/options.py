@@ -8,6 +8,7 @@ the proxy.
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -154,12 +155,44 @@ _ALL: Final = (
         "[ID]", "One conversation, with its calls: its id, or the beginning of it.", "conversation_id", required=False
     ),
     number("--min-turns", "Leave out those with fewer calls.", 1),
+    text("--against", "URL", "Where to send: scheme, host, port, and what comes before the path.", required=True),
+    text(
+        "--expect",
+        "WHAT",
+        "What an answer must have in common with the recorded one: status, shape (of all that its endpoint answered: "
+        "types, members, enums), or same.",
+        type=click.Choice(("status", "shape", "same")),
+        default="shape",
+        show_default=True,
+    ),
+    flag("--as-recorded", "Begin requests as far apart as they were."),
+    text(
+        "--set-header",
+        "NAME=VALUE …",
+        "Send this header instead; env:NAME takes a variable, nothing leaves it out.",
+        multiple=True,
+    ),
+    text(
+        "--edit",
+        "PART=VALUE …",
+        "Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME takes a variable.",
+        multiple=True,
+    ),
+    flag("--unsafe", "Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …"),
 )
 _JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
 _OF_COMMANDS: Final = {
     "keys create name": argument("NAME", "Display name."),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
+    "save name": argument("NAME", "Name of the suite."),
+    "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
+    "replay output": Option(
+        ["--output", "-o", "output"],
+        metavar="FILE",
+        help="Write a line for each result; what a run that was interrupted left there is not sent again.",
+        type=click.Path(path_type=Path),
+    ),
     "query limit": number("--limit", "Maximum number of records.", 100),
     "top by": text(
         "--by",
@@ -281,6 +314,12 @@ def _gather_reader(given: dict[str, Any], stack: ExitStack) -> None:
     given["client"] = stack.enter_context(reading_client(*(given.pop(each.name) for each in READER.parameters)))
 
 
+def _gather_later(given: dict[str, Any], _: ExitStack) -> None:
+    from proxy.cli.commands.reading import reading_client
+
+    given["reader"] = partial(reading_client, *(given.pop(each.name) for each in READER.parameters))
+
+
 def _gather_client(given: dict[str, Any], _: ExitStack) -> None:
     from proxy.cli.commands.client import client_from_environment
 
@@ -323,3 +362,5 @@ READER: Final = Shared(
     _gather_reader,
 )
 """A running sidelog, else its store."""
+READER_LATER: Final = Shared(READER.parameters, _gather_later)
+"""The same, opened by the command if it needs it."""

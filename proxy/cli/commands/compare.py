@@ -68,14 +68,14 @@ def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
         notes.append(f"set apart: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}")
     if part["changes"] or notes:
         yield Text(f"\n{part['part'].replace('_', ' ')}{': equal' if part['equal'] else ''}", "bold")
-    yield from map(_line, part["changes"][:MAX_SHOWN])
+    yield from map(change_line, part["changes"][:MAX_SHOWN])
     if more := part["more"] + len(part["changes"][MAX_SHOWN:]):
         yield Text(f"  … {more:,} more")
     for note in notes:
         yield Text(f"  ({visible_line(note)})", "dim")
 
 
-def _line(change: Mapping[str, Any]) -> Text:
+def change_line(change: Mapping[str, Any]) -> Text:
     """Write a change: its sign, where it is, and what was and is there."""
     sign, style = _SIGNS.get(change["change"], ("~", ""))
     was = "" if change["old_path"] is None else f" (was {change['old_path']})"

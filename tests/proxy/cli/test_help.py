@@ -52,6 +52,8 @@ ARGUMENTS = {
 } | {
     "keys delete": "x",
     "view show": "x",
+    "save": "x",
+    "replay": "x --against http://127.0.0.1:1",
     "view save": "x",
     "view rename": "x y",
     "view delete": "x",
@@ -96,6 +98,8 @@ def test_the_documented_commands_are_there() -> None:
                 "mcp",
                 "conversations",
                 "export",
+                "save",
+                "replay",
                 "health",
                 "doctor",
                 "version",

@@ -1,0 +1,244 @@
+"""The request that is sent again: as it was recorded, with what is given in the place of secrets and of other parts.
+
+Pure. What redaction has removed is named, as `header authorization`, `query token` or `body.user.password`, and must be
+given or left out: no request is made of a text that was redacted. What was cut, or kept otherwise than it was sent, is
+refused with the reason.
+
+Standard: RFC 9110 §7.6.1 (what belongs to one connection only), §9.2.1 (safe methods).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote_plus, unquote_plus
+
+from api.native.files.cut_bodies import describe_loss, sent_text
+from api.native.projection import decode_window, split_head
+from api.replay.suite import Recorded
+from storage.record import Body
+
+SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+REPLAY_OF: Final = "X-Sidelog-Replay-Of"
+"""Carries the id of the original record."""
+_CONNECTION: Final = frozenset(
+    (
+        *("connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "te", "proxy-connection"),
+        *("proxy-authorization", "host", "content-length", "expect", "http2-settings"),
+    )
+)
+"""Fields of one connection, and what the sender writes itself."""
+_REDACTED: Final = re.compile(r"(?:\[|%5B)REDACTED", re.IGNORECASE)
+_COMPACTED: Final = re.compile(rb'\{"omitted": "(?:base64|numbers)"')
+"""What stands in a body for a payload that was not kept (`proxy/enrich/redact/compact.py`)."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PARTS: Final = re.compile(r"(?:body|query)(?:\..+)?|path")
+_PATH: Final = "path"
+
+
+class Outgoing(NamedTuple):
+    """A request to send."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    missing: tuple[str, ...] = ()
+    """Redacted parts that were not given: with any, it must not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is sent in the place of what was recorded."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case name → value; empty: the field is left out."""
+    edits: Mapping[str, Any] = field(default_factory=dict)
+    """`path`, `query.NAME`, `body`, `body.PATH` → the value, where there is such a part."""
+    secrets: tuple[str, ...] = ()
+    """Values that came from the environment: they are shown nowhere."""
+
+
+def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[str, str]) -> Given:
+    """Read `name=value` and `body.user.id=7`; `env:NAME` stands for a variable, other values of edits may be JSON.
+
+    Raises:
+        ValueError: one is malformed, or its variable is not set.
+    """
+    fields: dict[str, str] = {}
+    parts: dict[str, Any] = {}
+    secrets: list[str] = []
+    for each in headers:
+        name, value = _assigned(each, environ, secrets)
+        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise ValueError(f"{name!r} and its value do not make a header: no line breaks or other controls")
+        if name.lower() in _CONNECTION - {"host"}:
+            raise ValueError(f"{name} belongs to the connection, and is written by the sender")
+        fields[name.lower()] = value
+    for each in edits:
+        name, value = _assigned(each, environ, secrets)
+        if not _PARTS.fullmatch(name):
+            raise ValueError(f"cannot edit {name!r}: path, query.NAME, body, or a place in it such as body.user.id")
+        parts[name] = value if each.partition("=")[2].startswith("env:") else _json_or_text(value)
+    return Given(fields, parts, tuple(secrets))
+
+
+def _assigned(text: str, environ: Mapping[str, str], secrets: list[str]) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"expected name=value, got {text!r}")
+    if value.startswith("env:"):
+        variable = value.removeprefix("env:")
+        if variable not in environ:
+            raise ValueError(f"{name} is to come from the environment variable {variable}, which is not set")
+        value = environ[variable]
+        secrets.append(value)
+    return name.strip(), value
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def replay_of(recorded: Recorded) -> str:
+    """Return the id of the original of a replay; empty for what is none."""
+    _, fields = split_head(b"" if recorded.payload is None else recorded.payload.request_head)
+    return next((value for name, value in fields if name.lower() == REPLAY_OF.lower()), "")
+
+
+def refusal_of(recorded: Recorded) -> str:
+    """Say why an exchange cannot be sent again; empty if it can."""
+    record, payload = recorded.record, recorded.payload
+    if not record.method or not _TOKEN.fullmatch(record.method) or record.method == "CONNECT":
+        return "its request was no valid one"
+    if record.status == 101:
+        return "it was upgraded (WebSocket)"
+    if payload is None or not payload.request_head:
+        return "neither its headers nor its body were kept"
+    if not (record.path or "").startswith("/") or _UNFIT.search(f"{record.path}{record.query or ''}"):
+        return "its target is no path that can be sent"
+    if not record.request_complete:
+        return "its request was not complete"
+    body = payload.request_body
+    if body is None:
+        return "its body is no longer stored" if record.request_bytes else ""
+    return _loss_of(body)
+
+
+def _loss_of(body: Body) -> str:
+    if loss := describe_loss(body):
+        return f"its body was {loss}"
+    if body.coding_error or _COMPACTED.search(body.head):
+        return "its body is not stored as it was sent"
+    is_redacted = _REDACTED.search(body.head.decode("latin-1"))
+    if not is_redacted and body.coding is None and body.charset is None and len(body.head) != body.size:
+        return f"its body is not stored as it was sent: {len(body.head)} of {body.size} bytes"
+    return ""
+
+
+def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
+    """Make the request of an exchange that `refusal_of` does not refuse.
+
+    Raises:
+        ValueError: an edit makes no request of it; the message says which.
+    """
+    record, payload = recorded.record, recorded.payload
+    assert payload is not None
+    missing: list[str] = []
+    path = str(given.edits.get(_PATH, record.path))
+    if not path.startswith("/") or _UNFIT.search(path):
+        raise ValueError(f"{path!r} is no path that can be sent")
+    query = None if record.query is None else _edited_pairs(record.query, "query", given, missing)
+    if _REDACTED.search(path):
+        missing.append(_PATH)
+    body = payload.request_body or Body(b"", b"", 0, False, None, None)
+    _, fields = split_head(payload.request_head)
+    content = _content(body, fields, given, missing)
+    headers = _headers(fields, given, missing, is_decoded=body.coding is not None)
+    headers.append((REPLAY_OF, recorded.id))
+    target = path if query is None or "?" in path else f"{path}?{query}"
+    return Outgoing(record.method or "GET", target, headers, content, tuple(missing))
+
+
+def _headers(
+    fields: Sequence[Sequence[str]], given: Given, missing: list[str], *, is_decoded: bool
+) -> list[tuple[str, str]]:
+    listed = ",".join(value for name, value in fields if name.lower() == "connection").lower().split(",")
+    left_out = _CONNECTION | {name.strip() for name in listed} | ({"content-encoding"} if is_decoded else set())
+    kept, others = [], dict(given.headers)
+    for name, value in fields:
+        lower = name.lower()
+        if lower in given.headers:
+            kept.append((name, others.pop(lower, "")))  # once, and where it was
+        elif lower not in left_out and not lower.startswith("x-sidelog-") and _TOKEN.fullmatch(name):
+            kept.append((name, value))
+            if _REDACTED.search(value):
+                missing.append(f"header {lower}")
+    return [(name, value) for name, value in [*kept, *others.items()] if value or name.lower() not in given.headers]
+
+
+def _content(body: Body, fields: Sequence[Sequence[str]], given: Given, missing: list[str]) -> bytes:
+    if "body" in given.edits:
+        whole = given.edits["body"]
+        return whole.encode() if isinstance(whole, str) else json.dumps(whole).encode()
+    text = decode_window(body.head)
+    edits = {name.removeprefix("body."): value for name, value in given.edits.items() if name.startswith("body.")}
+    if text is None or not (edits or _REDACTED.search(text)):
+        if _REDACTED.search(body.head.decode("latin-1")):
+            missing.append("body")
+        return body.head if text is None or body.charset is None else sent_text(text, body.charset)
+    types = [value for name, value in fields if name.lower() == "content-type"]
+    if types and types[0].lower().startswith("application/x-www-form-urlencoded"):
+        text = _edited_pairs(text, "body", given, missing)
+    elif (document := _json_or_text(text)) != text:
+        is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
+        missing += dict.fromkeys(_redacted_places(document, "body"))
+    if _REDACTED.search(text) and not any(name.startswith("body") for name in missing):
+        missing.append("body")
+    return text.encode() if body.charset is None else sent_text(text, body.charset)
+
+
+def _edited_pairs(text: str, part: str, given: Given, missing: list[str]) -> str:
+    """Put values into a query or a form, where they have the name; all else stays as it was written."""
+    pairs = text.split("&")
+    for at, pair in enumerate(pairs):
+        name = unquote_plus(pair.partition("=")[0])
+        value = given.edits.get(f"{part}.{name}")
+        if value is not None:
+            shown = value if isinstance(value, str) else json.dumps(value)
+            pairs[at] = f"{pair.partition('=')[0]}={quote_plus(shown)}"
+        elif _REDACTED.search(pair):
+            missing.append(f"{part}.{name}")
+    return "&".join(pairs)
+
+
+def put(value: Any, path: Sequence[str], new: Any) -> bool:
+    """Put a value at a path, if there is one, in all elements of an array that the path does not number."""
+    name, *rest = path
+    if isinstance(value, list) and not name.isdecimal():
+        return any([put(each, path, new) for each in value])  # noqa: C419 - in all of them
+    is_there = name in value if isinstance(value, dict) else isinstance(value, list) and int(name) < len(value)
+    if not is_there:
+        return False
+    key: Any = int(name) if isinstance(value, list) else name
+    if rest:
+        return put(value[key], rest, new)
+    value[key] = new
+    return True
+
+
+def _redacted_places(value: Any, path: str) -> Iterable[str]:
+    if isinstance(value, str) and _REDACTED.search(value):
+        yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, each in members:
+        if _REDACTED.search(str(name)):
+            yield path
+        yield from _redacted_places(each, f"{path}.{name}" if isinstance(value, dict) else path)

@@ -1,0 +1,116 @@
+"""Results of a replay: what became of each request, counted, and in a file from which an interrupted replay goes on.
+
+The file has a line for what is replayed, then one a request, written as soon as its answer is judged. Invariant: what
+is not safe is noted before it is sent, so that it is not sent a second time by whatever comes after a kill.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from api.replay.request import SAFE_METHODS
+from proxy.cli.commands.output import CommandError
+
+Verdict = Literal["equal", "different", "failed", "not_sent", "sending"]
+NOT_KNOWN: Final = "an earlier run was ended while it was sent; it is not sent again"
+_FINAL: Final = frozenset(("equal", "different", "not_sent"))
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """What became of one request."""
+
+    id: str
+    """Of the recorded exchange."""
+    verdict: Verdict
+    method: str | None = None
+    target: str = ""
+    recorded_status: int | None = None
+    status: int | None = None
+    duration_us: int | None = None
+    record: str = ""
+    """Id of the new record, where the answer came through a sidelog."""
+    reason: str = ""
+    """Why it was not sent, or had no answer."""
+    parts: list[Any] = []
+    """What differs, as `sidelog compare --json` shows it."""
+
+
+class Results:
+    """Counts results, keeps those that are not equal, and writes all of them to a file if there is one."""
+
+    def __init__(self, path: Path | None, run: Mapping[str, str]) -> None:
+        """Go on with the file of an earlier run.
+
+        Raises:
+            CommandError: the file is of another replay, or none of a replay.
+            OSError: it cannot be read or written.
+        """
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.others: list[Result] = []
+        self._done: dict[str, Result] = {}
+        self._file = None if path is None else open(path, "a+b", opener=_private)  # noqa: SIM115 - until close
+        if self._file is not None and path is not None:
+            self._file.seek(0)
+            lines = self._file.read().split(b"\n")
+            if lines[0]:
+                self._go_on(path, lines[:-1], run)
+                self._file.truncate(sum(len(line) + 1 for line in lines[:-1]))
+            else:
+                self._write(json.dumps({"replay": run}).encode())
+
+    def _go_on(self, path: Path, lines: list[bytes], run: Mapping[str, str]) -> None:
+        try:
+            known = json.loads(lines[0])["replay"]
+            results = [msgspec.json.decode(line, type=Result) for line in lines[1:]]
+        except (ValueError, LookupError, TypeError) as error:
+            raise CommandError(f"{path} holds no results of a replay: give another file", exit_code=2) from error
+        if known != run:
+            differing = ", ".join(name for name in run if known.get(name) != run[name])
+            raise CommandError(f"{path} holds the results of a replay with another {differing}", exit_code=2)
+        for result in results:
+            if result.verdict == "sending":
+                result.verdict, result.reason = "not_sent", NOT_KNOWN
+            self._done[result.id] = result
+        for result in [*self._done.values()]:
+            if result.verdict in _FINAL or result.method not in SAFE_METHODS:
+                self._count(result)
+            else:
+                del self._done[result.id]  # what had no answer is tried again, if it is safe to
+
+    def has(self, record_id: str) -> bool:
+        """Whether an earlier run knows what became of a request."""
+        return record_id in self._done
+
+    def begin(self, record_id: str) -> None:
+        """Note that a request that is not safe is about to be sent."""
+        self._write(msgspec.json.encode(Result(record_id, "sending")))
+
+    def add(self, result: Result) -> None:
+        self._count(result)
+        self._write(msgspec.json.encode(result))
+
+    def _count(self, result: Result) -> None:
+        self.counts[result.verdict] += 1
+        if result.verdict == "not_sent":
+            self.reasons[result.reason] += 1
+        elif result.verdict != "equal":
+            self.others.append(result)
+
+    def _write(self, line: bytes) -> None:
+        if self._file is not None:
+            self._file.write(line + b"\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,54 @@
+"""Where a suite comes from: a file that was given, or what a search finds, fetched into a file for the time being."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from api.replay.suite import Recorded, SuiteError, read_suite
+from proxy.cli.commands.client import Client, Filters
+from proxy.cli.commands.files.export import write_suite
+from proxy.cli.commands.output import CommandError
+from proxy.enrich.endpoints.segments import placeholder, split
+
+Reader = Callable[[], AbstractContextManager[Client]]
+"""Opens what is read from, when it is needed: a suite in a file needs no sidelog."""
+
+
+@contextmanager
+def suite_of(reader: Reader, filters: Filters) -> Iterator[Path]:
+    """Yield the file of a suite: the one that the search names, or a temporary one with what the filters find."""
+    named = Path(str(filters.get("query", "")))
+    if filters and _is_file(named):
+        if len(filters) > 1:
+            raise CommandError(f"{named} is a file: it is taken whole, without other filters", exit_code=2)
+        yield named
+        return
+    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
+        with reader() as client:
+            write_suite(client, filters, Path(file.name))
+        yield Path(file.name)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL: a search
+        return False
+
+
+def recorded_in(path: Path) -> Iterator[Recorded]:
+    """Yield the exchanges of a suite.
+
+    Raises:
+        CommandError: it is none, or cannot be read.
+    """
+    try:
+        yield from read_suite(path, template_of)
+    except SuiteError as error:
+        raise CommandError(str(error), exit_code=2) from error
+
+
+def template_of(path: str) -> str:
+    """Name the endpoint of a path by the shapes of its segments: of an archive there is nothing else."""
+    return "/" + "/".join(placeholder(segment) or segment for segment in split(path))

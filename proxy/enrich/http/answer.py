@@ -1,0 +1,45 @@
+"""An answer that came to ourselves, in the form in which it would be recorded: decoded, redacted, compacted, cut."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.enrich.http.bodies import decode_body, omitted_body, redacted_body
+from proxy.enrich.redact.redactor import Redactor
+from storage.record import Body, Payload
+
+MAX_BODY_BYTES: Final = 262_144
+"""More is recorded of none, however it is set (`proxy/enrich/http/bodies.py`)."""
+_MARK: Final = b"[REDACTED]"
+_MIN_SECRET_CHARACTERS: Final = 4
+"""Shorter values are found in any text."""
+
+
+def recorded_answer(
+    request: Payload | None, head: bytes, body: bytes, is_whole: bool, redactor: Redactor, secrets: Iterable[str] = ()
+) -> Payload:
+    """Return what would be recorded; of `secrets`, which were sent, nothing is left, wherever the answer has them."""
+    fields = dict(_field(line) for line in head.split(b"\r\n")[1:])
+    media_type, coding = fields.get(b"content-type", b""), fields.get(b"content-encoding", b"")
+    size = len(body) + (0 if is_whole else 1)
+    kept: Body | None = None
+    if body:
+        decoded = decode_body(body, b"", size, coding, content_type=media_type)
+        if decoded is not None:
+            decoded.head = _without(decoded.head, secrets)
+            kept = redacted_body(decoded, media_type, redactor, MAX_BODY_BYTES)
+        else:
+            kept = omitted_body(size, coding, "coding")
+    request_head, request_body = (request.request_head, request.request_body) if request else (b"", None)
+    return Payload(request_head, redactor.redact_head(_without(head, secrets)), request_body, kept)
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" \t")
+
+
+def _without(text: bytes, secrets: Iterable[str]) -> bytes:
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET_CHARACTERS:
+            text = text.replace(secret.encode(), _MARK)
+    return text

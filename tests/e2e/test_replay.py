@@ -1,0 +1,248 @@
+"""Recorded requests are sent again by the command line, to real services, and their answers compared."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import web
+
+from tests.support.programs import PROGRAM_S
+from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import running
+
+BEARER: Final = "Bearer canary-f3Zq81-bearer-value"
+PASSWORD: Final = "canary-9sKd02-password"
+ECHOED: Final = "sk-proj-canary7Qm3xT9vB2nL5kW8zR4yH6jF1dS0aGpXcVbN"
+"""A secret that the service puts into an answer, of a kind that is known by its looks."""
+
+
+class Shop:
+    """A service with ids, times, an enum, a login, and a change that can be planted."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.has_change = False
+        self.is_hanging = False
+        self.count = 0
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/orders/{id}", self._order)
+        app.router.add_route("*", "/{tail:.*}", self._any)
+        return app
+
+    async def _note(self, request: web.Request) -> None:
+        self.seen.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        while self.is_hanging:  # noqa: ASYNC110 - another thread changes it
+            await asyncio.sleep(0.01)
+
+    async def _order(self, request: web.Request) -> web.Response:
+        await self._note(request)
+        self.count += 1
+        state = ("open", "paid", "sent")[self.count % 3]
+        order = {"id": int(request.match_info["id"]), "at": f"2024-06-01T00:00:{self.count:02}Z", "state": state}
+        order |= {"items": [{"sku": f"s{n}", "price": n * 1.5} for n in range(self.count % 4)], "total": self.count}
+        if self.has_change and order["id"] == 17:
+            order["total"] = str(order["total"])
+        return web.json_response(order, headers={"X-Request-Id": f"{self.count}"})
+
+    async def _any(self, request: web.Request) -> web.Response:
+        await self._note(request)
+        is_known = request.headers.get("Authorization") == BEARER
+        return web.json_response(
+            {"ok": is_known, "apiKey": ECHOED, "note": f"key {ECHOED}"}, status=200 if is_known else 401
+        )
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture(scope="module")
+def service(shop: Shop) -> Iterator[str]:
+    with running(shop.application()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def sidelog(tmp_path_factory: pytest.TempPathFactory, shop: Shop, service: str) -> Iterator[Sidelog]:
+    """With 40 orders, an authorised search and a login."""
+    with Sidelog(tmp_path_factory.mktemp("replay") / "data", service) as started:
+        for number in range(40):
+            fetch(started.url + f"/orders/{number}")
+        login = json.dumps({"user": {"name": "a", "password": PASSWORD}}).encode()
+        fetch(started.url + f"/search?q=x&token={PASSWORD}", headers={"Authorization": BEARER})
+        fetch(started.url + "/login", data=login, headers={"Content-Type": "application/json", "Authorization": BEARER})
+        started.settled_ledger()
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def quiet(shop: Shop) -> None:
+    shop.seen.clear()
+    shop.has_change = shop.is_hanging = False
+
+
+def fetch(url: str, **request: Any) -> None:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, **request), timeout=60).read()
+    except urllib.error.HTTPError as error:
+        error.read()
+
+
+def command(*words: str, data_dir: Path | None, environ: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    known = {name: value for name, value in os.environ.items() if not name.startswith("SIDELOG_")}
+    known |= environ | {"SIDELOG_DATA_DIR": str(data_dir or "/nonexistent")}
+    return [sys.executable, "-m", "proxy", *words], known
+
+
+def call(*words: str, data_dir: Path | None = None, code: int = 0, environ: dict[str, str] = {}) -> str:  # noqa: B006
+    """Run a command; return all it wrote, in which no secret is."""
+    line, known = command(*words, data_dir=data_dir, environ=environ)
+    done = subprocess.run(line, cwd=ROOT, env=known, capture_output=True, text=True, timeout=PROGRAM_S)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert_clean(done.stdout + done.stderr)
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+def assert_clean(text: str) -> None:
+    for secret in (BEARER.removeprefix("Bearer "), PASSWORD, ECHOED):
+        assert secret not in text
+
+
+GIVEN: Final = ("--set-header", "authorization=env:BEARER", "--edit", "query.token=env:SECRET")
+ENVIRON: Final = {"BEARER": BEARER, "SECRET": PASSWORD}
+
+
+def test_the_same_service_answers_in_the_same_shape(sidelog: Sidelog, shop: Shop, service: str) -> None:
+    """Ids, times and counts differ freely; only what is safe is sent, with the id of its original."""
+    found = json.loads(call("replay", "path:/orders/*", "--against", service, "--json", data_dir=sidelog.data_dir))
+    assert (found["equal"], found["different"], found["failed"]) == (40, 0, 0)
+    ids = [record["id"] for record in sidelog.records("path=/orders")]
+    assert {headers["X-Sidelog-Replay-Of"] for _, _, headers, _ in shop.seen} == set(ids)
+    assert "40 different" in call(
+        "replay", "path:/orders/*", "--against", service, "--expect", "same", data_dir=sidelog.data_dir, code=1
+    )
+
+
+def test_a_planted_change_is_found(sidelog: Sidelog, shop: Shop, service: str, tmp_path: Path) -> None:
+    """One field of one answer, by its place; the suite runs without any sidelog, at a pace or one by one."""
+    suite, archive = tmp_path / "suite.ndjson", tmp_path / "suite.har"
+    call("save", "orders", "path:/orders/*", "-o", str(suite), data_dir=sidelog.data_dir)
+    call("export", "har", "--path", "orders/", "-o", str(archive), data_dir=sidelog.data_dir)
+    assert json.loads(suite.read_text().splitlines()[0])["name"] == "orders"
+    assert "40 equal" in call("replay", str(suite), "--against", service, "--rate", "1000")
+    assert "40 equal" in call("replay", str(archive), "--against", service, "--as-recorded")
+    shop.has_change = True
+    for file in (suite, archive):
+        shown = call("replay", str(file), "--against", service, code=1)
+        assert "GET /orders/17" in shown
+        assert '~ .total  "number" -> "string"' in shown
+        assert "39 equal, 1 different" in shown
+
+
+def test_redacted_parts_must_be_given(sidelog: Sidelog, shop: Shop, service: str) -> None:
+    """Each is named and nothing is sent; given, the requests are whole, and nothing of a secret is shown or written."""
+    words = ("replay", "path:/search or path:/login", "--against", service, "--expect", "same")
+    refused = call(*words, "--unsafe", data_dir=sidelog.data_dir, code=2)
+    for part in ("header authorization in 2 requests", "query.token", "body.user.password"):
+        assert part in refused
+    assert shop.seen == []
+    found = json.loads(call(*words, *GIVEN, "--json", data_dir=sidelog.data_dir, environ=ENVIRON))
+    assert found["reasons"] == {"its method is not safe: --unsafe sends it": 1}
+    assert {(method, target) for method, target, _, _ in shop.seen} == {("GET", f"/search?q=x&token={PASSWORD}")}
+    shop.seen.clear()
+    given = (*GIVEN, "--edit", "body.user.password=env:SECRET", "--unsafe")
+    assert "2 equal" in call(*words, *given, data_dir=sidelog.data_dir, environ=ENVIRON)
+    assert [json.loads(body) for *_, body in shop.seen if body] == [{"user": {"name": "a", "password": PASSWORD}}]
+    assert {headers["Authorization"] for *_, headers, _ in shop.seen} == {BEARER}
+
+
+def test_no_secret_is_in_what_differs(sidelog: Sidelog, shop: Shop, service: str, tmp_path: Path) -> None:
+    """Not those that were given, nor those that an answer holds."""
+    results = tmp_path / "results.ndjson"
+    words = ("replay", "path:/search", "--against", service, "--expect", "same", "-o", str(results))
+    wrong = {"BEARER": f"{BEARER}x", "SECRET": PASSWORD}
+    assert "200 -> 401" in call(*words, *GIVEN, data_dir=sidelog.data_dir, code=1, environ=wrong)
+    assert_clean(results.read_text())
+    assert results.stat().st_mode & 0o077 == 0
+    unreachable = ("replay", "path:/search", "--against", "http://127.0.0.1:1", *GIVEN, "--json")
+    assert json.loads(call(*unreachable, data_dir=sidelog.data_dir, code=1, environ=ENVIRON))["failed"] == 1
+
+
+def test_a_replay_through_sidelog_links_back(sidelog: Sidelog) -> None:
+    """The result names the new record, which has the id of its original; replays are not replayed."""
+    results = sidelog.data_dir.parent / "through.ndjson"
+    words = ("replay", "path:/orders/7", "--against", sidelog.url)
+    call(*words, "-o", str(results), data_dir=sidelog.data_dir)
+    result = json.loads(results.read_text().splitlines()[-1])
+    assert_clean(json.dumps(sidelog.settled_ledger()))
+    shown = json.loads(call("get", result["record"], "--json", data_dir=sidelog.data_dir))
+    assert ["X-Sidelog-Replay-Of", result["id"]] in shown["request"]["headers"]
+    again = json.loads(call(*words, "--json", data_dir=sidelog.data_dir))
+    assert (again["equal"], again["reasons"]) == (1, {"it was a replay itself": 1})
+
+
+def interrupted(words: tuple[str, ...], is_reached: Any) -> None:
+    """Kill a command once something is reached."""
+    line, known = command(*words, data_dir=None, environ={})
+    with subprocess.Popen(line, cwd=ROOT, env=known, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        eventually(is_reached)
+        process.send_signal(signal.SIGKILL)
+
+
+def test_an_interrupted_replay_goes_on(sidelog: Sidelog, shop: Shop, service: str, tmp_path: Path) -> None:
+    """What has a result is not sent again, and half a line of the file is no result."""
+    suite, results = tmp_path / "suite.ndjson", tmp_path / "results.ndjson"
+    call("save", "orders", "path:/orders/* -path:/orders/7", "-o", str(suite), data_dir=sidelog.data_dir)
+    words = ("replay", str(suite), "--against", service, "-o", str(results))
+    interrupted((*words, "--rate", "20"), lambda: len(shop.seen) > 5)
+    with results.open("ab") as file:
+        file.write(b'{"id": "half of')
+    sent = len(shop.seen)
+    assert "39 sent: 39 equal" in call(*words)
+    assert sent + 39 - 1 > len(shop.seen) >= 39
+    assert max(Counter(target for _, target, _, _ in shop.seen).values()) <= 2
+    assert "39 sent: 39 equal" in call(*words)
+    assert "another against" in call(*words[:3], service + "/x", *words[4:], code=2)
+
+
+def test_what_is_not_safe_is_sent_once(sidelog: Sidelog, shop: Shop, service: str, tmp_path: Path) -> None:
+    """Though its answer was never seen."""
+    suite, results = tmp_path / "suite.ndjson", tmp_path / "results.ndjson"
+    call("save", "login", "path:/login", "-o", str(suite), data_dir=sidelog.data_dir)
+    given = ("--set-header", "authorization=", "--edit", "body.user.password=x")
+    words = ("replay", str(suite), "--against", service, "-o", str(results), "--unsafe", *given)
+    shop.is_hanging = True
+    interrupted(words, lambda: len(shop.seen) == 1)
+    shop.is_hanging = False
+    assert "1 not sent: an earlier run was ended while it was sent" in call(*words, code=1)
+    assert len(shop.seen) == 1
+
+
+def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str) -> None:
+    """Before anything is sent."""
+    for words, code, message in (
+        (("path:/orders/*",), 2, "Missing option '--against'"),
+        (("path:/orders/*", "--against", "127.0.0.1:80"), 2, "is no URL"),
+        (("path:/orders/*", "--against", service, "--edit", "body.typo=1"), 2, "no request that is sent has body.typo"),
+        (("path:/orders/*", "--against", service, "--edit", "path=/a\nb"), 2, "is no path"),
+        (("path:/orders/*", "--against", service, "--set-header", "x=env:NONE"), 2, "NONE, which is not set"),
+        (("path:/orders/*", "--against", service, "--rate", "1", "--as-recorded"), 2, "two paces"),
+        (("path:/none", "--against", service), 1, "nothing to send"),
+        ((str(ROOT / "README.md"), "--against", service), 2, "neither a suite nor an HTTP Archive"),
+        ((str(ROOT / "README.md"), "--against", service, "--since", "1h"), 2, "without other filters"),
+    ):
+        assert message in " ".join(call("replay", *words, data_dir=sidelog.data_dir, code=code).split())
+    assert shop.seen == []
