@@ -34,7 +34,7 @@ from storage.base import Storage
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
-from storage.query import Filter
+from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Position, new_id, now_us
 from storage.writer.attempts import CommitTimeout
 
@@ -146,7 +146,10 @@ async def simulate(options: argparse.Namespace) -> dict[str, object]:
         sidecars = [await _opened(options, Path(directory), number) for number in range(options.sidecars)]
         servers = Link(Address.of(urlsplit(options.url))) if options.url.startswith("clickhouse") else None
         try:
-            before, server_us = (await sidecars[0].store.count(Filter())).exchanges, await _server_us(servers)
+            before, server_us = (
+                (await sidecars[0].store.read(CountQuery(Filter()))).exchanges,
+                await _server_us(servers),
+            )
             cpu_s, began_s = time.process_time(), time.perf_counter()
             async with asyncio.TaskGroup() as tasks:
                 for sidecar in sidecars:
@@ -215,7 +218,7 @@ async def _counted(sidecars: list[Sidecar], before: int) -> dict[str, object]:
     sample = random.sample(ids, min(SAMPLE, len(ids)))
     missing = sum([await store.get(record_id) is None for record_id in sample])
     info = await store.info()
-    counted = (await store.count(Filter())).exchanges - before
+    counted = (await store.read(CountQuery(Filter()))).exchanges - before
     return {
         "counted": counted,
         "bytes_per_record": round(info.size_bytes / max(1, info.rows)),

@@ -115,7 +115,7 @@ async def fill(
 
 async def fill_up(storage: Storage, records: int, days: float, *, has_payloads: bool, is_recent: bool) -> float:
     """Commit what a store that was filled in part lacks of the records, with the same numbers."""
-    oldest = await storage.select(RecordQuery(order="asc", limit=1))
+    oldest = await storage.read(RecordQuery(order="asc", limit=1))
     start_us = now_us() - int(days * DAY_US) if is_recent else START_US
     if oldest.records:
         start_us = oldest.records[0].started_at_us

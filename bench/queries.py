@@ -67,10 +67,10 @@ async def measure(query: Query, rounds: int) -> Measured:
 
 async def queries(storage: Storage) -> dict[str, Query]:
     """Name everything that is asked."""
-    newest = await storage.select(RecordQuery(limit=1))
-    oldest = await storage.select(RecordQuery(order="asc", limit=1))
+    newest = await storage.read(RecordQuery(limit=1))
+    oldest = await storage.read(RecordQuery(order="asc", limit=1))
     first_seq, last_seq = oldest.records[0].seq, newest.records[0].seq
-    middle = await storage.select(RecordQuery(limit=_EXAMPLES, after=first_seq + (last_seq - first_seq) // 3))
+    middle = await storage.read(RecordQuery(limit=_EXAMPLES, after=first_seq + (last_seq - first_seq) // 3))
     example = next(record for record in middle.records if record.trace_id is not None)
     oldest_us, newest_us = oldest.records[0].started_at_us, newest.records[0].started_at_us
     plain = list_filters(example, oldest_us, newest_us)

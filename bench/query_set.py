@@ -9,7 +9,17 @@ from typing import Final
 
 from storage.aggregates import FACETS
 from storage.base import Storage
-from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
+from storage.query import (
+    CountQuery,
+    FacetQuery,
+    Filter,
+    HistogramQuery,
+    OrderBy,
+    RecordQuery,
+    Scope,
+    StatsQuery,
+    SummaryQuery,
+)
 from storage.record import Record
 from storage.relational.by_id import id_number
 from storage.relational.time_ranges import DAY_US, HOUR_US
@@ -105,7 +115,7 @@ def words(storage: Storage) -> dict[str, Query]:
     }
 
     def query(texts: Callable[[int], str]) -> Query:
-        return lambda number: storage.select(
+        return lambda number: storage.read(
             RecordQuery(
                 filter=Filter(where=And(tuple(Text(Phrase((text,))) for text in texts(number).split()))),
                 limit=PAGE_RECORDS,
@@ -125,28 +135,32 @@ def aggregates(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Qu
     counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
     day_us = newest_us - DAY_US
     return {
-        "facets, counted": lambda _: storage.facets(make_filter(), counted),
-        "facets, all": lambda _: storage.facets(make_filter(), tuple(FACETS)),
-        "facets, of a project": lambda _: storage.facets(make_filter(projects=("project-3",)), counted),
-        "facets, last 24 h": lambda _: storage.facets(make_filter(since_us=day_us), counted),
-        "facets, all, of a path": lambda _: storage.facets(make_filter(path_contains="items/4711"), tuple(FACETS)),
-        "stats": lambda _: storage.stats(EVERYTHING),
-        "stats, of a project": lambda _: storage.stats(Scope(projects=("project-3",))),
-        "summary": lambda _: storage.summary(make_filter()),
-        "summary, last 24 h": lambda _: storage.summary(make_filter(since_us=day_us + 77)),
-        "histogram, last 15 min": lambda _: storage.histogram(make_filter(), newest_us - HOUR_US // 4, newest_us, 60),
-        "histogram, last 24 h": lambda _: storage.histogram(make_filter(), day_us, newest_us, 48),
-        "histogram, all days": lambda _: storage.histogram(make_filter(), oldest_us, newest_us, 60),
+        "facets, counted": lambda _: storage.read(FacetQuery(make_filter(), counted)),
+        "facets, all": lambda _: storage.read(FacetQuery(make_filter(), tuple(FACETS))),
+        "facets, of a project": lambda _: storage.read(FacetQuery(make_filter(projects=("project-3",)), counted)),
+        "facets, last 24 h": lambda _: storage.read(FacetQuery(make_filter(since_us=day_us), counted)),
+        "facets, all, of a path": lambda _: storage.read(
+            FacetQuery(make_filter(path_contains="items/4711"), tuple(FACETS))
+        ),
+        "stats": lambda _: storage.read(StatsQuery()),
+        "stats, of a project": lambda _: storage.read(StatsQuery(Filter(scope=Scope(projects=("project-3",))))),
+        "summary": lambda _: storage.read(SummaryQuery(make_filter())),
+        "summary, last 24 h": lambda _: storage.read(SummaryQuery(make_filter(since_us=day_us + 77))),
+        "histogram, last 15 min": lambda _: storage.read(
+            HistogramQuery(make_filter(), newest_us - HOUR_US // 4, newest_us, 60)
+        ),
+        "histogram, last 24 h": lambda _: storage.read(HistogramQuery(make_filter(), day_us, newest_us, 48)),
+        "histogram, all days": lambda _: storage.read(HistogramQuery(make_filter(), oldest_us, newest_us, 60)),
     }
 
 
 def _page(storage: Storage, filter: Filter, below: int | None, by: OrderBy = "seq", step: int = _STEP_ROWS) -> Query:
     def ask(number: int) -> Awaitable[object]:
         after = None if below is None else max(below - number * step, 2)
-        return storage.select(RecordQuery(filter=filter, by=by, limit=PAGE_RECORDS, after=after))
+        return storage.read(RecordQuery(filter=filter, by=by, limit=PAGE_RECORDS, after=after))
 
     return ask
 
 
 def _total(storage: Storage, filter: Filter) -> Query:
-    return lambda _: storage.count(filter)
+    return lambda _: storage.read(CountQuery(filter))

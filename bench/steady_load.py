@@ -122,7 +122,7 @@ async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
         seq: int | None = 0
         while seq is not None:
             query = RecordQuery(filter=replace(Filter(kind="exchange"), seq_after=seq), order="asc", limit=5000)
-            page = await storage.select(query)
+            page = await storage.read(query)
             for record in page.records:
                 yield record.id
             seq = page.next_after

@@ -25,20 +25,17 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import MAX_FACET_VALUES, FacetValue, Histogram, Summary, Top, TopSeries
-from storage.conversations import ConversationStorage
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
-from storage.query import Count, Filter, Page, RecordQuery, Replica, Scope, Stats, StorageInfo
-from storage.record import Batch, Job, Payload, Position, Record
+from storage.query import Answer, Filter, Query, Replica, StorageInfo
+from storage.record import Batch, Job, Payload, Position, Record, ToolCall
 from storage.search.view import PutView, View
-from storage.tools import ToolStorage
 
 Kept = dict[str, list[tuple[Any, ...]]]
 """Table → rows, of one backend."""
 
 
-class Storage(ToolStorage, ConversationStorage, Protocol):
+class Storage(Protocol):
     """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened it."""
 
     @property
@@ -64,62 +61,8 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         """Read the committed position of every source of one sidecar, by source uuid."""
         ...
 
-    async def select(self, query: RecordQuery) -> Page:
-        """Read one page of records, in the order of the query."""
-        ...
-
-    async def count(self, filter: Filter) -> Count:
-        """Count the records of a filter, from rollups where it has only their dimensions."""
-        ...
-
-    async def stats(self, scope: Scope) -> Stats:
-        """Count entries by level, project, container and service, from rollups."""
-        ...
-
-    async def facets(
-        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
-    ) -> dict[str, list[FacetValue]]:
-        """Find the values that records of a filter have in some of `storage.aggregates.FACETS`, most frequent first.
-
-        At most `limit` per facet, which is at most `aggregates.MAX_FACET_LIMIT`; null is no value. Counts are exact
-        where the filter has rollup dimensions and whole hours only and the facet is one of `ROLLUP_FACETS`, of which no
-        hour counts values together, else None: values are then those of a wider filter (its rollup dimensions, whole
-        hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the facet. The scope always
-        holds.
-
-        Raises:
-            ValueError: There is no such facet.
-        """
-        ...
-
-    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        """Count a filter's records over time, from `since_us` to `until_us` (exclusive), in at most `buckets` steps.
-
-        A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the
-        first may begin before `since_us`, and there may be one more. Records outside the range are never counted.
-        """
-        ...
-
-    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
-        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`.
-
-        With `only_totals`, `top` is empty and `models` None: rows are read once, not three times.
-        """
-        ...
-
-    async def top(self, filter: Filter, by: str) -> Top:
-        """Add up a filter's exchanges by a field, the newest where there are too many.
-
-        The field is one of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names of a
-        row are then the value, or None, and the state of it.
-        """
-        ...
-
-    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-        """Count a filter's exchanges over time, apart by one of `aggregates.TOP_FIELDS`.
-
-        Steps are as in `histogram`; those of a range of twelve hours and more are whole hours or days.
-        """
+    async def read(self, query: Query[Answer]) -> Answer:
+        """Answer one of the queries of `storage.query`, `storage.tools` and `storage.conversations`."""
         ...
 
     async def get(self, record_id: bytes) -> Record | None:
@@ -193,20 +136,32 @@ class Storage(ToolStorage, ConversationStorage, Protocol):
         """
         ...
 
-    async def index_text(self) -> TextStep:
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         """Make one step of the index of words, of what is committed and not in it yet; call it until `is_done`.
 
-        Searches are complete without it, and quick with it. It is made from what is stored: who is killed goes on
-        where the store says. Nothing is left in it of what is erased or purged. One step at a time.
+        One that is not wanted is dropped, step by step. Searches are complete without it, and quick with it. It is made
+        from what is stored: who is killed goes on where the store says. Nothing is left in it of what is erased or
+        purged. One step at a time.
         """
-        ...
-
-    async def drop_text_index(self) -> TextStep:
-        """Drop some of the index of words; call it until `is_done`."""
         ...
 
     async def text_index(self) -> TextIndex:
         """Tell how far the index of words has come."""
+        ...
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """Read one tool call by the id of the record that asked for it and its place in that; None without one."""
+        ...
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """Read the tool calls that were stored with one record, by position."""
+        ...
+
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        """List the calls that were committed as `processing` by one sidecar, and not since with their answer.
+
+        Such a call is no row of any other answer; it is forgotten with its record, as it is once it has ended.
+        """
         ...
 
     async def last_seq(self) -> int:

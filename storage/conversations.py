@@ -7,9 +7,9 @@ a word. `conversation_of` is the meaning of the sums, written down once: the mod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from storage.query import Filter
+from storage.query import Filter, Query
 from storage.record import LEVELS, Record, format_id
 from storage.search.expression import Is
 
@@ -31,7 +31,7 @@ def in_conversations(ids: Iterable[bytes]) -> Is:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationQuery:
+class ConversationQuery(Query["ConversationPage"]):
     """A page of conversations, the one with the newest matching call first."""
 
     filter: Filter = field(default_factory=Filter)
@@ -81,14 +81,6 @@ class ConversationPage:
     """False when the time budget ended the search early; `next_before` then says where to go on."""
     next_before: int | None
     """Cursor of the next page; None when the filter is exhausted."""
-
-
-class ConversationStorage(Protocol):
-    """The part of a store that finds conversations; what is said of `storage.base.Storage` holds here too."""
-
-    async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """Read one page."""
-        ...
 
 
 def has_failed(record: Record) -> bool:

@@ -1,13 +1,15 @@
-"""What readers ask a store for: a filter, a page of it, and the counts around it. Values only, no I/O.
+"""What readers ask a store for: a filter, and the queries of its records. Values only, no I/O.
 
 `matches` is the meaning of a filter, written down once: the model of a store in the tests evaluates it, and
 every backend is tested against it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
+from storage.aggregates import FACETS, MAX_FACET_VALUES, FacetValue, Histogram, Summary, Top, TopSeries
 from storage.record import Payload, Record
 from storage.search.expression import And, Expression, Has, Is, Not, needs_payload, needs_tools
 from storage.search.meaning import fulfils
@@ -17,6 +19,7 @@ Order = Literal["asc", "desc"]
 Kind = Literal["exchange", "event", "all"]
 OrderBy = Literal["seq", "id"]
 """`seq` is the order of commit, `id` that of receipt: an exchange that lasts is committed after later ones."""
+Answer = TypeVar("Answer")
 Durability = Literal["fast", "safe"]
 """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
 
@@ -92,9 +95,17 @@ class Filter:
         return needs_payload(self.where) or needs_tools(self.where)
 
 
+class Query(Generic[Answer]):
+    """What `storage.base.Storage.read` answers."""
+
+    __slots__ = ()
+    filter: Any
+    """Of records, or of tool calls. A caller's scope is put on it: no query tells of anything that it leaves out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordQuery:
-    """A page of a filter."""
+class RecordQuery(Query["Page"]):
+    """A page of a filter, in the order asked for."""
 
     filter: Filter = field(default_factory=Filter)
     by: OrderBy = "seq"
@@ -129,6 +140,84 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class CountQuery(Query[Count]):
+    """How many records there are, from rollups where the filter has only their dimensions."""
+
+    filter: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class FacetQuery(Query[dict[str, list[FacetValue]]]):
+    """The values that records have in some of `storage.aggregates.FACETS`, most frequent first; null is no value.
+
+    Counts are exact where the filter has rollup dimensions and whole hours only and the facet is one of
+    `ROLLUP_FACETS`, of which no hour counts values together, else None: values are then those of a wider filter (its
+    rollup dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the
+    facet. The scope always holds.
+
+    Raises:
+        ValueError: There is no such facet.
+    """
+
+    filter: Filter
+    names: Sequence[str]
+    limit: int = MAX_FACET_VALUES
+    """Values of a facet, at most `aggregates.MAX_FACET_LIMIT`."""
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name not in FACETS:
+                raise ValueError(f"unknown facet {name!r}, known are {', '.join(FACETS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramQuery(Query[Histogram]):
+    """Counts over time, from `since_us` to `until_us` (exclusive), in at most `buckets` steps.
+
+    A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the first may
+    begin before `since_us`, and there may be one more. Records outside the range are never counted.
+    """
+
+    filter: Filter
+    since_us: int
+    until_us: int
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryQuery(Query[Summary]):
+    """Totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`."""
+
+    filter: Filter
+    only_totals: bool = False
+    """`top` is then empty and `models` None: rows are read once, not three times."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopQuery(Query[Top]):
+    """Sums of exchanges by a field, of the newest where there are too many."""
+
+    filter: Filter
+    by: str
+    """One of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names of a row are then the
+    value, or None, and the state of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery(Query[TopSeries]):
+    """Counts of exchanges over time, apart by one of `aggregates.TOP_FIELDS`.
+
+    Steps are as in a histogram; those of a range of twelve hours and more are whole hours or days.
+    """
+
+    filter: Filter
+    by: str
+    since_us: int
+    until_us: int
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Entries (two per exchange, one per event) by dimension; rows without a value count under `unknown`."""
 
@@ -138,6 +227,14 @@ class Stats:
     by_project: dict[str, int]
     by_container: dict[str, int]
     by_service: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsQuery(Query[Stats]):
+    """How many entries there are in a scope, from rollups."""
+
+    filter: Filter = field(default_factory=Filter)
+    """Only its scope counts."""
 
 
 @dataclass(frozen=True, slots=True)

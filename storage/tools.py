@@ -7,11 +7,11 @@ against it. A call carries its own search text: what was said in arguments and r
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from storage.query import EVERYTHING, Order, Scope
+from storage.query import EVERYTHING, Order, Query, Scope
 from storage.record import Entry, ToolCall
 
 MAX_SEARCH_BYTES: Final = 16 * 1024
@@ -64,7 +64,7 @@ class ToolFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolQuery:
+class ToolQuery(Query["ToolPage"]):
     """A page of a filter; ties are broken by the order of storing, in the direction of `order`."""
 
     filter: ToolFilter = field(default_factory=ToolFilter)
@@ -98,6 +98,13 @@ class ToolStats:
     """False when the time budget ended the count: all numbers are then lower bounds."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolStatsQuery(Query[ToolStats]):
+    """The statistics of a filter, from rollups where it has only their dimensions."""
+
+    filter: ToolFilter = field(default_factory=ToolFilter)
+
+
 class ToolKey(NamedTuple):
     """An API key that called tools."""
 
@@ -118,35 +125,12 @@ class ToolValues:
         return bool(self.tool_names)
 
 
-class ToolStorage(Protocol):
-    """The part of a store that keeps tool calls; what is said of `storage.base.Storage` holds here too."""
+@dataclass(frozen=True, slots=True)
+class ToolValuesQuery(Query[ToolValues]):
+    """The values that a filter may name, from rollups."""
 
-    async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        """Read one page."""
-        ...
-
-    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        """Count, from rollups where the filter has only their dimensions."""
-        ...
-
-    async def tool_values(self, scope: Scope) -> ToolValues:
-        """List the values a filter may name, from rollups."""
-        ...
-
-    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """Read one call by the id of the record that asked for it and its place in that; None without one."""
-        ...
-
-    async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        """List the calls that were committed as `processing` by one sidecar, and not since with their answer.
-
-        Such a call is no row of any other answer; it is forgotten with its record, as it is once it has ended.
-        """
-        ...
-
-    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        """Read the calls that were stored with one record, by position."""
-        ...
+    filter: ToolFilter = field(default_factory=ToolFilter)
+    """Only its scope counts."""
 
 
 def ended_calls(entry: Entry) -> list[ToolCall]:

@@ -19,27 +19,28 @@ from typing import Any, Final, TypeVar
 
 from api.access.principal import Principal, intersect, narrow, owner_of
 from api.http.errors import OutOfScope, Refused
-from storage.aggregates import (
-    MAX_FACET_VALUES,
-    FacetValue,
-    Histogram,
-    Names,
-    Summary,
-    Top,
-    TopSeries,
-    merged,
-    most,
-)
+from storage.aggregates import Names, Top, TopSeries, merged, most
 from storage.base import Storage
-from storage.conversations import ConversationPage, ConversationQuery
+from storage.conversations import ConversationPage
 from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
-from storage.query import Count, Filter, FormerEndpoints, Page, RecordQuery, Scope, Stats, is_visible
+from storage.query import (
+    Answer,
+    FacetQuery,
+    Filter,
+    FormerEndpoints,
+    Page,
+    Query,
+    Scope,
+    SeriesQuery,
+    TopQuery,
+    is_visible,
+)
 from storage.record import Payload, Record, ToolCall
 from storage.search.expression import Expression, Is, Leaf, one_of, with_leaves
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.tools import ToolFilter
 
 Current = Callable[[str | None, str | None, str], str]
 """Route, project and name of a row → the endpoint's present name."""
@@ -77,8 +78,7 @@ MAX_WAIT_S: Final = 2.0
 _RENAMED: Final = ("endpoint", "error", "failure")
 """Groups that are called otherwise than they are stored."""
 
-Asked = TypeVar("Asked")
-Found = TypeVar("Found")
+Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
 
 class QueryGate:
@@ -117,20 +117,28 @@ class ScopedStorage:
         self._names = names or EndpointNames()
         self._principal = principal
         self._gate = gate
-        self._shown: set[int] = set()
+        self._shown_seqs: set[int] = set()
 
     @property
     def scope(self) -> Scope:
         """What the caller may see."""
         return self._principal.scope
 
-    async def select(self, query: RecordQuery) -> Page:
-        page = await self._read(self._storage.select, replace(query, filter=self._narrow(query.filter)))
-        self._show(page.records)
-        return page
+    async def read(self, query: Query[Answer]) -> Answer:
+        """Answer a query of what the caller may see; endpoints go by their names of today.
 
-    def _narrow(self, filter: Filter) -> Filter:
+        Raises:
+            OutOfScope: It asks for another scope.
+        """
+        narrowed = replace(query, filter=self._narrow(query.filter))  # type: ignore[type-var]
+        async with self._gate.turn():
+            found = await self._storage.read(narrowed)
+        return self._shown(query, found)
+
+    def _narrow(self, filter: Narrowed) -> Narrowed:
         """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
+        if isinstance(filter, ToolFilter):
+            return replace(filter, scope=intersect(filter.scope, self.scope))
         if filter.where is not None:
             filter = replace(filter, where=with_leaves(filter.where, self._with_former))
         return narrow(filter, self.scope)
@@ -150,34 +158,18 @@ class ScopedStorage:
                 found.setdefault((former.route, former.project), {}).update(dict.fromkeys(former.names))
         return (FormerEndpoints(*place, tuple(known)) for place, known in found.items())
 
-    async def count(self, filter: Filter) -> Count:
-        return await self._read(self._storage.count, self._narrow(filter))
-
-    async def stats(self, scope: Scope) -> Stats:
-        return await self._read(self._storage.stats, intersect(scope, self.scope))
-
-    async def facets(
-        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
-    ) -> dict[str, list[FacetValue]]:
-        return await self._read(partial(self._storage.facets, names=names, limit=limit), self._narrow(filter))
-
-    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        read = partial(self._storage.histogram, since_us=since_us, until_us=until_us, buckets=buckets)
-        return await self._read(read, self._narrow(filter))
-
-    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
-        return await self._read(partial(self._storage.summary, only_totals=only_totals), self._narrow(filter))
-
-    async def top(self, filter: Filter, by: str) -> Top:
-        """Add up records; endpoints by their names of today, whichever route and project they are of."""
-        found = await self._read(partial(self._storage.top, by=by), self._narrow(filter))
-        return replace(found, rows=most(found.rows, partial(self._rename, by))) if by in _RENAMED else found
-
-    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-        """Count records over time; endpoints by their names of today."""
-        read = partial(self._storage.top_series, by=by, since_us=since_us, until_us=until_us, buckets=buckets)
-        found = await self._read(read, self._narrow(filter))
-        return replace(found, counts=merged(found.counts, partial(self._rename, by))) if by in _RENAMED else found
+    def _shown(self, query: Query[Answer], found: Answer) -> Answer:
+        shown: Any = found
+        match found:
+            case Page(records):
+                self._show(records)
+            case ConversationPage(conversations):
+                self._show([conversation.first for conversation in conversations])
+            case Top(rows) if isinstance(query, TopQuery) and query.by in _RENAMED:
+                shown = replace(found, rows=most(rows, partial(self._rename, query.by)))
+            case TopSeries() if isinstance(query, SeriesQuery) and query.by in _RENAMED:
+                shown = replace(found, counts=merged(found.counts, partial(self._rename, query.by)))
+        return shown  # type: ignore[no-any-return]
 
     def _rename(self, by: str, names: Names) -> Names:
         """Call endpoints by their names of today, and failures by their reason, beside endpoints with the status."""
@@ -203,7 +195,7 @@ class ScopedStorage:
         keys = await self._storage.keys()
         if self._principal.is_unrestricted:
             return keys
-        shown = {value.value for value in (await self.facets(Filter(), ("key",), limit=MAX_KEYS))["key"]}
+        shown = {value.value for value in (await self.read(FacetQuery(Filter(), ("key",), MAX_KEYS)))["key"]}
         return [key for key in keys if key.id in shown or (key.project or "") in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:
@@ -220,8 +212,9 @@ class ScopedStorage:
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         if not self._principal.is_unrestricted:
-            seqs = [seq for seq in seqs if seq in self._shown]
-        return await self._read(self._storage.payloads, seqs)
+            seqs = [seq for seq in seqs if seq in self._shown_seqs]
+        async with self._gate.turn():
+            return await self._storage.payloads(seqs)
 
     @property
     def has_late_prefix(self) -> bool:
@@ -231,35 +224,22 @@ class ScopedStorage:
         """Return the end of the log: a position, which reveals no count of another scope's records."""
         return await self._storage.last_seq()
 
-    async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        return await self._read(self._storage.tool_calls, replace(query, filter=self._narrow_tools(query.filter)))
-
-    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        return await self._read(self._storage.tool_stats, self._narrow_tools(filter))
-
-    async def tool_values(self, scope: Scope) -> ToolValues:
-        return await self._read(self._storage.tool_values, intersect(scope, self.scope))
-
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
         """Return one call; one that is out of scope is not there."""
-        call = await self._read(partial(self._storage.tool_call, position=position), record_id)
+        async with self._gate.turn():
+            call = await self._storage.tool_call(record_id, position)
         return call if call is not None and is_visible(call, self.scope) else None
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """Return the calls of one record that are in scope."""
-        calls = await self._read(self._storage.tool_calls_of, record_seq)
+        async with self._gate.turn():
+            calls = await self._storage.tool_calls_of(record_seq)
         return [call for call in calls if is_visible(call, self.scope)]
-
-    async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """Return a page of conversations, each with its calls in scope."""
-        query = replace(query, filter=self._narrow(query.filter))
-        page = await self._read(self._storage.conversations, query)
-        self._show([conversation.first for conversation in page.conversations])
-        return page
 
     async def views(self, owner: str) -> list[View]:
         """Return the views of the caller's scope; `owner` is ignored."""
-        return await self._read(self._storage.views, owner_of(self.scope))
+        async with self._gate.turn():
+            return await self._storage.views(owner_of(self.scope))
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
         """Keep a view of the caller's scope; `owner` is ignored."""
@@ -269,19 +249,12 @@ class ScopedStorage:
         """Delete a view of the caller's scope; `owner` is ignored."""
         return await self._storage.delete_view(owner_of(self.scope), name)
 
-    async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:
-        async with self._gate.turn():
-            return await read(asked)
-
-    def _narrow_tools(self, filter: ToolFilter) -> ToolFilter:
-        return replace(filter, scope=intersect(filter.scope, self.scope))
-
     def _show(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.endpoint is not None:
                 record.endpoint = self._names.current(record.route_id, record.project, record.endpoint)
         if not self._principal.is_unrestricted:
-            self._shown.update(record.seq for record in records)
+            self._shown_seqs.update(record.seq for record in records)
 
     def __getattr__(self, name: str) -> Any:
         """Give everything else to callers from whom nothing is hidden.

@@ -20,7 +20,7 @@ from api.http.times import read_time_us
 from api.native.find import find_in, payload_of
 from api.native.records import select_in_flight
 from api.services import Services, services_of
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Entry, Payload
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.by_id import id_number
@@ -146,6 +146,6 @@ async def _check_proxy(services: Services, client: str, proxy: str) -> None:
     route = services.routes.get(proxy)
     if route is not None and route.client == client:
         return
-    count = await services.storage.count(Filter(where=fields(client=(client,), route_id=(proxy,))))
+    count = await services.storage.read(CountQuery(Filter(where=fields(client=(client,), route_id=(proxy,)))))
     if count.exchanges == 0:
         raise Refused(404, f"client {client[:100]!r} has no proxy {proxy[:100]!r}")

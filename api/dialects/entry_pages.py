@@ -11,7 +11,7 @@ from typing import Final
 from api.dialects.entries import Halves, PendingEntry, expand
 from api.http.paging import out_of_time, read_whole_page
 from storage.base import Storage
-from storage.query import Filter, Order, RecordQuery
+from storage.query import CountQuery, Filter, Order, RecordQuery
 
 _MAX_GUESSES: Final = 64
 """Bits of an offset: each guess at least halves what is left."""
@@ -140,7 +140,7 @@ async def _events_before(storage: Storage, query: EntryQuery, seq: int) -> int:
     """Count the events a reader in the query's order meets before a record."""
     events = replace(query.filter, kind="event")
     bounded = replace(events, seq_until=seq - 1) if query.order == "asc" else replace(events, seq_after=seq)
-    count = await storage.count(bounded)
+    count = await storage.read(CountQuery(bounded))
     if not count.exact:
         raise out_of_time()
     return count.events

@@ -21,7 +21,7 @@ from api.http.errors import Refused
 from api.http.responses import encode_rows, json_response, true_or_unset
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.query import Count, Filter, RecordQuery
+from storage.query import Count, CountQuery, Filter, RecordQuery
 
 NDJSON: Final = "application/x-ndjson"
 PAGE_ENTRIES: Final = 500
@@ -55,7 +55,7 @@ async def answer_snapshot(
         limit = query.limit if "limit" in request.query else None
         return await _answer_lines(request, reader, binding, limit)
     rows, is_last = await reader.read(query.limit)
-    total = await storage.count(reader.filter) if query.halves.uniform != 0 else Count(0, 0)
+    total = await storage.read(CountQuery(reader.filter)) if query.halves.uniform != 0 else Count(0, 0)
     shown = LogEntryPage(
         entries=rows,
         total=query.halves.total(total),
@@ -125,7 +125,7 @@ class _SnapshotReader:
         self.position = replace(self.position, after_id=after_id)
 
     async def _check_retention(self) -> None:
-        oldest = await self._storage.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
+        oldest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
         kept_seq = oldest.records[0].seq if oldest.records else self.position.snapshot_seq + 1
         if kept_seq > self.position.after_id // 2 + 1 and self.position.after_id < 2 * self.position.snapshot_seq:
             raise SnapshotExpired

@@ -18,9 +18,9 @@ from api.http.responses import ApiObject, encode_rows, json_response, true_or_un
 from api.http.times import read_time_us
 from api.native.tool_calls import US_PER_MS, ToolLog, project_call
 from api.services import Services, services_of
-from storage.query import EVERYTHING, Order
+from storage.query import Order
 from storage.record import ToolCall, ToolStatus, parse_id
-from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, matches, sort_key
+from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStatsQuery, ToolValuesQuery, matches, sort_key
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
@@ -141,12 +141,12 @@ async def list_calls(request: web.Request) -> web.Response:
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
     bounded, stats, end = await read_totals(services, query.filter)
-    page = await services.storage.tool_calls(replace(query, filter=bounded, offset=offset, limit=limit))
+    page = await services.storage.read(replace(query, filter=bounded, offset=offset, limit=limit))
     if not page.complete:
         raise out_of_time()
     stored = {(call.record_id, call.position) for call in page.calls}
     running = [call for call in running if (call.record_id, call.position) not in stored]
-    has_logs = bool(all_running) or (await services.storage.tool_values(EVERYTHING)).is_used
+    has_logs = bool(all_running) or (await services.storage.read(ToolValuesQuery())).is_used
     pagination = ToolPagination(
         total_count=stats.executions + len(running),
         limit=query.limit,
@@ -173,11 +173,11 @@ async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilte
         if is_bounded or storage.has_late_prefix:
             break
         # Only without a bound can rollups answer; they then include what was stored meanwhile.
-        stats = await storage.tool_stats(replace(filter, seq_until=None))
+        stats = await storage.read(ToolStatsQuery(replace(filter, seq_until=None)))
         if await storage.last_seq() == end:
             return replace(filter, seq_until=end), stats, end
     bounded = replace(filter, seq_until=end if filter.seq_until is None else min(filter.seq_until, end))
-    return bounded, await storage.tool_stats(bounded), bounded.seq_until or 0
+    return bounded, await storage.read(ToolStatsQuery(bounded)), bounded.seq_until or 0
 
 
 async def get_call(request: web.Request) -> web.Response:
@@ -201,12 +201,12 @@ async def stats(request: web.Request) -> web.Response:
     services = services_of(request)
     filter = read_filter(request.query)
     running = choose_running(ToolQuery(filter=filter), services.running_tools())
-    return json_response(project_stats(await services.storage.tool_stats(filter), len(running)))
+    return json_response(project_stats(await services.storage.read(ToolStatsQuery(filter)), len(running)))
 
 
 async def filter_data(request: web.Request) -> web.Response:
     """List the values to filter tool calls by."""
-    values = await services_of(request).storage.tool_values(EVERYTHING)
+    values = await services_of(request).storage.read(ToolValuesQuery())
     keys = [ToolKey(key.id, key.name) for key in values.keys]
     return json_response(ToolFilterData(values.tool_names, values.server_labels, keys))
 

@@ -21,7 +21,7 @@ from api.http.search.words import SOURCES
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail_ring import Interest
-from storage.query import EVERYTHING, Count, Filter
+from storage.query import Count, Filter, StatsQuery
 from storage.record import LEVELS
 from storage.search.expression import fields
 
@@ -189,7 +189,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 async def stats(request: web.Request) -> web.Response:
     """Count log entries by level, project, container and service."""
-    counted = await services_of(request).storage.stats(EVERYTHING)
+    counted = await services_of(request).storage.read(StatsQuery())
     return json_response(
         LogStats(counted.total, counted.by_level, counted.by_project, counted.by_container, counted.by_service)
     )

@@ -20,7 +20,7 @@ from api.native.tool_calls import KeyShown
 from api.services import services_of
 from storage.base import Storage
 from storage.keys import MAX_KEYS, ApiKey
-from storage.query import Count, Filter, RecordQuery
+from storage.query import Count, CountQuery, FacetQuery, Filter, RecordQuery
 from storage.record import Record
 from storage.search.expression import Has, both, fields, status_among
 
@@ -107,7 +107,7 @@ async def list_requests(request: web.Request) -> web.Response:
     query = read_query(request.query, services.now_us())
     page = await read_whole_page(services.storage, query)
     count = await count_rows(services.storage, query.filter)
-    found = await services.storage.facets(Filter(), ("key",), limit=MAX_KEYS)
+    found = await services.storage.read(FacetQuery(Filter(), ("key",), limit=MAX_KEYS))
     with_rows = frozenset(value.value for value in found["key"])
     shown = RequestLogPage(
         logs=await encode_rows(page.records, project_row),
@@ -121,10 +121,10 @@ async def list_requests(request: web.Request) -> web.Response:
 
 async def count_rows(storage: Storage, filter: Filter) -> Count:
     """Count a filter's rows; a window that holds the whole log is left out, so that rollups may answer."""
-    oldest = await storage.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
+    oldest = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
     since_us = filter.since_us
     if since_us is not None and all(record.started_at_us >= since_us for record in oldest.records):
-        earlier = await storage.select(RecordQuery(filter=Filter(kind="all", until_us=since_us), limit=1))
+        earlier = await storage.read(RecordQuery(filter=Filter(kind="all", until_us=since_us), limit=1))
         if earlier.complete and not earlier.records:
             filter = replace(filter, since_us=None)
-    return await storage.count(filter)
+    return await storage.read(CountQuery(filter))

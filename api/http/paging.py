@@ -8,7 +8,7 @@ from typing import Final
 
 from api.http.errors import Refused
 from storage.base import Storage
-from storage.query import Count, Filter, Page, RecordQuery
+from storage.query import Count, CountQuery, Filter, Page, RecordQuery
 
 MAX_ROUNDS: Final = 4
 """How often a search is taken up again before the reader gets what there is: each round has the store's time budget."""
@@ -27,14 +27,14 @@ async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
     Raises:
         Refused: 503, an offset could not be skipped.
     """
-    page = await storage.select(query)
+    page = await storage.read(query)
     records = page.records
     for _ in range(MAX_ROUNDS - 1):
         if page.complete or len(records) >= query.limit:
             break
         if query.offset or page.next_after is None:
             raise out_of_time()
-        page = await storage.select(replace(query, after=page.next_after, limit=query.limit - len(records)))
+        page = await storage.read(replace(query, after=page.next_after, limit=query.limit - len(records)))
         records = [*records, *page.records]
     return Page(records=records, complete=page.complete, next_after=page.next_after)
 
@@ -59,11 +59,11 @@ async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None
     """Bound a filter, and count it up to the same end: records stored while rollups are read are in neither."""
     for _ in range(MAX_ROUNDS):
         frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
-        count = await storage.count(frozen.counted)
+        count = await storage.read(CountQuery(frozen.counted))
         if frozen.counted is frozen.paged or await storage.last_seq() == frozen.max_seq:
             return frozen, count
     frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
-    return frozen, await storage.count(frozen.paged)
+    return frozen, await storage.read(CountQuery(frozen.paged))
 
 
 def freeze(filter: Filter, max_seq: int | None, last_seq: int, *, is_late: bool = False) -> Frozen:

@@ -25,7 +25,7 @@ from storage.aggregates import (
     ModelUsage,
     Percentiles,
 )
-from storage.query import Filter
+from storage.query import FacetQuery, Filter, HistogramQuery, SummaryQuery
 from storage.relational.usage import total
 
 DEFAULT_BUCKETS: Final = 60
@@ -130,7 +130,9 @@ async def facets(request: web.Request) -> web.Response:
     """List the values of facets (`name=route,status`; default all), with counts where they are known."""
     services = services_of(request)
     refuse_unknown(request.query, FILTER_PARAMETERS | {"name"})
-    found = await services.storage.facets(read_filter(request.query, services.now_us()), read_names(request.query))
+    found = await services.storage.read(
+        FacetQuery(read_filter(request.query, services.now_us()), read_names(request.query))
+    )
     return json_response(FacetsShown(found))
 
 
@@ -154,7 +156,7 @@ async def histogram(request: web.Request) -> web.Response:
     refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
     buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
     filter, since_us, until_us = _read_range(query, services.now_us())
-    found = await services.storage.histogram(filter, since_us, until_us, buckets)
+    found = await services.storage.read(HistogramQuery(filter, since_us, until_us, buckets))
     return json_response(HistogramShown(**_steps(found, since_us, until_us)))
 
 
@@ -166,7 +168,7 @@ async def heatmap(request: web.Request) -> web.Response:
     columns = read_int(query, "columns", DEFAULT_COLUMNS, minimum=1, maximum=MAX_COLUMNS)
     rows = read_int(query, "rows", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     filter, since_us, until_us = _read_range(query, services.now_us())
-    found = await services.storage.histogram(filter, since_us, until_us, columns)
+    found = await services.storage.read(HistogramQuery(filter, since_us, until_us, columns))
     bounds_us, counts = fold(found.buckets, rows)
     bounds = [RowShown(low / 1000, None if high is None else high / 1000) for low, high in bounds_us]
     return json_response(HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=counts))
@@ -245,7 +247,7 @@ async def summary(request: web.Request) -> web.Response:
     refuse_unknown(request.query, FILTER_PARAMETERS | {"totals"})
     only_totals = read_bool(request.query, "totals")
     filter = read_filter(request.query, services.now_us())
-    found = await services.storage.summary(filter, only_totals=only_totals)
+    found = await services.storage.read(SummaryQuery(filter, only_totals=only_totals))
     shown = SummaryShown(
         exchanges=found.exchanges,
         events=found.events,

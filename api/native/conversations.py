@@ -127,7 +127,7 @@ async def list_conversations(request: web.Request) -> web.Response:
         limit=limit if sort == "newest" else MAX_SORTED,
         before=read_cursor(query.get("cursor"), "desc"),
     )
-    page = await services.storage.conversations(wanted)
+    page = await services.storage.read(wanted)
     if sort != "newest":
         first = nlargest(limit, page.conversations, key=_FIGURES[sort])
         page = replace(page, conversations=first, complete=page.complete and page.next_before is None, next_before=None)
@@ -144,11 +144,11 @@ async def get_conversation(request: web.Request) -> web.Response:
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
     after, text = read_cursor(query.get("cursor"), "asc"), request.match_info["id"]
     filter = Filter(where=in_conversations([await _find(services.storage, text)]), kind="all")
-    page = await services.storage.conversations(ConversationQuery(filter=filter, limit=1))
+    page = await services.storage.read(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
     [found] = page.conversations
-    calls = await services.storage.select(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
+    calls = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
     [title] = await _titles(services.storage, [found])
     shown = project(found, title)
     cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
@@ -166,7 +166,7 @@ async def _find(storage: Storage, text: str) -> bytes:
     found, digits = parse_id(text), text.replace("-", "").lower()
     if found is not None or not _BEGINNING.fullmatch(digits):
         return found or b""
-    page = await storage.conversations(ConversationQuery(filter=Filter(kind="all"), limit=MAX_SORTED))
+    page = await storage.read(ConversationQuery(filter=Filter(kind="all"), limit=MAX_SORTED))
     ids = [each.id for each in page.conversations if each.id.hex().startswith(digits)]
     if len(ids) > 1:
         raise Refused(404, f"several conversations begin with {text!r}; give more of the id")
@@ -192,7 +192,7 @@ async def _early(storage: Storage, found: Conversation) -> list[ConversationOpen
     filter = Filter(where=in_conversations([found.id]), kind="all")
     behind = RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS, after=found.first.seq)
     openings: list[ConversationOpening] = []
-    for record in (await storage.select(behind)).records:
+    for record in (await storage.read(behind)).records:
         openings.append(_opening(await storage.payloads([record.seq]), record))
         if openings[-1].is_work:
             break

@@ -99,7 +99,7 @@ async def list_messages(request: web.Request) -> web.Response:
     limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
     after = read_cursor(query.get("cursor"), "asc")
     record = await find_record(services, request.match_info["id"])
-    page = await services.storage.select(replace(_query_of(record, limit), after=after))
+    page = await services.storage.read(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]
     next_cursor = None if page.next_after is None else encode_cursor("asc", page.next_after)
     return json_response(MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete))
@@ -147,7 +147,7 @@ async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageS
     found: list[MessageShown] = []
     left = MAX_ARCHIVED_BYTES
     for _ in range(MAX_ARCHIVED_PAGES):
-        page = await storage.select(query)
+        page = await storage.read(query)
         for event in (event for event in page.records if _belongs(event, record)):
             left -= len(event.data or b"")
             if len(found) == MAX_ARCHIVED or left < 0:

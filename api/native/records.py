@@ -59,7 +59,7 @@ async def list_records(request: web.Request) -> web.Response:
     names = read_fields(request.query)
     # Taken before the page, so that an exchange that ends in between is in one of them; then it is shown once.
     flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
-    page = await services.storage.select(query)
+    page = await services.storage.read(query)
     page, payloads = await with_payloads(services.storage, page) if names else (page, {})
     stored = {record.id for record in page.records}
     shown = [entry for entry in flying if entry.record.id not in stored]

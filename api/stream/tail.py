@@ -275,9 +275,9 @@ class Tail:
     async def _read_store(self, interest: Interest, after_id: int, until_seq: int) -> list[Chunk]:
         """Read a page from the store, behind the gap that retention may have left before it."""
         filter = replace(interest.filter, seq_after=after_id // 2, seq_until=until_seq)
-        page = await self._storage.select(RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS))
+        page = await self._storage.read(RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS))
         # Read last, so that records removed in between are reported, and the page lacks none silently.
-        oldest = await self._storage.select(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
+        oldest = await self._storage.read(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
         kept_seq = oldest.records[0].seq if oldest.records else self._committed_seq + 1
         if kept_seq > after_id // 2 + 1 and await self._has_removed():
             return [self._gap(interest, after_id, min(kept_seq - 1, until_seq))]

@@ -20,7 +20,7 @@ from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import StorageError
-from storage.query import Filter, FormerEndpoints, Scope
+from storage.query import Filter, FormerEndpoints, Scope, TopQuery
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class LearnedEndpoints:
     async def _stored_names(self) -> dict[Key, set[str]]:
         """Find the endpoints that records have; some too few are learned again."""
         names: defaultdict[Key, set[str]] = defaultdict(set)
-        for row in (await self._storage.top(Filter(), "endpoint")).rows:
+        for row in (await self._storage.read(TopQuery(Filter(), "endpoint"))).rows:
             _, name, route, project = row.names
             if name is not None and row.exchanges:
                 names[route, project].add(name)

@@ -275,7 +275,7 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
     try:
         waiting = await storage.waiting_calls(instance)
         jobs = await storage.jobs(MAX_JOBS)
-        calls = await storage.select(RecordQuery(filter=Filter(where=Has("provider")), limit=RECALLED_CALLS))
+        calls = await storage.read(RecordQuery(filter=Filter(where=Has("provider")), limit=RECALLED_CALLS))
     except StorageDamaged as error:
         log.error("cannot read open conversations, calls and jobs; new ones will be started: %s", error)
         return Recalled([], [], [])

@@ -11,7 +11,7 @@ from proxy.otel.requests import Call, Item, Signal, make_item
 from proxy.otel.telemetry import trace_id_of
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Record, format_id
 from storage.search.expression import And, Has, Is
 
@@ -46,7 +46,7 @@ class Reader:
             StorageUnavailable: the store is away.
         """
         filter = Filter(kind="all", where=self._own, seq_until=until)
-        page = await self._storage.select(RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after))
+        page = await self._storage.read(RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after))
         end = until if page.next_after is None and page.complete else page.next_after or after
         calls = await self._calls(page.records) if signal == "traces" and page.records else {}
         items: list[Item] = []
@@ -72,7 +72,7 @@ class Reader:
         Raises:
             StorageUnavailable: the store is away.
         """
-        counted = await self._storage.count(Filter(kind="all", where=self._own))
+        counted = await self._storage.read(CountQuery(Filter(kind="all", where=self._own)))
         return counted.exchanges + counted.events
 
     async def _calls(self, records: Sequence[Record]) -> dict[int, list[Call]]:
@@ -94,7 +94,7 @@ class Reader:
         found: list[Record] = []
         while True:
             query = RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
-            page = await self._storage.select(query)
+            page = await self._storage.read(query)
             found += page.records
             if page.complete and page.next_after is None:
                 return found

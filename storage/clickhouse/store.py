@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from msgspec import structs
 
@@ -40,10 +40,10 @@ from storage.clickhouse.writes.slots import Slots
 from storage.errors import StorageUnavailable
 from storage.keys import ApiKey
 from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
-from storage.query import Filter, Page, RecordQuery, Replica
+from storage.query import Filter, RecordQuery, Replica
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.store import RelationalStorage
+from storage.relational.store import Answers, RelationalStorage
 from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 
 T = TypeVar("T")
@@ -70,6 +70,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
 
     has_late_prefix = True
+    _answers: ClassVar[Answers] = {**RelationalStorage._answers, RecordQuery: followed_page}
 
     def __init__(self, shards: Shards, *, read_budget_s: float, holder: str) -> None:
         super().__init__("clickhouse", shards.reads.address.location, shards.layout.number)
@@ -151,18 +152,12 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def last_seq(self) -> int:
         return await self._prefix.end()
 
-    async def select(self, query: RecordQuery) -> Page:
-        return await self._read(lambda session: followed_page(session, query))
-
     async def replicas(self) -> list[Replica]:
         each = await self._shards.on_each(look) if self._link.address.cluster else []
         return [replica for shard in each for replica in shard]
 
-    async def index_text(self) -> TextStep:
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         return TextStep(0, is_done=True)  # the server does it by itself
-
-    async def drop_text_index(self) -> TextStep:
-        return TextStep(0, is_done=True)
 
     async def text_index(self) -> TextIndex:
         return TextIndex(0, 0)

@@ -4,27 +4,37 @@ A backend says how a piece of work gets its session, and how batches, retention 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar
 
-from storage.aggregates import MAX_FACET_VALUES, FacetValue, Top
+from storage.conversations import ConversationQuery
 from storage.purge import Erased, Slice, TextStep, bounded
-from storage.query import Filter, Replica, StorageInfo
-from storage.relational.reads import conversations as conversations_work
-from storage.relational.reads import facets, groups, page, small_tables, tools, totals
-from storage.relational.reads import histogram as histogram_work
-from storage.relational.reads import summary as summary_work
-from storage.relational.reads import top as top_work
+from storage.query import (
+    CountQuery,
+    FacetQuery,
+    Filter,
+    HistogramQuery,
+    Query,
+    RecordQuery,
+    Replica,
+    SeriesQuery,
+    StatsQuery,
+    StorageInfo,
+    SummaryQuery,
+    TopQuery,
+)
+from storage.relational.reads import conversations, facets, histogram, page, small_tables, summary, tools, top, totals
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
-from storage.relational.tally import check_names
-from storage.search.cell import is_cell_field
+from storage.tools import ToolQuery, ToolStatsQuery, ToolValuesQuery
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T")
 P = ParamSpec("P")
+Answers = Mapping[type[Query[Any]], Callable[[Any, Any], Awaitable[Any]]]
+"""Query → how a session answers it."""
 
 
 def _passed(
@@ -43,6 +53,20 @@ class RelationalStorage(ABC, Generic[S]):
     """What `storage.base.Storage` asks for, as far as databases do not differ."""
 
     has_late_prefix = False
+    _answers: ClassVar[Answers] = {
+        RecordQuery: page.read_page,
+        CountQuery: totals.count,
+        StatsQuery: facets.stats,
+        FacetQuery: facets.facets,
+        HistogramQuery: histogram.histogram,
+        SummaryQuery: summary.summary,
+        TopQuery: top.top,
+        SeriesQuery: top.series,
+        ConversationQuery: conversations.read_conversations,
+        ToolQuery: tools.tool_calls,
+        ToolStatsQuery: tools.tool_stats,
+        ToolValuesQuery: tools.tool_values,
+    }
 
     def __init__(self, backend: str, location: str, schema_version: int) -> None:
         self._backend = backend
@@ -82,20 +106,10 @@ class RelationalStorage(ABC, Generic[S]):
     ) -> None:
         await self.close()
 
-    select = _passed("_read", page.read_page)
     get = _passed("_read", page.read_record)
     payloads = _passed("_read", page.read_payloads)
-    count = _passed("_read", totals.count)
-    stats = _passed("_read", facets.stats)
-    histogram = _passed("_read", histogram_work.histogram)
-    summary = _passed("_read", summary_work.summary)
-    top_series = _passed("_read", top_work.series)
-    tool_calls = _passed("_read", tools.tool_calls)
-    tool_stats = _passed("_read", tools.tool_stats)
-    tool_values = _passed("_read", tools.tool_values)
     tool_call = _passed("_read", tools.tool_call)
     tool_calls_of = _passed("_read", tools.tool_calls_of)
-    conversations = _passed("_read", conversations_work.read_conversations)
     waiting_calls = _passed("_read_soon", tools.waiting_calls)
     jobs = _passed("_read_soon", small_tables.read_jobs)
     answers_of = _passed("_read", small_tables.read_answers)
@@ -111,16 +125,8 @@ class RelationalStorage(ABC, Generic[S]):
     put_view = _passed("_write", small_tables.put_view)
     delete_view = _passed("_write", small_tables.delete_view)
 
-    async def facets(
-        self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
-    ) -> dict[str, list[FacetValue]]:
-        check_names(names)
-        return await self._read(lambda session: facets.facets(session, filter, names, limit))
-
-    async def top(self, filter: Filter, by: str) -> Top:
-        if is_cell_field(by):
-            return await self._read(lambda session: groups.groups(session, filter, by))
-        return await self._read(lambda session: top_work.top(session, filter, by))
+    async def read(self, query: Query[T]) -> T:
+        return await self._read(lambda session: self._answers[type(query)](session, query))
 
     async def last_seq(self) -> int:
         return (await self._read(lambda session: session.state())).last_seq
@@ -145,10 +151,9 @@ class RelationalStorage(ABC, Generic[S]):
     async def replicas(self) -> list[Replica]:
         return []
 
-    async def index_text(self) -> TextStep:
-        return await self._indexer.step()
-
-    async def drop_text_index(self) -> TextStep:
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+        if is_wanted:
+            return await self._indexer.step()
         self._indexer.rest()
         return TextStep(0, is_done=not await self._write(drop_some))
 

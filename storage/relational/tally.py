@@ -1,6 +1,5 @@
 """Running sums of some records: what a histogram and a summary add up, from rollups or from rows. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from storage import aggregates
@@ -68,17 +67,6 @@ class Tally:
             models=models,
             complete=complete,
         )
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Refuse facets that do not exist.
-
-    Raises:
-        ValueError: There is one.
-    """
-    for name in names:
-        if name not in aggregates.FACETS:
-            raise ValueError(f"unknown facet {name!r}, known are {', '.join(aggregates.FACETS)}")
 
 
 def within(filter: Filter, since_us: int, until_us: int) -> Filter:

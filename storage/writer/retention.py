@@ -144,7 +144,7 @@ class Retention:
         if not self._trusted.is_known:
             kept = await self._storage.meta(CLOCK)
             if kept is None:
-                newest = await self._storage.select(RecordQuery(filter=Filter(kind="all"), limit=1))
+                newest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), limit=1))
                 self._trusted.resume(newest.records[0].started_at_us if newest.records else None)
             else:
                 self._trusted.resume(int(kept))

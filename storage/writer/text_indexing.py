@@ -73,7 +73,7 @@ class TextIndexing:
         is_busy = self.waiting_records() > 0
         began_s = self.monotonic()
         try:
-            step = await (self.storage.index_text() if self.is_wanted else self.storage.drop_text_index())
+            step = await self.storage.index_text(is_wanted=self.is_wanted)
             self.records += step.records
             if self.state is None or step.is_done or began_s - self._described_s > DESCRIBED_EVERY_S:
                 self._described_s = began_s

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from storage.base import Storage
-from storage.query import EVERYTHING, Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery, StatsQuery
 from storage.record import Record
 
 ALL = Filter(kind="all")
@@ -13,7 +13,7 @@ ALL = Filter(kind="all")
 
 async def listed(store: Storage, filter: Filter = ALL) -> list[Record]:
     """Read all records of a filter, oldest first."""
-    page = await store.select(RecordQuery(filter=filter, order="asc", limit=100_000))
+    page = await store.read(RecordQuery(filter=filter, order="asc", limit=100_000))
     assert page.complete
     assert page.next_after is None
     return page.records
@@ -23,7 +23,7 @@ async def read_on(store: Storage, **changes: object) -> list[Record]:
     """Read all records page by page, following cursors: oldest first, and what is changed about the query."""
     query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
     while True:
-        page = await store.select(query)
+        page = await store.read(query)
         found += page.records
         if page.next_after is None:
             return found
@@ -60,7 +60,7 @@ async def assert_untouched(store: Storage, records: int) -> None:
     assert end >= max(seqs, default=0)
     if not store.has_late_prefix:
         assert seqs == list(range(1, end + 1))
-    counted = await store.count(ALL)
+    counted = await store.read(CountQuery(ALL))
     assert counted.exchanges + counted.events == records
-    assert (await store.stats(EVERYTHING)).total == 2 * counted.exchanges + counted.events
+    assert (await store.read(StatsQuery())).total == 2 * counted.exchanges + counted.events
     assert (await store.info()).rows == records

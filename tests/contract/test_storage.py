@@ -10,7 +10,7 @@ import pytest
 
 from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.query import EVERYTHING, Count, Filter, RecordQuery
+from storage.query import Count, CountQuery, Filter, RecordQuery, StatsQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record
 from tests.contract.backends import BACKENDS, Backend, usual
 from tests.contract.listing import ALL, assert_untouched, listed
@@ -49,8 +49,8 @@ async def test_a_batch_is_visible_as_a_whole(store: Storage) -> None:
     assert await listed(store) == [first, second]
     assert await store.payloads([first.seq, second.seq]) == {first.seq: payload}
     assert await store.positions("sidecar-1") == {SOURCE: position}
-    assert await store.count(ALL) == Count(exchanges=1, events=1)
-    assert (await store.stats(EVERYTHING)).total == 3
+    assert await store.read(CountQuery(ALL)) == Count(exchanges=1, events=1)
+    assert (await store.read(StatsQuery())).total == 3
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,7 @@ async def test_a_reader_of_greater_than_misses_nothing(store: Storage) -> None:
         while len(seen) < batches * size:
             stable = Filter(kind="all", seq_until=await store.last_seq())
             assert store.has_late_prefix or (await store.last_seq()) % size == 0
-            page = await store.select(
-                RecordQuery(filter=stable, order="asc", limit=77, after=seen[-1] if seen else None)
-            )
+            page = await store.read(RecordQuery(filter=stable, order="asc", limit=77, after=seen[-1] if seen else None))
             seen += [record.seq for record in page.records]
             await asyncio.sleep(0)
         return seen
@@ -262,9 +260,9 @@ async def test_a_closed_store_is_unavailable(backend: Backend, tmp_path: Path) -
     calls: list[Callable[[], Any]] = [
         lambda: store.commit(make_batch(make_record())),
         lambda: store.positions("sidecar-1"),
-        lambda: store.select(RecordQuery()),
-        lambda: store.count(Filter()),
-        lambda: store.stats(EVERYTHING),
+        lambda: store.read(RecordQuery()),
+        lambda: store.read(CountQuery(Filter())),
+        lambda: store.read(StatsQuery()),
         lambda: store.get(bytes(16)),
         lambda: store.payloads([1]),
         store.last_seq,

@@ -12,7 +12,16 @@ import pytest
 from api.native.aggregates import fold
 from storage.aggregates import FACETS, MAX_FACET_LIMIT, SAMPLE_ROWS, TOP_FIELDS, Histogram, Top, TopSeries
 from storage.base import Storage
-from storage.query import Filter, FormerEndpoints, Scope
+from storage.query import (
+    FacetQuery,
+    Filter,
+    FormerEndpoints,
+    HistogramQuery,
+    Scope,
+    SeriesQuery,
+    SummaryQuery,
+    TopQuery,
+)
 from storage.record import Batch, Entry, Payload, Record
 from storage.relational.reads import scan
 from storage.relational.time_ranges import HOUR_US
@@ -156,7 +165,7 @@ def filter(request: pytest.FixtureRequest, reader: Reader) -> Filter:
 @pytest.mark.parametrize("filter", FILTERS, indirect=True)
 def test_facets_of_few_records_are_counted(reader: Reader, filter: Filter) -> None:
     """Every facet has the values of its records, most frequent first, with their counts whatever the filter."""
-    found = reader.wait(reader.store.facets(filter, tuple(FACETS)))
+    found = reader.wait(reader.store.read(FacetQuery(filter, tuple(FACETS))))
     assert found == model.facets(reader.records, filter, tuple(FACETS))
     assert all(value.count is not None for values in found.values() for value in values)
 
@@ -170,11 +179,11 @@ async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend
         for start in range(0, SAMPLE_ROWS, 1000):
             await store.commit(make_batch(*records[start : start + 1000]))
         for filter, is_counted in ((Filter(), True), (Filter(since_us=HOUR), True), (Filter(since_us=HOUR - 1), False)):
-            found = await store.facets(filter, ("status", "host"))
+            found = await store.read(FacetQuery(filter, ("status", "host")))
             assert found == model.facets(records, filter, ("status", "host"))
             assert [value.count for value in found["status"]] == [SAMPLE_ROWS if is_counted else None]
             assert [value.count for value in found["host"]] == [None] * 3
-        found = await store.facets(Filter(since_us=HOUR + 1), ("status", "host"))
+        found = await store.read(FacetQuery(Filter(since_us=HOUR + 1), ("status", "host")))
         assert sum(value.count or 0 for value in found["host"]) == SAMPLE_ROWS - 1
 
 
@@ -195,7 +204,7 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
                 since_us=None if first is None else HOUR + first * HOUR_US,
                 until_us=None if until is None else HOUR + until * HOUR_US,
             )
-            assert await store.summary(filter) == model.summary(records, filter)
+            assert await store.read(SummaryQuery(filter)) == model.summary(records, filter)
 
     async with store:
         for hour in range(30):
@@ -214,7 +223,7 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     """Whatever the filter, the values of other tenants are not listed, even where nothing can be counted."""
     scoped = make_filter(scope=Scope(projects=("b",)), path_contains="items")
-    found = reader.wait(reader.store.facets(scoped, ("project", "host", "error_type")))
+    found = reader.wait(reader.store.read(FacetQuery(scoped, ("project", "host", "error_type"))))
     assert [value.value for value in found["project"]] == ["b"]
     hosts = {record.host for record in reader.records if record.project == "b"}
     assert {value.value for value in found["host"]} <= hosts
@@ -223,7 +232,7 @@ def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)
 def test_top_adds_up_by_a_field(reader: Reader, filter: Filter) -> None:
     """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of scope is there."""
-    found = {by: reader.wait(reader.store.top(filter, by)) for by in TOP_FIELDS}
+    found = {by: reader.wait(reader.store.read(TopQuery(filter, by))) for by in TOP_FIELDS}
     assert found == {by: expected_top(filter, by) for by in TOP_FIELDS}
 
 
@@ -240,14 +249,14 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
     store: Storage = await backend.open(tmp_path)
     async with store:
         await store.commit(Batch("sidecar-1", [*entries, Entry(make_record())]))
-        found = await store.top(Filter(), "body.user.id")
+        found = await store.read(TopQuery(Filter(), "body.user.id"))
         assert [(row.names, row.exchanges) for row in found.rows] == [
             ((None, "absent"), 100), ((None, "not_json"), 50), ((None, "null"), 50), (("1", "known"), 50),
             (("2", "known"), 50), ((None, "not_kept"), 1),
         ]  # fmt: skip
         assert (found.seen, found.complete) == (301, True)
         filter = Filter(scope=Scope(projects=("b",)), where=Is("header.x-tenant", ("t1",)))
-        scoped = await store.top(filter, "header.x-tenant")
+        scoped = await store.read(TopQuery(filter, "header.x-tenant"))
         assert [(row.names, row.exchanges) for row in scoped.rows] == [(("t1", "known"), 150)]
         assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (100, True)
 
@@ -256,7 +265,7 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
 def test_top_series_count_each_step(reader: Reader, filter: Filter) -> None:
     """Each value of a field has its exchanges step by step, and nothing out of scope or range is there."""
     cases = list(itertools.product(SERIES_FIELDS, SERIES_RANGES))
-    found = {(by, range): reader.wait(reader.store.top_series(filter, by, *range)) for by, range in cases}
+    found = {(by, range): reader.wait(reader.store.read(SeriesQuery(filter, by, *range))) for by, range in cases}
     assert found == {(by, range): expected_series(filter, by, range) for by, range in cases}
 
 
@@ -265,19 +274,19 @@ def test_a_top_series_of_too_many_numbers_is_counted_by_rows(reader: Reader, mon
     since_us, until_us = HOUR + 5, HOUR + 40 * HOUR_US
     expected = model.top_series(reader.records, Filter(), "endpoint", since_us, until_us, 30)
     monkeypatch.setattr("storage.relational.reads.aggregate.MAX_CELLS", 3)
-    assert reader.wait(reader.store.top_series(Filter(), "endpoint", since_us, until_us, 30)) == expected
+    assert reader.wait(reader.store.read(SeriesQuery(Filter(), "endpoint", since_us, until_us, 30))) == expected
 
 
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:
     """A facet that does not exist is an error of the caller."""
     with pytest.raises(ValueError, match="unknown facet 'moon'"):
-        reader.wait(reader.store.facets(Filter(), ("moon",)))
+        reader.wait(reader.store.read(FacetQuery(Filter(), ("moon",))))
 
 
 @pytest.mark.parametrize("filter", FILTERS, indirect=True)
 def test_a_histogram_counts_each_step(reader: Reader, filter: Filter) -> None:
     """Steps cover the range without gaps, and count exactly the filter's records in it."""
-    found = {range: reader.wait(reader.store.histogram(filter, *range)) for range in HISTOGRAM_RANGES}
+    found = {range: reader.wait(reader.store.read(HistogramQuery(filter, *range))) for range in HISTOGRAM_RANGES}
     assert found == {range: expected_histogram(filter, range) for range in HISTOGRAM_RANGES}
     for (_, _, buckets), histogram in found.items():
         assert len(histogram.buckets) <= buckets + 1
@@ -289,7 +298,7 @@ def test_a_histogram_counts_each_step(reader: Reader, filter: Filter) -> None:
 def test_a_heat_map_counts_each_cell(reader: Reader, filter: Filter) -> None:
     """By time and duration, from rollups as from rows; not a row more than asked for."""
     for since_us, until_us, columns, rows in HEAT_MAPS:
-        found = reader.wait(reader.store.histogram(filter, since_us, until_us, columns))
+        found = reader.wait(reader.store.read(HistogramQuery(filter, since_us, until_us, columns)))
         bounds_us, counts = fold(found.buckets, rows)
         assert (bounds_us, counts) == expected_heat_map(filter, (since_us, until_us, columns, rows))
         assert len(counts) <= columns + 1
@@ -301,7 +310,7 @@ def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
     for only_totals in (False, True):
         expected = model.summary(reader.records, filter, only_totals=only_totals)
-        assert reader.wait(reader.store.summary(filter, only_totals=only_totals)) == expected
+        assert reader.wait(reader.store.read(SummaryQuery(filter, only_totals=only_totals))) == expected
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)
@@ -311,11 +320,11 @@ def test_percentiles_of_many_are_told_from_buckets(
     """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or both."""
     for module in (scan, model):
         monkeypatch.setattr(module, "EXACT_ROWS", 0)
-    assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
+    assert reader.wait(reader.store.read(SummaryQuery(filter))) == model.summary(reader.records, filter)
     for by in ("route", "endpoint", "status", "key"):
-        assert reader.wait(reader.store.top(filter, by)) == model.top(reader.records, filter, by)
+        assert reader.wait(reader.store.read(TopQuery(filter, by))) == model.top(reader.records, filter, by)
     for since_us, until_us in ((HOUR, HOUR + 30 * HOUR_US), (HOUR + 17, HOUR + 5 * HOUR_US)):
-        found = reader.wait(reader.store.histogram(filter, since_us, until_us, 7))
+        found = reader.wait(reader.store.read(HistogramQuery(filter, since_us, until_us, 7)))
         assert found == model.histogram(reader.records, filter, since_us, until_us, 7)
 
 
@@ -330,10 +339,10 @@ def test_a_count_is_exact_across_hours(reader: Reader, filter: Filter) -> None:
 async def test_an_empty_store_has_empty_figures(backend: object, tmp_path: Path) -> None:
     """Without records there are no values, empty steps and zero totals."""
     async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
-        assert await store.facets(Filter(), ("route",)) == {"route": []}
-        histogram = await store.histogram(Filter(), START_US, START_US + 600, 6)
+        assert await store.read(FacetQuery(Filter(), ("route",))) == {"route": []}
+        histogram = await store.read(HistogramQuery(Filter(), START_US, START_US + 600, 6))
         assert [bucket.exchanges for bucket in histogram.buckets] == [0] * 6
-        summary = await store.summary(Filter())
+        summary = await store.read(SummaryQuery(Filter()))
         assert (summary.exchanges, summary.rate_per_s, summary.duration.p50_us) == (0, None, None)
 
 
@@ -350,7 +359,7 @@ async def test_a_summary_of_a_scope_tells_nothing_of_others(backend: Backend, tm
     async def told(store: Storage, project: str, at_us: int) -> tuple[int | None, int | None]:
         entry = Entry(make_record(project=project, started_at_us=at_us))
         await store.commit(Batch("sidecar-1", [entry]))
-        summary = await store.summary(own, only_totals=True)
+        summary = await store.read(SummaryQuery(own, only_totals=True))
         return summary.since_us, summary.until_us
 
     async with await backend.open(tmp_path) as store:
@@ -366,8 +375,8 @@ async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -
     """Of more values than 200 the most frequent are listed, unless more are asked for."""
     async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
         await store.commit(make_batch(*make_many(300), make_record(project="p299")))
-        values = (await store.facets(Filter(), ("project",)))["project"]
+        values = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
         assert len(values) == 200
         assert (values[0].value, values[0].count, values[1].count) == ("p299", 2, 1)
-        assert len((await store.facets(Filter(), ("project",), limit=250))["project"]) == 250
-        assert len((await store.facets(Filter(), ("project",), limit=MAX_FACET_LIMIT))["project"]) == 300
+        assert len((await store.read(FacetQuery(Filter(), ("project",), limit=250)))["project"]) == 250
+        assert len((await store.read(FacetQuery(Filter(), ("project",), limit=MAX_FACET_LIMIT)))["project"]) == 300

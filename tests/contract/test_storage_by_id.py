@@ -87,7 +87,7 @@ async def test_pages_follow_ids_offset_and_cursor(store: Storage) -> None:
                 for record in matching
                 if after is None or (id_number(record.id) > after if order == "asc" else id_number(record.id) < after)
             ]
-            page = await store.select(query)
+            page = await store.read(query)
             assert page.records == rest[offset : offset + limit], query
             assert page.complete
             has_more = 0 < limit < len(rest) - offset
@@ -101,7 +101,7 @@ async def test_cursors_lead_through_everything(store: Storage, order: Order) -> 
     query = RecordQuery(filter=Filter(kind="all"), by="id", order=order, limit=70)
     found: list[Record] = []
     while True:
-        page = await store.select(query)
+        page = await store.read(query)
         found += page.records
         if page.next_after is None:
             break
@@ -113,11 +113,11 @@ async def test_what_was_received_earlier_and_stored_later_is_on_its_page(store: 
     """A record of an exchange that lasted comes where it was received, behind a cursor from before it was stored."""
     log = await fill(store)
     query = RecordQuery(filter=Filter(kind="all"), by="id", limit=10)
-    first = await store.select(query)
+    first = await store.read(query)
     late = make_record(id=new_id(START_US * 1000, 6, 0), started_at_us=START_US)
     await store.commit(make_batch(late))
     assert first.next_after is not None
-    rest = await store.select(replace(query, after=first.next_after, limit=1000))
+    rest = await store.read(replace(query, after=first.next_after, limit=1000))
     assert [record.id for record in rest.records] == sorted((record.id for record in [*log[:-10], late]), reverse=True)
 
 
@@ -128,7 +128,7 @@ async def test_the_purge_floor_hides_what_is_older(store: Storage) -> None:
     await store.move_floors(floor_us, floor_us)
     expected = [record for record in reversed(log) if record.started_at_us >= floor_us]
     query = RecordQuery(filter=Filter(kind="all"), by="id", limit=1000)
-    assert (await store.select(query)).records == expected
+    assert (await store.read(query)).records == expected
     while not (await store.purge(5000)).is_done:
         pass
-    assert (await store.select(query)).records == expected
+    assert (await store.read(query)).records == expected

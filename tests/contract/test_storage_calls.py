@@ -3,7 +3,7 @@
 from typing import Any
 
 from storage.base import Storage
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery, SummaryQuery
 from storage.record import Batch, Entry, Payload, Record, ToolCall
 from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_body, make_record
@@ -13,11 +13,11 @@ from tests.support.filters import make_filter
 async def found(store: Storage, batch: Batch, **filter: Any) -> list[int]:
     """The records of a filter, numbered as in the batch; the other ways to ask agree."""
     wanted = make_filter(kind="all", **filter)
-    page = await store.select(RecordQuery(filter=wanted, order="asc"))
+    page = await store.read(RecordQuery(filter=wanted, order="asc"))
     assert page.complete
-    count = await store.count(wanted)
+    count = await store.read(CountQuery(wanted))
     assert (count.exchanges + count.events, count.exact) == (len(page.records), True)
-    assert (await store.summary(wanted)).exchanges == count.exchanges
+    assert (await store.read(SummaryQuery(wanted))).exchanges == count.exchanges
     numbers = {entry.record.seq: number for number, entry in enumerate(batch.entries, 1)}
     return [numbers[record.seq] for record in page.records]
 
@@ -89,6 +89,6 @@ async def test_text_in_many_blocks(store: Storage) -> None:
         ]
         await store.commit(Batch("sidecar-1", entries))
     wanted = Filter(where=Substring("needle"))
-    page = await store.select(RecordQuery(filter=wanted, limit=5, offset=2))
+    page = await store.read(RecordQuery(filter=wanted, limit=5, offset=2))
     assert [record.path for record in page.records] == ["/51", "/48", "/45", "/42", "/39"]
-    assert (await store.count(wanted)).exchanges == 20
+    assert (await store.read(CountQuery(wanted))).exchanges == 20

@@ -7,7 +7,7 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record, ToolCall
 from storage.writer.size_cap import SizeCap
 from tests.contract.backends import BACKENDS, Backend
@@ -59,10 +59,10 @@ async def test_the_size_never_passes_the_cap(backend: Backend, tmp_path: Path, b
                 assert used >= 0.9 * CAP
         assert shown > 5
         assert began_with < CAP / 4
-        page = await store.select(RecordQuery(filter=ALL, limit=100_000))
+        page = await store.read(RecordQuery(filter=ALL, limit=100_000))
         seqs = [record.seq for record in page.records]
         assert seqs == [record.seq for record in stored[: -len(seqs) - 1 : -1]]
-        assert (await store.count(ALL)).exchanges == (await store.info()).rows == len(seqs)
+        assert (await store.read(CountQuery(ALL))).exchanges == (await store.info()).rows == len(seqs)
         newest_gone = stored[-len(seqs) - 1].seq if len(seqs) < len(stored) else 0  # bodies may be all that went
         assert newest_gone <= (await store.retention()).purged_through_seq < seqs[-1]
         payloads = await store.payloads(seqs)
@@ -109,4 +109,4 @@ async def test_calls_of_tools_take_no_more_than_is_left_of_them(backend: Backend
         assert (await store.retention()).used_bytes > 2 * CAP
         await SizeCap(store, CAP).tidy()
         assert 0.8 * CAP < (await store.retention()).used_bytes <= CAP
-        assert (await store.count(ALL)).exchanges > 0.7 * CAP / 10_500
+        assert (await store.read(CountQuery(ALL))).exchanges > 0.7 * CAP / 10_500

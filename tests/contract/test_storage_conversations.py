@@ -9,7 +9,7 @@ from storage.conversations import (
     ConversationQuery,
     conversation_of,
 )
-from storage.query import RecordQuery, Scope
+from storage.query import CountQuery, RecordQuery, Scope
 from storage.record import Batch, Entry, Payload, Record, Stream
 from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_batch, make_body, make_record
@@ -26,7 +26,7 @@ def call(conversation: bytes | None, **changes: Any) -> Record:
 
 async def page_of(store: Storage, limit: int = 50, before: int | None = None, **filter: Any) -> ConversationPage:
     """A page of the conversations of a filter."""
-    return await store.conversations(ConversationQuery(filter=make_filter(**filter), limit=limit, before=before))
+    return await store.read(ConversationQuery(filter=make_filter(**filter), limit=limit, before=before))
 
 
 async def listed(store: Storage, **filter: Any) -> list[tuple[int, int]]:
@@ -109,12 +109,12 @@ async def test_filters_choose_conversations_not_their_calls(store: Storage) -> N
     assert await listed(store, conversations=(C, A)) == [(3, 1), (1, 2)]
     assert await listed(store, conversations=(b"short",)) == []
     assert await listed(store, providers=("none",)) == []
-    several = await store.conversations(ConversationQuery(min_turns=2))
+    several = await store.read(ConversationQuery(min_turns=2))
     assert [found.id for found in several.conversations] == [B, A]
     wanted = make_filter(conversations=(A,))
-    page = await store.select(RecordQuery(filter=wanted, order="asc"))
+    page = await store.read(RecordQuery(filter=wanted, order="asc"))
     assert page.records == [records[0], records[2]]
-    assert (await store.count(wanted)).exchanges == 2
+    assert (await store.read(CountQuery(wanted))).exchanges == 2
 
 
 async def test_text_finds_conversations(store: Storage) -> None:
@@ -157,5 +157,5 @@ async def test_what_retention_and_erasure_took_is_not_counted(store: Storage) ->
 async def test_conversation_and_marks_are_kept(store: Storage) -> None:
     """Both come back as they were."""
     await store.commit(make_batch(call(A, marks=b"\0" * 32), call(None)))
-    page = await store.select(RecordQuery(filter=make_filter(is_llm=True), order="asc"))
+    page = await store.read(RecordQuery(filter=make_filter(is_llm=True), order="asc"))
     assert [(record.conversation, record.marks) for record in page.records] == [(A, b"\0" * 32), (None, None)]

@@ -7,7 +7,7 @@ import pytest
 
 from storage.base import Storage
 from storage.conversations import ConversationQuery
-from storage.query import Filter, Order, RecordQuery
+from storage.query import CountQuery, Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational import slices
 from storage.relational.search import rows
@@ -45,7 +45,7 @@ async def slow(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: Storage, order: Order) -> None:
     """A page that is cut says so, and its cursors lead through every row once."""
-    page = await slow.select(RecordQuery(order=order))
+    page = await slow.read(RecordQuery(order=order))
     assert not page.complete
     assert len(page.records) == 10
     found = [record.seq for record in await read_on(slow, order=order)]
@@ -56,7 +56,7 @@ async def test_a_search_without_hits_makes_progress(slow: Storage) -> None:
     """A page that is cut before anything was found still has a cursor, and the last one has none."""
     cursors, after = [], None
     while True:
-        page = await slow.select(RecordQuery(filter=make_filter(path_contains="/0"), after=after, limit=5))
+        page = await slow.read(RecordQuery(filter=make_filter(path_contains="/0"), after=after, limit=5))
         cursors.append(after := page.next_after)
         if after is None:
             break
@@ -68,7 +68,7 @@ async def test_a_search_of_records_that_is_cut_goes_on_at_its_cursor(slow: Stora
     """Where records are looked into one by one, too, the first slice is read and no more; the rest is found later."""
     cursors, found, after = [], [], None
     while True:
-        page = await slow.select(RecordQuery(filter=Filter(where=Substring("7")), after=after))
+        page = await slow.read(RecordQuery(filter=Filter(where=Substring("7")), after=after))
         found.append([record.seq for record in page.records])
         cursors.append(after := page.next_after)
         if after is None:
@@ -88,7 +88,7 @@ async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Stora
     found, before, pages = list[bytes](), None, 0
     while pages == 0 or before is not None:
         query = ConversationQuery(filter=Filter(where=Substring("needle")), limit=4, before=before)
-        page = await slow.conversations(query)
+        page = await slow.read(query)
         found += [each.id for each in page.conversations]
         before, pages = page.next_before, pages + 1
     assert len(found) == len(set(found)) == 15
@@ -97,14 +97,14 @@ async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Stora
 
 async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:
     """Only the slices that were searched are counted, unless rollups have the answer."""
-    counted = await slow.count(make_filter(path_contains="/"))
+    counted = await slow.read(CountQuery(make_filter(path_contains="/")))
     assert (counted.exchanges, counted.exact) == (10, False)
-    assert (await slow.count(Filter())).exchanges == 50
+    assert (await slow.read(CountQuery(Filter()))).exchanges == 50
 
 
 async def test_an_offset_that_is_not_reached_has_no_cursor(slow: Storage) -> None:
     """A search that is cut while it skips rows has nothing to go on from."""
-    page = await slow.select(RecordQuery(offset=35))
+    page = await slow.read(RecordQuery(offset=35))
     assert (page.records, page.complete, page.next_after) == ([], False, None)
 
 
@@ -122,7 +122,7 @@ async def test_a_page_that_is_nearly_full_is_filled_from_few_rows(
     monkeypatch.setattr(slices.Pace, "start", began)
     records = [make_record(path="/odd" if n % 10 == 9 else "/even") for n in range(2000)]
     await store.commit(make_batch(*records))
-    page = await store.select(RecordQuery(filter=make_filter(path_contains="odd"), order="asc", limit=11))
+    page = await store.read(RecordQuery(filter=make_filter(path_contains="odd"), order="asc", limit=11))
     assert [record.seq for record in page.records] == [record.seq for record in records[9:110:10]]
     if not store.has_late_prefix:
         assert widths == [10, 80, 60]
@@ -134,5 +134,5 @@ async def test_an_offset_reaches_over_slices(store: Storage, odd: Filter, offset
     """Rows are skipped across as many slices as it takes."""
     records = [make_record(path="/odd" if n % 2 else "/even") for n in range(100)]
     await store.commit(make_batch(*records))
-    page = await store.select(RecordQuery(filter=odd, order="asc", offset=offset, limit=4))
+    page = await store.read(RecordQuery(filter=odd, order="asc", offset=offset, limit=4))
     assert [record.seq for record in page.records] == [record.seq for record in records[1::2]][offset : offset + 4]

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.base import Storage
-from storage.query import Filter, FormerEndpoints, RecordQuery, Scope, matches
+from storage.query import CountQuery, FacetQuery, Filter, FormerEndpoints, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Payload, Record
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
@@ -69,15 +69,15 @@ async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
     await store.commit(Batch("sidecar-1", [Entry(first)]))
     await store.erase(make_filter(projects=("a",)))
     assert await store.commit(Batch("sidecar-1", [Entry(second)])) == second.seq > first.seq
-    assert (await store.select(RecordQuery(filter=ALL))).records == [second]
-    assert (await store.count(ALL)).exchanges == 1
+    assert (await store.read(RecordQuery(filter=ALL))).records == [second]
+    assert (await store.read(CountQuery(ALL))).exchanges == 1
 
 
 async def test_facets_see_an_erasure_that_later_records_make_up_for(store: Storage) -> None:
     """Counts are those of the records there are, also when as many were stored since as were erased."""
 
     async def routes() -> dict[str, int | None]:
-        found = await store.facets(Filter(), ("route",))
+        found = await store.read(FacetQuery(Filter(), ("route",)))
         return {value.value: value.count for value in found["route"]}
 
     records = [make_record(route_id="a") for _ in range(5)]

@@ -8,7 +8,7 @@ import pytest
 from storage.base import Storage
 from storage.errors import StorageRejected
 from storage.keys import ApiKey, KeyChanges, new_secret, secret_digest
-from storage.query import EVERYTHING, Count, Filter, RecordQuery
+from storage.query import Count, CountQuery, Filter, RecordQuery, StatsQuery
 from tests.contract.backends import Backend
 from tests.storage.samples import make_batch, make_record
 from tests.support.filters import make_filter
@@ -154,7 +154,7 @@ async def test_calls_of_keyed_routes_are_found(store: Storage) -> None:
         (make_filter(keyed=True, status_classes=(4,)), [records[1]]),
         (make_filter(keyed=True, path_contains="/a"), [records[1]]),
     ):
-        page = await store.select(RecordQuery(filter=filter, order="asc"))
+        page = await store.read(RecordQuery(filter=filter, order="asc"))
         assert page.records == wanted
-        assert await store.count(filter) == Count(len(page.records), 0)
-    assert (await store.stats(EVERYTHING)).total == 8
+        assert await store.read(CountQuery(filter)) == Count(len(page.records), 0)
+    assert (await store.read(StatsQuery())).total == 8

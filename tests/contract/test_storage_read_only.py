@@ -14,7 +14,7 @@ from storage.clickhouse import tables as clickhouse_tables
 from storage.clickhouse.wire.link import Link
 from storage.errors import SchemaTooOld, StorageError
 from storage.postgres import schema as postgres_schema
-from storage.query import Filter, RecordQuery
+from storage.query import Filter, RecordQuery, SummaryQuery
 from storage.sqlite import schema as sqlite_schema
 from tests.storage.samples import make_batch, make_record
 from tests.support import clickhouse, postgres
@@ -43,10 +43,10 @@ async def reader(url: str, tmp_path: Path) -> AsyncIterator[Storage]:
 
 async def test_what_is_stored_can_be_read(reader: Storage) -> None:
     """Pages, single records and figures come as from any store."""
-    page = await reader.select(RecordQuery(filter=Filter()))
+    page = await reader.read(RecordQuery(filter=Filter()))
     assert [record.path for record in page.records] == ["/two", "/one"]
     assert await reader.get(page.records[0].id) == page.records[0]
-    assert (await reader.summary(Filter())).exchanges == 2
+    assert (await reader.read(SummaryQuery(Filter()))).exchanges == 2
 
 
 async def test_a_batch_is_refused_by_a_file(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_a_batch_is_refused_by_a_server(reader: Storage, url: str, tmp_pat
         await reader.commit(make_batch(make_record()))
     async with await open_storage(url, tmp_path, is_read_only=True) as again:
         assert (await again.info()).rows == 2
-        assert (await again.summary(Filter())).exchanges == 2
+        assert (await again.read(SummaryQuery(Filter()))).exchanges == 2
 
 
 async def test_an_older_layout_is_named_and_left(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.base import Storage
-from storage.query import Filter, FormerEndpoints, Order, RecordQuery, Scope, matches
+from storage.query import CountQuery, Filter, FormerEndpoints, Order, RecordQuery, Scope, StatsQuery, matches
 from storage.record import LEVELS, OUTCOMES, Record, Stream
 from storage.search.expression import Has, Is, Like, Not
 from tests.contract.backends import USUAL
@@ -92,7 +92,7 @@ class Reader:
         """Follow the cursors of a query from its first page to the last."""
         found: list[Record] = []
         while True:
-            page = self.wait(self.store.select(query))
+            page = self.wait(self.store.read(query))
             assert page.complete
             assert len(page.records) <= query.limit
             found += page.records
@@ -106,7 +106,7 @@ class Reader:
         filter = of_store(filter, self.records)
         expected = [record for record in self.records if matches(filter, record)]
         assert self.pages(RecordQuery(filter=filter, order="asc", limit=90)) == expected
-        counted = self.wait(self.store.count(filter))
+        counted = self.wait(self.store.read(CountQuery(filter)))
         assert counted.exact
         assert counted.exchanges == sum(record.kind == "exchange" for record in expected)
         assert counted.events == sum(record.kind == "event" for record in expected)
@@ -215,7 +215,7 @@ def test_pages_follow_order_offset_and_cursor(reader: Reader, order: Order, filt
     cursors = [None, *(record.seq for record in expected[:3]), 0, -5, reader.records[-1].seq + 7]
     for limit, offset, after in itertools.product((0, 1, 7, 1000), (0, 1, 30, 5000), cursors):
         page = reader.wait(
-            reader.store.select(RecordQuery(filter=filter, order=order, limit=limit, offset=offset, after=after))
+            reader.store.read(RecordQuery(filter=filter, order=order, limit=limit, offset=offset, after=after))
         )
         rest = [
             record
@@ -251,7 +251,7 @@ def test_stats_count_entries(reader: Reader, scope: Scope) -> None:
             groups[name] = groups.get(name, 0) + (1 if record.kind == "event" else 2)
         return groups
 
-    stats = reader.wait(reader.store.stats(scope))
+    stats = reader.wait(reader.store.read(StatsQuery(Filter(scope=scope))))
     assert stats.by_level == dict.fromkeys(map(str, LEVELS), 0) | by(lambda record: record.level)
     assert stats.by_project == by(lambda record: record.project)
     assert stats.by_container == by(lambda record: record.container)
@@ -277,6 +277,6 @@ async def test_a_path_is_found_as_a_person_writes_it(store: Storage, text: str, 
     """Clients percent-encode what is no ASCII, and blanks; what is searched for may be written either way."""
     paths = ("/Z%C3%BCrich/menu", "/a%20b/c", "/100%25/it's", "/bc")
     await store.commit(make_batch(*(make_record(path=path) for path in paths)))
-    page = await store.select(RecordQuery(filter=make_filter(path_contains=text)))
+    page = await store.read(RecordQuery(filter=make_filter(path_contains=text)))
     assert len(page.records) == found
-    assert (await store.count(make_filter(path_contains=text))).exchanges == found
+    assert (await store.read(CountQuery(make_filter(path_contains=text)))).exchanges == found

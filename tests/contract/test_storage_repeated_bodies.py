@@ -59,7 +59,7 @@ class Log:
 
     async def having(self, text: str) -> list[int]:
         """The numbers of the records that have a text."""
-        page = await self.store.select(RecordQuery(filter=Filter(where=Substring(text)), order="asc"))
+        page = await self.store.read(RecordQuery(filter=Filter(where=Substring(text)), order="asc"))
         return [self.seqs.index(record.seq) for record in page.records]
 
 
@@ -89,7 +89,7 @@ async def test_text_is_found_in_them(log: Log) -> None:
 async def test_what_is_erased_is_gone_and_the_rest_is_whole(log: Log) -> None:
     """One call out of the middle of a conversation, then a whole one; what comes after continues."""
     await log.run(6)
-    ids = [record.id for record in (await log.store.select(RecordQuery(order="asc"))).records]
+    ids = [record.id for record in (await log.store.read(RecordQuery(order="asc"))).records]
     secret = entry(6, word="secretive")
     await log.commit(secret)
     await log.commit(entry(7))
@@ -127,7 +127,7 @@ async def test_they_outlive_what_the_cap_takes(log: Log) -> None:
     while (await log.store.trim(9)).bodies:
         pass
     await log.store.trim(9)
-    left = (await log.store.select(RecordQuery(filter=make_filter(conversations=(A,)), order="asc"))).records
+    left = (await log.store.read(RecordQuery(filter=make_filter(conversations=(A,)), order="asc"))).records
     assert await log.bodies(log.seqs.index(left[-1].seq)) == [history(19)]
 
 

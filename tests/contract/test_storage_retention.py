@@ -7,7 +7,18 @@ import pytest
 
 from storage.aggregates import FACETS
 from storage.base import Storage
-from storage.query import EVERYTHING, Filter, RecordQuery, Scope, matches
+from storage.query import (
+    CountQuery,
+    FacetQuery,
+    Filter,
+    HistogramQuery,
+    RecordQuery,
+    Scope,
+    StatsQuery,
+    SummaryQuery,
+    TopQuery,
+    matches,
+)
 from storage.record import Batch, Entry, Record, now_us
 from storage.relational.sql import MAX_INT
 from storage.relational.time_ranges import HOUR_US
@@ -59,19 +70,19 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
         make_filter(since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3, services=("a",)),
     ):
         expected = [record for record in left if matches(filter, record)]
-        page = await store.select(RecordQuery(filter=filter, order="asc", limit=1000))
+        page = await store.read(RecordQuery(filter=filter, order="asc", limit=1000))
         assert page.records == expected
-        counted = await store.count(filter)
+        counted = await store.read(CountQuery(filter))
         assert (counted.exchanges + counted.events, counted.exact) == (len(expected), True)
-        assert await store.facets(filter, tuple(FACETS)) == model.facets(left, filter, tuple(FACETS))
+        assert await store.read(FacetQuery(filter, tuple(FACETS))) == model.facets(left, filter, tuple(FACETS))
         for by in ("endpoint", "status"):
-            assert await store.top(filter, by) == model.top(left, filter, by)
-        summary = replace(await store.summary(filter), since_us=None, until_us=None)
+            assert await store.read(TopQuery(filter, by)) == model.top(left, filter, by)
+        summary = replace(await store.read(SummaryQuery(filter)), since_us=None, until_us=None)
         assert summary == replace(model.summary(left, filter), since_us=None, until_us=None)
         for steps in (1, 30):
-            found = await store.histogram(filter, HOUR, HOUR + HOURS * HOUR_US, steps)
+            found = await store.read(HistogramQuery(filter, HOUR, HOUR + HOURS * HOUR_US, steps))
             assert found == model.histogram(left, filter, HOUR, HOUR + HOURS * HOUR_US, steps)
-    stats = await store.stats(EVERYTHING)
+    stats = await store.read(StatsQuery())
     assert stats.total == sum(1 if record.kind == "event" else 2 for record in left)
     assert (await store.info()).rows == len(left)
     assert await settled(store) >= max([record.seq for record in records], default=0)
@@ -119,7 +130,7 @@ async def test_floors_in_the_future_are_undone(store: Storage) -> None:
     await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1))]))
     await store.move_floors(HOUR + 900 * HOUR_US, 0)
     await store.move_floors(HOUR + 950 * HOUR_US, 0, down=True)
-    assert (await store.count(ALL)).exchanges == 0
+    assert (await store.read(CountQuery(ALL))).exchanges == 0
     await store.move_floors(HOUR, HOUR + HOUR_US, down=True)
     await store.commit(Batch("sidecar-1", [Entry(new, make_payload(2))]))
     await check(store, [old, new], HOUR)
@@ -160,7 +171,7 @@ async def test_storing_goes_on_after_everything_was_purged(store: Storage) -> No
         pass
     assert store.has_late_prefix or await store.last_seq() == 1
     assert await store.commit(Batch("sidecar-1", [Entry(second)])) == second.seq > first.seq
-    assert (await store.select(RecordQuery(filter=ALL))).records == [second]
+    assert (await store.read(RecordQuery(filter=ALL))).records == [second]
 
 
 @pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend.is_durable], ids=lambda b: b.name)
@@ -170,5 +181,5 @@ async def test_floors_survive(backend: Backend, tmp_path: Path) -> None:
         await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=HOUR))]))
         await store.move_floors(HOUR + HOUR_US, 0)
     async with await backend.open(tmp_path) as store:
-        assert (await store.select(RecordQuery(filter=ALL))).records == []
-        assert (await store.count(ALL)).exchanges == 0
+        assert (await store.read(RecordQuery(filter=ALL))).records == []
+        assert (await store.read(CountQuery(ALL))).exchanges == 0

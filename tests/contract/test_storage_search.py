@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.base import Storage
-from storage.query import Filter, RecordQuery, Scope
+from storage.query import CountQuery, Filter, HistogramQuery, RecordQuery, Scope
 from storage.record import LEVELS, Batch, Entry, Payload, Record, Stream, ToolCall, format_id
 from storage.relational.reads.text_index import build, merge
 from storage.search.expression import (
@@ -105,14 +105,14 @@ class Reader:
         in_scope = [each for each in self._subjects if not scope.projects or each.record.project in scope.projects]
         expected = [each.record for each in in_scope if fulfils(each, search)]
         query = RecordQuery(filter=filter, order="asc", limit=RECORDS, by="id" if by_id else "seq")
-        page = self._run(self._store.select(query))
+        page = self._run(self._store.read(query))
         assert page.complete
         assert page.next_after is None
         assert page.records == expected
-        counted = self._run(self._store.count(filter))
+        counted = self._run(self._store.read(CountQuery(filter)))
         assert counted.exact
         assert counted.exchanges + counted.events == len(expected)
-        shown = self._run(self._store.histogram(filter, START_US - 1, START_US + 10, 4))
+        shown = self._run(self._store.read(HistogramQuery(filter, START_US - 1, START_US + 10, 4)))
         assert sum(bucket.exchanges + bucket.events for bucket in shown.buckets) == len(expected)
 
     def check_within_text(self, search: Expression, text: str) -> None:
@@ -120,7 +120,7 @@ class Reader:
 
         def select(*parts: Expression) -> list[Record]:
             query = RecordQuery(filter=Filter(kind="all", where=joined(parts)), order="asc", limit=RECORDS)
-            return self._run(self._store.select(query)).records
+            return self._run(self._store.read(query)).records
 
         with_text, found = select(Substring(text)), select(search)
         expected = [record for record in with_text if record in found]

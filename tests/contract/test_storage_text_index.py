@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from storage.base import Storage
-from storage.query import Filter, Order, RecordQuery
+from storage.query import CountQuery, Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge
 from storage.relational.search import rows, sieve
@@ -106,7 +106,7 @@ async def found(store: Storage, text: str) -> list[int]:
     seqs: list[int] = []
     after = None
     while True:
-        page = await store.select(RecordQuery(filter=Filter(where=Substring(text), kind="all"), after=after, limit=50))
+        page = await store.read(RecordQuery(filter=Filter(where=Substring(text), kind="all"), after=after, limit=50))
         seqs += [record.seq for record in page.records]
         after = page.next_after
         if after is None:
@@ -206,10 +206,10 @@ async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
     for search in SEARCHES:
         found = having(entries, search)
         query = RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS + 100)
-        page = await store.select(query)
+        page = await store.read(query)
         assert page.complete
         assert [record.seq for record in page.records] == found, search
-        counted = await store.count(Filter(where=search, kind="all"))
+        counted = await store.read(CountQuery(Filter(where=search, kind="all")))
         assert counted.exchanges + counted.events == len(found), search
 
 
@@ -280,7 +280,7 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
     await index(celled)
     for number in (17, 99, 150):
         search = Or((Text(Phrase((f"own{number}end",))), Is("project", ("a",))))
-        page = await celled.select(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
+        page = await celled.read(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
         assert page.complete
         assert [record.seq for record in page.records] == having(entries, search)
         # Behind the last cell are some that none covers yet.
@@ -303,7 +303,7 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
         seqs: list[int] = []
         query = RecordQuery(filter=wanted, order=order, limit=2)
         while True:
-            page = await indexed.select(query)
+            page = await indexed.read(query)
             seqs += [record.seq for record in page.records]
             if page.next_after is None:
                 break
@@ -311,7 +311,7 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
         found = having(entries, wanted.where)
         assert found
         assert seqs == (found if order == "desc" else found[::-1])
-        counted = await indexed.count(wanted)
+        counted = await indexed.read(CountQuery(wanted))
         assert counted.exchanges + counted.events == len(found)
 
 

@@ -84,7 +84,7 @@ async def test_batches_bring_nothing_where_no_index_is_made(celled: Any) -> None
     await fill(celled, 1, 30)
     assert await holders(celled) == ([], [])
     await index(celled)
-    while not (await celled.drop_text_index()).is_done:
+    while not (await celled.index_text(is_wanted=False)).is_done:
         pass
     await fill(celled, 31, 60)
     assert await holders(celled) == ([], [])

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from storage.errors import StorageRejected
-from storage.query import EVERYTHING, Filter, Scope
+from storage.query import Filter, Scope
 from storage.record import Batch, Entry, ToolCall
 from storage.relational.time_ranges import HOUR_US
 from storage.tools import (
@@ -17,6 +17,8 @@ from storage.tools import (
     ToolKey,
     ToolQuery,
     ToolStats,
+    ToolStatsQuery,
+    ToolValuesQuery,
     matches,
     search_text,
 )
@@ -66,7 +68,7 @@ async def keep(store: Any, *calls: ToolCall) -> list[ToolCall]:
 
 async def listed(store: Any, filter: ToolFilter | None = None, **more: Any) -> list[ToolCall]:
     """Read one long page."""
-    page = await store.tool_calls(ToolQuery(filter=filter or ToolFilter(), limit=1000, **more))
+    page = await store.read(ToolQuery(filter=filter or ToolFilter(), limit=1000, **more))
     assert page.complete
     calls: list[ToolCall] = page.calls
     return calls
@@ -154,7 +156,7 @@ async def test_filters_mean_what_they_say(store: Any) -> None:
         expected = [call for call in calls if matches(filter, call)]
         found = await listed(store, filter)
         assert sorted(call.record_id for call in found) == sorted(call.record_id for call in expected), filter
-        stats: ToolStats = await store.tool_stats(filter)
+        stats: ToolStats = await store.read(ToolStatsQuery(filter))
         times = [call.latency_us for call in expected if call.latency_us is not None]
         assert stats == ToolStats(
             len(expected),
@@ -180,10 +182,10 @@ async def test_order_and_pages(store: Any) -> None:
     assert names_of(await listed(store, sort="latency")) == ["d", "c", "a", "b"]
     assert names_of(await listed(store, sort="latency", order="asc")) == ["b", "a", "c", "d"]
     assert names_of(await listed(store, sort="cost")) == ["d", "a", "c", "b"]
-    page = await store.tool_calls(ToolQuery(limit=2, offset=1))
+    page = await store.read(ToolQuery(limit=2, offset=1))
     assert names_of(page.calls) == ["d", "a"]
-    assert (await store.tool_calls(ToolQuery(limit=2, offset=1 << 70))).calls == []
-    assert (await store.tool_calls(ToolQuery(limit=0))).calls == []
+    assert (await store.read(ToolQuery(limit=2, offset=1 << 70))).calls == []
+    assert (await store.read(ToolQuery(limit=0))).calls == []
 
 
 async def test_values_are_those_of_the_scope(store: Any) -> None:
@@ -194,15 +196,15 @@ async def test_values_are_those_of_the_scope(store: Any) -> None:
         make_call(tool_name="a", server_label="b", key_id=None, key_name=None),
         make_call(project="other", tool_name="secret", key_id="key-9", key_name=None),
     )
-    values = await store.tool_values(Scope(projects=("shop",)))
+    values = await store.read(ToolValuesQuery(ToolFilter(scope=Scope(projects=("shop",)))))
     assert (values.tool_names, values.server_labels, values.keys) == (
         ["a", "z"],
         ["b", "demo"],
         [ToolKey("key-1", "mobile")],
     )
     assert values.is_used
-    assert (await store.tool_values(EVERYTHING)).tool_names == ["a", "secret", "z"]
-    empty = await store.tool_values(Scope(projects=("nobody",)))
+    assert (await store.read(ToolValuesQuery())).tool_names == ["a", "secret", "z"]
+    empty = await store.read(ToolValuesQuery(ToolFilter(scope=Scope(projects=("nobody",)))))
     assert not empty.is_used
 
 
@@ -216,7 +218,7 @@ async def test_a_key_is_listed_once_whatever_it_was_called(store: Any) -> None:
         make_call(key_id="key-0", key_name=None),
     )
     await keep(store, make_call(key_name="newest", started_at_us=START + 1))
-    values = await store.tool_values(EVERYTHING)
+    values = await store.read(ToolValuesQuery())
     assert values.keys == [ToolKey("key-0", None), ToolKey("key-1", "newest")]
 
 
@@ -231,14 +233,14 @@ async def test_calls_go_with_their_records(store: Any) -> None:
     after, until = await seq_of(store, new), await seq_of(store, erased)
     await store.move_floors(START, START)
     assert names_of(await listed(store)) == ["erased", "new"]
-    assert (await store.tool_stats(ToolFilter())).executions == 2
+    assert (await store.read(ToolStatsQuery(ToolFilter()))).executions == 2
     assert await store.tool_call(old.record_id, 0) is None
     while not (await store.purge(100)).is_done:
         pass
     await store.erase(Filter(seq_after=after, seq_until=until))
     assert names_of(await listed(store)) == ["new"]
-    assert (await store.tool_stats(ToolFilter())).executions == 1
-    assert (await store.tool_values(EVERYTHING)).tool_names == ["new"]
+    assert (await store.read(ToolStatsQuery(ToolFilter()))).executions == 1
+    assert (await store.read(ToolValuesQuery())).tool_names == ["new"]
     assert await store.tool_call(erased.record_id, 0) is None
     assert await store.tool_call(new.record_id, 0) == new
 
@@ -252,8 +254,8 @@ async def test_a_call_goes_with_the_record_that_asked_for_it(store: Any) -> None
     await store.erase(Filter(seq_until=erased.seq))
     assert await listed(store) == await store.tool_calls_of(stream.seq) == [other]
     assert await store.tool_call(erased.id, 0) is None
-    assert (await store.tool_stats(ToolFilter())).executions == 1
-    assert (await store.tool_values(EVERYTHING)).tool_names == ["add"]
+    assert (await store.read(ToolStatsQuery(ToolFilter()))).executions == 1
+    assert (await store.read(ToolValuesQuery())).tool_names == ["add"]
 
 
 async def test_bodies_go_before_their_rows(store: Any) -> None:
@@ -292,8 +294,8 @@ async def test_a_waiting_call_is_kept_until_its_answer_comes(store: Any) -> None
     await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits])]))
     assert await store.waiting_calls("sidecar-1") == [waits]
     assert await store.waiting_calls("sidecar-2") == []
-    assert (await store.tool_calls(ToolQuery())).calls == []
-    assert await store.tool_stats(ToolFilter()) == ToolStats()
+    assert (await store.read(ToolQuery())).calls == []
+    assert await store.read(ToolStatsQuery(ToolFilter())) == ToolStats()
     assert await store.tool_call(asking.id, 0) is None
     ended = make_call(record_id=asking.id)
     await store.commit(Batch("sidecar-1", [Entry(hearing, None, [ended])]))
@@ -301,7 +303,7 @@ async def test_a_waiting_call_is_kept_until_its_answer_comes(store: Any) -> None
     assert await store.tool_call(asking.id, 0) == ended
     await store.commit(Batch("sidecar-1", [Entry(late, None, [waits])]))
     assert await store.waiting_calls("sidecar-1") == []
-    assert (await store.tool_calls(ToolQuery())).calls == [ended]
+    assert (await store.read(ToolQuery())).calls == [ended]
 
 
 async def test_a_waiting_call_and_its_answer_in_one_batch(store: Any) -> None:
@@ -311,7 +313,7 @@ async def test_a_waiting_call_and_its_answer_in_one_batch(store: Any) -> None:
     ended = make_call(record_id=asking.id)
     await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits]), Entry(hearing, None, [ended])]))
     assert await store.waiting_calls("sidecar-1") == []
-    assert (await store.tool_calls(ToolQuery())).calls == [ended]
+    assert (await store.read(ToolQuery())).calls == [ended]
 
 
 async def test_a_waiting_call_goes_with_its_record(store: Any) -> None:
@@ -347,7 +349,7 @@ async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) 
     assert inside.record_id in {call.record_id for call in found}
     assert nested.record_id in {call.record_id for call in found}
     assert other.record_id not in {call.record_id for call in found}
-    assert (await store.tool_stats(ToolFilter(content=content))).executions == 2
+    assert (await store.read(ToolStatsQuery(ToolFilter(content=content)))).executions == 2
 
 
 @pytest.mark.parametrize(
@@ -370,7 +372,7 @@ async def test_an_end_of_the_log_bounds_pages_and_totals(store: Any) -> None:
     await keep(store, make_call(tool_name="a"), make_call(tool_name="c"))
     filter = ToolFilter(seq_until=await seq_of(store, calls[-1]))
     assert {call.record_id for call in await listed(store, filter)} == {call.record_id for call in calls}
-    assert (await store.tool_stats(filter)).executions == 3
-    assert (await store.tool_stats(replace(filter, tool_names=("a",)))).executions == 2
-    assert (await store.tool_stats(replace(filter, seq_until=0))).executions == 0
-    assert (await store.tool_stats(replace(filter, seq_until=1 << 70))).executions == 5
+    assert (await store.read(ToolStatsQuery(filter))).executions == 3
+    assert (await store.read(ToolStatsQuery(replace(filter, tool_names=("a",))))).executions == 2
+    assert (await store.read(ToolStatsQuery(replace(filter, seq_until=0)))).executions == 0
+    assert (await store.read(ToolStatsQuery(replace(filter, seq_until=1 << 70)))).executions == 5

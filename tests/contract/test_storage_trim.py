@@ -10,7 +10,7 @@ from storage.base import Storage
 from storage.purge import KEPT_ROWS
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Record
-from storage.tools import ToolFilter
+from storage.tools import ToolFilter, ToolStatsQuery
 from tests.contract.backends import BACKENDS, CAPPED, DENSE, Backend
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check
@@ -83,7 +83,7 @@ async def test_every_answer_is_that_of_the_records_left(store: Storage) -> None:
 async def check_left(store: Storage, left: list[Record]) -> None:
     """Compare every kind of answer."""
     await check(store, left, 0)
-    assert (await store.select(RecordQuery(filter=ALL, order="asc", limit=1))).records == left[:1]
+    assert (await store.read(RecordQuery(filter=ALL, order="asc", limit=1))).records == left[:1]
 
 
 async def test_the_newest_records_stay(store: Storage) -> None:
@@ -92,7 +92,7 @@ async def test_the_newest_records_stay(store: Storage) -> None:
     records = await fill(store, 1)
     while not (await store.trim(1000)).is_done:
         pass
-    found = await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))
+    found = await store.read(RecordQuery(filter=ALL, order="asc", limit=1000))
     assert found.records == records[-KEPT_ROWS:]
 
 
@@ -106,7 +106,7 @@ async def test_what_is_behind_erased_records_goes(store: Storage) -> None:
     await store.erase(make_filter(projects=("erased",)))
     while not (await store.trim(25)).is_done:
         pass
-    found = await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))
+    found = await store.read(RecordQuery(filter=ALL, order="asc", limit=1000))
     assert found.records == records[-KEPT_ROWS:]
     await store.erase(ALL)
     assert (await store.trim(25)).is_done
@@ -121,7 +121,7 @@ async def test_tool_calls_lose_their_text_and_go_with_their_records(store: Stora
     await store.commit(Batch("sidecar-1", entries))
     while not (await store.trim(15)).is_done:
         pass
-    assert (await store.tool_stats(ToolFilter())).executions == KEPT_ROWS
+    assert (await store.read(ToolStatsQuery(ToolFilter()))).executions == KEPT_ROWS
     assert await store.tool_call(entries[0].record.id, 0) is None
     kept = await store.tool_call(entries[21].record.id, 0)
     assert kept is not None
@@ -149,7 +149,7 @@ async def test_space_is_used_again(backend: Backend, tmp_path: Path) -> None:
             sizes.append((await store.retention()).used_bytes)
         assert min(sizes[8:]) > 0.7 * sizes[7]
         await store.reclaim()
-        left = await store.select(RecordQuery(filter=replace(ALL), order="asc", limit=10_000))
+        left = await store.read(RecordQuery(filter=replace(ALL), order="asc", limit=10_000))
         payloads = await store.payloads([record.seq for record in left.records])
         bodies = [payload.response_body for payload in payloads.values()]
         assert sum(body is not None for body in bodies) > 0.6 * 8 * 60

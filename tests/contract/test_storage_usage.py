@@ -10,7 +10,7 @@ import pytest
 
 from storage.base import Storage
 from storage.errors import StorageRejected
-from storage.query import Count, Filter, Scope
+from storage.query import Count, CountQuery, Filter, Scope, SummaryQuery
 from storage.record import Record
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import total
@@ -76,8 +76,8 @@ async def check(store: Storage, records: list[Record]) -> None:
     """Every filter has the usage, and the number, that its records add up to."""
     for filter in FILTERS:
         expected = model.summary(records, filter)
-        assert (await store.summary(filter)).models == expected.models, filter
-        assert await store.count(filter) == Count(expected.exchanges, expected.events), filter
+        assert (await store.read(SummaryQuery(filter))).models == expected.models, filter
+        assert await store.read(CountQuery(filter)) == Count(expected.exchanges, expected.events), filter
 
 
 async def test_usage_is_that_of_the_records(store: Storage) -> None:
@@ -86,11 +86,11 @@ async def test_usage_is_that_of_the_records(store: Storage) -> None:
     for start in range(0, len(records), 50):
         await store.commit(make_batch(*records[start : start + 50]))
     await check(store, records)
-    models = (await store.summary(Filter())).models
+    models = (await store.read(SummaryQuery(Filter()))).models
     assert models is not None
     assert {(found.provider, found.model) for found in models} >= {("openai", "small"), ("anthropic", None)}
     assert total(models).calls == sum(record.provider is not None for record in records)
-    assert (await store.summary(make_filter(levels=("info",)))).models is None
+    assert (await store.read(SummaryQuery(make_filter(levels=("info",))))).models is None
 
 
 async def test_a_refused_batch_counts_nothing(store: Storage) -> None:
@@ -134,4 +134,4 @@ async def check_range(store: Storage, records: list[Record], filter: Filter) -> 
     """A range that begins below the floor has the usage from the floor on."""
     state = await store.retention()
     expected = model.summary(records, replace(filter, since_us=state.purge_floor_us))
-    assert (await store.summary(filter)).models == expected.models
+    assert (await store.read(SummaryQuery(filter))).models == expected.models

@@ -66,7 +66,7 @@ class Place:
     async def stored(self) -> list[Record]:
         """Read the store."""
         async with await open_storage(self.settings.storage.url, self.path) as storage:
-            page = await storage.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))
+            page = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))
         return page.records
 
 

@@ -31,7 +31,7 @@ from storage.aggregates import (
 from storage.query import ROLLUP_METHODS, Filter, Scope, matches
 from storage.record import Payload, Record
 from storage.relational.rollup_sql import can_count, reduced
-from storage.relational.tally import Tally, check_names, extent, within
+from storage.relational.tally import Tally, extent, within
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
 from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
 from storage.search.cell import group_names
@@ -91,7 +91,6 @@ def facets(
     records: Sequence[Record], filter: Filter, names: Sequence[str], limit: int = MAX_FACET_VALUES
 ) -> dict[str, list[FacetValue]]:
     """Find the values of facets."""
-    check_names(names)
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
     has_counts = can_count(filter, 0) and has_whole_hours(filter)
     wide = reduced(filter)

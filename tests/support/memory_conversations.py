@@ -12,7 +12,7 @@ from tests.support import memory_aggregates
 
 
 class FindsConversations(ABC):
-    """`storage.conversations.ConversationStorage` over what finds records."""
+    """Answers of a `storage.conversations.ConversationQuery`, and the like, over what finds records."""
 
     @abstractmethod
     def _resolved(self, filter: Filter) -> Filter:

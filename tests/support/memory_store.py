@@ -4,25 +4,43 @@ Strategy: a batch is checked completely before anything of it is kept, so nothin
 inside a call, so calls are atomic. Filters are `storage.query.matches`, record by record.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from storage.aggregates import MAX_FACET_VALUES, FacetValue, Histogram, Summary
+from storage.conversations import ConversationQuery
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
-from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
+from storage.query import (
+    Count,
+    CountQuery,
+    FacetQuery,
+    Filter,
+    HistogramQuery,
+    Page,
+    Query,
+    RecordQuery,
+    Scope,
+    SeriesQuery,
+    Stats,
+    StatsQuery,
+    StorageInfo,
+    SummaryQuery,
+    TopQuery,
+    matches,
+)
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall, format_id
 from storage.relational.by_id import id_number
 from storage.search.expression import Is
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQuery, ToolValues, ToolValuesQuery
 from tests.support import memory_aggregates
 from tests.support.memory_conversations import FindsConversations
 from tests.support.memory_entries import add_entries
@@ -31,6 +49,8 @@ from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
 from tests.support.memory_upkeep import NoUpkeep
 from tests.support.memory_views import KeepsViews
+
+T = TypeVar("T")
 
 _MAX_INT: Final = (1 << 63) - 1
 
@@ -84,6 +104,24 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             for (owner, source), raw in self._positions.items()
             if owner == instance
         }
+
+    async def read(self, query: Query[T]) -> T:
+        answers: dict[type[Query[Any]], Callable[[Any], Awaitable[Any]]] = {
+            RecordQuery: self.select,
+            CountQuery: lambda each: self.count(each.filter),
+            StatsQuery: lambda each: self.stats(each.filter.scope),
+            FacetQuery: lambda each: self.facets(each.filter, each.names, limit=each.limit),
+            HistogramQuery: lambda each: self.histogram(each.filter, each.since_us, each.until_us, each.buckets),
+            SummaryQuery: lambda each: self.summary(each.filter, only_totals=each.only_totals),
+            TopQuery: lambda each: self.top(each.filter, each.by),
+            SeriesQuery: lambda each: self.top_series(each.filter, each.by, each.since_us, each.until_us, each.buckets),
+            ConversationQuery: self.conversations,
+            ToolQuery: self.tool_calls,
+            ToolStatsQuery: lambda each: self.tool_stats(each.filter),
+            ToolValuesQuery: lambda each: self.tool_values(each.filter.scope),
+        }
+        found: T = await answers[type(query)](query)
+        return found
 
     async def select(self, query: RecordQuery) -> Page:
         self._check_open()

@@ -17,10 +17,7 @@ class NoUpkeep:
     async def is_in_place(self) -> bool:
         return True
 
-    async def index_text(self) -> TextStep:
-        return TextStep(0, is_done=True)
-
-    async def drop_text_index(self) -> TextStep:
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         return TextStep(0, is_done=True)
 
     async def text_index(self) -> TextIndex:

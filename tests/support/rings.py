@@ -221,5 +221,5 @@ async def collecting(
 
 async def rows(store: MemoryStorage) -> list[Record]:
     """Everything a store holds, oldest first."""
-    page = await store.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=100_000))
+    page = await store.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=100_000))
     return page.records

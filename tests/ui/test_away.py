@@ -6,6 +6,7 @@ import pytest
 
 from storage.errors import StorageOpening
 from storage.query import Page, RecordQuery
+from tests.support.pages import answer_pages
 from tests.ui.conftest import Site
 
 
@@ -23,14 +24,14 @@ async def test_a_lost_server_is_said_and_what_is_shown_stays(site: Site) -> None
 async def test_a_store_that_is_being_opened_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In its first moments sidelog answers 503: that is said, and the page comes by itself."""
     storage, is_open = site.world.storage, asyncio.Event()
-    select = storage.select
+    select = storage.read
 
     async def opening(query: RecordQuery) -> Page:
         if not is_open.is_set():
             raise StorageOpening("the store is being opened")
         return await select(query)
 
-    monkeypatch.setattr(storage, "select", opening)
+    answer_pages(monkeypatch, storage, opening)
     await site.page.open(f"{site.url}/requests?period=15m")
     await site.page.wait_for("#disconnected", "Waiting: the store is being opened.")
     is_open.set()

@@ -7,6 +7,7 @@ import pytest
 from storage.query import Page, RecordQuery
 from storage.record import format_id
 from tests.support.collecting import until
+from tests.support.pages import answer_pages
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -92,7 +93,7 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
 ) -> None:
     """With columns of heads each batch is asked about; the answer about the first may come last."""
     page, storage = site.page, site.world.storage
-    select, is_let = storage.select, asyncio.Event()
+    select, is_let = storage.read, asyncio.Event()
     held: list[RecordQuery] = []
 
     async def first_is_slow(query: RecordQuery) -> Page:
@@ -108,7 +109,7 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
     await site.open("/requests?period=15m&live=1&columns=status,path,duration,header.host")
     await site.listened()
     await page.quiet(0.3)
-    monkeypatch.setattr(storage, "select", first_is_slow)
+    answer_pages(monkeypatch, storage, first_is_slow)
     for number, path in ((1, "/first"), (2, "/second"), (3, "/third")):
         await site.store(record_of(-number, path=path))
         await asked_about(number)
@@ -125,7 +126,7 @@ async def test_an_answer_that_comes_late_takes_no_live_record_away(
 ) -> None:
     """The list is asked for twice, now and when the stream is there; what it was before the first record is no news."""
     page, storage = site.page, site.world.storage
-    select, is_let = storage.select, asyncio.Event()
+    select, is_let = storage.read, asyncio.Event()
     found: list[Page] = []
 
     async def late_at_first(query: RecordQuery) -> Page:
@@ -135,7 +136,7 @@ async def test_an_answer_that_comes_late_takes_no_live_record_away(
             await is_let.wait()
         return answer
 
-    monkeypatch.setattr(storage, "select", late_at_first)
+    answer_pages(monkeypatch, storage, late_at_first)
     await site.open(f"/requests?period=15m&live=1{question}")
     await site.listened()
     await until(lambda: len(found) == 2)

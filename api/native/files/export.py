@@ -109,7 +109,7 @@ async def _write_pages(
     write, is_har = _writer(shape), shape.format == "har"
     separator, started_at_us = b"", None
     while True:
-        page = await services.storage.select(query)
+        page = await services.storage.read(query)
         for some in portions(page.records, query.limit, body_bytes):
             payloads = await services.storage.payloads([r.seq for r in some]) if shape.needs_payloads else {}
             for record in some:

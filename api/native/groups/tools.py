@@ -10,10 +10,11 @@ from typing import Final, NamedTuple, Self
 from api.http.errors import BadParameter
 from api.native.groups.names import TOOL
 from storage.aggregates import Latencies, Top, TopRow, most
+from storage.base import Storage
 from storage.query import Filter
 from storage.record import ToolCall
 from storage.search.expression import asked_values, conjuncts, fields
-from storage.tools import ToolFilter, ToolQuery, ToolStorage
+from storage.tools import ToolFilter, ToolQuery
 
 MAX_CALLS: Final = 5000
 PAGE_CALLS: Final = 500
@@ -40,7 +41,7 @@ def tool_filter(filter: Filter) -> ToolFilter:
     )
 
 
-async def top_tools(storage: ToolStorage, filter: Filter) -> Top:
+async def top_tools(storage: Storage, filter: Filter) -> Top:
     """Add up the newest calls of a filter by tool; failed ones are counted as `server_errors`.
 
     Raises:
@@ -50,7 +51,7 @@ async def top_tools(storage: ToolStorage, filter: Filter) -> Top:
     calls: dict[tuple[bytes, int], _Call] = {}
     is_whole = False
     while not is_whole and query.offset < MAX_CALLS:
-        page = await storage.tool_calls(query)
+        page = await storage.read(query)
         # By id, since calls that come meanwhile move those that were read to the next page.
         calls |= {(call.record_id, call.position): _Call.of(call) for call in page.calls}
         if not page.complete:

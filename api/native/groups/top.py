@@ -25,7 +25,7 @@ from api.native.groups.tools import top_tools
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.base import Storage
-from storage.query import Filter, RecordQuery
+from storage.query import Filter, RecordQuery, SeriesQuery, TopQuery
 from storage.search.cell import State
 from storage.search.expression import asked_values, both, fields
 
@@ -138,7 +138,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
 
 
 async def _added_up(storage: Storage, filter: Filter, by: str) -> Top:
-    return await (top_tools(storage, filter) if by == TOOL else storage.top(filter, by))
+    return await (top_tools(storage, filter) if by == TOOL else storage.read(TopQuery(filter, by)))
 
 
 def _latency(name: str) -> Callable[[TopRow], int]:
@@ -173,7 +173,7 @@ async def _read_before(request: web.Request, filter: Filter, by: str, now_us: in
 
 async def _reaches_back(storage: Storage, to_us: int) -> bool:
     older = Filter(kind="all", until_us=to_us + 1)
-    return bool((await storage.select(RecordQuery(filter=older, limit=1))).records)
+    return bool((await storage.read(RecordQuery(filter=older, limit=1))).records)
 
 
 async def _series(request: web.Request, filter: Filter, by: str, now_us: int) -> TopSeries | None:
@@ -184,7 +184,7 @@ async def _series(request: web.Request, filter: Filter, by: str, now_us: int) ->
     if filter.since_us is None:
         raise BadParameter("buckets", str(buckets), "a range of time beside it, with `since`")
     until_us = now_us if filter.until_us is None else filter.until_us
-    return await services_of(request).storage.top_series(filter, by, filter.since_us, until_us, buckets)
+    return await services_of(request).storage.read(SeriesQuery(filter, by, filter.since_us, until_us, buckets))
 
 
 def _steps(series: TopSeries) -> SeriesShown:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from storage import aggregates
-from storage.query import ROLLUP_METHODS, Filter, Scope, Stats
+from storage.query import ROLLUP_METHODS, FacetQuery, Filter, Stats, StatsQuery
 from storage.record import LEVELS
 from storage.relational import rollup_sql, time_ranges
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
@@ -35,11 +35,9 @@ Pass = tuple[Table, Sequence[str], Sequence[str]]
 """Over which table, by which columns, and the facets counted in it."""
 
 
-async def facets(
-    session: Session, filter: Filter, names: Sequence[str], limit: int
-) -> dict[str, list[aggregates.FacetValue]]:
-    state = await session.state()
-    filter = state.visible(filter)
+async def facets(session: Session, query: FacetQuery) -> dict[str, list[aggregates.FacetValue]]:
+    state, names = await session.state(), query.names
+    filter = state.visible(query.filter)
     wide = rollup_sql.reduced(filter)
     hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
     is_known = rollup_sql.can_count(filter, state.capped_dimensions)
@@ -58,16 +56,16 @@ async def facets(
         counts |= await count_values(session, wide, hours, counted)
     answer = {}
     for name in names:
-        found = await named(session, name, counts[name], limit)
+        found = await named(session, name, counts[name], query.limit)
         has_count = is_whole or name in exact
         answer[name] = [aggregates.FacetValue(value, count if has_count else None) for value, count in found]
     return answer
 
 
-async def stats(session: Session, scope: Scope) -> Stats:
+async def stats(session: Session, query: StatsQuery) -> Stats:
     """Count entries by dimension: two of an exchange, one of an event."""
     state = await session.state()
-    filter = state.visible(Filter(scope=scope, kind="all"))
+    filter = state.visible(Filter(scope=query.filter.scope, kind="all"))
     counts = merged(_STATS, ())
     if rollup_sql.can_count(filter, state.capped_dimensions):
         hours = time_ranges.hours_inside(filter.since_us, None)

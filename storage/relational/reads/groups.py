@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from storage.aggregates import EXACT_ROWS, MAX_GROUPS, Latencies, Names, Top, TopRow, most
-from storage.query import Filter, RecordQuery
+from storage.query import RecordQuery, TopQuery
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.reads.page import read_page, read_payloads
@@ -23,12 +23,12 @@ _PAGE: Final = 200
 """Records of a page; between two looks at the clock are those of a portion."""
 
 
-async def groups(session: Session, filter: Filter, field: str) -> Top:
+async def groups(session: Session, by: TopQuery) -> Top:
     """Add up the exchanges of a filter by a field that `is_cell_field`."""
-    found = _Groups(field)
+    found = _Groups(by.by)
     after: int | None = None
     while True:
-        query = RecordQuery(filter=replace(filter, kind="exchange"), limit=_PAGE, after=after)
+        query = RecordQuery(filter=replace(by.filter, kind="exchange"), limit=_PAGE, after=after)
         page = await read_page(session, query)
         added = await _add(session, found, page.records)
         after = page.next_after

@@ -3,7 +3,7 @@
 from typing import Final
 
 from storage.aggregates import Histogram
-from storage.query import Filter
+from storage.query import HistogramQuery
 from storage.relational import rollup_sql
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums
 from storage.relational.reads.scan import seq_range
@@ -17,14 +17,14 @@ MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
 """The same of ranges in which hours are fine enough: a tenth of a second."""
 
 
-async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-    state = await session.state()
-    wanted = state.visible(within(filter, since_us, until_us))
+async def histogram(session: Session, query: HistogramQuery) -> Histogram:
+    state, since_us, until_us = await session.state(), query.since_us, query.until_us
+    wanted = state.visible(within(query.filter, since_us, until_us))
     tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
     max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
     is_long = tables is not None and rows.size > max_rows * session.numbers_per_row
-    step, starts = steps(since_us, until_us, buckets, is_long=is_long)
+    step, starts = steps(since_us, until_us, query.buckets, is_long=is_long)
     if not starts:
         return Histogram([], step, complete=True)
     sums = Sums(session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, ModelUsage, Summary
-from storage.query import Filter
+from storage.query import Filter, SummaryQuery
 from storage.relational import rollup_sql, usage
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.aggregate import LATENCIES, Sums
@@ -27,24 +27,24 @@ _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
 """Name of each of `TOPS` → what is counted of rows."""
 
 
-async def summary(session: Session, filter: Filter, *, only_totals: bool = False) -> Summary:
+async def summary(session: Session, query: SummaryQuery) -> Summary:
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()
-    filter = state.visible(filter)
+    filter = state.visible(query.filter)
     whole = await start_range(session)
     newest_us = whole[1]
     cut = split(filter, newest_us)
-    counted = _counted_tops(filter, state) if not only_totals else ()
+    counted = _counted_tops(filter, state) if not query.only_totals else ()
     complete = not counted or await _count_tops(session, filter, cut.hours, counted, tops)
     sums = Sums(session, ("status_class",), _MEASURES, LATENCIES)
     complete &= await sums.add(filter, rollup_sql.tables_for(filter, state.capped_dimensions), cut)
-    scanned = () if only_totals else [name for name in TOPS if name not in counted]
+    scanned = () if query.only_totals else [name for name in TOPS if name not in counted]
     for names, parts in ((counted, cut.edges), (scanned, [filter])):
         for edge in parts if names else ():
             complete &= complete and await _add_tops(session, edge, names, tops)
     tally = sums.tallies().get(0, Tally())
     start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
-    if only_totals:
+    if query.only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
     models, is_whole = await _usage(session, filter, cut)
     top = {

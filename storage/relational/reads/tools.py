@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from storage.query import Scope
 from storage.record import ToolCall
 from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Parameters, Rows, Session
@@ -17,7 +16,7 @@ from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
 from storage.relational.tools.rows import COLUMNS, FIRST_REPEATED, SORTS, VALUES, Row, added, make_call, values_of
 from storage.relational.tools.sql import conditions, rollup_conditions, texts
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQuery, ToolValues, ToolValuesQuery
 
 _STATS: Final = (
     "SELECT status, count(*), sum(CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END), "
@@ -63,7 +62,8 @@ async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
     return [msgspec.msgpack.decode(dialect.to_bytes(data), type=ToolCall) for (data,) in rows]
 
 
-async def tool_stats(session: Session, filter: ToolFilter) -> ToolStats:
+async def tool_stats(session: Session, query: ToolStatsQuery) -> ToolStats:
+    filter = query.filter
     if not filter.has_only_rollup_dimensions:
         return await _scanned(session, filter)
     where = await _rollup_where(session, filter)
@@ -97,8 +97,8 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     return stats
 
 
-async def tool_values(session: Session, scope: Scope) -> ToolValues:
-    where = await _rollup_where(session, ToolFilter(scope=scope))
+async def tool_values(session: Session, query: ToolValuesQuery) -> ToolValues:
+    where = await _rollup_where(session, ToolFilter(scope=query.filter.scope))
     if where is None:
         return ToolValues([], [], [])
     sql = (

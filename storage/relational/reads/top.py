@@ -5,19 +5,23 @@ from dataclasses import replace
 from typing import Any
 
 from storage.aggregates import MAX_GROUPS, OTHERS, TOP_COUNTS, TOP_FIELDS, Names, Top, TopRow, TopSeries, merged, most
-from storage.query import ROLLUP_METHODS, Filter
+from storage.query import ROLLUP_METHODS, Filter, SeriesQuery, TopQuery
 from storage.relational import rollup_sql, rollups
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums, Values
+from storage.relational.reads.groups import groups
 from storage.relational.session import Session
 from storage.relational.sql import DIMENSIONS
 from storage.relational.tally import within
 from storage.relational.time_ranges import is_in_hours, steps
 from storage.relational.writes.packing import unpack_address
+from storage.search.cell import is_cell_field
 
 
-async def top(session: Session, filter: Filter, by: str) -> Top:
-    sums = Sums(session, TOP_FIELDS[by], TOP_COUNTS, LATENCIES[:1], max_groups=MAX_GROUPS)
-    is_whole = await _add(sums, filter)
+async def top(session: Session, query: TopQuery) -> Top:
+    if is_cell_field(query.by):
+        return await groups(session, query)
+    sums = Sums(session, TOP_FIELDS[query.by], TOP_COUNTS, LATENCIES[:1], max_groups=MAX_GROUPS)
+    is_whole = await _add(sums, query.filter)
     names = await _names_of(session, sums.by, {*sums.found, *(values for values, _, _ in sums.exact)})
     found = []
     for values, cells in sums.found.items():
@@ -33,12 +37,13 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     return Top(rows, sums.exchanges, is_whole)
 
 
-async def series(session: Session, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-    step, starts = steps(since_us, until_us, buckets, is_long=is_in_hours(since_us, until_us))
+async def series(session: Session, query: SeriesQuery) -> TopSeries:
+    since_us, until_us = query.since_us, query.until_us
+    step, starts = steps(since_us, until_us, query.buckets, is_long=is_in_hours(since_us, until_us))
     if not starts:
         return TopSeries(since_us, step, {}, complete=True)
-    sums = Sums(session, TOP_FIELDS[by], TOP_COUNTS[:1], steps=Steps(starts[0], step), max_groups=MAX_GROUPS)
-    is_whole = await _add(sums, within(filter, since_us, until_us))
+    sums = Sums(session, TOP_FIELDS[query.by], TOP_COUNTS[:1], steps=Steps(starts[0], step), max_groups=MAX_GROUPS)
+    is_whole = await _add(sums, within(query.filter, since_us, until_us))
     names = await _names_of(session, sums.by, sums.found.keys())
     counts: dict[Values, list[int]] = {}
     for values, cells in sums.found.items():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from storage.query import Count, Filter
+from storage.query import Count, CountQuery, Filter
 from storage.relational.reads.aggregate import Sums
 from storage.relational.reads.scan import start_range
 from storage.relational.rollup_sql import USAGE_TABLES, tables_for
@@ -15,10 +15,10 @@ from storage.relational.usage import can_count as can_count_calls
 _COUNTS: Final = ("exchanges", "events")
 
 
-async def count(session: Session, filter: Filter) -> Count:
+async def count(session: Session, query: CountQuery) -> Count:
     """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
     state = await session.state()
-    filter = state.visible(filter)
+    filter = state.visible(query.filter)
     tables = tables_for(filter, state.capped_dimensions)
     if tables is None and _is_of_calls(filter, state):
         calls = Sums(session, (), MEASURES[:1])

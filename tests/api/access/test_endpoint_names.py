@@ -3,7 +3,7 @@
 from api.access.principal import Principal
 from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from storage.conversations import ConversationQuery
-from storage.query import Count, Filter, FormerEndpoints, RecordQuery, Scope
+from storage.query import Count, CountQuery, Filter, FormerEndpoints, RecordQuery, Scope, TopQuery
 from storage.search.expression import And, Is, Not, Or
 from tests.storage.samples import make_batch, make_record
 from tests.support.filters import make_filter
@@ -24,10 +24,10 @@ async def test_rows_are_found_under_all_names() -> None:
     ]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    page = await view.select(RecordQuery(filter=make_filter(endpoints=("/people/{name}",))))
+    page = await view.read(RecordQuery(filter=make_filter(endpoints=("/people/{name}",))))
     assert [record.endpoint for record in page.records] == ["/people/{name}"] * 2
-    assert (await view.count(make_filter(endpoints=("/people/{name}",)))).exchanges == 2
-    assert (await view.count(make_filter(endpoints=("/people/ann", "/x")))).exchanges == 2
+    assert (await view.read(CountQuery(make_filter(endpoints=("/people/{name}",))))).exchanges == 2
+    assert (await view.read(CountQuery(make_filter(endpoints=("/people/ann", "/x"))))).exchanges == 2
 
 
 async def test_searches_know_all_names() -> None:
@@ -41,8 +41,8 @@ async def test_searches_know_all_names() -> None:
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
     people = Is("endpoint", ("/people/{name}",))
     for where, number in ((Not(people), 2), (Or((people, Is("method", ("BREW",)))), 2), (And((Not(Not(people)),)), 2)):
-        assert (await view.count(Filter(where=where))).exchanges == number, where
-    assert (await view.count(Filter(where=Or((people, Is("endpoint", ("/x",))))))).exchanges == 3
+        assert (await view.read(CountQuery(Filter(where=where)))).exchanges == number, where
+    assert (await view.read(CountQuery(Filter(where=Or((people, Is("endpoint", ("/x",)))))))).exchanges == 3
 
 
 async def test_names_of_before_are_those_of_their_route_and_project() -> None:
@@ -54,13 +54,13 @@ async def test_names_of_before_are_those_of_their_route_and_project() -> None:
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
     filter, people = make_filter(endpoints=("/people/{name}",)), Is("endpoint", ("/people/{name}",))
-    assert [record.endpoint for record in (await view.select(RecordQuery(filter=filter))).records] == ["/people/{name}"]
-    assert (await view.count(filter)).exchanges == 1
-    assert (await view.count(Filter(where=people))).exchanges == 1
-    assert (await view.count(Filter(where=Not(people)))).exchanges == len(others)
-    assert (await view.top(filter, "endpoint")).seen == 1
+    assert [record.endpoint for record in (await view.read(RecordQuery(filter=filter))).records] == ["/people/{name}"]
+    assert (await view.read(CountQuery(filter))).exchanges == 1
+    assert (await view.read(CountQuery(Filter(where=people)))).exchanges == 1
+    assert (await view.read(CountQuery(Filter(where=Not(people))))).exchanges == len(others)
+    assert (await view.read(TopQuery(filter, "endpoint"))).seen == 1
     assert (await view.erase(filter)).exchanges == 1
-    left = (await storage.select(RecordQuery())).records
+    left = (await storage.read(RecordQuery())).records
     assert {(record.route_id, record.project) for record in left} == {*others}
 
 
@@ -73,7 +73,7 @@ async def test_names_of_before_without_a_route_and_project_are_of_records_withou
     names = EndpointNames(former=lambda name, scope: [FormerEndpoints(None, None, ("/b",))])
     view = ScopedStorage(storage, ADMIN, QueryGate(), names)
     for filter in (make_filter(endpoints=("/{name}",)), Filter(where=Is("endpoint", ("/{name}",)))):
-        found = (await view.select(RecordQuery(filter=filter))).records
+        found = (await view.read(RecordQuery(filter=filter))).records
         assert [(record.route_id, record.project) for record in found] == [(None, None)]
 
 
@@ -85,7 +85,7 @@ async def test_conversations_are_found_under_all_names() -> None:
     )
     await storage.commit(make_batch(call))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    page = await view.conversations(ConversationQuery(filter=make_filter(endpoints=("/people/{name}",))))
+    page = await view.read(ConversationQuery(filter=make_filter(endpoints=("/people/{name}",))))
     assert [found.turns for found in page.conversations] == [1]
 
 
@@ -107,7 +107,7 @@ async def test_many_names_are_one_alternative_of_a_place() -> None:
             return await super().count(filter)
 
     names = EndpointNames(former=lambda name, scope: [FormerEndpoints("shop", place, (name + "/x",)) for place in "ab"])
-    await ScopedStorage(Store(), ADMIN, QueryGate(), names).count(make_filter(endpoints=("/p", "/q")))
+    await ScopedStorage(Store(), ADMIN, QueryGate(), names).read(CountQuery(make_filter(endpoints=("/p", "/q"))))
     known = ("/p/x", "/q/x")
     places = [And((Is("endpoint", known), Is("route_id", ("shop",)), Is("project", (place,)))) for place in "ab"]
     assert asked[0].where == Or((Is("endpoint", ("/p", "/q")), *places))

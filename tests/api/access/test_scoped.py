@@ -8,7 +8,7 @@ from api.access.principal import ADMIN, Principal
 from api.access.scoped import QueryGate, ScopedStorage
 from api.http.errors import Refused
 from storage.keys import ApiKey
-from storage.query import EVERYTHING, Filter, RecordQuery, Scope
+from storage.query import CountQuery, Filter, RecordQuery, Scope, StatsQuery
 from tests.api.samples import make_batch, make_body, make_payload, make_record
 from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
@@ -29,7 +29,7 @@ async def test_payloads_are_those_of_records_that_were_shown() -> None:
     storage = await filled()
     view = ScopedStorage(storage, READER, QueryGate())
     assert await view.payloads([1, 2]) == {}
-    await view.select(RecordQuery())
+    await view.read(RecordQuery())
     assert list(await view.payloads([1, 2])) == [1]
     assert list(await ScopedStorage(storage, ADMIN, QueryGate()).payloads([1, 2])) == [1, 2]
 
@@ -50,10 +50,10 @@ async def test_a_foreign_record_is_not_there() -> None:
     view = ScopedStorage(await filled(), READER, QueryGate())
     assert await view.get(make_record(2).id) is None
     assert await view.get(make_record(1).id) is not None
-    assert (await view.count(Filter())).exchanges == 1
-    assert (await view.stats(EVERYTHING)).total == 2
+    assert (await view.read(CountQuery(Filter()))).exchanges == 1
+    assert (await view.read(StatsQuery())).total == 2
     with pytest.raises(Refused, match="not permitted"):
-        await view.select(RecordQuery(filter=make_filter(projects=("proj_b",))))
+        await view.read(RecordQuery(filter=make_filter(projects=("proj_b",))))
 
 
 @pytest.mark.parametrize("principal", [READER, Principal("all", "reader")])

@@ -14,7 +14,7 @@ from proxy.settings.model import Settings
 from proxy.settings.route_model import RouteSettings
 from storage.aggregates import Top
 from storage.errors import StorageUnavailable
-from storage.query import Filter, RecordQuery, Scope
+from storage.query import CountQuery, Filter, RecordQuery, Scope, TopQuery
 from storage.record import Batch, Entry, Record
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
@@ -111,10 +111,10 @@ async def test_who_erases_an_endpoint_leaves_those_of_other_routes(tmp_path: Pat
         names = EndpointNames(learned.current, learned.former, learned.forget)
         view = ScopedStorage(storage, Principal("admin", "admin"), QueryGate(), names)
         filter = make_filter(endpoints=("/people/{name}",))
-        assert (await view.count(filter)).exchanges == 1
-        assert (await view.top(filter, "endpoint")).seen == 1
+        assert (await view.read(CountQuery(filter))).exchanges == 1
+        assert (await view.read(TopQuery(filter, "endpoint"))).seen == 1
         assert (await view.erase(filter)).exchanges == 1
-        left = (await storage.select(RecordQuery())).records
+        left = (await storage.read(RecordQuery())).records
         assert {(record.route_id, record.project) for record in left} == {("shop", None), ("blog", "p")}
 
 

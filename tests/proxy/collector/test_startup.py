@@ -285,7 +285,7 @@ async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
                 await asyncio.sleep(0.005)
         ledger = await plane.ledger()
         assert (ledger.stored, ledger.is_balanced, ledger.dropped) == (9, True, {})
-        found = await plane.storage.select(RecordQuery(filter=Filter(kind="all"), limit=100))
+        found = await plane.storage.read(RecordQuery(filter=Filter(kind="all"), limit=100))
     assert sorted(record.kind for record in found.records) == ["event", *["exchange"] * 3]
     assert [record.name for record in found.records if record.kind == "event"] == ["store_set_aside"]
     assert len(list(path.resolve().parent.glob("sidelog.db.damaged-*Z"))) == 1

@@ -21,6 +21,7 @@ from tests.storage.samples import make_record
 from tests.support.filters import make_filter
 from tests.support.otlp import tool_call
 from tests.support.otlp_sender import OK, FakeSender
+from tests.support.pages import answer_pages
 
 INTERVAL_S = 7.0
 NOW_S = 1_790_000_100.0
@@ -320,7 +321,7 @@ async def test_tool_calls_are_found_in_parts(world: World, monkeypatch: pytest.M
     records = [make_record() for _ in range(3)]
     calls = [tool_call(record_id=record.id, position=0) for record in records]
     entries = [Entry(record, None, [call]) for record, call in zip(records, calls, strict=True)]
-    select, is_away = world.store.select, True
+    select, is_away = world.store.read, True
 
     async def select_one(query: RecordQuery) -> Page:
         """Answer as a store whose time is up behind one record; before the first, at first."""
@@ -331,7 +332,7 @@ async def test_tool_calls_are_found_in_parts(world: World, monkeypatch: pytest.M
         page = await select(replace(query, limit=1))
         return replace(page, complete=page.next_after is None)
 
-    monkeypatch.setattr(world.store, "select", select_one)
+    answer_pages(monkeypatch, world.store, select_one)
     await world.store.commit(Batch("sidecar-1", entries))
     world.stored += 3
     assert await world.exporter.step() == AWAY_S

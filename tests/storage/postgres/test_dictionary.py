@@ -8,7 +8,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.postgres.store import PostgresStorage
 from storage.purge import KEPT_ROWS
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from tests.storage.samples import make_batch, make_record
@@ -65,6 +65,6 @@ async def test_text_is_deleted_with_the_last_day_that_used_it(
         await purge(store, now + 2 * DAY_US)
         assert await hosts(other) == {"b.example"}
         await second.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
-    page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+    page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
     assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
-    assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1
+    assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1

@@ -68,7 +68,7 @@ async def collected(store: PostgresStorage, query: RecordQuery) -> list[bytes]:
     """Read all pages of a query; answers the ids."""
     found: list[bytes] = []
     while True:
-        page = await store.select(query)
+        page = await store.read(query)
         assert page.complete
         found += [record.id for record in page.records]
         if page.next_after is None:

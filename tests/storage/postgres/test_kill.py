@@ -15,7 +15,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.postgres import store as module
-from storage.query import EVERYTHING, Filter, RecordQuery
+from storage.query import Filter, RecordQuery, StatsQuery
 from storage.record import Entry, Position
 from storage.writer.attempts import Availability
 from storage.writer.backlog import BacklogLimits
@@ -52,7 +52,7 @@ async def read_seqs(store: Storage) -> list[int]:
     seqs: list[int] = []
     query = RecordQuery(filter=ALL, order="asc", limit=1000)
     while True:
-        page = await store.select(query)
+        page = await store.read(query)
         seqs += [record.seq for record in page.records]
         if page.next_after is None:
             return seqs
@@ -89,7 +89,7 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
         assert seqs == list(range(1, added + 1))
         assert await store.last_seq() == (await store.info()).rows == added
         assert (await store.positions("sidecar-1"))[SOURCE].offset == added
-        assert (await store.stats(EVERYTHING)).total == 2 * added
+        assert (await store.read(StatsQuery())).total == 2 * added
         assert len(await store.payloads(range(1, added + 1))) == added
         assert writer.counters.records_quarantined == writer.counters.records_escaped == 0
         assert await read_seqs(store) == list(range(1, added + 1))

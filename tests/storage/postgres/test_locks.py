@@ -10,7 +10,7 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.query import Filter
+from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Job, Record
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_payload, make_record
@@ -59,7 +59,7 @@ async def test_an_erasure_counts_off_in_the_order_of_a_batch(
         await until_waiting(other, 2)
     assert storing.result() == 2
     assert erasing.result().exchanges == 1
-    assert (await store.count(make_filter(is_llm=True))).exchanges == 1
+    assert (await store.read(CountQuery(make_filter(is_llm=True)))).exchanges == 1
 
 
 async def test_the_cap_on_size_forgets_jobs_behind_the_counter(

@@ -57,7 +57,7 @@ async def test_rows_go_to_the_partition_of_their_day(
         "records_default": 2,
     }
     assert await placed(other, "blocks") == {Partition("blocks", today).name: 2}
-    assert (await store.select(RecordQuery(filter=ALL, order="asc"))).records == records
+    assert (await store.read(RecordQuery(filter=ALL, order="asc"))).records == records
     for record in records:
         assert await store.get(record.id) == record
     assert len(await store.payloads(range(1, 6))) == 5
@@ -94,7 +94,7 @@ async def test_a_day_goes_as_a_whole(
     assert Partition("records", today - 1) not in left
     assert Partition("blocks", today - 1) not in left
     assert Partition("records", today) in left
-    assert (await store.select(RecordQuery(filter=ALL, order="asc"))).records == kept
+    assert (await store.read(RecordQuery(filter=ALL, order="asc"))).records == kept
     assert (await store.retention()).purged_through_seq == 50
     assert (await store.info()).rows == 5
     await store.commit(make_batch(record_of(today - 1, 77)))

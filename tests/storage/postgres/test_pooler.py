@@ -16,7 +16,7 @@ import pytest
 from storage.backends import open_storage
 from storage.errors import StorageRejected
 from storage.postgres.store import PostgresStorage
-from storage.query import EVERYTHING, Filter, RecordQuery
+from storage.query import CountQuery, FacetQuery, Filter, RecordQuery, StatsQuery
 from storage.record import Batch, Entry, Position
 from tests.storage.samples import make_batch, make_payload, make_record
 from tests.support.filters import make_filter
@@ -92,10 +92,10 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
     async def read(store: PostgresStorage) -> None:
         seen: list[int] = []
         while len(seen) < 2 * batches * size:
-            page = await store.select(RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None))
+            page = await store.read(RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None))
             seen += [record.seq for record in page.records]
-            await store.count(make_filter(path_contains="items"))
-            await store.facets(ALL, ("project", "host"))
+            await store.read(CountQuery(make_filter(path_contains="items")))
+            await store.read(FacetQuery(ALL, ("project", "host")))
         assert seen == list(range(1, 2 * batches * size + 1))
 
     stores = [await open_storage(pooled, tmp_path) for _ in range(2)]
@@ -108,7 +108,7 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
                     group.create_task(read(store))
         with pytest.raises(StorageRejected):
             await stores[0].commit(make_batch(make_record(path="\udc80")))
-        assert (await stores[0].stats(EVERYTHING)).total == 4 * batches * size
+        assert (await stores[0].read(StatsQuery())).total == 4 * batches * size
         assert len(await stores[1].payloads(range(1, 11))) == 10
     finally:
         for store in stores:

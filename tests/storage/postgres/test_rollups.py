@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from storage.postgres.store import PostgresStorage
-from storage.query import Count, Filter, Scope
+from storage.query import Count, CountQuery, Filter, Scope
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_batch, make_record
 from tests.support.filters import make_filter
@@ -41,7 +41,7 @@ async def test_totals_are_told_without_the_rows(
         )
     )
     await other.execute("TRUNCATE sidelog.records")
-    assert await store.count(filter) == Count(exchanges, 0)
+    assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
 
 
 async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
@@ -81,6 +81,6 @@ async def test_an_hour_is_folded_when_nobody_adds_to_it(store: PostgresStorage, 
     async with other.transaction():
         await other.execute("SELECT until_hour FROM sidelog.folded FOR SHARE")
         assert sum(await commit(2)) == 0
-        assert await store.count(Filter()) == Count(2, 0)
+        assert await store.read(CountQuery(Filter())) == Count(2, 0)
     assert sum(await commit(2)) == 1
-    assert await store.count(Filter()) == Count(3, 0)
+    assert await store.read(CountQuery(Filter())) == Count(3, 0)

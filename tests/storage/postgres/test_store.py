@@ -15,7 +15,7 @@ from storage.postgres import connection, dictionary
 from storage.postgres import store as module
 from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
-from storage.query import Durability, Filter, Order, RecordQuery, Scope
+from storage.query import CountQuery, Durability, Filter, Order, RecordQuery, Scope, StatsQuery
 from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
@@ -215,9 +215,9 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     monkeypatch.setattr(rows_module, "FIRST_ROWS", 10)
     await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
     wanted = Filter(where=Substring('"RESPONSE": 1'), kind="all")
-    page = await slow.select(RecordQuery(filter=wanted))
+    page = await slow.read(RecordQuery(filter=wanted))
     assert (page.complete, page.next_after, page.records) == (False, 91, [])
-    counted = await slow.count(wanted)
+    counted = await slow.read(CountQuery(wanted))
     assert (counted.exchanges, counted.exact) == (0, False)
     found = [record.seq for record in await read_on(slow, filter=wanted, order="desc")]
     assert found == [*range(70, 60, -1), 52]
@@ -240,10 +240,10 @@ async def test_a_deep_offset_is_the_same_with_and_without_holes(
     for offset in (1, 8, 40, 49, 50, 99):
         for kind in ("all", "exchange"):
             query = RecordQuery(filter=Filter(kind=kind), order=order, offset=offset, limit=5)
-            page = await store.select(query)
+            page = await store.read(query)
             assert page.records == left[offset : offset + 5]
             assert (page.next_after is None) == (offset + 5 >= len(left))
-    assert (await store.select(RecordQuery(filter=Filter(kind="event"), offset=3))).records == []
+    assert (await store.read(RecordQuery(filter=Filter(kind="event"), offset=3))).records == []
 
 
 async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
@@ -253,11 +253,11 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
     store._batches._limits = Limits(3)
     await store.commit(make_batch(*[make_record(project=f"p{number}", container=None) for number in range(6)]))
     await store.commit(make_batch(make_record(project="p5", kind="event", level="debug")))
-    stats = await store.stats(Scope(projects=("p5",)))
+    stats = await store.read(StatsQuery(Filter(scope=Scope(projects=("p5",)))))
     assert (stats.total, stats.by_project) == (3, {"p5": 3})
     assert stats.by_container == {"unknown": 2, "catalogue-1": 1}
     assert stats.by_level == {"debug": 1, "info": 2, "warn": 0, "error": 0}
-    assert (await store.count(make_filter(projects=("p5",), kind="all"))).events == 1
+    assert (await store.read(CountQuery(make_filter(projects=("p5",), kind="all")))).events == 1
 
 
 async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:
@@ -328,7 +328,7 @@ async def test_values_are_kept_once_whoever_brings_them(
         async with asyncio.TaskGroup() as group:
             for store, order in ((first, names), (second, names[::-1])):
                 group.create_task(store.commit(make_batch(*[make_record(user_agent=name) for name in order])))
-        found = (await first.select(RecordQuery(filter=ALL, limit=100))).records
+        found = (await first.read(RecordQuery(filter=ALL, limit=100))).records
     assert sorted(record.user_agent or "" for record in found) == sorted(names * 2)
     assert await other.fetchval("SELECT count(*) FROM sidelog.dictionary WHERE value LIKE 'name %'") == len(names)
 

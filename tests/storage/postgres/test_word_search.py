@@ -57,9 +57,9 @@ async def test_cells_are_looked_into_together(
         while not (await store.index_text()).is_done:
             pass
         query = RecordQuery(filter=Filter(where=Text(Phrase(("seldom",)))), limit=100)
-        await store.select(query)
+        await store.read(query)
         statements.clear()
-        page = await store.select(query)
+        page = await store.read(query)
     assert page.complete
     assert len(page.records) == ROWS // EVERY
     assert 5 < len(statements) < 25

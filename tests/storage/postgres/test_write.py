@@ -15,7 +15,7 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.postgres import write
 from storage.postgres.store import PostgresStorage
-from storage.query import EVERYTHING, Filter, RecordQuery
+from storage.query import Filter, RecordQuery, StatsQuery, SummaryQuery
 from storage.record import Batch, Entry, Position, Record
 from tests.storage.samples import SOURCE, START_US, make_batch, make_payload, make_record
 
@@ -24,7 +24,7 @@ ALL = Filter(kind="all")
 
 async def listed(store: Storage) -> list[Record]:
     """Read all records, oldest first."""
-    return (await store.select(RecordQuery(filter=ALL, order="asc", limit=100_000))).records
+    return (await store.read(RecordQuery(filter=ALL, order="asc", limit=100_000))).records
 
 
 @pytest.mark.parametrize("instances", [("sidecar-1", "sidecar-2"), ("sidecar-1", "sidecar-1")])
@@ -48,7 +48,7 @@ async def test_batches_of_two_writers_are_dense_and_in_commit_order(
         seen: list[int] = []
         while len(seen) < 2 * batches * size:
             query = RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None)
-            seen += [record.seq for record in (await store.select(query)).records]
+            seen += [record.seq for record in (await store.read(query)).records]
             assert (await store.last_seq()) % size == 0
         return seen
 
@@ -59,8 +59,8 @@ async def test_batches_of_two_writers_are_dense_and_in_commit_order(
             group.create_task(write_all(second, instances[1], b"2" * 16))
         for follower in followers:
             assert follower.result() == list(range(1, 2 * batches * size + 1))
-        assert (await first.stats(EVERYTHING)).total == 4 * batches * size
-        assert (await first.summary(ALL)).exchanges == 2 * batches * size
+        assert (await first.read(StatsQuery())).total == 4 * batches * size
+        assert (await first.read(SummaryQuery(ALL))).exchanges == 2 * batches * size
         for instance, source in zip(instances, (b"1" * 16, b"2" * 16), strict=True):
             assert (await second.positions(instance))[source] == Position(offset=batches * size)
 
@@ -147,7 +147,7 @@ async def test_a_commit_without_an_answer_is_settled_by_the_next(
         assert [record.seq for record in records] == list(range(2, 42))
         assert (await listed(store))[1:] == records
         assert (await store.positions("sidecar-1"))[SOURCE].offset == 41
-        assert (await store.stats(EVERYTHING)).total == 82
+        assert (await store.read(StatsQuery())).total == 82
 
 
 async def test_a_doubtful_batch_may_come_back_in_other_parts(relay: tuple[Relay, str], tmp_path: Path) -> None:

@@ -71,11 +71,11 @@ async def test_a_page_that_is_cut_says_where_to_go_on(tmp_path: Path) -> None:
         after: int | None = None
         found = []
         for _ in range(100):
-            page = await store.select(RecordQuery(by="id", limit=10, after=after))
+            page = await store.read(RecordQuery(by="id", limit=10, after=after))
             found += page.records
             after = page.next_after
             if page.complete:
                 break
         assert found == records
-        skipping = await store.select(RecordQuery(by="id", limit=10, offset=3))
+        skipping = await store.read(RecordQuery(by="id", limit=10, offset=3))
         assert (skipping.records, skipping.complete, skipping.next_after) == ([], False, None)

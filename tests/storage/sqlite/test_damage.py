@@ -10,7 +10,7 @@ import pytest
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageDamaged, StorageUnavailable
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from tests.contract.test_storage_keys import make_key
@@ -66,7 +66,7 @@ async def killed(path: Path) -> tuple[Path, list[bytes]]:
 async def opened_and_used(path: Path, ids: list[bytes]) -> int:
     """Open a damaged file: positions and rows agree, and one more can be stored; answers how many were left."""
     async with await SqliteStorage.open(path) as store:
-        page = await store.select(RecordQuery(filter=ALL, order="asc", limit=100))
+        page = await store.read(RecordQuery(filter=ALL, order="asc", limit=100))
         left = len(page.records)
         assert [record.id for record in page.records] == ids[:left]
         position = (await store.positions("sidecar-1")).get(RING, Position())
@@ -99,7 +99,7 @@ async def test_a_journal_without_frames_is_no_journal(tmp_path: Path, length: in
     path, ids = await killed(tmp_path)
     keep(Path(f"{path}-wal"), length)
     async with await SqliteStorage.open(path) as store:
-        page = await store.select(RecordQuery(filter=ALL, order="asc", limit=100))
+        page = await store.read(RecordQuery(filter=ALL, order="asc", limit=100))
         assert [record.id for record in page.records] == ids[: len(page.records)]
         await store.commit(Batch("sidecar-1", [Entry(make_record())]))
 
@@ -115,7 +115,7 @@ async def test_a_torn_page_of_the_file_itself_is_an_outage(tmp_path: Path, page:
     is_told, records = False, []
     try:
         async with await SqliteStorage.open(path) as store:
-            records = (await store.select(RecordQuery(filter=ALL, order="asc", limit=100))).records
+            records = (await store.read(RecordQuery(filter=ALL, order="asc", limit=100))).records
             await store.payloads([record.seq for record in records])
             await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     except StorageUnavailable:
@@ -173,7 +173,7 @@ async def test_a_flip_in_the_schema_sets_the_file_aside(tmp_path: Path, part: in
         async with store:
             assert len(aside) == 1, f"byte {place}"
             assert read(Path(aside[0]))[place] == raw[place]
-            assert (await store.count(ALL)).exchanges == 0
+            assert (await store.read(CountQuery(ALL))).exchanges == 0
             entry = Entry(make_record(), make_payload())
             await store.commit(Batch("sidecar-1", [entry], {RING: Position(2, 2, 2)}))
             assert entry.record.seq >= 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.purge import KEPT_ROWS
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.relational.writes import remembered
@@ -55,9 +55,9 @@ async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) ->
         await purge(store, now + 2 * DAY_US)
         assert hosts(path) == {"b.example"}
         await store.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
-        page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+        page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
         assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
-        assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1
+        assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
 
 
 async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> Non
         await store.commit(make_batch(make_record(started_at_us=now, host="a.example")))
         await purge(store, now - DAY_US)
         assert hosts(path) == {"a.example"}
-        assert (await store.count(make_filter(hosts=("a.example",)))).exchanges == 1
+        assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
 
 
 async def test_text_goes_with_the_rows_that_the_cap_took(tmp_path: Path) -> None:
@@ -110,6 +110,6 @@ async def test_records_with_long_texts_are_stored_as_others_are(tmp_path: Path) 
     odd = [make_record(method=method * 100, user_agent="agent " * 400) for method in ("A", "B", "A")]
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         await store.commit(make_batch(*odd))
-        page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+        page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
         assert [record.method for record in page.records] == ["A" * 100, "B" * 100, "A" * 100]
         assert {record.user_agent for record in page.records} == {"agent " * 400}

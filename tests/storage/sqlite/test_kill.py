@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from storage.query import EVERYTHING
+from storage.query import StatsQuery
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import SOURCE
 
@@ -54,7 +54,7 @@ async def test_a_kill_leaves_whole_batches(tmp_path: Path) -> None:
             offset = (await store.positions("sidecar-1"))[SOURCE].offset
             assert offset in (told, told + SIZE)
             assert await store.last_seq() == (await store.info()).rows == offset
-            assert (await store.stats(EVERYTHING)).total == 2 * offset
+            assert (await store.read(StatsQuery())).total == 2 * offset
             assert len(await store.payloads(range(offset - SIZE + 1, offset + 1))) == SIZE
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT count(*) FROM records").fetchone() == (offset,)

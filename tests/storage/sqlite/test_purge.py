@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from storage.query import Filter
+from storage.query import CountQuery, Filter
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite.erase import empty_journal
@@ -30,7 +30,7 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
         while not (purged := await store.purge(5000)).is_done:
             rows += purged.rows
         assert rows == 1000
-        assert (await store.count(Filter())).exchanges == 1
+        assert (await store.read(CountQuery(Filter()))).exchanges == 1
 
 
 async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from storage import aggregates
 from storage.aggregates import FacetValue
-from storage.query import EVERYTHING, Count, Filter, Scope
+from storage.query import Count, CountQuery, FacetQuery, Filter, Scope, StatsQuery, SummaryQuery
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -148,7 +148,7 @@ async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> N
                 make_record(level="error", kind="event", status=None, error_type="lost"),
             )
         )
-        summary = await store.summary(Filter())
+        summary = await store.read(SummaryQuery(Filter()))
     assert statuses(path, "status", "keyed", "exchanges", "events") == [
         (0, 0, 0, 1), (200, 0, 2, 0), (404, 0, 1, 0), (500, 1, 1, 0), (501, 0, 1, 0),
     ]  # fmt: skip
@@ -179,7 +179,7 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
         )
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM records")
-        assert await store.count(filter) == Count(exchanges, 0)
+        assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(tmp_path: Path, 
         await store.commit(make_batch(*[make_record(host="a", status=404, endpoint="/a") for _ in range(3)]))
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM records")
-        assert (await store.summary(filter, only_totals=True)).exchanges == 3
+        assert (await store.read(SummaryQuery(filter, only_totals=True))).exchanges == 3
 
 
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
@@ -203,11 +203,11 @@ async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> No
             hosts = [f"h{number}" for number in range(start, start + 4)]
             await store.commit(make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2]))
         for number in range(8):
-            assert await store.count(make_filter(hosts=(f"h{number}",))) == Count(2, 0)
-        assert await store.count(make_filter(projects=("p",), statuses=(404,))) == Count(16, 0)
+            assert await store.read(CountQuery(make_filter(hosts=(f"h{number}",)))) == Count(2, 0)
+        assert await store.read(CountQuery(make_filter(projects=("p",), statuses=(404,)))) == Count(16, 0)
         await store.erase(make_filter(hosts=("h1", "h6")))
-        assert await store.count(make_filter(statuses=(404,))) == Count(12, 0)
-        assert await store.count(make_filter(hosts=("h0", "h6"))) == Count(2, 0)
+        assert await store.read(CountQuery(make_filter(statuses=(404,)))) == Count(12, 0)
+        assert await store.read(CountQuery(make_filter(hosts=("h0", "h6")))) == Count(2, 0)
     assert statuses(tmp_path / "records.db", "exchanges") == [(2,), (2,), (8,)]
 
 
@@ -219,18 +219,18 @@ async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> N
             await store.commit(
                 make_batch(*[make_record(project=f"p{number}") for number in range(start, start + 4) for _ in range(2)])
             )
-        assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p1": 4, "p2": 4, "other": 20}
+        assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p1": 4, "p2": 4, "other": 20}
         for number in range(8):
-            assert (await store.count(make_filter(projects=(f"p{number}",)))).exchanges == 2
-        assert (await store.count(make_filter(services=("catalogue",)))).exchanges == 16
-        scoped = await store.stats(Scope(projects=("p1", "p6")))
+            assert (await store.read(CountQuery(make_filter(projects=(f"p{number}",))))).exchanges == 2
+        assert (await store.read(CountQuery(make_filter(services=("catalogue",))))).exchanges == 16
+        scoped = await store.read(StatsQuery(Filter(scope=Scope(projects=("p1", "p6")))))
         assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
-        facet = (await store.facets(Filter(), ("project",)))["project"]
+        facet = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
         assert [(value.value, value.count) for value in facet] == [(f"p{number}", 2) for number in range(8)]
         await store.erase(make_filter(projects=("p1", "p5")))
-        assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p2": 4, "other": 16}
+        assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p2": 4, "other": 16}
         await store.commit(make_batch(make_record(project="p9")))
-        assert (await store.stats(EVERYTHING)).by_project["other"] == 18
+        assert (await store.read(StatsQuery())).by_project["other"] == 18
 
 
 async def test_what_another_hour_counts_together_is_no_part_of_a_count(
@@ -246,14 +246,17 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
             await store.commit(make_batch(*records, make_record(project=None, **at)))
         every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
         for filter in (Filter(), make_filter(levels=("error",)), Filter(since_us=hour, until_us=hour + 2 * HOUR_US)):
-            summary, facets = await store.summary(filter), await store.facets(filter, ("project", "key", "level"))
+            summary, facets = (
+                await store.read(SummaryQuery(filter)),
+                await store.read(FacetQuery(filter, ("project", "key", "level"))),
+            )
             assert summary.complete
             assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [every] * 3
-            number = (await store.count(filter)).exchanges
+            number = (await store.read(CountQuery(filter))).exchanges
             assert [counts_of(values) for values in facets.values()] == [every, every, [("error", number)]]
             assert counts_of(summary.top["service"]) == [("catalogue", number)]
         monkeypatch.setattr(aggregates, "SAMPLE_ROWS", 5)
-        facets = await store.facets(Filter(), ("project", "level"))
+        facets = await store.read(FacetQuery(Filter(), ("project", "level")))
         assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
         assert counts_of(facets["level"]) == [("error", 13)]
 
@@ -270,6 +273,6 @@ async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
         async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
             store._batches.limits = Limits(max_values=2)
             await store.commit(make_batch(*[make_record(project=f"p{number}") for number in range(4)]))
-            by_project = (await store.stats(EVERYTHING)).by_project
+            by_project = (await store.read(StatsQuery())).by_project
             found.append((by_project["p0"], by_project["p1"], by_project["other"]))
     assert found == [(2, 2, 4), (4, 4, 8)]

@@ -135,7 +135,7 @@ async def test_a_reader_keeps_few_statements(path: Path) -> None:
         await store.commit(make_batch(make_record()))
         before = prepared_statements()
         for length in range(1, 2 * READ_STATEMENTS):
-            await store.select(RecordQuery(filter=make_filter(statuses=tuple(range(200, 200 + length)))))
+            await store.read(RecordQuery(filter=make_filter(statuses=tuple(range(200, 200 + length)))))
         assert READ_STATEMENTS // 2 < prepared_statements() - before <= READ_STATEMENTS
 
 
@@ -241,7 +241,7 @@ async def test_common_lists_use_an_index(
         return execute(budget, raw, sql, parameters)
 
     monkeypatch.setattr(connection.Budget, "execute", explain)
-    await store.select(RecordQuery(filter=filter))
+    await store.read(RecordQuery(filter=filter))
     assert f"USING INDEX {index}" in "\n".join(plans)
     assert not any(plan.startswith("SCAN") for plan in plans)
     asked = {leaf.field: leaf.values for leaf in leaves(filter.where) if isinstance(leaf, Is)}

@@ -10,7 +10,7 @@ import pytest
 
 from storage.errors import StorageRejected
 from storage.purge import KEPT_ROWS
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record
 from storage.sqlite import purge, unused_texts
 from storage.sqlite.store import SqliteStorage
@@ -37,7 +37,7 @@ async def test_slices_of_any_length_take_the_same_statements(tmp_path: Path) -> 
             trimmed = await store.trim(most)
             rows, bodies = rows + trimmed.rows, bodies + trimmed.bodies
         assert rows > 90 < bodies
-        assert (await store.count(Filter())).exchanges == 800 - rows
+        assert (await store.read(CountQuery(Filter()))).exchanges == 800 - rows
     assert any("json_each" in text for text in texts)
     assert not [text for text in texts if _NUMBERS.search(text)]
 
@@ -58,7 +58,7 @@ async def test_steps_towards_a_goal_are_one_transaction(tmp_path: Path, monkeypa
         assert run.count("COMMIT") == 1
         assert 1000 > trimmed.bodies > trimmed.rows > 400
         assert goal - 30 * 8000 < (await store.retention()).used_bytes <= goal
-        assert (await store.count(ALL)).exchanges == 1000 - trimmed.rows
+        assert (await store.read(CountQuery(ALL))).exchanges == 1000 - trimmed.rows
 
 
 def texts(path: Path, column: str) -> set[str]:
@@ -70,7 +70,7 @@ def texts(path: Path, column: str) -> set[str]:
 
 async def listed(store: SqliteStorage) -> list[Record]:
     """List everything, the oldest first."""
-    return (await store.select(RecordQuery(filter=ALL, limit=100_000, order="asc"))).records
+    return (await store.read(RecordQuery(filter=ALL, limit=100_000, order="asc"))).records
 
 
 async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> 
         assert [record.user_agent for record in records] == agents[-len(records) :]
         # Those of the newest rows and, beside them, few that wait to be looked for.
         assert len(texts(path, "user_agent")) < 1.2 * len(records)
-        assert (await store.count(make_filter(projects=("one",)))).exchanges == len(records)
+        assert (await store.read(CountQuery(make_filter(projects=("one",))))).exchanges == len(records)
 
 
 async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: p
         assert found == expected[gone:]
         assert len(texts(path, "user_agent")) < 1000 < len({agent for agent, _ in expected})
         calls = sum(agent == "agent" for agent, _ in expected[gone:])
-        assert (await store.count(make_filter(models=("model agent",)))).exchanges == calls
+        assert (await store.read(CountQuery(make_filter(models=("model agent",))))).exchanges == calls
 
 
 async def test_a_project_that_a_tool_call_still_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

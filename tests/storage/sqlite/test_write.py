@@ -22,7 +22,7 @@ async def test_spans_cover_every_row_and_are_few(tmp_path: Path, monkeypatch: py
         for size in (1, 5, 13, 1, 1, 60, 2, 2):
             records = [make_record(started_at_us=START_US + chance.randrange(10**6)) for _ in range(size)]
             await store.commit(make_batch(*records))
-        rows = (await store.select(RecordQuery(order="asc", limit=1000))).records
+        rows = (await store.read(RecordQuery(order="asc", limit=1000))).records
     with contextlib.closing(sqlite3.connect(path)) as connection:
         spans = connection.execute("SELECT * FROM spans ORDER BY last_seq").fetchall()
     assert [(first, last) for last, first, *_ in spans] == [(1, 20), (21, 81), (82, 85)]
@@ -35,10 +35,10 @@ async def test_spans_cover_every_row_and_are_few(tmp_path: Path, monkeypatch: py
 async def test_a_time_without_rows_is_empty(tmp_path: Path) -> None:
     """Before, after and between what is stored, nothing is found."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        empty = await store.select(RecordQuery(filter=Filter(since_us=0)))
+        empty = await store.read(RecordQuery(filter=Filter(since_us=0)))
         await store.commit(make_batch(make_record(), make_record(started_at_us=START_US + 10)))
         pages = [
-            await store.select(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us)))
+            await store.read(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us)))
             for since_us, until_us in [(0, START_US), (START_US + 11, None), (START_US + 1, START_US + 10), (9, 3)]
         ]
     assert [page.records for page in (empty, *pages)] == [[]] * 5

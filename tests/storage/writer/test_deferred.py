@@ -21,7 +21,7 @@ from storage.errors import (
 )
 from storage.keys import CALLS as KEY_CALLS
 from storage.keys import KeyChanges
-from storage.query import Filter
+from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Position
 from storage.writer.deferred import DeferredStorage
 from storage.writer.size_cap import SizeCap
@@ -196,7 +196,7 @@ async def test_a_file_that_is_removed_is_noticed(tmp_path: Path, monkeypatch: py
         assert files.removed == [3]
         assert await storage.positions("sidecar-1") == {RING: Position(3, 3, 3)}
         assert [key.id for key in await storage.keys()] == ["key"]
-        assert (await storage.count(Filter(kind="all"))).exchanges == 0
+        assert (await storage.read(CountQuery(Filter(kind="all")))).exchanges == 0
         assert await storage.commit(batch(4)) == 4
         assert files.path.exists()
 
@@ -225,7 +225,7 @@ async def test_a_file_that_turns_out_to_be_damaged_is_set_aside(
         assert commit is not None
     (place,) = files.set_aside
     async with await open_storage(f"sqlite:///{Path(place).name}", tmp_path, is_read_only=True) as old:
-        assert (await old.count(Filter(kind="all"))).exchanges == 1
+        assert (await old.read(CountQuery(Filter(kind="all")))).exchanges == 1
     assert "the store is damaged" in caplog.text
 
 
@@ -330,6 +330,6 @@ async def test_another_store_in_its_place_goes_on_behind_its_own_records(
         files.put(tmp_path / "backup.db")
         await files.replaced("removed")
         assert await storage.commit(batch(2)) == 6
-        assert (await storage.count(Filter(kind="all"))).exchanges == 6
+        assert (await storage.read(CountQuery(Filter(kind="all")))).exchanges == 6
         assert {key.id for key in await storage.keys()} == {"older", "newer"}
         assert await storage.positions("sidecar-1") == {RING: Position(2, 2, 2)}

@@ -8,6 +8,7 @@ import pytest
 
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL, Ledger
+from storage.query import CountQuery
 from storage.record import Batch, Entry, Position, Record
 from storage.writer.attempts import CommitTimeout
 from storage.writer.spool import Spool
@@ -191,4 +192,4 @@ async def test_events_have_no_offset_and_are_looked_up(tmp_path: Path) -> None:
             store.is_away = False
             writer.reconcile(await store.positions("sidecar-1"))
             await rig.until(lambda: not writer.spooled_records and not writer.waiting_records)
-        assert (await store.count(ALL)).events == 21
+        assert (await store.read(CountQuery(ALL))).events == 21

@@ -8,7 +8,7 @@ import pytest
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.purge import Purged, RetentionState
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.store import SqliteStorage
@@ -65,7 +65,7 @@ async def test_old_records_are_deleted_and_told() -> None:
         )
         await retention.tidy()
         await retention.tidy()
-        assert (await store.count(ALL)).exchanges == 1
+        assert (await store.read(CountQuery(ALL))).exchanges == 1
         assert (await store.retention()).oldest_us == NOW
     assert told == [(5, ago(1, 1))]
     assert (retention.rows_purged, retention.lag_s) == (5, 0.0)
@@ -151,10 +151,10 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_re
         clocks.ahead_us = 0
         await retention.tidy()
         await commit()
-        assert (await store.count(ALL)).exchanges == 5
+        assert (await store.read(CountQuery(ALL))).exchanges == 5
         clocks.boot_us += 4 * HOUR_US
         await retention.tidy()
-        left = (await store.select(RecordQuery(filter=ALL))).records
+        left = (await store.read(RecordQuery(filter=ALL))).records
         assert all(record.started_at_us > NOW + 4 * HOUR_US - 2 * HOUR_US for record in left)
 
 
@@ -178,13 +178,13 @@ async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
         for _ in range(3):
             await retention.tidy()
             clocks.boot_us += 24 * HOUR_US
-        assert (await store.count(ALL)).exchanges == 1
+        assert (await store.read(CountQuery(ALL))).exchanges == 1
         await store.move_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
         await retention.tidy()
-        assert (await store.count(ALL)).exchanges == 1
+        assert (await store.read(CountQuery(ALL))).exchanges == 1
         store.server_now_us += 20 * HOUR_US
         await retention.tidy()
-        assert (await store.count(ALL)).exchanges == 0
+        assert (await store.read(CountQuery(ALL))).exchanges == 0
 
 
 async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +192,7 @@ async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptu
     async with MemoryStorage() as store:
         await store.move_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
         await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
-        assert (await store.count(ALL)).exchanges == 0
+        assert (await store.read(CountQuery(ALL))).exchanges == 0
         await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()
-        assert (await store.count(ALL)).exchanges == 1
+        assert (await store.read(CountQuery(ALL))).exchanges == 1
     assert "a clock was ahead, this is undone" in caplog.text

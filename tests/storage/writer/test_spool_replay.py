@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
+from storage.query import CountQuery
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from storage.writer.attempts import CommitTimeout
@@ -373,7 +374,7 @@ async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) ->
                 other.execute("ROLLBACK")
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
-        assert (await store.count(ALL)).exchanges == 210
+        assert (await store.read(CountQuery(ALL))).exchanges == 210
 
 
 def test_a_positions_file_that_cannot_be_written_is_reported_once(

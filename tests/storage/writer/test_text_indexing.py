@@ -20,7 +20,7 @@ class Scripted(MemoryStorage):
         super().__init__()
         self._steps = list(steps)
 
-    async def index_text(self) -> TextStep:
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         """Give the next step."""
         step = self._steps.pop(0)
         if isinstance(step, Exception):
@@ -78,5 +78,5 @@ async def test_an_index_that_is_not_wanted_goes() -> None:
             pass
         assert await store.text_index() == TextIndex(waiting=3000, size_bytes=0)
         assert unwanted.describe() == {"enabled": False, "waiting_records": None, "size_bytes": 0}
-        found = await store.select(RecordQuery(filter=Filter(where=Substring("/x7/"), kind="all")))
+        found = await store.read(RecordQuery(filter=Filter(where=Substring("/x7/"), kind="all")))
         assert [record.path for record in found.records] == ["/a/x7/b"]

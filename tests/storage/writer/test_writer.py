@@ -98,7 +98,7 @@ async def running(
 
 async def stored(store: MemoryStorage) -> list[Record]:
     """Read everything, in order."""
-    return (await store.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))).records
+    return (await store.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))).records
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -23,6 +23,7 @@ from storage.query import Page, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
+from tests.support.pages import answer_pages
 
 Start = Callable[[Services], Awaitable[Client]]
 PAYLOAD = Payload(
@@ -261,14 +262,14 @@ async def test_an_export_that_fails_on_its_way_breaks_off(
     """Nothing that is sent behind its beginning could be told from records: not even an end."""
     monkeypatch.setattr("api.native.files.export.PAGE_RECORDS", 3)
     await fill(world, 9)
-    select = world.storage.select
+    select = world.storage.read
 
     async def select_few(query: RecordQuery) -> Page:
         if query.after is not None:
             raise error
         return await select(query)
 
-    monkeypatch.setattr(world.storage, "select", select_few)
+    answer_pages(monkeypatch, world.storage, select_few)
     client = await start(world.services())
     reader, writer = await asyncio.open_connection(client.host, client.port)
     head = f"GET /api/export HTTP/{version}\r\nHost: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"

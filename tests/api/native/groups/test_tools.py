@@ -86,7 +86,7 @@ class Endless(MemoryStorage):
     """A store with calls without end, each with as much text as is kept."""
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        """See `storage.tools.ToolStorage.tool_calls`."""
+        """Answer a `ToolQuery`."""
         calls = [make_tool_call(n) for n in range(query.offset, query.offset + query.limit)]
         for call in calls:
             call.result = bytes(64 * 1024)

@@ -11,7 +11,7 @@ from storage.clickhouse.replicas import whole_until_s
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
-from storage.query import Filter
+from storage.query import CountQuery, Filter
 from tests.storage.clickhouse.cluster.test_shards import CATCH_UP_S, LOOK_AGAIN_S, batch_of, committed, opened, reached
 from tests.support.clickhouse_cluster import Cluster
 from tests.support.sidelog import eventually
@@ -34,7 +34,7 @@ async def test_the_other_replica_goes_on(own: Cluster) -> None:
         first.kill()
         for number in (2, 3):
             await committed(store, batch_of("a", number)[1])
-        assert (await store.count(Filter())).exchanges == 3
+        assert (await store.read(CountQuery(Filter()))).exchanges == 3
         assert (await store.positions("a")).popitem()[1].offset == 3
         assert "away" in [each.state for each in await store.replicas()]
         first.start()
@@ -77,7 +77,7 @@ async def test_a_coordinator_that_is_away(own: Cluster) -> None:
         _, batch = batch_of("a", 2)
         with pytest.raises(StorageUnavailable):
             await store.commit(batch)
-        assert (await store.count(Filter())).exchanges == 1
+        assert (await store.read(CountQuery(Filter()))).exchanges == 1
         with suppress(StorageUnavailable):
             assert await store.last_seq() == end
         own.zookeeper.start()

@@ -10,7 +10,7 @@ import pytest
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.wire.address import Address
 from storage.errors import StorageMisconfigured, StorageUnavailable
-from storage.query import Count, Filter, RecordQuery
+from storage.query import Count, CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from tests.storage.samples import SOURCE, make_payload, make_record
 from tests.support.clickhouse_cluster import SHARDS, Cluster
@@ -82,8 +82,8 @@ async def test_sidecars_are_spread_and_all_are_read(own: Cluster) -> None:
         assert here(own, database) == before
         await reached(store, max(record.seq for record in records.values()))
     async with opened(own.url(database, cluster=SHARDS)) as store:
-        assert await store.count(Filter()) == Count(8, 0)
-        page = await store.select(RecordQuery(filter=Filter(), order="asc"))
+        assert await store.read(CountQuery(Filter())) == Count(8, 0)
+        page = await store.read(RecordQuery(filter=Filter(), order="asc"))
         assert [record.path for record in page.records] == ["/1"] * 4 + ["/2"] * 4
         assert len(await store.payloads([record.seq for record in page.records])) == 8
         assert {name: (await store.positions(name))[SOURCE].offset for name in NAMES} == dict.fromkeys(NAMES, 2)
@@ -98,7 +98,7 @@ async def test_upkeep_is_of_all_shards(own: Cluster) -> None:
     async with opened(own.url(database, cluster=SHARDS)) as store:
         await fill(store)
         erased = await store.erase(make_filter(projects=("a", "b")))
-        assert (erased.exchanges, await store.count(Filter())) == (2, Count(2, 0))
+        assert (erased.exchanges, await store.read(CountQuery(Filter()))) == (2, Count(2, 0))
         assert set.union(*here(own, database)) == {"c", "d"}
         await store.move_floors(1 << 61, 1 << 61)
         assert (await store.purge(1000)).rows == 2
@@ -120,11 +120,11 @@ async def test_a_shard_that_is_away(own: Cluster) -> None:
             await store.commit(waiting)
         async with opened(url) as other:  # who comes meanwhile finds its way, too
             await other.commit(batch_of(min(stays), 2)[1])
-            assert await other.count(Filter()) == Count(3, 0, exact=False)
-        page = await store.select(RecordQuery(filter=Filter()))
+            assert await other.read(CountQuery(Filter())) == Count(3, 0, exact=False)
+        page = await store.read(RecordQuery(filter=Filter()))
         assert ({record.instance for record in page.records}, page.complete) == (stays, False)
         with pytest.raises(StorageUnavailable, match="a shard is away"):
-            await store.select(RecordQuery(filter=Filter(), order="asc"))
+            await store.read(RecordQuery(filter=Filter(), order="asc"))
         with pytest.raises(StorageUnavailable, match="a shard is away"):
             await store.get(first[min(waits)].id)
         with pytest.raises(StorageUnavailable, match="nothing is erased"):
@@ -133,8 +133,8 @@ async def test_a_shard_that_is_away(own: Cluster) -> None:
         assert [each.state for each in await store.replicas()] == ["whole", "away"]
         second.start()
         await committed(store, waiting)
-        assert await store.count(Filter()) == Count(6, 0)
-        page = await store.select(RecordQuery(filter=Filter(), order="asc"))
+        assert await store.read(CountQuery(Filter())) == Count(6, 0)
+        page = await store.read(RecordQuery(filter=Filter(), order="asc"))
         assert (len(page.records), page.complete) == (6, True)
         await reached(store, page.records[-1].seq)
 

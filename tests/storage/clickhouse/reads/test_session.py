@@ -38,7 +38,7 @@ async def test_time_bounds_numbers(link: Link) -> None:
         assert (await ends(link, now + 6 * HOUR_US, None)).is_empty
         assert number_at(now + HOUR_US) > new
         for since_us, until_us in ((None, now), (now - 2 * HOUR_US, now + 1), (now, None), (0, 1), (1 << 62, None)):
-            page = await store.select(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us), order="asc"))
+            page = await store.read(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us), order="asc"))
             expected = [
                 record.seq
                 for record in records
@@ -61,7 +61,7 @@ async def test_ids_are_between_milliseconds(link: Link, monkeypatch: pytest.Monk
         assert await begun.id_ends(await begun.seq_ends()) == Range(milliseconds[0], milliseconds[0] + 4)
         last = Range(records[1].seq, records[3].seq)
         assert await begun.id_ends(last) == Range(milliseconds[0] + 1, milliseconds[0] + 3)
-        page = await store.select(RecordQuery(by="id", order="asc"))
+        page = await store.read(RecordQuery(by="id", order="asc"))
         assert [record.id for record in page.records] == [record.id for record in records]
 
 

@@ -41,7 +41,7 @@ async def fill(store: ClickhouseStorage) -> list[int]:
 
 async def found(store: ClickhouseStorage, **filter: object) -> list[int]:
     """List the numbers of the records of a filter."""
-    page = await store.select(RecordQuery(filter=make_filter(**filter), order="asc"))  # type: ignore[arg-type]
+    page = await store.read(RecordQuery(filter=make_filter(**filter), order="asc"))  # type: ignore[arg-type]
     assert page.complete
     return [record.seq for record in page.records]
 

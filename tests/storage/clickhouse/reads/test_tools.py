@@ -9,7 +9,7 @@ import pytest
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.wire.link import Link, Row
 from storage.record import Batch, Entry, ToolCall
-from storage.tools import ToolFilter
+from storage.tools import ToolFilter, ToolStatsQuery
 from tests.storage.samples import START_US, make_record
 
 MIDDLING_S = 0.03
@@ -40,6 +40,6 @@ async def test_calls_of_records_far_apart_are_added_up_at_once(link: Link, monke
         entries = [Entry(record, None, [call]) for record, call in zip(records, calls, strict=True)]
         await store.commit(Batch("a", entries))
         monkeypatch.setattr(Link, "fetch", slow)
-        stats = await store.tool_stats(ToolFilter(llm_request_ids=("req-1",)))
+        stats = await store.read(ToolStatsQuery(ToolFilter(llm_request_ids=("req-1",))))
     assert (stats.executions, stats.exact) == (40, True)
     assert len(asked) < 10

@@ -47,7 +47,7 @@ async def fill(store: ClickhouseStorage, *starts_us: int) -> list[Record]:
 
 async def shown(store: ClickhouseStorage) -> list[Record]:
     """All records that are shown."""
-    return (await store.select(RecordQuery(filter=ALL, order="asc", limit=1000))).records
+    return (await store.read(RecordQuery(filter=ALL, order="asc", limit=1000))).records
 
 
 async def stored(link: Link, condition: str = "kind < 2") -> int:

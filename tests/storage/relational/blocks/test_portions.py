@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.backends import open_storage
-from storage.query import Filter, RecordQuery
+from storage.query import Filter, RecordQuery, TopQuery
 from storage.record import Payload
 from storage.relational.blocks import read
 from storage.relational.blocks.portions import MAX_BYTES, body_bytes, portions
@@ -53,10 +53,10 @@ async def test_a_read_has_few_large_bodies_in_memory(tmp_path: Path, monkeypatch
     records = [(make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload) for n in range(20)]
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
-        top = await storage.top(Filter(), "body.x")
+        top = await storage.read(TopQuery(Filter(), "body.x"))
         assert (top.seen, top.complete, [row.names for row in top.rows]) == (20, True, [("1", "known")])
         assert (sum(seen), max(seen)) == (20, LARGE)
         seen.clear()
-        page = await storage.select(RecordQuery(filter=Filter(where=Not(Is("body.x", ("2",))))))
+        page = await storage.read(RecordQuery(filter=Filter(where=Not(Is("body.x", ("2",))))))
         assert len(page.records) == 20
         assert (sum(seen), max(seen)) == (20, LARGE)
