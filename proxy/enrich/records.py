@@ -92,7 +92,7 @@ class RecordBuilder:
         headers = (*redact.headers, *key_headers)
         names = redact.query, redact.json_keys, redact.excepted
         self._redactor = Redactor(headers, *names, patterns=redact.patterns)
-        self._decoder = ExchangeDecoder(self._redactor)
+        self._decoder = ExchangeDecoder(self._redactor, headers)
         self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)

@@ -16,7 +16,6 @@ from proxy.enrich.endpoints import tree
 from proxy.enrich.endpoints.given import Given
 from proxy.enrich.endpoints.node import Node
 from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
-from proxy.enrich.http.sights import Sights
 from storage.query import FormerEndpoints
 from storage.record import Record
 
@@ -48,7 +47,7 @@ class Service:
     def __init__(self) -> None:
         self.tree = Tree()
         self.memo: dict[str, Node] = {}
-        """By path, of those that came twice."""
+        """By path."""
         self.version = 0
         """Of the tree, which the memo is of."""
 
@@ -59,7 +58,6 @@ class Endpoints:
         self._given = {route: Given(templates) for route, templates in (given or {}).items()}
         self._services: dict[Key, Service] = {}
         self._paths = 0
-        self._sights = Sights()
         self._lock = Lock()
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
@@ -97,14 +95,9 @@ class Endpoints:
         if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
             self._forget([service] if self._paths < MAX_MEMO_TOTAL else self._services.values())
         if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:
-            self._remember(service, path, node)
-        return node.template or "/"
-
-    def _remember(self, service: Service, path: str, node: Node) -> None:
-        """Remember a path that came before: those with ids of their own would fill the memo, only to be dropped."""
-        if self._sights.seen_before(hash(path)):
             service.memo[path] = node
             self._paths += 1
+        return node.template or "/"
 
     def _forget(self, services: Iterable[Service]) -> None:
         for each in services:

@@ -1,5 +1,6 @@
 """Make captured exchanges readable: heads are looked up or parsed, the codings of bodies undone."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from proxy.enrich.http.bodies import decode_body
@@ -29,12 +30,13 @@ Asked = tuple[str | None, str, str | None]
 class ExchangeDecoder:
     """Decodes exchanges; memoises heads. Not thread-safe."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
+        """`secrets` are names of further fields of heads that hold some."""
         self._redactor = redactor
         self._status_lines: dict[bytes, bytes] = {}
         self.lines = RequestLineReader(redactor)
-        self.requests = HeadReader(redactor)
-        self.responses = HeadReader(redactor)
+        self.requests = HeadReader(redactor, secrets)
+        self.responses = HeadReader(redactor, secrets)
 
     def decode(
         self, captured: CapturedExchange, labels: RouteLabels, limit_bytes: int = MAX_OUTPUT_BYTES
@@ -82,7 +84,7 @@ class ExchangeDecoder:
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        request = self.requests.read(block)
+        request = self.requests.read_lines(block)  # an exchange that has ended may be read by another thread now
         size, kind = len(exchange.body), request.content_type
         body = decode_body(exchange.body, b"", size, b"", content_type=kind)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)

@@ -1,102 +1,99 @@
 """Read heads: the fields that a record has columns for, and the redacted form of the whole head.
 
-Clients and upstreams repeat the lines of their heads, so what is known of lines is remembered (`field_lines.py`). A
-head that came before as a whole, apart from its first line, is not even split; of one whose known lines came together
-before, only the others are read (`head_shape.py`), and where many of them did, those are found without splitting it
-(`head_patterns.py`). All memories are bounded in entries and in the size of each.
+Heads of one client differ in a few values, always the same ones: those are cut out (`proxy.http1.memo`), and what is
+left, with its redacted form and its columns, is looked up. Only values of which it is known how they are redacted are
+cut out: ids, lengths and dates in a form that no secret has, which stay; cookies, of which the names stay; and secrets,
+of which nothing does. All other heads are read line by line. Invariant: what is looked up is what would be read so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from proxy.enrich.http.field_lines import WANTED, FieldLineReader, Line
+from proxy.enrich.http.field_lines import WANTED, FieldLineReader
 from proxy.enrich.http.head_facts import HeadFacts, facts_of, field_of, parse_head
-from proxy.enrich.http.head_patterns import MAX_PATTERN_HEAD_BYTES, HeadPatterns
-from proxy.enrich.http.head_shape import HeadShape, shape_of
-from proxy.enrich.http.sights import Sights
+from proxy.enrich.redact.fields import PARTLY_SECRET
+from proxy.enrich.redact.names import normalise
 from proxy.enrich.redact.redactor import Redactor
+from proxy.http1.memo.connection_heads import ConnectionHeads
+from proxy.http1.memo.head_templates import HeadTemplates, Template
+from proxy.http1.memo.varying_fields import GAP, VaryingFields, as_format
 
-MAX_MEMO_HEADS: Final = 2048
-MAX_MEMO_HEAD_BYTES: Final = 2048
-"""With the limit of heads at most about 12 MiB, texts and objects included."""
-MAX_SHAPES: Final = 512
-"""With the limit of heads at most about 2 MiB."""
-PATTERN_AFTER: Final = 64
-"""Heads of a shape that are read before its pattern is made, which takes as long as reading them did."""
-_PATTERN_AGAIN: Final = 1024
-"""The same of one that was pushed out."""
+_ID: Final = rb"(?=[0-9a-f-]{1,80}+\r)"
+_TAG: Final = rb'(?=(?:W/)?"[0-9a-f-]{0,80}+"\r)'
+_DATE: Final = rb"(?=[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT\r)"
+"""RFC 9110 §5.6.7."""
+_TRACE: Final = rb"(?=[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\r)"
+"""The form of a valid traceparent (W3C, level 1)."""
+_FORMS: Final = {
+    b"x-request-id": _ID,
+    b"traceparent": _TRACE,
+    b"content-length": _ID,
+    b"age": _ID,
+    b"etag": _TAG,
+    b"if-none-match": _TAG,
+    b"date": _DATE,
+    b"last-modified": _DATE,
+    b"if-modified-since": _DATE,
+}
+"""Names of fields that differ from message to message → the form in which their values hold no secret."""
+_COOKIE_VALUES: Final = rb"(?<==)[ -!#-:<-~]*+"
+_NO_QUOTE: Final = rb'(?=[^"\r]*+\r)'
+"""A quoted value of a cookie may hold what separates others."""
+_SECRETS: Final = (
+    *(b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token"),
+    *(b"x-csrf-token", b"x-xsrf-token", b"x-amz-security-token"),
+)
+"""Names of fields of whose values nothing stays; with those that are set."""
+_NOT_GONE: Final = (*PARTLY_SECRET, b"mcpsessionid")
+"""Of some secrets a part stays; a session is hashed."""
 
 
 class HeadReader:
-    """Reads heads, from the CRLF that ends the first line on. Not thread-safe."""
+    """Reads heads, from the CRLF that ends the first line on. Not thread-safe, but for `read_lines`."""
 
-    def __init__(self, redactor: Redactor, pattern_after: int = PATTERN_AFTER) -> None:
-        """Make one that knows nothing; `pattern_after` heads of a shape its pattern is made."""
-        self._redactor = redactor
-        self._pattern_after = pattern_after
-        self._memo: dict[bytes, HeadFacts] = {}
-        self._shapes: dict[tuple[Line | None, ...], HeadShape | None] = {}
-        """Known lines in their places → the shape; None for heads that must be read line by line."""
-        self._patterns = HeadPatterns()
-        self._sights = Sights()
-        self._lines = FieldLineReader(redactor)
+    def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
+        """Make one that knows nothing; `secrets` are further names of fields that hold some."""
+        templates = _Heads(redactor, secrets)
+        self.read_lines = templates.read_lines
+        self._heads = ConnectionHeads(templates)
+        self._block = b""
+        self._facts = self.read_lines(b"")
 
     def read(self, block: bytes) -> HeadFacts:
-        facts = self._memo.get(block)
-        if facts is None:
-            facts = self._read(block)
-            # A head that comes once costs 1 us less, and pushes none out (bench/micro, collector).
-            if self._sights.seen_before(hash(block)) and len(block) <= MAX_MEMO_HEAD_BYTES:
-                if len(self._memo) >= MAX_MEMO_HEADS:
-                    self._memo.clear()
-                self._memo[block] = facts
-        return facts
+        if block != self._block:  # answers of one second are often alike: 2 us less (bench/micro, collector)
+            self._facts = self._heads.read(block)
+            self._block = block
+        return self._facts
 
-    def _read(self, block: bytes) -> HeadFacts:
-        facts = self._patterns.read(block)
-        if facts is not None:
-            return facts
+
+class _Heads(HeadTemplates[HeadFacts]):
+    def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
+        names = (*_SECRETS, *(name.lower().encode() for name in secrets if name), *_FORMS)
+        gone = [name for name in names if redactor.is_secret_header(name) and normalise(name) not in _NOT_GONE]
+        skipped = dict.fromkeys(gone, rb"[ -~]+")
+        forms = {name: form for name, form in _FORMS.items() if name not in skipped}
+        if redactor.is_secret_header(b"cookie"):
+            skipped[b"cookie"] = _COOKIE_VALUES
+        fields = VaryingFields(forms, forms=forms | {b"cookie": _NO_QUOTE}, skipped=skipped)
+        super().__init__(self.read_lines, fields)
+        self._redactor = redactor
+        self._lines = FieldLineReader(redactor, forms)
+
+    def read_lines(self, block: bytes) -> HeadFacts:
+        """Read a head line by line."""
         lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        known = tuple(map(self._lines.known.get, lines))
-        shape = self._shapes.get(known)
-        facts = None if shape is None else shape.read(lines)
-        if shape is None or facts is None:
-            return self._read_lines(block, lines, known)
-        if shape.uses % _PATTERN_AGAIN == self._pattern_after and len(block) <= MAX_PATTERN_HEAD_BYTES:
-            self._learn_pattern(block, lines, shape, facts)
-        return facts
-
-    def _learn_pattern(self, block: bytes, lines: list[bytes], shape: HeadShape, facts: HeadFacts) -> None:
-        pattern = shape.pattern(lines)
-        if pattern is not None and pattern.read(block) == facts:
-            self._patterns.learn(block, pattern)
-
-    def _read_lines(self, block: bytes, lines: list[bytes], known_lines: Sequence[Line | None]) -> HeadFacts:
-        """Read a head line by line, and learn its shape where its lines allow one."""
-        kept = [lines[0]]
+        known, kept = self._lines.known, [lines[0]]
         found: dict[bytes, bytes] = {}
-        names: list[bytes] = []
-        for raw, known in zip(lines[1:], known_lines[1:], strict=True):
-            line = known or self._lines.read(raw)
+        for raw in lines[1:]:
+            line = known.get(raw) or self._lines.read(raw)
             if line is None:
                 return self._read_malformed(block)
             redacted, name, value = line
             kept.append(redacted)
             if name:
-                names.append(name)
                 is_listed = name in found and name != b"x-request-id"  # the last id counts, as it does for the upstream
                 found[name] = found[name] + b", " + value if is_listed else value
-        if len(names) == len(found) and len(block) <= MAX_MEMO_HEAD_BYTES:
-            self._learn(lines, known_lines)
         return facts_of(b"\r\n".join(kept), found)
-
-    def _learn(self, lines: list[bytes], known: Sequence[Line | None]) -> None:
-        key = tuple(known)
-        if key in self._shapes or not self._sights.seen_before(hash(key)):
-            return
-        if len(self._shapes) >= MAX_SHAPES:
-            self._shapes.clear()
-        self._shapes[key] = shape_of(lines, known, self._lines)
 
     def _read_malformed(self, block: bytes) -> HeadFacts:
         """Read the head of a refused request, whose lines may be folded or end in any way."""
@@ -104,3 +101,41 @@ class HeadReader:
         _, fields = parse_head(redacted)
         found = {name: value for name in WANTED if (value := field_of(fields, name)) is not None}
         return facts_of(redacted.removesuffix(b"\r\n\r\n"), found)
+
+    def _template_of(
+        self, head: HeadFacts, left: bytes, names: list[bytes], values: list[bytes]
+    ) -> Template[HeadFacts] | None:
+        redacted, lines = head.redacted.split(b"\r\n"), left.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        is_sound = all(line in self._lines.known or self._lines.read(line) is not None for line in lines[1:])
+        lower = [name.partition(b":")[0].lower() for name in names]
+        is_listed = any(left.lower().count(b"\r\n%b:" % name) > 1 for name in lower if name in WANTED)
+        if not is_sound or is_listed or left.count(GAP) != len(names):
+            return None
+        for place, line in enumerate(lines):
+            if line.endswith(GAP):
+                redacted[place] = line
+        return _Template(head, as_format(b"\r\n".join(redacted)), lower)
+
+
+class _Template(Template[HeadFacts]):
+    """Which of the values that were cut out have a column."""
+
+    __slots__ = ("_format", "_head", "_request_at", "_trace_at")
+
+    def __init__(self, head: HeadFacts, redacted: bytes, names: list[bytes]) -> None:
+        """Fill the gaps of `redacted`, a format, with the values of fields of these names."""
+        super().__init__(len(names))
+        self._head = head
+        self._format = redacted
+        self._trace_at = names.index(b"traceparent") if b"traceparent" in names else -1
+        self._request_at = names.index(b"x-request-id") if b"x-request-id" in names else -1
+
+    def fill(self, values: list[bytes]) -> HeadFacts:
+        head, trace_at, request_at = self._head, self._trace_at, self._request_at
+        return HeadFacts(
+            self._format % tuple(values), head.host, head.user_agent,
+            head.trace_id if trace_at < 0 else values[trace_at][3:35].decode(),
+            head.span_id if trace_at < 0 else values[trace_at][36:52].decode(),
+            head.request_id if request_at < 0 else values[request_at].decode(),
+            head.content_type, head.content_encoding, head.mcp_session, head.mcp_version, head.llm_request_id,
+        )  # fmt: skip

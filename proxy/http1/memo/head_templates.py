@@ -64,14 +64,14 @@ class HeadTemplates(ABC, Generic[Head]):
         if head is not None:
             return head
         left, values = self._fields.cut(raw)
-        if not values:
+        if left is raw:
             return self._whole.parse(raw)
         template = self._templates.get(left)
         # Gaps of its own, in a head that is malformed, are no gaps.
         if template is not None and template.gaps == len(values):
             template.uses += 1
             if template.uses == MATCHED_FROM_USES and len(raw) <= MAX_MATCHED_BYTES:
-                self._match_by(template, left, raw)
+                self._match_by(template, left)
             self.place = template.place
             return template.fill(values)
         head = self._whole.parse(raw)
@@ -80,13 +80,13 @@ class HeadTemplates(ABC, Generic[Head]):
             remember(self._templates, left, template)
         return head
 
-    def _match_by(self, template: Template[Head], left: bytes, raw: bytes) -> None:
+    def _match_by(self, template: Template[Head], left: bytes) -> None:
         if len(self.matchers) >= MAX_MATCHERS:
             self.matchers.clear()
             self._templates.clear()
             self._templates[left] = template
         template.place = len(self.matchers)
-        self.matchers.append((self._fields.matcher(left, self._fields.names(raw)), template))
+        self.matchers.append((self._fields.matcher(left), template))
 
     @abstractmethod
     def _template_of(self, head: Head, left: bytes, names: list[bytes], values: list[bytes]) -> Template[Head] | None:

@@ -1,22 +1,17 @@
 """What a head says for the columns of a record, together with its redacted form."""
 
-import itertools
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.http.field_lines import MAX_MEMO_LINES, MAX_NAMES
-from proxy.enrich.http.head_reader import MAX_MEMO_HEADS, MAX_SHAPES, HeadReader
+from proxy.enrich.http.field_lines import MAX_MEMO_LINES, FieldLineReader
+from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.redact.redactor import Redactor
+from proxy.http1.memo.head_templates import MATCHED_FROM_USES
 from proxy.http1.request_head import parse_request_head
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 SPAN = b"b7ad6b7169203331"
-
-
-COUNT = itertools.count()
 
 
 def memo() -> HeadReader:
@@ -82,29 +77,77 @@ def test_an_odd_head_is_redacted_too() -> None:
     assert b"secret" not in facts.redacted
 
 
-def test_the_memory_is_bounded_and_right() -> None:
-    """A head that comes again is one value; heads that differ are never mixed up, also when the memory starts anew."""
-    facts = memo()
-    first = facts.read(b"\r\nHost: a\r\n\r\n")
-    assert not facts._memo
-    assert facts.read(b"\r\nHost: a\r\n\r\n") == first
-    assert facts.read(b"\r\nHost: a\r\n\r\n") is facts.read(b"\r\nHost: a\r\n\r\n")
-    for number in range(MAX_MEMO_HEADS * 2):
-        for _ in range(2):
-            head = b"\r\nHost: a\r\nX: %d\r\n\r\n" % number
-            assert facts.read(head).redacted == b"\r\nHost: a\r\nX: %d" % number
-    assert 0 < len(facts._memo) <= MAX_MEMO_HEADS
-    long = b"\r\nX: " + b"y" * 4000 + b"\r\n\r\n"
-    assert facts.read(long) is not facts.read(long)
+def head(number: int) -> bytes:
+    """One of a client whose ids, cookies, secrets, lengths and dates differ each time."""
+    return (
+        b"\r\nHost: a.test\r\nCookie: a%%b=%d; c; d=\r\nX-Request-Id: %x\r\nTraceparent: 00-%032x-%016x-01\r\n"
+        b'Authorization: %d%%b\r\nContent-Length:%d\r\nETag: W/"%x-ff"\r\nDate: Sat, 21 Nov 2026 22:45:%02d GMT\r\n'
+        b"X: (y) 100%%\r\n\r\n"
+    ) % (number, number, number, number, number, number, number, number % 60)
 
 
-class Forgetful(dict[Any, Any]):
-    """Remembers nothing."""
+def learned(redactor: Redactor) -> HeadReader:
+    """Read so many heads of a client that a regular expression finds their values."""
+    reader = HeadReader(redactor)
+    for number in range(1, MATCHED_FROM_USES + 4):
+        reader.read(head(number))
+    return reader
 
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
+
+def test_heads_of_one_client_are_looked_up() -> None:
+    """They are read as line by line, and share what does not differ."""
+    reader = learned(Redactor())
+    assert reader.read(head(1)).host is reader.read(head(2)).host
+    for number in (1, 7, 99_999):
+        facts = reader.read(head(number))
+        assert facts == reader.read_lines(head(number))
+        assert (facts.host, facts.request_id, facts.span_id) == ("a.test", f"{number:x}", f"{number:016x}")
+        assert b"Cookie: a%%b=[REDACTED]; [REDACTED]; d=[REDACTED]\r\n" in facts.redacted.replace(b"%", b"%%")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"a%b=7", b'a%b="7; x=1"'),
+        (b"a%b=7", b"a%b=7; e=1"),
+        (b"a%b=7", b"a%b=7\nX: y"),
+        (b"; d=", b""),
+        (b"X-Request-Id: 7", b"X-Request-Id: G"),
+        (b"X-Request-Id: 7", b"X-Request-Id: 7\rY: 1"),
+        (b"X-Request-Id: 7", b"x-request-id: 7"),
+        (b"X-Request-Id: 7", b"X-Request-Id: 7\r\nX-Request-Id: 8"),
+        (b"00-" + b"0" * 31 + b"7", b"00-" + b"0" * 32),
+        (b"-01\r\n", b"-01-later\r\n"),
+        (b"7%b", b"7%b\rY: 1"),
+        (b"7%b", b"7%b\nY: 1"),
+        (b'W/"7-ff"', b'W/"7-sk"'),
+        (b"22:45:07", b"22:45:7"),
+        (b"100%", b"101%"),
+        (b"\r\n\r\n", b"\r\n"),
+        (b"\r\n\r\n", b"\r\nY: 1\r\n\r\n"),
+        (b"\r\n\r\n", b"\r\n\r\n\r\n"),
+        (b"Host: a.test\r\n", b"Host: b\r\n"),
+        (b"Host: a.test\r\n", b""),
+    ],
+)
+def test_a_head_that_is_written_otherwise_is_read_as_ever(old: bytes, new: bytes) -> None:
+    """Whatever is known of those of its client."""
+    reader, block = learned(Redactor()), head(7).replace(old, new)
+    assert block != head(7)
+    assert [reader.read(block) for _ in range(3)] == [memo().read_lines(block)] * 3
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "traceparent", "date", "x"])
+def test_what_a_setting_calls_secret_is_in_nothing_that_is_read(name: str) -> None:
+    redactor = Redactor(headers=[name])
+    for reader in (learned(redactor), HeadReader(redactor, [name])):
+        for number in (5, 9_999_999):
+            facts = reader.read(head(number))
+            assert facts == HeadReader(redactor).read_lines(head(number))
+            assert f"{name}: [redacted]".encode() in facts.redacted.lower()
+
+
+SECRETS = ("Age", "X-Own", "x.*", "Set-Cookie", "cookie", "Mcp-Session-Id", "User-Agent", "X-Request-Id", "é")
 LINES = st.sampled_from(
     [
         *(b"X-Request-Id: 0000000N", b"x-request-id:0000000N", b"X-Request-Id: 0000000N!", b"X-Request-Id: 0000000N G"),
@@ -125,86 +168,41 @@ LINES = st.sampled_from(
         *(b"Authorization: Bearer abc", b"authorization:", b"Cookie: a=1\nHost: b", b"Authorization: x\ry: 1"),
         *(b"Set-Cookie: a=1; Path=/", b"Set-Cookie: a=2; Secure; b", b"Mcp-Session-Id: s", b"mcp-session-id: t"),
         *(b'ETag: W/"12-ab"', b'ETag: "sk-0123456789abcdefghij0123456789"', b"Content-Length: 12", b"Age:  3"),
+        *(b"X-Own: 0000000N", b"Mcp-Session-Id: 0000000N", b"Set-Cookie: a=0000000N; Path=/", b"Authorization: \1"),
+        *(b"Cookie: a=\1", b"X: \0", b"Authorization: \0 ", b"x.*: 0000000N"),
+        *(b"AGE: 0000000N", b"cookie:a=0000000N;b=c", b"Authorization:0000000N"),
         *(b"Referer: http://a/?token=abc", b"Referer: /sk-0123456789abcdefghij0123456789", b"X-Api-Key: 1"),
     ]
 )
 
 
-@given(st.lists(st.lists(LINES, max_size=7), max_size=4), st.booleans())
-def test_memory_changes_nothing(heads: list[list[bytes]], is_cut: bool) -> None:
-    """A head is read the same by what is known of lines, names and heads as without any of it, also again."""
-    reader, plain = HeadReader(Redactor(), pattern_after=1), memo()
-    plain._lines.known, plain._lines._by_name, plain._shapes = Forgetful(), Forgetful(), Forgetful()
+@given(st.lists(st.lists(LINES, max_size=7), max_size=4), st.booleans(), st.sampled_from([(), SECRETS]))
+def test_memory_changes_nothing(heads: list[list[bytes]], is_cut: bool, secrets: tuple[str, ...]) -> None:
+    """A head is read the same by what is known of lines, values and heads as without any of it, also again."""
+    redactor = Redactor(headers=secrets)
+    reader = HeadReader(redactor, secrets)
     for number in range(6):
         for lines in heads:
             filled = [line.replace(b"0000000N", b"%08x" % number) for line in lines]
             block = b"".join(b"\r\n" + line for line in filled) + (b"" if is_cut else b"\r\n\r\n")
-            expected = plain.read(block)
-            plain._memo.clear()
-            assert reader.read(block) == expected
+            assert reader.read(block) == HeadReader(redactor).read_lines(block)
 
 
-def test_lines_that_vary_by_nature_are_not_remembered() -> None:
-    """Ids, lengths, cookies and secrets of a thousand requests leave a line for each name, and no value of theirs."""
-    reader = memo()
-    for number in range(1000):
-        facts = reader.read(
-            b"\r\nHost: a\r\nX-Request-Id: %032x\r\nTraceparent: 00-%032x-%016x-01\r\nCookie: a=%d; b=secret%d\r\n"
-            b'Authorization: Bearer secret%d\r\nContent-Length: %d\r\nETag: "%x"\r\n\r\n' % ((number + 1,) * 8)
-        )
-        assert facts.request_id == f"{number + 1:032x}" == facts.trace_id
-        assert b"\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\nAuthorization: [REDACTED]\r\n" in facts.redacted
-    assert len(reader._lines.known) < 10
-    assert not any(b"secret2" in line for line in reader._lines.known)
+def test_heads_are_never_mixed_up() -> None:
+    """Also when what is remembered starts anew."""
+    facts = memo()
+    for number in range(3000):
+        for _ in range(2):
+            assert facts.read(b"\r\nHost: a\r\nX: %d\r\n\r\n" % number).redacted == b"\r\nHost: a\r\nX: %d" % number
 
 
-def test_heads_of_one_client_have_one_shape() -> None:
-    """What their known lines say is put together once; a head whose other lines are of other names is still read."""
-    reader, line_by_line = memo(), memo()
-    line_by_line._shapes = Forgetful()
-    heads = [
-        b"\r\nHost: a\r\nUser-Agent: u\r\n%b: %08x\r\nCookie: a=%d\r\nX: y\r\n\r\n" % (name, number, number)
-        for number in range(1, 50)
-        for name in ((b"X-Request-Id",) if number % 10 else (b"X-Request-Id", b"traceparent", b"Y", b"Content-Length"))
-    ]
-    assert [reader.read(head) for head in heads] == [line_by_line.read(head) for head in heads]
-    shapes = [shape for shape in reader._shapes.values() if shape is not None]
-    assert len(shapes) == 1
-    assert shapes[0].read(heads[-1].removesuffix(b"\r\n\r\n").split(b"\r\n")) == reader.read(heads[-1])
-    assert shapes[0].read([b"", b"Host: a", b"User-Agent: u", b"Y: 1", b"Cookie: a=1", b"X: y"]) is None
-
-
-def test_shapes_are_bounded() -> None:
-    """In number, and each in length."""
-    reader = memo()
-    for number in range(MAX_SHAPES * 2):
-        for _ in range(3):
-            reader.read(b"\r\nHost: %d\r\nX-Request-Id: %x\r\n\r\n" % (number, next(COUNT)))
-    assert 0 < len(reader._shapes) <= MAX_SHAPES
-    reader._shapes.clear()
-    for _ in range(5):
-        reader.read(b"\r\nX: %b\r\nX-Request-Id: %x\r\n\r\n" % (b"y" * 4000, next(COUNT)))
-    assert not reader._shapes
-
-
-def test_ids_that_a_setting_calls_secret_are_redacted() -> None:
-    """Whatever their form."""
-    reader = HeadReader(Redactor(headers=["X-Request-Id", "content-length"]))
-    for number in range(3):
-        facts = reader.read(b"\r\nX-Request-Id: 0123456%d\r\nContent-Length: 7890%d\r\n\r\n" % (number, number))
-        assert b"0123456" not in facts.redacted
-        assert b"7890" not in facts.redacted
-        assert facts.request_id is None
-
-
-def test_known_lines_and_names_are_bounded() -> None:
-    """In number, and each in length."""
-    reader = memo()
+def test_known_lines_are_bounded() -> None:
+    """In number, and each in length; those that vary by nature are none."""
+    reader = FieldLineReader(Redactor(), (b"age",))
     for number in range(MAX_MEMO_LINES * 2):
-        spelled = b"".join(chr(c - 32 * (number >> i & 1)).encode() for i, c in enumerate(b"authorization"))
-        reader.read(b"\r\nX: %d\r\n%b: %d\r\n\r\n" % (number, spelled, number))
-    assert 0 < len(reader._lines.known) <= MAX_MEMO_LINES
-    assert 0 < len(reader._lines._by_name) <= MAX_NAMES
-    reader._lines.known.clear()
-    reader.read(b"\r\nX: %b\r\n\r\n" % (b"y" * 300))
-    assert not reader._lines.known
+        assert reader.read(b"X: %d" % number) is not None
+    assert 0 < len(reader.known) <= MAX_MEMO_LINES
+    reader.known.clear()
+    for line in (b"X: %b" % (b"y" * 300), b"Age: 1", b"Authorization: x", b"Cookie: a=1", b"no field"):
+        reader.read(line)
+    assert not reader.known
