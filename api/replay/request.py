@@ -22,7 +22,7 @@ from storage.record import Body
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 REPLAY_OF: Final = "X-Sidelog-Replay-Of"
 """Carries the id of the original record."""
-_CONNECTION: Final = frozenset(
+CONNECTION_FIELDS: Final = frozenset(
     (
         *("connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "te", "proxy-connection"),
         *("proxy-authorization", "host", "content-length", "expect", "http2-settings"),
@@ -75,7 +75,7 @@ def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[st
         name, value = _assigned(each, environ, secrets)
         if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise ValueError(f"{name!r} and its value do not make a header: no line breaks or other controls")
-        if name.lower() in _CONNECTION - {"host"}:
+        if name.lower() in CONNECTION_FIELDS - {"host"}:
             raise ValueError(f"{name} belongs to the connection, and is written by the sender")
         fields[name.lower()] = value
     for each in edits:
@@ -170,7 +170,7 @@ def _headers(
     fields: Sequence[Sequence[str]], given: Given, missing: list[str], *, is_decoded: bool
 ) -> list[tuple[str, str]]:
     listed = ",".join(value for name, value in fields if name.lower() == "connection").lower().split(",")
-    left_out = _CONNECTION | {name.strip() for name in listed} | ({"content-encoding"} if is_decoded else set())
+    left_out = CONNECTION_FIELDS | {name.strip() for name in listed} | ({"content-encoding"} if is_decoded else set())
     kept, others = [], dict(given.headers)
     for name, value in fields:
         lower = name.lower()

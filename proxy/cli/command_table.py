@@ -218,7 +218,7 @@ COMMANDS: Final = (
     Row(
         "save",
         "Save matching exchanges with their bodies as a suite, a plain file that can be replayed.",
-        "checkout 'path:/api/* method:GET' --since 1h -o checkout.ndjson",
+        "checkout method:GET --since 1h -o checkout.ndjson",
         "name output utc",
         (READER, FILTERS, SEARCH),
         run="files.export:save",
@@ -231,6 +231,13 @@ COMMANDS: Final = (
         "against expect rate as_recorded set_header edit unsafe output utc as_json",
         (READER_LATER, FILTERS, SEARCH),
         run="files.replay:run",
+    ),
+    Row(
+        "mock",
+        "Answer requests from a suite or a HAR file, streams with their recorded timing.",
+        "checkout.ndjson --listen 127.0.0.1:9000",
+        "suite listen",
+        run="files.mock:run",
     ),
     Row(
         "conversations",

@@ -155,6 +155,7 @@ _ALL: Final = (
         "[ID]", "One conversation, with its calls: its id, or the beginning of it.", "conversation_id", required=False
     ),
     number("--min-turns", "Leave out those with fewer calls.", 1),
+    argument("SUITE", "Suite or HAR file.", type=click.Path(path_type=Path)),
     text("--against", "URL", "Where to send: scheme, host, port, and what comes before the path.", required=True),
     text(
         "--expect",
@@ -185,6 +186,7 @@ _OF_COMMANDS: Final = {
     "keys create name": argument("NAME", "Display name."),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
+    "mock listen": text("--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True),
     "save name": argument("NAME", "Name of the suite."),
     "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
     "replay output": Option(

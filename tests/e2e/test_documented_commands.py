@@ -39,6 +39,7 @@ ENDLESS: Final = {
     "sidelog serve": "sidelog is starting",
     "sidelog demo": "Ctrl-C stops everything",
     "sidelog tail": "/status/500",
+    "sidelog mock": "answering for",
     "curl -N": "/status/500",
 }
 """Beginning of a command that runs until it is interrupted → what it prints when it works."""
@@ -91,6 +92,7 @@ class World:
         for status in (200, 404, 500):
             self.fetch(f"/status/{status}")
         self.record_id = str(eventually(lambda: sidelog.records("status=500"))[0]["id"])
+        self.prepare("save", "checkout", "-o", str(directory / "checkout.ndjson"))
 
     def fetch(self, path: str) -> None:
         """Make a request through the proxy."""
@@ -110,6 +112,7 @@ class World:
             "/var/lib/sidelog", str(data_dir)
         )
         line = re.sub(r":(?:8080|8888)\b", f":{port}", line).replace(":8090", f":{admin_port}")
+        line = line.replace(":9000", f":{free_port()}")
         environ = {**self._environ, "SIDELOG_DATA_DIR": str(data_dir)}
         if is_new:
             environ |= {

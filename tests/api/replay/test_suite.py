@@ -100,9 +100,9 @@ def test_our_own_archive_says_what_is_missing(tmp_path: Path) -> None:
         ([b"not json at all"], "is neither a suite nor an HTTP Archive"),
         ([b""], "is neither a suite nor an HTTP Archive"),
         ([{"log": 1}], "is neither a suite nor an HTTP Archive"),
-        ([{"suite": 2}], "has version 2, this sidelog reads version 1"),
-        ([header_line("x", "", 0), {"id": 1}], "line 2"),
-        ([header_line("x", "", 0), b"{"], "line 2"),
+        ([{"suite": 2}], "line or entry 1: version 2, this sidelog reads version 1"),
+        ([header_line("x", "", 0), {"id": 1}], "line or entry 2: there is no 'started_at_us'"),
+        ([header_line("x", "", 0), b"{"], "line or entry 2: Expecting"),
     ],
 )
 def test_what_is_no_suite_is_refused_with_its_place(tmp_path: Path, lines: list[Any], message: str) -> None:

@@ -39,7 +39,7 @@ JSON_NAMES = [
     for path, command in COMMANDS.items()
     if path != ("tail",) and any(option.name == "as_json" for option in command.params)
 ]
-ENDLESS = ("serve", "demo", "tail")
+ENDLESS = ("serve", "demo", "tail", "mock")
 """These run until they are told to stop, and have tests of their own."""
 ARGUMENTS = {
     "get": "0192f3c4",
@@ -100,6 +100,7 @@ def test_the_documented_commands_are_there() -> None:
                 "export",
                 "save",
                 "replay",
+                "mock",
                 "health",
                 "doctor",
                 "version",

@@ -1,0 +1,136 @@
+"""A service that is not there is answered for from a suite, by the command and to real clients."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ports import free_port
+from tests.support.sidelog import ROOT, eventually
+
+
+def line(path: str, answer: str, *, method: str = "GET", body: str | None = None, **more: Any) -> dict[str, Any]:
+    """Make a line of a suite, with no more than what the format asks for."""
+    number = more.pop("number", 0)
+    shown = {"encoding": "utf-8", "head": answer, "tail": "", "size": len(answer), "truncated": False}
+    sent = None if body is None else shown | {"head": body, "size": len(body)}
+    path, _, query = path.partition("?")
+    return {
+        "id": f"{method} {path} {number}",
+        "started_at_us": number,
+        "method": method,
+        "path": path,
+        "query": query or None,
+        "status": more.pop("status", 200),
+        "request": {"headers": [], "body": sent},
+        "response": {
+            "headers": more.pop("headers", [["Content-Type", "application/json"]]),
+            "body": shown | more.pop("kept", {}),
+        },
+        **more,
+    }
+
+
+LINES = [
+    line("/users/7", '{"id": 7}'),
+    line("/users/8?full=1", '{"id": 8, "full": true}'),
+    line("/job", '{"state": "pending"}', number=1, status=202),
+    line("/job", '{"state": "done"}', number=2),
+    line("/ask", '"one"', method="POST", body='{"q": 1, "password": "[REDACTED]"}'),
+    line("/ask", '"two"', method="POST", body='{"q": 2}'),
+    line("/events", "data: 1\n\ndata: 2\n\n", timeline=[[9, 1000], [18, 900_000]]),
+    line("/gone", "be", kept={"truncated": True, "size": 99}),
+    line("/moved", "", status=301, headers=[["Location", "/x"], ["Set-Cookie", "a=b"], ["Connection", "close"]]),
+]  # fmt: skip
+
+
+@contextmanager
+def mocked(suite: Path) -> Iterator[tuple[str, str]]:
+    """Run the command; give its URL and what it says at its start."""
+    port, log = free_port(), suite.with_suffix(".log")
+    command = [sys.executable, "-m", "proxy", "mock", str(suite), "--listen", f"127.0.0.1:{port}"]
+    with log.open("wb") as stderr, subprocess.Popen(command, cwd=ROOT, stderr=stderr, env={**os.environ}) as process:
+
+        def is_open() -> bool:
+            assert process.poll() is None, log.read_text()
+            with socket.socket() as connection:
+                return connection.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            eventually(is_open)
+            yield f"http://127.0.0.1:{port}", log.read_text()
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    suite = tmp_path_factory.mktemp("mock") / "suite.ndjson"
+    suite.write_text("".join(json.dumps(each) + "\n" for each in LINES))
+    with mocked(suite) as found:
+        yield found
+
+
+def fetch(url: str, **request: Any) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, **request), timeout=60) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_narrowest_match_answers(mock: tuple[str, str]) -> None:
+    """Method, target and body; else target, path, or a path with other ids; else a 404 that says so."""
+    url, _ = mock
+    for target, answer in (("/users/7", '{"id": 7}'), ("/users/8?full=1", '{"id": 8, "full": true}')):
+        assert fetch(url + target) == (200, answer)
+    assert fetch(f"{url}/users/8?full=0") == (200, '{"id": 8, "full": true}')
+    assert fetch(f"{url}/users/99") == (200, '{"id": 7}')
+    assert [fetch(f"{url}/job") for _ in range(3)] == [(202, '{"state": "pending"}'), *[(200, '{"state": "done"}')] * 2]
+    for body, answer in ((b'{"q": 2}', '"two"'), (b'{"q": 1, "password": "hunter2"}', '"one"')):
+        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (200, answer)
+    assert fetch(f"{url}/none") == (404, "no recorded exchange answers GET /none\n")
+
+
+def test_what_was_cut_answers_nothing(mock: tuple[str, str]) -> None:
+    """It is left out, and the start says so."""
+    url, said = mock
+    assert "1 exchanges are left out" in said
+    assert "answering for 8 recorded exchanges" in said
+    assert fetch(f"{url}/gone")[0] == 404
+
+
+def test_a_stream_has_its_recorded_timing(mock: tuple[str, str]) -> None:
+    """Its first event is there while the second is awaited."""
+    with urllib.request.urlopen(f"{mock[0]}/events", timeout=60) as response:
+        assert response.read1(100) == b"data: 1\n\n"
+        assert response.read() == b"data: 2\n\n"
+
+
+def test_fields_are_as_recorded(mock: tuple[str, str]) -> None:
+    """But for those of one connection."""
+    host, _, port = mock[0].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 60) as connection:
+        connection.sendall(b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    assert head.startswith("HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n")
+
+
+def test_a_suite_without_answers_is_refused(tmp_path: Path) -> None:
+    """As is one that is not there, or no suite."""
+    empty, none = tmp_path / "empty.ndjson", tmp_path / "none"
+    empty.write_text(json.dumps({"suite": 1}) + "\n")
+    for path, message in ((empty, "has no answer"), (none, "No such file"), (Path(__file__), "neither a suite")):
+        command = [sys.executable, "-m", "proxy", "mock", str(path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert message in done.stderr
+        assert done.returncode in (1, 2)
