@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from api.http.errors import BadParameter
-from api.http.search.words import PREFIXES, WORDS
+from storage.search.language.words import PREFIXES, WORDS
 
 Ask = Callable[[str, Mapping[str, str]], Awaitable[Any]]
 Arguments = Mapping[str, str]

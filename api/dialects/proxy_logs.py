@@ -17,13 +17,13 @@ from api.http import params
 from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
 from api.http.paging import Frozen, freeze, freeze_and_count
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
-from api.http.search.words import SOURCES
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail_ring import Interest
 from storage.query import Count, Filter, StatsQuery
 from storage.record import LEVELS
 from storage.search.expression import fields
+from storage.search.language.words import SOURCES
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000

@@ -14,7 +14,6 @@ from api.http.errors import BadParameter
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
-from api.http.search.terms import path_contains
 from api.http.times import format_time
 from api.native.tool_calls import KeyShown
 from api.services import services_of
@@ -23,6 +22,7 @@ from storage.keys import MAX_KEYS, ApiKey
 from storage.query import Count, CountQuery, FacetQuery, Filter, RecordQuery
 from storage.record import Record
 from storage.search.expression import Has, both, fields, status_among
+from storage.search.language.terms import path_contains
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200

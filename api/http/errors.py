@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.search.language.errors import SearchError
+
 MAX_SHOWN_CHARACTERS: Final = 100
 """Longest part of a client's value that is repeated in a response."""
 
@@ -85,15 +87,10 @@ PROBLEM: Final = ErrorFormat(
 
 
 class BadSearch(Refused):
-    """A search that cannot be read: always 400. Positions count characters from 0."""
+    """A search that cannot be read: always 400."""
 
-    def __init__(self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()) -> None:
-        members: dict[str, Any] = {"parameter": "query", "position": position, "length": length}
-        if expected:
-            members["expected"] = list(expected)
-        super().__init__(400, f"query, at character {position + 1}: {reason}", **members)
-
-
-def shown(text: str) -> str:
-    """Quote a part of a search."""
-    return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
+    def __init__(self, error: SearchError) -> None:
+        members: dict[str, Any] = {"parameter": "query", "position": error.position, "length": error.length}
+        if error.expected:
+            members["expected"] = list(error.expected)
+        super().__init__(400, f"query, {error}", **members)

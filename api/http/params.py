@@ -12,11 +12,8 @@ import msgspec
 from multidict import MultiMapping
 
 from api.http.cursor import decode_cursor
-from api.http.errors import BadParameter, Refused
-from api.http.search.lift import lifted
-from api.http.search.parser import parse_search
-from api.http.search.terms import any_of, path_contains, read_network, stored_trace_id
-from api.http.search.words import SOURCES, SYNONYMS
+from api.http.errors import BadParameter, BadSearch, Refused
+from api.http.lift import lifted
 from api.http.times import read_moment_us
 from storage.conversations import in_conversations
 from storage.query import Filter, Order, RecordQuery
@@ -33,6 +30,10 @@ from storage.search.expression import (
     joined,
     status_among,
 )
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import parse_search
+from storage.search.language.terms import any_of, path_contains, read_network, stored_trace_id
+from storage.search.language.words import SOURCES, SYNONYMS
 from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
@@ -218,11 +219,23 @@ def _read_parameters(query: Query) -> Expression | None:
     )
 
 
+def read_search(text: str, now_us: int) -> Expression | None:
+    """Read a search; None of one that asks nothing.
+
+    Raises:
+        BadSearch: it cannot be read.
+    """
+    try:
+        return parse_search(text, now_us)
+    except SearchError as error:
+        raise BadSearch(error) from error
+
+
 def _read_search(query: Query, now_us: int) -> Expression | None:
     """Read the search, and those filters that are parts of one."""
     parts: list[Expression] = []
     if text := query.get("query", "").strip():
-        search = parse_search(text, now_us)
+        search = read_search(text, now_us)
         parts += () if search is None else (search,)
     if addresses := read_list(query, "client_ip"):
         parts.append(any_of([_network(address) for address in addresses]))

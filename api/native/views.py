@@ -13,14 +13,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from api.http.errors import BadParameter, Refused
-from api.http.params import read_json_body
+from api.http.params import read_json_body, read_search
 from api.http.responses import ApiObject, json_response
-from api.http.search.parser import MAX_CHARACTERS, parse_search
 from api.http.times import format_time, read_moment_us
 from api.native.fields import CELL_FIELD
 from api.native.groups.names import GROUPS, OTHER_NAMES, read_group
 from api.services import services_of
 from storage.search.cell import is_cell_field
+from storage.search.language.parser import MAX_CHARACTERS
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
 
 MAX_NAME_CHARACTERS: Final = 100
@@ -145,7 +145,7 @@ def _check(given: ViewGiven, now_us: int) -> None:
         raise BadParameter("name", given.name, limit)
     if len(given.query) > MAX_CHARACTERS:
         raise BadParameter("query", given.query, f"at most {MAX_CHARACTERS} characters")
-    parse_search(given.query, now_us)
+    read_search(given.query, now_us)
     if len(given.columns) > MAX_COLUMNS:
         raise BadParameter("columns", f"{len(given.columns)} columns", f"at most {MAX_COLUMNS} columns")
     for column in given.columns:

@@ -17,8 +17,6 @@ from api.compare.handler import Comparison
 from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
-from api.http.search.words import SOURCES
-from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, views
 from api.native.files import csv_rows
@@ -27,6 +25,8 @@ from api.native.groups import top
 from api.native.groups.names import GROUPS, OTHER_NAMES
 from storage.aggregates import FACETS
 from storage.record import LEVELS, ToolStatus
+from storage.search.language.moments import EXPECTED, EXPECTED_RELATIVE
+from storage.search.language.words import SOURCES
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS
 
 Schema = dict[str, Any]

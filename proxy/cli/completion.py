@@ -118,7 +118,7 @@ def search_completions(before: Sequence[str], incomplete: str, values: Values) -
         incomplete: The text to replace.
         values: Asked for values of a facet where they are wanted.
     """
-    from api.http.search.words import PREFIXES, WORDS
+    from storage.search.language.words import PREFIXES, WORDS
 
     if incomplete == ":" and before:
         return _values_of(before[-1].lstrip(_SIGNS), "", values)
@@ -141,7 +141,7 @@ def _last_term(text: str) -> tuple[str, str]:
 
 def _values_of(name: str, typed: str, values: Values) -> list[str]:
     """List the values of a word that begin as typed; behind a comma, another one."""
-    from api.http.search.words import find_word
+    from storage.search.language.words import find_word
 
     word = find_word(name)
     if word is None:

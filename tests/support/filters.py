@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from api.http.search.terms import path_contains
 from storage.conversations import in_conversations
 from storage.query import Filter, FormerEndpoints
 from storage.search.expression import Between, Expression, Has, both, conjuncts, fields, one_of, status_among
+from storage.search.language.terms import path_contains
 
 _FIELDS: Final = {
     "methods": "method", "hosts": "host", "routes": "route_id", "services": "service",

@@ -3,9 +3,9 @@
 from typing import Final
 
 from api.http.errors import BadParameter
-from api.http.search.words import ALIASES
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
+from storage.search.language.words import ALIASES
 
 TOOL: Final = "tool"
 """MCP tools: calls of them are counted, not requests."""

@@ -9,10 +9,10 @@ import pytest
 from api.access.principal import Credential, Principal
 from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
-from api.http.search.parser import parse_search
-from api.http.search.words import PREFIXES, WORDS
 from storage.query import Scope
 from storage.record import format_id, new_id
+from storage.search.language.parser import parse_search
+from storage.search.language.words import PREFIXES, WORDS
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_payload, make_record
 

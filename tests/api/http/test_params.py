@@ -11,9 +11,9 @@ from multidict import MultiDict
 from api.http import params
 from api.http.cursor import encode_cursor
 from api.http.errors import BadParameter, BadSearch
-from api.http.search.terms import read_network
 from storage.query import RecordQuery
 from storage.search.expression import Has, Is, Like, Not, Or, conjuncts
+from storage.search.language.terms import read_network
 from tests.support.filters import make_filter
 
 NOW_US = 1_718_201_234_567_000

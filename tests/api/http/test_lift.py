@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.search.lift import lifted
-from api.http.search.parser import parse_search
+from api.http.lift import lifted
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
 from storage.search.expression import And, Expression, Is, Not, Or, Substring, Text, both
+from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject

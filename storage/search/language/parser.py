@@ -11,11 +11,11 @@ docs/search.md documents it. An error about a limit names the value that exceeds
 from collections.abc import Sequence
 from typing import Final
 
-from api.http.errors import BadSearch
-from api.http.search.lexer import Sign, Term, tokens
-from api.http.search.misread import refuse_misread
-from api.http.search.terms import read_term
 from storage.search.expression import Expression, Not, Or, joined
+from storage.search.language.errors import SearchError
+from storage.search.language.lexer import Sign, Term, tokens
+from storage.search.language.misread import refuse_misread
+from storage.search.language.terms import read_term
 
 MAX_CHARACTERS: Final = 4000
 MAX_TERMS: Final = 100
@@ -28,14 +28,14 @@ def parse_search(text: str, now_us: int) -> Expression | None:
     """Read a search; None of one that asks nothing.
 
     Raises:
-        BadSearch: it cannot be read; says where, and what is possible there.
+        SearchError: it cannot be read; says where, and what is possible there.
     """
     if len(text) > MAX_CHARACTERS:
-        raise BadSearch(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are read", MAX_CHARACTERS)
+        raise SearchError(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are read", MAX_CHARACTERS)
     found = list(tokens(text))
     terms = [value for token in found if isinstance(token, Term) for value in token.values]
     if len(terms) > MAX_TERMS:
-        raise BadSearch(f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position)
+        raise SearchError(f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position)
     if not found:
         return None
     refuse_misread(found)
@@ -61,7 +61,7 @@ class _Parser:
     def expect_end(self) -> None:
         token = self._next()
         if token is not None:
-            raise BadSearch("this bracket closes none", token.position, token.length)
+            raise SearchError("this bracket closes none", token.position, token.length)
 
     def _all_of(self, depth: int) -> Expression:
         parts = [self._one(depth)]
@@ -74,9 +74,9 @@ class _Parser:
     def _one(self, depth: int) -> Expression:
         token = self._next()
         if token is None:
-            raise BadSearch("something to look for is missing at the end", self._end, 0)
+            raise SearchError("something to look for is missing at the end", self._end, 0)
         if depth > MAX_DEPTH:
-            raise BadSearch(f"more than {MAX_DEPTH} brackets and negations within each other", token.position)
+            raise SearchError(f"more than {MAX_DEPTH} brackets and negations within each other", token.position)
         self._at += 1
         if isinstance(token, Term):
             return read_term(token, self._now_us)
@@ -85,9 +85,9 @@ class _Parser:
         if token.text == "(":
             inner = self.any_of(depth + 1)
             if not self._take(")"):
-                raise BadSearch("this bracket is not closed", token.position)
+                raise SearchError("this bracket is not closed", token.position)
             return inner
-        raise BadSearch(f"something to look for is expected before {token.text!r}", token.position, token.length)
+        raise SearchError(f"something to look for is expected before {token.text!r}", token.position, token.length)
 
     def _begins_one(self) -> bool:
         token = self._next()

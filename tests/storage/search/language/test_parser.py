@@ -6,10 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.errors import BadSearch
-from api.http.search.parser import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS, parse_search
-from api.http.search.terms import read_network
-from api.http.search.words import PREFIXES, WORDS
 from storage.search.expression import (
     And,
     Between,
@@ -23,6 +19,10 @@ from storage.search.expression import (
     Substring,
     Text,
 )
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS, parse_search
+from storage.search.language.terms import read_network
+from storage.search.language.words import PREFIXES, WORDS
 from storage.search.phrase import Phrase
 
 NOW_US = 1_790_000_000_000_000
@@ -181,10 +181,10 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
 )
 def test_what_is_refused(text: str, position: int, length: int, reason: str) -> None:
     """An error says where it is and what is possible there."""
-    with pytest.raises(BadSearch) as caught:
+    with pytest.raises(SearchError) as caught:
         parsed(text)
-    assert (caught.value.members["position"], caught.value.members["length"]) == (position, length)
-    assert reason in caught.value.detail
+    assert (caught.value.position, caught.value.length) == (position, length)
+    assert reason in str(caught.value)
 
 
 def test_limits() -> None:
@@ -198,9 +198,9 @@ def test_limits() -> None:
         ("-" * 3000 + "a", "more than", MAX_DEPTH),
         ("(" * 3000, "more than", MAX_DEPTH),
     ):
-        with pytest.raises(BadSearch, match=str(value)) as caught:
+        with pytest.raises(SearchError, match=str(value)) as caught:
             parsed(text)
-        assert str(limit) in caught.value.detail
+        assert str(limit) in str(caught.value)
 
 
 def test_every_example_is_a_search() -> None:
@@ -224,8 +224,8 @@ def test_nothing_crashes(text: str) -> None:
     refused = None
     try:
         parsed(text)
-    except BadSearch as error:
+    except SearchError as error:
         refused = error
     if refused is not None:
-        assert 0 <= refused.members["position"] <= len(text)
-        assert refused.members["length"] >= 0
+        assert 0 <= refused.position <= len(text)
+        assert refused.length >= 0

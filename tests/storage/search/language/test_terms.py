@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.http.search.terms import read_network, stored_trace_id
 from storage.search.expression import InNetwork, Or
+from storage.search.language.terms import read_network, stored_trace_id
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from tests.storage.samples import make_record

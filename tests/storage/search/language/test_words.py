@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from api.http.params import FILTER_PARAMETERS
-from api.http.search.words import ALIASES, PREFIXES, WORDS, closest, find_word
 from storage.aggregates import FACETS
+from storage.search.language.words import ALIASES, PREFIXES, WORDS, closest, find_word
 
 WITHOUT_WORD = {"query", "header", "min_latency_ms", "max_latency_ms"}
 """The search itself; `header` goes on with a name; the two bounds are read as `duration`."""

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from api.http.errors import BadSearch, shown
-from api.http.search.lexer import Sign, Term, Value
-from api.http.search.quantities import BYTES, COUNTS, DURATIONS
-from api.http.search.words import BODIES, WORDS, Word, word_of
+from storage.search.language.errors import SearchError, shown
+from storage.search.language.lexer import Sign, Term, Value
+from storage.search.language.quantities import BYTES, COUNTS, DURATIONS
+from storage.search.language.words import BODIES, WORDS, Word, word_of
 
 _SIGNS: Final = r"=~|!~|==|!=|<>|>=|<=|[=<>~]"
 _WITHOUT_COLON: Final = re.compile(rf"([A-Za-z][A-Za-z0-9_.-]*)({_SIGNS})(.*)", re.DOTALL)
@@ -34,7 +34,7 @@ def refuse_misread(found: Sequence[Term | Sign]) -> None:
     """Refuse a search of which a part looks like something else.
 
     Raises:
-        BadSearch: it does; says what to write instead.
+        SearchError: it does; says what to write instead.
     """
     for token in found:
         if isinstance(token, Term):
@@ -115,4 +115,4 @@ def _refuse_regex(value: Value, name: str | None) -> NoReturn:
 
 def _refuse(value: Value, rule: str, meant: str) -> NoReturn:
     reason = f"{shown(value.text)}: {rule}, as in {meant}; text goes in quotes"
-    raise BadSearch(reason, value.position, value.length, expected=(meant,))
+    raise SearchError(reason, value.position, value.length, expected=(meant,))

@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import pytest
 
-from api.http.errors import BadSearch
-from api.http.search.parser import parse_search
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import parse_search
 
 
 @pytest.mark.parametrize(
@@ -62,16 +62,16 @@ from api.http.search.parser import parse_search
 )
 def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(search: str, meant: str) -> None:
     """Read as text it would find something else, or nothing, without a word."""
-    with pytest.raises(BadSearch) as caught:
+    with pytest.raises(SearchError) as caught:
         parse_search(search, 0)
-    assert caught.value.members["expected"] == [meant]
+    assert caught.value.expected == (meant,)
     assert f"as in {meant}; text goes in quotes" in str(caught.value)
 
 
 @pytest.mark.parametrize("search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000])
 def test_no_search_takes_long_or_breaks(search: str) -> None:
     """Whatever is typed is read, or refused as a search."""
-    with suppress(BadSearch):
+    with suppress(SearchError):
         parse_search(search, 0)
 
 

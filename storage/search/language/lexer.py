@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from api.http.errors import BadSearch
+from storage.search.language.errors import SearchError
 
 _OPERATORS: Final = {"and", "or", "not"}
 _PLACE: Final = re.compile(
@@ -67,7 +67,7 @@ def tokens(text: str) -> Iterator[Term | Sign]:
     """Cut a search.
 
     Raises:
-        BadSearch: a quote that is not closed, a name without a value, or a `!` that is meant to negate.
+        SearchError: a quote that is not closed, a name without a value, or a `!` that is meant to negate.
     """
     at = 0
     while at < len(text):
@@ -81,7 +81,7 @@ def tokens(text: str) -> Iterator[Term | Sign]:
             yield Sign("not", at, 1)
             at += 1
         elif character == "!" and (text[at + 1 : at + 2].isalnum() or text[at + 1 : at + 2] in _BEGINNINGS):
-            raise BadSearch(
+            raise SearchError(
                 "to negate, write - or not; to find a ! as text, put it in quotes", at, expected=("-", "not")
             )
         else:
@@ -106,7 +106,7 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
         value, at = _value(text, at, ends=" (),")
         if not value.length:
             reason = f"{name}: has no value; it follows the colon without a blank, alternatives with commas"
-            raise BadSearch(reason, start, at - start)
+            raise SearchError(reason, start, at - start)
         values.append(value)
         if at >= len(text) or text[at] != ",":
             return Term(name, tuple(values), start, at - start), at
@@ -155,4 +155,4 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
             at += 1
         part += text[at]
         at += 1
-    raise BadSearch("this quote is not closed", start, len(text) - start)
+    raise SearchError("this quote is not closed", start, len(text) - start)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.http.errors import BadSearch, shown
-from api.http.search.lexer import Sign, Term, escaped, tokens
+from storage.search.language.errors import SearchError, shown
+from storage.search.language.lexer import Sign, Term, escaped, tokens
 
 
 def test_terms() -> None:
@@ -43,6 +43,6 @@ def test_what_is_written_is_read_as_it_is(text: str) -> None:
 def test_what_cannot_be_cut() -> None:
     """A quote without an end, and a value that is not there; long texts are shown cut."""
     for text in ('"a', "a:", "a:b,", "a:,b"):
-        with pytest.raises(BadSearch):
+        with pytest.raises(SearchError):
             list(tokens(text))
     assert len(shown("x" * 1000)) < 110

@@ -2,7 +2,8 @@
 
 import pytest
 
-from api.http.search.quantities import (
+from storage.search.expression import Between
+from storage.search.language.quantities import (
     COUNT,
     DURATION,
     MONEY,
@@ -12,7 +13,6 @@ from api.http.search.quantities import (
     is_compared,
     read_range,
 )
-from storage.search.expression import Between
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from api.http.errors import BadParameter, BadSearch, shown
-from api.http.search.lexer import Term, Value, escaped
-from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
-from api.http.search.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
-from api.http.times import EXPECTED_RELATIVE, read_moment_us
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
+from storage.search.language.errors import SearchError, shown
+from storage.search.language.lexer import Term, Value, escaped
+from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
+from storage.search.language.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
+from storage.search.language.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
 
@@ -38,7 +38,7 @@ def read_term(term: Term, now_us: int) -> Expression:
     """Read a term.
 
     Raises:
-        BadSearch: there is no such word, or a value cannot be its.
+        SearchError: there is no such word, or a value cannot be its.
     """
     if term.name is None:
         return _bare(term.values[0])
@@ -62,7 +62,7 @@ def _word(name: str, term: Term) -> Word:
         if found.field in BODIES and _INDEX.search(key):
             meant = _INDEX.sub(r".\1", name).replace("..", ".").removesuffix(".")
             reason = f"{shown(name)}: items of a list are named as in {meant}"
-            raise BadSearch(reason, term.position, len(name), expected=(meant,))
+            raise SearchError(reason, term.position, len(name), expected=(meant,))
         key = key if found.field in BODIES else key.lower()
         return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
     word = find_word(name)
@@ -70,7 +70,7 @@ def _word(name: str, term: Term) -> Word:
         near, names = closest(name), tuple(all_names())
         meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
         reason = f'{shown(name)} is no word of the search{meant} To find it as text, put it in quotes: "{name}:…"'
-        raise BadSearch(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
+        raise SearchError(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
     return word
 
 
@@ -96,12 +96,12 @@ def _text(value: Value, word: Word) -> Expression:
         return Substring(parts[1])
     if len(parts) > 2 or (len(parts) == 2 and parts[1]):
         reason = f"{shown(value.text)}: a * stands behind the beginning of a word, or at both ends of a part of a text"
-        raise BadSearch(reason, value.position, value.length)
+        raise SearchError(reason, value.position, value.length)
     phrase = Phrase.of(parts[0], is_prefix=len(parts) == 2)
     if phrase is None:
         hint = f"; *{escaped(parts[0])}* finds it as it is written" if parts[0] else ""
         reason = f"{shown(value.text)} holds no letter or digit{hint}"
-        raise BadSearch(reason, value.position, max(value.length, 1))
+        raise SearchError(reason, value.position, max(value.length, 1))
     return Text(phrase)
 
 
@@ -156,7 +156,7 @@ def _choice(value: Value, word: Word) -> Expression:
                 return Is(word.field, tuple(name for place, name in enumerate(LEVELS) if holds(place, than)))
     if text not in word.values:
         reason = f"{word.name} is {shown(value.text)}, expected one of {', '.join(word.values)}"
-        raise BadSearch(reason, value.position, value.length, expected=word.values)
+        raise SearchError(reason, value.position, value.length, expected=word.values)
     return Has(word.field) if word.name == "kind" and text == "all" else Is(word.field, (text,))
 
 
@@ -167,7 +167,7 @@ def _status(value: Value, word: Word) -> Expression:
     if _STATUSES.fullmatch(text) and (found := read_range(word.field, text, COUNT)) is not None:
         return found
     expected = "a status such as 404, a class such as 5xx, >=400, or a range 400..499"
-    raise BadSearch(f"status is {shown(text)}, expected {expected}", value.position, value.length)
+    raise SearchError(f"status is {shown(text)}, expected {expected}", value.position, value.length)
 
 
 def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expression:
@@ -175,18 +175,18 @@ def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expre
         return Has(field)
     found = read_range(field, sign + value.text, measure)
     if found is None:
-        raise BadSearch(f"{shown(value.text)}: expected {measure.expected}", value.position, value.length)
+        raise SearchError(f"{shown(value.text)}: expected {measure.expected}", value.position, value.length)
     return found
 
 
 def _moment(value: Value, word: Word, now_us: int) -> Expression:
     try:
-        moment_us = read_moment_us(word.name, value.text, now_us)
-    except BadParameter:
+        at_us = moment_us(value.text, now_us)
+    except ValueError:
         reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_RELATIVE}"
-        raise BadSearch(reason, value.position, value.length) from None
+        raise SearchError(reason, value.position, value.length) from None
     since = word.name == "since"
-    return Between(word.field, moment_us if since else None, None if since else moment_us - 1)
+    return Between(word.field, at_us if since else None, None if since else at_us - 1)
 
 
 def read_network(text: str) -> Expression | None:
@@ -209,7 +209,7 @@ def _address(value: Value, word: Word) -> Expression:
     network = read_network(value.text)
     if network is None:
         reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_ADDRESS}"
-        raise BadSearch(reason, value.position, value.length)
+        raise SearchError(reason, value.position, value.length)
     return network
 
 
@@ -237,7 +237,7 @@ def _trace(value: Value, word: Word) -> Expression:
 def _id(value: Value, word: Word) -> Expression:
     found = parse_id(value.text)
     if found is None:
-        raise BadSearch(
+        raise SearchError(
             f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters", value.position, value.length
         )
     return Is(word.field, (format_id(found),))

@@ -1,0 +1,22 @@
+"""Why a search cannot be read."""
+
+from typing import Final
+
+MAX_SHOWN_CHARACTERS: Final = 100
+"""Longest part of a search that is repeated in a message."""
+
+
+class SearchError(ValueError):
+    """A search that cannot be read. Positions count characters from 0."""
+
+    def __init__(self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()) -> None:
+        """Say why, where, and what could stand there."""
+        super().__init__(f"at character {position + 1}: {reason}")
+        self.position = position
+        self.length = length
+        self.expected = expected
+
+
+def shown(text: str) -> str:
+    """Quote a part of a search."""
+    return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
