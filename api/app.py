@@ -20,11 +20,11 @@ from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.dialects.mcp import serve_mcp
 from api.middleware import Rule
-from api.native import aggregates, conversations, erase, keys, login, messages, records, views
+from api.native import aggregates, conversations, erase, keys, login, messages, records, run, views
 from api.native.files import export
 from api.native.groups import top
 from api.openapi.document import describe
-from api.pages import PAGES, serve_asset, serve_page
+from api.pages import PAGES, serve_asset, serve_page, show_run
 from api.services import FRONT, SERVICES, VIEW, Services, services_of, view_for
 
 MAX_REQUEST_BYTES: Final = 65536
@@ -67,6 +67,8 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/export", export.export),
         Route("GET", "/api/conversations", conversations.list_conversations),
         Route("GET", "/api/conversations/{id}", conversations.get_conversation),
+        Route("GET", "/api/conversations/{id}/run", run.get_run),
+        Route("GET", "/api/conversations/{id}/file", run.download_run),
         Route("GET", "/api/records", records.list_records),
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
@@ -117,7 +119,7 @@ def _dialects() -> tuple[Route, ...]:
 
 @lru_cache(maxsize=1)
 def _pages() -> tuple[Route, ...]:
-    """Return the UI: its pages, and the files they need; to read them is 20 ms, so once."""
+    """Return the UI: its pages, and the files they need."""
     assets = load_assets()
     return (
         Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
@@ -126,6 +128,7 @@ def _pages() -> tuple[Route, ...]:
             Route("GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True)
             for path, module in PAGES.items()
         ),
+        Route("GET", "/conversations/{id}", show_run, is_open=True),
         Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
         Route("GET", "/ui/{version}/{name}", serve_asset(assets), is_open=True),
         Route("GET", "/ui/{version}/{folder}/{name}", serve_asset(assets), is_open=True),

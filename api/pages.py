@@ -4,6 +4,7 @@ Only files of the package are served, from a table made at start, so no request 
 """
 
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -15,6 +16,7 @@ PAGES: Final = {
     "/requests": "pages/requests.js",
     "/endpoints": "endpoints/page.js",
     "/conversations": "conversations/page.js",
+    "/run": "conversations/run.js",
     "/compare": "pages/compare.js",
     "/mcp-logs": "pages/mcp-logs.js",
     "/request-logs": "pages/request-logs.js",
@@ -54,6 +56,12 @@ def serve_page(asset: Asset) -> Handler:
         return _answer(request, asset, _ASKED_EACH_TIME)
 
     return handle
+
+
+async def show_run(request: web.Request) -> web.StreamResponse:
+    """Lead to the page of a run: pages lie side by side, so that their addresses hold below any path."""
+    location = f"../run?id={quote(request.match_info['id'], safe='')}"
+    return web.Response(status=307, headers={"Location": location})
 
 
 def no_page(path: str) -> web.Response:

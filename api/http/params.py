@@ -47,6 +47,7 @@ OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
+_AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 _STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
 _STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _FIELDS: Final = {
@@ -93,6 +94,18 @@ def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
 def read_optional_int(query: Query, name: str, *, maximum: int = MAX_INT64) -> int | None:
     """Read a whole number as `read_int` does; None when the parameter is absent."""
     return read_int(query, name, 0, maximum=maximum) if name in query else None
+
+
+def read_amount(query: Query, name: str) -> float:
+    """Read an amount of money; 0 when the parameter is absent or empty.
+
+    Raises:
+        BadParameter: not a plain decimal.
+    """
+    text = query.get(name) or "0"
+    if not _AMOUNT.fullmatch(text):
+        raise BadParameter(name, text, "an amount such as 0.25")
+    return float(text)
 
 
 def read_bool(query: Query, name: str) -> bool:

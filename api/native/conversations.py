@@ -14,7 +14,15 @@ from aiohttp import web
 
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import Refused
-from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, read_choice, read_filter, read_int, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    MAX_NATIVE_LIMIT,
+    read_amount,
+    read_choice,
+    read_filter,
+    read_int,
+    refuse_unknown,
+)
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import format_time
 from api.native.first_text import ConversationOpening, chosen, opening_of
@@ -115,21 +123,24 @@ class ConversationDetail(ConversationShown):
 async def list_conversations(request: web.Request) -> web.Response:
     """List conversations, the one with the newest matching call first, or with the most of what `sort` names.
 
-    `min_turns=2` leaves out single calls.
+    `min_turns=2` leaves out single calls, `min_failed` and `min_cost_usd` those with fewer failures or a lower cost.
     """
     services, query = services_of(request), request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "limit", "cursor", "sort"})
+    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort"})
     sort = read_choice(query, "sort", SORTS, "newest")
     limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
+    min_failed, min_cost_usd = read_int(query, "min_failed", 0, maximum=MAX_TURNS), read_amount(query, "min_cost_usd")
+    is_of_all = sort != "newest" or min_failed > 0 or min_cost_usd > 0
     wanted = ConversationQuery(
         filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
-        limit=limit if sort == "newest" else MAX_SORTED,
+        limit=MAX_SORTED if is_of_all else limit,
         before=read_cursor(query.get("cursor"), "desc"),
     )
     page = await services.storage.read(wanted)
-    if sort != "newest":
-        first = nlargest(limit, page.conversations, key=_FIGURES[sort])
+    if is_of_all:
+        found = [each for each in page.conversations if each.failed >= min_failed and each.cost_usd >= min_cost_usd]
+        first = found[:limit] if sort == "newest" else nlargest(limit, found, key=_FIGURES[sort])
         page = replace(page, conversations=first, complete=page.complete and page.next_before is None, next_before=None)
     titles = await _titles(services.storage, page.conversations)
     shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
@@ -142,19 +153,29 @@ async def get_conversation(request: web.Request) -> web.Response:
     services, query = services_of(request), request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
-    after, text = read_cursor(query.get("cursor"), "asc"), request.match_info["id"]
-    filter = Filter(where=in_conversations([await _find(services.storage, text)]), kind="all")
-    page = await services.storage.read(ConversationQuery(filter=filter, limit=1))
-    if not page.conversations:
-        raise Refused(404, f"there is no conversation {text[:100]!r}")
-    [found] = page.conversations
+    after = read_cursor(query.get("cursor"), "asc")
+    found, shown = await read_conversation(services.storage, request.match_info["id"])
+    filter = Filter(where=in_conversations([found.id]), kind="all")
     calls = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
-    [title] = await _titles(services.storage, [found])
-    shown = project(found, title)
     cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
     members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
     rows = await encode_rows(calls.records, record_json)
     return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
+
+
+async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, ConversationShown]:
+    """Read the conversation that an id, or the beginning of one, names.
+
+    Raises:
+        Refused: 404, there is none, or several begin so.
+    """
+    filter = Filter(where=in_conversations([await _find(storage, text)]), kind="all")
+    page = await storage.read(ConversationQuery(filter=filter, limit=1))
+    if not page.conversations:
+        raise Refused(404, f"there is no conversation {text[:100]!r}")
+    [found] = page.conversations
+    [title] = await _titles(storage, [found])
+    return found, project(found, title)
 
 
 async def _find(storage: Storage, text: str) -> bytes:

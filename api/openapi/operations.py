@@ -18,7 +18,7 @@ from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
-from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, views
+from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, run, tool_calls, views
 from api.native.files import csv_rows
 from api.native.files.curl import CurlLine
 from api.native.groups import top
@@ -41,6 +41,7 @@ _AGE: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,10}[smhdw]$"}
 _DAY: Final[Schema] = {"enum": ["today", "yesterday"]}
 TIME: Final[Schema] = {"anyOf": [*_TIMES, _EMPTY], "description": EXPECTED}
 MOMENT: Final[Schema] = {"anyOf": [*_TIMES, _AGE, _DAY, _EMPTY], "description": EXPECTED_RELATIVE}
+AMOUNT: Final[Schema] = {"type": "string", "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?|)$", "examples": ["0.25"]}
 LATENCY_MS: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, _EMPTY], "description": "milliseconds"}
 _BASE64: Final = "[A-Za-z0-9_-]"
 CURSOR: Final[Schema] = {
@@ -288,18 +289,24 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {
             **FILTERS,
             **{"min_turns": whole(conversations.MAX_TURNS, 1, minimum=1), "sort": one_of(*conversations.SORTS)},
+            **{"min_failed": whole(conversations.MAX_TURNS, 0), "min_cost_usd": AMOUNT},
             **{"limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1), "cursor": CURSOR_DOWN},
         },
         conversations.ConversationPage,
         notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
-        f"Sorted by a figure, the first `limit` of the newest {conversations.MAX_SORTED} are one page; `complete` says "
-        "whether these were all.",
+        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of the newest "
+        f"{conversations.MAX_SORTED} are one page; `complete` says whether these were all.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
         {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
         conversations.ConversationDetail,
         errors=(400, 404),
     ),
+    ("GET", "/api/conversations/{id}/run"): Operation(
+        {"limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1), "cursor": CURSOR_UP}, run.Run, errors=(400, 404)
+    ),
+    ("GET", "/api/conversations/{id}/file"): Operation({}, media_types=_HTML, errors=(400, 404)),
+    ("GET", "/conversations/{id}"): Operation({}, media_types=(), status=307, errors=()),
     ("GET", "/api/records"): Operation(
         {
             **FILTERS,

@@ -8,6 +8,7 @@ const PAGES = {
   requests: ["Requests", () => import("./pages/requests.js")],
   endpoints: ["Endpoints", () => import("./endpoints/page.js")],
   conversations: ["Conversations", () => import("./conversations/page.js")],
+  run: ["Run", () => import("./conversations/run.js")],
   compare: ["Compare", () => import("./pages/compare.js")],
   "mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
   "request-logs": ["API key calls", () => import("./pages/request-logs.js")],

@@ -243,7 +243,7 @@ COMMANDS: Final = (
         "conversations",
         "List LLM conversations, or show one: turns, tools, tokens, cost, time, where it failed.",
         "--since 24h --sort cost",
-        "conversation_id min_turns sort limit utc as_json",
+        "conversation_id min_turns min_failed min_cost_usd sort limit html utc as_json",
         (READER, FILTERS),
     ),
 )

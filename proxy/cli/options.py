@@ -180,6 +180,14 @@ _ALL: Final = (
         multiple=True,
     ),
     flag("--unsafe", "Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …"),
+    text("--min-failed", "N", "Leave out those with fewer failures.", type=WholeNumber(0), default=0),
+    text("--min-cost", "USD", "Leave out those that cost less.", "min_cost_usd", default=""),
+    text(
+        "--html",
+        "FILE",
+        "Write one conversation into an HTML file that shows the whole run.",
+        type=click.Path(path_type=Path),
+    ),
 )
 _JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
 _OF_COMMANDS: Final = {

@@ -49,6 +49,7 @@ OPEN = [
     "/keys",
     "/endpoints",
     "/compare",
+    "/run",
     "/health",
     "/ui/app.js",
     "/ui/style.css",
@@ -98,6 +99,7 @@ def test_every_route_is_in_one_of_the_tables() -> None:
     opened = {(method, path) for method, path, is_open in patterns if is_open}
     assert opened == {
         *(("GET", path) for path in OPEN if not path.startswith("/ui/")),
+        ("GET", "/conversations/{id}"),
         ("GET", "/ui/{name}"),
         ("GET", "/ui/{version}/{name}"),
         ("GET", "/ui/{version}/{folder}/{name}"),

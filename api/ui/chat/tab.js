@@ -87,7 +87,8 @@ function answerPart(record, answer) {
   ].filter(Boolean);
 }
 
-function turn(role, parts, limit, end = null) {
+/** A message: its role, and its parts; texts above `limit` characters are shortened. */
+export function turn(role, parts, limit, end = null) {
   return el(
     "div",
     { class: role in ROLES ? "turn " + role : "turn" },

@@ -22,6 +22,17 @@ const LENGTHS = [
   ["10", "10 turns and more"],
   ["50", "50 turns and more"],
 ];
+const FAILURES = [
+  ["", "With or without failures"],
+  ["1", "With failures"],
+  ["5", "5 failures and more"],
+];
+const COSTS = [
+  ["", "Any cost"],
+  ["0.1", "$0.10 and more"],
+  ["1", "$1 and more"],
+  ["10", "$10 and more"],
+];
 
 export class Page {
   constructor(main, signal) {
@@ -40,6 +51,12 @@ export class Page {
     });
     this.lengths = select("min_turns", "Turns", LENGTHS, (value) =>
       this.filter({ min_turns: value }),
+    );
+    this.failures = select("min_failed", "Failures", FAILURES, (least) =>
+      this.filter({ min_failed: least }),
+    );
+    this.costs = select("min_cost_usd", "Cost", COSTS, (least) =>
+      this.filter({ min_cost_usd: least }),
     );
     this.sort = select("sort", "Sort", Object.entries(SORTS), (sort) => this.filter({ sort }));
     this.bad = el("p", { class: "bad", role: "alert" });
@@ -66,7 +83,15 @@ export class Page {
       "div",
       { class: "list-side" },
       el("div", { class: "page-head" }, title, this.periodHost),
-      el("div", { class: "filters" }, this.box.form, this.lengths, this.sort),
+      el(
+        "div",
+        { class: "filters" },
+        this.box.form,
+        this.lengths,
+        this.failures,
+        this.costs,
+        this.sort,
+      ),
       this.box.bad,
       this.bad,
       el("table", { class: "managed conversations" }, el("thead", {}, this.headRow), this.body),
@@ -90,6 +115,8 @@ export class Page {
     );
     this.box.set(state.filter ?? "");
     this.lengths.value = state.min_turns ?? "";
+    this.failures.value = state.min_failed ?? "";
+    this.costs.value = state.min_cost_usd ?? "";
     this.sort.value = state.sort ?? "";
     redraw(this.headRow, ...headRow(state.sort ?? "", (sort) => this.filter({ sort })));
     if (state.record) this.sheet.show(state.record, this.turns?.recordOf(state.record), () => {});
@@ -111,8 +138,9 @@ export class Page {
     const { parameters, error } = parse(state.filter ?? "");
     this.box.complain(error ?? "");
     if (error) return;
-    const { min_turns, cursor, sort } = state;
-    const query = { ...parameters, ...period.parameters, min_turns, cursor, sort, limit: PAGE };
+    const { min_turns, min_failed, min_cost_usd, cursor, sort } = state;
+    const least = { min_turns, min_failed, min_cost_usd };
+    const query = { ...parameters, ...period.parameters, ...least, cursor, sort, limit: PAGE };
     try {
       const answer = await getJson("api/conversations", query, signal);
       if (signal.aborted) return;
@@ -146,14 +174,21 @@ export class Page {
   }
 
   /** What stands below the rows: which ones they are, or why there are none. */
-  note(shown, isComplete, { filter, min_turns: least, cursor, sort }) {
-    if (shown && sort)
+  note(shown, isComplete, { filter, min_turns, min_failed, min_cost_usd: cost, cursor, sort }) {
+    const least = min_turns || min_failed || cost;
+    if (shown && (sort || min_failed || cost))
       return `the first ${count(shown)} ${isComplete ? "" : "of the newest 2\u202f000"}`;
     const more = isComplete ? "" : ". The search ended at its time limit: Older goes on";
     if (shown) return this.trail.range(cursor, shown, PAGE) + more;
     if (more) return "Nothing found so far" + more;
     if (!filter && !least && !cursor) return nothingYet();
-    const clear = () => this.filter({ filter: undefined, min_turns: undefined });
+    const clear = () =>
+      this.filter({
+        filter: undefined,
+        min_turns: undefined,
+        min_failed: undefined,
+        min_cost_usd: undefined,
+      });
     return ["No conversations match ", button("Clear filters", clear, { class: "link" })];
   }
 

@@ -37,6 +37,7 @@ export class Turns {
       sectionHead(
         "Turns",
         "",
+        el("a", { href: `run${toQuery({ id: conversation.id })}` }, "Open the whole run"),
         el("a", { href: recordsOf(conversation) }, "Show in Requests"),
         copyButton("Copy link", () => linkTo(conversation)),
       ),

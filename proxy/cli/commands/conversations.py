@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import click
 from rich.text import Text
 
-from proxy.cli.commands.client import Client, Filters, client_pages
+from proxy.cli.commands.client import Client, Filters, client_pages, refusal
 from proxy.cli.commands.listing import View, column_text, print_fitted, print_records
-from proxy.cli.commands.output import complain, say, say_json
+from proxy.cli.commands.output import CommandError, complain, say, say_json
 from proxy.process.terminal import visible_line
 
 MAX_PAGE: Final = 100
@@ -27,15 +29,21 @@ def run(
     *,
     conversation_id: str | None,
     min_turns: int,
+    min_failed: int,
+    min_cost_usd: str,
     sort: str,
     limit: int,
+    html: Path | None,
     as_json: bool,
 ) -> int:
     """Print conversations, newest first, or one of them."""
     view = View(zone=zone)
+    if html is not None:
+        return _save(client, conversation_id, html)
     if conversation_id is not None:
         return _print_one(client, conversation_id, view, as_json=as_json)
     asked = {**filters, "min_turns": str(min_turns), "sort": sort, "limit": str(min(limit, MAX_PAGE))}
+    asked |= {"min_failed": str(min_failed), "min_cost_usd": min_cost_usd}
     pages = client_pages(client, "/api/conversations", asked)
     found = list(islice((each for page in pages for each in page["conversations"]), limit))
     if as_json:
@@ -45,6 +53,18 @@ def run(
         complain("no conversations match")
     else:
         print_fitted(_LAYOUTS, found, view, _cell)
+    return 0
+
+
+def _save(client: Client, conversation_id: str | None, path: Path) -> int:
+    """Write one conversation into a file that shows it by itself."""
+    if conversation_id is None:
+        raise click.BadParameter("--html needs the id of a conversation")
+    answer = client.get(f"/api/conversations/{quote(conversation_id, safe='')}/file")
+    if answer.status >= 400:
+        raise CommandError(refusal(answer))
+    path.write_bytes(answer.body)
+    complain(f"wrote {path}, {len(answer.body):,} bytes")
     return 0
 
 

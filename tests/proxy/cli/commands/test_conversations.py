@@ -91,3 +91,22 @@ def test_one_that_opens(data_dir: Path) -> None:
         assert part in shown
     calls = json.loads(told(data_dir, format_id(ID), "--json"))["calls"]
     assert [call["status"] for call in calls] == [200, 200, 529]
+
+
+def test_runs_with_failures_or_of_a_cost_can_be_asked_for(data_dir: Path) -> None:
+    """Others are left out."""
+    for arguments in (("--min-failed", "1"), ("--min-cost", "1.5")):
+        assert "Make" in told(data_dir, *arguments)
+        assert "alone" not in told(data_dir, *arguments)
+    assert "Make" not in told(data_dir, "--min-cost", "1.51")
+
+
+def test_a_run_is_written_into_a_file(data_dir: Path, tmp_path: Path) -> None:
+    """All of it; one that does not exist is an error, and so is none."""
+    path = tmp_path / "run.html"
+    told(data_dir, format_id(ID), "--html", str(path))
+    assert "Make the tests pass" in path.read_text()
+    for arguments in (("--html", str(path)), ("f" * 32, "--html", str(tmp_path / "no"))):
+        run = CliRunner().invoke(PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)])
+        assert run.exit_code != 0
+    assert not (tmp_path / "no").exists()

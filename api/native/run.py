@@ -1,0 +1,222 @@
+"""The run of an agent as one page: the calls of a conversation whole, and the MCP calls between them; also as a file.
+
+Each call of an agent sends all that was said before. Of a request body is therefore only sent what differs from that of
+the call before on the same page: how much they share at both ends, and what lies between. The file has the same data,
+the modules of the UI that draw it, and nothing to load: a browser opens it without sidelog.
+"""
+
+import base64
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from api.assets import load_assets, resolved_imports
+from api.http.cursor import encode_cursor, read_cursor
+from api.http.params import read_int, refuse_unknown
+from api.http.responses import JsonObject, encode_rows, json_response
+from api.native.conversations import ConversationShown, read_conversation
+from api.native.projection import detail_json
+from api.native.tool_calls import project_call
+from api.services import Services, services_of
+from storage.conversations import in_conversations
+from storage.query import Filter, RecordQuery
+from storage.record import Record, ToolCall, format_id
+from storage.search.expression import Is
+from storage.tools import ToolFilter, ToolQuery
+
+DEFAULT_STEPS: Final = 20
+MAX_STEPS: Final = 50
+MAX_MCP_CALLS: Final = 500
+"""Looked at between the calls of a page."""
+MAX_FILE_BYTES: Final = 64 << 20
+_AFTER_US: Final = 600_000_000
+"""How long behind the last call a tool may still be called for it."""
+_VIEW: Final = "conversations/run-file.js"
+_STYLES: Final = ("lib/tokens.css", "style.css", "pages/pages.css", "record/sheet.css", "conversations/run.css")
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' data:"
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Run(ConversationShown):
+    """A conversation, and a page of its calls: records with heads and bodies, and with `mcp_calls`.
+
+    A request body has `same_head` and `same_tail`, in units of UTF-16: so much of the one before stands before and
+    behind its own `head`. Each of `mcp_calls` says in `joined_by` why it is here: request, trace, session or time.
+    """
+
+    steps: list[JsonObject]
+    next_cursor: str | None
+    complete: bool
+
+
+async def get_run(request: web.Request) -> web.Response:
+    """Return one conversation with its calls whole, and the MCP calls between them, oldest first."""
+    services, query = services_of(request), request.query
+    refuse_unknown(query, frozenset(("limit", "cursor")))
+    limit = read_int(query, "limit", DEFAULT_STEPS, minimum=1, maximum=MAX_STEPS)
+    return json_response(
+        await _read(services, request.match_info["id"], limit, read_cursor(query.get("cursor"), "asc"))
+    )
+
+
+async def _read(services: Services, text: str, limit: int, after: int | None) -> Run:
+    found, shown = await read_conversation(services.storage, text)
+    filter = Filter(where=in_conversations([found.id]), kind="all")
+    page = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit + 1, after=after))
+    records, following = page.records[:limit], page.records[limit:]
+    end = records[-1].seq if following else page.next_after
+    calls = await _mcp_calls(services, records, following[0].started_at_us if following else None)
+    rows = await encode_rows(await _steps(services, records, calls), dict)
+    members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
+    cursor = None if end is None else encode_cursor("asc", end)
+    return Run(**members, steps=rows, next_cursor=cursor, complete=page.complete)
+
+
+async def _steps(services: Services, records: Sequence[Record], calls: list[tuple[ToolCall, str]]) -> list[JsonObject]:
+    """Show records whole, but for what the request before had; one after the other, as bodies are large."""
+    steps: list[JsonObject] = []
+    before = b""
+    for record in records:
+        step = detail_json(record, (await services.storage.payloads([record.seq])).get(record.seq))
+        request: Any = step["request"]
+        body = request["body"] if request else None
+        if body is not None and body["encoding"] == "utf-8":
+            whole = body["head"].encode("utf-16-le")
+            body["same_head"], body["head"], body["same_tail"] = without_same(before, whole)
+            before = whole
+        step["mcp_calls"] = []
+        steps.append(step)
+    starts = [record.started_at_us for record in records]
+    for call, why in calls:
+        members = msgspec.structs.asdict(project_call(call)) | {"joined_by": why}
+        shown = {name: value for name, value in members.items() if value is not msgspec.UNSET}
+        steps[max(0, bisect_right(starts, call.started_at_us) - 1)]["mcp_calls"].append(shown)
+    return steps
+
+
+def without_same(before: bytes, whole: bytes) -> tuple[int, str, int]:
+    """Cut off what two texts in UTF-16 share at their beginning and at their end, no character in halves.
+
+    Returns:
+        Units shared at the beginning, the text between, units shared at the end.
+    """
+    head = _shared(before, whole)
+    tail = _shared(before[head:][::-1], whole[head:][::-1])
+    if b"\xdc" <= whole[head + 1 : head + 2] < b"\xe0":  # a low surrogate: its high one stands before
+        head -= 2
+    end = len(whole) - tail
+    if tail and b"\xdc" <= whole[end + 1 : end + 2] < b"\xe0":
+        end += 2
+    return head // 2, whole[head:end].decode("utf-16-le"), (len(whole) - end) // 2
+
+
+def _shared(a: bytes, b: bytes) -> int:
+    """Return how many whole units two texts have in common at their beginning."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
+    return low // 2 * 2
+
+
+async def _mcp_calls(services: Services, records: Sequence[Record], end_us: int | None) -> list[tuple[ToolCall, str]]:
+    """Find the MCP calls that belong to a page of calls, oldest first, each with why."""
+    if not records:
+        return []
+    until_us = records[-1].ended_at_us + _AFTER_US if end_us is None else end_us - 1
+    filter = ToolFilter(since_us=records[0].started_at_us, until_us=until_us)
+    found = await services.storage.read(ToolQuery(filter=filter, order="asc", limit=MAX_MCP_CALLS))
+    if not found.calls:
+        return []
+    ids = tuple(dict.fromkeys(format_id(call.record_id) for call in found.calls))
+    asked = RecordQuery(filter=Filter(kind="all", where=Is("id", ids)), limit=len(ids))
+    traces = {record.id: record.trace_id for record in (await services.storage.read(asked)).records}
+    return joined(records, found.calls, traces)
+
+
+def joined(
+    records: Sequence[Record], calls: Sequence[ToolCall], traces: dict[bytes, str | None]
+) -> list[tuple[ToolCall, str]]:
+    """Say which calls belong to the records: they name one, share its trace or a session, or one had asked for them.
+
+    `traces` has the trace of each call's own record, by its id.
+    """
+    own_traces = {record.trace_id for record in records} - {None}
+    names = {name for record in records for name in (format_id(record.id), record.request_id) if name}
+    reasons: dict[tuple[bytes, int], str] = {}
+    for call in calls:
+        if call.llm_request_id in names:
+            reasons[call.record_id, call.position] = "request"
+        elif traces.get(call.record_id) in own_traces:
+            reasons[call.record_id, call.position] = "trace"
+        elif _was_asked_for(records, call):
+            reasons[call.record_id, call.position] = "time"
+    sure = {call.session for call in calls if reasons.get((call.record_id, call.position), "time") != "time"} - {None}
+    found = []
+    for call in calls:
+        why = reasons.get((call.record_id, call.position))
+        if call.session in sure and why in (None, "time"):
+            why = "session"
+        if why is not None:
+            found.append((call, why))
+    return found
+
+
+def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
+    """Whether the newest model call before it asked for a tool of this name, which agents write behind the server's."""
+    before = [record for record in records if record.started_at_us <= call.started_at_us]
+    stream = before[-1].stream if before else None
+    asked = (stream.tools or ()) if stream is not None else ()
+    return any(name == call.tool_name or re.search(rf"[._/-]{re.escape(call.tool_name)}$", name) for name in asked)
+
+
+async def download_run(request: web.Request) -> web.Response:
+    """Download the run as one HTML file that shows it by itself."""
+    services, text = services_of(request), request.match_info["id"]
+    refuse_unknown(request.query, frozenset())
+    pages: list[bytes] = []
+    size, cursor, is_first = 0, None, True
+    name = text
+    while is_first or (cursor is not None and size < MAX_FILE_BYTES):
+        run = await _read(services, text, MAX_STEPS, None if is_first else read_cursor(cursor, "asc"))
+        pages.append(_ENCODER.encode(run))
+        size, cursor, is_first, name = size + len(pages[-1]), run.next_cursor, False, run.id
+    body = _file_of(b"[" + b",".join(pages) + b"]")
+    headers = {"Content-Disposition": f'attachment; filename="run-{name}.html"'}
+    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def _file_of(data: bytes) -> bytes:
+    """Put data, view and styles into one document; `<` of the data is written so that no markup can begin with it."""
+    before, after = _frame()
+    return before + data.replace(b"<", b"\\u003c") + after
+
+
+@lru_cache(maxsize=1)
+def _frame() -> tuple[bytes, bytes]:
+    """Return what stands before the data in a file, and behind it."""
+    assets = load_assets()
+    modules = {
+        name: f"data:text/javascript;base64,{base64.b64encode(resolved_imports(name, content)).decode()}"
+        for name, content in assets.modules(_VIEW).items()
+    }
+    styles = b"\n".join(assets.files[name].content for name in _STYLES)
+    head = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Run of an agent</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(_POLICY)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'
+    )
+    importmap = msgspec.json.encode({"imports": modules}).decode()
+    middle = (
+        f'</style><script type="importmap">{importmap}</script></head><body class="run-file"><main id="page"></main>'
+        "<noscript>This page needs JavaScript, which it has within itself.</noscript>"
+        '<script type="application/json" id="run">'
+    )
+    end = f'</script><script type="module">import "{_VIEW}";</script></body></html>'
+    return head.encode() + styles + middle.encode(), end.encode()
