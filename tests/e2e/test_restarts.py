@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.test_processes import stored
 from tests.support.load import PAUSE_S, NewConnections, await_more
+from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog
 
 _LAUNCH: Final = """
@@ -42,7 +43,7 @@ def activated(sidelog: Sidelog) -> Iterator[Sidelog]:
 LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
 
 
-@pytest.mark.parametrize(("workers", "restarts"), [("1", 1), ("2", 1), pytest.param("2", 20, marks=LONG)])
+@pytest.mark.parametrize(("workers", "restarts"), [long("1", 1), ("2", 1), pytest.param("2", 20, marks=LONG)])
 def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, workers: str, restarts: int) -> None:
     """Whoever comes while nobody is there is answered by the next; every exchange is stored once."""
     with activated(Sidelog(tmp_path / "data", upstream, "--workers", workers)) as sidelog:

@@ -78,7 +78,7 @@ def hang_up(sidelog: Sidelog, times: int, pause_s: float) -> None:
 
 
 @pytest.mark.parametrize("is_locked", [long(False), True])
-@pytest.mark.parametrize(("times", "pause_s"), [(20, 0.3), pytest.param(500, 0.02, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("times", "pause_s"), [(8, 0.3), pytest.param(500, 0.02, marks=pytest.mark.long)])
 def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, times: int, pause_s: float) -> None:
     """Those that come while one runs are one; the newest comes into force, and every exchange is stored once."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:

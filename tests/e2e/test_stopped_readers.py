@@ -58,7 +58,7 @@ def check_stopped_readers(tmp_path: Path, count: int, *, is_tls: bool) -> str:
 @pytest.mark.parametrize("is_tls", [long(False), True])
 def test_a_client_that_stops_reading_costs_little(tmp_path: Path, is_tls: bool) -> None:
     """Whatever it asked for, and over TLS as well."""
-    check_stopped_readers(tmp_path, 40, is_tls=is_tls)
+    check_stopped_readers(tmp_path, 16, is_tls=is_tls)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from proxy.enrich.live.session import LiveSession
 from proxy.enrich.llm.recognise import _PART_MODEL
 from proxy.enrich.redact.kinds import kind_of
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.long import long
 
 WINDOW_BYTES = 1 << 20
 """Of a call; other bodies have less."""
@@ -38,7 +39,7 @@ def filled(before: bytes, unit: bytes, after: bytes = b"") -> bytes:
     ],
     ids=lambda text: repr(text[:40]),
 )
-@pytest.mark.parametrize("content_type", [b"", b"application/yaml", b"text/plain"])
+@pytest.mark.parametrize("content_type", [b"", long(b"application/yaml"), long(b"text/plain")])
 def test_redaction_ends(text: bytes, content_type: bytes) -> None:
     """Whatever a body is called, and whichever part of it was kept."""
     redactor = Redactor()

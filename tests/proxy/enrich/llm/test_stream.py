@@ -160,7 +160,7 @@ def test_arrays_and_lines_with_a_gap(windows: tuple[int, int]) -> None:
 @pytest.mark.parametrize("tail", [60, 120, 200, 400])
 def test_every_place_where_a_tail_may_begin(tail: int) -> None:
     """A chat stream's last frames, cut anywhere, give the counts or none."""
-    answer = sse(*[chunk("word " * 3)] * 300, chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
+    answer = sse(*[chunk("word " * 3)] * 60, chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
     for size in range(tail, tail + 60):
         record = record_of("/v1/chat/completions", CHAT, answer, content_type=SSE, windows=(2000, size))
         assert (record.input_tokens, record.output_tokens) in ((19, 10), (None, None))

@@ -302,7 +302,7 @@ def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, in
     """Only what the wire said so far, and never a price of it."""
     api = APIS[name]
     answer = stream(api)
-    for size in range(len(answer) // 2, len(answer) // 2 + 200, 37):
+    for size in range(len(answer) // 2, len(answer) // 2 + 200, 67):
         record = read(api, answer[:size], content_type=api.kind, outcome=outcome, windows=windows)
         assert record.stream is not None
         assert record.stream.end == ("cut" if outcome is Outcome.TRUNCATED else "client_closed")
