@@ -13,7 +13,7 @@ UPSTREAM ?=
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test collected test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,8 +46,13 @@ run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 USUAL := 'not long and not realworld and not clickhouse and not helm'
 
-test: check ## format, lint, types, layers, and the tests that have no target of their own
+test: $(VENV)/.dev ## format, lint, types, layers, and the tests that have no target of their own
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest $(if $(wildcard .mypy_cache),,collected)
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
+
+# In a new checkout: rewrites asserts while the types have the other core, as else each process of a run would.
+collected:
+	@$(BIN)/python -m pytest --collect-only -q -p no:xdist -p no:cacheprovider > .collected.log || (cat .collected.log; exit 1)
 
 CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
 
@@ -218,4 +223,4 @@ helm: $(VENV)/.dev $(HELM)/.npm ## the chart as helm renders it: schemas of Kube
 	@$(BIN)/python -m pytest -q -m helm tests/deploy/test_helm.py
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) $(HELM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log .house.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) $(SITE) $(RELEASE) $(HELM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log .house.log .collected.log
