@@ -25,9 +25,8 @@ _TIME: Final = re.compile(
 _PART: Final = r"(\d{1,10}(?:\.\d{1,6})?) ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 _AGE: Final = re.compile(f"-?{_PART}(?: ?{_PART})*(?: ago)?", re.ASCII)
 _DAY: Final = re.compile(r"(today|yesterday)?(?:(?:^| )(\d\d?):(\d\d)(?::(\d\d))?)?", re.ASCII)
-_UNIX: Final = re.compile(r"\d{9,10}(?:\.\d{1,6})?|\d{13}", re.ASCII)
+_UNIX: Final = re.compile(r"(\d{9,10}(?:\.\d{1,6})?)|(\d{13})", re.ASCII)
 """Seconds, or milliseconds."""
-_MILLISECONDS_DIGITS: Final = 13
 _UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -72,9 +71,10 @@ def moment_us(text: str, now_us: int) -> int:
     if _AGE.fullmatch(text):
         age_us = sum(Decimal(number) * _UNIT_US[unit[0]] for number, unit in re.findall(_PART, text, re.ASCII))
         return max(0, now_us - int(age_us)) // 1000 * 1000
-    if _UNIX.fullmatch(text):
-        return int(Decimal(text) * (1 if len(text) == _MILLISECONDS_DIGITS else 1000)) * 1000
-    return time_us(text) if (day_us := _day_us(text, now_us)) is None else day_us
+    if unix := _UNIX.fullmatch(text):
+        return int(unix[2] or Decimal(unix[1]) * 1000) * 1000
+    day_us = _day_us(text, now_us)
+    return time_us(text) if day_us is None else day_us
 
 
 def _day_us(text: str, now_us: int) -> int | None:
