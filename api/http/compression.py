@@ -1,11 +1,12 @@
-"""Content codings of responses (RFC 9110 §8.4): zstd or gzip where the client takes them and it saves something.
+"""Content codings of responses (RFC 9110 §8.4): zstd or gzip where the client accepts it and it saves something.
 
-Strategy: what is whole is compressed at once, the large in a thread, fast rather than small. What is streamed as a file
-is compressed by aiohttp while it is written. Streams of events are left alone: a coding would hold events back.
+Strategy: a whole response is compressed at once, a large one in a thread, fast rather than small. aiohttp compresses a
+file while it is written. Streams of events are not compressed: a coding would hold events back.
 """
 
 import asyncio
 import zlib
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from aiohttp import web
@@ -31,15 +32,12 @@ _TYPES: Final = frozenset(
 )
 
 
-def coding_for(accept_encoding: str) -> Coding | None:
-    """Choose a coding: the heaviest the client takes, zstd before gzip; None where it wants none of them."""
-    taken = weights(accept_encoding)
-    rest = taken.get("*", 0.0)
-    zstd_weight, gzip_weight = taken.get("zstd", rest), taken.get("gzip", taken.get("x-gzip", rest))
-    best = max(zstd_weight, gzip_weight)
-    if best == 0 or best < taken.get("identity", 0.0):
-        return None
-    return "zstd" if zstd_weight == best else "gzip"
+def coding_for(accept_encoding: str, offered: Sequence[Coding] = ("zstd", "gzip")) -> Coding | None:
+    """Choose the offered coding that the client weighs most, the first of equals; None where it prefers no coding."""
+    accepted = weights(accept_encoding.replace("x-gzip", "gzip"))  # the same coding (RFC 9110 §8.4.1.3)
+    best = max(offered, key=lambda coding: accepted.get(coding, accepted.get("*", 0.0)))
+    weight = accepted.get(best, accepted.get("*", 0.0))
+    return best if weight > 0 and weight >= accepted.get("identity", 0.0) else None
 
 
 def compress(content: bytes, coding: Coding) -> bytes:
@@ -49,7 +47,7 @@ def compress(content: bytes, coding: Coding) -> bytes:
 
 
 async def compress_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Compress a whole response that has not been sent, where its client takes it and it is worth it."""
+    """Compress a whole response that has not been sent, where its client accepts that and it is worth it."""
     if response.prepared or not isinstance(response, web.Response) or response.content_type not in _TYPES:
         return
     response.headers["Vary"] = "Accept-Encoding"
@@ -65,14 +63,12 @@ async def compress_response(request: web.Request, response: web.StreamResponse) 
         response.body = await asyncio.to_thread(compress, content, coding)
     response.headers["Content-Encoding"] = coding
     if etag := response.headers.get("ETag"):
-        response.headers["ETag"] = f"W/{etag}"  # the bytes are others, what they say is the same
+        response.headers["ETag"] = f"W/{etag}"  # other bytes of the same content (RFC 9110 §8.8.1)
 
 
 def compress_stream(request: web.Request, response: web.StreamResponse) -> None:
-    """Have a file that is written piece by piece compressed, where its client takes gzip."""
+    """Have aiohttp compress a file that is written piece by piece, where its client accepts gzip."""
     response.headers["Vary"] = "Accept-Encoding"
-    if request.method == "HEAD":  # the end of what is compressed would be written without a body, too
-        return
-    taken = weights(request.headers.get("Accept-Encoding", ""))
-    if taken.get("gzip", taken.get("*", 0.0)) > 0:
+    # aiohttp would write the end of a compressed body in answer to HEAD, too.
+    if request.method != "HEAD" and coding_for(request.headers.get("Accept-Encoding", ""), ("gzip",)):
         response.enable_compression(web.ContentCoding.gzip)

@@ -33,6 +33,15 @@ def test_the_heaviest_coding_is_chosen(header: str, coding: str | None) -> None:
     assert coding_for(header) == coding
 
 
+@pytest.mark.parametrize(
+    ("header", "coding"),
+    [("zstd, gzip;q=0.5", "gzip"), ("zstd", None), ("x-gzip", "gzip"), ("gzip;q=0.5, identity", None)],
+)
+def test_only_offered_codings_are_chosen(header: str, coding: str | None) -> None:
+    """A file that is streamed is compressed with gzip, or not at all."""
+    assert coding_for(header, ("gzip",)) == coding
+
+
 async def fetch(client: Client, path: str, coding: str) -> tuple[bytes, Mapping[str, str]]:
     """Ask for a coding and return what came on the wire."""
     headers = BEARER | {"Accept-Encoding": coding}
