@@ -1,8 +1,7 @@
-"""Page cursors: where a reader is, in which direction; opaque, without expiry, without a secret.
+"""Page cursors: a place in a list and a direction; opaque, without expiry and signature.
 
-Pure. Base64url of version, order and `seq`; of lists in the order of receipt, of version and id. It needs no signature:
-the filter and the scope are applied anew on every page, so nothing can be gained by forging one. Anything that was not
-made here is a bad parameter, never our own error.
+Pure. Base64url of version, order and `seq`; in lists by time of receipt, of version and id. Each page applies filter
+and scope anew, so a forged cursor gains nothing. Text that was not made here is a bad parameter (400).
 """
 
 import base64
@@ -54,12 +53,12 @@ def read_cursor(text: str | None, wanted: Order) -> int | None:
 
 
 def encode_received_cursor(record_id: int) -> str:
-    """Write a cursor that continues with what was received before the record of an id, given as a number."""
+    """Write a cursor that continues with the records received before that of an id, which is given as a number."""
     return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
 
 
 def decode_received_cursor(text: str) -> int:
-    """Read such a cursor back.
+    """Read a cursor of the order of receipt back.
 
     Raises:
         BadParameter: it was not made by `encode_received_cursor`.
@@ -75,10 +74,10 @@ def to_text(raw: bytes) -> str:
 
 
 def from_text(text: str) -> bytes:
-    """Read them back.
+    """Read what `to_text` wrote.
 
     Raises:
-        BadParameter: not written by `to_text`; there is one spelling.
+        BadParameter: anything else, other spellings of the same bytes included.
     """
     try:
         raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,7 +1,7 @@
-"""What a reader did wrong, and how the native API says so (RFC 9457 problem details).
+"""Errors of callers, and how the native API words them (RFC 9457 problem details).
 
-Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API whose path was asked
-for. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a value.
+Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API whose path was
+requested. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a value.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,10 +32,18 @@ class BadParameter(Refused):
     """A query parameter that cannot be read: always 400."""
 
     def __init__(self, parameter: str, value: str, limit: str) -> None:
-        shown = value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…"
-        super().__init__(
-            400, f"{parameter} is {shown!r}, expected {limit}", parameter=parameter, value=shown, limit=limit
-        )
+        cut = value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…"
+        super().__init__(400, f"{parameter} is {cut!r}, expected {limit}", parameter=parameter, value=cut, limit=limit)
+
+
+class BadSearch(Refused):
+    """A search that cannot be read: always 400."""
+
+    def __init__(self, error: SearchError) -> None:
+        members: dict[str, Any] = {"parameter": "query", "position": error.position, "length": error.length}
+        if error.expected:
+            members["expected"] = list(error.expected)
+        super().__init__(400, f"query, {error}", **members)
 
 
 class OutOfScope(Refused):
@@ -46,7 +54,7 @@ class OutOfScope(Refused):
 
 
 def phrase(status: int) -> str:
-    """Return a status' name in the registry; `Error` for one it does not know."""
+    """Return the name of a status in the registry; `Error` for one that is not registered."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -84,13 +92,3 @@ PROBLEM: Final = ErrorFormat(
     media_type="application/problem+json",
 )
 """The native API's."""
-
-
-class BadSearch(Refused):
-    """A search that cannot be read: always 400."""
-
-    def __init__(self, error: SearchError) -> None:
-        members: dict[str, Any] = {"parameter": "query", "position": error.position, "length": error.length}
-        if error.expected:
-            members["expected"] = list(error.expected)
-        super().__init__(400, f"query, {error}", **members)

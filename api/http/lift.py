@@ -1,7 +1,7 @@
-"""From a search to a filter: kind and time, which are fields of a filter, go there; the rest stays an expression. Pure.
+"""Adds a search to a filter: kind and time become fields of the filter, the rest stays an expression. Pure.
 
-Invariant: the filter matches what it matched before, as far as it fulfils the search. Only what must hold as a whole is
-moved; so nothing a search says can loosen what a parameter or a scope has said.
+Invariant: of the records that matched the filter before, those match now that fulfil the search. Only conditions that
+must hold as a whole are moved, so a search never loosens what a parameter or a scope demands.
 """
 
 from dataclasses import replace
@@ -27,14 +27,14 @@ _KIND_FIELDS: Final = ("kind", "conversation")
 
 
 def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filter:
-    """Put a search on a filter.
+    """Add a search to a filter.
 
-    With `has_kind` a parameter has said which kinds of records; else a search that says it decides, and who asks for a
-    conversation, or for words, asks for all that has them: over a WebSocket those are events.
+    With `has_kind` a parameter chose the kind of records. Otherwise the search may choose it; a search for words or for
+    a conversation finds all kinds, because messages of a WebSocket are events.
     """
     left: list[Expression] = []
-    says_kind = any(field_of(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part))
-    if (says_kind or _needs_words(search)) and not has_kind:
+    names_kind = any(field_of(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part))
+    if (names_kind or _needs_words(search)) and not has_kind:
         filter = replace(filter, kind="all")
     for part in conjuncts(search):
         match part:

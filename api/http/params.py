@@ -1,4 +1,4 @@
-"""Query strings read strictly: the values every dialect shares, and the native filters as a `RecordQuery`.
+"""Query strings and JSON bodies read strictly: values that all APIs share, and the native filters as a `RecordQuery`.
 
 Pure. Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are separated by commas
 or given by repeating the parameter. The five dialects ignore parameters they do not know; the native API refuses them,
@@ -18,18 +18,7 @@ from api.http.times import read_moment_us
 from storage.conversations import in_conversations
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
-from storage.search.expression import (
-    Between,
-    Expression,
-    Has,
-    Is,
-    Like,
-    Substring,
-    both,
-    fields,
-    joined,
-    status_among,
-)
+from storage.search.expression import Between, Expression, Has, Like, Substring, both, fields, status_among
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 from storage.search.language.terms import any_of, path_contains, read_network, stored_trace_id
@@ -53,7 +42,7 @@ _STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _FIELDS: Final = {
     "host": "host", "route": "route_id", "service": "service", "endpoint": "endpoint", "project": "project",
     "container": "container", "client": "client", "key": "key_id", "provider": "provider", "model": "any_model",
-    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool",
+    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool", "request_id": "request_id",
 }  # fmt: skip
 """Parameters whose values are those of a field."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -214,8 +203,9 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
 def _read_parameters(query: Query) -> Expression | None:
     """Read the filters that are fields of a record."""
     least_us, most_us = _latency_us(query, "min_latency_ms"), _latency_us(query, "max_latency_ms")
-    path, trace_id = read_text(query, "path"), stored_trace_id(query.get("trace_id", ""))
-    conversations = read_list(query, "conversation")
+    path, agent = read_text(query, "path"), read_text(query, "user_agent")
+    trace_id = stored_trace_id(query.get("trace_id", ""))
+    conversations, addresses, errors = [read_list(query, name) for name in ("conversation", "client_ip", "error_type")]
     return both(
         fields(
             method=[method.upper() for method in read_list(query, "method")],
@@ -227,8 +217,12 @@ def _read_parameters(query: Query) -> Expression | None:
         ),
         status_among(*read_statuses(query, "status")),
         in_conversations(parse_id(text) or b"" for text in conversations) if conversations else None,
+        any_of([_network(address) for address in addresses]) if addresses else None,
+        any_of([has_reason((error,)) for error in errors]) if errors else None,
         None if path is None else path_contains(path),
+        None if agent is None else Like("user_agent", ("", agent, "")),
         None if least_us is None and most_us is None else Between("duration_us", least_us, most_us),
+        _read_header(query),
     )
 
 
@@ -244,29 +238,21 @@ def read_search(text: str, now_us: int) -> Expression | None:
         raise BadSearch(error) from error
 
 
+def _read_header(query: Query) -> Expression | None:
+    header = read_text(query, "header")
+    if header is None:
+        return None
+    name, colon, value = header.partition(":")
+    if not colon or not _HEADER_NAME.fullmatch(name):
+        raise BadParameter("header", header, "a name, a colon and a part of the value, such as x-tenant:acme")
+    field = f"header.{name.lower()}"
+    return Like(field, ("", value.strip(), "")) if value.strip() else Has(field)
+
+
 def _read_search(query: Query, now_us: int) -> Expression | None:
-    """Read the search, and those filters that are parts of one."""
-    parts: list[Expression] = []
-    if text := query.get("query", "").strip():
-        search = read_search(text, now_us)
-        parts += () if search is None else (search,)
-    if addresses := read_list(query, "client_ip"):
-        parts.append(any_of([_network(address) for address in addresses]))
-    if errors := read_list(query, "error_type"):
-        parts.append(any_of([has_reason((error,)) for error in errors]))
-    if part := read_text(query, "q"):
-        parts.append(Substring(part))
-    if agent := read_text(query, "user_agent"):
-        parts.append(Like("user_agent", ("", agent, "")))
-    if ids := read_list(query, "request_id"):
-        parts.append(Is("request_id", ids))
-    if header := read_text(query, "header"):
-        name, colon, value = header.partition(":")
-        if not colon or not _HEADER_NAME.fullmatch(name):
-            raise BadParameter("header", header, "a name, a colon and a part of the value, such as x-tenant:acme")
-        field = f"header.{name.lower()}"
-        parts.append(Like(field, ("", value.strip(), "")) if value.strip() else Has(field))
-    return joined(tuple(parts))
+    """Read what asks for words: the search, and a text to be contained."""
+    part = read_text(query, "q")
+    return both(read_search(query.get("query", ""), now_us), None if part is None else Substring(part))
 
 
 def _network(address: str) -> Expression:
@@ -277,12 +263,7 @@ def _network(address: str) -> Expression:
 
 
 LIST_PARAMETERS: Final = frozenset(
-    (
-        *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
-        *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
-        *("finish_reason", "called_tool", "endpoint", "conversation"),
-        *("client_ip", "request_id"),
-    )
+    (*_FIELDS, "status", "method", "level", "source", "outcome", "error_type", "conversation", "client_ip")
 )
 """Filters that take alternatives."""
 FILTER_PARAMETERS: Final = LIST_PARAMETERS | {

@@ -97,13 +97,13 @@ def escaped(text: str) -> str:
 def _term(text: str, start: int) -> tuple[Term | Sign, int]:
     name, at = _name(text, start)
     if name is None:
-        value, at = _value(text, start, ends=" ()")
+        value, at = _value(text, start, ends="()")
         if not (value.is_quoted or value.is_literal) and value.text.lower() in _OPERATORS:
             return Sign(value.text.lower(), start, at - start), at
         return Term(None, (value,), start, at - start), at
     values = []
     while True:
-        value, at = _value(text, at, ends=" (),")
+        value, at = _value(text, at, ends="(),")
         if not value.length:
             reason = f"{name}: has no value; it follows the colon without a blank, alternatives with commas"
             raise SearchError(reason, start, at - start)

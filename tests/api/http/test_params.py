@@ -191,19 +191,19 @@ def test_any_text_is_a_query_or_a_bad_parameter(values: dict[str, str]) -> None:
     assert (read.after or 0) < 2**63
 
 
-def test_filters_that_are_parts_of_a_search() -> None:
+def test_filters_that_are_expressions() -> None:
     """Addresses, agent, request ids and a header; all of them and the search must hold."""
     read = params.read_filter(
         query(client_ip="10.0.0.0/8,::1", user_agent="curl", request_id="a,b", header="X-Tenant: acme", query="-ua:x"),
         NOW_US,
     )
-    assert conjuncts(read.where) == (
+    assert set(conjuncts(read.where)) == {
         Not(Like("user_agent", ("", "x", ""))),
         Or(tuple(found for text in ("10.0.0.0/8", "::1") if (found := read_network(text)) is not None)),
         Like("user_agent", ("", "curl", "")),
         Is("request_id", ("a", "b")),
         Like("header.x-tenant", ("", "acme", "")),
-    )
+    }
     assert params.read_filter(query(header="via:"), NOW_US).where == Has("header.via")
     for name, value in (("client_ip", "10.0.0"), ("header", "x-tenant"), ("header", ":a"), ("header", "a b:c")):
         with pytest.raises(BadParameter, match=f"^{name} is"):
