@@ -1,10 +1,9 @@
-"""Who may ask the admin port: the admin token in a header, or a session cookie from a page of our own origin.
+"""Credentials of the admin port: a token in a header, or a session cookie in a request from our own origin.
 
 Pure. Tokens are compared as SHA-256 digests in constant time, bytes and not text, because a header may hold any octet.
-A cookie rides along with requests other sites cause, so it counts only when the browser does not say it is such a one
-(Fetch Metadata: `Sec-Fetch-Site`; absent on plain HTTP off loopback, where `SameSite=Strict` alone stands guard).
-A header does not, as other sites may send none without our consent (CORS), and proxies in front add one of their own:
-so a cookie that counts is asked first.
+Browsers add the cookie to requests that other sites cause, so it counts only where `Sec-Fetch-Site` names no other site
+(Fetch Metadata; absent on plain HTTP off loopback, where `SameSite=Strict` alone protects). Other sites cannot set the
+header without our consent (CORS), but a proxy in front may add one of its own: so a valid cookie wins over a header.
 """
 
 import hashlib
@@ -44,7 +43,7 @@ def cookie_path(name: str) -> str:
 
 
 def read_credential(authorization: str | None) -> str | None:
-    """Take the token out of `Bearer T` or bare `T`; None when there is none, or another scheme is spoken."""
+    """Take the token out of `Bearer T` or bare `T`; None without one, or with another scheme."""
     words = (authorization or "").split()
     match words:
         case [token]:
@@ -64,8 +63,8 @@ def is_own_site(headers: Mapping[str, str]) -> bool:
 def is_own_origin(method: str, headers: Mapping[str, str], host: str) -> bool:
     """Whether a writing request comes from our own origin, according to the browser.
 
-    By `Origin` and the `host` that it asked for; where it sends `Sec-Fetch-Site`, which no script can, by that: it
-    holds behind a proxy that passes another Host on.
+    `Sec-Fetch-Site`, which no script can set, decides: it holds behind a proxy that passes on another Host. Without it,
+    `Origin` is compared with the requested `host`.
     """
     origin = headers.get("Origin")
     if method in _SAFE_METHODS or origin is None:
@@ -74,5 +73,5 @@ def is_own_origin(method: str, headers: Mapping[str, str], host: str) -> bool:
         return is_own_site(headers)
     try:
         return urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:  # no browser writes such a one
+    except ValueError:  # no browser sends this
         return False

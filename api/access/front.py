@@ -1,6 +1,6 @@
-"""Where a browser sees the admin port: as a trusted proxy in front of it says, else as we do. Pure.
+"""The address by which a browser reaches the admin port: as a trusted proxy in front states it, else our own. Pure.
 
-The pages need none of it: their addresses are relative, and so hold under whatever path a proxy puts them.
+Pages need none of it: their links are relative, and work below any path of a proxy.
 """
 
 import re
@@ -23,15 +23,17 @@ class Front:
     """The authority that it asked for."""
 
     def inner(self, target: str) -> str | None:
-        """Take the base path off a target; empty where nothing is left, None where it does not begin with it."""
-        path, mark, query = target.partition("?")
-        rest = path.removeprefix(self.base_path)
-        is_below = self.base_path and rest != path and (not rest or rest[0] == "/" != rest[1:2])
-        return rest and rest + mark + query if is_below else None
+        """Take the base path off a target; empty where no path is left, None for a target outside the base path."""
+        if not self.base_path or not target.startswith(self.base_path):
+            return None
+        path, mark, query = target.removeprefix(self.base_path).partition("?")
+        if path and (path[0] != "/" or path[1:2] == "/"):  # another name, or the authority of a URL
+            return None
+        return path and path + mark + query
 
 
 def front_of(headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str) -> Front:
-    """Read what a request says about the proxy in front if that `is_trusted`; else use our view and the settings."""
+    """Read the forwarding fields of a request where its sender `is_trusted`; the rest is our own view and settings."""
     proto, host, prefix = (
         headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
         for name in ("Proto", "Host", "Prefix")

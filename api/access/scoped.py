@@ -1,13 +1,13 @@
 """The store as one caller may see it: the only way from a handler to records, so that no handler can forget the scope.
 
-Strategy: every reading method that knows scopes puts the caller's on top. What a restricted caller asks of any other
-method, also of one that is added to the store later, is refused. Payloads are found by `seq`, which says nothing about
-whose it is: a restricted caller gets those of records it was shown by the same view.
+Strategy: reads are narrowed to the caller's scope. All other methods, those added to the store later included, are
+refused to a restricted caller. Payloads are read by `seq`, which has no scope: a restricted caller gets those of the
+records that the same view has shown it.
 
-An endpoint that was learned to be a part of another has that one's name from then on. Rows keep the name that they were
-stored with, so this translates: names of rows to those of today, and what is asked for to all names that it had: those
-of before in records of the route and project that it was learned of, where others may have an endpoint of that name.
-What other tenants' paths taught is not used for it.
+When the collector learns that an endpoint is part of another, it takes the other's name. Rows keep the name they were
+stored with, so the view translates: rows to the present name, and a filter to all names the endpoint has had. A former
+name counts only in records of the route and project it was learned from, because another one may still have an endpoint
+of that name. Names learned from other tenants' traffic are not used.
 """
 
 import asyncio
@@ -48,24 +48,16 @@ Former = Callable[[str, Scope], Iterable[FormerEndpoints]]
 """Present name → all former names that a scope's traffic taught."""
 
 
-def _current(route: str | None, project: str | None, name: str) -> str:
-    return name
-
-
-def _former(name: str, scope: Scope) -> Iterable[FormerEndpoints]:
-    return ()
-
-
 async def _forget() -> None:
     """Nothing was learned."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointNames:
-    """How endpoints are called today, and were before."""
+    """Present and former names of endpoints."""
 
-    current: Current = _current
-    former: Former = _former
+    current: Current = lambda route, project, name: name
+    former: Former = lambda name, scope: ()
     forget: Callable[[], Awaitable[None]] = _forget
     """Called after an erasure: names that no record has any more must be forgotten."""
 
@@ -76,7 +68,7 @@ MAX_WAIT_S: Final = 2.0
 """How long others wait for their turn before they are refused."""
 
 _RENAMED: Final = ("endpoint", "error", "failure")
-"""Groups that are called otherwise than they are stored."""
+"""Groups whose names differ from those in the rows."""
 
 Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
@@ -196,7 +188,7 @@ class ScopedStorage:
         if self._principal.is_unrestricted:
             return keys
         shown = {value.value for value in (await self.read(FacetQuery(Filter(), ("key",), MAX_KEYS)))["key"]}
-        return [key for key in keys if key.id in shown or (key.project or "") in self.scope.projects]
+        return [key for key in keys if key.id in shown or key.project in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:
         """Return one record; one that is out of scope is not there."""

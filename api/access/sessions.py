@@ -1,7 +1,7 @@
-"""Sessions of the web UI: random secrets in a cookie, of which only hashes are kept, where the root says.
+"""Sessions of the web UI: random secrets in cookies, of which only hashes are kept.
 
-A session is bound to the token it was opened with (the token's digest goes into the hash), so that rotating the token
-ends all of them. It ends by itself after `IDLE_S` without a request.
+A session is bound to the token it was opened with (the hash covers the token's digest), so that rotating the token ends
+it. It also ends after `IDLE_S` without a request.
 """
 
 import hashlib
@@ -38,11 +38,11 @@ class Sessions:
         mark: str = "",
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """Go on with saved sessions.
+        """Continue saved sessions.
 
         Args:
-            saved: what `save` was given last, as it was read back; anything else is no sessions.
-            save: keeps hashes and the times they were used; may raise OSError. None: they live in memory only.
+            saved: the last argument of `save`, as it was read back; anything else means no sessions.
+            save: keeps hashes with the times of their last use; may raise OSError. None: in memory only.
             mark: part of the cookie's name that only this instance and its logged-in users know.
             now_s: wall clock.
         """
@@ -53,7 +53,7 @@ class Sessions:
         self._saved_s = now_s()
 
     def open(self, binding: bytes) -> str:
-        """Start a session bound to a token's digest; the returned secret belongs into the cookie and nowhere else."""
+        """Start a session bound to a token's digest; the returned secret goes into the cookie only."""
         secret = secrets.token_urlsafe(32)
         self._expire()
         owner = _owner(binding)
