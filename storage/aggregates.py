@@ -31,6 +31,7 @@ FACETS: Final = {
     "kind": "kind", "instance": "instance",
     "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
     "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools", "endpoint": "endpoint",
+    "grpc_status": "grpc_status",
 }  # fmt: skip
 """Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions of the rollups and
 can be counted."""

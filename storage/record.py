@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from storage.grpc import Grpc
+
 Level = Literal["debug", "info", "warn", "error"]
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 
@@ -117,7 +119,7 @@ class Record(msgspec.Struct, gc=False):
     query: str | None = None
     """Raw query without the question mark, redacted."""
     http_version: str | None = None
-    """`1.0` or `1.1`."""
+    """`1.0`, `1.1` or `2`."""
     duration_us: int = 0
     """From start to end, monotonic; of a message that ends an LLM call, from the request to this message."""
     connect_us: int | None = None
@@ -173,16 +175,14 @@ class Record(msgspec.Struct, gc=False):
     key_id: str | None = None
     """API key of the proxied service, snapshot."""
     key_name: str | None = None
-    """Its name when the call was made."""
     key_last4: str | None = None
     """Last four characters of its secret."""
     auth_code: str | None = None
     """One of the six key codes when the call was refused by the key check."""
     provider: str | None = None
     model: str | None = None
-    """Requested model."""
     resolved_model: str | None = None
-    """Model named by the response."""
+    """As the response names it."""
     input_tokens: int | None = None
     """Input tokens, cached ones included."""
     output_tokens: int | None = None
@@ -191,12 +191,10 @@ class Record(msgspec.Struct, gc=False):
     cache_write_tokens: int | None = None
     """Input tokens written to the provider's cache."""
     reasoning_tokens: int | None = None
-    """Output tokens spent on reasoning."""
     usage_state: str | None = None
     """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null: not an LLM call."""
     cost_usd: float | None = None
     price_source: str | None = None
-    """Where the price came from."""
     stream: Stream | None = None
     """Pace of a streamed response, and the reason why the output of any LLM call ended."""
     keyed: bool = False
@@ -207,6 +205,8 @@ class Record(msgspec.Struct, gc=False):
     """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing tells."""
     marks: bytes | None = None
     """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of its response."""
+    grpc: Grpc | None = None
+    """What a call of gRPC said of itself; null for all else."""
 
 
 class Body(msgspec.Struct, array_like=True, gc=False):

@@ -157,7 +157,9 @@ def data_of(record: Record, kind: EntryKind) -> JsonObject:
     if kind == "request":
         return {"bytesIn": record.request_bytes, "userAgent": record.user_agent}
     if kind == "response":
-        return {"bytesOut": record.response_bytes, "durationMs": record.duration_us // 1000}
+        shown: JsonObject = {"bytesOut": record.response_bytes, "durationMs": record.duration_us // 1000}
+        grpc = record.grpc
+        return shown if grpc is None else shown | {"grpcStatus": grpc.status_name, "grpcMessage": grpc.message}
     payload = read_json(record.data)
     if isinstance(payload, dict):
         return {**payload, "name": record.name}

@@ -21,7 +21,14 @@ from storage.record import LEVELS, OUTCOMES, parse_id
 from storage.search.expression import Between, Expression, Has, Like, Substring, both, fields, status_among
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
-from storage.search.language.terms import any_of, path_contains, read_network, stored_trace_id
+from storage.search.language.terms import (
+    EXPECTED_GRPC_STATUS,
+    any_of,
+    path_contains,
+    read_grpc_status,
+    read_network,
+    stored_trace_id,
+)
 from storage.search.language.words import SOURCES, SYNONYMS
 from storage.search.reason import has_reason
 
@@ -205,6 +212,7 @@ def _read_parameters(query: Query) -> Expression | None:
     least_us, most_us = _latency_us(query, "min_latency_ms"), _latency_us(query, "max_latency_ms")
     path, agent = read_text(query, "path"), read_text(query, "user_agent")
     trace_id = stored_trace_id(query.get("trace_id", ""))
+    statuses = read_list(query, "grpc_status")
     conversations, addresses, errors = [read_list(query, name) for name in ("conversation", "client_ip", "error_type")]
     return both(
         fields(
@@ -219,6 +227,7 @@ def _read_parameters(query: Query) -> Expression | None:
         in_conversations(parse_id(text) or b"" for text in conversations) if conversations else None,
         any_of([_network(address) for address in addresses]) if addresses else None,
         any_of([has_reason((error,)) for error in errors]) if errors else None,
+        any_of([_grpc_status(status) for status in statuses]) if statuses else None,
         None if path is None else path_contains(path),
         None if agent is None else Like("user_agent", ("", agent, "")),
         None if least_us is None and most_us is None else Between("duration_us", least_us, most_us),
@@ -255,6 +264,13 @@ def _read_search(query: Query, now_us: int) -> Expression | None:
     return both(read_search(query.get("query", ""), now_us), None if part is None else Substring(part))
 
 
+def _grpc_status(text: str) -> Expression:
+    status = read_grpc_status(text)
+    if status is None:
+        raise BadParameter("grpc_status", text, EXPECTED_GRPC_STATUS)
+    return status
+
+
 def _network(address: str) -> Expression:
     network = read_network(address)
     if network is None:
@@ -263,7 +279,18 @@ def _network(address: str) -> Expression:
 
 
 LIST_PARAMETERS: Final = frozenset(
-    (*_FIELDS, "status", "method", "level", "source", "outcome", "error_type", "conversation", "client_ip")
+    (
+        *_FIELDS,
+        "status",
+        "method",
+        "level",
+        "source",
+        "outcome",
+        "error_type",
+        "conversation",
+        "client_ip",
+        "grpc_status",
+    )
 )
 """Filters that take alternatives."""
 FILTER_PARAMETERS: Final = LIST_PARAMETERS | {

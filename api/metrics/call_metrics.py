@@ -1,4 +1,4 @@
-"""Counters of LLM and tool calls for the metrics, with label sets that no client can blow up.
+"""Counters of LLM, tool and gRPC calls for the metrics, with label sets that no client can blow up.
 
 A model counts apart once a provider has answered for it with counts, a tool once it has succeeded; both up to a cap.
 Everything else is `other`, and what the cap turned away is counted as overflow.
@@ -9,11 +9,13 @@ from typing import Final
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
+from storage.grpc import Grpc
 from storage.record import Record, ToolCall
 
 MAX_MODELS: Final = 200
 MAX_TOOLS: Final = 500
 OTHER: Final = "other"
+NO_STATUS: Final = "none"
 
 _TYPES: Final = (
     ("input", "input_tokens"),
@@ -34,6 +36,8 @@ class CallMetrics:
         self._tokens: dict[tuple[str, str, str], int] = {}
         self._cost: dict[tuple[str, str], float] = {}
         self._calls: dict[tuple[str, str, str], int] = {}
+        self._grpc: dict[tuple[str, str], float] = {}
+        self._grpc_messages: dict[tuple[str, str], float] = {}
 
     def observe(self, record: Record) -> None:
         if record.provider is None or record.usage_state in (None, "absent"):
@@ -48,6 +52,17 @@ class CallMetrics:
         if record.cost_usd is not None:
             self._cost[key] = self._cost.get(key, 0.0) + record.cost_usd
 
+    def observe_grpc(self, grpc: Grpc, route: str) -> None:
+        """Count a call of gRPC and its messages; one that ended without a status has none."""
+        key = (route, grpc.status_name or NO_STATUS)
+        self._grpc[key] = self._grpc.get(key, 0) + 1
+        for key, messages in (
+            ((route, "request"), grpc.request_messages),
+            ((route, "response"), grpc.response_messages),
+        ):
+            if messages:
+                self._grpc_messages[key] = self._grpc_messages.get(key, 0) + messages
+
     def observe_tools(self, calls: Sequence[ToolCall]) -> None:
         for call in calls:
             if call.status == "processing":
@@ -61,6 +76,10 @@ class CallMetrics:
     def collect(self) -> Iterator[Metric]:
         yield _family("llm_tokens", "Tokens of LLM calls.", ("provider", "model", "type"), self._tokens)
         yield _family("llm_cost_usd", "Cost of LLM calls in US dollars.", ("provider", "model"), self._cost)
+        text = "Calls of gRPC by their status, `none` of those that ended without."
+        yield _family("grpc_requests", text, ("route", "status"), self._grpc)
+        text = "Messages of gRPC calls that have ended."
+        yield _family("grpc_messages", text, ("route", "direction"), self._grpc_messages)
         yield _family("mcp_tool_calls", "Tool calls that have ended.", ("server", "tool", "status"), self._calls)
 
     def _admitted(self, known: set[tuple[str, str]], key: tuple[str, str], limit: int) -> tuple[str, str]:

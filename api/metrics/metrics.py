@@ -63,7 +63,7 @@ class Metrics:
         self._version = version
         self._build = build
         self.calls = CallMetrics()
-        """LLM and tool calls."""
+        """LLM, tool and gRPC calls."""
         self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
         self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
         self._overflow = 0
@@ -98,6 +98,9 @@ class Metrics:
                 upstream.add(record.upstream_us)
             if record.first_byte_us is not None:
                 first_byte.add(record.first_byte_us)
+            if record.grpc is not None:
+                route = record.route_id or NO_ROUTE
+                self.calls.observe_grpc(record.grpc, route if record.route_id in self._routes else OTHER)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""

@@ -37,6 +37,8 @@ def record_json(record: Record) -> dict[str, object]:
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
     shown["called_tools"] = None if record.stream is None else record.stream.tools
+    shown["grpc"] = None if record.grpc is None else msgspec.structs.asdict(record.grpc)
+    shown["grpc_status"] = None if record.grpc is None else record.grpc.status_name
     shown["begun_by"] = None if record.stream is None else record.stream.begun_by
     if record.stream is not None and record.stream.is_document:
         shown["stream"] = None
@@ -82,6 +84,7 @@ def error_message(record: Record, payload: Payload | None) -> str | None:
         return None
     noted = read_json(record.data)
     said = _said(noted.get("error_message")) if isinstance(noted, dict) else ""
+    said = said or ((record.grpc and record.grpc.message) or "")
     body = None if payload is None else payload.response_body
     if not said and body is not None and not body.truncated and body.head[:1] in (b"{", b"["):
         said = _said(read_json(body.head))

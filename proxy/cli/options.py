@@ -279,6 +279,7 @@ _FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("finish_reason", _MANY, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
     ("called_tool", _MANY, "Name of a tool that the model called."),
     ("tool", _MANY, "Name of an MCP tool that was called."),
+    ("grpc_status", _MANY, "Status of a gRPC call: UNAVAILABLE, 14, !OK."),
     ("conversation", _MANY, "Id of a conversation."),
     ("q", _ONE, "A part of the text in path, query, error, headers, bodies or events."),
     ("min_latency_ms", _NUMBER, "Duration in milliseconds, at least."),

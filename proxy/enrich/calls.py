@@ -57,6 +57,9 @@ class Calls(NamedTuple):
     """Those that something new is known of."""
 
 
+NO_CALLS: Final = Calls([], [])
+
+
 def may_be_call(method: str | None, path: str, answer: bytes) -> bool:
     """Whether an exchange of a route without a provider may carry anything read here, or names its operation.
 

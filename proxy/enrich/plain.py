@@ -11,6 +11,7 @@ from typing import Final
 from proxy.enrich.calls import may_be_call
 from proxy.enrich.columns import Common, Numbers
 from proxy.enrich.endpoints.envelopes import failure_behind, may_fail
+from proxy.enrich.grpc.reader import is_grpc
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
@@ -125,8 +126,8 @@ class PlainReader:
         if line_end < 0 or answer_cut < 0:
             return None
         response = self._responses.read(raw[answer_cut:body_at])
-        if response.content_encoding or response.mcp_session:  # before the request is read for nothing
-            return None
+        if response.content_encoding or response.mcp_session or is_grpc(response.content_type):
+            return None  # before the request is read for nothing
         response_head = self._decoder.read_status_line(raw[response_at:answer_cut]) + response.redacted
         raw_line, block = raw[at:line_end], raw[line_end:response_at]
         parts = common, numbers, block, response, response_head, raw[body_at:answer_at], raw[answer_at:end]
@@ -143,7 +144,7 @@ class PlainReader:
     def _read_request(self, header: bytes, line: RequestLine, parts: _Parts) -> PlainExchange | None:
         common, numbers, request_block, response, response_head, request_body, response_body = parts
         request = self._requests.read(request_block)
-        if request.content_encoding or request.mcp_session or request.mcp_version:
+        if request.content_encoding or request.mcp_session or request.mcp_version or is_grpc(request.content_type):
             return None
         if line.path is None or may_be_call(line.method, line.path, response_body):
             return None

@@ -13,9 +13,10 @@ from typing import Final, cast
 import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
-from proxy.enrich.calls import CallReader
+from proxy.enrich.calls import NO_CALLS, CallReader
 from proxy.enrich.columns import Common, label_columns, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
+from proxy.enrich.grpc.reader import GrpcReader, is_grpc
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -96,6 +97,7 @@ class RecordBuilder:
         self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
+        self._grpc = GrpcReader(self._redactor)
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
@@ -173,9 +175,15 @@ class RecordBuilder:
             return decoded
         captured, exchange = decoded
         record = self._record(captured, descriptor, exchange)
+        is_call = is_grpc(exchange.request.content_type) or is_grpc(exchange.response.content_type)
+        if is_call:
+            self._grpc.read(record, captured, exchange)
         if captured.access or exchange.labels.auth:
             attribute_exchange(record, captured.access, captured.request_head, exchange.labels, self._keys)
-        record.endpoint = self._endpoints.name(record, self._calls.operation_of(record, exchange))
+        if is_call:
+            record.endpoint = self._endpoints.name_call(record)
+        else:
+            record.endpoint = self._endpoints.name(record, self._calls.operation_of(record, exchange))
         return captured, exchange, record
 
     def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
@@ -188,7 +196,8 @@ class RecordBuilder:
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
-        calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
+        is_long = limit_bytes >= MAX_OUTPUT_BYTES
+        calls = NO_CALLS if record.grpc else self._calls.read(record, exchange, may_take_long=is_long)
         if not has_heads:
             return Entry(record, None, *calls)
         return Entry(record, self._payload(captured, exchange, clean_bytes), *calls)
@@ -339,8 +348,12 @@ class RecordBuilder:
         record = common.record(exchange.record_id, numbers, decoded.line, decoded.request)
         record.ended_at_us = 0
         attribute_in_flight(record, exchange.caller, common.labels, self._keys)
-        self._calls.begin(record, decoded)
-        record.endpoint = self._endpoints.name(record)
+        if is_grpc(decoded.request.content_type):
+            self._grpc.begin(record, decoded.request.redacted)
+            record.endpoint = self._endpoints.name_call(record)
+        else:
+            self._calls.begin(record, decoded)
+            record.endpoint = self._endpoints.name(record)
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from storage.grpc import Grpc
 from storage.record import Outcome, Record, format_id
 
 Value = str | int | float | list[str]
@@ -87,7 +88,10 @@ def resource_attributes(service: str, instance: str, stage: str | None) -> Attri
 
 def exchange_attributes(record: Record) -> Attributes:
     """Return all attributes of an exchange."""
-    return _http_attributes(record) | _own_attributes(record) | (_call_attributes(record) if record.provider else {})
+    shown = _http_attributes(record) | _own_attributes(record)
+    if record.grpc is not None:
+        shown |= _grpc_attributes(record, record.grpc)
+    return shown | (_call_attributes(record) if record.provider else {})
 
 
 def event_attributes(record: Record) -> Attributes:
@@ -155,6 +159,18 @@ def _own_attributes(record: Record) -> Attributes:
         "sidelog.upstream.connect_s": _seconds(record.connect_us),
         "sidelog.upstream.first_byte_s": _seconds(record.first_byte_us),
         "sidelog.upstream.duration_s": _seconds(record.upstream_us),
+    }
+
+
+def _grpc_attributes(record: Record, grpc: Grpc) -> Attributes:
+    service, _, method = (record.path or "").removeprefix("/").rpartition("/")
+    return {
+        "rpc.system": "grpc",
+        "rpc.service": service or None,
+        "rpc.method": method or None,
+        "rpc.grpc.status_code": grpc.status,
+        "sidelog.grpc.request_messages": grpc.request_messages,
+        "sidelog.grpc.response_messages": grpc.response_messages,
     }
 
 

@@ -56,7 +56,9 @@ def exchange_span(record: Record) -> Span:
     }
     if parent_id:
         span["parentSpanId"] = parent_id
-    if record.outcome in _BROKEN or (record.status or 0) >= 500:
+    # The conventions of RPC: of a server, these are errors and no others.
+    is_fault = record.grpc is not None and record.grpc.is_fault
+    if record.outcome in _BROKEN or (record.status or 0) >= 500 or is_fault:
         span["status"] = {"code": _ERROR, "message": attributes.plain(attributes.error_type(record) or "")}
     return span
 
@@ -104,6 +106,8 @@ def _name_of(record: Record) -> str:
     """Name a span by what is low in variety: operation and model, or method and template of the path."""
     if record.provider is not None:
         return " ".join(filter(None, (attributes.operation_of(record), record.model)))
+    if record.grpc is not None and record.path:
+        return (record.endpoint or record.path).removeprefix("/")
     method = attributes.known_method(record)
     method = "HTTP" if method in (None, attributes.OTHER_METHOD) else method
     return " ".join(filter(None, (method, record.endpoint)))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.grpc import Grpc
 from storage.record import Record, Shed, Stream
 from storage.relational.sql import CODED
 from storage.relational.tools.called import pack
@@ -22,6 +23,7 @@ REPEATED: Final = (
     "instance", "outcome", "method", "host", "route_id", "service", "container", "project", "client", "user_id",
     "source", "stage", "user_agent", "error_type", "name", "key_id", "key_name", "auth_code", "provider", "model",
     "resolved_model", "usage_state", "price_source", "endpoint", "finish_reason", "called_tools",
+    "grpc_status",
 )  # fmt: skip
 """Columns of text whose values repeat."""
 TYPES: Final = {
@@ -36,11 +38,11 @@ TYPES: Final = {
     "data": "Nullable(String)", "rest": "String",
 } | dict.fromkeys(REPEATED, "String")  # fmt: skip
 """Column of a record → its type on the wire."""
-PACKED: Final = ("request_complete", "scheme", "http_version", "upstream", "key_last4", "shed", "marks")
+PACKED: Final = ("request_complete", "scheme", "http_version", "upstream", "key_last4", "shed", "marks", "grpc")
 """Fields of a record in `rest`, behind its times."""
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""
-_MADE: Final = ("rest", "finish_reason", "called_tools")
+_MADE: Final = ("rest", "finish_reason", "called_tools", "grpc_status")
 
 _FIELDS: Final = Record.__struct_fields__
 _PLAIN: Final = tuple(name for name in TYPES if name not in (*_MADE, "seq"))
@@ -50,7 +52,7 @@ RECORD_COLUMNS: Final = (*(name for name in _FIELDS if name in TYPES), "rest")
 _in_order: Final = itemgetter(*((*RECORD_COLUMNS, *PACKED, *packing.TIME_FIELDS).index(name) for name in _FIELDS))
 _STARTED, _DURATION = RECORD_COLUMNS.index("started_at_us"), RECORD_COLUMNS.index("duration_us")
 _packed_of: Final = attrgetter(*PACKED)
-_Rest = tuple[bytes, bool, str, str | None, str | None, str | None, Shed, bytes | None]
+_Rest = tuple[bytes, bool, str, str | None, str | None, str | None, Shed, bytes | None, Grpc | None]
 _rest_decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
 _stream_decoder: Final = msgspec.msgpack.Decoder(Stream)
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -66,6 +68,7 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
     made["rest"] = [encode((packing.pack_times(record), *_packed_of(record))) for record in records]
     made["finish_reason"] = [stream and stream.finish_reason for stream in made["stream"]]
     made["called_tools"] = [stream and pack(stream.tools) for stream in made["stream"]]
+    made["grpc_status"] = [record.grpc and record.grpc.status_name for record in records]
     for name, words in CODED.items():
         made[name] = _codes(name, words, made[name])
     for name in REPEATED:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
+from storage.grpc import Grpc
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.index_keys import id_bucket
@@ -40,15 +41,14 @@ ROW_COLUMNS: Final = (
     *packing.PLACES,
     "client_ip", *_TEXT,
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
-    "stream", "keyed", "conversation", "marks",
+    "stream", "keyed", "conversation", "marks", "grpc",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
 _NO_PLACE: Final = (None, None, None)
-_NO_OUTPUT: Final = (("finish_reason", None), ("called_tools", None))
 
 _TEXT_PLACES: Final = tuple(packing.COLUMNS.index(column) for column in _TEXT)
 _ID: Final = packing.COLUMNS.index("id")
-_STREAM: Final = packing.COLUMNS.index("stream")
+_STREAM, _GRPC = packing.COLUMNS.index("stream"), packing.COLUMNS.index("grpc")
 _CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.index("request_id")
 _KEYED, _CONVERSATION = packing.COLUMNS.index("keyed"), packing.COLUMNS.index("conversation")
 
@@ -132,7 +132,7 @@ class RowEncoder:
             ids["usage_state"][record.usage_state],
             ids["price_source"][record.price_source],
             ids["endpoint"][record.endpoint],
-            *(ids[column][text] for column, text in _output(record.stream)),
+            *(ids[column][text] for column, text in _repeated(record)),
             record.first_byte_us, packing.pack_times(record),
             record.request_bytes, record.response_bytes, record.request_complete,
             *(_NO_PLACE if heads is NOWHERE else heads),
@@ -150,6 +150,7 @@ class RowEncoder:
             None if record.stream is None else msgspec.msgpack.encode(record.stream),
             1 if record.keyed else 0,
             None if record.conversation is None else UUID(record.conversation), record.marks,
+            None if record.grpc is None else msgspec.msgpack.encode(record.grpc),
         ]  # fmt: skip
 
     def _unknown_alone(self, records: Sequence[Record]) -> Iterable[Value]:
@@ -160,7 +161,7 @@ class RowEncoder:
                 if text not in known:
                     yield column, text
         for record in records:
-            for column, text in _output(record.stream):
+            for column, text in _repeated(record):
                 if text is not None and text not in ids[column]:
                     yield column, text
 
@@ -194,11 +195,14 @@ def _key(record: Record) -> Key:
     )  # fmt: skip
 
 
-def _output(stream: Stream | None) -> Iterable[tuple[str, str | None]]:
-    """Return the columns of `CALL_KINDS` and what a stream says of them."""
-    if stream is None:
-        return _NO_OUTPUT
-    return ("finish_reason", stream.finish_reason), ("called_tools", pack(stream.tools))
+def _repeated(record: Record) -> Iterable[tuple[str, str | None]]:
+    """Return the columns of `CALL_KINDS` and what a record says of them."""
+    stream, grpc = record.stream, record.grpc
+    return (
+        ("finish_reason", None if stream is None else stream.finish_reason),
+        ("called_tools", None if stream is None else pack(stream.tools)),
+        ("grpc_status", None if grpc is None else grpc.status_name),
+    )
 
 
 def _request_id(record: Record) -> str | None:
@@ -236,4 +240,6 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     values[_CONVERSATION] = values[_CONVERSATION] and values[_CONVERSATION].bytes
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
+    if values[_GRPC] is not None:
+        values[_GRPC] = msgspec.msgpack.decode(values[_GRPC], type=Grpc)
     return packing.unpacked(values)

@@ -35,7 +35,7 @@ _ROW_BYTES: Final = 360
 _CALL_BYTES: Final = 450
 """The same of a tool call, beside its content."""
 _SAMPLE_PAGES: Final = 500
-_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id", "data", "stream", "marks")
+_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id", "data", "stream", "marks", "grpc")
 
 
 def _average(measure: str, columns: str, table: str, size: str, newest: str) -> str:

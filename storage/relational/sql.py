@@ -16,8 +16,8 @@ DIMENSIONS: Final = (
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
 """Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
-CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211}
-"""The same of columns that repeat what the `stream` of a record says, for filters and facets."""
+CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211, "grpc_status": 212}
+"""The same of columns that repeat what `stream` and `grpc` of a record say, for filters and facets."""
 KINDS: Final = ("exchange", "event")
 EVENT: Final = KINDS.index("event")
 CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}

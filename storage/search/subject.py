@@ -205,6 +205,7 @@ _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
     "id": lambda subject: (format_id(subject.record.id),),
     "conversation": lambda subject: _conversation_of(subject.record),
     "any_model": lambda subject: _known(subject.record.model, subject.record.resolved_model),
+    "grpc_status": lambda subject: () if (grpc := subject.record.grpc) is None else _known(grpc.status_name),
     "finish_reason": lambda subject: _output_of(subject)[0],
     "called_tool": lambda subject: _output_of(subject)[1],
     "tool": lambda subject: subject.tools,

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from storage.grpc import Grpc
 from storage.record import Record, Stream, format_id
 from storage.relational.blocks.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
@@ -37,7 +38,7 @@ _PLAIN: Final = (
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
-    "keyed", "finish_reason", "called_tools", "conversation", "marks",
+    "keyed", "finish_reason", "called_tools", "conversation", "marks", "grpc", "grpc_status",
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
 """Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
@@ -47,7 +48,7 @@ _MAX_TEXTS_CHARACTERS: Final = 1024
 _NULLABLE_PLACES: Final = tuple(packing.COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
 _STATUS: Final = packing.COLUMNS.index("status")
 _COMPLETE: Final = packing.COLUMNS.index("request_complete")
-_STREAM: Final = packing.COLUMNS.index("stream")
+_STREAM, _GRPC = packing.COLUMNS.index("stream"), packing.COLUMNS.index("grpc")
 _KEYED: Final = packing.COLUMNS.index("keyed")
 _ID, _FIRST_BYTE = packing.COLUMNS.index("id"), packing.COLUMNS.index("first_byte_us")
 _CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.index("request_id")
@@ -190,7 +191,7 @@ class RowEncoder:
         return ids
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
-        id_of, stream = self._dictionary.id_of, record.stream
+        id_of, stream, grpc = self._dictionary.id_of, record.stream, record.grpc
         return (
             id_of(connection, "name", record.name),
             None if record.data is None else bytearray(record.data),
@@ -208,6 +209,8 @@ class RowEncoder:
             0 if stream is None else id_of(connection, "finish_reason", stream.finish_reason),
             0 if stream is None else id_of(connection, "called_tools", pack(stream.tools)),
             record.conversation, record.marks,
+            None if grpc is None else bytearray(msgspec.msgpack.encode(grpc)),
+            0 if grpc is None else id_of(connection, "grpc_status", grpc.status_name),
         )  # fmt: skip
 
 
@@ -225,6 +228,7 @@ def is_plain(record: Record) -> bool:
         and record.usage_state is None
         and record.auth_code is None
         and record.stream is None
+        and record.grpc is None
         and not record.keyed
         and record.name is None
         and record.data is None
@@ -269,4 +273,6 @@ def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
         values[place] = words[values[place]]
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
+    if values[_GRPC] is not None:
+        values[_GRPC] = msgspec.msgpack.decode(values[_GRPC], type=Grpc)
     return packing.unpacked(values)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.base import Storage
+from storage.grpc import Grpc
 from storage.query import CountQuery, Filter, FormerEndpoints, Order, RecordQuery, Scope, StatsQuery, matches
 from storage.record import LEVELS, OUTCOMES, Record, Stream
 from storage.search.expression import Has, Is, Like, Not
@@ -63,6 +64,7 @@ def make_dataset() -> list[Record]:
             provider=pick(NAMES),
             model=pick(NAMES),
             resolved_model=pick(NAMES),
+            grpc=pick((Grpc(pick(tuple(range(19))), message=pick(NAMES), end=chance.choice(("trailers", "reset"))),)),
             stream=pick((make_stream(pick(NAMES), chance.sample(TOOLS, chance.randrange(4))),)),
             trace_id=pick(TRACES),
             duration_us=chance.randrange(1000),
@@ -162,6 +164,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "providers": _names,
     "models": _names,
     "finish_reasons": _names,
+    "grpc_statuses": _some(("OK", "UNKNOWN", "UNAVAILABLE", "ok")),
     "called_tools": _some((*TOOLS, "unknown", "\udc80")),
     "endpoints": _names,
     "former_endpoints": st.lists(

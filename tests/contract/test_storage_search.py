@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.base import Storage
+from storage.grpc import Grpc
 from storage.query import CountQuery, Filter, HistogramQuery, RecordQuery, Scope
 from storage.record import LEVELS, Batch, Entry, Payload, Record, Stream, ToolCall, format_id
 from storage.relational.reads.text_index import build, merge
@@ -75,6 +76,7 @@ def make_entry(chance: random.Random) -> Entry:
         record.stream = Stream(
             None, None, None, True, finish_reason=pick(("stop", "length")), tools=pick((["add", "search"], ["search"]))
         )
+        record.grpc = pick((Grpc(chance.choice((0, 14))), Grpc()))
     if record.request_id == "REQ-2":
         record.request_id = format_id(record.id)
     payload = None
@@ -185,13 +187,14 @@ LEAVES = st.one_of(
     _is("method", "GET", "get"), _is("host", *NAMES), _is("model", *NAMES), _is("level", *LEVELS), _is("kind", "event"),
     _is("path", *PATHS), _is("request_id", "req-1"), _is("error_type", "timeout"), _is("tool", *TOOLS),
     _is("any_model", *NAMES), _is("finish_reason", "stop", "length"), _is("called_tool", "search", "add"),
+    _is("grpc_status", "OK", "UNAVAILABLE"),
     _is("upstream", "one:80"), _is("header.x-tenant", "Acme", "other"), _is("body.user.id", "42"),
     _is("body.tags", "y"), _is("body.tags.0", "x", "y"),
-    _like("any_model", "finish_reason", "called_tool"),
+    _like("any_model", "finish_reason", "called_tool", "grpc_status"),
     _like("path", "query", "user_agent", "model", "host", "level", "tool", "request_id", "error_type", "upstream"),
     _like("header.x-tenant", "request_header.x-tenant", "response_header.x-tenant", "body.user.name"),
     st.builds(Has, st.sampled_from(("path", "model", "level", "tool", "cost_usd", "tokens", "header.x-other"))),
-    st.builds(Has, st.sampled_from(("called_tool", "any_model", "finish_reason"))),
+    st.builds(Has, st.sampled_from(("called_tool", "any_model", "finish_reason", "grpc_status"))),
     st.builds(Has, st.sampled_from(("status", "client_ip", "first_byte_us", "upstream", "trace_id", "body.tags"))),
     _between("status", 0, 200, 404, 499, 500), _between("duration_us", 0, 500), _between("first_byte_us", 0, 5),
     _between("bytes", 0, 3, 8), _between("tokens", 0, 3, 10), _between("cost_usd", 0.0, 0.25, 0.5),

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from storage.grpc import Grpc
 from storage.record import Batch, Body, Entry, Payload, Position, Record, Stream, new_id
 
 SOURCE = bytes(range(16))
@@ -47,6 +48,7 @@ _FULL: dict[str, Any] = {
     "endpoint": "/v1/chat/{id}",
     "conversation": bytes(range(16)),
     "marks": bytes(range(32)),
+    "grpc": Grpc(14, "no one", 1, 0, 12, "gzip", 5_000_000, "unary", "reset", "CANCEL"),
 }
 
 

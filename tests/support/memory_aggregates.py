@@ -83,6 +83,8 @@ def facet_value(name: str, record: Record) -> str | None:
         return None if record.status is None or record.status < 100 else status_class(record.status)
     if name == "finish_reason":
         return None if record.stream is None else record.stream.finish_reason
+    if name == "grpc_status":
+        return None if record.grpc is None else record.grpc.status_name
     value: str | None = getattr(record, FACETS[name])
     return None if name == "method" and value not in ROLLUP_METHODS else value
 

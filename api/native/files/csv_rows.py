@@ -25,7 +25,7 @@ COLUMNS: Final = (
     "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
     "key_id", "key_name", "provider", "model", "resolved_model", "finish_reason", "called_tools",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state",
-    "cost_usd", "price_source", "name", "endpoint",
+    "cost_usd", "price_source", "name", "endpoint", "grpc_status",
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def row(
         "started_at": format_time(record.started_at_us),
         "ended_at": format_time(record.ended_at_us),
         "finish_reason": None if record.stream is None else record.stream.finish_reason,
+        "grpc_status": None if record.grpc is None else record.grpc.status_name,
         "called_tools": None if record.stream is None else ", ".join(record.stream.tools or ()),
     }
     fields = [name for name in columns if name not in COLUMNS]

@@ -9,14 +9,13 @@ Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
 
 import base64
 import re
-import shlex
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any, Final
 
-from api.http.responses import ApiObject
 from api.native.files.cut_bodies import sent_text
+from api.native.files.grpcurl import grpcurl_of
 from api.native.files.har import url_of
+from api.native.files.shell import REDACTED, CurlLine, word
 
 _LEFT_OUT: Final = frozenset(
     (
@@ -27,22 +26,16 @@ _LEFT_OUT: Final = frozenset(
 """What curl writes itself, or what belongs to one connection only."""
 _ADDED_BY_CURL: Final = ("user-agent", "accept")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
 BODY_FILE: Final = "request-body"
 """Where a body is looked for that cannot stand in the line."""
-
-
-class CurlLine(ApiObject):
-    """A command, and notes to read before running it."""
-
-    command: str
-    notes: list[str]
 
 
 def curl_of(record: Mapping[str, Any]) -> CurlLine:
     """Write the command for a record as `/api/records/{id}` shows it; an event gives an empty command."""
     if record.get("kind") == "event":
         return CurlLine("", ["an event is no exchange: there is nothing to send"])
+    if record.get("grpc") is not None and not _is_web(record):
+        return grpcurl_of(record)
     notes: list[str] = []
     request = record.get("request") or {"headers": [], "body": None}
     if record.get("request") is None:
@@ -56,12 +49,18 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
         prefix, body = "", []
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
     if not (record.get("path") or "/").startswith("/"):  # `OPTIONS *`, which is no part of a URL
-        words.append(f"--request-target {_word(record['path'])}")
-    words.append(f"--url {_word(_url(record, notes))}")
+        words.append(f"--request-target {word(record['path'])}")
+    words.append(f"--url {word(_url(record, notes))}")
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
     if (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101:
         notes.append("the connection was upgraded (WebSocket): curl repeats the request that asked for it only")
     return CurlLine(prefix + " \\\n  ".join(words + body), notes)
+
+
+def _is_web(record: Mapping[str, Any]) -> bool:
+    """Whether a call is of gRPC-Web, which grpcurl does not speak; curl sends what was kept of it."""
+    headers = (record.get("request") or {}).get("headers") or ()
+    return any(name.lower() == "content-type" and "grpc-web" in value.lower() for name, value in headers)
 
 
 _VERSIONS: Final = {"1.0": "--http1.0", "2": "--http2"}
@@ -75,15 +74,15 @@ def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
     if method == "HEAD":
         words.append("--head")
     elif method != ("POST" if has_body else "GET") and _TOKEN.fullmatch(method):
-        words.append(f"--request {_word(method)}")
+        words.append(f"--request {word(method)}")
     return words
 
 
 def _url(record: Mapping[str, Any], notes: list[str]) -> str:
     url = url_of(record.get("scheme"), record.get("host") or "127.0.0.1", record.get("path"), record.get("query"))
-    if _REDACTED.search(url):
+    if REDACTED.search(url):
         notes.append("the URL held a secret: replace REDACTED in it")
-    return _REDACTED.sub("REDACTED", url)
+    return REDACTED.sub("REDACTED", url)
 
 
 def _header_words(
@@ -95,14 +94,14 @@ def _header_words(
     for name, value in headers:
         if name.lower() in _LEFT_OUT or (is_decoded and name.lower() == "content-encoding"):
             continue
-        if _REDACTED.search(value):
+        if REDACTED.search(value):
             notes.append(f"{name} held a secret: replace <{name}>")
-            value = _REDACTED.sub(lambda _, name=name: f"<{name}>", value)  # type: ignore[misc]
-        words.append(f"--header {_word(f'{name}: {value}' if value else f'{name};')}")
+            value = REDACTED.sub(lambda _, name=name: f"<{name}>", value)  # type: ignore[misc]
+        words.append(f"--header {word(f'{name}: {value}' if value else f'{name};')}")
     if "accept-encoding" in names:
         words.append("--compressed")
     added = (*_ADDED_BY_CURL, "content-type") if has_body else _ADDED_BY_CURL
-    words += [f"--header {_word(f'{name}:')}" for name in added if name not in names]
+    words += [f"--header {word(f'{name}:')}" for name in added if name not in names]
     if is_decoded:
         notes.append(f"the body was sent as {(body or {})['coding']} and is sent decoded")
     return words
@@ -122,23 +121,12 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         return _piped(sent_text(body["head"], charset))
     if body["coding"] is None and len(body["head"].encode()) != body["size"]:
         notes.append("secrets were removed from the body; this is not the original")
-    elif _REDACTED.search(body["head"]):
+    elif REDACTED.search(body["head"]):
         notes.append("the body held a secret: replace [REDACTED]")
     if "\0" in body["head"]:  # which no argument can hold
         return _piped(body["head"].encode())
-    return "", [f"--data-raw {_word(body['head'])}"]
+    return "", [f"--data-raw {word(body['head'])}"]
 
 
 def _piped(body: bytes) -> tuple[str, list[str]]:
-    return f"printf %s {_word(base64.b64encode(body).decode())} | base64 -d | ", ["--data-binary @-"]
-
-
-def _word(text: str) -> str:
-    """Quote one shell word; what a terminal would obey is made by printf, so that the line itself is safe to show."""
-    runs = groupby(text, lambda character: character.isprintable() or character in "\t\n")
-    return "".join([shlex.quote("".join(run)) if is_safe else _printf("".join(run)) for is_safe, run in runs]) or "''"
-
-
-def _printf(controls: str) -> str:
-    octal = "".join(f"\\{byte:03o}" for byte in controls.encode("utf-8", "surrogatepass"))
-    return f"\"$(printf '{octal}')\""
+    return f"printf %s {word(base64.b64encode(body).decode())} | base64 -d | ", ["--data-binary @-"]

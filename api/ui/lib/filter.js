@@ -20,6 +20,7 @@ const PARAMETERS = [
   "model",
   "finish_reason",
   "called_tool",
+  "grpc_status",
   "conversation",
   "tool",
   "q",
@@ -78,6 +79,7 @@ const FIELDS = {
   model: ["model", "resolved_model"],
   finish_reason: "finish_reason",
   called_tool: "called_tools",
+  grpc_status: "grpc_status",
   conversation: "conversation",
   endpoint: "endpoint",
 };

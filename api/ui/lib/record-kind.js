@@ -9,6 +9,7 @@ export function kindTag(record) {
   if (record.kind === "event") return record.name === "websocket_message" ? "WS" : "EVENT";
   if (record.provider === "mcp" || /(^|\/)mcp\/?$/.test(record.path ?? "")) return "MCP";
   if (record.provider) return "LLM";
+  if (record.grpc) return "gRPC";
   if (record.status === 101) return "WS";
   return record.stream ? "SSE" : null;
 }

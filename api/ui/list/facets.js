@@ -25,6 +25,7 @@ const GROUPS = [
   ["model", "Model"],
   ["finish_reason", "Finish reason"],
   ["called_tool", "Tool called"],
+  ["grpc_status", "gRPC status"],
   ["error_type", "Error"],
 ];
 const NAMED = [["conversation", "Conversation"]]; // too many values to count: shown when one is in the box

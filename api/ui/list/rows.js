@@ -56,7 +56,14 @@ function resultOf(record) {
   const reason = isBad(record) && [code, saidOf(record)].filter(Boolean).join(": ");
   if (reason) return reason;
   if (record.model) return usageOf(record);
+  if (record.grpc) return grpcDetails(record);
   return record.shed !== "none" ? `overload: ${record.shed} not kept` : "";
+}
+
+function grpcDetails({ grpc, grpc_status: status }) {
+  const messages = (number, side) => number !== null && `${count(number)} ${side}`;
+  const counts = [messages(grpc.request_messages, "in"), messages(grpc.response_messages, "out")];
+  return [status ?? "no status", ...(grpc.kind === "unary" ? [] : counts)].filter(Boolean).join(" · ");
 }
 
 function usageOf({ model, input_tokens: input, output_tokens: output }) {
@@ -138,6 +145,7 @@ const PLAIN = [
   ["upstream", "Upstream"],
   ["provider", "Provider"],
   ["finish_reason", "Finish reason"],
+  ["grpc_status", "gRPC status"],
 ];
 const plainCell = (name) => (record) => text("plain", record[name]);
 

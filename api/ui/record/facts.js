@@ -47,6 +47,15 @@ function factOf(record, name) {
   return name === "endpoint" ? endpointText(record.endpoint) : String(record[name]);
 }
 
+/** What a call of gRPC said of itself, each with its name. */
+function grpcFacts({ grpc, grpc_status: status }) {
+  if (!grpc) return [];
+  const said = { ...grpc, status: status && `${status} (${grpc.status})` };
+  return Object.entries(said)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => [`grpc ${name.replaceAll("_", " ")}`, String(value)]);
+}
+
 export function facts(record) {
   const isSaid = (name) => !(name === "shed" && record.shed === "none");
   const known = FACTS.filter((name) => (record[name] ?? "") !== "" && isSaid(name));
@@ -54,10 +63,10 @@ export function facts(record) {
     el(
       "dl",
       { class: "headers" },
-      known.map((name) => [
-        el("dt", {}, name.replaceAll("_", " ")),
-        el("dd", {}, factOf(record, name)),
-      ]),
+      [
+        ...grpcFacts(record),
+        ...known.map((name) => [name.replaceAll("_", " "), factOf(record, name)]),
+      ].map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
     ),
   ];
 }

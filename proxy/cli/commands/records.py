@@ -31,7 +31,19 @@ MAX_AROUND: Final = 500
 MAX_SHOWN_CHARACTERS: Final = 4000
 """Of a body, unless all of it is asked for: what follows it stays in sight."""
 _PARTS: Final = frozenset(
-    {"request", "response", "timeline", "error_message", "data", "usage", "tools", "stream", "started_at", "ended_at"}
+    {
+        "request",
+        "response",
+        "timeline",
+        "error_message",
+        "data",
+        "usage",
+        "tools",
+        "stream",
+        "grpc",
+        "started_at",
+        "ended_at",
+    }
 )
 """Shown in their own places, or not for people."""
 _NAME_CHARACTERS: Final = 18
@@ -155,6 +167,7 @@ def _print_summary(record: Mapping[str, Any]) -> None:
         {
             "error": _error_text(record),
             "model": _model_text(record),
+            "grpc": _grpc_text(record),
             "called": ", ".join(record.get("called_tools") or []),
             "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
             "started": f"{time} {zone_name(None)}",
@@ -187,6 +200,23 @@ def _model_text(record: Mapping[str, Any]) -> str:
     )
 
 
+def _grpc_text(record: Mapping[str, Any]) -> str:
+    """Say how a call of gRPC went."""
+    call = record.get("grpc")
+    if call is None:
+        return ""
+    status, timeout_us = record.get("grpc_status"), call["timeout_us"]
+    counts = ((call["request_messages"], "in"), (call["response_messages"], "out"))
+    return _joined(
+        f"{status} ({call['status']})" if status else "no status",
+        call["kind"],
+        *(f"{count:,} message{'' if count == 1 else 's'} {side}" for count, side in counts if count is not None),
+        f"ended by {call['reset_code']}" if call["end"] == "reset" else call["end"].replace("_", "-"),
+        call["encoding"],
+        None if timeout_us is None else f"deadline {timeout_us / 1_000_000:g} s",
+    )
+
+
 def _silence(record: Mapping[str, Any]) -> str | None:
     """Say why an answered call has no tokens, where that is usual: many clients do not ask for them."""
     if record.get("usage_state") != "absent" or (record.get("status") or _REFUSED) >= _REFUSED:
@@ -212,6 +242,7 @@ def _print_rest(record: Mapping[str, Any]) -> None:
     _print_members(_timings(record), "timings")
     _print_members(record.get("usage") or {}, "usage")
     _print_members(record.get("stream") or {}, "stream")
+    _print_members(record.get("grpc") or {}, "grpc")
     for call in record.get("tools") or []:
         _print_members(call, "tool call")
 

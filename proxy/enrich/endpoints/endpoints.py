@@ -34,6 +34,9 @@ NO_LESSON: Final = frozenset(
 )
 """Statuses that many servers, and the proxy itself, answer whatever the path is."""
 
+MAX_METHODS: Final = 4096
+"""Of gRPC, whose calls were answered; of others a quarter."""
+
 Key = tuple[str | None, str | None]
 """Route, project."""
 Learned = list[tuple[str | None, str | None, tree.Learned]]
@@ -58,6 +61,9 @@ class Endpoints:
         self._given = {route: Given(templates) for route, templates in (given or {}).items()}
         self._services: dict[Key, Service] = {}
         self._paths = 0
+        self._methods: set[str] = set()
+        self._guessed_methods: set[str] = set()
+        """Clients may ask for any, but only of a service's own there is an answer."""
         self._lock = Lock()
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
@@ -77,6 +83,19 @@ class Endpoints:
                 return template if operation is None else f"{template}#{operation}"
         with self._lock:
             return self._name(record, path, operation)
+
+    def name_call(self, record: Record) -> str | None:
+        """Return the endpoint of a call of gRPC: the path, which names service and method."""
+        path, call = record.path, record.grpc
+        if path is None or path in self._methods:
+            return path
+        is_answered = call is not None and (call.status == 0 or bool(call.response_messages))
+        methods, most = (self._methods, MAX_METHODS) if is_answered else (self._guessed_methods, MAX_METHODS // 4)
+        if path not in methods:
+            if len(methods) >= most:
+                return OTHER
+            methods.add(path)
+        return path
 
     def _name(self, record: Record, path: str, operation: str | None) -> str:
         service = self._services.get((record.route_id, record.project))

@@ -3,37 +3,31 @@
 Strategy: the media type of an answer says which envelopes there may be, a look for a few bytes whether one is there;
 only then it is read. Invariant: what has no known shape is no failure.
 
-Standards: gRPC-Web; Connect; JSON-RPC 2.0 §5.1; SOAP 1.1 §4.4 and 1.2 §5.4; XML-RPC; RFC 9457; JSON:API; WHATWG HTML
+Standards: Connect; JSON-RPC 2.0 §5.1; SOAP 1.1 §4.4 and 1.2 §5.4; XML-RPC; RFC 9457; JSON:API; WHATWG HTML
 §9.2 (events named `error`); Amazon's event streams and S3; Elasticsearch's bulk API; multipart batches.
 """
 
 import re
-from binascii import Error, a2b_base64
 from collections.abc import Callable
 from functools import lru_cache
 from html import unescape
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, Failure, document_failure, failure, rpc_failure
 from proxy.enrich.endpoints.failure import failure_of
 from proxy.enrich.formats.aws_events import AwsEventSplitter
 from proxy.enrich.formats.frames import LineSplitter, SseSplitter, splitter_of
 from proxy.enrich.formats.json_parts import decode, find_text
+from proxy.enrich.grpc.messages import last_frame
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.head_facts import HeadFacts
+from storage.grpc import STATUSES
 
 STREAM_ERROR: Final = "stream_error"
-_GRPC_CODES: Final = (
-    *("ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists"),
-    *("permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented"),
-    *("internal", "unavailable", "data_loss", "unauthenticated"),
-)
-_TRAILERS, _END_STREAM = b"\x80\0", b"\2\0"
-"""How the last frame of gRPC-Web, or of Connect, begins: its flags, and a length of less than 2^24."""
-_BEGINNING_BYTES, _END_BYTES = 160, 16_384
-_GRPC_STATUS: Final = re.compile(rb"(?i)(?:^|\n)grpc-status:[ \t]*(\d{1,9})")
-_GRPC_MESSAGE: Final = re.compile(rb"(?i)(?:^|\n)grpc-message:[ \t]*([^\r\n]+)")
+_CODES: Final = tuple(name.lower() for name in STATUSES)
+_END_STREAM: Final = b"\2\0"
+"""How the last frame of Connect begins: its flags, and a length of less than 2^24."""
+_BEGINNING_BYTES: Final = 160
 _BULK: Final = re.compile(rb'\s*\{[^\[\]{}]*"errors"\s*:\s*true\b[^\[\]{}]*"items"')
 _STATUS: Final = re.compile(rb'(?:"status"\s*:\s*|\nHTTP/1\.[01] )(\d{3})\b')
 _FAULTS: Final = (
@@ -72,35 +66,11 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     return envelope.judge(facts, body) if any(map(text.__contains__, envelope.marks)) else None
 
 
-def _grpc(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    for fields in (facts.redacted, _last_frame(facts, body, _TRAILERS)):
-        if (status := _GRPC_STATUS.search(fields)) is not None:
-            number, message = int(status[1]), _GRPC_MESSAGE.search(fields)
-            name = _GRPC_CODES[number if number < len(_GRPC_CODES) else 2]
-            said = {"code": number, "message": message and unquote(message[1].decode("latin-1"))}
-            return failure(f"grpc_{name}", said) if number else None
-    return None
-
-
-def _connect(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    ending = decode(ANY, _last_frame(facts, body, _END_STREAM))
+def _connect(_: HeadFacts, body: DecodedBody) -> Failure | None:
+    ending = decode(ANY, last_frame(body, _END_STREAM) or b"")
     error = ending.get("error") if isinstance(ending, dict) else None
     name = str(error.get("code")).replace("canceled", "cancelled") if isinstance(error, dict) else ""
-    return failure(f"connect_{name if name in _GRPC_CODES else 'unknown'}", error) if name else None
-
-
-def _last_frame(facts: HeadFacts, body: DecodedBody, begins: bytes) -> bytes:
-    """Return the content of the frame that begins so and ends the body; empty without one."""
-    data = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
-    if b"-text" in facts.content_type:  # groups of four characters, each message with padding of its own
-        try:
-            data = b"".join(map(a2b_base64, re.findall(rb"[^=]+=*", data[len(data) % 4 :])))
-        except Error:
-            return b""
-    at = data.find(begins)
-    while at >= 0 and int.from_bytes(data[at + 1 : at + 5], "big") != len(data) - at - 5:
-        at = data.find(begins, at + 1)
-    return data[at + 5 :] if at >= 0 else b""
+    return failure(f"connect_{name if name in _CODES else 'unknown'}", error) if name else None
 
 
 def _json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
@@ -161,7 +131,6 @@ _TYPES: Final = {
     **dict.fromkeys((b"application/x-ndjson", b"application/ndjson", b"application/jsonl"), _LINES),
     **dict.fromkeys((b"text/xml", b"application/xml", b"+xml"), _XML),
     **dict.fromkeys((b"application/x-amz-json-1.0", b"application/x-amz-json-1.1"), _Envelope(_json)),
-    **dict.fromkeys((b"application/grpc-web", b"application/grpc-web-text"), _Envelope(_grpc)),
     b"application/connect": _Envelope(_connect, (b'"error"',)),
     b"application/problem+json": _Envelope(_json),
     b"application/graphql-response+json": _Envelope(lambda _, body: failure_of(body)),

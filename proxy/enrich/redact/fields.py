@@ -11,6 +11,8 @@ and digits mixed is none. Of `name.token` the name stays.
 """
 
 import re
+from binascii import Error, a2b_base64
+from collections.abc import Callable
 from typing import Final
 
 from proxy.enrich.redact.json_values import MARK
@@ -19,6 +21,8 @@ from proxy.enrich.redact.patterns.tokens import is_random
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
 """With what was already redacted by its looks."""
 _PIECE: Final = re.compile(rb'[^;"]*(?:"[^"]*"[^;"]*)*(?:;|\Z)')
+BINARY_FIELD: Final = re.compile(rb"[^:]*-bin:", re.IGNORECASE)
+"""A line that `redact_binary` redacts."""
 _DATE: Final = rb"[A-Za-z]{3,9}, ?\d\d[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d [A-Z]{3}"
 _ATTRIBUTE: Final = re.compile(
     rb"(?i:secure|httponly|partitioned|expires=" + _DATE + rb"|max-age=-?\d{1,10}|domain=[a-z0-9.-]{1,255}"
@@ -72,6 +76,20 @@ def _redact_offer(offer: bytes) -> bytes:
         if len(word) > _MAX_PROTOCOL_BYTES or is_random(word):
             return b".".join((*words[:index], MARK))
     return MARK
+
+
+def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
+    """Redact a line of binary metadata of gRPC: base64, padded or not, between commas; `redact` looks into each."""
+    name, _, value = line.partition(b":")
+    pieces = value.split(b",")
+    for index, piece in enumerate(pieces):
+        try:
+            data = a2b_base64(piece + b"==")
+        except Error:
+            continue
+        if redact(data) != data:
+            pieces[index] = b" " + MARK
+    return name + b":" + b",".join(pieces)
 
 
 PARTLY_SECRET: Final = {

@@ -25,7 +25,7 @@ from proxy.enrich.redact.documents.messages import messages_of
 from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
-from proxy.enrich.redact.fields import PARTLY_SECRET
+from proxy.enrich.redact.fields import BINARY_FIELD, PARTLY_SECRET, redact_binary
 from proxy.enrich.redact.json_keys import JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.json_values import MARK, End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
@@ -367,10 +367,11 @@ class Redactor:
 
     def _redact_plain_field(self, line: bytes) -> bytes:
         """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
+        if BINARY_FIELD.match(line) is not None:
+            return redact_binary(line, self.redact_by_pattern)
         if EQUALS in line:
             line = self._redact_value(line)
-        if QUOTE in line:
-            line, _ = self._json.redact(line)
+        line = self._json.redact(line)[0] if QUOTE in line else line
         return _HOST_USER.sub(rb"\1" + MARK + b"@", line) if AT in line else line
 
     def _redact_value(self, value: bytes) -> bytes:

@@ -60,6 +60,7 @@ CREATE TABLE sidelog.records (
     price_source integer,
     finish_reason integer,  -- What `stream` says of the output, once more for filters: the tools are one text, see
     called_tools integer,   -- storage/relational/tools/called.py.
+    grpc_status integer,  -- The name of the status in `grpc`, once more for filters.
     endpoint integer,
     level smallint NOT NULL,
     kind smallint NOT NULL,
@@ -77,6 +78,7 @@ CREATE TABLE sidelog.records (
     data bytea,
     stream bytea,
     marks bytea,  -- Hashes of 16 bytes, one after the other.
+    grpc bytea,
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 
@@ -99,6 +101,7 @@ CREATE INDEX records_model ON sidelog.records (model, (seq >> 10)) WHERE model I
 CREATE INDEX records_resolved_model ON sidelog.records (resolved_model, (seq >> 10)) WHERE resolved_model IS NOT NULL;
 CREATE INDEX records_finish_reason ON sidelog.records (finish_reason, (seq >> 10)) WHERE finish_reason IS NOT NULL;
 CREATE INDEX records_called_tools ON sidelog.records (called_tools, (seq >> 10)) WHERE called_tools IS NOT NULL;
+CREATE INDEX records_grpc_status ON sidelog.records (grpc_status, (seq >> 10)) WHERE grpc_status IS NOT NULL;
 -- Conversations: each with its calls, and the calls of all; other rows cost nothing.
 CREATE INDEX records_conversation ON sidelog.records (conversation, (seq >> 10)) WHERE conversation IS NOT NULL;
 CREATE INDEX records_conversations ON sidelog.records ((seq >> 10)) WHERE conversation IS NOT NULL;

@@ -42,7 +42,7 @@ from storage.search.expression import (
 )
 from storage.search.patterns import is_like, is_storable, lower_ascii
 
-_DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason"))
+_DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason", "grpc_status"))
 EITHER: Final = {"any_model": ("model", "resolved_model")}
 """Fields that are several columns."""
 _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "key_last4"))
@@ -59,7 +59,7 @@ _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
 _KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.CALL_KINDS
-_INDEXED: Final = ("project", "service", "key_id", "finish_reason", "endpoint", "called_tools")
+_INDEXED: Final = ("project", "service", "key_id", "finish_reason", "endpoint", "called_tools", "grpc_status")
 """Columns with a partial index of the rows that have a text."""
 _NEVER: Final = "1 = 0"
 _COLUMNS: Final = {"tool": "tool_name", "called_tool": "called_tools"}

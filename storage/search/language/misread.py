@@ -65,6 +65,7 @@ def _check_value(name: str | None, value: Value) -> None:
             _refuse(value, f"{joint} joins nothing", alternatives if len(parts) > 1 else operator)
     if name and (word := word_of(name)) is not None and (sign := _LEADING.fullmatch(text)) is not None:
         is_known = sign[1] == "=" and (word.kind in ("part", *_COMPARED) or not sign[2])
+        is_known |= word.kind == "grpc" and sign[1] == "!"
         if not is_known and word.kind != "text":
             _refuse_sign(value, name, sign[1], sign[2])
 

@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from storage.grpc import STATUSES, status_name
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
+from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
@@ -28,6 +29,8 @@ _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?",
 """Text meant as an IPv4 address or network, valid or not."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 
+EXPECTED_GRPC_STATUS: Final = "a status of gRPC such as 14, UNAVAILABLE or !OK"
+_MAX_CODE_DIGITS: Final = 9
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
 
 _LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
@@ -243,6 +246,27 @@ def _id(value: Value, word: Word) -> Expression:
     return Is(word.field, (format_id(found),))
 
 
+def read_grpc_status(text: str) -> Expression | None:
+    """Read the name of a status of gRPC or its number, behind `!` any other; None when it is neither."""
+    name = text.removeprefix("!").upper()
+    if name.isascii() and name.isdigit() and len(name) <= _MAX_CODE_DIGITS:
+        name = status_name(int(name))
+    if name not in STATUSES:
+        return None
+    found = Is("grpc_status", (name,))
+    return And((Has("grpc_status"), Not(found))) if text.startswith("!") else found
+
+
+def _grpc_status(value: Value, word: Word) -> Expression:
+    if value.is_pattern:
+        return Like(word.field, value.parts)
+    found = read_grpc_status(value.text)
+    if found is None:
+        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_GRPC_STATUS}"
+        raise SearchError(reason, value.position, value.length, expected=word.values)
+    return found
+
+
 _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "name": _name,
     "part": _part,
@@ -257,5 +281,6 @@ _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "trace": _trace,
     "id": _id,
     "text": _text,
+    "grpc": _grpc_status,
     "reason": lambda value, word: has_reason(value.parts),
 }

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
+from storage.grpc import STATUSES
 from storage.record import LEVELS, OUTCOMES
 
 Kind = Literal[
     "name", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client", "trace",
-    "id", "text", "reason",
+    "id", "text", "reason", "grpc",
 ]  # fmt: skip
 """How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it holds a `*`."""
 
@@ -105,6 +106,8 @@ _ALL: Final = (
     _name("finish_reason", "finish_reason", "why the output ended", "finish_reason:length", facet="finish_reason"),
     _name("called_tool", "called_tool", "tool that a model called", "called_tool:search", facet="called_tool"),
     _name("tool", "tool", "MCP tool that was called", "tool:search"),
+    Word(name="grpc_status", kind="grpc", field="grpc_status", help="status of a gRPC call, or any but one",
+         example="grpc_status:!OK", values=(*STATUSES, "!OK"), facet="grpc_status"),
     _name("upstream", "upstream", "host and port that was used", "upstream:*:9000"),
     _name("stage", "stage", "deployment stage", "stage:production", facet="stage"),
     _name("instance", "instance", "which sidelog wrote it", "instance:sidecar-1", facet="instance"),

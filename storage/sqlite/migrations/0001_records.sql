@@ -76,7 +76,10 @@ CREATE TABLE records (
     finish_reason INTEGER NOT NULL DEFAULT 0,
     called_tools INTEGER NOT NULL DEFAULT 0,
     conversation BLOB,
-    marks BLOB
+    marks BLOB,
+    grpc BLOB,
+    -- The name of its status, once more for filters.
+    grpc_status INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE UNIQUE INDEX records_id ON records (id);
@@ -94,6 +97,7 @@ CREATE INDEX records_model ON records (model, seq) WHERE model <> 0;
 CREATE INDEX records_resolved_model ON records (resolved_model, seq) WHERE resolved_model <> 0;
 CREATE INDEX records_finish_reason ON records (finish_reason, seq) WHERE finish_reason <> 0;
 CREATE INDEX records_called_tools ON records (called_tools, seq) WHERE called_tools <> 0;
+CREATE INDEX records_grpc_status ON records (grpc_status, seq) WHERE grpc_status <> 0;
 -- Conversations: each with its calls, and the calls of all; other rows cost nothing.
 CREATE INDEX records_conversation ON records (conversation, seq) WHERE conversation IS NOT NULL;
 CREATE INDEX records_conversations ON records (seq) WHERE conversation IS NOT NULL;

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.dialects.entries import Halves, PendingEntry, expand, project_entry
+from storage.grpc import Grpc
 from storage.query import Count
 from tests.api.dialects.logs import HALVES, make_log
 from tests.api.samples import make_event, make_record
@@ -84,3 +85,12 @@ def test_an_entry_has_the_keys_of_the_document() -> None:
 def test_an_event_shows_its_name_and_payload(data: bytes | None, shown: dict[str, object]) -> None:
     """The event's own name wins; a payload that is no object stands apart."""
     assert shown_entry(PendingEntry(make_event(1, data=data), "event"))["data"] == shown
+
+
+def test_the_response_of_a_grpc_call_has_its_status() -> None:
+    """Its name and message, beside the HTTP status, which stays what was sent."""
+    record = make_record(1, status=200, level="error", grpc=Grpc(14, "no one"))
+    request, response = map(shown_entry, expand([record], Halves(), "asc"))
+    assert (response["status"], response["level"]) == (200, "error")
+    assert (response["data"]["grpcStatus"], response["data"]["grpcMessage"]) == ("UNAVAILABLE", "no one")
+    assert "grpcStatus" not in request["data"]

@@ -215,3 +215,15 @@ def test_a_search_decides_the_kind_unless_a_parameter_does() -> None:
     assert params.read_filter(query(query="-kind:event"), NOW_US).kind == "all"
     assert params.read_filter(query(query="kind:event"), NOW_US).kind == "event"
     assert params.read_filter(query(query="kind:event", kind="exchange"), NOW_US).kind == "exchange"
+
+
+def test_the_search_and_the_parameter_mean_the_same() -> None:
+    """Lists of alternatives among them; both say what is expected."""
+    for text in ("14", "UNAVAILABLE,!OK", "!5"):
+        asked = params.read_filter(MultiDict(query=f"grpc_status:{text}"), 0)
+        assert asked.where == params.read_filter(MultiDict(grpc_status=text), 0).where
+    with pytest.raises(BadParameter, match="a status of gRPC such as 14, UNAVAILABLE or !OK"):
+        params.read_filter(MultiDict(grpc_status="FINE"), 0)
+    with pytest.raises(BadSearch, match="a status of gRPC such as 14, UNAVAILABLE or !OK"):
+        params.read_filter(MultiDict(query="grpc_status:FINE"), 0)
+    assert params.read_filter(MultiDict(query="grpc_status:*"), 0).where is not None

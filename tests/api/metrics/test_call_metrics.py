@@ -5,6 +5,7 @@ from prometheus_client.exposition import generate_latest
 
 from api.metrics.call_metrics import MAX_MODELS, MAX_TOOLS
 from api.metrics.metrics import Metrics
+from storage.grpc import Grpc
 from storage.record import Entry, ToolCall
 from tests.api.samples import make_record
 
@@ -36,6 +37,18 @@ def test_tokens_and_cost() -> None:
     assert 'sidelog_llm_tokens_total{model="gpt-1",provider="openai",type="output"} 10.0' in lines
     assert 'sidelog_llm_cost_usd_total{model="gpt-1",provider="openai"} 1.0' in lines
     assert not any("invented" in line or "reasoning" in line for line in lines)
+
+
+def test_grpc_calls_count_by_status() -> None:
+    """And their messages by direction; a call that ended without a status counts as `none`."""
+    metrics = Metrics()
+    for number, grpc in enumerate((Grpc(0, None, 1, 5), Grpc(14, None, 2, 0), Grpc())):
+        metrics.observe([Entry(make_record(number, route_id="shop", grpc=grpc))])
+    lines = shown(metrics)
+    for status in ("OK", "UNAVAILABLE", "none"):
+        assert f'sidelog_grpc_requests_total{{route="shop",status="{status}"}} 1.0' in lines
+    assert 'sidelog_grpc_messages_total{direction="request",route="shop"} 3.0' in lines
+    assert 'sidelog_grpc_messages_total{direction="response",route="shop"} 5.0' in lines
 
 
 def test_labels_are_bounded() -> None:

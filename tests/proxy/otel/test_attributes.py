@@ -12,6 +12,7 @@ from proxy.otel.attributes import (
     operation_of,
     resource_attributes,
 )
+from storage.grpc import Grpc
 from storage.record import Record, Stream, format_id
 from tests.storage.samples import make_record
 from tests.support.otlp import KeyValue, plain
@@ -165,6 +166,15 @@ def test_the_resource_is_service_sidecar_and_stage() -> None:
         "deployment.environment.name": "production",
     }
     assert resource_attributes("shop", "sidecar-1", "")["deployment.environment.name"] is None
+
+
+def test_a_grpc_call_has_the_names_of_rpc() -> None:
+    """Service and method are those of the path."""
+    shown = exchange_attributes(make_record(path="/shop.v1.Cart/Add", grpc=Grpc(14, None, 1, 0)))
+    assert {name: value for name, value in shown.items() if name.startswith("rpc.")} == {
+        "rpc.system": "grpc", "rpc.service": "shop.v1.Cart", "rpc.method": "Add", "rpc.grpc.status_code": 14,
+    }  # fmt: skip
+    assert "rpc.system" not in exchange_attributes(make_record())
 
 
 def test_an_event_has_its_id() -> None:

@@ -1,6 +1,5 @@
 """Failures that a status of 200 hides, in the envelopes of common protocols."""
 
-import base64
 import gzip
 import json
 import struct
@@ -50,37 +49,6 @@ def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
 
 
 MESSAGE = rpc_frame(0, b"\x0a\x05hello")
-TRAILER = rpc_frame(0x80, b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n")
-FINE = rpc_frame(0x80, b"grpc-status:0\r\ngrpc-message:\r\n")
-WEB, TEXT = "application/grpc-web+proto", "application/grpc-web-text"
-
-
-def text(*parts: bytes) -> bytes:
-    """Encode parts as gRPC-Web's text, each with its own padding."""
-    return b"".join(map(base64.b64encode, parts))
-
-
-@pytest.mark.parametrize(
-    ("answer", "content_type", "headers", "wanted"),
-    [
-        (b"", WEB, "grpc-status: 7\r\ngrpc-message: no\r\n", ("grpc_permission_denied", "warn", "7: no")),
-        (b"", "application/grpc-web", "Grpc-Status: 14\r\n", ("grpc_unavailable", "error", "14")),
-        (MESSAGE + TRAILER, WEB, "", ("grpc_internal", "error", "13: out of memory")),
-        (text(MESSAGE, TRAILER), TEXT, "", ("grpc_internal", "error", "13: out of memory")),
-        (text(MESSAGE + TRAILER), TEXT + "+proto", "", ("grpc_internal", "error", "13: out of memory")),
-        (MESSAGE * 9000 + TRAILER, WEB, "", ("grpc_internal", "error", "13: out of memory")),
-        (text(*[MESSAGE] * 9000, TRAILER), TEXT, "", ("grpc_internal", "error", "13: out of memory")),
-        (rpc_frame(0x80, b"GRPC-Status: 99\r\n"), WEB, "", ("grpc_unknown", "error", "99")),
-        (MESSAGE + FINE, WEB, "", (None, "info", None)),
-        (b"", WEB, "grpc-status: 0\r\n", (None, "info", None)),
-        (MESSAGE + rpc_frame(0, b"grpc-status: 13"), WEB, "", (None, "info", None)),
-        (b"\x80", WEB, "", (None, "info", None)),
-        (b"=a=", TEXT, "", (None, "info", None)),
-    ],
-)
-def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object) -> None:
-    """The status stands in the head, or in the frame that ends the body, also of one too long to be kept whole."""
-    assert said(answer, content_type, response_headers=headers, windows=(4096, 512)) == wanted
 
 
 def test_connect() -> None:

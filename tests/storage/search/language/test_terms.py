@@ -1,9 +1,10 @@
-"""What other readers need of terms: networks and trace ids."""
+"""What other readers need of terms: networks, trace ids and statuses of gRPC."""
 
 import pytest
 
+from storage.grpc import Grpc
 from storage.search.expression import InNetwork, Or
-from storage.search.language.terms import read_network, stored_trace_id
+from storage.search.language.terms import read_grpc_status, read_network, stored_trace_id
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from tests.storage.samples import make_record
@@ -40,3 +41,21 @@ def test_trace_ids() -> None:
     """A UUID loses its hyphens; what is no trace id stays."""
     assert stored_trace_id(" 0AF76519-16CD-43DD-8448-EB211C80319C ") == "0af7651916cd43dd8448eb211c80319c"
     assert stored_trace_id("a-b") == "a-b"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("14", [14]), ("unavailable", [14]), ("UNAVAILABLE", [14]), ("OK", [0]), ("0", [0]), ("!OK", [5, 14]),
+        ("!14", [0, 5]), ("99", []), ("nonsense", None), ("!", None), ("", None), ("\u0661", None), ("1" * 12, None),
+    ],
+)  # fmt: skip
+def test_a_status_of_grpc_is_asked_for_by_name_or_number(text: str, found: list[int] | None) -> None:
+    """Behind an exclamation mark any other that was said: a call without one, and what is no call, is none."""
+    search = read_grpc_status(text)
+    assert (search is None) == (found is None)
+    if search is not None:
+        calls = [make_record(grpc=grpc) for grpc in (None, Grpc(), Grpc(0), Grpc(5), Grpc(14))]
+        fulfilled = [call.grpc.status for call in calls if call.grpc and fulfils(Subject(call), search)]
+        assert fulfilled == found
+        assert not fulfils(Subject(make_record()), search)

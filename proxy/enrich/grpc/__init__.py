@@ -1,0 +1,1 @@
+"""gRPC: what its calls said of themselves, and what their messages hold."""

@@ -1,0 +1,128 @@
+"""The messages of a gRPC body: before each stand five bytes, whether it is compressed and how long it is. Pure.
+
+Strategy: the lengths lead from one message to the next, also over what was not captured: a message that begins in the
+head of a body and ends behind its gap leads into the tail. Where a prefix is missing, or is none, the list ends.
+Compressed messages are inflated within the bounds of a coded body.
+
+Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a last frame, base64 as text).
+"""
+
+import re
+from binascii import Error, a2b_base64
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from proxy.enrich.http.content_coding import decode
+from proxy.enrich.http.decoded_body import DecodedBody
+
+MAX_MESSAGES: Final = 1000
+"""Of one body; what follows is counted by the worker alone."""
+MAX_MESSAGE_BYTES: Final = 262_144
+"""Of one message that is inflated."""
+MAX_INFLATED_BYTES: Final = 1 << 20
+"""Of all messages of a body together."""
+_PREFIX_BYTES: Final = 5
+_END_BYTES: Final = 16_384
+_GROUP_CHARACTERS: Final = 4
+WEB_TRAILERS: Final = b"\x80\0"
+"""How the last frame of gRPC-Web begins: its flags, and a length of less than 2^24."""
+_COMPRESSED, _TRAILERS = 1, 0x80
+_GROUP: Final = re.compile(rb"[^=]+=*")
+
+
+class Message(NamedTuple):
+    """One message of a body."""
+
+    data: bytes
+    """Inflated; its beginning, where it was cut."""
+    size: int
+    """On the wire, without the prefix."""
+    is_whole: bool
+
+
+class Messages(NamedTuple):
+    """What a body consists of."""
+
+    found: list[Message]
+    is_ended: bool
+    """Whether the last of them ends the body: these are all."""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_ended and all(message.is_whole for message in self.found)
+
+
+def split(body: DecodedBody, encoding: str | None) -> Messages:
+    """Split a body into its messages, each inflated where it was compressed by `encoding`."""
+    found: list[Message] = []
+    at, room = 0, MAX_INFLATED_BYTES
+    while at < body.text_size and len(found) < MAX_MESSAGES:
+        prefix = _piece(body, at, _PREFIX_BYTES)
+        if len(prefix) < _PREFIX_BYTES or prefix[0] & ~(_TRAILERS | _COMPRESSED):
+            return Messages(found, False)
+        size = int.from_bytes(prefix[1:], "big")
+        data = _piece(body, at + _PREFIX_BYTES, size)
+        at += _PREFIX_BYTES + size
+        is_whole = len(data) == size
+        if prefix[0] & _COMPRESSED:
+            data, is_whole = _inflate(data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole)
+            room -= len(data)
+        if not prefix[0] & _TRAILERS:
+            found.append(Message(data, size, is_whole))
+    return Messages(found, at == body.text_size)
+
+
+def without_text_coding(body: DecodedBody) -> DecodedBody | None:
+    """Undo the base64 of gRPC-Web's text, of a cut one at its beginning; None when it is none."""
+    cut = len(body.head) % _GROUP_CHARACTERS if body.is_truncated else 0
+    data = _from_text(body.head[: len(body.head) - cut])
+    if data is None:
+        return None
+    size = len(data) + body.is_truncated  # how much there is behind the cut, the text does not say
+    return replace(body, head=data, tail=b"", text_size=size)
+
+
+def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> bytes | None:
+    """Return the content of the frame that ends a body and begins with flags and a byte of its length; None: no such.
+
+    It stands in the tail, to which no lengths need lead.
+    """
+    data: bytes | None = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
+    if is_text and data:
+        data = _from_text(data[len(data) % _GROUP_CHARACTERS :])
+    if not data:
+        return None
+    at = data.find(begins)
+    while at >= 0 and int.from_bytes(data[at + 1 : at + _PREFIX_BYTES], "big") != len(data) - at - _PREFIX_BYTES:
+        at = data.find(begins, at + 1)
+    return data[at + _PREFIX_BYTES :] if at >= 0 else None
+
+
+def _from_text(text: bytes) -> bytes | None:
+    """Decode groups of four characters; each message may have padding of its own."""
+    try:
+        return b"".join(map(a2b_base64, _GROUP.findall(text)))
+    except Error:
+        return None
+
+
+def _piece(body: DecodedBody, at: int, size: int) -> bytes:
+    """Return captured bytes from a place on; fewer where they were not captured."""
+    if at < len(body.head):
+        piece = body.head[at : at + size]
+        if at + size <= len(body.head) or len(body.head) + len(body.tail) < body.text_size:
+            return piece
+        return piece + body.tail[: size - len(piece)]
+    start = at - (body.text_size - len(body.tail))
+    return body.tail[start : start + size] if start >= 0 else b""
+
+
+def _inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:
+    """Inflate a message, or its beginning; empty and cut where that is not possible."""
+    if not encoding or room <= 0:
+        return b"", False
+    inflated = decode(data, [encoding], room)
+    if inflated is None or not inflated.undone:
+        return b"", False
+    return inflated.data, is_whole and inflated.is_complete

@@ -1,0 +1,160 @@
+"""Read a call of gRPC: what its record says of it, and its bodies as lists of messages in JSON.
+
+A body is stored as what it says, not as its bytes: redacted bytes would be no messages any more, because the lengths
+before them would not fit. So a search, a page and a program read the values of protobuf like those of any JSON.
+
+Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the body and are stored as trailers.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, last_frame, split, without_text_coding
+from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
+from proxy.enrich.grpc.wire_tree import WireReader
+from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.redact.redactor import Redactor
+from proxy.http2.errors import ErrorCode
+from proxy.ring.exchange import (
+    FLAG_HEADS_OFF,
+    NOTE_GRPC_MESSAGES,
+    NOTE_STREAM,
+    NOTES_RESPONSE_TRAILERS,
+    CapturedExchange,
+)
+from proxy.ring.http2_notes import NOT_RESET, MessagesNote, read_messages_note, read_stream_note
+from storage.grpc import CallKind, Grpc
+from storage.record import Record
+
+_TYPE: Final = b"application/grpc"
+_TYPE_BYTES: Final = len(_TYPE)
+_AS_JSON: Final = b"application/json"
+"""What bodies are from here on; their heads keep what was sent."""
+_ANY: Final = msgspec.json.Decoder()
+_ENCODER: Final = msgspec.json.Encoder()
+_RESETS: Final = {int(code): code.name for code in ErrorCode}
+
+
+def is_grpc(content_type: bytes) -> bool:
+    """Whether a body is of gRPC or gRPC-Web; the next byte tells it from `application/grpcfoo`."""
+    return content_type[:_TYPE_BYTES].lower() == _TYPE and content_type[_TYPE_BYTES : _TYPE_BYTES + 1] in b"+;- "
+
+
+class GrpcReader:
+    """Reads the calls of one sidecar."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def begin(self, record: Record, request_head: bytes) -> None:
+        """Note that a call runs, by the head of its request."""
+        record.grpc = Grpc(timeout_us=timeout_us(request_head))
+
+    def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> None:
+        """Fill the record with what its call says: status, counts, how it ended; make JSON of the bodies."""
+        request, response = exchange.request, exchange.response
+        sent, received = encoding_in(request.redacted), encoding_in(response.redacted)
+        asked = _split(exchange.request_body, request.content_type, sent)
+        answered = _split(exchange.response_body, response.content_type, received)
+        trailers = _web_trailers(exchange)
+        if trailers is not None:
+            captured.notes[NOTES_RESPONSE_TRAILERS[0]] = trailers
+        record.grpc = grpc = Grpc(timeout_us=timeout_us(request.redacted), encoding=received or sent)
+        _count(grpc, captured, asked, answered)
+        self._read_end(record, grpc, captured)
+        if asked is not None and exchange.request_body is not None:
+            exchange.request_body = self._as_json(exchange.request_body, asked, request.content_type, sent)
+            exchange.request = replace(request, content_type=_AS_JSON)
+        if answered is not None and exchange.response_body is not None:
+            exchange.response_body = self._as_json(exchange.response_body, answered, response.content_type, received)
+            exchange.response = replace(response, content_type=_AS_JSON)
+
+    def _read_end(self, record: Record, grpc: Grpc, captured: CapturedExchange) -> None:
+        status = status_in(captured.notes.get(NOTES_RESPONSE_TRAILERS[0], b""))
+        if status is not None:
+            grpc.end = "trailers"
+        elif (status := status_in(captured.response_head)) is not None:
+            grpc.end = "trailers_only"
+        stream = read_stream_note(captured.notes.get(NOTE_STREAM, b""))
+        if stream is not None and stream.reset_by != NOT_RESET:
+            grpc.reset_code = _RESETS.get(stream.reset_code, str(stream.reset_code))
+            grpc.end = "reset" if status is None else grpc.end
+        if status is None:
+            return
+        grpc.status = status.code
+        if status.message and not captured.flags & FLAG_HEADS_OFF:
+            grpc.message = self._redactor.redact_value(status.message).decode(errors="replace")
+        if status.code:
+            record.error_type = record.error_type or grpc.status_name
+            record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
+
+    def _as_json(self, body: DecodedBody, messages: Messages, content_type: bytes, encoding: str | None) -> DecodedBody:
+        """Write the messages of a body as a list, whose texts are still to be redacted."""
+        is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
+        wire = WireReader(self._redactor.redact_by_pattern)
+        shown = [_show(message, wire, is_json=is_json) for message in messages.found]
+        text = _ENCODER.encode([value for value, _ in shown])
+        is_whole = messages.is_ended and all(is_all for _, is_all in shown)
+        coding = ", ".join(filter(None, (body.coding, encoding, None if is_json else "protobuf"))) or None
+        return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
+
+
+def _show(message: Message, wire: WireReader, *, is_json: bool) -> tuple[object, bool]:
+    """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
+    if message.size and not message.data:
+        return None, False
+    if is_json and message.is_whole:
+        try:
+            _ANY.decode(message.data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        else:
+            return msgspec.Raw(message.data), True
+    return wire.show(message.data, is_whole=message.is_whole)
+
+
+def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) -> Messages | None:
+    """Split a body; None where these are no messages, whatever its type says."""
+    if body is None or not is_grpc(content_type):
+        return None
+    text = without_text_coding(body) if b"-text" in content_type else body
+    messages = None if text is None else split(text, encoding)
+    return messages if messages is not None and (messages.found or messages.is_ended) else None
+
+
+def _web_trailers(exchange: DecodedExchange) -> bytes | None:
+    body, content_type = exchange.response_body, exchange.response.content_type
+    if body is None or b"-web" not in content_type:
+        return None
+    return last_frame(body, WEB_TRAILERS, is_text=b"-text" in content_type)
+
+
+def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None) -> None:
+    """Take the worker's counts; without them, of gRPC-Web, count what is in bodies that are here whole."""
+    counts = read_messages_note(captured.notes.get(NOTE_GRPC_MESSAGES, b""))
+    if counts is None:
+        request, response = _counted(asked, captured.request_bytes), _counted(answered, captured.response_bytes)
+        if request is None or response is None:
+            grpc.request_messages, grpc.response_messages = request and request[0], response and response[0]
+            return
+        counts = MessagesNote(*request, *response)
+    grpc.request_messages, grpc.response_messages = counts.request_messages, counts.response_messages
+    grpc.largest_bytes = max(counts.request_largest_bytes, counts.response_largest_bytes)
+    grpc.kind = _kind_of(counts.request_messages, counts.response_messages)
+
+
+def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
+    """Return how many messages a body has, and the size of the largest; None where some of it is missing."""
+    if messages is None:
+        return None if size else (0, 0)
+    return (len(messages.found), max((each.size for each in messages.found), default=0)) if messages.is_ended else None
+
+
+def _kind_of(requests: int, responses: int) -> CallKind | None:
+    """Infer who sends several messages; a call that failed before any answer was of any kind."""
+    if requests > 1:
+        return "bidi" if responses > 1 else "client" if responses else None
+    return None if not (requests and responses) else "server" if responses > 1 else "unary"

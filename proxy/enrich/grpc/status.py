@@ -1,0 +1,46 @@
+"""How a call of gRPC ended, as it says itself: in trailers, or in the head where nothing else followed it. Pure.
+
+Standard: gRPC over HTTP/2 ("Responses"), and its status codes.
+"""
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+_STATUS: Final = re.compile(rb"(?i)(?:^|\n)grpc-status:[ \t]*(\d{1,9})[ \t]*(?:[\r\n]|$)")
+_MESSAGE: Final = re.compile(rb"(?i)(?:^|\n)grpc-message:[ \t]*([^\r\n]*[^\r\n \t])")
+_TIMEOUT: Final = re.compile(rb"(?i)(?:^|\n)grpc-timeout:[ \t]*(\d{1,8})((?-i:[HMSmun]))[ \t]*(?:[\r\n]|$)")
+_ENCODING: Final = re.compile(rb"(?i)(?:^|\n)grpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
+_UNITS_NS: Final = {
+    b"H": 3_600_000_000_000, b"M": 60_000_000_000, b"S": 1_000_000_000, b"m": 1_000_000, b"u": 1000, b"n": 1,
+}  # fmt: skip
+
+
+class Status(NamedTuple):
+    """The status of a call."""
+
+    code: int
+    message: bytes | None
+    """Percent-decoded, not redacted."""
+
+
+def status_in(fields: bytes) -> Status | None:
+    """Read field lines, of trailers or of a head from its first line end on; None without a status."""
+    found = _STATUS.search(fields)
+    if found is None:
+        return None
+    message = _MESSAGE.search(fields)
+    return Status(int(found[1]), None if message is None else unquote_to_bytes(message[1]))
+
+
+def timeout_us(fields: bytes) -> int | None:
+    """Read how long the caller waits, from the head of a request; None when it has no deadline."""
+    found = _TIMEOUT.search(fields)
+    return None if found is None else int(found[1]) * _UNITS_NS[found[2]] // 1000
+
+
+def encoding_in(fields: bytes) -> str | None:
+    """Read how messages are compressed, from a head; None: they are not."""
+    found = _ENCODING.search(fields)
+    name = "identity" if found is None else found[1].decode().lower()
+    return None if name == "identity" else name

@@ -1,0 +1,245 @@
+"""Calls of gRPC from ring entries to records: status, counts, kind, end, bodies as JSON."""
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from proxy.enrich.records import RecordBuilder
+from proxy.http2.errors import ErrorCode
+from proxy.ring.exchange import (
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    FLAG_REQUEST_COMPLETE,
+    NOTES_RESPONSE_TRAILERS,
+    CapturedExchange,
+    Exchange,
+)
+from proxy.ring.http2_notes import BY_CLIENT, BY_UPSTREAM, StreamState
+from storage.grpc import Grpc
+from storage.record import Body, Entry, Outcome
+from tests.proxy.enrich.exchanges import descriptor_of, settings
+from tests.proxy.enrich.exchanges import exchange as exchange_of
+from tests.proxy.enrich.grpc.test_messages import framed
+
+PATH = "/shop.Cart/Add"
+GRPC, WEB, TEXT = "application/grpc", "application/grpc-web+proto", "application/grpc-web-text"
+KEY = "ghp_" + "aB3dE5gH7jK9" * 3
+FINE = b"grpc-status: 0\r\n"
+
+
+def said(text: str) -> bytes:
+    """Write a message with one text."""
+    return StringValue(value=text).SerializeToString()
+
+
+def call(
+    asked: bytes = framed(said("ask")),
+    answer: bytes = framed(said("reply")),
+    trailers: bytes = FINE,
+    *,
+    content_type: str = GRPC,
+    stream: StreamState | None = None,
+    flags: int = 0,
+    counts: bool = True,
+    **more: Any,
+) -> Entry:
+    """Build the record of a call as a worker pushes it: with counts of messages where they are gRPC."""
+    headers = f"Content-Type: {content_type}\r\n" + more.pop("request_headers", "")
+    captured = exchange_of(PATH, asked, answer, content_type=content_type, request_headers="", **more)
+    made = Exchange(captured.id, b"", 0, captured.started_at_ns, b"10.0.0.1")
+    made.route, made.method, made.status = 0, b"POST", captured.status
+    made.flags = FLAG_REQUEST_COMPLETE | flags
+    made.outcome = captured.outcome
+    made.request_head = f"POST {PATH} HTTP/2\r\nHost: api.test\r\n{headers}\r\n".encode()
+    made.response_head = captured.response_head
+    made.request_whole, made.response_whole = asked, answer
+    if counts:
+        made.stream = stream or StreamState(1, 1)
+        made.stream.count_messages()
+        assert made.stream.requests is not None
+        assert made.stream.responses is not None
+        made.stream.requests.add(asked)
+        made.stream.responses.add(answer)
+    if trailers:
+        made.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, [])
+    header, sections = made.encode(0)
+    given = settings()
+    return RecordBuilder("i", given).build(CapturedExchange(header, b"".join(sections)), descriptor_of(given))
+
+
+def grpc_of(entry: Entry) -> Grpc:
+    """Return what the record says of its call."""
+    assert entry.record.grpc is not None
+    return entry.record.grpc
+
+
+def json_of(body: Body | None) -> Any:
+    """Read a stored body."""
+    assert body is not None
+    return json.loads(body.head)
+
+
+def test_a_call_is_recorded() -> None:
+    """Its status and its counts; the endpoint is the path as it was called."""
+    entry = call(request_headers="grpc-timeout: 2S\r\n")
+    assert grpc_of(entry) == Grpc(0, None, 1, 1, 7, None, 2_000_000, "unary", "trailers")
+    record = entry.record
+    assert (record.endpoint, record.http_version, record.level, record.error_type) == (PATH, "2", "info", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "level"),
+    [(1, "CANCELLED", "warn"), (4, "DEADLINE_EXCEEDED", "error"), (7, "PERMISSION_DENIED", "warn"),
+     (14, "UNAVAILABLE", "error"), (16, "UNAUTHENTICATED", "warn"), (99, "UNKNOWN", "error")],
+)  # fmt: skip
+def test_a_status_that_is_not_ok_is_the_reason(code: int, name: str, level: str) -> None:
+    """Whether it comes as trailers, or in the head as the only thing; its message is decoded."""
+    fields = f"grpc-status: {code}\r\ngrpc-message: no%20one %E2%82%AC\r\n"
+    behind, only = call(answer=b"", trailers=fields.encode()), call(answer=b"", trailers=b"", response_headers=fields)
+    assert [grpc_of(entry).end for entry in (behind, only)] == ["trailers", "trailers_only"]
+    for entry in (behind, only):
+        assert (grpc_of(entry).status, grpc_of(entry).message) == (code, "no one €")
+        assert (entry.record.error_type, entry.record.level, entry.record.outcome) == (name, level, "ok")
+        assert (grpc_of(entry).kind, grpc_of(entry).response_messages) == (None, 0)
+
+
+def test_nothing_is_claimed_where_nothing_was_said() -> None:
+    """A stream that was reset has no status, only the code of the reset."""
+    stream = StreamState(1, 1)
+    stream.note_reset(ErrorCode.CANCEL, BY_CLIENT)
+    entry = call(answer=b"", trailers=b"", stream=stream, outcome=Outcome.CLIENT_CLOSED)
+    call_ = grpc_of(entry)
+    assert (call_.status, call_.end, call_.reset_code, entry.record.error_type) == (None, "reset", "CANCEL", None)
+    stream = StreamState(1, 1)
+    stream.note_reset(77, BY_UPSTREAM)
+    assert (grpc_of(call(stream=stream)).end, grpc_of(call(stream=stream)).reset_code) == ("trailers", "77")
+    plain = call(answer=b"oops", trailers=b"", status=503, counts=False)
+    assert (grpc_of(plain).status, grpc_of(plain).end, plain.record.level) == (None, "none", "error")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "kind"),
+    [(1, 1, "unary"), (3, 1, "client"), (1, 3, "server"), (2, 2, "bidi"), (3, 0, None), (0, 0, None)],
+)
+def test_the_kind_is_inferred_from_the_messages(asked: int, answered: int, kind: str | None) -> None:
+    """Of a call that failed before an answer it cannot be known."""
+    grpc = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered)))
+    assert (grpc.kind, grpc.request_messages, grpc.response_messages) == (kind, asked, answered)
+
+
+def test_bodies_are_lists_of_messages() -> None:
+    """In JSON, by field number; the head still says what was sent."""
+    payload = call(framed(said("a"), said("b")), framed(said("c"))).payload
+    assert payload is not None
+    assert json_of(payload.request_body) == [{"1": "a"}, {"1": "b"}]
+    assert json_of(payload.response_body) == [{"1": "c"}]
+    assert payload.request_body is not None
+    assert (payload.request_body.size, payload.request_body.coding, payload.request_body.truncated) == (
+        16,
+        "protobuf",
+        False,
+    )
+    assert b"application/grpc" in payload.request_head
+
+
+def test_compressed_messages_and_those_in_json_are_shown() -> None:
+    """By the encoding and the type of the call."""
+    body = framed(gzip.compress(said("x" * 40), mtime=0), flags=1)
+    entry = call(body, request_headers="grpc-encoding: gzip\r\n")
+    assert entry.payload is not None
+    assert json_of(entry.payload.request_body) == [{"1": "x" * 40}]
+    assert (grpc_of(entry).encoding, entry.payload.request_body and entry.payload.request_body.coding) == (
+        "gzip", "gzip, protobuf",
+    )  # fmt: skip
+    entry = call(framed(b'{"password": "p", "user": "ann"}'), content_type=GRPC + "+json")
+    assert entry.payload is not None
+    assert json_of(entry.payload.request_body) == [{"password": "[REDACTED]", "user": "ann"}]
+
+
+def test_what_is_no_message_stays_as_it_came() -> None:
+    """Whatever the type says."""
+    entry = call(b"not grpc at all", counts=False)
+    assert entry.payload is not None
+    assert entry.payload.request_body is not None
+    assert entry.payload.request_body.head == b"not grpc at all"
+
+
+def test_secrets_are_in_no_part_of_a_record() -> None:
+    """In texts, in bytes, in metadata that is base64, in the message of the status, percent-encoded or not."""
+    hidden = "".join(f"%{byte:02X}" for byte in KEY.encode())
+    binary = base64.b64encode(b"\x0a\x28" + KEY.encode()).rstrip(b"=").decode()
+    body = framed(said(f"key {KEY}")) + framed(b"\x12\x2a\xff\x00" + KEY.encode()) + framed(b"\xff" + KEY.encode())
+    trailers = f"grpc-status: 2\r\ngrpc-message: {KEY} {hidden}\r\ngrpc-status-details-bin: {binary}\r\nx: {KEY}\r\n"
+    entry = call(body, body, trailers.encode(), request_headers=f"x-blob-bin: {binary}\r\nx-b-bin: AAAA,{binary}==\r\n")
+    stored = msgspec.json.encode(entry) + msgspec.msgpack.encode(entry) + repr(entry).encode()
+    assert entry.payload is not None
+    stored += b"".join(
+        map(base64.b64decode, [m["base64"] for m in json_of(entry.payload.request_body) if "base64" in m])
+    )
+    stored += base64.b64decode(json_of(entry.payload.request_body)[1]["2"]["base64"])
+    for secret in (KEY, hidden, binary, base64.b64encode(KEY.encode()).decode()):
+        assert secret.encode() not in stored
+        assert base64.b64encode(secret.encode()) not in stored
+
+
+def test_levels_of_capture_keep_what_they_say() -> None:
+    """Without heads the status stays, without its message; without bodies there are none."""
+    failed = b"grpc-status: 9\r\ngrpc-message: said\r\n"
+    entry = call(trailers=failed, flags=FLAG_HEADS_OFF | FLAG_BODIES_OFF)
+    assert (entry.payload, grpc_of(entry).status, grpc_of(entry).message) == (None, 9, None)
+    assert grpc_of(entry).request_messages == 1
+    entry = call(trailers=failed, flags=FLAG_BODIES_OFF)
+    assert grpc_of(entry).message == "said"
+    assert entry.payload is not None
+    assert entry.payload.request_body is not None
+    assert entry.payload.request_body.omitted == "level"
+
+
+def as_text(*parts: bytes) -> bytes:
+    """Encode parts as gRPC-Web's text, each with its own padding."""
+    return b"".join(map(base64.b64encode, parts))
+
+
+MESSAGE = framed(said("hello"))
+TRAILER = framed(b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n", flags=0x80)
+
+
+@pytest.mark.parametrize(
+    ("answer", "content_type", "headers", "wanted"),
+    [
+        (b"", WEB, "grpc-status: 7\r\ngrpc-message: no\r\n", ("PERMISSION_DENIED", "warn", "no", 0)),
+        (b"", "application/grpc-web", "Grpc-Status: 14\r\n", ("UNAVAILABLE", "error", None, 0)),
+        (MESSAGE + TRAILER, WEB, "", ("INTERNAL", "error", "out of memory", 1)),
+        (as_text(MESSAGE, TRAILER), TEXT, "", ("INTERNAL", "error", "out of memory", 1)),
+        (as_text(MESSAGE + TRAILER), TEXT + "+proto", "", ("INTERNAL", "error", "out of memory", 1)),
+        (framed(b"GRPC-Status: 99\r\n", flags=0x80), WEB, "", ("UNKNOWN", "error", None, 0)),
+        (MESSAGE + framed(b"grpc-status:0\r\n", flags=0x80), WEB, "", (None, "info", None, 1)),
+        (b"", WEB, "grpc-status: 0\r\n", (None, "info", None, 0)),
+        (MESSAGE + framed(b"grpc-status: 13"), WEB, "", (None, "info", None, 2)),
+        (b"\x80", WEB, "", (None, "info", None, None)),
+        (b"=a=", TEXT, "", (None, "info", None, None)),
+    ],
+)
+def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object) -> None:
+    """The status stands in the head, or in the frame that ends the body."""
+    entry = call(b"", answer, b"", content_type=content_type, response_headers=headers, counts=False)
+    grpc = grpc_of(entry)
+    assert (entry.record.error_type, entry.record.level, grpc.message, grpc.response_messages) == wanted
+
+
+@pytest.mark.parametrize("answer", [MESSAGE * 9000 + TRAILER, as_text(*[MESSAGE] * 9000, TRAILER)])
+def test_the_end_of_a_long_body_of_grpc_web_is_read(answer: bytes) -> None:
+    """Also where its middle was not captured, or there are more messages than are listed."""
+    for windows in ((4096, 512), (1 << 20, 512)):
+        given = settings()
+        content_type = WEB if answer[:1] == b"\0" else TEXT
+        captured = exchange_of("/x", b"", answer, content_type=content_type, windows=windows)
+        entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+        assert (entry.record.error_type, grpc_of(entry).response_messages) == ("INTERNAL", None)
+        assert entry.payload is not None
+        assert entry.payload.response_trailers.startswith(b"grpc-status: 13")
