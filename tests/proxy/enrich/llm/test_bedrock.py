@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.llm.bedrock import PROVIDER, model_of
+from proxy.enrich.llm.bedrock import PROVIDER
 from proxy.enrich.llm.call import CallUsage
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import facts_of, record_of
@@ -17,11 +17,6 @@ KIND = "application/vnd.amazon.eventstream"
 BODY = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 USAGE = {"inputTokens": 30, "outputTokens": 62, "totalTokens": 102, "cacheReadInputTokens": 10}
-TOOL = {"toolUse": {"toolUseId": "t", "name": "weather", "input": {}}}
-ANSWER: dict[str, Any] = {
-    "output": {"message": {"role": "assistant", "content": [{"text": "hello"}, TOOL]}}, "stopReason": "tool_use",
-    "usage": USAGE, "metrics": {"latencyMs": 1},
-}  # fmt: skip
 
 
 def event(name: str, payload: object, kind: bytes = b":event-type") -> bytes:
@@ -43,15 +38,6 @@ STREAM = [
     event("messageStop", {"stopReason": "tool_use"}),
     event("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1}}),
 ]
-
-
-def test_converse() -> None:
-    """Model from the path, input with what a cache knew."""
-    record = record_of("/model/us.anthropic.claude-x-v1%3A0/converse", BODY, ANSWER)
-    assert facts_of(record)[:6] == ("bedrock", "us.anthropic.claude-x-v1:0", None, 40, 62, 10)
-    assert record.stream is not None
-    assert (record.stream.finish_reason, record.stream.tools, record.usage_state) == ("tool_use", ["weather"], "exact")
-    assert model_of("/models/x") is None
 
 
 @pytest.mark.parametrize("windows", [(1 << 20, 0), (3000, 1000)])
@@ -81,28 +67,6 @@ def test_a_damaged_stream_is_not_believed(place: int) -> None:
     has_counts = place < len(STREAM) - 1
     assert (record.input_tokens, record.usage_state) == ((40, "exact") if has_counts else (None, "lost"))
     assert record.stream.frames is None
-
-
-def test_an_exception_ends_a_stream() -> None:
-    """It says which, under a 200: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html"""
-    busy = event("throttlingException", {"message": "slow down"}, kind=b":exception-type")
-    record = stream_of(b"".join(STREAM[:5]) + busy)
-    assert record.stream is not None
-    assert (record.error_type, record.stream.end, record.cost_usd) == ("throttlingException", "error", None)
-
-
-def test_what_was_written_to_the_cache_and_the_tier() -> None:
-    """By life time: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CacheDetail.html"""
-    written = [{"ttl": "1h", "inputTokens": 7}, {"ttl": "5m", "inputTokens": 3}]
-    used = {"inputTokens": 5, "outputTokens": 2, "cacheWriteInputTokens": 10, "cacheDetails": written}
-    record = record_of("/model/m/converse", BODY, ANSWER | {"usage": used, "serviceTier": {"type": "flex"}})
-    assert record.stream is not None
-    assert (record.input_tokens, record.cache_write_tokens, record.stream.meters) == (
-        15,
-        10,
-        {"cache_write_1h_tokens": 7},
-    )
-    assert record.stream.service_tier == "flex"
 
 
 def invoked(*documents: dict[str, Any]) -> list[bytes]:
@@ -158,53 +122,6 @@ def test_the_first_content_of_an_invoke_stream() -> None:
     assert sum(map(len, events[:3])) < first.start()
     others = event("chunk", {"bytes": base64.b64encode(b'{"generation":"word"}').decode()})
     assert PROVIDER.content.search(others) is not None
-
-
-def test_invoke_stream() -> None:
-    """Each event holds one of the model's own API."""
-    events = [
-        {"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 25, "output_tokens": 1}}},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 15}},
-        {"type": "message_stop"},
-    ]
-    chunks = [event("chunk", {"bytes": base64.b64encode(json.dumps(part).encode()).decode()}) for part in events]
-    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": []}
-    record = record_of("/model/m/invoke-with-response-stream", body, b"".join(chunks), content_type=KIND)
-    assert facts_of(record)[:5] == ("bedrock", "m", "claude-x", 25, 15)
-    used = {"input_tokens": 5, "output_tokens": 7}
-    plain = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": used}
-    record = record_of("/model/m/invoke", body, plain)
-    assert (record.input_tokens, record.output_tokens, record.usage_state) == (5, 7, "exact")
-
-
-CACHED = {"cache_read_input_tokens": 9821, "cache_creation_input_tokens": 0}
-
-
-@pytest.mark.parametrize("given", [10_174, 10])
-@pytest.mark.parametrize("where", ["message_start", "message_delta", "message_stop", "metrics"])
-def test_cached_input_of_an_invoke_stream(where: str, given: int) -> None:
-    """Bedrock counts input from no cache; what the cache held is with it, or only where the model counts."""
-    begun: dict[str, Any] = {"input_tokens": given, "output_tokens": 1}
-    said: dict[str, Any] = {"output_tokens": 50}
-    stop: dict[str, Any] = {}
-    metrics = {"inputTokenCount": given, "outputTokenCount": 50}
-    if where == "message_start":
-        begun |= CACHED
-    elif where == "message_delta":
-        said |= CACHED
-    elif where == "message_stop":
-        stop = {"usage": CACHED | begun | said}
-    else:
-        metrics |= {"cacheReadInputTokenCount": 9821, "cacheWriteInputTokenCount": 0}
-    events = invoked(
-        {"type": "message_start", "message": {"model": "claude-sonnet-4-5", "usage": begun}},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": said},
-        {"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics, **stop},
-    )
-    path = "/model/anthropic.claude-sonnet-4-5-20250929-v1:0/invoke-with-response-stream"
-    record = record_of(path, CLAUDE, b"".join(events), content_type=KIND)
-    assert (record.input_tokens, record.output_tokens) == (given + 9821, 50)
-    assert (record.cache_read_tokens, record.usage_state) == (9821, "exact")
 
 
 def test_parts_within_parts() -> None:

@@ -50,24 +50,6 @@ SAID = [
 COMPLETED = {"interaction": interaction(usage=USAGE), "event_type": "interaction.completed"}
 
 
-def test_a_document() -> None:
-    """Thoughts are output and what a tool gave is input; a function that is called is a tool."""
-    steps = [
-        {"type": "thought", "signature": "x"},
-        {"type": "function_call", "id": "1", "name": "weather", "arguments": {"city": "Bern"}},
-        {"type": "mcp_server_tool_call", "id": "2", "name": "lookup", "server_name": "s", "arguments": {}},
-    ]
-    answer = interaction("requires_action", steps=steps, usage=USAGE)
-    record = record_of("/v1beta/interactions", ASKED, answer)
-    assert facts_of(record) == FACTS
-    assert record.usage_state == "exact"
-    assert record.stream is not None
-    assert (record.stream.finish_reason, record.stream.tools) == ("requires_action", ["weather", "lookup"])
-    assert record.stream.meters == {"input_audio_tokens": 6}
-    assert record.cost_usd is not None
-    assert record.level == "info"
-
-
 @pytest.mark.parametrize("windows", [(65536, 16384), (900, 700), (900, 500)])
 def test_a_stream(windows: tuple[int, int]) -> None:
     """The last event has the counts, also where the middle, or the beginning of that event, was not kept."""
@@ -93,29 +75,3 @@ def test_what_ends_early_and_what_fails() -> None:
     refused = {"error": {"code": "invalid_request", "message": "no such model"}}
     record = record_of("/v1beta/interactions", ASKED, refused, status=400)
     assert (record.provider, record.error_type) == ("gemini", "invalid_request")
-
-
-def test_searches_and_agents() -> None:
-    """Each search is paid for, up to Gemini 2.5 the prompt; an agent is named where no model is."""
-    searched = USAGE | {"grounding_tool_count": [{"type": "google_search", "count": 3}, {"type": "retrieval"}]}
-    record = record_of("/v1beta/interactions", ASKED, interaction(usage=searched))
-    assert record.stream is not None
-    assert record.stream.meters == {"input_audio_tokens": 6, "web_searches": 3}
-    answer = interaction(usage=searched, model="gemini-2.5-flash")
-    record = record_of("/v1beta/interactions", ASKED, answer)
-    assert record.stream is not None
-    assert record.stream.meters == {"input_audio_tokens": 6, "grounded_prompts": 1}
-    answer = interaction(agent="deep-research-preview-04-2026") | {"model": None}
-    record = record_of("/v1beta/interactions", {"agent": "deep-research", "input": "why"}, answer)
-    assert record.model == "deep-research-preview-04-2026"
-
-
-def test_other_services_have_interactions_too() -> None:
-    """A customer that was called is no model."""
-    assert (
-        record_of("/v1/interactions", {"input": "call", "customer": 5}, {"id": 7, "status": "completed"}).provider
-        is None
-    )
-    assert record_of("/v1/interactions", {"customer": 5}, interaction(usage=USAGE)).provider is None
-    given = {"provider": "gemini", "upstream": "http://u"}
-    assert record_of("/x/interactions", ASKED, interaction(usage=USAGE), route=given).input_tokens == 24

@@ -1,0 +1,72 @@
+"""Calls of each provider and what a record says of them: a line each in tests/fixtures/llm.
+
+A line has the request and the answer, as JSON, `text`, `base64`, or the documents of an event stream (`sse`; `named`,
+where each event has the name of its type), what else is not usual of the exchange, and the members that are `expected`.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from proxy.enrich.llm import bedrock_models
+from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.ollama import read as read_ollama
+from storage.record import Outcome
+from tests.proxy.enrich.calls import named, record_of, sse
+
+FIXTURES: Final = Path(__file__).parents[3] / "fixtures" / "llm"
+CASES: Final = [
+    pytest.param(case, id=f"{file.stem}: {case.pop('says')}")
+    for file in sorted(FIXTURES.glob("*.jsonl"))
+    for case in map(json.loads, file.read_text().splitlines())
+]
+
+
+def body_of(given: Any) -> object:
+    """What was sent: JSON stays what it is."""
+    match given:
+        case {"sse": list(documents), **more} if not more:
+            return sse(*documents)
+        case {"named": list(documents), **more} if not more:
+            return named(*documents)
+        case {"text": str(text), **more} if not more:
+            return text.encode()
+        case {"base64": str(text), **more} if not more:
+            return base64.b64decode(text)
+        case _:
+            return given
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
+    """Model, counts, cost, error and the end of a stream, of every shape in which a provider answers."""
+    more = {name: value for name, value in case.items() if name not in ("path", "request", "answer", "expected")}
+    if "outcome" in more:
+        more["outcome"] = Outcome(more["outcome"])
+    record = record_of(case["path"], body_of(case["request"]), body_of(case["answer"]), **more)
+    expected = {name: value for name, value in case["expected"].items() if name != "stream"}
+    stream = case["expected"].get("stream", {})
+    assert {name: getattr(record, name) for name in expected} == pytest.approx(expected)
+    assert (stream is None) <= (record.stream is None)
+    assert {name: getattr(record.stream, name) for name in stream or {}} == (stream or {})
+
+
+STRANGE: Final = {
+    bedrock_models.read_document: (
+        *(b"[]", b"1", b"{", b'{"results": [1]}'),
+        b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
+    ),
+    read_ollama: (b"[]", b'{"done": "true", "eval_count": -1}', b'{"message": {"tool_calls": 5}}'),
+}
+
+
+@pytest.mark.parametrize(("read", "raw"), [(read, raw) for read, raws in STRANGE.items() for raw in raws])
+def test_what_is_strange_counts_nothing(read: Callable[[CallUsage, bytes], None], raw: bytes) -> None:
+    """It is read as far as it has the shape."""
+    usage = CallUsage()
+    read(usage, raw)
+    assert (usage.has_usage, usage.is_finished, usage.has_failed, usage.tools) == (False, False, False, {})
