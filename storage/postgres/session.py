@@ -19,7 +19,6 @@ from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
-from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.condition import asked_fields, texts
 from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
@@ -61,7 +60,6 @@ DIALECT: Final = Dialect(
     has_arrays=True,
     joins_ranges=True,
     row_lock=" FOR UPDATE",
-    joined="string_agg({}, chr(10))",
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
     key_change="UPDATE sidelog.state SET key_version = key_version + 1",
     from_id=lambda record_id: UUID(bytes=record_id),
@@ -129,11 +127,8 @@ class PostgresSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
         return await self.budget.fetch_whole(self.connection, sql, _escaped(parameters))
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.connection, sql, _escaped(parameters))
-
-    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=True)
+    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+        return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -173,9 +168,6 @@ class PostgresSession:
         return Where("id = $1", (UUID(bytes=record_id),))
 
     payloads = unpacked
-    text_segments = read_segments
-    text_cells = read_cells
-    text_parts = read_parts
     can_have = words_can_have
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:

@@ -15,7 +15,6 @@ from storage.query import Filter, Order
 from storage.record import Payload, Record
 from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.search.holders import Cell, Segment
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
 from storage.search.clues import Clue
@@ -148,12 +147,11 @@ class Session(Protocol):
         """Run a query and fetch everything, in the store's own time."""
         ...
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
-        """Run a query and fetch everything; None when the budget ended it."""
-        ...
+    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+        """Run a query and fetch everything; None when the budget ended it.
 
-    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
-        """Do the same for a query that is a part of one to come: it ends in any case where that one would."""
+        A query that is a part of one to come ends in any case where that one would.
+        """
         ...
 
     @property
@@ -207,18 +205,6 @@ class Session(Protocol):
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         """Do the same for records that were read in this transaction."""
-        ...
-
-    async def text_segments(self, within: Range) -> list[Segment]:
-        """Read which segments of the index of words reach into a range, in order."""
-        ...
-
-    async def text_cells(self, within: Range) -> list[Cell]:
-        """Read which of its cells that are in no segment do."""
-        ...
-
-    async def text_parts(self, keys: Sequence[int]) -> Mapping[int, bytes]:
-        """Read parts of segments by their keys (`part_key`); those that are not there are left out."""
         ...
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:

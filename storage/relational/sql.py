@@ -117,8 +117,6 @@ class Dialect:
     """Whether a parameter may be a list of numbers."""
     row_lock: str = ""
     """What follows the query of a row that is then changed."""
-    joined: str = ""
-    """The texts of a column, one to a line."""
     erasures: str = ""
     """The query how often records were erased, which does not change then until the transaction ends."""
     key_change: str = ""

@@ -11,7 +11,6 @@ from storage.relational.blocks.read import unpacked, unpacked_of
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
-from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.condition import asked_fields, texts
 from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
@@ -48,7 +47,6 @@ DIALECT: Final = Dialect(
     number_list=number_list,
     of_keys=AMONG.format("seq", "{}"),
     record_columns=", ".join(COLUMNS),
-    joined="group_concat({}, char(10))",
     erasures="SELECT value FROM meta WHERE name = 'erasures'",
     key_change="UPDATE meta SET value = value + 1 WHERE name = 'key_version'",
     # Counters of the batches are in the same table.
@@ -128,11 +126,8 @@ class SqliteSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         return self.connection.execute(sql, parameters).fetchall()
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> list[Row] | None:
-        return self.budget.execute(self.connection, sql, tuple(parameters))
-
-    async def fetch_part(self, sql: str, parameters: Parameters) -> list[Row] | None:
-        return self.budget.execute(self.connection, sql, tuple(parameters), is_part=True)
+    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> list[Row] | None:
+        return self.budget.execute(self.connection, sql, tuple(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return work()  # this is a thread of the store's own
@@ -176,9 +171,6 @@ class SqliteSession:
         return Where("id = ?", (record_id,))
 
     payloads = unpacked
-    text_segments = read_segments
-    text_cells = read_cells
-    text_parts = read_parts
     can_have = words_can_have
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:

@@ -12,6 +12,7 @@ from storage.base import Storage
 from storage.query import CountQuery, Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge
+from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search import rows, sieve
 from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
@@ -225,7 +226,7 @@ async def holders(store: Any) -> tuple[list[Segment], list[Cell]]:
 
     async def read(session: Session) -> tuple[list[Segment], list[Cell]]:
         whole = await session.seq_ends()
-        return await session.text_segments(whole), await session.text_cells(whole)
+        return await read_segments(session, whole), await read_cells(session, whole)
 
     both: tuple[list[Segment], list[Cell]] = await store._read(read)
     return both
@@ -260,7 +261,7 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
         for number in (17, 99, 150):
             wanted = term(f"own{number}end")
             key = part_key(segment.rows.first, part_of(wanted))
-            parts = await indexed._read(lambda session, key=key: session.text_parts([key]))
+            parts = await indexed._read(lambda session, key=key: read_parts(session, [key]))
             told = segment.cells(cells_with(parts[key], wanted))
             assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
 

@@ -24,7 +24,6 @@ from storage.record import Payload, Record, now_us
 from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.condition import texts
-from storage.relational.search.holders import Cell, Segment
 from storage.relational.search.rows import Found
 from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
 from storage.relational.slices import Range
@@ -114,11 +113,8 @@ class ClickhouseSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
         return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S, settings=self._settings)
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.link, sql, parameters, self._settings)
-
-    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
-        return await self.budget.fetch(self.link, sql, parameters, self._settings, is_part=True)
+    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+        return await self.budget.fetch(self.link, sql, parameters, self._settings, is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -174,15 +170,6 @@ class ClickhouseSession:
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
         return await read_payloads(self, [record.seq for record in records])
-
-    async def text_segments(self, within: Range) -> list[Segment]:
-        return []
-
-    async def text_cells(self, within: Range) -> list[Cell]:
-        return []
-
-    async def text_parts(self, keys: Sequence[int]) -> dict[int, bytes]:
-        return {}
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

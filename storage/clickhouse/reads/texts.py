@@ -28,5 +28,7 @@ async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> lis
     long = [clue for clue in clues if min(map(len, clue)) >= _LEAST_CHARACTERS]
     each = [" OR ".join(f"({has_word(word.decode(), add)})" for word in clue) for clue in long or clues]
     has_words = " AND ".join(f"({either})" for either in each)
-    rows = await session.fetch_part(f"SELECT seq FROM records WHERE {where.text} AND {has_words}", parameters)
+    rows = await session.fetch_in_budget(
+        f"SELECT seq FROM records WHERE {where.text} AND {has_words}", parameters, is_part=True
+    )
     return None if rows is None else [seq for (seq,) in rows]

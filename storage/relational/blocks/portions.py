@@ -19,12 +19,14 @@ def body_bytes(record: Record) -> int:
     return record.request_bytes + record.response_bytes
 
 
-def portions(rows: Sequence[Row], max_rows: int, size_of: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
-    """Cut rows, in their order, into portions of at most `MAX_BYTES`, or of one row."""
+def portions(
+    rows: Sequence[Row], max_rows: int, size_of: Callable[[Row], int], max_bytes: int = MAX_BYTES
+) -> Iterator[Sequence[Row]]:
+    """Cut rows, in their order, into portions of at most so many bytes, or of one row."""
     start = size = 0
     for place, row in enumerate(rows):
         added = size_of(row)
-        if place > start and (place - start == max_rows or size + added > MAX_BYTES):
+        if place > start and (place - start == max_rows or size + added > max_bytes):
             yield rows[start:place]
             start, size = place, 0
         size += added

@@ -41,7 +41,7 @@ class Sieve:
                 return possible
             where = with_keys(where, "AND", possible, session.dialect, 1)
         sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
-        rows = await session.fetch_part(sql, where.parameters)
+        rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
         if rows is None:
             return None
         found: list[Any] = []

@@ -21,8 +21,8 @@ from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.batch_cells import cells_of
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
-from storage.relational.reads.text_index.tables import add_cells, covered, drop, every_row, expired, lock_erasures
-from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
+from storage.relational.reads.text_index.tables import add_cells, covered, drop, expired, lock_erasures
+from storage.relational.reads.text_index.texts import cell_of_rows, first_rows, text_bytes
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
@@ -71,8 +71,8 @@ class TextIndexer:
     def __init__(self, read: Transactions, write: Transactions) -> None:
         self._read = read
         self._write = write
-        self._width = CELL_ROWS
-        """Rows of the next cell, as those before had it."""
+        self._rows = 0
+        """Of the cell before: so many of the next are read that it may have twice as many."""
         self._is_repetitive = False
         """Whether the cell before was of records that have few words others lack."""
         self._from_seq = 0
@@ -138,47 +138,24 @@ class TextIndexer:
         cells: list[Cell] = []
         records = 0
         while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
-            texts = await self._choose(session, gap)
-            is_full = texts.count >= CELL_ROWS or texts.size_bytes >= self._cell_bytes * 3 // 4
-            if is_last and texts.rows.last == gap.last and not is_full:
+            max_rows = min(CELL_ROWS, 2 * self._rows or CELL_ROWS)
+            found, is_all = await first_rows(session, gap, self._cell_bytes, max_rows)
+            size_bytes = sum(map(text_bytes, found))
+            if is_last and is_all and size_bytes < self._cell_bytes * 3 // 4:
                 break  # It still grows.
-            cell = await self._make_cell(session, gap, texts)
-            cells.append(cell)
-            records += texts.count
-            gap = Range(cell.rows.last + 1, gap.last)
+            rows = gap if is_all else Range(gap.first, found[-1][0])
+            cells.append(await cell_of_rows(session, found, rows))
+            self._note(cells[-1], size_bytes)
+            self._rows = len(found)
+            records += len(found)
+            gap = Range(rows.last + 1, gap.last)
         if not cells:
             self._from_seq = gap.first
             return None
         return _Made(cells, records, (await session.state()).erasures)
 
-    async def _make_cell(self, session: BlockSession, gap: Range, texts: Texts) -> Cell:
-        if not texts.count:
-            return Cell(await _without_rows(session, gap, texts.rows), b"", 0)
-        cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
-        self._note(cell, texts.size_bytes)
-        return cell
-
     def _note(self, cell: Cell, text_bytes: int) -> None:
         self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
-
-    async def _choose(self, session: Session, gap: Range) -> Texts:
-        """Find how many rows of a gap have about as much text as a cell should, or less where one more has much."""
-        is_too_wide = False
-        while True:
-            rows = Range(gap.first, min(gap.first + self._width - 1, gap.last))
-            texts = await find_texts(session, rows)
-            if texts.size_bytes > self._cell_bytes * 3 // 2 and self._width > 1:
-                self._width = max(1, min(self._width // 2, self._width * self._cell_bytes // texts.size_bytes))
-                is_too_wide = True
-            elif (
-                texts.size_bytes < self._cell_bytes * 3 // 4
-                and self._width < CELL_ROWS
-                and rows.last < gap.last
-                and not is_too_wide
-            ):
-                self._width = min(CELL_ROWS, self._width * 2)
-            else:
-                return texts
 
     async def _merge(self, run: Run) -> None:
         signatures = await self._read(partial(read_run, run=run))
@@ -206,14 +183,3 @@ async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:
             return Range(first, rows.first - 1), False
         first = rows.last + 1
     return Range(first, whole.last), True
-
-
-async def _without_rows(session: Session, gap: Range, empty: Range) -> Range:
-    """Find how far a part of a gap goes on without a row."""
-    rest = Range(empty.last + 1, gap.last)
-    if rest.is_empty:
-        return empty
-    selected, where = await every_row(session, rest)
-    sql = f"SELECT seq FROM {session.dialect.schema}records WHERE {where.text} {selected.order_by('asc')} LIMIT 1"
-    found = await session.fetch(sql, where.parameters)
-    return Range(gap.first, found[0][0] - 1 if found else gap.last)

@@ -26,13 +26,13 @@ from storage.search.words import decoded, fold, is_plain, readings
 
 T = TypeVar("T")
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, "
     "bodies_length, data"
 )
 _SEQ, _ERROR, _HEADS, _BODIES = 0, 3, 4, 7
 _PLACES: Final = slice(_HEADS, _BODIES + 3)
-_blocks_of: Final = itemgetter(_HEADS, _BODIES)
+blocks_of: Final = itemgetter(_HEADS, _BODIES)
 _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
 _WAYS: Final = 4
@@ -45,9 +45,9 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     The parameters of the conditions on the rows are numbered from 1.
     """
     key = session.dialect.row_key
-    columns = _COLUMNS if key == "seq" else f"{_COLUMNS}, {key}"
+    columns = COLUMNS if key == "seq" else f"{COLUMNS}, {key}"
     sql = f"SELECT {columns} FROM {session.dialect.schema}records WHERE {where.text}"
-    rows = await session.fetch_part(sql, where.parameters)
+    rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
     if rows is None:
         return None
     rows = sorted(rows, key=itemgetter(_SEQ))
@@ -56,7 +56,7 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     for groups in _portions(rows):
         if session.budget.ends_next:
             return None
-        numbers = {block for group in groups for block in _blocks_of(group[0]) if block}
+        numbers = {block for group in groups for block in blocks_of(group[0]) if block}
         found += await session.aside(partial(_look, groups, await contents(session, numbers), errors, clues))
     of_seq = {row[_SEQ]: row for row in rows}
     session.recent_places = {seq: tuple(of_seq[seq][_PLACES]) for seq in found}
@@ -67,7 +67,7 @@ def _portions(rows: Rows) -> Iterator[list[Rows]]:
     """Group rows by their blocks, and cut where what is to be read of them at once becomes much."""
     portion: list[Rows] = []
     ends: dict[int, int] = {}
-    for _, neighbours in groupby(rows, _blocks_of):
+    for _, neighbours in groupby(rows, blocks_of):
         group = list(neighbours)
         portion.append(group)
         for place in (_HEADS, _BODIES):
@@ -87,12 +87,12 @@ def _look(
     """Find which of some rows can have a word of each clue."""
     found: list[int] = []
     for group in groups:
-        texts = _Texts(group, blocks, errors)
+        texts = RowTexts(group, blocks, errors)
         found += [group[place][_SEQ] for place in _places(texts, 0, len(group), clues)]
     return found
 
 
-def _places(texts: "_Texts", first: int, last: int, clues: Sequence[Clue]) -> Iterator[int]:
+def _places(texts: "RowTexts", first: int, last: int, clues: Sequence[Clue]) -> Iterator[int]:
     """Find which of some rows, the last one excluded, can have a word of each clue."""
     some = texts.between(first, last)
     if last - first == 1:
@@ -108,26 +108,26 @@ def _places(texts: "_Texts", first: int, last: int, clues: Sequence[Clue]) -> It
             yield from _places(texts, start, min(start + width, last), clues)
 
 
-class _Texts:
+class RowTexts:
     """The texts of rows whose heads are in one block, and whose bodies are in one."""
 
     def __init__(self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]) -> None:
         _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths, data, *_ = zip(
             *rows, strict=True
         )
-        self._data = data
-        self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
-        self._heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
-        self._bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
+        self.data = data
+        self.others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
+        self.heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
+        self.bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
 
     def between(self, first: int, last: int) -> list[bytes]:
         """List the texts of some rows, the last one excluded."""
-        others = [text for texts in self._others for text in texts[first:last] if text]
+        others = [text for texts in self.others for text in texts[first:last] if text]
         return [
             "\n".join(others).encode("utf-8", "replace"),
-            *(bytes(data) for data in self._data[first:last] if data),
-            *head_texts(self._heads[first:last]),
-            *body_texts(self._bodies[first:last]),
+            *(bytes(data) for data in self.data[first:last] if data),
+            *head_texts(self.heads[first:last]),
+            *body_texts(self.bodies[first:last]),
         ]
 
 

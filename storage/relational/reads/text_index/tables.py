@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.purge import TextIndex
-from storage.query import Filter
 from storage.relational.search.holders import Cell, Segment, part_key
-from storage.relational.session import Selection, Session
+from storage.relational.session import Session
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Where
+from storage.relational.sql import MAX_INT
 from storage.search.index.segment import PARTS
 
 _DROPPED_AT_ONCE: Final = 2
@@ -30,15 +29,6 @@ async def covered(session: Session, within: Range) -> list[Range]:
     )
     rows = await session.fetch(f"{sql} ORDER BY 1", _ends(within) * 2)
     return [Range(first, last) for first, last in rows]
-
-
-async def every_row(session: Session, within: Range) -> tuple[Selection, Where]:
-    """Select all rows of a range."""
-    selected = await session.rows_by_seq(Filter(kind="all"))
-    where = None if selected is None else await selected.within(within)
-    assert selected is not None, "bug: all rows can be selected"
-    assert where is not None, "bug: all rows can be selected without a budget"
-    return selected, where
 
 
 async def read_segments(session: Session, within: Range) -> list[Segment]:

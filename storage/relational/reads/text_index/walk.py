@@ -13,6 +13,7 @@ from itertools import accumulate, takewhile
 from typing import Final, Self
 
 from storage.query import Order
+from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search.holders import Holder, Segment, part_key
 from storage.relational.session import Selection, Session
 from storage.relational.slices import Pace, Range, joint_slices, slices, windows
@@ -85,8 +86,8 @@ class Slices:
         return here, _joined(sorted([*possible, *_between(covered, here)], key=lambda rows: rows.first), here)
 
     async def _all_holders(self) -> list[Holder]:
-        holders: list[Holder] = list(await self._session.text_segments(self._rest))
-        holders += await self._session.text_cells(self._rest)
+        holders: list[Holder] = list(await read_segments(self._session, self._rest))
+        holders += await read_cells(self._session, self._rest)
         return sorted(holders, key=lambda each: each.rows.first, reverse=self._order == "desc")
 
     def _cut_rest(self, some: Sequence[Holder]) -> tuple[Range, Range]:
@@ -107,7 +108,7 @@ class Slices:
             for segment in segments
             for term in self._terms
         }
-        parts = await self._session.text_parts(sorted(set(keys.values())))
+        parts = await read_parts(self._session, sorted(set(keys.values())))
         found: dict[int, dict[int, int]] = {segment.rows.first: {} for segment in segments}
 
         def look() -> None:
