@@ -23,10 +23,10 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
+from proxy.enrich.live.websocket_messages import MessageReader
 from proxy.enrich.plain import CutExchange, PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, whole_stage
-from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.trace_context import TRACEPARENT
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (

@@ -14,7 +14,7 @@ from proxy.ring.exchange import FLAG_BODIES_OFF
 from proxy.ring.websocket_message import IN, OUT
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
-from tests.proxy.enrich.test_websocket_messages import captured as captured_message
+from tests.proxy.enrich.live.test_websocket_messages import captured as captured_message
 
 JSON, SSE, XML = "application/json", "text/event-stream", "text/xml; charset=utf-8"
 

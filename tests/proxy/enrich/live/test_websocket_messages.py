@@ -4,8 +4,8 @@ import base64
 import zlib
 from typing import Any
 
+from proxy.enrich.live.websocket_messages import MessageReader
 from proxy.enrich.redact.redactor import Redactor
-from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.websocket_message import IN, OUT, CapturedMessage
 from tests.proxy.enrich.redact.documents.test_mqtt import connect
