@@ -1,12 +1,15 @@
-"""Liveness, readiness, metrics, status and ledger: what probes, scrapers and operators ask."""
+"""Liveness, readiness, metrics, status, ledger and alerts: what probes, scrapers and operators ask."""
 
-from typing import Any
+from typing import Annotated, Any, Final, NoReturn
 
+import msgspec
 from aiohttp import web
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.http.accept import by_weight
-from api.http.responses import ApiObject, json_response
+from api.http.errors import Refused
+from api.http.params import read_json_body
+from api.http.responses import ApiObject, JsonObject, json_response
 from api.services import services_of
 from storage.errors import StorageUnavailable
 
@@ -217,3 +220,59 @@ async def ledger(request: web.Request) -> web.Response:
     read = await services_of(request).ledger()
     shown = LedgerShown(read.received, read.stored, read.spooled, read.waiting, read.dropped, read.is_balanced)
     return json_response(shown)
+
+
+class AlertsShown(ApiObject):
+    """Alerts, what fires, what waits for its receiver, and what was sent, the newest first. Times are Unix µs."""
+
+    evaluator: str | None
+    """The sidecar that evaluates them."""
+    alerts: list[JsonObject]
+    waiting: list[JsonObject]
+    history: list[JsonObject]
+
+
+class Silence(msgspec.Struct, forbid_unknown_fields=True):
+    """For how long nothing is sent of an alert; 0: no longer."""
+
+    seconds: Annotated[int, Meta(ge=0, le=366 * 86_400)]
+
+
+_SILENCE: Final = msgspec.json.Decoder(Silence)
+
+
+async def list_alerts(request: web.Request) -> web.Response:
+    """List the alerts, what fires, and what was sent."""
+    control = services_of(request).alerts
+    if control is None:
+        return json_response(AlertsShown(None, [], [], []))
+    return json_response(AlertsShown(**await control.describe()))
+
+
+async def test_alert(request: web.Request) -> web.Response:
+    """Evaluate an alert, and call its webhook with a message that says that it is a test."""
+    control = services_of(request).alerts
+    try:
+        if control is None:
+            _no_alert(request)
+        return json_response(await control.test(request.match_info["alert"]))
+    except KeyError:
+        _no_alert(request)
+
+
+async def silence_alert(request: web.Request) -> web.Response:
+    """Send nothing of an alert that begins to fire, for some seconds; what fires already is sent when it is over."""
+    services = services_of(request)
+    given = read_json_body(_SILENCE, await request.read(), "the silence")
+    try:
+        if services.alerts is None:
+            _no_alert(request)
+        until_us = services.now_us() + given.seconds * 1_000_000 if given.seconds else 0
+        await services.alerts.silence(request.match_info["alert"], until_us)
+    except KeyError:
+        _no_alert(request)
+    return web.Response(status=204)
+
+
+def _no_alert(request: web.Request) -> NoReturn:
+    raise Refused(404, f"there is no alert {request.match_info['alert'][:100]!r} on this sidecar")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Any, Final, Protocol, cast
 
 from aiohttp import web
 
@@ -18,6 +18,19 @@ from storage.keys import ApiKey
 from storage.ledger import Ledger
 from storage.query import Scope, is_visible
 from storage.record import Entry, ToolCall, now_us
+
+
+class Alerts(Protocol):
+    """The alerts of this sidecar."""
+
+    async def describe(self) -> dict[str, Any]:
+        """Describe them, what fires, and what was sent."""
+
+    async def silence(self, name: str, until_us: int) -> None:
+        """Send nothing of one that begins to fire until a time; raises KeyError where there is none of the name."""
+
+    async def test(self, name: str) -> dict[str, Any]:
+        """Evaluate one and call its webhook; raises KeyError where there is none of the name."""
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
@@ -79,6 +92,8 @@ class Services:
     """Of the program."""
     fanout: SnapshotCursors | None = None
     """Signs the cursors of the proxy logs' fan-out; None where it is off."""
+    alerts: Alerts | None = None
+    """None where none are evaluated."""
     gate: QueryGate = field(default_factory=QueryGate)
     comparing: QueryGate = field(default_factory=lambda: QueryGate(max_queries=1))
     """Lets one comparison of records run at a time."""

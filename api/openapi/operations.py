@@ -358,6 +358,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/views/{view}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
+    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=()),
+    ("POST", "/api/alerts/{alert}/test"): Operation({}, errors=(404,)),
+    ("PUT", "/api/alerts/{alert}/silence"): Operation(
+        {}, media_types=(), status=204, errors=(400, 404, 413), body=health.Silence
+    ),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
     ("GET", "/api/keys"): Operation({}, keys.ApiKeyList, errors=()),
     ("POST", "/api/keys"): Operation({}, keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation),

@@ -26,6 +26,7 @@ GROUPS: Final = {
     "keys": "API keys of the proxied service.",
     "db": "Inspect, migrate and back up the store.",
     "view": "Saved searches.",
+    "alerts": "Alerts on figures of the log.",
 }
 """First words of commands, and what help says of them."""
 _SETTINGS: Final = settings_flags("proxy.upstream", "data_dir")
@@ -142,6 +143,23 @@ COMMANDS: Final = (
         "Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.",
         "records.db",
         "file config data_dir as_json",
+    ),
+    Row("alerts list", "List the alerts, and what fires.", "", "as_json", (CLIENT,), run="health:list_alerts"),
+    Row(
+        "alerts test",
+        "Evaluate an alert now and call its webhook; exits with 1 if that did not take it.",
+        '"checkout fails"',
+        "name as_json",
+        (CLIENT,),
+        run="health:test_alert",
+    ),
+    Row(
+        "alerts silence",
+        "Send nothing of an alert that begins to fire, for some time.",
+        '"checkout fails" --for 7200',
+        "name seconds as_json",
+        (CLIENT,),
+        run="health:silence_alert",
     ),
     Row("view list", "List the views.", "", "as_json", (READER,), run="views:list_views"),
     Row(

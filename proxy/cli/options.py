@@ -154,6 +154,15 @@ _ALL: Final = (
     argument(
         "[ID]", "One conversation, with its calls: its id, or the beginning of it.", "conversation_id", required=False
     ),
+    text(
+        "--for",
+        "SECONDS",
+        "For how long; 0: no longer.",
+        "seconds",
+        type=WholeNumber(0),
+        default=3600,
+        show_default=True,
+    ),
     number("--min-turns", "Leave out those with fewer calls.", 1),
     argument("SUITE", "Suite or HAR file.", type=click.Path(path_type=Path)),
     text("--against", "URL", "Where to send: scheme, host, port, and what comes before the path.", required=True),
@@ -190,7 +199,10 @@ _ALL: Final = (
     ),
 )
 _JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
+_ALERT: Final = argument("NAME", "Name of the alert.")
 _OF_COMMANDS: Final = {
+    "alerts test name": _ALERT,
+    "alerts silence name": _ALERT,
     "keys create name": argument("NAME", "Display name."),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),

@@ -94,6 +94,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         running_tools=plane.running.tools,
         is_ready=plane.readiness.answer,
         metrics=plane.metrics,
+        alerts=plane.alerting,
         streams=StreamServices(tail=plane.tail, limits=StreamLimits(settings.admin.max_streams_per_token)),
         on_key_changed=plane.on_key_changed,
         sessions=Sessions(

@@ -30,6 +30,7 @@ from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
 from proxy.collector.watch import families
+from proxy.collector.watch.alerts.alerting import Alerting, make_alerting
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import ReplicaWatch, StatusView
@@ -93,6 +94,7 @@ class ControlPlane:
     builder: RecordBuilder
     endpoints: LearnedEndpoints
     export: Export
+    alerting: Alerting
     fanout: SnapshotCursors | None
     access_log: AccessLog | None
     is_handing_over: bool = False
@@ -143,14 +145,11 @@ async def control_plane(
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         deleting = [tasks.create_task(each.run(), name="retention") for each in (plane.retention, plane.size_cap)]
         beside = {
-            "keys": plane.keys.run(),
-            "watch": plane.readiness.run(),
-            "endpoints": plane.endpoints.run(),
-            "text index": plane.text_indexing.run(),
-            "replicas": plane.replicas.run(),
+            "keys": plane.keys.run(), "watch": plane.readiness.run(), "endpoints": plane.endpoints.run(),
+            "text index": plane.text_indexing.run(), "replicas": plane.replicas.run(), "alerts": plane.alerting.run(),
             "garbage": garbage.collect_rarely(garbage.COLLECTOR.rest),
             "memory": malloc.trim_regularly(plane.held_bytes, HIGH_BYTES),
-        }
+        }  # fmt: skip
         exporting = tasks.create_task(plane.export.run(), name="export")
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
         try:
@@ -252,6 +251,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, keys=keys,
         builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
+        alerting=make_alerting(settings, data.instance, storage, endpoints),
     )  # fmt: skip
     _measure(plane, state, places, settings.ring.bytes if settings.proxy.data_port else 0)
     return plane
@@ -268,6 +268,7 @@ def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, ring_
     metrics.watch(lambda: families.text_index_families(plane.text_indexing))
     metrics.watch(lambda: families.replica_families(plane.replicas.seen))
     metrics.watch(lambda: families.otel_families(plane.export.exporters))
+    metrics.watch(plane.alerting.families)
     metrics.watch(lambda: usage_families(families.process_ids(plane.workers)))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
     access_log = plane.access_log

@@ -18,7 +18,7 @@ from proxy.otel.answers import Answer, Later
 from proxy.otel.requests import PATHS, Signal
 from proxy.process.tls import upstream_context
 from proxy.process.version import VERSION
-from proxy.settings.otel_model import OtelSettings
+from proxy.settings.outgoing_model import OtelSettings
 
 TIMEOUT_S: Final = 10.0
 """For a request and its answer: OTEL_EXPORTER_OTLP_TIMEOUT's default."""

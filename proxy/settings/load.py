@@ -17,7 +17,7 @@ from proxy.settings import model
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.otel_model import OtelSettings
+from proxy.settings.outgoing_model import AlertSettings, OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
 from proxy.settings.templates import read_templates
@@ -25,7 +25,7 @@ from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "set_response")
 _SECRET_VALUES = (
-    *(*_HEADER_VALUES, "storage.url", "keys.url", ".token"),
+    *(*_HEADER_VALUES, ".url", ".token", ".secret"),
     *("otel.endpoint", "otel.headers"),
 )
 
@@ -134,6 +134,10 @@ def _read(
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
+    alerts = _build_tables("alerts", AlertSettings, found, problems)
+    values["alerts"] = tuple(
+        _resolved_alert(f"alerts[{index}]", each, found, environ, problems) for index, each in enumerate(alerts)
+    )
     values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, problems)
     values["tokens"], wrong = resolve_tokens(_build_tables("tokens", model.TokenSettings, found, problems), environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
@@ -177,7 +181,7 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
     return tuple(routes)
 
 
-_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings)
+_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings, AlertSettings)
 
 
 def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
@@ -225,6 +229,13 @@ def _resolved_otel(otel: OtelSettings, found: Found, environ: Mapping[str, str],
     endpoint = _resolve("otel.endpoint", {"endpoint": otel.endpoint}, found, environ, problems).get("endpoint", "")
     headers = _resolve("otel.headers", otel.headers, found, environ, problems)
     return msgspec.structs.replace(otel, endpoint=endpoint, headers=headers)
+
+
+def _resolved_alert(
+    name: str, alert: AlertSettings, found: Found, environ: Mapping[str, str], problems: list[str]
+) -> AlertSettings:
+    values = {key: getattr(alert, key) for key in ("url", "secret")}
+    return msgspec.structs.replace(alert, **_resolve(name, values, found, environ, problems))
 
 
 def _resolve(

@@ -8,6 +8,7 @@ Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the 
 
 from operator import attrgetter
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,7 +17,7 @@ from proxy.settings.admin_model import AdminHostSettings as AdminHostSettings
 from proxy.settings.admin_model import AdminSettings as AdminSettings
 from proxy.settings.admin_model import TokenSettings as TokenSettings
 from proxy.settings.flags import FLAGS
-from proxy.settings.otel_model import OtelSettings
+from proxy.settings.outgoing_model import AlertSettings, OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
 from proxy.settings.section import GIB, KIB, MIB, Section, about
@@ -303,6 +304,7 @@ class Settings(Section, frozen=True):
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
     otel: OtelSettings = OtelSettings()
+    alerts: Annotated[tuple[AlertSettings, ...], about("thresholds, and webhooks that are called")] = ()
     tokens: Annotated[tuple[TokenSettings, ...], about("further credentials of the admin port")] = ()
     admin_hosts: Annotated[tuple[AdminHostSettings, ...], about("names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
@@ -346,6 +348,12 @@ def redacted(settings: Settings) -> dict[str, Any]:
                 owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
     for token in shown["tokens"]:
         token |= {"token": "[REDACTED]"}
+    for alert in shown["alerts"]:
+        address = urlsplit(alert["url"])  # a webhook's path is often its secret
+        alert |= {
+            "url": f"{address.scheme}://{address.netloc}/[REDACTED]",
+            "secret": "[REDACTED]" if alert["secret"] else "",
+        }
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):
         shown[section][name] = without_password(shown[section][name])

@@ -19,11 +19,13 @@ import msgspec
 from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.retired import what_became_of
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "routes": RouteSettings,
     "tokens": TokenSettings,
+    "alerts": AlertSettings,
     "admin_hosts": AdminHostSettings,
 }
 """Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""

@@ -50,6 +50,7 @@ OPEN = [
     "/endpoints",
     "/compare",
     "/run",
+    "/alerts",
     "/health",
     "/ui/app.js",
     "/ui/style.css",

@@ -20,6 +20,7 @@ from proxy.settings.model import (
     Settings,
     TokenSettings,
 )
+from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.sources import fields_of, section_of
 
 EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "example.toml"
@@ -34,6 +35,12 @@ HEAD: Final = """\
 """
 TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str]]] = {
     "tokens": (TokenSettings, {"name": "grafana", "token": "file:/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
+    "alerts": (
+        AlertSettings,
+        {"name": "checkout fails", "url": "env:ALERT_URL", "query": "path:/api/checkout", "figure": "share"}
+        | {"of": "status:5xx", "above": 0.05},
+        "# ",
+    ),
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
 }
@@ -81,7 +88,10 @@ def _settings(section: type[msgspec.Struct], values: Mapping[str, object]) -> It
     for key, field in fields_of(section).items():
         if section_of(field.type) is not None:
             continue
-        setting = f"{key} = {_toml(values[key] if key in values else _default(field))}"
+        value = values[key] if key in values else _default(field)
+        if value is None:  # TOML cannot say it
+            continue
+        setting = f"{key} = {_toml(value)}"
         first, *more = textwrap.wrap(_help(field), WIDTH - COLUMN - 2)
         yield f"{setting:{COLUMN - 2}}  # {first}"
         yield from (f"{'':{COLUMN}}# {line}" for line in more)

@@ -88,7 +88,8 @@ export function headline(parts, status, samples) {
     el(
       "p",
       { class: "unit" },
-      `sidelog ${status.version}, instance ${status.instance}, up ${upText(status.uptime_s)}`,
+      `sidelog ${status.version}, instance ${status.instance}, up ${upText(status.uptime_s)} `,
+      el("a", { href: "alerts" }, "Alerts"),
     ),
   );
 }

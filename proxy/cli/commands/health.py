@@ -1,12 +1,16 @@
-"""`sidelog health` and `sidelog token show|rotate`: what a container check and an operator need."""
+"""`sidelog health`, `sidelog token show|rotate` and `sidelog alerts`: what a container check and an operator need."""
 
 import json
 import os
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
-from proxy.cli.commands.client import client_from_environment, data_directory, read_token, refusal
-from proxy.cli.commands.output import CommandError, complain, report, say, say_json
+from rich.table import Table
+
+from proxy.cli.commands.client import Client, client_from_environment, data_directory, read_token, refusal
+from proxy.cli.commands.output import CommandError, complain, console, report, report_list, say, say_json
 from proxy.collector.admin_token import rotate_token
+from proxy.process.terminal import visible
 
 NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
 
@@ -48,3 +52,34 @@ def rotate(data_dir: str | None, *, as_json: bool) -> int:
     except OSError as error:
         raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
     return report({"token": token}, token, as_json=as_json)
+
+
+def list_alerts(client: Client, *, as_json: bool) -> int:
+    """Print the alerts, and what fires of each."""
+    return report_list(client.get_json("/api/alerts")["alerts"], "alerts", _print_alerts, as_json=as_json)
+
+
+def _print_alerts(alerts: list[dict[str, Any]]) -> None:
+    table = Table("name", "fires", "figure", "query", box=None)
+    for alert in alerts:
+        firing = ", ".join(f"{group or 'yes'} {one['value']:g}" for group, one in alert["firing"].items())
+        state = alert["problem"] or firing or "no"
+        limit = f"above {alert['above']:g}" if alert["above"] is not None else f"below {alert['below']:g}"
+        figure = f"{alert['figure']} {limit} over {alert['window_s']:g} s"
+        table.add_row(*(visible(text) for text in (alert["name"], state, figure, alert["query"] or "–")))
+    console().print(table)
+
+
+def test_alert(client: Client, name: str, *, as_json: bool) -> int:
+    """Call the webhook of an alert with its figure of now; return 1 when it was not taken."""
+    done = client.send_json("POST", f"/api/alerts/{quote(name, safe='')}/test")
+    problem = done["problem"]
+    report(done, f"{done['text']}\n{'not taken: ' + problem if problem else 'taken'}, {done['id']}", as_json=as_json)
+    return 1 if problem else 0
+
+
+def silence_alert(client: Client, name: str, *, seconds: int, as_json: bool) -> int:
+    """Send nothing of an alert that begins to fire, for some time."""
+    client.send_json("PUT", f"/api/alerts/{quote(name, safe='')}/silence", {"seconds": seconds})
+    text = f"{name} is silent for {seconds:,} s" if seconds else f"{name} is silent no longer"
+    return report({"name": name, "seconds": seconds}, text, as_json=as_json)

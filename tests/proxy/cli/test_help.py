@@ -58,6 +58,8 @@ ARGUMENTS = {
     "view rename": "x y",
     "view delete": "x",
     "db backup": "copy.db",
+    "alerts test": "failures",
+    "alerts silence": "failures",
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
@@ -108,6 +110,7 @@ def test_the_documented_commands_are_there() -> None:
                 "man",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
+            *("alerts list", "alerts test", "alerts silence"),
             *("view list", "view show", "view save", "view rename", "view delete"),
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),

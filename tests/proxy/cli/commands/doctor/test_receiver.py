@@ -4,7 +4,7 @@ import socket
 
 from proxy.cli.commands.doctor.network import check_receiver
 from proxy.settings.model import Settings
-from proxy.settings.otel_model import OtelSettings
+from proxy.settings.outgoing_model import OtelSettings
 
 
 def settings(endpoint: str) -> Settings:

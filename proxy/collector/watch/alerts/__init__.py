@@ -1,0 +1,1 @@
+"""Alerts: figures of the log against thresholds, and the webhooks that are called."""

@@ -1,0 +1,270 @@
+"""The task that evaluates alerts and calls webhooks.
+
+Strategy: the state of all alerts is one value beside the records in the store (`state.py`), read at the beginning of
+each look and written before a message is sent, and again behind each that was taken. So a kill at any moment loses no
+message and repeats at most the one that was under way, under its id. Of sidecars that share a store one evaluates: who
+renewed last, until it has not for `LEASE_S`. Two that take over at once make the same messages with the same ids.
+
+Invariant: nothing follows from figures that are incomplete, and nothing is sent that is not stored.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import aiohttp
+import msgspec
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from api.access.principal import ADMIN
+from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
+from api.http.errors import Refused
+from proxy.collector.learned_endpoints import LearnedEndpoints
+from proxy.collector.watch.alerts.figures import IncompleteFigures, read_figures
+from proxy.collector.watch.alerts.payloads import headers_of, payload_of, text_of
+from proxy.collector.watch.alerts.state import Message, State, message_id
+from proxy.process.version import VERSION
+from proxy.settings.model import Settings
+from proxy.settings.outgoing_model import AlertSettings
+from storage.backends import is_shared
+from storage.base import Storage
+from storage.errors import StorageError
+from storage.record import now_us as wall_us
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 5.0
+MAX_REST_S: Final = 60.0
+"""An alert is evaluated a hundred times in its window, and once a minute at least."""
+LEASE_S: Final = 30.0
+TIMEOUT_S: Final = 10.0
+MAX_PAUSE_S: Final = 300.0
+"""Pauses between tries double up to here."""
+STATE: Final = "alerts"
+SILENCES: Final = "alert_silences"
+"""Apart from the state, as any sidecar may be asked to silence."""
+_DECODER: Final = msgspec.json.Decoder(State)
+_SILENCES: Final = msgspec.json.Decoder(dict[str, int])
+
+
+@dataclass(slots=True, eq=False)
+class Alerting:
+    """Evaluates alerts until cancelled. Nothing that it needs is owned by it but its connections."""
+
+    alerts: Sequence[AlertSettings]
+    storage: Storage
+    """Keeps the state."""
+    reader: Storage
+    """The same, with endpoints under their names of today."""
+    instance: str
+    is_shared: bool
+    """Whether other sidecars may have the same alerts on the same store."""
+    look_every_s: float = LOOK_EVERY_S
+    now_us: Callable[[], int] = wall_us
+    state: State = field(default_factory=State, init=False)
+    """As of the last look."""
+    values: dict[str, dict[str, float | None]] = field(default_factory=dict, init=False)
+    problems: dict[str, str] = field(default_factory=dict, init=False)
+    """Why an alert could not be evaluated last time."""
+    sent: dict[str, int] = field(default_factory=lambda: {"taken": 0, "failed": 0}, init=False)
+    _kept: bytes = field(default=b"", init=False)
+    _due_us: dict[str, int] = field(default_factory=dict, init=False)
+    _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        if not self.alerts:
+            return
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as client:
+            while True:
+                try:
+                    await self.look(client)
+                except (StorageError, Refused) as error:
+                    log.debug("alerts wait for the store: %s", error)
+                except Exception:  # it must not end what it watches
+                    log.exception("bug: the alerts could not be evaluated")
+                await asyncio.sleep(self.look_every_s)
+
+    async def look(self, client: aiohttp.ClientSession) -> None:
+        """Evaluate every alert once, and send what waits."""
+        kept = await self.storage.meta(STATE)
+        self._kept = b"" if kept is None else kept.encode()
+        self.state = _read(self._kept)
+        if not await self._is_ours():
+            return
+        self.state.seed = self.state.seed or secrets.token_hex(8)
+        silences = await self._silences()
+        for alert in self.alerts:
+            if self._due_us.get(alert.name, 0) <= self.now_us():
+                await self._evaluate(alert, silences.get(alert.name, 0) > self.now_us())
+        self.state.forget({alert.name for alert in self.alerts}, self.now_us())
+        await self._save()
+        async with asyncio.TaskGroup() as tasks:
+            for alert in self.alerts:
+                tasks.create_task(self._deliver(client, alert), name=f"alert {alert.name}")
+
+    async def _is_ours(self) -> bool:
+        """Whether this sidecar evaluates, taking over from one that has not for too long."""
+        if not self.is_shared:
+            return True
+        age_s = (self.now_us() - self.state.renewed_us) / 1e6
+        if self.state.evaluator not in ("", self.instance) and 0 <= age_s < LEASE_S:
+            return False
+        is_taken_over = self.state.evaluator != self.instance
+        if is_taken_over or age_s > LEASE_S / 3:
+            self.state.evaluator, self.state.renewed_us = self.instance, self.now_us()
+            await self._save()
+        return not is_taken_over  # another may have taken it, too: the next look sees who was last
+
+    async def _evaluate(self, alert: AlertSettings, is_silenced: bool) -> None:
+        try:
+            values = await read_figures(self.reader, alert, self.now_us())
+        except IncompleteFigures:
+            self.problems[alert.name] = "the store ran out of time: a shorter window or a plainer query helps"
+            return
+        self.problems.pop(alert.name, None)
+        self.values[alert.name] = values
+        self._due_us[alert.name] = self.now_us() + round(min(alert.window_s / 100, MAX_REST_S) * 1e6)
+        self.state.advance(alert, values, self.now_us(), is_silenced=is_silenced)
+
+    async def _save(self) -> None:
+        """Store the state if it has changed."""
+        async with self._saving:  # a later state is never overwritten by an earlier one
+            document = msgspec.json.encode(self.state)
+            if document != self._kept:
+                await self.storage.put_meta(STATE, document.decode(), replace=True)
+                self._kept = document
+
+    async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
+        """Send what waits of one alert, the oldest first, up to what is not taken.
+
+        Where the store is away, what was taken is sent again: the next look reads what is stored.
+        """
+        with suppress(StorageError):
+            await self._deliver_all(client, alert)
+
+    async def _deliver_all(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
+        for message in [each for each in self.state.outbox if each.alert == alert.name]:
+            if message.next_us > self.now_us():
+                return
+            problem = await self._send(client, alert, message)
+            self.sent["failed" if problem else "taken"] += 1
+            if not problem:
+                self.state.settle(message, self.now_us())
+                await self._save()
+                continue
+            message.tries += 1
+            pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
+            message.next_us, message.problem = self.now_us() + round(pause_s * 1e6), problem
+            log.warning("the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem)
+            await self._save()
+            return
+
+    async def _send(self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message) -> str:
+        """Call the webhook; return why it did not take the message, empty if it did."""
+        body = payload_of(alert, message)
+        headers = headers_of(alert, message, body, int(time.time())) | {"user-agent": f"sidelog/{VERSION}"}
+        try:
+            async with client.post(alert.url, data=body, headers=headers, allow_redirects=False) as response:
+                return "" if response.status < 300 else f"status {response.status}"
+        except TimeoutError:
+            return f"no answer within {TIMEOUT_S:g} s"
+        except (aiohttp.ClientError, OSError) as error:
+            return type(error).__name__ if isinstance(error, aiohttp.InvalidURL) else str(error) or type(error).__name__
+
+    async def _silences(self) -> dict[str, int]:
+        kept = await self.storage.meta(SILENCES)
+        return {} if kept is None else _SILENCES.decode(kept)
+
+    async def silence(self, name: str, until_us: int) -> None:
+        """Send nothing of an alert that begins to fire, until a time; 0: no longer.
+
+        Raises:
+            KeyError: there is no such alert.
+        """
+        self._alert(name)
+        silences = {known: us for known, us in (await self._silences()).items() if us > self.now_us()}
+        await self.storage.put_meta(SILENCES, msgspec.json.encode({**silences, name: until_us}).decode(), replace=True)
+
+    async def test(self, name: str) -> dict[str, Any]:
+        """Evaluate one alert and send a message that says that it is a test; neither changes what fires.
+
+        Raises:
+            KeyError: there is no such alert.
+            StorageError: the store is away.
+        """
+        alert, at_us = self._alert(name), self.now_us()
+        try:
+            values = await read_figures(self.reader, alert, at_us)
+        except IncompleteFigures:
+            values = {}
+        most = max((value for value in values.values() if value is not None), default=None)
+        message = Message(message_id(secrets.token_hex(8)), name, "", "test", most, at_us, at_us)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as client:
+            problem = await self._send(client, alert, message)
+        return {"id": message.id, "text": text_of(alert, message), "values": values, "problem": problem or None}
+
+    def _alert(self, name: str) -> AlertSettings:
+        return {alert.name: alert for alert in self.alerts}[name]
+
+    async def describe(self) -> dict[str, Any]:
+        """Describe alerts, what fires, what waits, and what was sent, as the store has it."""
+        kept = await self.storage.meta(STATE)
+        state, silences = _read(b"" if kept is None else kept.encode()), await self._silences()
+        return {
+            "evaluator": state.evaluator or self.instance,
+            "alerts": [
+                {
+                    **{name: getattr(alert, name) for name in ("name", "query", "figure", "of", "by", "window_s")},
+                    **{name: getattr(alert, name) for name in ("above", "below", "min_requests", "format")},
+                    "silenced_until_us": until_us
+                    if (until_us := silences.get(alert.name, 0)) > self.now_us()
+                    else None,
+                    "firing": {
+                        group: msgspec.to_builtins(one) for group, one in state.firing.get(alert.name, {}).items()
+                    },
+                    "values": self.values.get(alert.name, {}),
+                    "problem": self.problems.get(alert.name),
+                }
+                for alert in self.alerts
+            ],
+            "waiting": msgspec.to_builtins(state.outbox),
+            "history": msgspec.to_builtins(state.history),
+        }
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics; none without alerts."""
+        if not self.alerts:
+            return
+        text = "Values of an alert beyond its threshold; 0: it does not fire."
+        firing = GaugeMetricFamily("sidelog_alerts_firing", text, labels=["alert"])
+        for alert in self.alerts:
+            firing.add_metric([alert.name], len(self.state.firing.get(alert.name, ())))
+        text = "Calls of the webhooks of alerts, by outcome: taken, failed (and tried again)."
+        calls = CounterMetricFamily("sidelog_alert_webhooks", text, labels=["outcome"])
+        for outcome, number in self.sent.items():
+            calls.add_metric([outcome], number)
+        waiting = "Messages of alerts that no receiver has taken yet."
+        yield from (firing, calls, GaugeMetricFamily("sidelog_alert_messages_waiting", waiting, len(self.state.outbox)))
+
+
+def make_alerting(settings: Settings, instance: str, storage: Storage, endpoints: LearnedEndpoints) -> Alerting:
+    """Make the alerts of the settings over a store."""
+    names = EndpointNames(endpoints.current, endpoints.former)
+    reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1), names))
+    return Alerting(settings.alerts, storage, reader, instance, is_shared(settings.storage.url))
+
+
+def _read(kept: bytes) -> State:
+    try:
+        return _DECODER.decode(kept) if kept else State()
+    except msgspec.MsgspecError as error:
+        log.error("cannot read the state of alerts, it begins anew: %s", error)
+        return State()

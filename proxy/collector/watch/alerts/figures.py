@@ -1,0 +1,99 @@
+"""The figures of an alert, read from what the store adds up: one for each value, or one for all."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from multidict import MultiDict
+
+from api.http.params import read_filter
+from proxy.settings.outgoing_model import AlertSettings
+from storage.base import Storage
+from storage.query import Filter, SummaryQuery, TopQuery
+from storage.search.cell import is_cell_field
+
+ALL: Final = ""
+"""The only value of an alert that is not apart by a field."""
+_PERCENTILES: Final = {"p50": "p50_us", "p95": "p95_us", "p99": "p99_us"}
+
+
+class IncompleteFigures(Exception):
+    """The time budget of the store ended before all was added up: nothing follows from lower bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    requests: int
+    cost_usd: float
+    percentile_ms: float | None
+
+
+async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, float | None]:
+    """Read the figures of the window that ends now; None where there is none, as without requests.
+
+    Raises:
+        IncompleteFigures: see there.
+        StorageError: the store is away.
+    """
+    window_us = round(alert.window_s * 1_000_000)
+    whole = await _sums(storage, alert, _filter(alert.query, now_us - window_us, now_us))
+    other: dict[str, _Sums] = {}
+    if alert.figure == "share":
+        query = f"({alert.query}) ({alert.of})" if alert.query.strip() else alert.of
+        other = await _sums(storage, alert, _filter(query, now_us - window_us, now_us))
+    elif alert.figure == "change":
+        other = await _sums(storage, alert, _filter(alert.query, now_us - 2 * window_us, now_us - window_us))
+    return {
+        group: _figure(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
+        for group, sums in whole.items()
+    }
+
+
+def _figure(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | None:
+    before = 0 if other is None else other.requests
+    match alert.figure:
+        case "count":
+            return sums.requests
+        case "cost":
+            return sums.cost_usd
+        case "share":
+            return before / sums.requests if sums.requests else None
+        case "change":
+            return sums.requests / before if before else None
+        case _:
+            return sums.percentile_ms
+
+
+def _filter(query: str, since_us: int, until_us: int) -> Filter:
+    read = read_filter(MultiDict({"query": query}), until_us)
+    later, earlier = (bound for bound in (read.since_us, read.until_us))
+    return replace(
+        read,
+        since_us=since_us if later is None else max(later, since_us),
+        until_us=until_us if earlier is None else min(earlier, until_us),
+    )
+
+
+async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[str, _Sums]:
+    name = _PERCENTILES.get(alert.figure, "p50_us")
+    if alert.by:
+        top = await storage.read(TopQuery(filter, alert.by))
+        if not top.complete:
+            raise IncompleteFigures
+        return {
+            _label(row.names, alert.by): _Sums(row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name)))
+            for row in top.rows
+        }
+    summary = await storage.read(SummaryQuery(filter, only_totals=alert.figure != "cost"))
+    if not summary.complete:
+        raise IncompleteFigures
+    cost = sum(model.cost_usd or 0.0 for model in summary.models or ())
+    return {ALL: _Sums(summary.exchanges, cost, _ms(getattr(summary.duration, name)))}
+
+
+def _label(names: tuple[str | None, ...], by: str) -> str:
+    shown = names[:1] if is_cell_field(by) else names
+    return " ".join(name for name in shown if name) or "none"
+
+
+def _ms(value_us: int | None) -> float | None:
+    return None if value_us is None else value_us / 1000

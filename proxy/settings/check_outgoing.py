@@ -1,0 +1,132 @@
+"""What spans and alerts may not be: sent to ourselves, over an address or with headers that cannot be.
+
+Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.process.tls import upstream_context
+from proxy.settings.addresses import leads_to, parse_upstream
+from proxy.settings.check_headers import CONTROLS, TOKEN
+from proxy.settings.model import Settings
+from proxy.settings.outgoing_model import AlertSettings, OtelSettings
+from storage.aggregates import TOP_FIELDS
+from storage.search.cell import is_cell_field
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import parse_search
+
+Problem = tuple[str, str]
+
+_OWN_HEADERS: Final = frozenset(
+    {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+)
+"""What a request of OTLP says of itself."""
+
+
+def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with [otel], where `own` are our own addresses."""
+    otel = settings.otel
+    if not otel.endpoint:
+        return
+    yield from _check_endpoint(otel, own)
+    if not settings.proxy.data_port:
+        yield "otel.endpoint", "has no effect without a data port: each sidecar sends what it records itself"
+    for name, value in otel.headers.items():
+        if not TOKEN.match(name):
+            yield "otel.headers", f"expected header names, got {name!r}"
+        elif name.lower() in _OWN_HEADERS:
+            yield "otel.headers", f"{name} belongs to the export and cannot be changed"
+        elif CONTROLS.search(value):
+            yield "otel.headers", f"the value of {name!r} must not hold CR, LF or NUL"
+    if not otel.signals or len(set(otel.signals)) < len(otel.signals):
+        yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"
+
+
+def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    scheme, _, rest = otel.endpoint.partition("://")
+    authority, _, path = rest.partition("/")
+    if scheme not in ("http", "https") or any(mark in rest for mark in "?#@ "):
+        yield "otel.endpoint", "expected http://host:port or https://host:port, perhaps with a path; no credentials"
+        return
+    if path.rstrip("/").endswith(("v1/traces", "v1/logs")):
+        yield "otel.endpoint", "must end before /v1/traces and /v1/logs, which are added"
+    try:
+        receiver = parse_upstream(f"{scheme}://{authority}")
+    except ValueError as error:
+        yield "otel.endpoint", str(error)
+        return
+    if any(leads_to(receiver, address) for address in own):
+        yield "otel.endpoint", "is this proxy's own address: it would record and send its own requests endlessly"
+    if otel.ca_file and scheme == "http":
+        yield "otel.ca_file", f"has no effect on an http endpoint, got {otel.ca_file!r}"
+    elif otel.ca_file:
+        try:
+            upstream_context(otel.ca_file, is_verified=True)
+        except (OSError, ValueError) as error:
+            yield "otel.ca_file", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {otel.ca_file!r}"
+
+
+def check_alerts(alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with [[alerts]]."""
+    names: set[str] = set()
+    for index, alert in enumerate(alerts):
+        for setting, text in _check_alert(alert, own):
+            yield f"alerts[{index}].{setting}", text
+        if alert.name in names:
+            yield f"alerts[{index}].name", f"is given twice, got {alert.name!r}"
+        names.add(alert.name)
+
+
+def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    if not alert.name.isprintable() or "/" in alert.name:
+        yield "name", f"expected printable characters and no slash, got {alert.name!r}"
+    for setting, text in (("query", alert.query), ("of", alert.of)):
+        try:
+            parse_search(text, 0)
+        except SearchError as error:
+            yield setting, str(error)
+    if bool(alert.of) != (alert.figure == "share"):
+        yield "of", "says for figure = 'share', and only there, which requests are counted"
+    if (alert.above is None) == (alert.below is None):
+        yield "above", "expected either above or below"
+    if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):
+        yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
+    if alert.by and alert.below is not None:
+        yield "by", "cannot be with `below`: values without a request are not known"
+    yield from _check_webhook(alert, own)
+
+
+def _check_webhook(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    scheme, _, rest = alert.url.partition("://")
+    if scheme not in ("http", "https") or any(mark in rest for mark in "#@ "):
+        yield "url", "expected http://host/path or https://host/path without credentials"
+        return
+    try:
+        receiver = parse_upstream(f"{scheme}://{rest.partition('/')[0].partition('?')[0]}")
+    except ValueError as error:
+        yield "url", str(error)
+        return
+    if any(leads_to(receiver, address) for address in own):
+        yield "url", "is this proxy's own address: it would record and count its own alerts"
+    try:
+        secret_of(alert.secret)
+    except ValueError as error:
+        yield "secret", str(error)
+
+
+def secret_of(text: str) -> bytes:
+    """Return the key that signs, empty for none.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("expected Base64 behind whsec_") from error
+    if text and not 24 <= len(key) <= 64:
+        raise ValueError(f"expected a key of 24 to 64 bytes, got {len(key)}")
+    return key

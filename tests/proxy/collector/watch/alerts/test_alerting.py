@@ -1,0 +1,211 @@
+"""Alerts over a real store and a real receiver: at least once, under one id, by one of many."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from proxy.collector.watch.alerts.alerting import LEASE_S, Alerting
+from proxy.settings.outgoing_model import AlertSettings
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.errors import StorageUnavailable
+from tests.api.samples import START_US, make_batch, make_record
+
+
+class Receiver:
+    """A webhook that answers as it is asked to, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        """Of the next answers; then 204."""
+        self.got: list[tuple[str, str]] = []
+        self.url = ""
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Take a call."""
+        self.got.append((request.headers["webhook-id"], json.loads(await request.read())["type"]))
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 204)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.us = START_US + 1_000_000
+
+    def __call__(self) -> int:
+        return self.us
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """Serve a receiver."""
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiver.take)
+    async with TestServer(app) as server:
+        receiver.url = str(server.make_url("/hook"))
+        yield receiver
+
+
+def alerting(storage: Storage, receiver: Receiver, clock: Clock, instance: str = "one", **more: Any) -> Alerting:
+    """Make the alerts of one sidecar: more than one failure in a minute."""
+    alert = AlertSettings(name="failures", url=receiver.url, query="status:5xx", above=1.0, window_s=60.0)
+    return Alerting((alert,), storage, storage, instance, is_shared=False, **({"now_us": clock} | more))
+
+
+async def test_an_alert_fires_and_recovers(tmp_path: Path) -> None:
+    """Each is sent once, also by who starts anew."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        for _ in range(3):
+            await alerting(storage, receiver, clock).look(http)
+        clock.us += 61_000_000
+        for _ in range(2):
+            await alerting(storage, receiver, clock).look(http)
+        assert [kind for _, kind in receiver.got] == ["alert.firing", "alert.resolved"]
+        shown = await alerting(storage, receiver, clock).describe()
+        assert [each["status"] for each in shown["history"]] == ["resolved", "firing"]
+        assert shown["alerts"][0]["firing"] == {}
+
+
+async def test_what_is_not_taken_is_sent_again_under_its_id(tmp_path: Path) -> None:
+    """Later and later, in order, until it is taken."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        receiver.statuses = [500, 302, 404]
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        one = alerting(storage, receiver, clock)
+        for _ in range(20):
+            await one.look(http)
+            clock.us += 10_000_000
+        assert len({name for name, kind in receiver.got if kind == "alert.firing"}) == 1
+        assert [kind for _, kind in receiver.got] == ["alert.firing"] * 4 + ["alert.resolved"]
+        assert one.sent == {"taken": 2, "failed": 3}
+        assert {family.name: family.samples[0].value for family in one.families()} == {
+            "sidelog_alerts_firing": 0, "sidelog_alert_webhooks": 2, "sidelog_alert_messages_waiting": 0,
+        }  # fmt: skip
+
+
+async def test_a_receiver_that_is_away_holds_nothing_else(tmp_path: Path) -> None:
+    """Nothing listens there: the reason is shown, and the figures go on."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        receiver.url = "http://127.0.0.1:9/"
+        one = alerting(storage, receiver, clock)
+        await one.look(http)
+        shown = await one.describe()
+        assert "127.0.0.1:9" in shown["waiting"][0]["problem"]
+        assert shown["alerts"][0]["firing"][""]["value"] == 2
+
+
+class _Failing:
+    """A store that goes away after some writes."""
+
+    def __init__(self, storage: Storage, writes: int) -> None:
+        self.storage, self.writes = storage, writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.storage, name)
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        """Fail once the writes are used up."""
+        if not self.writes:
+            raise StorageUnavailable("away")
+        self.writes -= 1
+        return await self.storage.put_meta(name, value, replace=replace)
+
+
+@pytest.mark.parametrize(("writes", "calls"), [(0, 1), (1, 2), (2, 1)])
+async def test_what_dies_between_two_steps_sends_nothing_unstored_and_loses_nothing(
+    tmp_path: Path, writes: int, calls: int
+) -> None:
+    """Before the state is stored nothing is sent; behind the call, the call may come twice, under one id."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        dying = alerting(_Failing(storage, writes), receiver, clock)
+        try:
+            await dying.look(http)
+        except StorageUnavailable:
+            assert receiver.got == []
+        clock.us += 1_000_000
+        await alerting(storage, receiver, clock).look(http)
+        assert [kind for _, kind in receiver.got] == ["alert.firing"] * calls
+        assert len({name for name, _ in receiver.got}) == 1
+
+
+async def test_of_many_one_evaluates(tmp_path: Path) -> None:
+    """Until it is heard of no more: then another does, and goes on with its state."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        fleet = [alerting(storage, receiver, clock, name) for name in ("one", "two", "three")]
+        for each in fleet:
+            each.is_shared = True
+        for _ in range(4):
+            for each in fleet:
+                await each.look(http)
+            clock.us += 1_000_000
+        evaluator = (await fleet[0].describe())["evaluator"]
+        assert len(receiver.got) == 1
+        others = [each for each in fleet if each.instance != evaluator]
+        clock.us += round((LEASE_S + 61) * 1e6)
+        for _ in range(3):
+            for each in others:
+                await each.look(http)
+            clock.us += 1_000_000
+        assert [kind for _, kind in receiver.got] == ["alert.firing", "alert.resolved"]
+
+
+async def test_an_alert_is_silenced_and_tested_by_its_name(tmp_path: Path) -> None:
+    """A test says that it is one and changes nothing; of a silenced alert nothing is sent until the silence is over."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        one = alerting(storage, receiver, clock)
+        await one.silence("failures", clock.us + 5_000_000)
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        await one.look(http)
+        assert receiver.got == []
+        found = await one.test("failures")
+        assert (found["values"], found["problem"]) == ({"": 2}, None)
+        assert [kind for _, kind in receiver.got] == ["alert.test"]
+        clock.us += 6_000_000
+        await one.look(http)
+        assert [kind for _, kind in receiver.got] == ["alert.test", "alert.firing"]
+        with pytest.raises(KeyError):
+            await one.test("nothing")
+        with pytest.raises(KeyError):
+            await one.silence("nothing", 1)

@@ -1,0 +1,74 @@
+"""The figures of alerts, from what a store adds up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.collector.watch.alerts.figures import IncompleteFigures, read_figures
+from proxy.settings.outgoing_model import AlertSettings
+from storage.aggregates import Percentiles, Summary
+from storage.backends import open_storage
+from tests.api.samples import START_US, make_batch, make_record
+
+NOW_US = START_US + 60_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"": 4}),
+        ({"query": "status:5xx"}, {"": 1}),
+        ({"figure": "share", "of": "status:5xx"}, {"": 0.25}),
+        ({"figure": "share", "of": "status:5xx", "query": "path:/none"}, {"": None}),
+        ({"figure": "share", "of": "status:5xx", "query": "method:GET or method:POST"}, {"": 0.25}),
+        ({"figure": "p95"}, {"": 102.0}),
+        ({"figure": "p95", "query": "path:/none"}, {"": None}),
+        ({"figure": "cost"}, {"": 0.75}),
+        ({"figure": "cost", "by": "project"}, {"shop": 0.5, "web": 0.25}),
+        ({"figure": "count", "by": "status"}, {"200": 3, "500": 1}),
+        ({"figure": "share", "of": "status:5xx", "by": "project"}, {"shop": 0.0, "web": 0.5}),
+        ({"figure": "change"}, {"": 2.0}),
+        ({"figure": "change", "query": "status:5xx"}, {"": None}),
+        ({"min_requests": 5}, {"": None}),
+        ({"query": "since:-30s"}, {"": 0}),
+    ],
+)
+async def test_a_figure_is_that_of_its_window(
+    tmp_path: Path, changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Of the requests that a search finds in it, together or apart."""
+    call = {"provider": "openai", "model": "gpt-4o", "usage_state": "exact", "input_tokens": 1, "cost_usd": 0.25}
+    records = [
+        make_record(1, project="shop", **call),
+        make_record(2, project="shop", **call),
+        make_record(3, project="web", **call),
+        make_record(4, project="web", status=500),
+        make_record(-100_000, project="web"),
+        make_record(-100_001, project="web"),
+    ]
+    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
+        await storage.commit(make_batch(*records))
+        assert await read_figures(storage, alert, NOW_US) == expected
+
+
+@dataclass
+class _Slow:
+    """A store whose time is up."""
+
+    async def read(self, query: object) -> Summary:
+        """Add up a part."""
+        none = Percentiles()
+        return Summary(
+            exchanges=1, events=0, status_classes={}, request_bytes=0, response_bytes=0, duration=none, first_byte=none,
+            since_us=None, until_us=None, complete=False,
+        )  # fmt: skip
+
+
+async def test_nothing_follows_from_a_lower_bound() -> None:
+    """A sum that was cut is no figure."""
+    alert = AlertSettings(name="a", url="http://x/", above=1.0)
+    with pytest.raises(IncompleteFigures):
+        await read_figures(_Slow(), alert, NOW_US)  # type: ignore[arg-type]

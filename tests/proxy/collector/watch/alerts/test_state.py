@@ -1,0 +1,101 @@
+"""What fires and what is told of it, as figures come in."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.collector.watch.alerts.state import EXPIRES_US, MAX_GROUPS, MAX_HISTORY, State
+from proxy.settings.outgoing_model import AlertSettings
+
+S = 1_000_000
+
+
+def alert(**changes: Any) -> AlertSettings:
+    """Make an alert for more than ten."""
+    fields: dict[str, Any] = {"name": "a", "url": "http://x/", "above": 10.0}
+    return AlertSettings(**(fields | changes))
+
+
+def told(state: State) -> list[tuple[str, str, float | None]]:
+    """What waits to be sent."""
+    return [(message.group, message.status, message.value) for message in state.outbox]
+
+
+def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
+    """Not while it stays beyond, nor while it stays within."""
+    state = State()
+    for second, value in enumerate((5.0, 11.0, 12.0, 10.0, None, 20.0)):
+        state.advance(alert(), {"": value}, second * S)
+    assert told(state) == [("", "firing", 11.0), ("", "resolved", 10.0), ("", "firing", 20.0)]
+    assert len({message.id for message in state.outbox}) == 3
+    assert state.firing["a"][""].since_us == 5 * S
+
+
+@pytest.mark.parametrize(("value", "fires"), [(0.0, True), (1.0, False), (None, False)])
+def test_what_is_missing_fires_below(value: float | None, fires: bool) -> None:
+    """No traffic is a figure; no figure is none."""
+    state = State()
+    state.advance(alert(above=None, below=1.0), {"": value}, S)
+    assert bool(state.outbox) == fires
+
+
+def test_each_value_fires_by_itself() -> None:
+    """A budget by key: one that is used up says nothing of others, and one that is gone is over."""
+    state = State()
+    state.advance(alert(by="key"), {"k1": 11.0, "k2": 3.0}, S)
+    state.advance(alert(by="key"), {"k2": 30.0}, 2 * S)
+    assert told(state) == [("k1", "firing", 11.0), ("k1", "resolved", None), ("k2", "firing", 30.0)]
+    state.advance(alert(by="key"), {str(number): 20.0 + number for number in range(2 * MAX_GROUPS)}, 3 * S)
+    assert len(state.firing["a"]) == MAX_GROUPS
+
+
+def test_the_same_step_makes_the_same_message() -> None:
+    """After a kill, or on another sidecar: what was stored decides the id, and no clock."""
+    stored = msgspec.json.encode(State(seed="s"))
+    ids = []
+    for now_us in (S, 2 * S):
+        state = msgspec.json.decode(stored, type=State)
+        state.advance(alert(), {"": 11.0}, now_us)
+        ids.append(state.outbox[0].id)
+    assert ids[0] == ids[1]
+    other = State(seed="t")
+    other.advance(alert(), {"": 11.0}, S)
+    assert other.outbox[0].id != ids[0]
+
+
+def test_a_silenced_alert_is_told_of_when_the_silence_is_over() -> None:
+    """If it still fires; its recovery is told only where its beginning was."""
+    state = State()
+    state.advance(alert(), {"": 11.0}, S, is_silenced=True)
+    state.advance(alert(), {"": 1.0}, 2 * S, is_silenced=True)
+    state.advance(alert(), {"": 12.0}, 3 * S, is_silenced=True)
+    assert told(state) == []
+    state.advance(alert(), {"": 13.0}, 4 * S)
+    state.advance(alert(), {"": 1.0}, 5 * S, is_silenced=True)
+    assert told(state) == [("", "firing", 13.0), ("", "resolved", 1.0)]
+
+
+def test_it_is_told_again_where_that_is_wanted() -> None:
+    """After each `repeat_s` that it still fires, under ids of their own."""
+    state = State()
+    for second in range(0, 25, 5):
+        state.advance(alert(repeat_s=10), {"": 11.0}, (second + 1) * S)
+    assert len({message.id for message in state.outbox}) == len(state.outbox) == 3
+
+
+def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
+    """And is counted; the history stays bounded."""
+    state = State()
+    state.advance(alert(), {"": 11.0}, S)
+    state.advance(alert(name="b"), {"": 11.0}, S)
+    state.forget({"a"}, 2 * S)
+    assert [message.alert for message in state.outbox] == ["a"]
+    state.forget({"a"}, 2 * S + EXPIRES_US)
+    assert (state.outbox, state.dropped) == ([], 2)
+    for second in range(2 * MAX_HISTORY):
+        state.advance(alert(), {"": 11.0 if second % 2 else 1.0}, second * S)
+        for message in state.outbox[:]:
+            state.settle(message, second * S)
+    assert len(state.history) == MAX_HISTORY
+    assert state.history[0].at_us > state.history[-1].at_us
