@@ -89,9 +89,9 @@ _OLDEST_LEFT: Final = (
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
-    "records", "blocks", "rollups", "rollups_daily", "status_rollups", "status_rollups_daily", "usage_rollups",
-    "tool_calls", "tool_rollups", "spans", "dictionary", "counter", "ingest_position",
-)  # fmt: skip
+    "SELECT relname FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace "
+    "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
+)
 _DROP_WAIT_MS: Final = 1000
 """Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
 _DAY_MS: Final = DAY_US // 1000
@@ -155,7 +155,7 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
 
 async def vacuum(connection: Connection) -> None:
     """Let the server tidy all tables, and cut off what is free at the end of their files. Outside a transaction."""
-    for table in _TABLES:
+    for (table,) in await connection.fetch(_TABLES):
         await connection.execute(f"VACUUM (ANALYZE) sidelog.{table}")
 
 

@@ -363,6 +363,16 @@ async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asy
         await store.vacuum()
 
 
+async def test_vacuum_reaches_every_table(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+    """Those that came with a later layout, too."""
+    await store.vacuum()
+    left = await other.fetch(
+        "SELECT table_.relname FROM pg_stat_user_tables AS table_ JOIN pg_class ON oid = relid "
+        "WHERE schemaname = 'sidelog' AND relkind = 'r' AND last_vacuum IS NULL"
+    )
+    assert [name for (name,) in left] == []
+
+
 async def test_keys_are_read_beside_slow_answers(url: str) -> None:
     """Workers learn of changed keys while every other reader is busy."""
     async with await opened(url, readers=1) as store, asyncio.TaskGroup() as group:
