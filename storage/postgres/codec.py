@@ -1,7 +1,7 @@
 """A record as a row, and a row as a record.
 
 Strategy: rows go to the server by COPY in the driver's binary form, where null costs least, so null is null. They are
-made before the transaction, without `seq`, which is put in when the counter row is locked: nothing slow happens then.
+made before the transaction; `seq` is set when the counter row is locked, so that nothing slow happens under the lock.
 Ids of repeated text are looked up first, for a whole batch at once.
 
 Invariant: `decode(encode(record)) == record` for every record the store takes.
@@ -31,7 +31,7 @@ _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
     "price_source", "endpoint",
 )  # fmt: skip
-"""Columns of dictionary ids that are looked up one by one."""
+"""Columns of repeated text, each looked up by itself."""
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
     *packing.COMBINED, "origin",
@@ -53,10 +53,9 @@ _CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.in
 _KEYED, _CONVERSATION = packing.COLUMNS.index("keyed"), packing.COLUMNS.index("conversation")
 
 _OWN_ID: Final = "\1"
-"""Stands for a request id that is the record's own, as that of a request that brought none. No text is written so."""
+"""Stands for a request id equal to the record's own, which a request without one gets. `escape` never returns it."""
 
 Row = list[Any]
-Key = tuple[str | None, ...]
 
 
 class Combination(NamedTuple):
@@ -75,7 +74,7 @@ class RowEncoder:
 
     def __init__(self) -> None:
         self._dictionary = Dictionary()
-        self._combinations: dict[Key, Combination] = {}
+        self._combinations: dict[packing.Combined, Combination] = {}
 
     def forget(self) -> None:
         """Remember nothing: the server may have been replaced."""
@@ -87,11 +86,11 @@ class RowEncoder:
     ) -> list[Combination]:
         """Look up all repeated text of a batch, outside its transaction; returns the combination of each record.
 
-        `day`, since the epoch, is the latest that its newest row starts on; `more` are other values it needs ids of.
+        No row of the batch starts after `day` (since the epoch); `more` are values that are looked up, too.
         """
         if self._dictionary.begin(day) or len(self._combinations) > packing.MAX_COMBINATIONS:
             self._combinations.clear()
-        keys = [_key(record) for record in records]
+        keys = [packing.combined_of(record) for record in records]
         new = {key for key in keys if key not in self._combinations}
         unknown = {(column, text) for column, text in more if text not in self._dictionary.ids[column]}
         await self._dictionary.learn(
@@ -121,17 +120,7 @@ class RowEncoder:
         return [
             0, UUID(record.id), id_bucket(id_ms(record.id)), record.started_at_us, record.status, record.duration_us,
             *combination.ids,
-            ids["host"][record.host],
-            ids["user_agent"][record.user_agent],
-            ids["user_id"][record.user_id],
-            ids["name"][record.name],
-            ids["auth_code"][record.auth_code],
-            ids["provider"][record.provider],
-            ids["model"][record.model],
-            ids["resolved_model"][record.resolved_model],
-            ids["usage_state"][record.usage_state],
-            ids["price_source"][record.price_source],
-            ids["endpoint"][record.endpoint],
+            *[ids[column][getattr(record, column)] for column in _ALONE],
             *(ids[column][text] for column, text in _repeated(record)),
             record.first_byte_us, packing.pack_times(record),
             record.request_bytes, record.response_bytes, record.request_complete,
@@ -165,7 +154,7 @@ class RowEncoder:
                 if text is not None and text not in ids[column]:
                     yield column, text
 
-    def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
+    def _unknown_combined(self, keys: Iterable[packing.Combined]) -> Iterable[Value]:
         ids = self._dictionary.ids
         for key in keys:
             for column, text in zip(packing.COMBINED, key, strict=False):
@@ -175,7 +164,7 @@ class RowEncoder:
             if packed not in ids["origin"]:
                 yield "origin", packed
 
-    def _combine(self, key: Key) -> Combination:
+    def _combine(self, key: packing.Combined) -> Combination:
         ids = tuple(
             packing.code_of(column, text) if column in CODED else self._dictionary.ids[column][text]
             for column, text in zip(packing.COMBINED, key, strict=False)
@@ -183,16 +172,6 @@ class RowEncoder:
         rollup = dimensions_of(ids[: len(DIMENSIONS)], key[packing.METHOD])
         packed = self._dictionary.ids["origin"][_origin(key)]
         return Combination((*ids, packed), rollup, ids[packing.COMBINED.index("error_type")] or 0)
-
-
-def _key(record: Record) -> Key:
-    # One look-up of a tuple instead of 20.
-    return (
-        record.project, record.container, record.client, record.service, record.route_id,
-        record.key_id, record.source, record.level, record.method, record.kind, record.instance,
-        record.outcome, record.stage, record.error_type,
-        record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
-    )  # fmt: skip
 
 
 def _repeated(record: Record) -> Iterable[tuple[str, str | None]]:
@@ -211,7 +190,7 @@ def _request_id(record: Record) -> str | None:
     return _OWN_ID if packing.is_own(record.request_id, record.id) else escape(record.request_id)
 
 
-def _origin(key: Key) -> str:
+def _origin(key: packing.Combined) -> str:
     return packing.pack_origin(key[len(packing.COMBINED) :])
 
 

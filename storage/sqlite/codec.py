@@ -106,7 +106,7 @@ class RowEncoder:
 
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
-        self._combinations: dict[tuple[str | None, ...], Combination] = {}
+        self._combinations: dict[packing.Combined, Combination] = {}
         self._texts: dict[Texts, tuple[int, ...]] = {}
 
     def forget(self) -> None:
@@ -124,17 +124,11 @@ class RowEncoder:
         return self._dictionary.id_of(connection, column, value)
 
     def combination(self, connection: sqlite3.Connection, record: Record) -> Combination:
-        # One look-up of a tuple of 20 (0.4 µs) instead of 20 look-ups (1.5 µs).
-        key = (
-            record.project, record.container, record.client, record.service, record.route_id, record.key_id,
-            record.source, record.level, record.method, record.kind, record.instance,
-            record.outcome, record.stage, record.error_type,
-            record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
-        )  # fmt: skip
+        key = packing.combined_of(record)
         found = self._combinations.get(key)
         return self._learn(connection, key) if found is None else found
 
-    def _learn(self, connection: sqlite3.Connection, key: tuple[str | None, ...]) -> Combination:
+    def _learn(self, connection: sqlite3.Connection, key: packing.Combined) -> Combination:
         id_of = self._dictionary.id_of
         ids = tuple(
             packing.code_of(column, value) if column in CODED else id_of(connection, column, value)

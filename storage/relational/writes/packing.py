@@ -140,6 +140,8 @@ def unpacked(values: list[Any]) -> Record:
 
 COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 """Columns of which few combinations occur, with those of the origin."""
+Combined = tuple[str | None, ...]
+"""Text of one record in the order of `COMBINED`, then of `ORIGIN_FIELDS`."""
 METHOD: Final = DIMENSIONS.index("method")
 """Its place in a combination."""
 MAX_COMBINATIONS: Final = 10_000
@@ -150,6 +152,17 @@ REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in (*DICTIONARY_
 """Of the ids of repeated text."""
 
 CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in CODED.items())
+
+
+def combined_of(record: Record) -> Combined:
+    """Return what a combination is looked up by: one look-up (0.4 µs) instead of 20 (1.5 µs)."""
+    return (
+        record.project, record.container, record.client, record.service, record.route_id, record.key_id,
+        record.source, record.level, record.method, record.kind, record.instance,
+        record.outcome, record.stage, record.error_type,
+        record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
+    )  # fmt: skip
+
 
 PLACES: Final = (
     "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
