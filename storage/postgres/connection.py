@@ -27,34 +27,39 @@ BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Of a transaction that writes: it has to see what it waited for, whatever the default of the database is."""
 CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
-"""A connection that was idle for longer is not used again: firewalls forget those of four minutes, without a word, and
-who asks over one waits until it is taken for hung."""
+"""A connection that was idle for longer is opened anew: firewalls silently drop those idle for four minutes, and a
+query over a dropped one would wait for its time limit."""
 _ABANDON_S: Final = 2.0
 _CLOSE_S: Final = 2.0
+_STATEMENTS: Final = 200
+"""Statements kept prepared: all of a store, with room for filters of many shapes."""
+_LEAST_LIMIT_MS: Final = 250
+"""A shorter limit does not outlast its statement; lifting each would cost one more round trip."""
 _VALUE_CLASSES: Final = ("22", "23")
 """Data exceptions and integrity violations: the value's fault (SQLSTATE, first two characters)."""
 _TOO_COMPLEX: Final = "54000"
 """Program limit exceeded: a value is too large for the server."""
 _SEQUENCE_USED_UP: Final = "2200H"
-"""In the class of data exceptions, and not the value's fault."""
+"""In the class of data exceptions, but no fault of a value."""
 _NUMBERED_BY_SERVER: Final = ("dictionary_pkey", "blocks_", "tool_calls_pkey")
-"""Constraints on numbers that a sequence gives: one that was set back, as by logical replication, which has none."""
+"""Constraints on numbers from a sequence: they fail when it was set back, as logical replication, which copies none,
+does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the database is, and how to speak to it."""
+    """Address of a database."""
 
     dsn: str
     """URL in the driver's form, credentials included."""
     location: str
-    """The same for people: host, port and database, without credentials."""
+    """For messages: host, port and database, without credentials."""
     statement_cache_size: int | None
     """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find out."""
 
     @classmethod
     def of(cls, url: SplitResult) -> "Address":
-        """Read a store's URL, which is checked: the driver's, with `statement_cache_size` beside its options."""
+        """Read a store's URL, already validated: the driver's own options, and `statement_cache_size`."""
         options = dict(parse_qsl(url.query))
         size = options.pop("statement_cache_size", None)
         host = url.netloc.rpartition("@")[2] or options.get("host", "localhost")
@@ -77,19 +82,15 @@ async def connect(address: Address, *, statement_cache_size: int) -> Connection:
 
 
 async def find_statement_cache_size(connection: Connection, address: Address) -> int:
-    """Return how many statements may be kept prepared: none when a pooler stands between us and the server.
+    """Return how many statements may be kept prepared: none behind a pooler.
 
-    The process id that a pooler tells at connect time is made up, the server's own answer is not.
+    A pooler makes up the process id that it sends at connect time; the server answers with its own.
     """
     if address.statement_cache_size is not None:
         return address.statement_cache_size
     async with transaction(connection, "BEGIN READ ONLY"):
         process_id = await connection.fetchval("SELECT pg_backend_pid()")
     return _STATEMENTS if process_id == connection.get_server_pid() else 0
-
-
-_STATEMENTS: Final = 200
-"""Every statement of a store with room for filters of many shapes."""
 
 
 @asynccontextmanager
@@ -107,7 +108,7 @@ async def transaction(connection: Connection, begin: str) -> AsyncIterator[Conne
 async def abandon(connection: Connection) -> None:
     """End whatever a connection is doing; when that fails the connection is closed."""
     async with _terminating(connection, _ABANDON_S):
-        # After a cancellation the driver first waits until the server has heard of it.
+        # After a cancellation the driver first waits until the server has acknowledged it.
         await connection.execute("ROLLBACK")
 
 
@@ -118,7 +119,7 @@ async def close(connection: Connection) -> None:
 
 @asynccontextmanager
 async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterator[None]:
-    """Terminate a connection on which something fails, or takes longer than that."""
+    """Terminate a connection when the body fails or runs out of time."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -130,13 +131,13 @@ async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterato
 
 
 class Link:
-    """One connection, opened when it is needed and again after it broke. Used by one caller at a time."""
+    """A connection that is opened when needed, and again after it broke. Used by one caller at a time."""
 
     def __init__(self, address: Address, statement_cache_size: int, on_connect: Callable[[], object]) -> None:
         """Make a link that is not connected.
 
-        `on_connect` is called whenever a connection was opened: what was learned over an older one may be wrong, for
-        the server may have been replaced by a copy that lacks the newest commits.
+        `on_connect` is called after each connect: what was learned over an older connection may be wrong, because a
+        replica that lacks the newest commits may have replaced the server.
         """
         self._address = address
         self._statement_cache_size = statement_cache_size
@@ -158,11 +159,11 @@ class Link:
         return self._connection
 
     def expire(self) -> None:
-        """Connect anew before the next use: the address may lead to another server by now."""
+        """Connect anew before the next use: the address may resolve to another server by now."""
         self._used_at_s = -math.inf
 
     def drop(self) -> None:
-        """Close the connection without a word: the server does not answer, or may not."""
+        """Close the connection without the protocol's goodbye: the server may not answer."""
         if self._connection is not None:
             self._connection.terminate()
 
@@ -183,7 +184,7 @@ def translated() -> Iterator[None]:
             raise StorageRejected(f"postgres refused a value: {error}") from error
         raise StorageUnavailable(f"postgres: {error}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        # A certificate that is refused is both of these kinds, too, and says nothing of a value.
+        # A refused certificate is an OSError and a ValueError, too, and no fault of a value.
         if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError | OSError):
             raise StorageRejected(f"a value cannot be stored: {error}") from error
         # A timeout has no text of its own.
@@ -200,12 +201,8 @@ def _is_about_a_value(sqlstate: str | None, constraint: str | None) -> bool:
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 
 
-_LEAST_LIMIT_MS: Final = 250
-"""A shorter limit does not outlast its statement; taking each back would be one more answer to wait for."""
-
-
 class _Limit:
-    """The limit of statements that budgets have set in a transaction, in ms; None where it is the transaction's own."""
+    """The statement limit that budgets have set in a transaction, in ms; None: the transaction's own holds."""
 
     ms: int | None = None
 
@@ -213,9 +210,9 @@ class _Limit:
 class Budget(ReadBudget):
     """The budget of a read within a transaction.
 
-    The limit of a statement is what was left of the budget when it was set, and set anew when a fifth of that is gone:
-    a search has hundreds of statements, and each setting is an answer to wait for. So is taking it back, for what no
-    budget ends: that is done when the limit has ended such a statement, which is then run again.
+    The server limits each statement to what was left of the budget when the limit was set. Setting it costs a round
+    trip, and a search has hundreds of statements, so it is set anew only when a fifth of it is gone. Lifting it for a
+    query outside the budget costs a round trip, too: such a query is run again without the limit if that ended it.
     """
 
     def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
@@ -223,7 +220,7 @@ class Budget(ReadBudget):
         self._limit = limit or _Limit()
 
     def another(self, seconds: float) -> "Budget":
-        """Make a budget for a part of the same transaction, which sets limits of its own."""
+        """Make a budget for a part of the same transaction."""
         return Budget(seconds, self._limit)
 
     async def fetch(
@@ -243,7 +240,7 @@ class Budget(ReadBudget):
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
         if rows is None or limit.ms < _LEAST_LIMIT_MS:
-            # It would soon end what is fetched outside of the budget, too.
+            # So short a limit would end queries outside the budget, too.
             await self._lift(connection)
         return rows
 

@@ -1,13 +1,13 @@
 """Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
 
 Strategy: values are found by a digest, because they may be longer than an index can hold. New values are committed
-before the batch that brings them, in a transaction of their own, so that sidecars that meet the same value at the same
-time wait for each other only that long. A value whose batch then fails stays, and no row uses it. Values that
-clients choose come and go, so a value carries the day it was last looked up for, and retention deletes those of days
-that have no rows any more. A day later all values are looked up once more, and no row costs more.
+before the batch that brings them, in a transaction of their own, so that sidecars with the same new value wait for each
+other briefly. A value whose batch then fails stays unused. Clients choose many values, so each carries the day it was
+last looked up for, and retention deletes those of days without rows. The writer forgets all of them once a day, and
+looks each up again when it is next used.
 
-Invariant: an id the writer remembers is committed; everything is forgotten with the connection it was learned over. No
-row that uses a value started on a later day than the value's.
+Invariant: the writer remembers committed ids only, and forgets them with the connection it learned them over. No row
+starts on a later day than the values it uses.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -57,23 +57,23 @@ class Dictionary:
         self.ids = {column: {None: None} for column in _KINDS}
 
     def begin(self, day: int) -> bool:
-        """Begin a batch whose newest row starts on a day, at the latest; returns whether everything was forgotten.
+        """Begin a batch whose newest row starts on a day, at the latest; returns whether all ids were forgotten.
 
-        So it is on a later day than that of the batch before, and when it has become too much.
+        They are forgotten on a new day, and when they take too much memory.
         """
-        has_to_forget, self._day = day > self._day or self._ids_bytes > MAX_REMEMBERED_BYTES, day
-        if has_to_forget:
+        is_new_day, self._day = day > self._day, day
+        if is_stale := is_new_day or self._ids_bytes > MAX_REMEMBERED_BYTES:
             self.forget()
-        return has_to_forget
+        return is_stale
 
     async def learn(self, connection: Connection, values: Collection[Value]) -> None:
-        """Find the ids of values that are not remembered, giving them to those that are new. Outside a transaction."""
+        """Find or make the ids of values that are not remembered. Outside a transaction."""
         missing = {digest(column, text): (column, text) for column, text in values}
         while missing:
             rows = sorted((key, _KINDS[column], escape(text)) for key, (column, text) in missing.items())
             async with transaction(connection, BEGIN):
                 found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)), self._day)
-            # What another sidecar gave an id, looked up or deleted meanwhile is seen by the next look only.
+            # Only the next query sees what another sidecar inserted, looked up or deleted meanwhile.
             for key, number in found:
                 column, text = missing.pop(key)
                 self.ids[column][text] = number
@@ -81,7 +81,7 @@ class Dictionary:
 
 
 class Names:
-    """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
+    """Id to text, for readers; never stale, because readers see committed ids only and no id is given twice."""
 
     def __init__(self) -> None:
         self._remembered = RememberedNames()
@@ -100,7 +100,7 @@ class Names:
             found = {number: unescape(value) for number, value in await connection.fetch(sql, missing)}
             remembered.add(found)
             names |= found
-        # None where retention was quicker than this reader: the row is gone too.
+        # None where retention deleted the text, and the row with it, since the reader saw the row.
         answer: dict[int | None, str | None] = {number: names.get(number) for number in wanted}
         answer[None] = answer[0] = None
         return answer

@@ -1,10 +1,10 @@
 """The lease on the name of an instance: two sidecars of one name on one database would share their positions.
 
-Strategy: a row says who holds the name, renewed every few seconds and by the server's clock. The holder is known by
-its data directory, so that it goes on at once after a kill; another has to wait until the row is old. A directory that
-two machines share is the same holder in another session: of two that take the name from each other both are notified.
+Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Data directories tell
+holders apart, so that a sidecar resumes at once after a kill, while another waits until the row has expired. Two
+machines that share a data directory are one holder with two sessions, which take the name from each other: both log it.
 
-Invariant: while another holder has the name nothing is committed under it.
+Invariant: nothing is committed under a name that another holder has.
 """
 
 import logging
@@ -20,8 +20,8 @@ from storage.relational.writes.lease import NameLease
 
 log = logging.getLogger(__name__)
 
-_TOLD_AFTER: Final = 3
-"""Of two sessions of one holder, one may be handing over to the other: more than that is a copy."""
+_LOGGED_TAKEOVERS: Final = 3
+"""A collector hands the name over to its successor once; so many takeovers mean two sidecars on one data directory."""
 _TAKE: Final = (
     "INSERT INTO sidelog.leases AS known (instance, holder, session, renewed_at) "
     "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (instance) DO UPDATE SET "
@@ -41,7 +41,7 @@ class Lease(NameLease):
     def __init__(self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(instance, escape(holder), clock)
         self._session = uuid4().hex
-        self._taken_from_us = 0
+        self._takeovers = 0
 
     async def take(self, connection: Connection) -> bool:
         """Take the name, or renew it; False when the row is gone, and with it all that the database had.
@@ -56,8 +56,8 @@ class Lease(NameLease):
             raise StorageUnavailable(self.reason)
         is_renewal, self._renewed_at_s = self._renewed_at_s is not None, now_s
         if is_renewal and row[0] != self._session:
-            self._taken_from_us += 1
-            if self._taken_from_us == _TOLD_AFTER:
+            self._takeovers += 1
+            if self._takeovers == _LOGGED_TAKEOVERS:
                 log.error("%s, or another machine uses this data directory", self.reason)
         return not was_held or row[0] is not None
 

@@ -1,11 +1,11 @@
 """The days of the tables of records and of blocks: a partition for each, made before it is needed.
 
-Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a day. Records go by
-their UUIDv7, blocks by their id, whose upper bits are the day. Ids of other days go to the default partition. A day
-that already has rows there stays there, for making its partition would move them. Statements that make partitions hold
-the same advisory lock as migrations.
+Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a day. Records are
+partitioned by their UUIDv7, blocks by their id, whose upper bits are the day. Other days go to the default partition; a
+day with rows there gets no partition, because making it would move them. Statements that make partitions hold the same
+advisory lock as migrations.
 
-Invariant: a failure to make a partition costs nothing but the default partition growing.
+Invariant: when a partition cannot be made, the default partition grows, and nothing else happens.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from storage.postgres.connection import BEGIN, Connection, transaction
+from storage.relational.by_id import MAX_MS
 
 LOCK: Final = 0x5349_4445_4C4F_47
 """Key of the advisory lock: `SIDELOG`."""
 DAYS_BEFORE: Final = 1
 DAYS_AFTER: Final = 2
 _LOCK_WAIT_MS: Final = 2000
-"""Making a partition waits for every reader, and every other reader waits behind it: not for long."""
+"""Making a partition waits for every reader, and new readers wait behind it, so it gives up soon."""
 _DAY_MS: Final = 86_400_000
-_MAX_MS: Final = (1 << 48) - 1
 BLOCK_DAY_BITS: Final = 47
 """Bits of a block's id below those of its day."""
 EVERY_ID: Final = (UUID(int=0), UUID(int=(1 << 128) - 1))
@@ -53,20 +53,20 @@ def day_of(now_us: int) -> int:
 
 def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
     """Find the smallest and the largest id of a range of milliseconds, both inclusive."""
-    return UUID(int=max(first_ms, 0) << 80), UUID(int=(min(last_ms, _MAX_MS) << 80) | ((1 << 80) - 1))
+    return UUID(int=max(first_ms, 0) << 80), UUID(int=(min(last_ms, MAX_MS) << 80) | ((1 << 80) - 1))
 
 
 def of_whole_days(ids: tuple[UUID, UUID]) -> tuple[UUID, UUID]:
-    """Widen a range of ids to all of its days, so that it tells of partitions, and of nothing else.
+    """Widen a range of ids to whole days, so that it chooses partitions and nothing else.
 
-    The newest ids are beyond the server's statistics: it takes a short range of them for one row, and reads all of it.
+    The newest ids are beyond the server's statistics: it would estimate a short range of them at one row, and scan it.
     """
     first_ms, last_ms = (each.int >> 80 for each in ids)
     return id_bounds(first_ms // _DAY_MS * _DAY_MS, last_ms // _DAY_MS * _DAY_MS + _DAY_MS - 1)
 
 
 async def listed(connection: Connection) -> list[Partition]:
-    """List the partitions there are, without the default ones, in order of time, a day's records before its blocks."""
+    """List the partitions but the default ones, in order of time, a day's records before its blocks."""
     rows = await connection.fetch(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND relispartition "
         "AND relkind = 'r' AND relname ~ '^(records|blocks)_[0-9]{8}$'"

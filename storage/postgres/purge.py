@@ -1,12 +1,12 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
-Strategy: a day of which no row is visible any more goes with its partition, and gives its space back at once. Rows of
-other days go in slices, found by `spans`, each a transaction of its own; then the rollups of hours that are gone, then
-blocks, which know their newest record, then jobs and calls, then repeated text that nothing uses. What slices free is
-found again by the server's own vacuum. Of sidecars that share a database one deletes at a time.
+Strategy: the partition of a day without visible rows is dropped, which frees its space at once. Rows of other days are
+deleted in slices, found by `spans`, each a transaction of its own; then the rollups of past hours, then blocks, which
+know their newest record, then jobs and calls, then unused repeated text. The server's own vacuum makes the space of
+slices usable again. Of sidecars that share a database one deletes at a time.
 
-Invariant: only rows that no reader sees any more are deleted, so no reader can tell when. Rows that a batch may lock
-too are locked in a batch's order: state, then the counter row, then spans, jobs and calls.
+Invariant: only rows that no reader sees any more are deleted. Rows that a batch may lock, too, are locked in the order
+of a batch: state, then the counter row, then spans, jobs and calls.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ from storage.relational.slices import Range
 from storage.relational.time_ranges import DAY_US, HOUR_US, unused_before
 
 LOCK: Final = 0x5349_4445_4C4F_48
-"""Key of the advisory lock of those who delete."""
+"""Key of the advisory lock of deletion."""
 _ROW_BYTES: Final = 360
 """A row with its indexes, about, beside its text (measured, bench/results/queries-postgres-10000000.json)."""
 _CALL_BYTES: Final = 450
@@ -39,7 +39,7 @@ _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id", "data", "s
 
 
 def _average(measure: str, columns: str, table: str, size: str, newest: str) -> str:
-    """Return SQL of an average over the rows in some pages; over the newest, where all of these pages were freed."""
+    """Return SQL of an average over a sample of pages; over the newest rows, where the sampled pages are empty."""
     share = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, {size}))"
     return (
         f"coalesce((SELECT avg({measure}) FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), (SELECT avg({measure}) "
@@ -74,7 +74,7 @@ _OTHERS: Final = (
     "+ least(pg_total_relation_size('sidelog.tool_calls'), "
     f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
 )
-"""Space of everything but records and blocks. Files of large tables also hold what was freed and is used again."""
+"""Space of all but records and blocks. Files of large tables also hold freed space, which will be used again."""
 _USED: Final = f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
 """Space of so many records with blocks of so many bytes, and of everything else."""
 _OLDEST: Final = (
@@ -93,7 +93,7 @@ _TABLES: Final = (
     "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
 )
 _DROP_WAIT_MS: Final = 1000
-"""Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
+"""Dropping a partition waits for every reader, and new readers wait behind it, so it gives up soon."""
 _DAY_MS: Final = DAY_US // 1000
 
 
@@ -103,7 +103,7 @@ async def retention(session: PostgresSession) -> RetentionState:
     assert row is not None, "bug: an aggregate without a row"
     oldest_us, server_now_us = row
     first_us = await connection.fetchval(f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1")
-    # Not the size of the files: what vacuum has freed in them is used again.
+    # Not the size of the files, which hold freed space that will be used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
     return RetentionState(
         purge_floor_us=state.purge_floor_us,
@@ -118,7 +118,7 @@ async def retention(session: PostgresSession) -> RetentionState:
 
 
 async def move_floors(connection: Connection, purge_floor_us: int, body_floor_us: int, down: bool) -> None:
-    """Raise the floors, or lower them; those that are beyond that already stay."""
+    """Raise the floors, or lower them; a floor that is beyond its new value already stays."""
     moved = "least" if down else "greatest"
     await connection.execute(
         f"UPDATE sidelog.state SET purge_floor_us = {moved}(purge_floor_us, $1), "
@@ -144,7 +144,7 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         await rollups.delete_usage_before(connection, hour)
         blocks = await _purge_blocks(connection, state)
         if blocks:
-            # With the counter, behind which a batch locks what follows.
+            # The counter is locked now, and a batch locks what follows after it.
             return Purged(0, blocks, is_done=False)
         await drop_jobs(connection, state.purge_floor_us)
         calls = await drop_calls(connection, state)
@@ -178,7 +178,7 @@ async def _oldest_left(connection: Connection) -> tuple[int | None, int]:
 
 
 async def _drop_day(connection: Connection, begin: str) -> Purged | None:
-    """Drop the partitions of one day that lies below the floor; None when there is none, or readers are in the way."""
+    """Drop one partition of a day below the floor; None without one, or while readers hold it."""
     try:
         async with transaction(connection, f"{begin}; SET LOCAL lock_timeout = {_DROP_WAIT_MS}"):
             state = await read_state(connection)
@@ -192,7 +192,7 @@ async def _drop_day(connection: Connection, begin: str) -> Purged | None:
 
 
 async def _first_day(connection: Connection, state: State) -> int:
-    """Find the first day that has a row that is to stay: by its floor, or by what the cap on size has left."""
+    """Find the first day that may keep a row: by the floor, and by what the cap on size has left."""
     least_ms = await connection.fetchval("SELECT min(min_id_ms) FROM sidelog.spans")
     trimmed = 0 if least_ms is None else least_ms // _DAY_MS - DAYS_BEFORE
     return max(state.purge_floor_us // DAY_US, min(trimmed, state.trimmed_until_us // DAY_US))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
@@ -211,13 +212,10 @@ class Selection:
         return await self._within(part, await id_range(self._session.connection, part))
 
     async def _within(self, part: Range, ids: Ids) -> Where | None:
-        def bound(where: Where, some: Range, first_parameter: int) -> Where:
-            return _bounded(where, some, ids, first_parameter)
-
-        return await self._found.within(self._session, part, bound)
+        return await self._found.within(self._session, part, partial(_bounded, ids))
 
 
-def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
+def _bounded(ids: Ids, where: Where, part: Range, first_parameter: int) -> Where:
     number = first_parameter + len(where.parameters)
     if not isinstance(part, Spread):
         return Where(f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids))

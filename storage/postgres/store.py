@@ -1,11 +1,11 @@
 """The Postgres store: one write connection, and a few read connections beside it.
 
-Strategy: batches, positions and changes of keys run one after the other on the write connection. Everything else is
-read on at most four other connections, each answer in one read-only transaction that sees one state of the store. All
-connections come back by themselves; what was learned over an old one is forgotten.
+Strategy: batches, positions and changes of keys run one after the other on the write connection. Each answer is one
+read-only transaction, which sees one state of the store, on one of at most four other connections. A broken connection
+is opened again, and what was learned over it is forgotten.
 
-Invariant: no statement runs without a time limit on the server, no call without one here, and no session holds the
-counter's lock while its sidecar does not answer.
+Invariant: every statement has a time limit on the server and every call has one here, but for vacuum; the server ends
+a session whose sidecar stopped while it held the counter's lock.
 """
 
 import asyncio
@@ -51,16 +51,22 @@ T = TypeVar("T")
 READERS: Final = 4
 READ_BUDGET_S: Final = 1.0
 READ_LIMIT_S: Final = 15.0
-"""How long one answer may take in all: beyond, the server is taken for hung."""
+"""How long one answer may take in all; after that the server counts as hung."""
 WRITE_LIMIT_S: Final = 60.0
 """The same for a batch."""
 LOCK_LIMIT_S: Final = 10.0
 """How long a batch waits for those of other sidecars."""
 IDLE_LIMIT_S: Final = 15.0
-"""How long a sidecar that was stopped, or cut off, may keep the others waiting: then the server ends its session."""
-
+"""How long a transaction of a stopped or disconnected sidecar holds its locks: then the server ends its session."""
 _RELEASE_S: Final = 1.0
-"""How long a store that is closed may take to give up its name: it expires anyway."""
+"""How long closing waits for the release of the name, which expires anyway."""
+_BEGIN_READ: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+    f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
+    f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; "
+    # Plans are made for the values at hand: only then are partitions left out and partial indexes chosen.
+    "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan"
+)
 _SIZE: Final = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
     "WHERE relnamespace = 'sidelog'::regnamespace AND relkind IN ('r', 'm', 'S')"
@@ -88,22 +94,18 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._read_budget_s = read_budget_s
         self._lease = lease
         self._begin_write = _begin_write(durability, lock_limit_s)
-        self._begin_read = _begin_read()
-
         self._batches = BatchStore(self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
         self._writing = asyncio.Lock()
-        self._readers = [Link(address, statement_cache_size, self._names.forget) for _ in range(readers)]
+        self._readers = [Link(address, statement_cache_size, self._names.forget) for _ in range(readers + 1)]
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue(readers)
-        for reader in self._readers:
-            self._idle.put_nowait(reader)
-        self._attentive: asyncio.LifoQueue[Link] = asyncio.LifoQueue(1)
-        """One more reader, for what workers wait for: never behind a slow answer."""
-        self._readers.append(Link(address, statement_cache_size, self._names.forget))
-        self._attentive.put_nowait(self._readers[-1])
+        self._idle_urgent: asyncio.LifoQueue[Link] = asyncio.LifoQueue(1)
+        """One reader is kept for reads that workers wait for, so that no slow answer delays them."""
+        for number, reader in enumerate(self._readers):
+            (self._idle if number else self._idle_urgent).put_nowait(reader)
 
     @classmethod
     async def open(
@@ -117,7 +119,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         is_read_only: bool = False,
         lease: Lease | None = None,
     ) -> Self:
-        """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
+        """Open a database and make or migrate its schema `sidelog`, but not where it `is_read_only`.
 
         The caller closes the store.
 
@@ -208,7 +210,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
     async def _tidy(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         with translated():
-            # On a connection of its own, and without a limit: it takes as long as it takes, and blocks no other.
+            # Without a limit, on a connection of its own, so that it blocks no other work.
             link = Link(self._address, self._statement_cache_size, lambda: None)
             if self._writer.is_closed:
                 raise StorageUnavailable("the store is closed")
@@ -233,7 +235,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:
-                    # A replica, met while a failover was under way: it keeps answering, and is never the primary.
+                    # A failover made this server a replica: it would go on answering, and never take a write.
                     for link in (*self._readers, self._writer):
                         link.expire()
                     raise
@@ -246,13 +248,13 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         return await self._read_among(self._idle, work)
 
     async def _read_soon(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
-        return await self._read_among(self._attentive, work)
+        return await self._read_among(self._idle_urgent, work)
 
     async def _read_among(self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresSession], Awaitable[T]]) -> T:
         reader = await links.get()
         try:
             with translated():
-                async with _limited(reader, READ_LIMIT_S) as connection, transaction(connection, self._begin_read):
+                async with _limited(reader, READ_LIMIT_S) as connection, transaction(connection, _BEGIN_READ):
                     return await work(self._session(connection, self._read_budget_s))
         finally:
             links.put_nowait(reader)
@@ -270,7 +272,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
 @asynccontextmanager
 async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
-    """Use a link for so long at most; a server that does not answer by then loses the connection."""
+    """Use a link for a limited time; the connection to a server that does not answer by then is dropped."""
     try:
         async with asyncio.timeout(seconds):
             yield await link.open()
@@ -285,15 +287,5 @@ def _begin_write(durability: Durability, lock_limit_s: float) -> str:
         f"SET LOCAL lock_timeout = {int(lock_limit_s * 1000)}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; SET LOCAL jit = off"
     )
-    # In safe mode the server's own setting holds: it may be stricter than `on`.
+    # In safe mode the server's own setting applies: it may be stricter than `on`.
     return text if durability == "safe" else f"{text}; SET LOCAL synchronous_commit = off"
-
-
-def _begin_read() -> str:
-    # Plans are made for the values at hand: only then are partitions left out and partial indexes chosen.
-    return (
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-        f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
-        f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; "
-        "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan"
-    )

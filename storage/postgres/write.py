@@ -1,15 +1,14 @@
 """One batch, one transaction: rows, payloads, rollups and positions become visible together or not at all.
 
-Strategy: rows and blocks are made before the transaction. In it comes first what no other sidecar waits for: blocks,
-rollups, positions. Then the counter row is locked and gives the numbers, the rows are copied, and the commit lets go of
-it: three round trips during which other sidecars wait.
+Strategy: rows and blocks are made before the transaction. The transaction first writes what no other sidecar waits for:
+positions, blocks, rollups. Then it locks the counter row, takes numbers from it, copies the rows and commits: other
+sidecars wait for three round trips.
 
-Blocks of conversations that grow are locked before the counter row, in the order of their ids. When one of them is not
-as this sidecar left it, the batch is made again and continues none.
+Growing blocks of conversations are locked before the counter row, in the order of their ids. When one of them is not as
+this sidecar left it, the batch is made again and continues no block.
 
-Whether a commit happened whose answer was lost is not known until the server can be asked. The next batch asks first,
-behind the lock of the counter row, which a commit still under way holds: rows that turn out to be stored are not stored
-again.
+When the answer to a commit was lost, the next batch asks the server for its rows first, behind the lock of the counter
+row, which a commit still under way holds: rows that are found are not stored again.
 
 Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until the commit.
 """
@@ -51,6 +50,7 @@ BlockRow = tuple[int, int, int, int, bytearray]
 
 _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
+"""Ids of blocks that one reservation gives."""
 _PREPARE_AGAIN_US: Final = 60_000_000
 Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker, list[Cell]]
 _LOOP_ENTRIES: Final = 100
@@ -74,7 +74,7 @@ _COUNT: Final = (
     "max_id_ms = greatest(span.max_id_ms, excluded.max_id_ms) RETURNING last_seq"
 )
 _LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
-_PLACE: Final = (
+_PUT_POSITIONS: Final = (
     f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "
     "SELECT $1, * FROM "
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
@@ -87,15 +87,14 @@ _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND so
 
 
 class _ServerReplaced(Exception):
-    """Another server answers than the one that what is remembered is of: behind a pooler no connection broke."""
+    """The server is not the one that was learned from: a pooler hides that its connections broke."""
 
 
 class _BlockIds:
-    """The ids of blocks that are reserved for one store.
+    """Ids of blocks that are reserved for one store.
 
-    Strategy: ids are reserved by the million from a sequence, before the transaction that uses them; above them is the
-    day, by which blocks are partitioned. They rise within a store and are never given twice; what is not used is left
-    out.
+    Strategy: a sequence reserves ids by the million, before the transaction that uses them; their upper bits are the
+    day, by which blocks are partitioned. Ids rise within a store and are never given twice; unused ones are skipped.
     """
 
     def __init__(self) -> None:
@@ -104,11 +103,11 @@ class _BlockIds:
         self._end = 0
 
     def forget(self) -> None:
-        """Give up what is reserved: the server may not know of it."""
+        """Drop the reservation: the server may not know of it."""
         self._last = self._end = 0
 
     async def last(self, connection: Connection, entries: int, day: int) -> int:
-        """Return the last id before those that are free: enough for so many entries, of a day since the epoch."""
+        """Return the id before the first free one; enough for the entries follow, of one day since the epoch."""
         # At most two blocks each: one of heads, one of bodies.
         assert 2 * entries < _RESERVED, "bug: a batch of more entries than a reservation has ids for"
         if self._day != day or self._end - self._last < 2 * entries:
@@ -130,11 +129,10 @@ class BatchStore:
     """Stores batches over one connection, one at a time."""
 
     def __init__(self, begin: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
-        """Make one that has not seen the store yet.
+        """Make one that has learned nothing of the store yet.
 
-        `begin` begins a transaction. `cells_of` makes, in any thread, the cells of the index of words that a batch
-        brings with it.
-        `is_leased` says that the database has a lease of the sidecar as long as it has anything.
+        `begin` is the statement that begins a transaction. `cells_of` makes the cells that a batch adds to the index of
+        words, in any thread. `is_leased`: a database without a lease of this sidecar was emptied.
         """
         self._begin = begin
         self._cells_of = cells_of
@@ -149,11 +147,11 @@ class BatchStore:
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
         self._server_since: datetime | None = None
-        """When the server was started that is remembered: a replica in its place may lack the newest commits."""
+        """Start of the server that was learned from: a replica in its place may lack the newest commits."""
         self._doubts = Doubts()
 
     def forget(self) -> None:
-        """Remember nothing of the store: it may have been replaced, or rows went. Doubts stay."""
+        """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts stay."""
         self._rows.forget()
         self._blocks.forget()
         self._forget_batches()
@@ -161,7 +159,7 @@ class BatchStore:
         self._server_since = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
-        """Commit one batch; returns the newest seq of the store. After an exception nothing of it is known stored."""
+        """Commit one batch; returns the newest seq of the store. After an exception it may or may not be stored."""
         await self._prepare_day(connection)
         if self._doubts.entries:
             await self._resolve(connection)
@@ -206,12 +204,12 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, used, packer, cells = await self._made(connection, entries)
+        rows, counts, used, packer, cells = await self._make(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
         calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
         await connection.execute(self._begin)
         try:
-            await self._place(connection, batch)
+            await self._put_positions(connection, batch)
             if packer.blocks:
                 await connection.copy_records_to_table(
                     "blocks", schema_name="sidelog", columns=_BLOCK_COLUMNS, records=_block_rows(packer)
@@ -233,7 +231,7 @@ class BatchStore:
         except BaseException:
             await abandon(connection)
             raise
-        # From here on only the answer tells.
+        # From here on only the server's answer says whether it is stored.
         self._doubts.note(entries)
         try:
             await connection.execute("COMMIT")
@@ -244,7 +242,7 @@ class BatchStore:
         self._newest_seq = last_seq
         return last_seq
 
-    async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
+    async def _make(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
         combinations = await self._rows.learn(connection, records, _newest_day(entries), texts_of(entries))
         day = partitions.day_of(now_us())
@@ -254,13 +252,13 @@ class BatchStore:
         if _is_long(entries):
             with ThreadPoolExecutor(1) as threads:  # its thread ends with it
                 loop = asyncio.get_running_loop()
-                made = await loop.run_in_executor(threads, self._encoded, entries, combinations, packer)
+                made = await loop.run_in_executor(threads, self._encode, entries, combinations, packer)
         else:
-            made = self._encoded(entries, combinations, packer)
+            made = self._encode(entries, combinations, packer)
         self._blocks.used(packer)
         return made
 
-    def _encoded(self, entries: list[Entry], combinations: list[Combination], packer: GrowingPacker) -> Made:
+    def _encode(self, entries: list[Entry], combinations: list[Combination], packer: GrowingPacker) -> Made:
         counts, used = Rollups(), UsageSums()
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
@@ -290,13 +288,13 @@ class BatchStore:
         await connection.copy_records_to_table("records", schema_name="sidelog", columns=ROW_COLUMNS, records=rows)
         return last_seq
 
-    async def _place(self, connection: Connection, batch: Batch) -> None:
+    async def _put_positions(self, connection: Connection, batch: Batch) -> None:
         instance = escape(batch.instance)
         retired = set(batch.retired)
         kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
         if kept:
             columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
-            row = await connection.fetchrow(_PLACE, instance, *map(list, columns))
+            row = await connection.fetchrow(_PUT_POSITIONS, instance, *map(list, columns))
             assert row is not None, "bug: positions that were put are not there"
             since, has_lease = row
             if self._is_leased and not has_lease:
@@ -317,7 +315,7 @@ class BatchStore:
             if connection.is_closed():
                 raise
             self._prepare_after_us = now + _PREPARE_AGAIN_US
-            logger.warning("a partition cannot be made, its rows go to the default one: %s", error)
+            logger.warning("cannot make a partition, its rows go to the default one: %s", error)
         else:
             self._prepared_day = today
 
@@ -334,7 +332,7 @@ class BatchStore:
 
 
 def _block_rows(packer: Packer) -> list[BlockRow]:
-    """Make rows of finished blocks; without `seq`, which is not known when they are sent."""
+    """Make rows of finished blocks, without `seq`, which is unknown when they are sent."""
     return [(number, kind, newest_us, size, frame) for number, kind, _, _, newest_us, size, frame in packer.blocks]
 
 
@@ -345,14 +343,14 @@ def _newest_day(entries: list[Entry]) -> int:
 
 
 async def raise_counter(connection: Connection, last_seq: int) -> None:
-    """Let numbers go on behind those of the database before, which readers have passed."""
+    """Continue behind the numbers of the database before, which readers have passed already."""
     await connection.execute(
         "UPDATE sidelog.counter SET last_seq = $1, span_first_seq = $1 + 1 WHERE last_seq < $1", last_seq
     )
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar. Behind the counter's lock: a commit that was abandoned ends first."""
+    """Read the positions of one sidecar, behind the counter's lock, so that an abandoned commit has ended."""
     await connection.fetchval(_LOCKED_COUNTER)
     sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"
     return positions_of(await connection.fetch(sql, escape(instance)))
