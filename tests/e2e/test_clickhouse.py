@@ -19,18 +19,10 @@ from tests.support.disks import fill, small_disk
 from tests.support.kills import KILL_PAUSE_S, ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 
 STEPS_S: Final = 120.0
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def reason(sidelog: Sidelog) -> str:

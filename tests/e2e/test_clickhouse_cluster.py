@@ -1,7 +1,6 @@
 """Replicas of ClickHouse under a sidecar: each of them, and their coordinator, may die at any moment under load."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,10 @@ from tests.e2e.test_store_away import ENVIRON, balanced
 from tests.support.clickhouse_cluster import own_cluster
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 
 PAUSES_S = (0.2, 0.5, 1.1)
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])

@@ -16,14 +16,6 @@ import pytest
 from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

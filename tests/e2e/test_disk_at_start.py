@@ -2,21 +2,12 @@
 
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.disks import small_disk
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def remount(path: Path, how: str) -> None:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,9 @@ import pytest
 from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog
-from tests.support.upstream import running, service
 
 SCRIPT = "import sys\nfrom proxy.cli.app import main\nsys.exit(main())\n"
 """What an installer writes for `sidelog`."""
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,14 +18,7 @@ from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.long import long
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import read_head, running, scripted, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
+from tests.support.upstream import read_head, scripted
 
 
 def check_accounts(sidelog: Sidelog, completed: list[str], *, is_dense: bool = True) -> None:

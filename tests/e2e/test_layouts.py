@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,8 @@ from tests.support.layouts.promises import layouts, promises, unlawful
 from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP, UNKNOWN, ask, ask_with
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.upstream import running, service
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 FIXTURES = fixtures()

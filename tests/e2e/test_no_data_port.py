@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import urllib.request
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from tests.e2e.test_reload import reload
 from tests.support import clickhouse, postgres
 from tests.support.ports import free_port
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running, service
 
 
 class Viewer(Sidelog):
@@ -43,13 +41,6 @@ class Viewer(Sidelog):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def ask(sidelog: Sidelog, path: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,6 @@ from tests.e2e.test_kill import check_accounts
 from tests.support import postgres
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.sidelog import Sidelog
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @pytest.mark.long

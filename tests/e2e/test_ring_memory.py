@@ -20,7 +20,6 @@ from tests.e2e.test_store_away import locked
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running, service
 
 MIB = 1 << 20
 RING_BYTES = 64 * MIB
@@ -28,13 +27,6 @@ QUEUE_BYTES = 16 * MIB
 ENVIRON = {"SIDELOG_RING__BYTES": str(RING_BYTES), "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(QUEUE_BYTES)}
 BOUND_BYTES = 2 * (RING_BYTES + RING_OVERHEAD_BYTES) + QUEUE_BYTES
 """As docs/operations/production.md says."""
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 class Most:

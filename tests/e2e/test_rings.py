@@ -21,7 +21,6 @@ from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, await_pids, customized, eventually
-from tests.support.upstream import running, service
 
 ROOM_FOR_ONE = """
 import os
@@ -34,13 +33,6 @@ def posix_fallocate(fd, offset, length):
     real(fd, offset, length)
 os.posix_fallocate = posix_fallocate
 """
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def rings_of(sidelog: Sidelog) -> Path:

@@ -5,7 +5,6 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,14 +15,6 @@ from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.programs import PROGRAM_S
 from tests.support.sandbox import NUMBERS
 from tests.support.sidelog import ROOT, Sidelog, customized, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def sandboxed(*calls: str) -> list[str]:

@@ -3,21 +3,12 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.long import long
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def post(url: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes, str]:

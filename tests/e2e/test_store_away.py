@@ -15,20 +15,12 @@ from tests.support import postgres
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running, service
 
 MIB = 1 << 20
 ENVIRON = {
     "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(MIB),
     "SIDELOG_RING__BYTES": str(32 * MIB),
 }
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @contextmanager

@@ -14,12 +14,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.e2e.test_store_removed import ask, gaps, stored, upstream
+from tests.e2e.test_store_removed import ask, gaps, stored
 from tests.support import postgres
 from tests.support.clickhouse import own_server
 from tests.support.sidelog import Sidelog, eventually
-
-__all__ = ["upstream"]
 
 
 def check_recovery(sidelog: Sidelog, empty: Callable[[], object], *, has_key: bool = True) -> None:

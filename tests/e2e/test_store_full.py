@@ -2,29 +2,18 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.test_store_away import MIB, balanced, locked
 from tests.support.disks import fill, small_disk
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
 
 SPOOL_BYTES = 4 * MIB
 ENVIRON = {
     "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(MIB),
     "SIDELOG_RING__BYTES": str(MIB),
 }
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def gaps(sidelog: Sidelog) -> Counter[str]:

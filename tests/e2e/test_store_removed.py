@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,6 @@ import pytest
 
 from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 def ask(sidelog: Sidelog, count: int) -> set[str]:

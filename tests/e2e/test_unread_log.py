@@ -3,7 +3,6 @@
 import os
 import signal
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.long import long
 from tests.support.pipes import full_pipe
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running, service
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
 
 
 @pytest.mark.parametrize("workers", [long("0"), "2"])
