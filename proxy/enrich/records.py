@@ -97,7 +97,7 @@ class RecordBuilder:
         self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
-        self._grpc = GrpcReader(self._redactor)
+        self._grpc = GrpcReader(self._redactor, settings.routes)
         self._nonce = secrets.randbits(42)
         self._counter = 0
 

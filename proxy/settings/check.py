@@ -9,6 +9,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from proxy.process.tls import server_context, upstream_context
@@ -311,6 +312,18 @@ def _check_route(name: str, route: RouteSettings, *, makes_traces: bool) -> Iter
             yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
     if route.upstream_ca_file:
         yield from _check_authorities(name, route)
+    if route.protobuf:
+        yield from _check_schema(f"{name}.protobuf", route.protobuf)
+
+
+def _check_schema(setting: str, file: str) -> Iterator[Problem]:
+    try:
+        beginning = Path(file).read_bytes()[:1]
+    except OSError as error:
+        yield setting, f"cannot be read: {_reason(error)}, got {file!r}"
+    else:
+        if beginning != b"\n":  # the tag of its first file
+            yield setting, f"expected a set of file descriptors, as protoc --descriptor_set_out writes it, got {file!r}"
 
 
 def _check_authorities(name: str, route: RouteSettings) -> Iterator[Problem]:

@@ -60,6 +60,9 @@ class RouteSettings(Section, frozen=True):
     openapi: Annotated[
         str, about("OpenAPI description of the service (JSON or YAML), whose paths are such templates too")
     ] = ""
+    protobuf: Annotated[
+        str, about("schema of a gRPC service, which names fields of messages: from protoc --descriptor_set_out")
+    ] = ""
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]], about("MCP: price of a successful call in US dollars, by tool")
     ] = field(default_factory=dict)

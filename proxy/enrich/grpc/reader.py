@@ -6,11 +6,15 @@ before them would not fit. So a search, a page and a program read the values of 
 Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the body and are stored as trailers.
 """
 
+import logging
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Schema, read_schema
 from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, last_frame, split, without_text_coding
 from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
 from proxy.enrich.grpc.wire_tree import WireReader
@@ -26,8 +30,11 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.http2_notes import NOT_RESET, MessagesNote, read_messages_note, read_stream_note
+from proxy.settings.model import RouteSettings
 from storage.grpc import CallKind, Grpc
 from storage.record import Record
+
+log = logging.getLogger(__name__)
 
 _TYPE: Final = b"application/grpc"
 _TYPE_BYTES: Final = len(_TYPE)
@@ -46,8 +53,16 @@ def is_grpc(content_type: bytes) -> bool:
 class GrpcReader:
     """Reads the calls of one sidecar."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, routes: Iterable[RouteSettings] = ()) -> None:
+        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown without names."""
         self._redactor = redactor
+        self._schemas: dict[str, Schema] = {}
+        for route in routes:
+            if route.protobuf:
+                try:
+                    self._schemas[route.id] = read_schema(Path(route.protobuf).read_bytes())
+                except (OSError, ValueError) as error:
+                    log.warning("route %s: the schema %s cannot be read: %s", route.id, route.protobuf, error)
 
     def begin(self, record: Record, request_head: bytes) -> None:
         """Note that a call runs, by the head of its request."""
@@ -64,12 +79,17 @@ class GrpcReader:
             captured.notes[NOTES_RESPONSE_TRAILERS[0]] = trailers
         record.grpc = grpc = Grpc(timeout_us=timeout_us(request.redacted), encoding=received or sent)
         _count(grpc, captured, asked, answered)
+        schema = self._schemas.get(record.route_id or "", NO_SCHEMA)
+        method = schema.methods.get(record.path or "", NO_METHOD)
+        grpc.kind = method.kind or grpc.kind
         self._read_end(record, grpc, captured)
         if asked is not None and exchange.request_body is not None:
-            exchange.request_body = self._as_json(exchange.request_body, asked, request.content_type, sent)
+            show = _Shown(self._wire(schema), method.request, request.content_type)
+            exchange.request_body = show.as_json(exchange.request_body, asked, sent)
             exchange.request = replace(request, content_type=_AS_JSON)
         if answered is not None and exchange.response_body is not None:
-            exchange.response_body = self._as_json(exchange.response_body, answered, response.content_type, received)
+            show = _Shown(self._wire(schema), method.response, response.content_type)
+            exchange.response_body = show.as_json(exchange.response_body, answered, received)
             exchange.response = replace(response, content_type=_AS_JSON)
 
     def _read_end(self, record: Record, grpc: Grpc, captured: CapturedExchange) -> None:
@@ -91,29 +111,38 @@ class GrpcReader:
             record.error_type = record.error_type or grpc.status_name
             record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
 
-    def _as_json(self, body: DecodedBody, messages: Messages, content_type: bytes, encoding: str | None) -> DecodedBody:
+    def _wire(self, schema: Schema) -> WireReader:
+        return WireReader(self._redactor.redact_by_pattern, schema)
+
+
+class _Shown:
+    """How the messages of one body are shown."""
+
+    def __init__(self, wire: WireReader, type_name: str, content_type: bytes) -> None:
+        self._wire = wire
+        self._type_name = type_name
+        self._is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
+
+    def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
         """Write the messages of a body as a list, whose texts are still to be redacted."""
-        is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
-        wire = WireReader(self._redactor.redact_by_pattern)
-        shown = [_show(message, wire, is_json=is_json) for message in messages.found]
+        shown = [self._message(message) for message in messages.found]
         text = _ENCODER.encode([value for value, _ in shown])
         is_whole = messages.is_ended and all(is_all for _, is_all in shown)
-        coding = ", ".join(filter(None, (body.coding, encoding, None if is_json else "protobuf"))) or None
+        coding = ", ".join(filter(None, (body.coding, encoding, None if self._is_json else "protobuf"))) or None
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
-
-def _show(message: Message, wire: WireReader, *, is_json: bool) -> tuple[object, bool]:
-    """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
-    if message.size and not message.data:
-        return None, False
-    if is_json and message.is_whole:
-        try:
-            _ANY.decode(message.data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
-        else:
-            return msgspec.Raw(message.data), True
-    return wire.show(message.data, is_whole=message.is_whole)
+    def _message(self, message: Message) -> tuple[object, bool]:
+        """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
+        if message.size and not message.data:
+            return None, False
+        if self._is_json and message.is_whole:
+            try:
+                _ANY.decode(message.data)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                pass
+            else:
+                return msgspec.Raw(message.data), True
+        return self._wire.show(message.data, self._type_name, is_whole=message.is_whole)
 
 
 def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) -> Messages | None:

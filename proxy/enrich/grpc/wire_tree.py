@@ -1,137 +1,166 @@
-"""A protobuf message without its schema: field numbers and values, as far as the wire shows what they are. Pure.
+"""Show a protobuf message: by the names of its schema, or without one by field numbers and what the wire shows. Pure.
 
-Strategy: what has a length is a text where it is UTF-8 without control characters, else a message where all of it reads
-as one, else bytes. Numbers of a fixed size are of floating point where that gives a number that people write, else
-whole. A field that comes again becomes a list. Invariant: nothing raises; depth and number of fields are bounded; of a
-message that was cut, the field that the cut goes through is left out, because half a secret looks like none.
-
-Standard: Protocol Buffers, Encoding.
+Strategy: without a schema, what has a length is a text where it is UTF-8 without control characters, else a message
+where all of it reads as one, else bytes. Numbers of a fixed size are of floating point where that gives a number that
+people write, else whole. A field that comes again becomes a list. What contradicts the schema is shown as without one.
+Invariant: nothing raises; depth and number of fields are bounded; of a message that was cut, the field that the cut
+goes through is left out, because half a secret looks like none.
 """
 
 import base64
-import math
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.enrich.formats.charset import CONTROLS
+from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, NO_SCHEMA, Field, Schema
+from proxy.enrich.grpc.scalars import NotOfType, packed, scalar, shown_float, shown_int
+from proxy.enrich.grpc.wire import FIXED32, LENGTH, Cut, NotWire, read_field
 
 MAX_DEPTH: Final = 24
 MAX_FIELDS: Final = 10_000
 """Of all messages of a body together, some 20 ms; what follows is left out."""
 MAX_GUESSED_FIELD: Final = 65_535
 """Numbers beyond are not guessed: bytes that happen to read as a message have any."""
-_MAX_FIELD: Final = (1 << 29) - 1
-_MAX_VARINT_BYTES: Final = 10
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_SAFE_INT: Final = 1 << 53
-"""Beyond, readers of JSON round: such numbers are texts, as in protobuf's own JSON."""
 _PLAIN_FLOATS: Final = (1e-7, 1e15)
 _TAG_LIKE: Final = ("\n", "\t", "\r")
 """Tags of a first field, with which a text hardly ever begins."""
+_ANY: Final = "google.protobuf.Any"
 
 Tree = dict[str, Any]
-Redact = Callable[[bytes], bytes]
-
-
-class NotWire(ValueError):
-    """These bytes are no message of protobuf."""
-
-
-class Cut(Exception):
-    """The message ends within a field."""
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte, and where it ends.
-
-    Raises:
-        NotWire: It has more than 64 bits.
-        Cut: The data end within it.
-    """
-    value = shift = 0
-    for place in range(at, min(at + _MAX_VARINT_BYTES, len(data))):
-        value |= (data[place] & 0x7F) << shift
-        if data[place] < 0x80:
-            if value >= 1 << 64:
-                raise NotWire
-            return value, place + 1
-        shift += 7
-    raise Cut if len(data) < at + _MAX_VARINT_BYTES else NotWire
 
 
 class WireReader:
     """Shows the messages of one body."""
 
-    def __init__(self, redact: Redact) -> None:
+    def __init__(self, redact: Callable[[bytes], bytes], schema: Schema = NO_SCHEMA) -> None:
         """Take secrets out of bytes, which no later step can read, with `redact`; texts are not redacted."""
         self.fields_left = MAX_FIELDS
         self._redact = redact
+        self._schema = schema
 
-    def show(self, data: bytes, *, is_whole: bool = True) -> tuple[object, bool]:
-        """Show a message.
+    def show(self, data: bytes, type_name: str = "", *, is_whole: bool = True) -> tuple[object, bool]:
+        """Show a message, by a type of the schema where one is named.
 
         Returns:
-            Values by field number, or the bytes in base64 where they are no message; and whether that is all of it.
-            Of a message that was cut, bytes that are none of protobuf are left out.
+            Values by name or field number, or the bytes in base64 where they are no message; and whether that is all
+            of it. Of a message that was cut, bytes that are none of protobuf are left out.
         """
         try:
-            tree = self._message(data, MAX_DEPTH, is_whole=is_whole)
+            tree = self._message(data, MAX_DEPTH, type_name, is_whole=is_whole)
         except (NotWire, Cut):
-            return bytes_shown(self._redact(data) if is_whole else b""), is_whole
+            return {"base64": self._base64(data if is_whole else b"")}, is_whole
         return tree, is_whole and self.fields_left > 0
 
-    def _message(self, data: bytes, depth: int, *, is_whole: bool = True, is_guess: bool = False) -> Tree:
+    def _message(
+        self, data: bytes, depth: int, type_name: str = "", *, is_whole: bool = True, is_guess: bool = False
+    ) -> Tree:
+        fields = self._schema.fields_of(type_name)
         tree: Tree = {}
-        lists: set[int] = set()
+        lists: set[str] = set()
         at = 0
         while at < len(data) and self.fields_left > 0:
             self.fields_left -= 1
             try:
-                number, value, at = self._field(data, at, depth, is_guess=is_guess)
+                number, wire_type, raw, at = read_field(data, at)
             except Cut:
                 if is_whole:
                     raise
                 break
-            key = str(number)
-            if key not in tree:
-                tree[key] = value
-            elif number in lists:
-                tree[key].append(value)
-            else:
-                lists.add(number)
-                tree[key] = [tree[key], value]
+            if is_guess and number > MAX_GUESSED_FIELD:
+                raise NotWire
+            self._put(tree, lists, fields.get(number), str(number), wire_type, raw, depth)
+            if type_name == _ANY and number == 2 and isinstance(raw, bytes):
+                self._unpack_any(tree, raw, depth)
         return tree
 
-    def _field(self, data: bytes, at: int, depth: int, *, is_guess: bool) -> tuple[int, object, int]:
-        tag, at = read_varint(data, at)
-        number, wire_type = tag >> 3, tag & 7
-        if not 0 < number <= (MAX_GUESSED_FIELD if is_guess else _MAX_FIELD):
-            raise NotWire
-        if wire_type == _VARINT:
-            value, at = read_varint(data, at)
-            return number, shown_int(value - (1 << 64) if value >> 63 else value), at
-        if wire_type == _LENGTH:
-            size, at = read_varint(data, at)
-        elif wire_type in (_FIXED32, _FIXED64):
-            size = 4 if wire_type == _FIXED32 else 8
-        else:  # groups are gone since 2008
-            raise NotWire
-        piece = data[at : at + size]
-        if len(piece) < size:
-            raise Cut
-        return number, self._value(piece, depth) if wire_type == _LENGTH else _fixed(piece), at + size
+    def _put(
+        self, tree: Tree, lists: set[str], field: Field | None, key: str, wire_type: int, raw: int | bytes, depth: int
+    ) -> None:
+        """Put a field into its message."""
+        try:
+            if field is not None:
+                values = self._declared(field, wire_type, raw, depth)
+                if self._schema.is_map(field.of):
+                    entry = values[0]
+                    tree.setdefault(field.name, {})[str(entry.get("key", ""))] = entry.get("value")
+                elif field.is_repeated:
+                    tree.setdefault(field.name, []).extend(values)
+                else:
+                    tree[field.name] = values[-1]
+                return
+        except (NotOfType, AttributeError, IndexError):  # the schema is of another message
+            pass
+        value = self._guess(wire_type, raw, depth)
+        if key in lists:
+            tree[key].append(value)
+        elif key in tree:
+            lists.add(key)
+            tree[key] = [tree[key], value]
+        else:
+            tree[key] = value
 
-    def _value(self, piece: bytes, depth: int) -> object:
-        """Show what has a length."""
-        text = _text(piece)
-        if depth and (text is None or text.startswith(_TAG_LIKE)):
-            fields_left = self.fields_left
+    def _declared(self, field: Field, wire_type: int, raw: int | bytes, depth: int) -> list[Any]:
+        """Show what the schema says: one value, or those that are packed.
+
+        Raises:
+            NotOfType: It is not that.
+        """
+        if field.type == MESSAGE:
+            if wire_type != LENGTH or not isinstance(raw, bytes):
+                raise NotOfType
+            return [self._nested(raw, depth, field.of)]
+        try:
+            values = [scalar(field.type, wire_type, raw)]
+        except NotOfType:
+            if not (field.is_repeated and isinstance(raw, bytes)):
+                raise
+            values = packed(field.type, raw)[: max(self.fields_left, 0)]
+            self.fields_left -= len(values)
+        if field.type == ENUM:
+            names = self._schema.enums.get(field.of, {})
+            return [names.get(value, value) if isinstance(value, int) else value for value in values]
+        return [self._base64(value) if isinstance(value, bytes) else value for value in values]
+
+    def _nested(self, raw: bytes, depth: int, type_name: str = "", *, is_guess: bool = False) -> Tree:
+        """Show a message within another.
+
+        Raises:
+            NotOfType: It is none.
+        """
+        fields_left = self.fields_left
+        try:
+            if not depth:
+                raise NotWire
+            return self._message(raw, depth - 1, type_name, is_guess=is_guess)
+        except (NotWire, Cut):
+            self.fields_left = fields_left
+            raise NotOfType from None
+
+    def _unpack_any(self, tree: Tree, raw: bytes, depth: int) -> None:
+        """Show a message of a type that it names itself, or as without a schema: its bytes may hold named secrets."""
+        name = str(tree.get("type_url", "")).rpartition("/")[2]
+        try:
+            tree["value"] = self._nested(raw, depth, name)
+        except NotOfType:
+            tree["value"] = self._base64(raw)
+
+    def _guess(self, wire_type: int, raw: int | bytes, depth: int) -> object:
+        """Show what the wire shows."""
+        if isinstance(raw, int):
+            return shown_int(raw - (1 << 64) if raw >> 63 else raw)
+        if wire_type != LENGTH:
+            return _fixed(raw, is_single=wire_type == FIXED32)
+        text = _text(raw)
+        if text is None or text.startswith(_TAG_LIKE):
             try:
-                return self._message(piece, depth - 1, is_guess=True)
-            except (NotWire, Cut):
-                self.fields_left = fields_left
-        return bytes_shown(self._redact(piece)) if text is None else text
+                return self._nested(raw, depth, is_guess=True)
+            except NotOfType:
+                pass
+        return {"base64": self._base64(raw)} if text is None else text
+
+    def _base64(self, data: bytes) -> str:
+        return base64.b64encode(self._redact(data)).decode()
 
 
 def _text(piece: bytes) -> str | None:
@@ -143,18 +172,9 @@ def _text(piece: bytes) -> str | None:
         return None
 
 
-def _fixed(piece: bytes) -> object:
-    number: float = struct.unpack("<f" if len(piece) == 4 else "<d", piece)[0]
+def _fixed(piece: bytes, *, is_single: bool) -> object:
+    number: float = struct.unpack("<f" if is_single else "<d", piece)[0]
     least, most = _PLAIN_FLOATS
-    if number == 0 or (math.isfinite(number) and least <= abs(number) < most):
-        return float(f"{number:.7g}") if len(piece) == 4 else number
+    if number == 0 or least <= abs(number) < most:
+        return shown_float(number, is_single=is_single)
     return shown_int(int.from_bytes(piece, "little"))
-
-
-def shown_int(value: int) -> int | str:
-    """Write a whole number so that every reader of JSON reads the same."""
-    return value if -_SAFE_INT <= value <= _SAFE_INT else str(value)
-
-
-def bytes_shown(data: bytes) -> dict[str, str]:
-    return {"base64": base64.b64encode(data).decode()}

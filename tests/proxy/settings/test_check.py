@@ -106,6 +106,8 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"headers": {"set_request": {"Content-Length": "1"}}', "Content-Length belongs to the proxy"),
         ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be used: No such file"),
         ('"upstream_ca_file": "/etc/passwd"', "upstream_ca_file: has no effect on an upstream that is not https"),
+        ('"protobuf": "/does/not/exist"', "routes[0].protobuf: cannot be read: No such file"),
+        ('"protobuf": "/etc/passwd"', "routes[0].protobuf: expected a set of file descriptors"),
         ('"capture": "all"', "routes[0].capture: expected one of none, meta, usage, headers, body, got 'all'"),
         ('"nothing": 1', "routes[0].nothing: unknown setting"),
         ('"auth": "on"', "routes[0].auth: expected one of off, optional, required, got 'on'"),

@@ -3,10 +3,12 @@
 import base64
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.wrappers_pb2 import StringValue
 
 from proxy.enrich.records import RecordBuilder
@@ -243,3 +245,26 @@ def test_the_end_of_a_long_body_of_grpc_web_is_read(answer: bytes) -> None:
         assert (entry.record.error_type, grpc_of(entry).response_messages) == ("INTERNAL", None)
         assert entry.payload is not None
         assert entry.payload.response_trailers.startswith(b"grpc-status: 13")
+
+
+def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path) -> None:
+    """The kind of a call is then known, whatever was seen of it."""
+    file = FileDescriptorProto(name="a.proto", package="shop")
+    message = file.message_type.add(name="Login")
+    for number, name in enumerate(("user", "password"), 1):
+        message.field.add(name=name, number=number, type=9, label=1)
+    service = file.service.add(name="Cart")
+    service.method.add(name="Add", input_type=".shop.Login", output_type=".shop.Login", server_streaming=True)
+    (tmp_path / "api.pb").write_bytes(FileDescriptorSet(file=[file]).SerializeToString())
+    login = framed(b"\x0a\x03ann\x12\x07hunter2")
+    captured = exchange_of(PATH, login, login, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n")
+    captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
+    for schema, wanted in (
+        ("api.pb", {"user": "ann", "password": "[REDACTED]"}),
+        ("none", {"1": "ann", "2": "hunter2"}),
+    ):
+        given = settings(protobuf=str(tmp_path / schema))
+        entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+        assert entry.payload is not None
+        assert json_of(entry.payload.request_body) == json_of(entry.payload.response_body) == [wanted]
+        assert grpc_of(entry).kind == ("server" if schema == "api.pb" else "unary")

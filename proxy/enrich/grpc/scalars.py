@@ -1,0 +1,94 @@
+"""Numbers and texts of protobuf by their declared types. Pure.
+
+Standard: Protocol Buffers, Encoding; descriptor.proto (`FieldDescriptorProto.Type`), whose numbers the types are.
+"""
+
+import math
+import struct
+from typing import Final
+
+from proxy.enrich.grpc.wire import FIXED32, FIXED64, LENGTH, VARINT, Cut, NotWire, read_varint
+
+_STRING, _BYTES, _BOOL = 9, 12, 8
+_SIGNED, _ZIGZAG = (3, 5, 14), (17, 18)
+"""Two's complement of 64 bits, an enum's too; small numbers of either sign."""
+_FORMATS: Final = {1: "<d", 2: "<f", 6: "<Q", 7: "<I", 15: "<i", 16: "<q"}
+_WIRE_TYPES: Final = (
+    dict.fromkeys((*_SIGNED, *_ZIGZAG, 4, _BOOL, 13), VARINT)
+    | dict.fromkeys((1, 6, 16), FIXED64)
+    | dict.fromkeys((2, 7, 15), FIXED32)
+    | dict.fromkeys((_STRING, _BYTES), LENGTH)
+)
+_SIZES: Final = {FIXED64: 8, FIXED32: 4}
+_SAFE_INT: Final = 1 << 53
+"""Beyond, readers of JSON round: such numbers are texts, as in protobuf's own JSON."""
+
+Scalar = int | float | str | bool | bytes
+
+
+class NotOfType(ValueError):
+    """A value is not what the schema says."""
+
+
+def scalar(type_: int, wire_type: int, raw: int | bytes) -> Scalar:
+    """Read a value by its declared type.
+
+    Raises:
+        NotOfType: It has none of these types, or does not fit.
+    """
+    if _WIRE_TYPES.get(type_) != wire_type:
+        raise NotOfType
+    if isinstance(raw, int):
+        return _whole(type_, raw)
+    if type_ == _BYTES:
+        return raw
+    if type_ == _STRING:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise NotOfType from None
+    number: int | float = struct.unpack(_FORMATS[type_], raw)[0]
+    return shown_int(number) if isinstance(number, int) else shown_float(number, is_single=type_ == 2)
+
+
+def packed(type_: int, raw: bytes) -> list[Scalar]:
+    """Read the numbers of a packed field.
+
+    Raises:
+        NotOfType: They are none.
+    """
+    wire_type = _WIRE_TYPES.get(type_, LENGTH)
+    found: list[Scalar] = []
+    at = 0
+    try:
+        while at < len(raw):
+            if wire_type == VARINT:
+                value, at = read_varint(raw, at)
+                found.append(_whole(type_, value))
+            else:
+                size = _SIZES[wire_type]
+                found.append(scalar(type_, wire_type, raw[at : at + size]))
+                at += size
+    except (KeyError, NotWire, Cut, struct.error):
+        raise NotOfType from None
+    return found
+
+
+def _whole(type_: int, value: int) -> Scalar:
+    if type_ == _BOOL:
+        return bool(value)
+    if type_ in _ZIGZAG:
+        return shown_int((value >> 1) ^ -(value & 1))
+    return shown_int(value - (1 << 64) if type_ in _SIGNED and value >> 63 else value)
+
+
+def shown_int(value: int) -> int | str:
+    """Write a whole number so that every reader of JSON reads the same."""
+    return value if -_SAFE_INT <= value <= _SAFE_INT else str(value)
+
+
+def shown_float(value: float, *, is_single: bool) -> float | str:
+    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity."""
+    if not math.isfinite(value):
+        return str(value)
+    return float(f"{value:.7g}") if is_single else value
