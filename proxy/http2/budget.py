@@ -1,9 +1,9 @@
-"""What a peer may have of us, and what it may make us do for nothing (F10, F11). Pure.
+"""Limits of a connection, and the budget that ends floods (F10, F11). Pure.
 
-Floods end, busy clients do not: opened streams and control frames cost; completed exchanges and bytes of bodies refill,
-in either direction, and so does time, slowly. A client that gets something done can send many PINGs and WINDOW_UPDATEs
-(gRPC's core sends several for each message); one that only makes work is out of budget after some thousand frames,
-however it mixes them (CVE-2019-9512, -9514, -9515, -9518, CVE-2023-44487, CVE-2025-8671).
+Opened streams and control frames cost; completed exchanges and bytes of bodies refill, in either direction, and so does
+time, slowly. A client that transfers data can send many PINGs and WINDOW_UPDATEs (gRPC's core sends several for each
+message); one that only makes work is out of budget after some thousand frames, however it mixes them (CVE-2019-9512,
+-9514, -9515, -9518, CVE-2023-44487, CVE-2025-8671).
 """
 
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from proxy.http2.frames import WINDOW_BYTES
 MAX_BALANCE: Final = 2000
 """A thousand streams opened and reset at once, as nghttp2 allows (stream_reset_burst)."""
 REFILL_PER_S: Final = 200
-"""A hundred such streams a second: calls that their deadlines end while a service hangs."""
+"""A hundred such streams a second: calls that end by their deadlines while a service hangs."""
 EXCHANGE_REFILL: Final = 10
 FRAME_REFILL: Final = 4
 BYTES_PER_REFILL: Final = 512
-"""A client may grant what it read with two WINDOW_UPDATEs for each KiB."""
+"""Pays for two WINDOW_UPDATEs for each KiB that a client reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one connection; both windows are at least the default one, which a peer may take before it knows ours."""
+    """Limits of one connection; a peer may use the initial windows before it knows ours, so they are no smaller."""
 
     max_header_bytes: int
-    """Of a header block before it is decoded, and of its fields."""
+    """Size of a header block before it is decoded, and size of its fields."""
     max_streams: int = 100
-    """That a client may have at once."""
+    """Streams that a client may have at once."""
     stream_window_bytes: int = WINDOW_BYTES
-    """Of a body that is here and not forwarded."""
+    """Bytes of one body that are received and not forwarded."""
     connection_window_bytes: int = 1 << 20
-    """The same of all bodies together: so many stalled ones stop the others."""
+    """The same for all bodies together: when so many bytes are stalled, the other bodies stop."""
     timeout_settings_ns: int = 10_000_000_000
-    """For the preface and the first SETTINGS (F1)."""
+    """Time for the preface and the first SETTINGS (F1)."""
 
     def __post_init__(self) -> None:
         assert min(self.stream_window_bytes, self.connection_window_bytes) >= WINDOW_BYTES, "bug: a small window"
@@ -57,15 +57,15 @@ class Budget:
             self._balance = min(self._balance + refill, MAX_BALANCE)
 
     def spend(self, cost: int) -> bool:
-        """Take from the balance; False: it is used up."""
+        """Take from the balance; False: it is exhausted."""
         self._balance -= cost
         return self._balance >= 0
 
     def refill_for_data(self, size: int) -> None:
-        """Refill for a DATA frame with so many bytes of body, sent or received; empty ones bring nothing."""
+        """Refill for a DATA frame by the bytes of body in it, sent or received; an empty one brings nothing."""
         if size:
             self._balance = min(self._balance + FRAME_REFILL + size // BYTES_PER_REFILL, MAX_BALANCE)
 
     def refill_for_exchange(self) -> None:
-        """Refill for an exchange that was completed."""
+        """Refill for a completed exchange."""
         self._balance = min(self._balance + EXCHANGE_REFILL, MAX_BALANCE)

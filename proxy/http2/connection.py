@@ -1,12 +1,12 @@
 """One connection of HTTP/2, at either end: bytes in, events out; methods in, bytes out (RFC 9113). Pure.
 
-Strategy: `receive` reads frames, judges them (RULES.md) and returns what the consumer has to know; what is to be sent
-gathers in `output`. A broken rule of one stream resets it, one of the connection ends it with a GOAWAY, and
-nothing is read any more. One call does a bounded amount of work, and stops where the peer does not take what it is
-sent; `has_more` says that it left something in hand (F12, F14). Time comes in as an argument, of a monotonic clock.
+Strategy: `receive` reads frames, judges them (RULES.md) and returns events; frames to be sent gather in `output`. A
+broken rule of a stream resets the stream; one of the connection ends it with a GOAWAY, and nothing more is read. One
+call does a bounded amount of work, and stops while the peer does not take what it is sent; `has_more` says that frames
+are left (F12, F14). Times are arguments, of a monotonic clock.
 
-The consumer says what it forwarded of bodies (`forwarded`), releases streams that were reset once its work for them is
-cancelled (`release`), calls `check` when `next_check_ns` has come, and closes behind `ConnectionEnded`. It drains by
+The consumer reports the bytes of bodies that it forwarded (`forwarded`), releases a reset stream once its work for it
+is cancelled (`release`), calls `check` at `next_check_ns`, and closes after `ConnectionEnded`. It drains by
 `inbound.drain`, and writes what `output.take` returns.
 """
 
@@ -38,11 +38,11 @@ class Connection:
     )  # fmt: skip
 
     def __init__(self, limits: Limits, encoder: LineEncoder, now_ns: int, *, is_server: bool) -> None:
-        """Begin; what is to be sent first is there at once. The encoder may be shared by all connections."""
+        """Begin: the first bytes to send are in `output` at once. Connections may share the encoder."""
         self._is_server = is_server
         self._encoder = encoder
         self._has_table = True
-        """Whether the peer still keeps a table for what we send (`hpack/encoder.py`)."""
+        """Whether the peer's dynamic table has still to be set to size 0 (`hpack/encoder.py`)."""
         self._budget = Budget(now_ns)
         self.reader = FrameReader(expects_preface=is_server, max_block_bytes=limits.max_header_bytes)
         self.output = Output(self._budget)
@@ -50,7 +50,7 @@ class Connection:
         self.inbound = Inbound(limits, self.reader, self.output, self.streams, self._budget, is_server=is_server)
         self._begin_by_ns = now_ns + limits.timeout_settings_ns
         self.is_ended = False
-        """Nothing is read any more, and nothing sent behind the GOAWAY."""
+        """Nothing more is read, and the GOAWAY is the last frame sent."""
         own = (frames.MAX_CONCURRENT_STREAMS, limits.max_streams) if is_server else (frames.ENABLE_PUSH, 0)
         window, list_bytes = limits.stream_window_bytes, limits.max_header_bytes
         entries = (own, (frames.INITIAL_WINDOW_SIZE, window), (frames.MAX_LIST_SIZE, list_bytes))
@@ -61,7 +61,7 @@ class Connection:
     # Receiving.
 
     def receive(self, data: bytes, now_ns: int, unsent_bytes: int = 0) -> list[Event]:
-        """Take the next bytes; `unsent_bytes` are those taken from here that the socket has not taken yet (F12)."""
+        """Take the next bytes; `unsent_bytes` have left `output` but not the process (F12)."""
         if self.is_ended:
             return []
         reader, inbound, output = self.reader, self.inbound, self.output
@@ -84,15 +84,15 @@ class Connection:
 
     @property
     def has_more(self) -> bool:
-        """Whether a whole frame is in hand that the last call did not come to: call `receive` again, with no bytes."""
+        """Whether a whole frame is left: call `receive` again, without bytes."""
         return not self.is_ended and self.reader.has_more
 
     def note_refused(self) -> None:
-        """Charge for a request whose head was refused: the answer alone would pay for the next one (F11)."""
+        """Charge for a request whose head was refused: its answer alone would pay for the next one (F11)."""
         self._budget.spend(OVERSIZED_COST)
 
     def forwarded(self, stream_id: int, size: int) -> None:
-        """Give the peer credit for so many bytes of a body, which went on (F13)."""
+        """Give the peer credit for bytes of a body that were forwarded (F13)."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_reset:
             self.inbound.forward(stream, min(size, stream.received.held))
@@ -109,8 +109,7 @@ class Connection:
         elif kind == frames.CONTINUATION:
             self.inbound.read_block(reader.payload)
         else:
-            is_known = kind <= frames.WINDOW_UPDATE
-            self.inbound.spend(1, frames.NAMES[kind - 2] if is_known else "frames of unknown types")
+            self.inbound.spend(1, frames.CONTROL_NAMES.get(kind, "frames of unknown types"))
             if kind in (frames.SETTINGS, frames.PING, frames.GOAWAY):
                 self.inbound.read_connection_frame(now_ns)
             elif kind in (frames.WINDOW_UPDATE, frames.RST_STREAM, frames.PRIORITY):
@@ -122,7 +121,7 @@ class Connection:
 
     @property
     def next_check_ns(self) -> int:
-        """When `check` has something to do; 0: not as things are."""
+        """When `check` is due; 0: never, unless something changes."""
         begin_by_ns = 0 if self.reader.has_begun else self._begin_by_ns
         since_ns = self.inbound.drain_since_ns
         due = [at for at in (begin_by_ns, self.output.next_check_ns, since_ns and since_ns + DRAIN_WAIT_NS) if at]
@@ -155,11 +154,11 @@ class Connection:
 
     @property
     def is_drained(self) -> bool:
-        """Whether a drain is over: the last stream is named, all are done, and what they said was taken."""
+        """Whether a drain is over: the last stream is named, all streams are done, and their output was taken."""
         return self.inbound.final_id >= 0 and not self.streams.open and not self.output.size_bytes
 
     def end(self, code: ErrorCode, reason: str = "") -> None:
-        """Say that the connection is over."""
+        """End the connection with a GOAWAY."""
         if not self.is_ended:
             self.is_ended = True
             self.output.put(frames.goaway(max(self.streams.highest_id, 0) if self._is_server else 0, code, reason))
@@ -168,7 +167,7 @@ class Connection:
         self.end(code, reason)
         self.inbound.events.append(ConnectionEnded(code, reason))
 
-    # Sending. What is sent on a stream that is reset or ended goes nowhere.
+    # Sending. Nothing is sent on a stream that was reset or has ended.
 
     @property
     def free_streams(self) -> int:
@@ -187,7 +186,7 @@ class Connection:
         return stream_id
 
     def send_response(self, stream_id: int, status: int, lines: bytes, *, is_end: bool = False) -> None:
-        """Send a head of which the lines each have their CRLF; those of HTTP/1.1's connection are left out (F7)."""
+        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out (F7)."""
         stream = self._writable(stream_id)
         if stream is not None:
             self._send_head(stream, encode_response(self._encoder, status, lines), is_end=is_end)
@@ -211,7 +210,7 @@ class Connection:
         return self._pump(stream, now_ns)
 
     def send_trailers(self, stream_id: int, lines: bytes, now_ns: int) -> bool:
-        """End a body with fields; False: as in `send_data`."""
+        """End a body with trailers; False: as in `send_data`."""
         stream = self._writable(stream_id)
         if stream is None:
             return True
@@ -230,7 +229,7 @@ class Connection:
         return not stream.is_waiting
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
-        """End a stream early; what has not been sent of it is not sent."""
+        """End a stream early, and discard what waits to be sent on it."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_reset:
             self.inbound.drop(stream)
@@ -238,6 +237,6 @@ class Connection:
             self.output.put(frames.rst_stream(stream_id, code))
 
     def release(self, stream_id: int) -> None:
-        """Free the place of a stream: the work for it is cancelled and recorded (F10)."""
+        """Free the place of a stream, the work for which is cancelled and recorded (F10)."""
         self.reset(stream_id, ErrorCode.CANCEL)
         self.streams.open.pop(stream_id, None)

@@ -1,4 +1,4 @@
-"""What a connection reports to its consumer, in the order in which it happened (`connection.py`)."""
+"""Events that a connection reports to its consumer, in their order (`connection.py`)."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from proxy.http2.response_fields import ResponseFields
 
 @dataclass(slots=True, eq=False)
 class RequestReceived:
-    """A client opened a stream; it holds a place until it is completed, or reset and released."""
+    """A client opened a stream, which holds a place until it is completed, or reset and released."""
 
     stream_id: int
     head: RequestFields
@@ -17,7 +17,7 @@ class RequestReceived:
 
 @dataclass(slots=True, eq=False)
 class RequestRefused:
-    """A malformed request was reset; it holds no place, and its text, `?` for controls in it, may be recorded."""
+    """A malformed request was reset. It holds no place; its text may be recorded, with `?` for controls."""
 
     stream_id: int
     reason: str
@@ -35,7 +35,7 @@ class ResponseReceived:
 
 @dataclass(slots=True, eq=False)
 class DataReceived:
-    """Part of a body; `Connection.forwarded` gives the peer credit for it, once it went on (F13)."""
+    """Part of a body; `Connection.forwarded` gives the peer credit for it, once it was forwarded (F13)."""
 
     stream_id: int
     data: bytes
@@ -45,7 +45,7 @@ class DataReceived:
 
 @dataclass(slots=True, eq=False)
 class TrailersReceived:
-    """The end of a body that is followed by fields: lines, each with its CRLF."""
+    """The end of a body with trailers: lines, each with its CRLF."""
 
     stream_id: int
     lines: bytes
@@ -53,26 +53,26 @@ class TrailersReceived:
 
 @dataclass(slots=True, eq=False)
 class StreamReset:
-    """A stream ended early; its place is free when the work for it is cancelled: `Connection.release` (F10)."""
+    """A stream ended early; call `Connection.release` once the work for it is cancelled (F10)."""
 
     stream_id: int
     code: int
     reason: str
-    """What rule the peer broke; empty where it reset the stream itself."""
+    """The rule that the peer broke; empty where the peer reset the stream."""
     is_retryable: bool = False
-    """The peer has not begun to work on it (RFC 9113 §8.7)."""
+    """Whether the peer has not begun to work on it (RFC 9113 §8.7)."""
 
 
 @dataclass(slots=True, eq=False)
 class StreamDrained:
-    """All that was to be sent on a stream so far is on its way, after a time of waiting for windows."""
+    """All of a body that waited for windows has been sent."""
 
     stream_id: int
 
 
 @dataclass(slots=True, eq=False)
 class GoawayReceived:
-    """The peer takes no more streams; those it will not work on are reset, as retryable."""
+    """The peer accepts no more streams; those it will not work on are reset, as retryable."""
 
     code: int
     reason: bytes
@@ -80,7 +80,7 @@ class GoawayReceived:
 
 @dataclass(slots=True, eq=False)
 class ConnectionEnded:
-    """The peer broke a rule; the GOAWAY is among what is to be sent, then the connection is to be closed."""
+    """The peer broke a rule: send what `output` has, which ends with the GOAWAY, and close."""
 
     code: int
     reason: str

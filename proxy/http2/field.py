@@ -1,8 +1,8 @@
-"""One field of a head as HPACK carries it, judged once: name, value, what it is, and its line of text. Pure.
+"""One field of a head as HPACK carries it, judged once: name, value, kind, and its line of text. Pure.
 
-Strategy: a field is read when it enters a table, and rows of tables come back in every request; so what would be asked
-of each field of each message (is the name a token, the value clean, which pseudo-field is it) is asked here, once (F5,
-F6, F7). Kinds are plain integers, compared in the loops of `request_fields.py` and `response_fields.py`.
+Strategy: rows of the tables of HPACK come back in every request, so a field is judged when it is made (is the name a
+token, the value clean, which pseudo-field is it: F5, F6, F7), and not in each message. Kinds are plain integers,
+compared in the loops of `request_fields.py` and `response_fields.py`.
 """
 
 import re
@@ -21,7 +21,7 @@ TE: Final = 9
 MALFORMED: Final = 10
 
 OVERHEAD_BYTES: Final = 32
-"""What each field counts beside its name and value (RFC 7541 §4.1, RFC 9113 §6.5.2)."""
+"""Size of a field beside its name and value (RFC 7541 §4.1, RFC 9113 §6.5.2)."""
 
 _KINDS: Final = {
     b":method": METHOD, b":scheme": SCHEME, b":authority": AUTHORITY, b":path": PATH, b":status": STATUS,
@@ -30,7 +30,7 @@ _KINDS: Final = {
 _CONNECTION_FIELDS: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-"""What says something about a connection of HTTP/1.1; there is none (RFC 9113 §8.2.2)."""
+"""Fields about a connection of HTTP/1.1 (RFC 9113 §8.2.2)."""
 _NAME_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte != 9)
 _PSEUDO_VALUES: Final[dict[int, re.Pattern[bytes]]] = {
@@ -40,7 +40,7 @@ _PSEUDO_VALUES: Final[dict[int, re.Pattern[bytes]]] = {
     PATH: re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*"),
     STATUS: re.compile(rb"[1-9][0-9][0-9]"),
 }
-"""Nothing that could end a request line or a field early once it is text."""
+"""None of them can end a request line or a field line early."""
 
 
 class Field:
@@ -49,15 +49,15 @@ class Field:
     __slots__ = ("kind", "line", "name", "objection", "size_bytes", "value")
 
     def __init__(self, name: bytes, value: bytes) -> None:
-        """Judge a field by itself; where and how often it may stand is the message's affair."""
+        """Judge a field by itself; the message judges where and how often it may stand."""
         self.name = name
         self.value = value
         self.size_bytes = len(name) + len(value) + OVERHEAD_BYTES
         self.line = b"%b: %b\r\n" % (name, value)
-        """As a line of HTTP/1.1, which only one that is not malformed may become."""
+        """Its line of HTTP/1.1; not to be used of a malformed field."""
         kind = _KINDS.get(name, PLAIN)
         self.objection = _objection(kind, name, value)
-        """Why it makes its message malformed, else empty."""
+        """Why it makes its message malformed; empty where it does not."""
         self.kind = MALFORMED if self.objection else kind
 
 

@@ -1,8 +1,8 @@
 """Frames and header blocks cut out of a peer's bytes (RFC 9113 §3.4, §4, §6.10). Pure.
 
-Strategy: a frame is judged by its header before its payload is waited for, so what must not come ends the connection at
-once and nothing over a limit is kept. The invariant: any split of the input gives the same frames. Results are
-attributes, not values, as in `http1/request_reader.py`.
+Strategy: a frame is judged by its header before its payload is awaited, so a forbidden frame ends the connection at
+once and nothing over a limit is buffered. The invariant: any split of the input gives the same frames. Results are
+attributes, not return values, as in `http1/request_reader.py`.
 """
 
 from typing import Final
@@ -35,7 +35,7 @@ class FrameReader:
         self._block_id = 0
         """The stream of that block; 0: none."""
         self.has_begun = False
-        """Whether the preface and the first SETTINGS are here."""
+        """Whether the preface and the first SETTINGS have come."""
         self.kind = self.flags = self.stream_id = 0
         self.payload = b""
         """These four are the frame that was read last."""
@@ -49,11 +49,15 @@ class FrameReader:
 
     @property
     def has_more(self) -> bool:
-        """Whether a complete frame is in hand; it may be no frame but a fault."""
+        """Whether `read` would find a frame, or a fault."""
+        if not self._has_preface:
+            return self.in_hand > len(PREFACE)
+        return self.in_hand >= HEADER_BYTES and self.in_hand >= HEADER_BYTES + self._payload_bytes()
+
+    def _payload_bytes(self) -> int:
+        """Return the length in the header of the next frame."""
         data, at = self._data, self._at
-        if len(data) - at < HEADER_BYTES or not self._has_preface:
-            return len(data) - at > len(PREFACE)
-        return len(data) - at >= HEADER_BYTES + (data[at] << 16 | data[at + 1] << 8 | data[at + 2])
+        return data[at] << 16 | data[at + 1] << 8 | data[at + 2]
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; they continue what is in hand."""
@@ -67,7 +71,7 @@ class FrameReader:
         data, at = self._data, self._at
         if len(data) - at < HEADER_BYTES:
             return False
-        size = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+        size = self._payload_bytes()
         self.kind = data[at + 3]
         self.flags = data[at + 4]
         self.stream_id = (data[at + 5] & 0x7F) << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]
@@ -86,7 +90,7 @@ class FrameReader:
         return True
 
     def _read_preface(self) -> bool:
-        """Read what a client begins with; whatever differs is refused at its first byte (F1)."""
+        """Read the preface of a client; the first byte that differs is a fault (F1)."""
         if not PREFACE.startswith(self._data[: len(PREFACE)]):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no preface of HTTP/2")
         self._has_preface = len(self._data) >= len(PREFACE)

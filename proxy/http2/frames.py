@@ -1,4 +1,4 @@
-"""Frames: how they are written, and how padding and settings in them are read (RFC 9113 §4.1, §6). Pure."""
+"""Writing of frames, and reading of padding and settings in them (RFC 9113 §4.1, §6). Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,13 +6,14 @@ from typing import Final
 from proxy.http2.errors import ConnectionFault, ErrorCode
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-NAMES: Final = tuple(
-    f"{name} frames"
-    for name in ("PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE")
-)
-"""Of control frames, from the type of the first on."""
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_LIST_SIZE = range(1, 7)
+CONTROL_NAMES: Final[dict[int, str]] = {
+    PRIORITY: "PRIORITY frames", RST_STREAM: "RST_STREAM frames", SETTINGS: "SETTINGS frames",
+    PUSH_PROMISE: "PUSH_PROMISE frames", PING: "PING frames", GOAWAY: "GOAWAY frames",
+    WINDOW_UPDATE: "WINDOW_UPDATE frames",
+}  # fmt: skip
+"""As reasons have them."""
 ACK: Final = 0x1
 END_STREAM: Final = 0x1
 END_HEADERS: Final = 0x4
@@ -21,14 +22,14 @@ HAS_PRIORITY: Final = 0x20
 
 HEADER_BYTES: Final = 9
 MAX_FRAME_BYTES: Final = 16384
-"""Payload of one frame, in either direction: what every peer takes, and the most we take (RFC 9113 §4.2)."""
+"""Payload of one frame, in either direction: the default, which every peer accepts (RFC 9113 §4.2)."""
 LARGEST_FRAME_BYTES: Final = 16_777_215
 MAX_WINDOW_BYTES: Final = 0x7FFFFFFF
 MAX_STREAM_ID: Final = 0x7FFFFFFF
 WINDOW_BYTES: Final = 65535
-"""Of each stream and of the connection, until settings and updates change it (RFC 9113 §6.9.2)."""
+"""Initial window of each stream and of the connection (RFC 9113 §6.9.2)."""
 MAX_SETTINGS: Final = 32
-"""Entries of one frame: some twenty are registered, and every one of them costs time (F1)."""
+"""Entries of one frame: some twenty are registered, and each costs time (F1)."""
 _ENTRY_BYTES: Final = 6
 PRIORITY_BYTES: Final = 5
 
@@ -70,7 +71,7 @@ def header_frames(stream_id: int, block: bytes, *, is_end: bool) -> bytes:
 
 
 def without_padding(payload: bytes, flags: int) -> bytes:
-    """Return what is in a DATA or HEADERS frame beside padding and priority (RFC 9113 §6.1, §6.2)."""
+    """Return the payload of a DATA or HEADERS frame without padding and priority (RFC 9113 §6.1, §6.2)."""
     begin = padding = 0
     if flags & PADDED:
         begin, padding = 1, payload[0] if payload else 0
@@ -84,7 +85,7 @@ def without_padding(payload: bytes, flags: int) -> bytes:
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
-    """Read the entries of a SETTINGS frame, judged by RFC 9113 §6.5.2; of one that is repeated the last counts."""
+    """Read the entries of a SETTINGS frame and judge them (RFC 9113 §6.5.2); the last of equal ones counts."""
     if len(payload) % _ENTRY_BYTES:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
     if len(payload) > MAX_SETTINGS * _ENTRY_BYTES:

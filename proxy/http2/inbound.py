@@ -1,7 +1,8 @@
-"""What comes: settings and ends of the connection; heads, bodies and ends of streams, judged by state and role. Pure.
+"""The receiving half of a connection: its settings and end, and the heads, bodies and ends of its streams. Pure.
 
-The invariant: a part of a body is given out only when the length that its head named still holds, and its end only when
-it holds exactly (F8). What a stream holds of the connection's window is given back when it ends, however it ends (F9).
+The invariant: a part of a body is passed on only while it does not exceed the length that its head named, and the end
+only when that length is met (F8). A stream that ends, in whichever way, returns its share of the connection's window
+(F9).
 """
 
 from typing import Final
@@ -19,18 +20,19 @@ from proxy.http2.stream import ReceiveWindow, Stream, Streams
 
 DRAIN_WAIT_NS: Final = 1_000_000_000
 ASSUMED_MAX_STREAMS: Final = 100
-"""Of a peer whose settings are not here yet: the least that RFC 9113 §6.5.2 recommends."""
+"""Streams of a peer before its settings come: the least that RFC 9113 §6.5.2 recommends."""
 _DRAIN_PING: Final = b"draining"
 OVERSIZED_COST: Final = 20
+"""Cost of a head over the limit, which takes longer to read than others; its answer refunds half."""
 USUAL_FIELDS: Final = 16
-"""Of a head over the limit, which takes longer to read than others; its answer brings half of that back."""
+"""Fields of a head that counts as one; each as many more count as another head (F14)."""
 _MAX_RECORDED_BYTES: Final = 4096
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
 _SHOWN: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
 
 
 class Inbound:
-    """The receiving half of a connection."""
+    """Judges what a peer sends by the state of its streams and by our role, and collects events."""
 
     __slots__ = (
         "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
@@ -49,20 +51,20 @@ class Inbound:
         self._decoder = Decoder(limits.max_header_bytes)
         self._received = ReceiveWindow(limits.connection_window_bytes)
         self.events: list[events.Event] = []
-        """What happened and was not reported yet."""
+        """Events that were not reported yet."""
         self.heads = 0
-        """That were read in this step; one of many fields counts as several (F14)."""
+        """Heads read in this step; one of many fields counts as several (F14)."""
         self.drain_since_ns = 0
-        """Since when the answer to the PING of a drain is waited for; 0: it is not."""
+        """When the PING of a drain was sent whose answer is awaited; 0: none is."""
         self.final_id = -1
-        """The last stream that we serve, once we have said so; -1: we have not."""
+        """The last stream that we serve, once a GOAWAY has named it; -1: none has."""
         self.is_going_away = False
-        """Whether the peer takes no more streams."""
+        """Whether the peer accepts no more streams."""
         self.peer_max_streams = ASSUMED_MAX_STREAMS
         self._peer_window_bytes = frames.WINDOW_BYTES
 
     def spend(self, cost: int, what: str) -> None:
-        """Pay for what brings nothing; a budget that is used up ends the connection (F11)."""
+        """Charge the budget; a connection that exhausts it ends (F11)."""
         if not self._budget.spend(cost):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
 
@@ -99,7 +101,7 @@ class Inbound:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1 by SETTINGS")
 
     def _read_goaway(self, payload: bytes) -> None:
-        """Open no more streams; those of ours that the peer will not work on are over."""
+        """Open no more streams; those that the peer will not work on end."""
         if len(payload) < 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY of less than 8 bytes")
         self.is_going_away = True
@@ -110,10 +112,10 @@ class Inbound:
                 self._end_stream(stream, ErrorCode.REFUSED_STREAM, is_retryable=True)
 
     def drain(self, now_ns: int) -> None:
-        """Serve, or open, no more streams than are here or on their way.
+        """Serve, or open, no streams but those that are open or on their way.
 
-        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, and a PING behind it; once that is answered, or
-        after a second, the one that does.
+        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, then a PING; once that is answered, or after a
+        second, a GOAWAY that names the last stream.
         """
         if self.drain_since_ns or self.final_id >= 0:
             return
@@ -125,13 +127,13 @@ class Inbound:
         self._output.put(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
 
     def finish_drain(self) -> None:
-        """Name the last stream that is served."""
+        """Send the GOAWAY that names the last stream."""
         self.drain_since_ns = 0
         self.final_id = max(self._streams.highest_id, 0)
         self._output.put(frames.goaway(self.final_id, ErrorCode.NO_ERROR))
 
     def read_stream_frame(self, now_ns: int) -> None:
-        """Read PRIORITY, which says nothing to us (F15), RST_STREAM or WINDOW_UPDATE."""
+        """Read RST_STREAM, WINDOW_UPDATE, or PRIORITY, which is ignored (F15)."""
         kind, stream_id, payload = self._reader.kind, self._reader.stream_id, self._reader.payload
         stream = self._streams.open.get(stream_id)
         if len(payload) != (frames.PRIORITY_BYTES if kind == frames.PRIORITY else 4):
@@ -155,8 +157,8 @@ class Inbound:
         if not increment:
             raise fault(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of nothing")
         output = self._output
-        is_fine = output.widen_stream(stream, increment, now_ns) if stream else output.widen(increment, now_ns)
-        if not is_fine:
+        is_within = output.widen_stream(stream, increment, now_ns) if stream else output.widen(increment, now_ns)
+        if not is_within:
             raise fault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
 
     # Bodies.
@@ -192,7 +194,7 @@ class Inbound:
         self.close_if_complete(stream)
 
     def _read_stray(self, what: str) -> None:
-        """Judge a frame on a stream that the peer has ended, or that is reset (F9)."""
+        """Judge a frame on a stream that the peer has ended, or that was reset (F9)."""
         self.spend(1, f"{what} frames on closed streams")
         stream_id = self._reader.stream_id
         if self._streams.was_reset_by_us(stream_id):
@@ -203,7 +205,7 @@ class Inbound:
         raise StreamFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
 
     def forward(self, stream: Stream, size: int) -> None:
-        """Give credit for so many bytes of a body."""
+        """Give credit for bytes of a body, on the stream and on the connection."""
         increment = stream.received.forward(size)
         if increment and not stream.is_remote_ended:
             self._output.put(frames.window_update(stream.id, increment))
@@ -217,7 +219,7 @@ class Inbound:
     # Heads.
 
     def read_block(self, payload: bytes) -> None:
-        """Take a part of a header block; what it says waits for the rest of it (F3)."""
+        """Take a part of a header block, and read the block once it is complete (F3)."""
         block = self._reader.add_to_block(payload)
         if block is None:
             return
@@ -237,10 +239,10 @@ class Inbound:
             self._read_response(stream, fields, is_end=is_end)
 
     def _open(self, stream_id: int, fields: list[Field], *, is_end: bool) -> None:
-        """Begin a request, if there is a place for it."""
+        """Begin a request, if a stream is free."""
         self.spend(1, "streams")
         if self.final_id >= 0:
-            self._streams.pass_over(stream_id)
+            self._streams.skip(stream_id)
         elif len(self._streams.open) >= self._limits.max_streams:
             self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
         else:
@@ -265,7 +267,7 @@ class Inbound:
         return stream
 
     def _refuse(self, stream_id: int, code: ErrorCode) -> None:
-        self._streams.pass_over(stream_id)
+        self._streams.skip(stream_id)
         self._output.put(frames.rst_stream(stream_id, code))
         self.spend(1, "refused streams")
 
@@ -301,7 +303,7 @@ class Inbound:
             del self._streams.open[stream.id]
 
     def drop(self, stream: Stream) -> None:
-        """Send no more of a stream, and take no more."""
+        """Send and take nothing more on a stream."""
         stream.is_reset = True
         self._output.forget(stream)
         held, stream.received.held = stream.received.held, 0
@@ -313,7 +315,7 @@ class Inbound:
         self.events.append(events.StreamReset(stream.id, code, reason, is_retryable))
 
     def reset_for(self, fault: StreamFault) -> None:
-        """Reset the stream of the frame that came last, for a rule that the peer broke."""
+        """Reset the stream of the last frame, for a rule that the peer broke."""
         stream_id = self._reader.stream_id
         self._streams.remember_reset(stream_id)
         self._output.put(frames.rst_stream(stream_id, fault.code))
@@ -324,5 +326,5 @@ class Inbound:
 
 
 def _recorded(fields: list[Field]) -> bytes:
-    """Return what may be recorded of fields of which some are no text."""
+    """Return malformed fields as text that may be recorded."""
     return b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]

@@ -1,9 +1,9 @@
-"""What goes to the peer: frames in order, and bodies as far as windows allow (RFC 9113 §5.2, §6.9). Pure.
+"""The sending half of a connection: frames in order, and bodies as far as windows allow (RFC 9113 §5.2, §6.9). Pure.
 
-Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams that only the
-window of the connection holds up take turns, a frame each, so none starves; those that their own window holds up cost
-nothing until it is widened. A window that would split a piece below 1 KiB is waited for a while, so that a peer cannot
-have a body cut into crumbs (F12, CVE-2019-9511).
+Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams that wait only for
+the window of the connection take turns, a frame each, so none starves; those that wait for their own cost nothing until
+it is widened. Where a window would split a piece below 1 KiB, sending waits a while for a larger one, so that a peer
+cannot have a body cut into tiny frames (F12, CVE-2019-9511).
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ SMALL_WAIT_NS: Final = 10_000_000
 
 
 class Output:
-    """The sending half of a connection."""
+    """Collects what is to be sent, and shares the windows among streams."""
 
     __slots__ = ("_budget", "_delayed", "_parts", "_ready", "drained", "size_bytes", "window")
 
@@ -29,18 +29,18 @@ class Output:
         self._delayed: dict[int, Stream] = {}
         """Streams whose window is small, the one that has waited longest first."""
         self.size_bytes = 0
-        """Of what is to be taken."""
+        """Size of what `take` would return."""
         self.window = frames.WINDOW_BYTES
-        """Of the connection."""
+        """The connection's."""
         self.drained: list[Stream] = []
-        """Streams whose queue became empty; the connection takes them."""
+        """Streams whose queue became empty; the connection empties this list."""
 
     def put(self, data: bytes) -> None:
         self._parts.append(data)
         self.size_bytes += len(data)
 
     def take(self) -> list[bytes]:
-        """Return what is to be written to the socket now."""
+        """Return what the consumer is to write now, and forget it."""
         parts, self._parts = self._parts, []
         self.size_bytes = 0
         return parts
@@ -53,7 +53,7 @@ class Output:
             self._ready[stream.id] = stream
 
     def end(self, stream: Stream, trailers: bytes) -> None:
-        """Take the end of a body, with a block of trailers or none."""
+        """Queue the end of a body, with a block of trailers or none."""
         stream.is_end_queued = True
         stream.trailers = trailers
         if not stream.queue:
@@ -67,14 +67,14 @@ class Output:
         self._delayed.pop(stream.id, None)
 
     def widen(self, increment: int, now_ns: int) -> bool:
-        """Widen the window of the connection; False: it is over the limit."""
+        """Widen the window of the connection; False: it exceeds the limit."""
         self.window += increment
         self._ready.update(self._delayed)
         self.pump(now_ns)
         return self.window <= frames.MAX_WINDOW_BYTES
 
     def widen_stream(self, stream: Stream, increment: int, now_ns: int) -> bool:
-        """Widen or narrow the window of a stream; False: it is over the limit."""
+        """Widen or narrow the window of a stream; False: it exceeds the limit."""
         stream.window += increment
         if stream.window > frames.MAX_WINDOW_BYTES:
             return False
@@ -85,7 +85,7 @@ class Output:
 
     @property
     def next_check_ns(self) -> int:
-        """When `check` has something to do; 0: not as things are."""
+        """When `check` is due; 0: never, unless something changes."""
         first = next(iter(self._delayed.values()), None)
         return first.small_since_ns + SMALL_WAIT_NS if first is not None and self.window > 0 else 0
 
@@ -111,7 +111,7 @@ class Output:
         piece, offset = stream.queue[0], stream.offset
         left = len(piece) - offset
         size = min(left, self.window, stream.window, frames.MAX_FRAME_BYTES)
-        if size < left and size < SMALL_BYTES and not self._has_waited(stream, size, now_ns):
+        if size < left and size < SMALL_BYTES and not self._may_send_small(stream, size, now_ns):
             return False
         if stream.small_since_ns:
             stream.small_since_ns = 0
@@ -136,8 +136,8 @@ class Output:
             self._finish(stream)
         return True
 
-    def _has_waited(self, stream: Stream, size: int, now_ns: int) -> bool:
-        """Whether a small piece may go; a window of nothing is waited for without end."""
+    def _may_send_small(self, stream: Stream, size: int, now_ns: int) -> bool:
+        """Whether a small piece has waited long enough; with an empty window it waits on."""
         if size <= 0:
             stream.small_since_ns = 0
             self._delayed.pop(stream.id, None)

@@ -1,8 +1,8 @@
 """Requests: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.1). Pure.
 
-Strategy: a head becomes text at the edge, so that everything behind it reads what it reads of HTTP/1.1: `Host` from
-`:authority`, crumbs of cookies joined, all other fields as they came. Here is judged what only HTTP/2 can get wrong
-(F5, F6, F7); the text is judged by P1 to P11 again. The invariant: no name or value ends a line of the text early.
+Strategy: a head becomes text at the edge, so that all other code reads heads of HTTP/1.1: `Host` from `:authority`,
+crumbs of cookies joined, all other fields as they came. This module judges what only HTTP/2 can get wrong (F5, F6, F7);
+P1 to P11 judge the text. The invariant: no name or value ends a line of the text early.
 """
 
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ _MAX_LENGTH_DIGITS: Final = 19
 
 @dataclass(slots=True, eq=False)
 class RequestFields:
-    """The head of a request, as text of HTTP/1.1 has it."""
+    """The head of a request as text of HTTP/1.1."""
 
     method: bytes
     target: bytes
     """In origin form or `*`; of CONNECT, the authority."""
     scheme: bytes
-    """What the client says it used, `http` or `https`; empty for CONNECT."""
+    """`http` or `https`, as the client claims; empty for CONNECT."""
     lines: bytes
     """`Host` first, then the other fields, each with its CRLF."""
     content_length: int
-    """-1 where it names none: unless the head is the end, its body has to be framed otherwise (F8)."""
+    """-1 where the head names none: a body is then framed as chunks (F8)."""
     refusal: Refused | None
-    """What to answer it with; nothing of it may be forwarded."""
+    """The answer to a request that must not be forwarded."""
 
     @property
     def text(self) -> bytes:
-        """The whole head, as it is recorded."""
+        """The whole head as it is recorded."""
         return b"%b %b HTTP/2\r\n%b\r\n" % (self.method, self.target, self.lines)
 
 
 def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
-    """Read the head of a request; `is_over` says that fields behind these were over the limit."""
+    """Read the head of a request; `is_over`: there were more fields, over the limit."""
     pseudo = [b""] * (PATH + 1)
     hosts: list[bytes] = []
     lines: list[bytes] = []
@@ -85,7 +85,7 @@ def _target(pseudo: list[bytes]) -> bytes:
 
 
 def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]:
-    """Return the Host lines, and why the request is refused where they do not say the same (F6)."""
+    """Return the Host lines, and a refusal where they differ (F6)."""
     if b"" in hosts:
         raise malformed("an empty host")
     others = [host for host in hosts if host.lower() != authority.lower()]
@@ -97,7 +97,7 @@ def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]
 
 
 def length_of(field: Field, known: int) -> int:
-    """Return the length that a field names, which no field before it named (F8)."""
+    """Return the length that a field names; a second one is malformed (F8)."""
     value = field.value
     if known >= 0 or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS or int(value) >= 1 << 63:
         raise malformed("an invalid or repeated content-length")
@@ -105,7 +105,7 @@ def length_of(field: Field, known: int) -> int:
 
 
 def read_trailers(fields: list[Field], *, is_over: bool) -> bytes:
-    """Return trailers as lines, each with its CRLF; those that may not go on are P4's affair."""
+    """Return trailers as lines, each with its CRLF; P4 judges which may be forwarded."""
     if is_over:
         raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
     for field in fields:
@@ -119,7 +119,7 @@ def malformed(reason: str) -> StreamFault:
 
 
 def encode_request(encoder: LineEncoder, head: RequestFields, authority: bytes) -> bytes:
-    """Return the block of a request to an upstream; `authority` is said once, and no Host."""
+    """Return the block of a request to an upstream; `authority` takes the place of Host."""
     if head.method == b"CONNECT":
         return encode_field(b":method", head.method) + encode_field(b":authority", authority)
     pseudo = (b":method", head.method), (b":scheme", head.scheme), (b":authority", authority), (b":path", head.target)

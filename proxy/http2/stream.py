@@ -1,8 +1,8 @@
 """Streams: windows and state of one, and which of a connection's are open, idle or closed (RFC 9113 §5.1). Pure.
 
-A stream that was reset keeps its place until the consumer releases it, so what a peer resets still counts as long as
-work for it goes on (F10). Of streams that we reset some ids are remembered: frames that were under way to them are no
-fault of the peer's (RFC 9113 §5.4.2).
+A stream that was reset keeps its place until the consumer releases it, so it counts as long as work for it goes on
+(F10). Some ids of streams that we reset are remembered, because frames on their way to them are no fault of the peer
+(RFC 9113 §5.4.2).
 """
 
 from collections import deque
@@ -11,14 +11,15 @@ from typing import Final
 from proxy.http2.errors import ErrorCode, StreamFault
 
 MAX_RESET_IDS: Final = 256
-"""Remembered of a connection: more than may be open at once, twice."""
+"""Ids remembered of one connection: more than twice the streams that may be open."""
 
 
 class ReceiveWindow:
-    """What a peer may send, on one stream or on the connection (RFC 9113 §5.2, §6.9).
+    """The window of a peer, on one stream or on the connection (RFC 9113 §5.2, §6.9).
 
-    What is available to it, what is here and not forwarded, and what is forwarded but not announced yet are together
-    the size: a peer never has more here than that, and a consumer that forwards nothing stops it (F13).
+    Its size is the sum of the bytes that the peer may send, that were received and not forwarded, and that were
+    forwarded and not announced. So no more than the size is ever held, and a consumer that forwards nothing stops the
+    peer (F13).
     """
 
     __slots__ = ("_available", "_forwarded", "_size", "held")
@@ -28,10 +29,10 @@ class ReceiveWindow:
         self._available = size
         self._forwarded = 0
         self.held = 0
-        """Bytes that came and were not forwarded."""
+        """Bytes that were received and not forwarded."""
 
     def take(self, size: int) -> bool:
-        """Take a frame of so many bytes, padding included; False: it is more than was available."""
+        """Take the bytes of a frame, padding included; False: the peer exceeded its window."""
         if size > self._available:
             return False
         self._available -= size
@@ -39,7 +40,7 @@ class ReceiveWindow:
         return True
 
     def forward(self, size: int) -> int:
-        """Give credit for what was forwarded; return the increment to announce, 0 while it is less than half."""
+        """Give credit for forwarded bytes; return the increment to announce, 0 below half of the size."""
         self.held -= size
         self._forwarded += size
         if 2 * self._forwarded < self._size:
@@ -50,7 +51,7 @@ class ReceiveWindow:
 
 
 class Stream:
-    """One exchange; no dataclass, whose making mypyc leaves to Python: 0.4 µs instead of 1.8."""
+    """One exchange. mypyc would create a dataclass in Python: 0.4 µs instead of 1.8."""
 
     __slots__ = (
         "allows_body", "expected_bytes", "has_head", "id", "is_end_queued", "is_local_ended", "is_remote_ended",
@@ -61,31 +62,30 @@ class Stream:
         self.id = stream_id
         self.received = received
         self.window = window
-        """What may be sent; settings can make it negative (RFC 9113 §6.9.2)."""
+        """Bytes that may be sent; settings can make it negative (RFC 9113 §6.9.2)."""
         self.expected_bytes = -1
-        """Of body that are still to come; -1: no length was named."""
+        """Bytes of the received body that are missing; -1: its head named no length."""
         self.allows_body = True
         self.has_head = False
         """Whether the final head of a response came."""
         self.queue: deque[bytes] = deque()
-        """Pieces of body that wait for windows."""
+        """Pieces of the sent body that wait for windows."""
         self.offset = 0
-        """How much of the first piece is sent."""
+        """Bytes of the first piece that were sent."""
         self.queued_bytes = 0
-        """While this is high, a consumer reads no more of the body from elsewhere."""
         self.is_end_queued = False
         self.trailers = b""
-        """A block that follows the queue."""
+        """The block that follows the queue."""
         self.small_since_ns = 0
-        """Since when it waits for more than a small window; 0: it does not."""
+        """Since when it waits for more than a small window; 0: it does not wait."""
         self.is_waiting = False
         """Whether the consumer waits for the queue to drain."""
         self.is_local_ended = self.is_remote_ended = False
         self.is_reset = False
-        """Nothing more is sent or taken; so it is, too, once both ends are done."""
+        """Whether nothing more is sent or taken: it was reset by either side, or both have ended it."""
 
     def take_body(self, size: int, *, is_end: bool) -> None:
-        """Count a part of the body before it is given out; one that is not as long as its head says is a fault (F8)."""
+        """Count a part of the body before it is passed on; a length other than the head named is a fault (F8)."""
         known = self.expected_bytes >= 0
         if known:
             self.expected_bytes -= size
@@ -110,8 +110,8 @@ class Streams:
         """Whether a stream was never opened; servers open none (F15)."""
         return not stream_id & 1 or stream_id > self.highest_id
 
-    def pass_over(self, stream_id: int) -> None:
-        """Remember that a client opened a stream which we do not serve."""
+    def skip(self, stream_id: int) -> None:
+        """Remember a stream that a client opened and we do not serve."""
         self.highest_id = stream_id
         self.remember_reset(stream_id)
 
@@ -122,5 +122,5 @@ class Streams:
             del self._reset_ids[next(iter(self._reset_ids))]
 
     def was_reset_by_us(self, stream_id: int) -> bool:
-        """Whether what comes for it may have been under way when it was reset."""
+        """Whether frames on the stream may have been on their way when we reset it."""
         return stream_id in self._reset_ids

@@ -27,9 +27,6 @@ class Table:
         self._max_bytes = TABLE_BYTES
         self.size_bytes = 0
 
-    def __len__(self) -> int:
-        return len(self._rows) - self._first
-
     def field(self, index: int) -> Field:
         """Return the field of an index; 0, or one beyond the table, ends the connection."""
         if 0 < index < _STATIC_ENTRIES:

@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,22 @@ def test_the_responses_of_the_rfc(blocks: list[str]) -> None:
     ]
 
 
+def entries(table: Table) -> list[Field]:
+    """List the dynamic entries, up to the index that is refused."""
+    found: list[Field] = []
+    with suppress(ConnectionFault):
+        while True:
+            found.append(table.field(62 + len(found)))
+    return found
+
+
 def test_a_field_larger_than_the_table_empties_it() -> None:
     """Which is no error; what is gone cannot be referred to."""
     table = Table()
     table.add(Field(b"x", b"y"))
-    assert (len(table), table.size_bytes) == (1, 34)
+    assert (len(entries(table)), table.size_bytes) == (1, 34)
     table.add(Field(b"x", b"y" * 5000))
-    assert (len(table), table.size_bytes) == (0, 0)
+    assert (entries(table), table.size_bytes) == ([], 0)
     with pytest.raises(ConnectionFault, match="beyond the table"):
         table.field(62)
 
@@ -177,7 +187,7 @@ def test_a_table_never_exceeds_its_size(steps: list[tuple[int, int]]) -> None:
         while sum(field.size_bytes for field in model) > most:
             model.pop()
         assert table.size_bytes == sum(field.size_bytes for field in model) <= most
-        assert [table.field(62 + at) for at in range(len(table))] == model
+        assert entries(table) == model
 
 
 # Limits (F4).
