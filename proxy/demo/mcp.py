@@ -1,8 +1,7 @@
 """A small MCP server over streamable HTTP (revision 2025-06-18): initialize, tools/list, tools/call, ping, DELETE.
 
-JSON-RPC 2.0 in each POST: one message, or a batch, which revision 2025-03-26 has; notifications get 202 and no body. A
-call with a progress token is answered by an event stream, progress first, everything else by JSON. Sessions are
-counted, not random, and the oldest is forgotten when there are too many. A failed tool is a *result* with `isError` and
+JSON-RPC 2.0 in each POST; notifications get 202 and no body. A call with a progress token is answered by an event
+stream, progress first, everything else by JSON. Any session is taken. A failed tool is a *result* with `isError` and
 HTTP 200; only a broken request is an error.
 """
 
@@ -16,7 +15,6 @@ from proxy.demo.streams import event_stream, pause
 
 PROTOCOL_VERSION: Final = "2025-06-18"
 SERVER_INFO: Final = {"name": "demo-tools", "title": "Demo tools", "version": "1.0.0"}
-MAX_SESSIONS: Final = 256
 SESSION_HEADER: Final = "mcp-session-id"
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
@@ -42,32 +40,6 @@ TOOLS: Final = (
         "inputSchema": {"type": "object", "properties": {"service": {"type": "string"}}, "required": ["service"]},
     },
 )
-
-
-class Sessions:
-    """The open sessions, at most `MAX_SESSIONS`."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, None] = {}
-        self._opened = 0
-
-    def open(self) -> str:
-        """Return the id of a new session; forgets the oldest when there are too many."""
-        self._opened += 1
-        name = f"demo-session-{self._opened:06d}"
-        self._open[name] = None
-        if len(self._open) > MAX_SESSIONS:
-            del self._open[next(iter(self._open))]
-        return name
-
-    def is_open(self, name: str) -> bool:
-        return name in self._open
-
-    def close(self, name: str) -> None:
-        self._open.pop(name, None)
-
-
-SESSIONS: Final = web.AppKey("mcp_sessions", Sessions)
 
 
 def rpc_error(code: int, message: str, request_id: object = None) -> dict[str, Any]:
@@ -113,19 +85,15 @@ def respond(message: dict[str, Any]) -> dict[str, Any]:
 
 
 async def post(request: web.Request) -> web.StreamResponse:
-    """POST /mcp: one JSON-RPC message, or a batch of them."""
+    """POST /mcp: one JSON-RPC message."""
     try:
         message = json.loads(await request.read())
     except ValueError:
         return web.json_response(rpc_error(PARSE_ERROR, "parse error"), status=400)
-    if isinstance(message, list):
-        return batch(request, message)
     if not is_message(message):
         return web.json_response(rpc_error(INVALID_REQUEST, "invalid request"), status=400)
     if message["method"] == "initialize":
         return initialize(request, message)
-    if (refused := check_session(request)) is not None:
-        return refused
     if "id" not in message:
         return web.Response(status=202)
     answer = respond(message)
@@ -139,39 +107,15 @@ def is_message(message: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(message, dict) and isinstance(message.get("method"), str)
 
 
-def batch(request: web.Request, messages: list[object]) -> web.Response:
-    """Answer the requests of a batch in one array, the last one first: any order is allowed (JSON-RPC 2.0 §6)."""
-    if (refused := check_session(request)) is not None:
-        return refused
-    if not messages:
-        return web.json_response(rpc_error(INVALID_REQUEST, "empty batch"), status=400)
-    answers = [
-        respond(message) if is_message(message) else rpc_error(INVALID_REQUEST, "invalid request")
-        for message in reversed(messages)
-        if not is_message(message) or "id" in message
-    ]
-    return web.json_response(answers) if answers else web.Response(status=202)
-
-
 def initialize(request: web.Request, message: dict[str, Any]) -> web.Response:
     result = {
         "protocolVersion": PROTOCOL_VERSION,
         "capabilities": {"tools": {"listChanged": False}},
         "serverInfo": SERVER_INFO,
     }
-    session = request.config_dict[SESSIONS].open()
+    session = f"demo-session-{request.headers.get('X-Request-Id', '1')}"
     answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
     return web.json_response(answer, headers={SESSION_HEADER: session})
-
-
-def check_session(request: web.Request) -> web.Response | None:
-    """Return the refusal of a request without a session (400) or with one that has ended (404), else None."""
-    name = request.headers.get(SESSION_HEADER)
-    if name is None:
-        return web.json_response(rpc_error(INVALID_REQUEST, "missing session id"), status=400)
-    if not request.config_dict[SESSIONS].is_open(name):
-        return web.json_response(rpc_error(INVALID_REQUEST, "session not found"), status=404)
-    return None
 
 
 def progress_token(message: dict[str, Any]) -> object:
@@ -193,11 +137,8 @@ def frame(message: dict[str, Any]) -> bytes:
     return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
 
 
-async def delete(request: web.Request) -> web.Response:
+async def delete(_: web.Request) -> web.Response:
     """DELETE /mcp: the end of a session."""
-    if (refused := check_session(request)) is not None:
-        return refused
-    request.config_dict[SESSIONS].close(request.headers[SESSION_HEADER])
     return web.Response(status=200)
 
 

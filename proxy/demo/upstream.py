@@ -43,7 +43,6 @@ def application(pace_s: float = DEFAULT_PACE_S, parts: tuple[ModuleType, ...] = 
     """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
     app = web.Application()
     app[PACE_S] = pace_s
-    app[mcp.SESSIONS] = mcp.Sessions()
     app.router.add_get("/", index)
     app.router.add_get("/ws", echo)
     for part in parts:

@@ -18,21 +18,12 @@ from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
-PACE_S = 0.03
 SLOW_PACE_S = 0.3
-
-
-@pytest.fixture(scope="module")
-def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
-    """The demo upstream behind a running sidelog."""
-    data: Path = tmp_path_factory.mktemp("calls") / "data"
-    with running(application(PACE_S)) as upstream, Sidelog(data, upstream) as started:
-        yield started
 
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Sidelog]:
-    """The same, slow enough for calls to be seen while they run."""
+    """The demo upstream behind a running sidelog, slow enough for calls to be seen while they run."""
     with running(application(SLOW_PACE_S)) as upstream, Sidelog(tmp_path / "data", upstream) as started:
         yield started
 
@@ -111,31 +102,3 @@ def test_tool_calls(slow: Sidelog, may_go_on: threading.Event) -> None:
         metrics = response.read().decode()
     assert 'sidelog_mcp_tool_calls_total{server="demo-tools",status="success",tool="add"} 1.0' in metrics
     assert session["mcp-session-id"] not in json.dumps(answer)
-
-
-def test_a_batch_of_tool_calls(sidelog: Sidelog) -> None:
-    """Each call of a batch is a row with its own answer, whatever the order of the answers; notifications are none."""
-    url = f"{sidelog.url}/mcp"
-    start = {"method": "initialize", "id": 0, "jsonrpc": "2.0", "params": {"clientInfo": {"name": "batch"}}}
-    _, _, headers = post(url, start)
-    session = {"mcp-session-id": headers["mcp-session-id"], "mcp-protocol-version": "2025-03-26"}
-    calls = [("add", {"a": 20, "b": 3}), ("restart_service", {"service": "db"}), ("add", {"a": 1, "b": "x"})]
-    messages: list[dict[str, Any]] = [
-        {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
-        for number, (name, arguments) in enumerate(calls)
-    ]
-    messages.insert(1, {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"})
-    messages.insert(2, {"jsonrpc": "2.0", "id": "ping", "method": "ping"})
-    status, raw, headers = post(url, messages, session)
-    answers = {answer["id"]: answer["result"] for answer in json.loads(raw)}
-    assert (status, list(answers)) == (200, [2, 1, "ping", 0])
-    record = sidelog.record(headers["X-Sidelog-Id"])
-    rows = record["tools"]
-    name = headers["X-Sidelog-Id"]
-    assert [row["id"] for row in rows] == [name, f"{name}.1", f"{name}.2"]
-    assert [(row["tool_name"], row["arguments"], row["result"]) for row in rows] == [
-        (tool, arguments, answers[number]) for number, (tool, arguments) in enumerate(calls)
-    ]
-    assert [row["status"] for row in rows] == ["success", "error", "error"]
-    shown = sidelog.api(f"/api/mcp-logs/{name}.2")
-    assert (shown["metadata"]["rpc_id"], shown["metadata"]["protocol_version"]) == ("2", "2025-03-26")

@@ -19,7 +19,6 @@ from typing import Final
 from proxy.cli.commands.doctor.clock import check_clock
 from proxy.cli.commands.doctor.finding import Finding, is_read_only, why_not_writable
 from proxy.cli.commands.doctor.network import check_ports, check_proxies, check_receiver, check_upstreams
-from proxy.cli.commands.doctor.output_readers import check_log
 from proxy.cli.commands.doctor.rate import check_rate
 from proxy.cli.commands.doctor.rings import check_ring_space, check_rings
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
@@ -188,7 +187,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_spool,
     check_sqlite,
     check_clock,
-    check_log,
     check_ports,
     check_proxies,
     check_upstreams,
