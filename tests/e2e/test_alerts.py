@@ -1,5 +1,6 @@
 """Alerts of a running sidelog whose collector is killed: each message arrives, and doubles have one id."""
 
+import asyncio
 import json
 import os
 import random
@@ -17,10 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import postgres
 from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 
 WINDOW_S = 40
+CANARY = "correct-horse-battery-staple"
 
 
 class Receiver:
@@ -68,7 +71,8 @@ def environment(receiver: Receiver) -> dict[str, str]:
     """The settings of an alert for each path that is asked for."""
     url = f"http://127.0.0.1:{receiver.port}/hook"
     alert = {"name": "asked", "query": "path:/n/*", "by": "path", "above": 0, "window_s": WINDOW_S, "url": url}
-    return {"SIDELOG_ALERTS": json.dumps([alert])}
+    secrets = {"name": "said", "query": "path:/said", "by": "body.password", "above": 0, "window_s": 600, "url": url}
+    return {"SIDELOG_ALERTS": json.dumps([alert, secrets])}
 
 
 def await_successor(sidelog: Sidelog, dead: int) -> None:
@@ -99,6 +103,42 @@ def test_no_message_is_lost_over_kills(tmp_path: Path, upstream: str, kills: int
         assert {each: len(receiver.ids[each]) for each in wanted} == dict.fromkeys(wanted, 1)
         shown = eventually(lambda: sidelog.api("/api/alerts"))
         assert shown["alerts"][0]["name"] == "asked"
+
+
+def test_a_secret_is_in_no_message(tmp_path: Path, upstream: str) -> None:
+    """What was redacted before it was stored is the same in an alert that is apart by it, in its state and page."""
+    with (
+        receiving(0) as receiver,
+        Sidelog(tmp_path / "data", upstream, environ=environment(receiver)) as sidelog,
+    ):
+        body, kind = json.dumps({"password": CANARY}).encode(), {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(f"{sidelog.url}/said", body, kind), timeout=60).close()
+        eventually(lambda: [key for key in receiver.ids if key[1] == "firing"])
+        [(group, _)] = [key for key in receiver.ids if key[1] == "firing"]
+        assert group.startswith("[REDACTED")
+        assert CANARY.encode() not in b"".join(receiver.bodies)
+        assert CANARY not in json.dumps(sidelog.api("/api/alerts"))
+
+
+@pytest.mark.long
+def test_of_sidecars_that_share_a_store_one_evaluates(tmp_path: Path, upstream: str) -> None:
+    """Each message is made once; when that sidecar is gone another goes on."""
+    with receiving(1) as receiver:
+        url = asyncio.run(postgres.database(tmp_path))
+        environ = {**environment(receiver), "SIDELOG_STORAGE__URL": url}
+        one, two = (Sidelog(tmp_path / name, upstream, environ=environ) for name in ("one", "two"))
+        with two, one:
+            urllib.request.urlopen(f"{one.url}/n/first", timeout=60).close()
+            urllib.request.urlopen(f"{two.url}/n/second", timeout=60).close()
+            eventually(lambda: receiver.ids["/n/first", "firing"] and receiver.ids["/n/second", "firing"])
+            evaluator = one.api("/api/alerts")["evaluator"]
+            instances = {each.api("/api/status")["instance"]: each for each in (one, two)}
+            assert two.api("/api/alerts")["evaluator"] == evaluator
+            survivor = next(each for name, each in instances.items() if name != evaluator)
+            instances[evaluator].kill_all()
+            urllib.request.urlopen(f"{survivor.url}/n/third", timeout=60).close()
+            eventually(lambda: receiver.ids["/n/third", "firing"])
+        assert {len(ids) for ids in receiver.ids.values()} <= {0, 1}
 
 
 def test_an_alert_is_tested_and_silenced_from_the_command_line(tmp_path: Path, upstream: str) -> None:

@@ -4,41 +4,47 @@ import { errorText, getJson, toQuery } from "../lib/api.js";
 import { el, gradeMark, sectionHead, table, unit } from "../lib/dom.js";
 import { moment } from "../lib/format.js";
 
+const POLL_MS = 10_000;
 const NAMES = ["Alert", "State", "Figure", "Search"];
-const SENT = ["Time", "Alert", "What", "Value", "Taken"];
+const SENT = ["Time", "Alert", "Message", "Value", "Taken"];
 
+const cell = (label, name, ...content) => el("td", { class: name, "data-label": label }, content);
 const number = (value) => (value === null ? unit("–") : String(Number(value.toPrecision(6))));
 const time = (us) =>
-  el("td", { class: "mono", title: moment(us).title }, moment(us).date + moment(us).clock);
-const named = (group) => (group ? [" ", unit(group)] : "");
+  el("span", { class: "mono", title: moment(us).title }, moment(us).date + moment(us).clock);
+
+function stateOf({ firing, problem, silenced_until_us: silenced }) {
+  const fires = Object.entries(firing).map(([group, { value, since_us: since }]) =>
+    el(
+      "div",
+      { class: "error" },
+      gradeMark(),
+      number(value),
+      " ",
+      unit(group),
+      unit(" since "),
+      time(since),
+    ),
+  );
+  const note = silenced && el("div", { class: "unit" }, "silent until ", time(silenced));
+  return [fires.length ? fires : unit(problem ?? "not firing"), note];
+}
 
 function alertRow(alert) {
-  const firing = Object.entries(alert.firing);
   const limit = alert.above === null ? `below ${alert.below}` : `above ${alert.above}`;
-  const state = firing.map(([group, { value }]) => el("div", {}, number(value), named(group)));
-  const silenced =
-    alert.silenced_until_us && unit(` silent until ${moment(alert.silenced_until_us).clock}`);
+  const figure = `${alert.figure} ${limit} over ${alert.window_s} s`;
+  const link = el(
+    "a",
+    { href: `requests${toQuery({ filter: alert.query })}` },
+    alert.query || "all",
+  );
   return el(
     "tr",
     {},
-    el("th", { scope: "row" }, alert.name),
-    el(
-      "td",
-      { class: firing.length ? "error" : "" },
-      firing.length ? [gradeMark(), state] : unit(alert.problem ?? "not firing"),
-      silenced,
-    ),
-    el(
-      "td",
-      {},
-      `${alert.figure} ${limit} over ${alert.window_s} s`,
-      alert.by && unit(` by ${alert.by}`),
-    ),
-    el(
-      "td",
-      {},
-      el("a", { href: `requests${toQuery({ filter: alert.query })}` }, alert.query || "all"),
-    ),
+    cell("", "", el("strong", {}, alert.name)),
+    cell("State", "", stateOf(alert)),
+    cell("Figure", "", figure, alert.by && unit(` by ${alert.by}`)),
+    cell("Search", "", link),
   );
 }
 
@@ -46,21 +52,21 @@ const sentRow = (message) =>
   el(
     "tr",
     { title: message.id },
-    time(message.at_us),
-    el("td", {}, message.alert, named(message.group)),
-    el("td", { class: message.status === "firing" ? "error" : "" }, message.status),
-    el("td", { class: "figure" }, number(message.value)),
-    message.taken_us
-      ? time(message.taken_us)
-      : el("td", { class: "error" }, message.problem || "waits"),
+    cell("", "", time(message.at_us)),
+    cell("Alert", "", message.alert, " ", unit(message.group)),
+    cell("Message", message.status === "firing" ? "error" : "", message.status),
+    cell("Value", "figure", number(message.value)),
+    cell("Taken", "", message.taken_us ? time(message.taken_us) : message.problem || "waits"),
   );
 
 export class Page {
   constructor(main, signal) {
     this.signal = signal;
-    this.host = el("div");
-    main.append(el("div", { class: "page-head" }, el("h1", {}, "Alerts")), this.host);
+    this.host = el("div", { class: "alerts" });
     this.keys = {};
+    main.append(el("div", { class: "page-head" }, el("h1", {}, "Alerts")), this.host);
+    const timer = setInterval(() => document.hidden || this.onAddress(), POLL_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
   }
 
   async onAddress() {
@@ -68,12 +74,14 @@ export class Page {
       const { alerts, waiting, history } = await getJson("api/alerts", {}, this.signal);
       const sent = [...waiting.toReversed(), ...history];
       this.host.replaceChildren(
-        table({}, NAMES, el("tbody", {}, alerts.map(alertRow))),
+        alerts.length
+          ? table({ class: "managed processes" }, NAMES, el("tbody", {}, alerts.map(alertRow)))
+          : el("p", {}, "None are configured: ", el("code", {}, "[[alerts]]"), " in the settings."),
         sectionHead("Sent", sent.length ? "" : "nothing yet"),
-        table({}, SENT, el("tbody", {}, sent.map(sentRow)), ["Value"]),
+        table({ class: "managed processes" }, SENT, el("tbody", {}, sent.map(sentRow)), ["Value"]),
       );
     } catch (error) {
-      this.host.textContent = errorText(error) ?? "";
+      this.host.textContent = errorText(error) ?? this.host.textContent;
     }
   }
 }

@@ -204,8 +204,9 @@ class Alerting:
             values = await read_figures(self.reader, alert, at_us)
         except IncompleteFigures:
             values = {}
-        most = max((value for value in values.values() if value is not None), default=None)
-        message = Message(message_id(secrets.token_hex(8)), name, "", "test", most, at_us, at_us)
+        known = [(value, group) for group, value in values.items() if value is not None]
+        value, group = max(known, default=(None, ""))
+        message = Message(message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as client:
             problem = await self._send(client, alert, message)

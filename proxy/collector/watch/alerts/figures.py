@@ -8,7 +8,7 @@ from multidict import MultiDict
 from api.http.params import read_filter
 from proxy.settings.outgoing_model import AlertSettings
 from storage.base import Storage
-from storage.query import Filter, SummaryQuery, TopQuery
+from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery
 from storage.search.cell import is_cell_field
 
 ALL: Final = ""
@@ -30,11 +30,15 @@ class _Sums:
 async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, float | None]:
     """Read the figures of the window that ends now; None where there is none, as without requests.
 
+    For what is missing the log has to reach back over the window: a new one has little of everything.
+
     Raises:
         IncompleteFigures: see there.
         StorageError: the store is away.
     """
     window_us = round(alert.window_s * 1_000_000)
+    if alert.below is not None and not await _reaches_back(storage, now_us - window_us):
+        return {}
     whole = await _sums(storage, alert, _filter(alert.query, now_us - window_us, now_us))
     other: dict[str, _Sums] = {}
     if alert.figure == "share":
@@ -48,11 +52,16 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
     }
 
 
+async def _reaches_back(storage: Storage, to_us: int) -> bool:
+    older = RecordQuery(filter=Filter(kind="all", until_us=to_us), limit=1)
+    return bool((await storage.read(older)).records)
+
+
 def _figure(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | None:
     before = 0 if other is None else other.requests
     match alert.figure:
         case "count":
-            return sums.requests
+            return float(sums.requests)
         case "cost":
             return sums.cost_usd
         case "share":

@@ -45,10 +45,10 @@ def headers_of(alert: AlertSettings, message: Message, body: bytes, now_s: int) 
 
 def text_of(alert: AlertSettings, message: Message) -> str:
     """Say it in a line."""
-    where = f" ({alert.by} {message.group})" if alert.by else ""
+    where = f" ({alert.by} {message.group})" if message.group else ""
     value = "unknown" if message.value is None else f"{message.value:,.6g}{_UNITS.get(alert.figure, '')}"
     limit = f"above {alert.above:g}" if alert.above is not None else f"below {alert.below:g}"
-    about = f"{alert.figure} over {alert.window_s:g} s is {value}, the alert is for {limit}"
+    about = f"{alert.figure} over {alert.window_s:g} s is {value}, the limit is {limit}"
     return f"[{message.status}] {alert.name}{where}: {about}" + (f"; {alert.query}" if alert.query else "")
 
 

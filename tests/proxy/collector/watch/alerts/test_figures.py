@@ -33,6 +33,8 @@ NOW_US = START_US + 60_000_000
         ({"figure": "change", "query": "status:5xx"}, {"": None}),
         ({"min_requests": 5}, {"": None}),
         ({"query": "since:-30s"}, {"": 0}),
+        ({"above": None, "below": 1.0, "query": "path:/none", "window_s": 60.0}, {"": 0}),
+        ({"above": None, "below": 1.0, "query": "path:/none", "window_s": 3600.0}, {}),
     ],
 )
 async def test_a_figure_is_that_of_its_window(

@@ -29,7 +29,7 @@ def test_a_standard_webhook_has_type_time_and_data() -> None:
     data = content["data"]
     assert (data["alert"], data["group"], data["value"], data["above"]) == ("spend", "k1", 7.25, 5.0)
     assert data["since"] == "2023-11-14T22:12:20.000Z"
-    assert "cost over 600 s is 7.25 USD, the alert is for above 5" in data["text"]
+    assert "cost over 600 s is 7.25 USD, the limit is above 5" in data["text"]
 
 
 def test_the_signature_is_that_of_the_id_the_time_and_the_body() -> None:
@@ -58,5 +58,5 @@ def test_slack_gets_a_line() -> None:
     """With all that a reader needs at three in the morning."""
     _, _, content = sent(format="slack", query="project:shop")
     assert content == {
-        "text": "[firing] spend (key k1): cost over 600 s is 7.25 USD, the alert is for above 5; project:shop"
+        "text": "[firing] spend (key k1): cost over 600 s is 7.25 USD, the limit is above 5; project:shop"
     }
