@@ -27,7 +27,6 @@ COMPILED = (
     "proxy/enrich/http/field_lines.py",
     "proxy/enrich/http/head_reader.py",
     "proxy/enrich/http/request_lines.py",
-    "proxy/enrich/plain.py",
     "proxy/enrich/records.py",
     "proxy/enrich/redact/compact.py",
     "proxy/enrich/redact/names.py",

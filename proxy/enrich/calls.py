@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
-from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind
+from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
 from proxy.enrich.endpoints.error_documents import rpc_failure
 from proxy.enrich.endpoints.failure import failure_of, message_failure
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
@@ -57,15 +57,16 @@ class Calls(NamedTuple):
     """Those that something new is known of."""
 
 
-NO_CALLS: Final = Calls([], [])
-
-
-def may_be_call(method: str | None, path: str, answer: bytes) -> bool:
-    """Whether an exchange of a route without a provider may carry anything read here, or names its operation.
-
-    Of MCP, headers of a session and the status 202 say so too, whatever the path is.
-    """
+def may_hold_calls(exchange: DecodedExchange, *, is_success: bool) -> bool:
+    """Whether anything may be read here of an exchange of a route without a provider; of nearly all nothing is."""
+    request, response, line = exchange.request, exchange.response, exchange.line
+    if request.mcp_session or request.mcp_version or response.mcp_session:
+        return True
+    method, path = line.method, line.path or ""
     if may_be_job(method, path) or is_graphql(method, path):
+        return True
+    answer = b"" if exchange.response_body is None else exchange.response_body.head
+    if is_success and may_fail(response.content_type, answer):
         return True
     if method == "POST":
         return path.endswith(MCP_PATHS) or candidate_of("auto", method, path) is not None

@@ -8,23 +8,22 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
-from proxy.enrich.calls import NO_CALLS, CallReader
-from proxy.enrich.columns import Common, label_columns, labels_of
+from proxy.enrich.calls import CallReader, may_hold_calls
+from proxy.enrich.columns import Common, Commons, label_columns, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.grpc.reader import GrpcReader, is_grpc
-from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body, whole_body
+from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.live.websocket_messages import MessageReader
-from proxy.enrich.plain import CutExchange, PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, whole_stage
 from proxy.http1.trace_context import TRACEPARENT
@@ -68,9 +67,9 @@ _SEARCHED_BYTES: Final = 2048
 _DIRECTIONS: Final = ("", "in", "out", "both")
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
-_DecodedParts = tuple[CapturedExchange, DecodedExchange]
-_Decoded = PlainExchange | _DecodedParts
-_Begun = PlainExchange | tuple[CapturedExchange, DecodedExchange, Record]
+_Decoded = tuple[CapturedExchange, Common, DecodedExchange]
+_Begun = tuple[CapturedExchange, DecodedExchange, Record, bool]
+"""The last says whether it may hold calls."""
 
 
 class RecordBuilder:
@@ -94,7 +93,7 @@ class RecordBuilder:
         names = redact.query, redact.json_keys, redact.excepted
         self._redactor = Redactor(headers, *names, patterns=redact.patterns)
         self._decoder = ExchangeDecoder(self._redactor, headers)
-        self._plain = PlainReader(instance, self._decoder)
+        self._commons = Commons(instance, self._decoder.asked_of)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
         self._grpc = GrpcReader(self._redactor, settings.routes)
@@ -108,7 +107,8 @@ class RecordBuilder:
             TooLong: a body is longer, once decoded, than `limit_bytes`, or reading its calls takes long, and the caller
                 has set a limit. It can be called again with none.
         """
-        return self._finish(limit_bytes, 0, self._begin(descriptor, self._decode(descriptor, limit_bytes, captured)))
+        decoded = self._decode(descriptor, limit_bytes, False, captured)
+        return self._finish(limit_bytes, 0, self._begin(decoded))
 
     def build_each(
         self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
@@ -119,9 +119,10 @@ class RecordBuilder:
         never seen (bench/micro, collector). The last stage, which may take long and which keeps sessions, is taken for
         each as it is asked for.
         """
-        read = whole_stage(partial(self._read, descriptor, limit_bytes), entries)
-        decoded = self._read_cuts(descriptor, limit_bytes, read)
-        begun = whole_stage(partial(self._begin, descriptor), decoded)
+        captured = whole_stage(partial(_captured, limit_bytes), entries)
+        are_clean = self._decoder.are_lines_clean(each for each in captured if not isinstance(each, Exception))
+        decoded = whole_stage(partial(self._decode, descriptor, limit_bytes, are_clean), captured)
+        begun = whole_stage(self._begin, decoded)
         return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
 
     def _clean_bytes(self, begun: Iterable[_Begun | Exception]) -> int:
@@ -131,86 +132,56 @@ class RecordBuilder:
         """
         heads: list[bytes] = []
         for item in begun:
-            if isinstance(item, PlainExchange):
-                heads.append(item.request_body)
-                heads.append(item.response_body)
-            elif not isinstance(item, Exception):
-                heads += [body.head for body in (item[1].request_body, item[1].response_body) if body is not None]
-        return (
-            _SEARCHED_BYTES if self._redactor.are_clean([head for head in heads if len(head) <= _SEARCHED_BYTES]) else 0
-        )
+            if not isinstance(item, Exception):
+                request, response = item[1].request_body, item[1].response_body
+                if request is not None and len(request.head) <= _SEARCHED_BYTES:
+                    heads.append(request.head)
+                if response is not None and len(response.head) <= _SEARCHED_BYTES:
+                    heads.append(response.head)
+        return _SEARCHED_BYTES if self._redactor.are_clean(heads) else 0
 
-    def _read(self, descriptor: Descriptor, limit_bytes: int, entry: RingEntry) -> _Decoded | CutExchange:
-        _, header, sections, _ = entry
-        if len(sections) > limit_bytes:
-            raise TooLong
-        plain = self._plain.read(entry, descriptor)
-        return plain or self._decode(descriptor, limit_bytes, CapturedExchange(header, sections))
-
-    def _read_cuts(
-        self, descriptor: Descriptor, limit_bytes: int, read: list[_Decoded | CutExchange | Exception]
-    ) -> list[_Decoded | Exception]:
-        """Read what was only cut, the request lines searched together: 2.6 instead of 6 us a line (bench/micro)."""
-        lines = [item.line for item in read if isinstance(item, CutExchange)]
-        if not lines:
-            return cast("list[_Decoded | Exception]", read)
-        return whole_stage(partial(self._read_cut, descriptor, limit_bytes, self._redactor.are_clean(lines)), read)
-
-    def _read_cut(
-        self, descriptor: Descriptor, limit_bytes: int, is_line_clean: bool, item: _Decoded | CutExchange
+    def _decode(
+        self, descriptor: Descriptor, limit_bytes: int, is_line_clean: bool, captured: CapturedExchange
     ) -> _Decoded:
-        if not isinstance(item, CutExchange):
-            return item
-        plain = self._plain.read_cut(item, is_line_clean=is_line_clean)
-        return plain or self._decode(descriptor, limit_bytes, CapturedExchange(item.header, item.sections))
+        common = self._commons.of(captured, descriptor)
+        return captured, common, self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
 
-    def _decode(self, descriptor: Descriptor, limit_bytes: int, captured: CapturedExchange) -> _DecodedParts:
-        labels = labels_of(descriptor, captured.route)
-        return captured, self._decoder.decode(captured, labels, limit_bytes)
-
-    def _begin(self, descriptor: Descriptor, decoded: _Decoded) -> _Begun:
-        """Fill the columns that come from heads and clocks, and attribute the exchange to a key."""
-        if isinstance(decoded, PlainExchange):
-            decoded.record.endpoint = self._endpoints.name(decoded.record)
-            return decoded
-        captured, exchange = decoded
-        record = self._record(captured, descriptor, exchange)
-        is_call = is_grpc(exchange.request.content_type) or is_grpc(exchange.response.content_type)
-        if is_call:
+    def _begin(self, decoded: _Decoded) -> _Begun:
+        """Fill the columns that come from heads and clocks, and attribute an exchange to a key."""
+        captured, common, exchange = decoded
+        numbers = (
+            captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
+            captured.ended_ns, captured.request_bytes, captured.response_bytes,
+        )  # fmt: skip
+        record = common.record(captured.id, numbers, exchange.line, exchange.request, self._data(captured))
+        is_of_grpc = is_grpc(exchange.request.content_type) or is_grpc(exchange.response.content_type)
+        if is_of_grpc:
             self._grpc.read(record, captured, exchange)
-        if captured.access or exchange.labels.auth:
-            attribute_exchange(record, captured.access, captured.request_head, exchange.labels, self._keys)
-        if is_call:
+        if captured.access or common.labels.auth:
+            attribute_exchange(record, captured.access, captured.request_head, common.labels, self._keys)
+        if is_of_grpc:
             record.endpoint = self._endpoints.name_call(record)
-        else:
-            record.endpoint = self._endpoints.name(record, self._calls.operation_of(record, exchange))
-        return captured, exchange, record
+            return captured, exchange, record, False
+        may_be_read = not common.is_usual or may_hold_calls(exchange, is_success=common.is_success)
+        operation = self._calls.operation_of(record, exchange) if may_be_read else None
+        record.endpoint = self._endpoints.name(record, operation)
+        return captured, exchange, record, may_be_read
 
     def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
         """Read the calls of an exchange, and redact what is kept of it; bodies of `clean_bytes` at most are clean."""
-        if isinstance(begun, PlainExchange):
-            return Entry(begun.record, self._plain_payload(begun, clean_bytes))
-        captured, exchange, record = begun
+        captured, exchange, record, may_be_read = begun
         if captured.status == SWITCHING_PROTOCOLS:
             self._calls.end_session(record)
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
-        is_long = limit_bytes >= MAX_OUTPUT_BYTES
-        calls = NO_CALLS if record.grpc else self._calls.read(record, exchange, may_take_long=is_long)
-        if not has_heads:
-            return Entry(record, None, *calls)
-        return Entry(record, self._payload(captured, exchange, clean_bytes), *calls)
-
-    def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
-        codes = (captured.status, captured.route, captured.outcome, captured.error, captured.flags, captured.shed)
-        numbers = (
-            captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
-            captured.ended_ns, captured.request_bytes, captured.response_bytes,
-        )  # fmt: skip
-        asked = self._decoder.asked_of(captured.client, captured.flags)
-        common = Common(self._instance, descriptor, codes, asked, captured.upstream)
-        return common.record(captured.id, numbers, exchange.line, exchange.request, self._data(captured))
+        entry = Entry(record)
+        if may_be_read:
+            calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
+            entry = Entry(record, None, *calls)
+        if has_heads:
+            entry.payload = self._payload(captured, exchange, clean_bytes)
+        return entry
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
         """Build what few exchanges have: a close code, a wait, why it failed, a refused head, trailers dropped."""
@@ -247,21 +218,6 @@ class RecordBuilder:
             payload.request_trailers = self._trailers(captured, NOTES_REQUEST_TRAILERS)
             payload.response_trailers = self._trailers(captured, NOTES_RESPONSE_TRAILERS)
         return payload
-
-    def _plain_payload(self, plain: PlainExchange, clean_bytes: int) -> Payload:
-        request, response = plain.request_body, plain.response_body
-        redactor, max_bytes = self._redactor, self._max_body_bytes
-        return Payload(
-            plain.request_head,
-            plain.response_head,
-            whole_body(
-                request, plain.request.content_type, redactor, max_bytes, is_clean=len(request) <= clean_bytes
-            ) if request else None,
-            whole_body(
-                response, plain.response.content_type, redactor, max_bytes, is_clean=len(response) <= clean_bytes
-            ) if response else None,
-            [],
-        )  # fmt: skip
 
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         return self._redactor.redact_fields(captured.notes.get(tags[0], b"").removesuffix(b"\r\n"))
@@ -392,6 +348,13 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
+
+
+def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
+    _, header, sections, _ = entry
+    if len(sections) > limit_bytes:
+        raise TooLong
+    return CapturedExchange(header, sections)
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

@@ -287,7 +287,7 @@ class CapturedExchange:
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
         self.is_thinned = NOTE_LONGEST_GAP in self.notes
-        self.longest_gap_us = self._longest_gap_us() if self.timeline else None
+        self.longest_gap_us = self._longest_gap_us() if timeline else None
 
     def _longest_gap_us(self) -> int | None:
         """Return the longest silence between two chunks, which is noted where entries were dropped."""

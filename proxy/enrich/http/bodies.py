@@ -23,6 +23,7 @@ MAX_REDACTED_BYTES: Final = 262_144
 """Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""
 STORED_TAIL_BYTES: Final = 16384
 """Kept of the end of a body that is longer than may be stored."""
+
 _PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
 
@@ -56,6 +57,8 @@ def decode_body(
     Raises:
         TooLong: decoded, it has more than `limit_bytes`, and that is less than `MAX_OUTPUT_BYTES`, where it is cut.
     """
+    if not content_encoding and len(head) == size and content_type in _PLAIN_JSON and _is_json(head):
+        return DecodedBody(head, b"", size, False, None, size, True)  # nearly all: 0.5 us less
     if len(head) + len(tail) < size:
         body = DecodedBody(head, tail, size, True, None, size, bool(tail))
     else:
@@ -68,6 +71,10 @@ def decode_body(
         body.head, body.tail, body.charset = text
         body.text_size += len(body.head) + len(body.tail)
     return body
+
+
+def _is_json(head: bytes) -> bool:
+    return head[:1] in JSON_OPENS and NUL not in head[:4]
 
 
 def _undo(body: DecodedBody, codings: list[str], limit_bytes: int, tail_bytes: int, marks: Sequence[int]) -> bool:
@@ -109,26 +116,15 @@ def redacted_body(
     `is_clean` is what `Redactor.are_clean` says of the head.
     """
     head, tail, is_truncated = body.head, body.tail[-STORED_TAIL_BYTES:], body.is_truncated
+    if is_clean and not is_truncated and content_type in _PLAIN_JSON and _is_json(head):
+        head, tail, is_cut = _fitted(head, b"", max_bytes)  # nearly all: 0.6 us less (bench/micro, collector)
+        return Body(head, tail, body.size, is_cut, body.coding, None, body.coding_error, body.charset)
     if len(head) > MAX_REDACTED_BYTES:
         tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
         head, is_truncated = head[:MAX_REDACTED_BYTES], True
     head, tail = redactor.redact_body(head, tail, content_type, is_truncated, is_clean=is_clean)
     head, tail, is_cut = _fitted(head, tail, max_bytes)
     return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None, body.coding_error, body.charset)
-
-
-def whole_body(data: bytes, content_type: bytes, redactor: Redactor, max_bytes: int, *, is_clean: bool) -> Body:
-    """Return the stored form of a body without codings, of which all is here, as `redacted_body` does."""
-    if is_clean and content_type in _PLAIN_JSON and data[:1] in JSON_OPENS and NUL not in data[:4]:
-        head, tail, is_cut = _fitted(data, b"", max_bytes)  # nearly all: 1.2 us less (bench/micro, collector)
-        return Body(head, tail, len(data), is_cut, None, None)
-    if len(data) > MAX_REDACTED_BYTES or to_utf8(data, b"", content_type) is not None:
-        body = decode_body(data, b"", len(data), b"", content_type=content_type)
-        assert body is not None
-        return redacted_body(body, content_type, redactor, max_bytes)
-    redacted, _ = redactor.redact_body(data, b"", content_type, False, is_clean=is_clean)
-    head, tail, is_cut = _fitted(redacted, b"", max_bytes)
-    return Body(head, tail, len(data), is_cut, None, None)
 
 
 def _fitted(head: bytes, tail: bytes, max_bytes: int) -> tuple[bytes, bytes, bool]:

@@ -1,4 +1,4 @@
-"""Plain exchanges are read in one go, and their records are those of the long way, byte for byte."""
+"""Whatever an exchange is like, its record does not depend on what is remembered, skipped or searched together."""
 
 import gzip
 
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.micro import enrich
+from proxy.enrich.calls import CallReader, may_hold_calls
+from proxy.enrich.columns import MAX_COMMON, Commons
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
-from proxy.enrich.plain import MAX_COMMON, MAX_RINGS, CutExchange, PlainExchange, PlainReader
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import (
-    FLAG_ACCESS,
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
     FLAG_HTTP10,
@@ -22,11 +22,9 @@ from proxy.ring.exchange import (
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
     KIND_EXCHANGE,
-    NOTE_MESSAGE,
     CapturedExchange,
     Exchange,
 )
-from proxy.ring.timeline import Timeline
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
 from storage.record import Entry
 
@@ -147,7 +145,7 @@ def descriptor_of(given_settings: Settings) -> Descriptor:
 
 
 def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[bytes, bytes]) -> Entry | str:
-    """Build the long way; what fails is told by its kind."""
+    """Build one alone; what fails is named by its kind."""
     try:
         return builder.build(CapturedExchange(*entry), descriptor, LIMIT_BYTES - 1)
     except Exception as error:
@@ -155,104 +153,83 @@ def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[byte
 
 
 @given(st.lists(exchanges(), max_size=6), st.sampled_from([SETTINGS, TRACING]))
-def test_records_are_those_of_the_long_way(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
-    """Whatever an exchange is like, at first sight and later, and what is remembered of others."""
+def test_records_are_those_of_exchanges_built_alone(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
+    """At first sight and later, whatever is remembered of others."""
     descriptor = descriptor_of(chosen)
-    plain, long = RecordBuilder("a", chosen), RecordBuilder("a", chosen)
+    together, alone = RecordBuilder("a", chosen), RecordBuilder("a", chosen)
     raws = [(KIND_EXCHANGE, header, memoryview(sections), 0) for header, sections in entries]
     for _ in range(3):
-        made = list(plain.build_each(raws, descriptor, LIMIT_BYTES - 1))
+        made = list(together.build_each(raws, descriptor, LIMIT_BYTES - 1))
         assert [type(each).__name__ if isinstance(each, Exception) else each for each in made] == [
-            outcome_of(long, descriptor, entry) for entry in entries
+            outcome_of(alone, descriptor, entry) for entry in entries
         ]
 
 
-def reader() -> PlainReader:
-    return PlainReader("a", ExchangeDecoder(Redactor()))
-
-
-def read(plain: PlainReader, entry: tuple[bytes, bytes], descriptor: Descriptor) -> PlainExchange | None:
-    header, sections = entry
-    found = plain.read((KIND_EXCHANGE, header, memoryview(sections), 0), descriptor)
-    return plain.read_cut(found, is_line_clean=False) if isinstance(found, CutExchange) else found
-
-
-def special(**changes: object) -> Exchange:
-    made = exchange()
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
-
-
-def test_plain_traffic_is_read_in_one_go() -> None:
-    """Or the test above would compare the long way with itself."""
-    plain, descriptor = reader(), descriptor_of(SETTINGS)
-    for entry in (
-        packed(exchange()),
-        enrich.entry("GET", "/items/1?limit=5", b"", enrich.DOCUMENT),
-        enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, 1),
-        packed(special(status=404, route=3)),
-        packed(special(status=404, response_whole=b'{"error":{"message":"x"}}')),
-        packed(special(response_whole=b'{"error":null,"a":1}')),
-        packed(special(flags=FLAG_TLS | FLAG_HTTP10)),
-    ):
-        assert read(plain, entry, descriptor) is not None
-
-
-def test_the_reason_of_a_response_is_redacted() -> None:
-    made = special(response_head=ANSWER.replace(b"OK", b"ghp_" + b"aB3" * 12))
-    found = read(reader(), packed(made), descriptor_of(SETTINGS))
-    assert found is not None
-    assert found.response_head.startswith(b"HTTP/1.1 200 [REDACTED]\r\n")
+@given(exchanges())
+def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> None:
+    """What is skipped for most exchanges would change nothing of their records."""
+    decoder = ExchangeDecoder(Redactor())
+    captured = CapturedExchange(*entry)
+    common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
+    decoded = decoder.decode(captured, common.labels)
+    if not common.is_usual or may_hold_calls(decoded, is_success=common.is_success):
+        return
+    numbers = (captured.started_at_ns, -1, -1, -1, -1, 1000, captured.request_bytes, captured.response_bytes)
+    record, calls = common.record(captured.id, numbers, decoded.line, decoded.request), CallReader(Redactor())
+    before = msgspec.structs.replace(record)
+    assert calls.operation_of(record, decoded) is None
+    assert calls.read(record, decoded, may_take_long=True) == ([], [])
+    assert record == before
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("entry", "expected"),
     [
-        {"status": 101},
-        {"status": 0},
-        {"status": 202},
-        {"outcome": 3},
-        {"error": 2},
-        {"route": 1},
-        {"route": 2},
-        {"flags": FLAG_HEADS_OFF},
-        {"flags": FLAG_OWN_RESPONSE},
-        {"access": bytes(17)},
-        {"request_head": HEAD.replace(b"/items/1", b"/v1/batches/b")},
-        {"request_head": HEAD.replace(b"GET /items/1", b"POST /v1/chat/completions")},
-        {"request_head": HEAD.replace(b"Host", b"Mcp-Session-Id")},
-        {"request_head": b"nothing"},
-        {"response_head": ANSWER.replace(b"Type", b"Encoding")},
-        {"response_whole": b"event: endpoint\n"},
-        {"response_whole": b'{"error":{"message":"x"}}'},
-        {"response_head": ANSWER.replace(b"json", b"grpc-web\r\ngrpc-status: 7")},
-        {"timeline": Timeline([(10, 1)])},
+        (packed(exchange()), False),
+        (enrich.entry("GET", "/items/1?limit=5", b"", enrich.DOCUMENT), False),
+        (enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, 1), False),
+        (enrich.entry("GET", "/items/1", b"", b'{"error":null,"a":1}'), True),
+        (enrich.entry("GET", "/v1/batches/b", b"", b"{}"), True),
+        (enrich.entry("POST", "/graphql", b"", b"{}"), True),
+        (enrich.entry("POST", "/v1/chat/completions", b"", b"{}"), True),
+        (enrich.entry("GET", "/", b"", b"{}", more_headers="Mcp-Session-Id: s\r\n"), True),
+        (enrich.entry("GET", "/", b"", b"event: endpoint\n", "text/event-stream"), True),
     ],
-    ids=lambda changes: "-".join(map(str, changes)),
-)  # fmt: skip
-def test_what_is_not_plain_is_left_to_the_long_way(changes: dict[str, object]) -> None:
-    """By its codes, its heads, its path or its body."""
-    assert read(reader(), packed(special(**changes)), descriptor_of(SETTINGS)) is None
+)
+def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool) -> None:
+    """Or the test above would test nothing."""
+    decoder, captured = ExchangeDecoder(Redactor()), CapturedExchange(*entry)
+    common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
+    assert common.is_usual
+    assert may_hold_calls(decoder.decode(captured, common.labels), is_success=common.is_success) == expected
 
 
-def test_notes_and_damage_are_left_to_the_long_way() -> None:
-    """Lengths that do not fit are for that to refuse."""
-    plain, descriptor, made = reader(), descriptor_of(SETTINGS), exchange()
-    header, sections = packed(made)
-    assert read(plain, (header[:-1], sections), descriptor) is None
-    assert read(plain, (header, sections[:-1]), descriptor) is None
-    made.note(NOTE_MESSAGE, b"reset")
-    assert read(plain, packed(made), descriptor) is None
-    assert not made.flags & FLAG_ACCESS
+@pytest.mark.parametrize("changes", [{"status": 0}, {"status": 202}, {"outcome": 3}, {"error": 2}, {"route": 1}])
+def test_what_ended_otherwise_is_read_in_any_case(changes: dict[str, int]) -> None:
+    made = exchange()
+    for name, value in changes.items():
+        setattr(made, name, value)
+    decoder = ExchangeDecoder(Redactor())
+    assert not Commons("a", decoder.asked_of).of(CapturedExchange(*packed(made)), descriptor_of(SETTINGS)).is_usual
 
 
-def test_memory_is_bounded() -> None:
-    """Of clients, and of rings."""
-    plain, descriptor = reader(), descriptor_of(SETTINGS)
+def test_the_reason_of_a_response_is_redacted() -> None:
+    made = exchange()
+    made.response_head = ANSWER.replace(b"OK", b"ghp_" + b"aB3" * 12)
+    entry = outcome_of(RecordBuilder("a", SETTINGS), descriptor_of(SETTINGS), packed(made))
+    assert isinstance(entry, Entry)
+    assert entry.payload is not None
+    assert entry.payload.response_head.startswith(b"HTTP/1.1 200 [REDACTED]\r\n")
+
+
+def test_common_columns_are_remembered_within_a_bound() -> None:
+    """Of clients, and of rings, which are never mixed up."""
+    commons = Commons("a", ExchangeDecoder(Redactor()).asked_of)
+    descriptor, other = descriptor_of(SETTINGS), descriptor_of(TRACING)
+    captured = CapturedExchange(*packed(exchange()))
+    assert commons.of(captured, descriptor) is commons.of(captured, descriptor)
+    assert commons.of(captured, descriptor) is not commons.of(captured, other)
     for number in range(MAX_COMMON + 2):
-        assert read(plain, packed(special(client=b"%d" % number)), descriptor) is not None
-    assert plain.remembered == 2
-    for _ in range(MAX_RINGS):
-        assert read(plain, packed(exchange()), descriptor_of(SETTINGS)) is not None
-    assert plain.remembered == 1
+        captured.client = b"%d" % number
+        commons.of(captured, descriptor)
+    assert 0 < len(commons.known) <= MAX_COMMON
