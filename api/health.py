@@ -180,6 +180,8 @@ class LedgerShown(ApiObject):
     stored: int
     spooled: int
     waiting: int
+    sampled: int
+    """Left out by a rule of capture (`[[capture.rules]]`)."""
     dropped: dict[str, int]
     """By reason. `message_limit`: WebSocket messages above their rate or their part of the ring, which are on the
     record of their exchange as a number; all other reasons have a gap record."""
@@ -218,7 +220,9 @@ async def status(request: web.Request) -> web.Response:
 async def ledger(request: web.Request) -> web.Response:
     """Return the accounting of all records, and whether it balances."""
     read = await services_of(request).ledger()
-    shown = LedgerShown(read.received, read.stored, read.spooled, read.waiting, read.dropped, read.is_balanced)
+    shown = LedgerShown(
+        read.received, read.stored, read.spooled, read.waiting, read.sampled, read.dropped, read.is_balanced
+    )
     return json_response(shown)
 
 

@@ -1,4 +1,4 @@
-"""The accounting of every record: received = stored + spooled + waiting + dropped, checked and never assumed.
+"""The accounting of every record: received = stored + spooled + waiting + sampled + dropped, checked and never assumed.
 
 Pure. `received` and what the ring refused come from the producers' own counters, `stored` and the other drops from the
 positions that were committed together with the rows, so the two sides of the equation are counted by different hands.
@@ -21,6 +21,9 @@ SOURCE_SPOOL = bytes(15) + b"\x02"
 """The spool as a source: offset is the newest frame replayed, taken are all records of the frames up to it. What it
 lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
 
+
+SAMPLED: Final = "sampled"
+"""In the counts of a position: records that a rule of capture left out."""
 
 DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
@@ -49,12 +52,14 @@ class Ledger:
     stored: int
     spooled: int
     waiting: int
+    sampled: int = 0
+    """Left out by a rule of capture."""
     dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_balanced(self) -> bool:
         """Whether the equation holds; False is a bug of sidelog, never a property of the traffic."""
-        return self.received == self.stored + self.spooled + self.waiting + sum(self.dropped.values())
+        return self.received == self.stored + self.spooled + self.waiting + self.sampled + sum(self.dropped.values())
 
 
 def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, ProducerCounts], spooled: int = 0) -> Ledger:
@@ -90,7 +95,8 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
         for reason, count in (("ring_full", refused), ("message_limit", shed)):
             if count:
                 dropped[reason] = dropped.get(reason, 0) + count
-    return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, dropped=dropped)
+    sampled = dropped.pop(SAMPLED, 0)
+    return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, sampled=sampled, dropped=dropped)
 
 
 def with_dropped(dropped: Mapping[str, int], reason: str, count: int) -> dict[str, int]:

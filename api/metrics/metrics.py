@@ -213,6 +213,7 @@ def ledger_families(ledger: Ledger) -> Iterator[Metric]:
     dropped = dict.fromkeys(DROP_REASONS, 0) | ledger.dropped
     text = f"Records dropped, by reason: {', '.join(DROP_REASONS)}."
     yield counters("records_dropped", text, ["reason"], keyed(dropped))
+    yield counters("records_sampled", "Records that a rule of capture left out.", [], {(): ledger.sampled})
     yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
-from proxy.collector.sources import Sources, counters_file
+from proxy.collector.rings.sources import Sources, counters_file
 from proxy.collector.supervisor_commands import SupervisorCommands
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.workers import Workers

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from proxy.collector.internal_events import InternalEvents
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead, with_dropped
 from storage.record import Batch, Position
 from storage.writer.writer import Writer

@@ -22,11 +22,11 @@ from api.metrics.process_usage import usage_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
-from proxy.collector.drain import Drain
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.learned_endpoints import LearnedEndpoints
-from proxy.collector.sources import Sources
+from proxy.collector.rings.drain import Drain
+from proxy.collector.rings.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
 from proxy.collector.watch import families
@@ -222,7 +222,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     committed = CommittedPositions(sources, writer, events, effective)
     observers = [metrics.observe, UnlistedProxies(events.add_event, data.path).observe]
     observers += [] if access_log is None else [access_log.observe]
-    drain = Drain(sources, builder, writer, storage, committed, events, observers)
+    drain = Drain(sources, builder, writer, storage, committed, events, observers, settings.capture.rules)
     state.notices.attach(events, committed)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)

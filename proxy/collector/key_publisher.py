@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from proxy.collector.sources import Source
+from proxy.collector.rings.sources import Source
 from proxy.enrich.attribution import KeyIndex
 from proxy.ring.key_snapshot import encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION

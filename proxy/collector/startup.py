@@ -23,7 +23,7 @@ import msgspec
 from api.access.snapshot_cursor import SnapshotCursors
 from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
-from proxy.collector.drain import Drain
+from proxy.collector.rings.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
 from proxy.collector.watch.store import StoreNotices
 from proxy.enrich.jobs.known import MAX_JOBS

@@ -7,7 +7,7 @@ only behind it is it known which committed positions have lost their ring.
 import asyncio
 import os
 
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.workers import Workers
 from proxy.process.control_channel import Control

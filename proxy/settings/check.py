@@ -20,6 +20,8 @@ from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_keys_url, check_url
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import parse_search
 
 Problem = tuple[str, str]
 
@@ -36,6 +38,8 @@ MIN_CAP_BYTES: Final = 8 * 1024 * 1024
 
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
 MAX_PATTERNS: Final = 16
+MAX_RULES: Final = 64
+"""Each is asked of each record that the ones before it did not find."""
 _MAX_PATTERN_BYTES: Final = 1 << 18
 """Of the program that RE2 makes of one, so that all fit into one automaton."""
 _MAX_PATTERN_LENGTH: Final = 1000
@@ -61,6 +65,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
     yield from _check_opt_out(settings)
+    yield from _check_rules(settings)
     if not settings.routes and settings.proxy.data_port:
         yield "routes", NO_UPSTREAM
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
@@ -241,6 +246,21 @@ def _check_opt_out(settings: Settings) -> Iterator[Problem]:
         yield "capture.opt_out_header", f"expected a header name, got {header!r}"
     elif header.lower() in OWN_HEADERS | _READ_HEADERS | (named - {""}):
         yield "capture.opt_out_header", f"{header} has another meaning to the proxy"
+
+
+def _check_rules(settings: Settings) -> Iterator[Problem]:
+    if len(settings.capture.rules) > MAX_RULES:
+        yield "capture.rules", f"expected at most {MAX_RULES} rules, got {len(settings.capture.rules)}"
+    for index, rule in enumerate(settings.capture.rules):
+        try:
+            search = parse_search(rule.query, 0)
+        except SearchError as error:
+            yield f"capture.rules[{index}].query", f"cannot be read, {error}"
+            continue
+        if search is None:
+            yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
+        if rule.share == 1 and not rule.level:
+            yield f"capture.rules[{index}]", "has no effect without share or level"
 
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:

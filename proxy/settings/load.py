@@ -161,6 +161,8 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
         inner = section_of(field.type)
         if inner is not None:
             values[field.name] = inner(**_build(inner, f"{name}.", found, problems))
+        elif name in TABLES and "." in name:
+            values[field.name] = _build_tables(name, TABLES[name], found, problems)
         elif name in found and name not in TABLES:
             try:
                 values[field.name] = convert(name, found[name], field.type)
@@ -181,11 +183,11 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
     return tuple(routes)
 
 
-_Named = typing.TypeVar("_Named", model.TokenSettings, model.AdminHostSettings, AlertSettings)
+_Table = typing.TypeVar("_Table", bound=msgspec.Struct)
 
 
-def _build_tables(table: str, kind: type[_Named], found: Found, problems: list[str]) -> tuple[_Named, ...]:
-    """Build tokens or host names; `missing` stands in for what is not there, as in `_build_routes`."""
+def _build_tables(table: str, kind: type[_Table], found: Found, problems: list[str]) -> tuple[_Table, ...]:
+    """Build a list of tables; `missing` stands in for what is not there, as in `_build_routes`."""
     stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
     return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, problems))
 

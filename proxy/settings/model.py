@@ -209,6 +209,22 @@ class SpoolSettings(Section, frozen=True):
     ] = GIB
 
 
+class CaptureRuleSettings(Section, frozen=True):
+    """[[capture.rules]]: what is left out; first match wins. Failed and slow ones stay."""
+
+    query: Annotated[
+        str, about("required; a search, such as path:/healthz or ua:kube-probe*", min_length=1, max_length=4000)
+    ]
+    share: Annotated[
+        float, about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1)
+    ] = 1
+    level: Annotated[
+        Literal["", "usage", "headers"],
+        about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
+    ] = ""
+    slow_ms: Annotated[int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)] = 1000
+
+
 class CaptureSettings(Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
@@ -246,6 +262,7 @@ class CaptureSettings(Section, frozen=True):
             "forwarded; empty: not allowed"
         ),
     ] = ""
+    rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()
 
     @property
     def stored_body_bytes(self) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.model import AdminHostSettings, CaptureRuleSettings, RouteSettings, Settings, TokenSettings
 from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.retired import what_became_of
 
@@ -27,6 +27,7 @@ TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "tokens": TokenSettings,
     "alerts": AlertSettings,
     "admin_hosts": AdminHostSettings,
+    "capture.rules": CaptureRuleSettings,
 }
 """Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""
 ENV_PREFIX: Final = "SIDELOG_"

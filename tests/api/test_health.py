@@ -20,7 +20,8 @@ async def test_ledger_and_status_over_http(world: World, client: Client) -> None
     """The equation with its verdict; the status as it is, and whether that is ready."""
     answer = await (await client.get("/api/ledger", headers=BEARER)).json()
     assert answer == {
-        "received": 9, "stored": 7, "spooled": 0, "waiting": 1, "dropped": {"poison": 1}, "balanced": True,
+        "received": 9, "stored": 7, "spooled": 0, "waiting": 1, "sampled": 0, "dropped": {"poison": 1},
+        "balanced": True,
     }  # fmt: skip
     world.ledger = Ledger(received=9, stored=7, spooled=0, waiting=0)
     assert (await (await client.get("/api/ledger", headers=BEARER)).json())["balanced"] is False

@@ -165,3 +165,17 @@ def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
     with sidelog:
         check_accounts(sidelog, load.completed)
         eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 2)
+
+
+@pytest.mark.timeout(900)
+def test_kills_under_load_count_what_is_left_out(tmp_path: Path, upstream: str) -> None:
+    """Of the exchanges of which a rule keeps half, each is stored or counted, once."""
+    rules = {"SIDELOG_CAPTURE__RULES": '[{"query": "method:GET,POST", "share": 0.5}]'}
+    with Sidelog(tmp_path / "data", upstream, environ=ROOM | rules) as sidelog:
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=3, pause_s=KILL_PAUSE_S)
+        ledger = sidelog.settled_ledger()
+        stored = {record["id"] for record in sidelog.records("kind=all")}
+        assert ledger["received"] == ledger["stored"] + ledger["sampled"]
+        assert ledger["stored"] == len(stored)
+        assert len(set(report.completed) - stored) <= ledger["sampled"]
+        assert 0.3 < ledger["sampled"] / ledger["received"] < 0.7

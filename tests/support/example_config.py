@@ -15,6 +15,7 @@ from msgspec.structs import FieldInfo
 
 from proxy.settings.model import (
     AdminHostSettings,
+    CaptureRuleSettings,
     LimitSettings,
     RouteSettings,
     Settings,
@@ -42,6 +43,7 @@ TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str
         "# ",
     ),
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
+    "capture.rules": (CaptureRuleSettings, {"query": "path:/healthz", "share": 0.0}, "# "),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
 }
 """List of tables → its struct, values of the example, and what each of its lines begins with."""
@@ -67,9 +69,11 @@ def render() -> str:
 def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
     yield ""
     yield _header(f"[{name}]", section)
-    yield from _settings(section, {})
+    yield from _settings(section, {}, name)
     for key, field in fields_of(section).items():
-        if (inner := section_of(field.type)) is not None:
+        if f"{name}.{key}" in TABLES:
+            yield from _tables(f"{name}.{key}")
+        elif (inner := section_of(field.type)) is not None:
             yield from _section(f"{name}.{key}", inner)
 
 
@@ -84,9 +88,9 @@ def _header(header: str, section: type[msgspec.Struct]) -> str:
     return f"{header:{COLUMN}}# {help_text}"
 
 
-def _settings(section: type[msgspec.Struct], values: Mapping[str, object]) -> Iterator[str]:
+def _settings(section: type[msgspec.Struct], values: Mapping[str, object], name: str = "") -> Iterator[str]:
     for key, field in fields_of(section).items():
-        if section_of(field.type) is not None:
+        if section_of(field.type) is not None or f"{name}.{key}" in TABLES:
             continue
         value = values[key] if key in values else _default(field)
         if value is None:  # TOML cannot say it

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from proxy.collector.committed import CommittedPositions
-from proxy.collector.drain import Drain
 from proxy.collector.internal_events import InternalEvents
-from proxy.collector.sources import Sources
+from proxy.collector.rings.drain import Drain
+from proxy.collector.rings.sources import Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
@@ -22,7 +22,7 @@ from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
-from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.model import CaptureRuleSettings, RouteSettings, Settings
 from proxy.worker.recorder import Recorder
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, Ledger, balance, merge
 from storage.query import Filter, RecordQuery
@@ -137,6 +137,7 @@ class Collecting:
         store: MemoryStorage,
         committed: dict[bytes, Position],
         spool: Spool | None = None,
+        rules: Sequence[CaptureRuleSettings] = (),
     ) -> None:
         """Wire the parts as the collector's root does; with a spool, the queue is full at once."""
         self.store = store
@@ -156,7 +157,8 @@ class Collecting:
         builder = RecordBuilder(INSTANCE, SETTINGS)
         events = InternalEvents(builder, self.writer, effective)
         self.committed = CommittedPositions(self.sources, self.writer, events, effective)
-        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, [self.observed.extend])
+        observers = [self.observed.extend]
+        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, observers, rules)
         self.sources.subscribe(on_found=self.drain.on_found)
         self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 
@@ -188,7 +190,12 @@ class Collecting:
 
 @asynccontextmanager
 async def collecting(
-    directory: Path | None, store: MemoryStorage, *, is_draining: bool = True, spool_directory: Path | None = None
+    directory: Path | None,
+    store: MemoryStorage,
+    *,
+    is_draining: bool = True,
+    spool_directory: Path | None = None,
+    rules: Sequence[CaptureRuleSettings] = (),
 ) -> AsyncIterator[Collecting]:
     """Run a collector; leaving is its sudden death: what it had not committed is forgotten.
 
@@ -199,7 +206,7 @@ async def collecting(
     if spool_directory is not None:
         spool = Spool(spool_directory, 64 << 20)
         spool.load(committed.get(SOURCE_SPOOL, Position()))
-    plane = Collecting(directory, store, committed, spool)
+    plane = Collecting(directory, store, committed, spool, rules)
     try:
         plane.sources.find()
         plane.committed.close_lost_rings(() if spool is None else spool.positions)

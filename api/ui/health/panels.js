@@ -9,6 +9,7 @@ const MEANING = {
   stored: "committed, on disk",
   spooled: "on disk, not yet in the store",
   waiting: "in ring or queue",
+  sampled: "left out by a rule of capture",
   dropped: "lost, counted by reason",
 };
 const REASONS = ["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"];

@@ -3,7 +3,7 @@
 import { $, el } from "./dom.js";
 import { clockText, count, short } from "./format.js";
 
-export const PARTS = ["stored", "spooled", "waiting", "dropped"];
+export const PARTS = ["stored", "spooled", "waiting", "sampled", "dropped"];
 const LEAST_PX = 7; // and more with the number's magnitude, so that one record is seen beside a million
 let lastRead = null;
 

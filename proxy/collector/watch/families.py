@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from api.metrics.metrics import NO_ROUTE, by_route, counters, gauge, gauges, keyed, keyed_twice
 from proxy.collector.access_log import AccessLog
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.watched_paths import WatchedPaths
 from proxy.collector.watch.workers import Workers
 from proxy.otel.exporter import Exporter

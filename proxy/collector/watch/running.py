@@ -6,7 +6,7 @@ They are read from shared memory on request; nothing here is kept up to date.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy.collector.sources import Source, Sources
+from proxy.collector.rings.sources import Source, Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.inflight import InflightExchange
 from storage.record import Entry, ToolCall

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from proxy.collector.key_publisher import KeyPublisher
-from proxy.collector.sources import Source, Sources
+from proxy.collector.rings.sources import Source, Sources
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.version import BUILD, VERSION

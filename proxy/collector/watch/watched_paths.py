@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from proxy.collector.sources import Source
+from proxy.collector.rings.sources import Source
 from proxy.process.data_dir import STATE_FILE, TOKEN_FILE
 from proxy.process.files import replace_file
 from proxy.ring.segment import ANONYMOUS, Segment

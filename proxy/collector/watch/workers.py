@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.collector.sources import Source
+from proxy.collector.rings.sources import Source
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import pytest
 from proxy.ring.segment_layout import PAGE
 from storage.errors import StorageUnavailable
 from storage.record import Batch
-from tests.proxy.collector.test_drain import eventful_worker, events, told
+from tests.proxy.collector.rings.test_drain import eventful_worker, events, told
 from tests.support.listeners import Listener
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker, collecting, rows

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.collector import key_publisher
 from proxy.collector.key_publisher import KeyPublisher
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from proxy.enrich.attribution import KeyIndex
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.collector.sources import Source
+from proxy.collector.rings.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.body_window import Window
 from proxy.ring.counters import CounterLayout

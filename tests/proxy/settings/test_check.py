@@ -274,3 +274,19 @@ def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
     proxy = ProxySettings(upstream="http://a", headers=HeaderSettings(set_request={"api-key": "k"}))
     settings = Settings(proxy=proxy, routes=(RouteSettings(id="default", upstream="http://a"),))
     assert [name for name, _ in warnings(settings)] == ["proxy.auth"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ('{"query": "path:/healthz"}', "capture.rules[0]: has no effect without share or level"),
+        ('{"query": "pth:/x", "share": 0}', "capture.rules[0].query: cannot be read, at character 1: 'pth' is no word"),
+        ('{"query": " ", "share": 0}', "capture.rules[0].query: expected a search, got ' '"),
+        ('{"share": 0}', "capture.rules[0].query: is missing"),
+        ('{"query": "x", "share": 2}', "capture.rules[0].share: expected a number from 0 to 1, got 2"),
+        ('{"query": "x", "level": "none"}', "capture.rules[0].level: expected one of"),
+    ],
+)
+def test_a_rule_of_capture_is_refused_with_its_reason(rule: str, expected: str) -> None:
+    """Its search is read as the search box reads it."""
+    assert expected in refusal({"SIDELOG_CAPTURE__RULES": f"[{rule}]"})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, STATE, WatchedPaths
 from tests.support.rings import RingWorker
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.collector.sources import Sources
+from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.workers import GRACE_S, Workers, WorkerShown
 from tests.support.rings import RingWorker
 

@@ -7,7 +7,7 @@ from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD
 from storage.ledger import RETIRED_TOTALS
 from storage.record import Batch, Position, Record
-from tests.proxy.collector.test_drain import events
+from tests.proxy.collector.rings.test_drain import events
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, RingWorker, collecting, rows
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector import drain
-from proxy.collector.drain import IDLE_AFTER_S
+from proxy.collector.rings import drain
+from proxy.collector.rings.drain import IDLE_AFTER_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
 from proxy.ring.segment import segments_in

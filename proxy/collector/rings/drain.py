@@ -12,12 +12,14 @@ from typing import Final, Protocol
 
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
-from proxy.collector.slices import Observer, SliceBuilder, SliceReader
-from proxy.collector.sources import Source, Sources
+from proxy.collector.rings.capture_rules import CaptureRules
+from proxy.collector.rings.slices import Observer, SliceBuilder, SliceReader
+from proxy.collector.rings.sources import Source, Sources
 from proxy.process.wakeup import Wakeup
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import SegmentError, boot_id
+from proxy.settings.model import CaptureRuleSettings
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.record import Entry, Position
@@ -62,11 +64,12 @@ class Drain:
         committed: CommittedPositions,
         events: InternalEvents,
         observers: Sequence[Observer],
+        rules: Sequence[CaptureRuleSettings] = (),
     ) -> None:
         """`storage` is asked whether a dead worker's exchange was recorded; `observers` are called with all records."""
         self._sources = sources
         self._builder = builder
-        self._slices = SliceReader(builder, writer, observers)
+        self._slices = SliceReader(builder, writer, observers, CaptureRules(rules) if rules else None)
         self._writer = writer
         self._storage = storage
         self._committed = committed

@@ -12,7 +12,8 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, Protocol
 
-from proxy.collector.sources import Source
+from proxy.collector.rings.capture_rules import CaptureRules
+from proxy.collector.rings.sources import Source
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.stages import stage, without_frames
@@ -71,15 +72,18 @@ class SliceBuilder(Protocol):
 class SliceReader:
     """Hands the records of slices to the writer."""
 
-    def __init__(self, builder: SliceBuilder, writer: Writer, observers: Sequence[Observer]) -> None:
-        """`observers` are called with everything that becomes a record."""
+    def __init__(
+        self, builder: SliceBuilder, writer: Writer, observers: Sequence[Observer], rules: CaptureRules | None = None
+    ) -> None:
+        """`observers` are called with everything that becomes a record, whatever the rules leave out of it."""
         self._builder = builder
+        self._rules = rules
         self._writer = writer
         self._observers = observers
 
     async def take(self, source: Source, slice_: list[RingEntry]) -> None:
         """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot be read."""
-        run = _Run()
+        run, is_behind = _Run(), False
         pause_at_s = time.monotonic() + SLICE_S
         for raw, entry in zip(slice_, self._built(source, slice_), strict=True):
             if isinstance(entry, TooLong):
@@ -92,6 +96,14 @@ class SliceReader:
                 self._flush(source, run)
                 source.drop(raw[3], "poison")
                 continue
+            kept = entry if self._rules is None else self._rules.apply(entry)
+            if kept is None:
+                self._flush(source, run)
+                self._observe([entry])
+                source.leave_out(raw[3])
+                is_behind = True
+                continue
+            entry, is_behind = kept, False
             run.entries.append(entry)
             run.ends.append(raw[3])
             run.size_bytes += max(len(raw[2]), data_bytes(entry)) + ENTRY_BYTES
@@ -100,12 +112,17 @@ class SliceReader:
                 await asyncio.sleep(0)
                 pause_at_s = time.monotonic() + SLICE_S
         self._flush(source, run)
+        if is_behind:  # no record follows that would take the position along
+            self._writer.advance(source.id, source.position)
+
+    def _observe(self, entries: list[Entry]) -> None:
+        for observe in self._observers:
+            observe(entries)
 
     def _flush(self, source: Source, run: "_Run") -> None:
         if not run.entries:
             return
-        for observe in self._observers:
-            observe(run.entries)
+        self._observe(run.entries)
         self._writer.extend(run.entries, run.size_bytes, source.take(run.ends))
         run.entries, run.ends, run.size_bytes = [], [], 0
 

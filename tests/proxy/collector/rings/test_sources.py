@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.sources import Source, Sources, counters_file
+from proxy.collector.rings.sources import Source, Sources, counters_file
 from proxy.process.memfd import anonymous_file
 from proxy.ring.counters import CounterLayout
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
 from storage.ledger import ProducerCounts
 from storage.record import Position
-from tests.proxy.collector.test_drain import events
+from tests.proxy.collector.rings.test_drain import events
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker, collecting, rows
 

@@ -26,7 +26,7 @@ from proxy.ring.mend import pushed_in
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
-from storage.ledger import DropReason, ProducerCounts, with_dropped
+from storage.ledger import SAMPLED, DropReason, ProducerCounts, with_dropped
 from storage.record import Position
 from storage.writer.pending_batch import LazyPositions, SourceRun
 from storage.writer.state_file import StateFile
@@ -91,6 +91,12 @@ class Source:
         positions = LazyPositions(self.position, ends)
         self.position = positions[-1]
         return SourceRun(self.id, positions)
+
+    def leave_out(self, end: int) -> None:
+        """Advance over an entry that a rule of capture leaves out."""
+        old = self.position
+        dropped = with_dropped(old.dropped, SAMPLED, 1)
+        self.position = Position(end, old.taken + 1, old.stored, old.received, dropped, old.closed)
 
     def drop(self, end: int, reason: DropReason, count: int = 1) -> None:
         """Advance to `end` over entries that cannot be stored. They count as waiting until `report_drop`.

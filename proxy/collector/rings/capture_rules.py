@@ -1,0 +1,55 @@
+"""What the rules of `[[capture.rules]]` leave out of the log, decided by finished records.
+
+Strategy: the first rule whose search finds a record decides. Whether it is one of the share that is kept follows from
+its id, which sidelog makes: a client cannot choose not to be recorded, and a record that is read again after a kill
+meets the same decision.
+
+Invariant: what failed, was slow or became a WebSocket is kept as it was captured; events are.
+"""
+
+import zlib
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from proxy.settings.model import CaptureRuleSettings
+from storage.record import Entry, Record
+from storage.search.language.parser import parse_search
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
+
+_HASHES: Final = 1 << 32
+
+
+class CaptureRules:
+    """Rules in their order."""
+
+    def __init__(self, rules: Sequence[CaptureRuleSettings]) -> None:
+        """Read their searches, which are checked with the settings."""
+        self._rules = [(search, rule) for rule in rules if (search := parse_search(rule.query, 0)) is not None]
+
+    def apply(self, entry: Entry) -> Entry | None:
+        """Return what is kept of a record; None: nothing."""
+        record = entry.record
+        if record.kind != "exchange" or record.level != "info" or record.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return entry
+        subject = Subject(record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
+        rule = next((rule for search, rule in self._rules if fulfils(subject, search)), None)
+        if rule is None or 0 < rule.slow_ms * 1000 <= record.duration_us:
+            return entry
+        if not _is_of_share(record, rule.share):
+            return None
+        return _lowered(entry, rule.level) if rule.level else entry
+
+
+def _is_of_share(record: Record, share: float) -> bool:
+    return zlib.crc32(record.id) < share * _HASHES
+
+
+def _lowered(entry: Entry, level: str) -> Entry:
+    if entry.payload is None or level == "usage":
+        return Entry(entry.record, None, entry.tool_calls, entry.jobs)
+    payload = msgspec.structs.replace(entry.payload, request_body=None, response_body=None, timeline=[])
+    return Entry(entry.record, payload, entry.tool_calls, entry.jobs)

@@ -1,0 +1,56 @@
+"""What a rule of capture leaves out is a term of the ledger, exactly, wherever the collector is killed."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.settings.model import CaptureRuleSettings
+from tests.support.memory_store import MemoryStorage
+from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
+
+HEALTH = [CaptureRuleSettings(query="path:/healthz", share=0)]
+
+
+def record(worker: RingWorker, paths: str) -> list[bytes]:
+    """Record an exchange a letter, `h` of a health check; return the ids of the others."""
+    ids = [(worker.finish(worker.begin("/healthz" if path == "h" else "/items")), path) for path in paths]
+    return [record_id for record_id, path in ids if path != "h"]
+
+
+@pytest.mark.parametrize("paths", ["h", "hhhh", "ihih", "hiih", "iihhhhi", "hhhhhhhhhi"])
+async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: str) -> None:
+    """The ring is free again, metrics have seen it, and no row is there."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    async with collecting(tmp_path, store, rules=HEALTH) as plane:
+        expected = record(worker, paths)
+        source = plane.sources.attached[worker.source]
+        await plane.until(lambda: source.reader.released == source.reader.head > 0)
+        assert [row.id for row in await rows(store)] == expected
+        ledger = plane.ledger()
+        assert (ledger.received, ledger.stored, ledger.sampled, ledger.dropped) == (
+            len(paths), len(expected), paths.count("h"), {},
+        )  # fmt: skip
+        assert len(plane.observed) == len(paths)
+    worker.die()
+    async with collecting(tmp_path, store, rules=HEALTH) as plane:
+        ledger = await plane.until_empty()
+        assert (ledger.received, ledger.sampled) == (len(paths), paths.count("h"))
+
+
+@pytest.mark.parametrize("dies_at", range(1, 9))
+@pytest.mark.parametrize("has_stored_it", [False, True])
+async def test_a_kill_at_any_commit_counts_each_once(tmp_path: Path, dies_at: int, *, has_stored_it: bool) -> None:
+    """Before or behind the commit: the next collector goes on where the store is."""
+    paths = "hhihihhhiihhhhhhih" * 2
+    worker, store = RingWorker(tmp_path), MortalStore()
+    store.dies_at, store.has_stored_it = dies_at, has_stored_it
+    expected = record(worker, paths)
+    async with collecting(tmp_path, store, rules=HEALTH) as plane:
+        await plane.until(lambda: store.has_died.is_set() or plane.ledger().waiting == 0)
+    worker.die()
+    store.dies_at = None
+    async with collecting(tmp_path, store, rules=HEALTH) as plane:
+        ledger = await plane.until_empty()
+    assert (ledger.received, ledger.stored, ledger.sampled) == (len(paths), len(expected), paths.count("h"))
+    assert [row.id for row in await rows(store)] == expected
+    assert sum(position.stored for position in (await store.positions(INSTANCE)).values()) == len(expected)
