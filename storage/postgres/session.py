@@ -13,20 +13,19 @@ from storage.postgres.dictionary import Names, find
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.text import escape, like, unescape
-from storage.query import Filter, Order
+from storage.query import Filter
 from storage.record import Payload, Record
 from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
-from storage.relational.search.condition import asked_fields, texts
-from storage.relational.search.rows import Found
+from storage.relational.search.condition import asked_fields
+from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
-from storage.search.index.needs import All
 
 T = TypeVar("T")
 
@@ -58,7 +57,6 @@ DIALECT: Final = Dialect(
     record_columns=", ".join(COLUMNS),
     by_seq=index_keys.by_seq,
     has_grouping_sets=True,
-    has_arrays=True,
     joins_ranges=True,
     row_lock=" FOR UPDATE",
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
@@ -152,21 +150,29 @@ class PostgresSession:
     async def id_ends(self, within: Range) -> Range:
         return await spanned_ids(self, within)
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
-        found = await self._found(filter, first_parameter)
-        return None if found is None else Selection(self, found)
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Found | None:
+        async def bind(part: Range) -> Bound:
+            ids = await id_range(self.connection, part)
+            return partial(_bounded, ids)
 
-    async def rows_by_id(self, filter: Filter, whole: Range) -> "Selection | None":
-        found = await self._found(filter, 1)
-        if found is None:
-            return None
-        return SelectionById(self, found, whole, has_bucket=_has_bucket(filter))
+        return await Found.of(self, filter, bind, index_keys.by_seq, first_parameter)
+
+    async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
+        has_bucket = _has_bucket(filter)
+
+        async def bind(part: Range) -> Bound:
+            ids = UUID(int=part.first), UUID(int=part.last)
+
+            def bound(where: Where, some: Range, first_parameter: int) -> Where:
+                where = _bounded(ids, where, whole, first_parameter)
+                return _in_buckets(where, ids, first_parameter + len(where.parameters)) if has_bucket else where
+
+            return bound
+
+        return await Found.of(self, filter, bind, index_keys.by_id_bucket if has_bucket else index_keys.by_id)
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
-
-    async def where_id(self, record_id: bytes) -> Where:
-        return Where("id = $1", (UUID(bytes=record_id),))
 
     payloads = unpacked
     can_have = words_can_have
@@ -186,34 +192,6 @@ class PostgresSession:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
         return [(number, data) for number, data in await self.fetch(sql, (ids,))]
 
-    async def _found(self, filter: Filter, first_parameter: int) -> Found | None:
-        return Found.of(filter, await find(self.connection, texts(filter)), DIALECT, first_parameter)
-
-
-class Selection:
-    """Rows in slices of `seq`."""
-
-    def __init__(self, session: PostgresSession, found: Found) -> None:
-        self._session = session
-        self._found = found
-
-    @property
-    def first_rows(self) -> int | None:
-        return self._found.first_rows
-
-    @property
-    def needs(self) -> tuple[All, ...]:
-        return self._found.needs
-
-    def order_by(self, order: Order) -> str:
-        return index_keys.by_seq(order)
-
-    async def within(self, part: Range) -> Where | None:
-        return await self._within(part, await id_range(self._session.connection, part))
-
-    async def _within(self, part: Range, ids: Ids) -> Where | None:
-        return await self._found.within(self._session, part, partial(_bounded, ids))
-
 
 def _bounded(ids: Ids, where: Where, part: Range, first_parameter: int) -> Where:
     number = first_parameter + len(where.parameters)
@@ -225,26 +203,10 @@ def _bounded(ids: Ids, where: Where, part: Range, first_parameter: int) -> Where
     return Where(text, (*where.parameters, index_keys.keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
 
 
-class SelectionById(Selection):
-    """Rows of a range of `seq` in slices of ids."""
-
-    def __init__(self, session: PostgresSession, found: Found, whole: Range, *, has_bucket: bool) -> None:
-        super().__init__(session, found)
-        self._whole = whole
-        self._has_bucket = has_bucket
-
-    def order_by(self, order: Order) -> str:
-        return index_keys.by_id_bucket(order) if self._has_bucket else index_keys.by_id(order)
-
-    async def within(self, part: Range) -> Where | None:
-        ids = UUID(int=part.first), UUID(int=part.last)
-        where = await self._within(self._whole, ids)
-        if where is None or not self._has_bucket:
-            return where
-        number = len(where.parameters) + 1
-        buckets = (index_keys.id_bucket(id_ms(each.bytes)) for each in ids)
-        text = f"{where.text} AND {index_keys.id_between(number, number + 2)}"
-        return Where(text, (*where.parameters, *ids, *buckets))
+def _in_buckets(where: Where, ids: Ids, number: int) -> Where:
+    buckets = (index_keys.id_bucket(id_ms(each.bytes)) for each in ids)
+    text = f"{where.text} AND {index_keys.id_between(number, number + 2)}"
+    return Where(text, (*where.parameters, *ids, *buckets))
 
 
 def _has_bucket(filter: Filter) -> bool:

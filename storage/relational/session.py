@@ -195,10 +195,6 @@ class Session(Protocol):
         """Decode rows that have the dialect's `record_columns`."""
         ...
 
-    async def where_id(self, record_id: bytes) -> Where:
-        """Write the conditions on the record of an id, of 16 bytes; its parameters are numbered from 1."""
-        ...
-
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """Read heads and bodies of some rows, rising, by `seq`; those that have none (any more) are left out."""
         ...

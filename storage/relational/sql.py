@@ -113,8 +113,6 @@ class Dialect:
     """How rows are ordered by `seq`."""
     has_grouping_sets: bool = False
     """Whether one pass can count the values of several columns, each by itself."""
-    has_arrays: bool = False
-    """Whether a parameter may be a list of numbers."""
     row_lock: str = ""
     """What follows the query of a row that is then changed."""
     erasures: str = ""
@@ -143,13 +141,6 @@ class Dialect:
     def of_commits(self, where: str) -> str:
         """Add to a condition on rows of batches that they are committed."""
         return f"{where} AND {self.committed}" if self.committed else where
-
-    def one_of(self, column: str, numbers: Sequence[int], first_parameter: int) -> "Where":
-        """Write a condition that rows of some numbers fulfil, and others may: the reader leaves those out."""
-        if self.has_arrays:
-            return Where(f"{column} = ANY({self.placeholder(first_parameter)}::bigint[])", (list(numbers),))
-        least, most = self.placeholder(first_parameter), self.placeholder(first_parameter + 1)
-        return Where(f"{column} BETWEEN {least} AND {most}", (min(numbers), max(numbers)))
 
     def group_by(self, columns: Sequence[str], *common: str) -> str:
         """Write the grouping that counts values of columns; with grouping sets the others are null in a row of one."""

@@ -4,20 +4,19 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
-from storage.query import Filter, Order
+from storage.query import Filter
 from storage.record import Payload, Record
 from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.blocks.read import unpacked, unpacked_of
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
-from storage.relational.search.condition import asked_fields, texts
-from storage.relational.search.rows import Found
+from storage.relational.search.condition import asked_fields
+from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
-from storage.search.index.needs import All
 from storage.sqlite.codec import Row, decode_rows
 from storage.sqlite.connection import AMONG, ID_AMONG, SEQ_AMONG, Budget, number_list
 from storage.sqlite.dictionary import Names, find
@@ -56,48 +55,12 @@ _STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for 
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
-class RowsBySeq:
-    """Rows in slices of `seq`."""
-
-    def __init__(self, session: "SqliteSession", found: Found) -> None:
-        self._session = session
-        self._found = found
-
-    @property
-    def first_rows(self) -> int | None:
-        return self._found.first_rows
-
-    @property
-    def needs(self) -> tuple[All, ...]:
-        return self._found.needs
-
-    def order_by(self, order: Order) -> str:
-        return DIALECT.by_seq(order)
-
-    async def within(self, part: Range) -> Where | None:
-        return await self._found.within(self._session, part, self._bound)
-
-    def _bound(self, where: Where, part: Range, first_parameter: int) -> Where:
-        return Where(f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last))
+def _in_slice(where: Where, part: Range, first_parameter: int) -> Where:
+    return Where(f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last))
 
 
-class RowsById(RowsBySeq):
-    """Rows of a range of `seq` in slices of ids."""
-
-    def __init__(self, session: "SqliteSession", found: Found, whole: Range, indexes: str) -> None:
-        super().__init__(session, found)
-        self._whole = whole
-        self._indexes = indexes
-        """Conditions of partial indexes."""
-
-    def order_by(self, order: Order) -> str:
-        return f"ORDER BY id {order}"
-
-    def _bound(self, where: Where, part: Range, first_parameter: int) -> Where:
-        ids = [number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last)]
-        # The plus keeps SQLite from walking by seq and sorting.
-        text = f"{where.text}{self._indexes} AND +seq BETWEEN ? AND ? AND id BETWEEN ? AND ?"
-        return Where(text, (*where.parameters, self._whole.first, self._whole.last, *ids))
+async def _bind(part: Range) -> Bound:
+    return _in_slice
 
 
 class SqliteSession:
@@ -152,23 +115,24 @@ class SqliteSession:
     async def id_ends(self, within: Range) -> Range:
         return await spanned_ids(self, within)
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> RowsBySeq | None:
-        found = self._found(filter)
-        return None if found is None else RowsBySeq(self, found)
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Found | None:
+        return await Found.of(self, filter, _bind, DIALECT.by_seq)
 
-    async def rows_by_id(self, filter: Filter, whole: Range) -> RowsById | None:
-        found = self._found(filter)
-        if found is None:
-            return None
+    async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
         # Literal: it is the condition of the partial index.
-        indexes = " AND client <> 0" if "client" in asked_fields(filter) else ""
-        return RowsById(self, found, whole, indexes)
+        index = " AND client <> 0" if "client" in asked_fields(filter) else ""
+        # The plus keeps SQLite from walking by seq and sorting.
+        within = f"{index} AND +seq BETWEEN ? AND ? AND id BETWEEN ? AND ?"
+
+        async def bind(part: Range) -> Bound:
+            ids = [number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last)]
+            bounds = (whole.first, whole.last, *ids)
+            return lambda where, some, first: Where(where.text + within, (*where.parameters, *bounds))
+
+        return await Found.of(self, filter, bind, lambda order: f"ORDER BY id {order}")
 
     async def records(self, rows: Rows) -> list[Record]:
         return decode_rows(self.connection, rows, self._names)
-
-    async def where_id(self, record_id: bytes) -> Where:
-        return Where("id = ?", (record_id,))
 
     payloads = unpacked
     can_have = words_can_have
@@ -184,6 +148,3 @@ class SqliteSession:
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         sql = f"SELECT id, data FROM blocks WHERE {ID_AMONG}"
         return self.connection.execute(sql, (number_list(ids),)).fetchall()
-
-    def _found(self, filter: Filter) -> Found | None:
-        return Found.of(filter, find(self.connection, texts(filter)), DIALECT)

@@ -148,9 +148,9 @@ async def _count_pass(
     dialect, (name, column) = session.dialect, table
     limit = ""
     if dialect.rollups is None:
-        within = dialect.one_of(column, numbers, len(where.parameters) + 1)
-        source = f"{dialect.schema}{name} WHERE {where.text} AND {within.text}"
-        parameters = (*where.parameters, *within.parameters)
+        first, last = (dialect.placeholder(len(where.parameters) + place) for place in (1, 2))
+        source = f"{dialect.schema}{name} WHERE {where.text} AND {column} BETWEEN {first} AND {last}"
+        parameters = (*where.parameters, min(numbers), max(numbers))
     else:
         part = time_ranges.Part(tier, min(numbers), max(numbers) + 1)
         read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))

@@ -85,7 +85,7 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
         return None
     whole_ms = await session.id_ends(whole)
     # As many milliseconds as have about so many rows.
-    rows_at_once = session.dialect.scan_rows if rows.first_rows is None else rows.first_rows
+    rows_at_once = rows.first_rows or 0
     wide_ms = (whole_ms.last - whole_ms.first) * rows_at_once // max(whole.last - whole.first, 1)
     first_slice_ms = max(FIRST_SLICE_MS, wide_ms if session.dialect.scan_rows else 0)
     parts = id_slices(whole_ms, query.order, query.after, first_slice_ms)
@@ -157,10 +157,9 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
         return None
     dialect = session.dialect
     floor_us = (await session.state()).purge_floor_us
-    where = await session.where_id(record_id)
-    floor = dialect.placeholder(len(where.parameters) + 1)
-    sql = f"{_select(dialect)} WHERE {where.text} AND started_at_us >= {floor}"
-    rows = await session.fetch(sql, (*where.parameters, floor_us or -MAX_INT - 1))
+    sql = f"{_select(dialect)} WHERE id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
+    parameters = (dialect.from_id(record_id), floor_us or -MAX_INT - 1)
+    rows = await session.fetch(dialect.of_commits(sql), parameters)
     return (await session.records(rows))[0] if rows else None
 
 

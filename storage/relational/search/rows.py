@@ -5,25 +5,30 @@ rows: by a condition, which becomes that of the slice's statement, or by looking
 which become a parameter of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from storage.query import Filter
+from storage.query import Filter, Order
 from storage.relational.search import condition
 from storage.relational.search.sieve import Sieve, with_keys
 from storage.relational.search.ways import Way, ways_of
 from storage.relational.session import Rows, Session, Sifted
 from storage.relational.slices import Range, Window, spread
-from storage.relational.sql import Dialect, Ids, Where
+from storage.relational.sql import Dialect, Where
 from storage.relational.writes.packing import COLUMNS
 from storage.search.index.needs import NOTHING, All
 
 FIRST_ROWS: Final = 16
 """Of a walk that looks into each, which no budget ends: 0.5 s with 1 MB each way. Quick slices make it wide at once."""
 
+_SCANNED_FASTER: Final = 200
+"""How many times as many rows are scanned in the time that so many are looked into."""
+
 Bound = Callable[[Where, Range, int], Where]
 """Adds to conditions, their first parameter of some number, that rows are in a slice."""
+Bind = Callable[[Range], Awaitable[Bound]]
+"""Makes that of a slice, or of parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,11 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How the rows of a filter are found."""
+    """The rows of a filter, as `Selection` has them."""
 
+    session: Session
+    bind: Bind
+    order_by: Callable[[Order], str]
     where: Where
     """What the filter says beside its search."""
     first_parameter: int
@@ -62,11 +70,11 @@ class Found:
     ways: tuple[_Way, ...]
 
     @classmethod
-    def of(cls, filter: Filter, ids: Ids, dialect: Dialect, first_parameter: int = 1) -> Self | None:
-        """Write the conditions of a filter over the table of records; None when nothing can match.
-
-        Ids are by column and text, of every value of `condition.texts` that the store has.
-        """
+    async def of(
+        cls, session: Session, filter: Filter, bind: Bind, order_by: Callable[[Order], str], first_parameter: int = 1
+    ) -> Self | None:
+        """Write the conditions of a filter over the table of records; None when nothing can match."""
+        ids, dialect = await session.ids_of(condition.texts(filter)), session.dialect
         where = condition.conditions(filter, ids, dialect, first_parameter=first_parameter)
         plain = where if first_parameter == 1 else condition.conditions(filter, ids, dialect)
         if where is None or plain is None:
@@ -80,21 +88,21 @@ class Found:
             ]
             return _Way(said, _both(plain, plainly), None if left is None else Sieve(left), way.need)
 
-        return cls(where, first_parameter, tuple(map(found, ways_of(filter.where))))
+        return cls(session, bind, order_by, where, first_parameter, tuple(map(found, ways_of(filter.where))))
 
     @property
     def first_rows(self) -> int | None:
-        """How many rows the first slice has; None for as many as usual."""
-        return FIRST_ROWS if any(way.sieve for way in self.ways) else None
+        dialect, has_sieve = self.session.dialect, any(way.sieve for way in self.ways)
+        rows = dialect.scan_rows // _SCANNED_FASTER or FIRST_ROWS if has_sieve else dialect.scan_rows
+        return rows * self.session.numbers_per_row or None
 
     @property
     def needs(self) -> tuple[All, ...]:
-        """What the index tells of the rows of each way."""
         return tuple(way.need for way in self.ways)
 
-    async def within(self, session: Session, part: Range, bound: Bound) -> Where | None:
-        """Write the conditions on the rows of a slice; None when the budget ended the search for them."""
-        dialect, rows = session.dialect, dict[Any, Any]()
+    async def within(self, part: Range) -> Where | None:
+        session, dialect, rows = self.session, self.session.dialect, dict[Any, Any]()
+        bound = await self.bind(part)
         key = COLUMNS.index(dialect.row_key)
         for way in self.ways:
             passed = await way.look(session, part, bound)

@@ -38,7 +38,7 @@ class Slices:
         self._has_windows = bool(wide)
         self._terms = sorted(terms_of(self._need))
         self._order: Order = order
-        self._pace = Pace(rows.first_rows or session.dialect.scan_rows or None, patience=session.dialect.patience)
+        self._pace = Pace(rows.first_rows, patience=session.dialect.patience)
         self._slices: Iterator[Range] = iter(())
         if not self._terms:
             self._slices = slices(whole, order, self._pace)
