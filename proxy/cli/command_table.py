@@ -26,6 +26,7 @@ GROUPS: Final = {
     "keys": "API keys of the proxied service.",
     "db": "Inspect, migrate and back up the store.",
     "view": "Saved searches.",
+    "grpc": "Schemas of gRPC services.",
     "alerts": "Alerts on figures of the log.",
 }
 """First words of commands, and what help says of them."""
@@ -232,6 +233,13 @@ COMMANDS: Final = (
         "--data-dir /var/lib/sidelog",
         "",
         (READER,),
+    ),
+    Row(
+        "grpc reflect",
+        "Fetch the schema of a service that offers reflection, for `protobuf` of its route.",
+        "127.0.0.1:50051 -o api.pb",
+        "address output",
+        run="files.reflect:reflect",
     ),
     Row(
         "save",

@@ -207,6 +207,7 @@ _OF_COMMANDS: Final = {
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
     "mock listen": text("--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True),
+    "grpc reflect address": argument("ADDRESS", "Address of the service: host:port, or https://host:port."),
     "save name": argument("NAME", "Name of the suite."),
     "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
     "replay output": Option(

@@ -61,7 +61,7 @@ class RouteSettings(Section, frozen=True):
         str, about("OpenAPI description of the service (JSON or YAML), whose paths are such templates too")
     ] = ""
     protobuf: Annotated[
-        str, about("schema of a gRPC service, which names fields of messages: from protoc --descriptor_set_out")
+        str, about("schema of a gRPC service, from protoc --descriptor_set_out or sidelog grpc reflect")
     ] = ""
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]], about("MCP: price of a successful call in US dollars, by tool")

@@ -10,7 +10,6 @@ import sqlite3
 import string
 import urllib.request
 import zlib
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from urllib.parse import quote, unquote_to_bytes, urlencode
@@ -21,6 +20,7 @@ from aiohttp import web
 
 from storage.zstd import zstd
 from tests.support.agent import asked_by_agents
+from tests.support.grpc_secrets import grpc_requests
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
@@ -140,11 +140,10 @@ def send_raw(sidelog: Sidelog, content: bytes) -> None:
 
 def plant(sidelog: Sidelog, planter: Planter) -> None:
     """Send a secret through every place in every encoding."""
-    plain_places(sidelog, planter)
-    named_places(sidelog, planter)
-    shaped_places(sidelog, planter)
-    said_places(sidelog, planter)
-    called_places(sidelog, planter)
+    for places in (plain_places, named_places, shaped_places, said_places):
+        places(sidelog, planter)
+    for sent in grpc_requests(planter.secret, percent):
+        send(sidelog, "/shop.Cart/Add", *sent)
     writers: dict[str, Callable[[str], str]] = {"plain": str, "escaped": escaped, "utf-16": str}
     for name, write in writers.items():
         secret = planter.secret(f"json by looks, {name}")
@@ -261,38 +260,6 @@ def said_places(sidelog: Sidelog, planter: Planter) -> None:
         {"X-Note": planter.card("head")},
         "GET",
     )
-
-
-def called_places(sidelog: Sidelog, planter: Planter) -> None:
-    """gRPC-Web, which the service sends back: messages, metadata and trailers."""
-
-    def field(text: bytes) -> bytes:
-        return b"\x0a" + bytes((len(text),)) + text
-
-    def frame(flags: int, data: bytes) -> bytes:
-        return bytes((flags,)) + len(data).to_bytes(4, "big") + data
-
-    def binary(place: str) -> str:
-        return b64encode(field(planter.secret(place).encode())).decode().rstrip("=")
-
-    for kind, encode in (("", bytes), ("-text", b64encode)):
-        trailers = (
-            f"grpc-status: 2\r\ngrpc-message: {planter.secret(f'status, {kind}')} and "
-            f"{percent(planter.secret(f'status, percent-encoded, {kind}'))}\r\n"
-            f"grpc-status-details-bin: {binary(f'details, {kind}')}\r\nx-note: {planter.secret(f'trailer, {kind}')}\r\n"
-        )
-        body = b"".join((
-            frame(0, field(b"see " + planter.secret(f"text of a message, {kind}").encode())),
-            frame(0, field(b"\xff\x00" + planter.secret(f"bytes of a message, {kind}").encode())),
-            frame(0, b"\xff\xff" + planter.secret(f"no message, {kind}").encode()),
-            frame(1, gzip.compress(field(planter.secret(f"compressed message, {kind}").encode()))),
-            frame(0x80, trailers.encode()),
-        ))  # fmt: skip
-        send(sidelog, "/shop.Cart/Add", encode(body), {
-            "Content-Type": f"application/grpc-web{kind}", "grpc-encoding": "gzip",
-            "x-note": planter.secret(f"metadata, {kind}"), "x-note-bin": binary(f"binary metadata, {kind}"),
-            "X-Reply-Note": planter.secret(f"metadata of the answer, {kind}"),
-        })  # fmt: skip
 
 
 def shaped_places(sidelog: Sidelog, planter: Planter) -> None:

@@ -75,8 +75,8 @@ def read_schema(data: bytes) -> Schema:
     """
     schema = Schema()
     try:
-        for file in _parts(_values(data), 1):
-            _add_file(schema, _values(file))
+        for file in parts_of(values_of(data), 1):
+            _add_file(schema, values_of(file))
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise ValueError("it is no set of file descriptors (protoc --descriptor_set_out)") from error
     if not schema.messages:
@@ -85,39 +85,41 @@ def read_schema(data: bytes) -> Schema:
 
 
 def _add_file(schema: Schema, file: Values) -> None:
-    package = _text(file, 2)
+    package = text_of(file, 2)
     prefix = f"{package}." if package else ""
-    for message in _parts(file, 4):
-        _add_message(schema, prefix, _values(message))
-    for enum in _parts(file, 5):
-        _add_enum(schema, prefix, _values(enum))
-    for service in map(_values, _parts(file, 6)):
-        for method in map(_values, _parts(service, 2)):
-            path = f"/{prefix}{_text(service, 1)}/{_text(method, 1)}"
+    for message in parts_of(file, 4):
+        _add_message(schema, prefix, values_of(message))
+    for enum in parts_of(file, 5):
+        _add_enum(schema, prefix, values_of(enum))
+    for service in map(values_of, parts_of(file, 6)):
+        for method in map(values_of, parts_of(service, 2)):
+            path = f"/{prefix}{text_of(service, 1)}/{text_of(method, 1)}"
             kind = _KINDS[bool(_number(method, 5)), bool(_number(method, 6))]
-            schema.methods[path] = Method(_text(method, 2).lstrip("."), _text(method, 3).lstrip("."), kind)
+            schema.methods[path] = Method(text_of(method, 2).lstrip("."), text_of(method, 3).lstrip("."), kind)
 
 
 def _add_message(schema: Schema, prefix: str, message: Values) -> None:
-    name = prefix + _text(message, 1)
+    name = prefix + text_of(message, 1)
     fields = {}
-    for field in map(_values, _parts(message, 2)):
+    for field in map(values_of, parts_of(message, 2)):
         is_repeated = _number(field, 4) == _REPEATED
-        fields[_number(field, 3)] = Field(_text(field, 1), _number(field, 5), _text(field, 6).lstrip("."), is_repeated)
-    options = [_values(each) for each in _parts(message, 7)]
+        fields[_number(field, 3)] = Field(
+            text_of(field, 1), _number(field, 5), text_of(field, 6).lstrip("."), is_repeated
+        )
+    options = [values_of(each) for each in parts_of(message, 7)]
     schema.add_message(name, fields, is_map=any(_number(each, 7) for each in options))
-    for nested in _parts(message, 3):
-        _add_message(schema, f"{name}.", _values(nested))
-    for enum in _parts(message, 4):
-        _add_enum(schema, f"{name}.", _values(enum))
+    for nested in parts_of(message, 3):
+        _add_message(schema, f"{name}.", values_of(nested))
+    for enum in parts_of(message, 4):
+        _add_enum(schema, f"{name}.", values_of(enum))
 
 
 def _add_enum(schema: Schema, prefix: str, enum: Values) -> None:
-    values = list(map(_values, _parts(enum, 2)))
-    schema.enums[prefix + _text(enum, 1)] = {_number(value, 2): _text(value, 1) for value in values}
+    values = list(map(values_of, parts_of(enum, 2)))
+    schema.enums[prefix + text_of(enum, 1)] = {_number(value, 2): text_of(value, 1) for value in values}
 
 
-def _values(message: bytes) -> Values:
+def values_of(message: bytes) -> Values:
     found: Values = defaultdict(list)
     at = 0
     while at < len(message):
@@ -126,12 +128,12 @@ def _values(message: bytes) -> Values:
     return found
 
 
-def _parts(values: Values, number: int) -> list[bytes]:
+def parts_of(values: Values, number: int) -> list[bytes]:
     return [value for value in values.get(number, ()) if isinstance(value, bytes)]
 
 
-def _text(values: Values, number: int) -> str:
-    return next((part.decode() for part in reversed(_parts(values, number))), "")
+def text_of(values: Values, number: int) -> str:
+    return next((part.decode() for part in reversed(parts_of(values, number))), "")
 
 
 def _number(values: Values, number: int) -> int:

@@ -57,14 +57,15 @@ def _write(client: Client, filters: Filters, parameters: Filters, output: Path |
     try:
         with closing(_pieces(client, parameters, progress, begin)) as pieces:
             if output is None:
-                _write_out(pieces)
+                write_out(pieces)
             else:
-                _write_file(pieces, output)
+                write_file(pieces, output)
     finally:
         progress.end(is_kept=True)
 
 
-def _write_out(pieces: Iterator[bytes]) -> None:
+def write_out(pieces: Iterator[bytes]) -> None:
+    """Write to stdout."""
     out = Verbatim()
     try:
         for piece in pieces:
@@ -74,7 +75,7 @@ def _write_out(pieces: Iterator[bytes]) -> None:
         raise ReaderGone from error
 
 
-def _write_file(pieces: Iterator[bytes], output: Path) -> None:
+def write_file(pieces: Iterator[bytes], output: Path) -> None:
     """Write a file; an existing one stays until there is an answer to replace it."""
     first = next(pieces, b"")
     try:
