@@ -1,1 +1,1 @@
-"""What the SQL backends share: filters as SQL, rollups, payload blocks, usage, facets. Pure."""
+"""Code that the SQL backends share: filters as SQL, rollups, payload blocks, usage, facets."""

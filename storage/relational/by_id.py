@@ -1,7 +1,7 @@
-"""Pages in the order of receipt: how a walk by id is cut into slices that fit a time budget. Pure.
+"""Slices of a walk in the order of receipt, which fit a time budget. Pure.
 
 Strategy: ids are UUIDv7, their upper 48 bits milliseconds (RFC 9562 §5.7), so a walk goes by ranges of milliseconds.
-The first is a second long, and each quick one makes the next eight times wider: ten cross a year without a row.
+The first is a second long, and a quick one makes the next eight times wider: ten slices cross a year without rows.
 
 Invariant: ids are compared as numbers of 128 bits, which is the order of their bytes.
 """

@@ -1,11 +1,11 @@
-"""What rollups count of the values of facets, by hour and day, remembered: a range is counted again when it changed.
+"""Cache of the counts of facet values by hour and day: a range is counted again when it changed.
 
-Strategy: to count all combinations of a day takes milliseconds, and few days ever change. The stamp of a range is how
-many records the rollups hold of it and how often anything was erased from the store, or trimmed from a range so old: a
-commit raises the first, the others the second, and retention takes whole hours, so equal stamps mean equal sums. A
-reader reads all stamps in the transaction of its answer and counts only the ranges whose stamp is a new one.
+Strategy: counting all combinations of a day takes milliseconds, and few days ever change. The stamp of a range is the
+number of its records in the rollups, and the number of erasures from the store and of trims that may have reached the
+range. A commit raises the first, an erasure or a trim the second, and retention removes whole hours, so equal stamps
+mean equal counts. A reader reads all stamps in the transaction of its answer, and counts ranges with a new stamp only.
 
-Invariant: the answer is that of counting everything anew. Memory is bounded by the number of values.
+Invariant: the answer equals a full count. Memory is bounded by the number of values.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ Stamp = tuple[int, int]
 
 
 class KnownCounts:
-    """The counts of ranges, by question: the conditions and the facets. Callable from any thread."""
+    """Counts of ranges, by question (the conditions and the facets). Callable from any thread."""
 
     def __init__(self, max_values: int = MAX_REMEMBERED) -> None:
         self._max_values = max_values
@@ -48,7 +48,7 @@ class KnownCounts:
         return found, missing
 
     def learn(self, question: Hashable, range: TimeRange, stamp: Stamp, counts: Counts) -> None:
-        """Remember the counts of a range; those that were not asked for longest are forgotten."""
+        """Remember the counts of a range; the least recently used are forgotten."""
         with self._lock:
             self._forget((question, range))
             self._known[question, range] = (stamp, counts)

@@ -1,8 +1,8 @@
-"""Rollups as SQL: the rows of a range of time, and which tables can tell at all.
+"""Rollups as SQL: the rows of a range of time, and which tables can answer a filter.
 
-Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
-UNION ALL. Of both there are three; those by status have a twentieth of the rows, and are read wherever they can tell.
-Where a store adds them up later, it writes the query of the same columns itself (`Dialect.rollups`).
+Strategy: the whole hours of a filter are rows of a day table and, at both ends, of an hour table, joined by UNION ALL.
+There are three pairs of tables; those by status have a twentieth of the rows, and are read wherever they suffice. A
+store without such tables writes a query of the same columns (`Dialect.rollups`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,9 +27,9 @@ _SMALLEST_FIRST: Final = (rollups.CUBES[1], rollups.CUBES[0], rollups.CUBES[2])
 
 
 def asked_columns(part: Expression) -> frozenset[str] | None:
-    """Name the columns that what must hold reads of sums; None where only rows can tell.
+    """Name the columns of rollups that a condition reads; None where it needs rows.
 
-    Alternatives are of one column, or name an endpoint each: of others, rows say more than sums do of each column.
+    Alternatives must be of one column, or name an endpoint each: others are found faster in rows.
     """
     columns: set[str] = set()
     for leaf in leaves(part):
@@ -51,7 +51,7 @@ def asked_columns(part: Expression) -> frozenset[str] | None:
 
 
 def columns_of(filter: Filter) -> frozenset[str] | None:
-    """Name the columns that a filter, its kind and time apart, reads of sums; None where only rows can tell."""
+    """Name the columns of rollups that a filter, its kind and time apart, reads; None where it needs rows."""
     if filter.seq_after is not None or filter.seq_until is not None:
         return None
     found = frozenset[str]()
@@ -64,7 +64,7 @@ def columns_of(filter: Filter) -> frozenset[str] | None:
 
 
 def reduced(filter: Filter) -> Filter:
-    """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
+    """Keep the conditions that rollups can check, and widen the time to whole hours: a superset of the filter."""
     around = hours_around(filter.since_us, filter.until_us)
     known = tuple(part for part in conjuncts(filter.where) if is_known(asked_columns(part), rollups.KEYS))
     return Filter(
@@ -83,17 +83,14 @@ def is_known(columns: frozenset[str] | None, keys: Collection[str]) -> bool:
 def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = rollups.KEYS) -> bool:
     """Whether the rollups of some keys can count a filter's records, its time apart.
 
-    Capped dimensions are as in the store's state.
+    `capped_dimensions` are those of the store's state.
     """
     columns = columns_of(filter)
     return columns is not None and columns.issubset(keys) and not holds_others(capped_dimensions, columns)
 
 
 def tables_for(filter: Filter, capped_dimensions: int, columns: Collection[str] = ()) -> Tables | None:
-    """Choose the tables that count a filter's records by some columns, its time apart; None when only rows can tell.
-
-    Those that have the fewest rows are chosen.
-    """
+    """Choose the smallest tables that count a filter's records by some columns, its time apart; None: it needs rows."""
     for tables, keys in _SMALLEST_FIRST:
         if set(columns) <= set(keys) and can_count(filter, capped_dimensions, keys):
             return tables
@@ -131,10 +128,10 @@ def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
 async def rollup_rows(
     session: Session, tables: Tables, where: Where, hours: Hours, columns: Sequence[str], *, only_hours: bool = False
 ) -> tuple[str, tuple[int | str, ...]]:
-    """Write the sub-query of the rollup rows of some hours; there must be one.
+    """Write the sub-query of the rollup rows of some hours, at least one.
 
-    The conditions on rollups are numbered from 1. `hour` is among the columns where it is asked for; with `only_hours`
-    no days are read, so that hours stay apart.
+    The parameters of the conditions are numbered from 1. `columns` may have `hour`; with `only_hours` no days are read,
+    so that hours stay apart.
     """
     dialect, state = session.dialect, await session.state()
     selects: list[str] = []
@@ -145,7 +142,7 @@ async def rollup_rows(
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
         read = ", ".join(hour if name == "hour" else name for name in columns)
-        # Marks that are numbered name the parameters of the first select in all of them.
+        # Numbered marks name the same parameters in every select.
         if not selects or dialect.placeholder(1) == dialect.placeholder(2):
             parameters += where.parameters
         select = f"SELECT {read} FROM {dialect.schema}{table} WHERE {where.text}"
@@ -182,7 +179,7 @@ async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
 
 
 async def _counted_totals(session: Session, hours: Hours, found: Iterable[Part]) -> dict[TimeRange, int]:
-    """Do it where rollups are a query: a day's hours cost no more than the day."""
+    """Count them where rollups are a query: the hours of a day cost no more than the day."""
     days = [part for part in found if part.tier == "day"]
     source, everything = rollups.STATUS_TABLES["hour"][0], Where("1 = 1", ())
     rows, _ = counted_rows(source, everything, Part("hour", *hours), ("hour", "exchanges", "events"), session.dialect)
@@ -204,7 +201,7 @@ def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
 
 
 def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
-    """Write the statement that adds rows to a table; a column of a known row becomes what `merged` says of it."""
+    """Write the statement that adds rows to a table; `merged` has the new value of each column of an existing row."""
     return (
         f"INSERT INTO {table} AS known ({', '.join((*keys, *merged))}) {rows} ON CONFLICT ({', '.join(keys)}) "
         "DO UPDATE SET " + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
@@ -212,7 +209,7 @@ def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: st
 
 
 def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> list[str]:
-    """Write the statements that add an hour to its day; `day` and `hour` are the marks of their numbers, in order."""
+    """Write the statements that add an hour to its day; `day` and `hour` are the marks of their numbers."""
     return [
         merging(
             f"{schema}{tables['day'][0]}",
@@ -225,7 +222,7 @@ def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> lis
 
 
 def counted_apart(schema: str, mark: str) -> list[str]:
-    """Write the queries of what an hour counts apart, in the order of `Limits.learn`."""
+    """Write the queries of the values that an hour counts apart, in the order of `Limits.learn`."""
     return [
         f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
         for columns, tables in (

@@ -1,14 +1,14 @@
-"""Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
+"""Rollups of one batch: counts per combination of dimensions, and which values an hour counts apart. Pure.
 
-Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and
-the same without the two dimensions that make most rows, key and method, but with status, host and error type; and the
-same once more without the key, but by endpoint. Records are added up in memory; a backend merges the sums in its
-transaction into hours. An hour that is over is folded into its day by the database, and what comes later for it is
-added to both: 50 instead of 90 us of CPU for a record that has rows of its own (bench.micro.sqlite_write, varied).
+Strategy: there is a row per combination and hour, and one per combination and day, so that long ranges read few rows.
+A second pair of tables leaves out the dimensions that make most rows, key and method, and has status, host and error
+type instead; a third leaves out the key and has the endpoint. Records are added up in memory, and a backend merges the
+sums into hours in its transaction. The database folds a past hour into its day; records that come later for it are
+added to both: 50 instead of 90 us of CPU for a record with rows of its own (bench.micro.sqlite_write, varied).
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or of the folded hours of its day) and
-dimensions that retention and erasure have not taken out; the least and the most of latencies are those of all that ever
-came. An hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
+dimensions, without those that retention and erasure removed; minima and maxima of latencies include removed records. An
+hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ MAX_VALUES: Final = 10_000
 MAX_FOLDED_HOURS: Final = 8
 """Hours that are folded at once, 60,000 rows of each table in a second or two; more when the next batch comes."""
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
-"""Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
+"""Dimensions with values that traffic chooses; a bit each in the store's `capped_dimensions`."""
 LIMITED_BY_STATUS: Final = ("host", "error_type")
 """The same of the rollups by status; the bits that follow."""
 LIMITED_BY_ENDPOINT: Final = ("endpoint",)
@@ -64,11 +64,11 @@ CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS), (ENDPOINT_TABLES, 
 MEASURES: Final = (
     "exchanges", "events", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
 )  # fmt: skip
-"""Whole numbers all of them, so that what is taken off leaves nothing behind."""
+"""Whole numbers, so that subtraction leaves no remainder."""
 NANO: Final = 10**9
 MAX_TOKENS: Final = 10**12
 MAX_COST_USD: Final = 1000
-"""Of one call, in sums: what a response claims must not overflow them before nine million others claim it too."""
+"""The most that one call adds: nine million responses that claim as much do not overflow a sum."""
 LEAST: Final = ("duration_least_us", "first_byte_least_us")
 MOST: Final = ("duration_most_us", "first_byte_most_us")
 HISTOGRAMS: Final = ("durations", "first_bytes")
@@ -91,7 +91,7 @@ Counted = tuple[int, Dimensions, int, int, str | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of some records: lists that grow, so that values are counted by bucket once a row, not once a sum."""
+    """Measures of some records; latencies are lists, which are counted by bucket once a row, not once an addition."""
 
     numbers: list[int]
     """In the order of `MEASURES`."""
@@ -102,7 +102,7 @@ class Measured:
         return Measured(self.numbers.copy(), self.durations.copy(), self.first_bytes.copy())
 
     def sort(self) -> None:
-        """Bring latencies in order: of what they are copied to, none is compared out of order again."""
+        """Sort latencies, before they are copied to sums that sort them again."""
         self.durations.sort()
         self.first_bytes.sort()
 
@@ -112,7 +112,7 @@ class Measured:
         self.first_bytes.extend(other.first_bytes)
 
     def row(self, sign: int, pack: Callable[[Mapping[int, int], int], T]) -> tuple[int | T | None, ...]:
-        """Return the values of `COLUMNS`, to be added or, with a sign of -1, taken off.
+        """Return the values of `COLUMNS`, to be added or, with a sign of -1, subtracted.
 
         `pack` makes the form of the backend from counts by bucket and the sign.
         """
@@ -125,7 +125,7 @@ class Measured:
 
 
 Sums = dict[tuple[int, ...], Measured]
-"""Hour or day, and the columns of a key → what came of their records."""
+"""Hour or day, and the columns of a key → measures of their records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Admitted:
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self, folded_until: int) -> Iterator[tuple[str, Sums]]:
-        """Pair tables with what is added to them; that of hours before one to those of days, too."""
+        """Pair tables with the sums to be added; those of folded hours are added to their days, too."""
         sums = self.hours, self.statuses, self.endpoints
         for (tables, _), hours in zip(CUBES, sums, strict=True):
             yield tables["hour"][0], hours
@@ -152,7 +152,7 @@ class Admitted:
 
 
 def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
-    """Make the dimensions of a record of its ids in their order; null, and methods that clients invented, are 0."""
+    """Make the dimensions of a record from its ids; null, and methods that clients invented, become 0."""
     dimensions = [number or 0 for number in ids]
     if method not in ROLLUP_METHODS:
         dimensions[_METHOD] = 0
@@ -176,11 +176,11 @@ class Limits:
         self._hours: dict[int, list[set[int]]] = {}
 
     def forget(self) -> None:
-        """Remember nothing: a transaction failed, or rows went."""
+        """Forget everything: a transaction failed, or rows were deleted."""
         self._hours.clear()
 
     def unknown(self, hours: Iterable[int]) -> list[int]:
-        """Find the hours that have to be learned before records of them are admitted; old ones are forgotten."""
+        """Find the hours to be learned before their records are admitted; forget old ones."""
         wanted = set(hours)
         old = sorted(self._hours.keys() - wanted)
         for hour in old[: max(0, len(self._hours) + len(wanted - self._hours.keys()) - _REMEMBERED_HOURS)]:
@@ -194,9 +194,9 @@ class Limits:
         by_status: Iterable[Iterable[int]] = (),
         by_endpoint: Iterable[Iterable[int]] = (),
     ) -> None:
-        """Note what an hour counts apart so far: combinations of the limited dimensions, the first columns of `rows`.
+        """Note the values that an hour counts apart: `rows` are combinations of the limited dimensions.
 
-        `by_status` and `by_endpoint` have those of `LIMITED_BY_STATUS` and `LIMITED_BY_ENDPOINT`, where `rows` do not.
+        `by_status` and `by_endpoint` are those of `LIMITED_BY_STATUS` and `LIMITED_BY_ENDPOINT`, which `rows` may lack.
         """
         values: list[set[int]] = [set() for _ in self._places]
         ends = len(LIMITED), len(LIMITED) + len(LIMITED_BY_STATUS)
@@ -207,7 +207,7 @@ class Limits:
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
-        """Put `OTHER` for values beyond the limit; returns the dimensions, and the bits of those it was put in.
+        """Replace values beyond the limit by `OTHER`; returns the dimensions, and the bits of the changed ones.
 
         Dimensions at the end may be left out.
         """
@@ -222,10 +222,10 @@ class Limits:
         return tuple(kept), bits
 
     def admit_value(self, hour: int, bit: int, value: int) -> int:
-        """Return a value of the dimension with a bit, or `OTHER`."""
+        """Return the value, or `OTHER` where the dimension of the bit has too many."""
         values = self._hours[hour][bit]
         if value and value not in values:
-            # Once there are others, no further value is counted apart, even if some are erased.
+            # Once an hour has `OTHER`, no new value is counted apart, even when some are erased.
             if len(values) >= self._max_values or OTHER in values:
                 values.add(OTHER)
                 return OTHER
@@ -234,7 +234,7 @@ class Limits:
 
 
 class Rollups:
-    """The counts of one batch, or of the records that one statement takes out."""
+    """The counts of one batch, or of the records that one statement removes."""
 
     def __init__(self) -> None:
         self._sums: dict[Counted, dict[str | None, Measured]] = {}
@@ -279,9 +279,9 @@ class Rollups:
             cell.first_bytes.append(first_byte_us)
 
     def admitted(self, limits: Limits, hosts: Mapping[str, int], endpoints: Mapping[str, int]) -> Admitted:
-        """Return the sums by hour within limits that know all `hours`. They take over what was counted: call it once.
+        """Return the sums by hour within limits that have learned all `hours`. Call it once: it moves the counts.
 
-        Hosts and endpoints are the dictionary ids of all `hosts` and `endpoints`.
+        `hosts` and `endpoints` are the dictionary ids of all that were counted.
         """
         admitted = Admitted({}, {}, {}, 0)
         capped = 0
@@ -317,7 +317,7 @@ def _total(cells: list[Measured]) -> Measured:
 
 
 def _merge(sums: Sums, key: tuple[int, ...], counts: Measured) -> None:
-    """Add counts, which are then the sums'."""
+    """Add counts, which the sums own from then on."""
     found = sums.get(key)
     if found is None:
         sums[key] = counts

@@ -1,8 +1,8 @@
-"""Ranges of rows by `seq`, and how a read walks them: in slices whose width follows how long the last one took. Pure.
+"""Ranges of rows by `seq`, and the slices in which a read walks them, each as wide as the last one's time allows. Pure.
 
-Strategy: a slice that was quick (an index served it) makes the next one wider, a slow one narrower, so that an indexed
-list costs one or two statements and a rare combination is searched in steps that fit a time budget. Of several ranges
-that are short, some make one slice: a database that is far away answers once for all of them.
+Strategy: a quick slice (an index served it) makes the next one wider, a slow one narrower, so that an indexed list
+costs one or two statements, and a search for a rare combination proceeds in steps that fit a time budget. Several short
+ranges share one slice, so that a distant database answers once for all of them.
 """
 
 import time
@@ -17,14 +17,13 @@ from storage.query import Order
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
 MAX_JOINED: Final = 2_500
-"""Rows of ranges that share a slice: of more than a page has room for, less is looked into for nothing. As many times
-more as a slice may take longer."""
+"""Most rows of ranges that share a slice, times the patience: rows beyond a page would be examined in vain."""
 SLICE_S: Final = 0.25
-"""What a slice should take, for the next one to be as wide."""
+"""Time of a slice after which the next one is as wide."""
 _MOST_WIDER: Final = 8
 _MOST_NARROWER: Final = 4
 _AMPLE: Final = 2
-"""How many times as many rows as should do are looked at: another slice would cost more than the rest of this one."""
+"""The next slice has so many times the rows that should suffice: one more slice would cost more than these rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +56,32 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Spread(Range):
-    """Some rows of a range: those of its parts, which rise, with others between them."""
+    """The rows of some parts of a range, in rising order."""
 
     parts: tuple[Range, ...]
 
 
 def spread(parts: Sequence[Range]) -> Range:
-    """Make one of some ranges, at least one, that rise."""
+    """Join at least one range, in rising order."""
     return parts[0] if len(parts) == 1 else Spread(parts[0].first, parts[-1].last, tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Window(Range):
-    """All rows of a range, and which of them can have what the index of words knows."""
+    """All rows of a range, and which of them can match by the index of words."""
 
     possible: tuple[Range, ...]
 
 
 class Pace:
-    """How wide the slices of a walk are: each as wide as how long the one before took makes it."""
+    """The width of the slices of a walk, which follows from the time of the one before."""
 
     def __init__(
         self, least: int | None = None, clock: Callable[[], float] = time.monotonic, *, patience: float = 1.0
     ) -> None:
         """Begin with slices of the least width, `FIRST_SLICE` unless given.
 
-        With more patience a slice may take so many times as long as usual, where each costs much, however wide it is.
+        `patience` multiplies the time of a slice, for stores where each slice costs much however narrow it is.
         """
         self._least = self.width = FIRST_SLICE if least is None else least
         self._clock = clock
@@ -92,16 +91,16 @@ class Pace:
         self._enough: int | None = None
 
     def start(self) -> None:
-        """A slice begins."""
+        """Begin a slice."""
         self._began_s = self._clock()
         self._enough = None
 
     def expect(self, rows: int) -> None:
-        """Of the slice being walked it was seen how often there is what is looked for: so many rows have the rest."""
+        """Note how many rows should hold the missing matches, by their frequency in the slice being walked."""
         self._enough = rows * _AMPLE
 
     def finish(self, *, may_widen: bool) -> None:
-        """The slice is done with; the next one is wider only if it may be, and has to be."""
+        """End a slice, and set the width of the next, which is wider only if it may be."""
         took_s = self._clock() - self._began_s
         wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
         if wider < 1 or may_widen:
@@ -110,12 +109,12 @@ class Pace:
 
 
 def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
-    """Cut a range, in order, into slices; the time between two is how long the first of them took."""
+    """Cut a range, in order, into slices; the caller's time between two of them sets the width of the next."""
     return joint_slices([whole], order, pace)
 
 
 def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -> Iterator[Window]:
-    """Cut a range as `slices` does, each slice with what is in it of some ranges, which rise."""
+    """Cut a range as `slices` does; each slice has its part of the possible ranges, which rise."""
     for part in slices(whole, order, pace):
         first = bisect_left(possible, part.first, key=attrgetter("last"))
         last = bisect_right(possible, part.last, key=attrgetter("first"))
@@ -124,22 +123,19 @@ def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -
 
 
 def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bool = True) -> Iterator[Range]:
-    """Cut ranges, which come in the order of the walk, into slices, each of one range or of some that are not cut.
-
-    Without `joins` each is of one range.
-    """
+    """Cut ranges, given in the order of the walk, into slices: each a part of one or, with `joins`, several whole."""
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
         part = _next(rest, pace.width, order, pace.max_joined if joins else 0)
-        # Whether it had the whole width: a narrow one is quick for being narrow.
+        # A slice that is narrower than it may be is quick for that reason alone.
         may_widen = joins or part.size == pace.width
         yield part
         pace.finish(may_widen=may_widen)
 
 
 def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:
-    """Take the next slice off some ranges, the last of which comes first; 0: they are not joined."""
+    """Take the next slice off some ranges, of which the last is next; 0 as `max_joined`: they are not joined."""
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)

@@ -1,8 +1,7 @@
-"""Time in whole hours and days: which part of a range the rollups can tell, and which must be scanned.
+"""Time in whole hours and days: which part of a range rollups can answer, and which must be scanned. Pure.
 
-Strategy: rollups are kept by hour and by day, the last of which has only its hours that are folded into it. A filter's
-range is cut into the whole hours inside it and what sticks out at both ends, and the hours into days and what sticks
-out there. Pure.
+Strategy: rollups are kept by hour and by day; the last day has only the hours that were folded into it. A filter's
+range is cut into whole hours and the two edges outside of them, and the hours into days and their edges.
 
 Invariant: the parts of a range are disjoint and together are the range.
 """
@@ -75,7 +74,7 @@ def hours_around(since_us: int | None, until_us: int | None) -> Hours:
 
 
 def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
-    """Cut hours into days and what sticks out; the days hold the hours before `folded_until`, and no other."""
+    """Cut hours into days and edges; days hold only the hours before `folded_until`."""
     if hours.is_empty:
         return
     first, until = hours
@@ -96,9 +95,9 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
 
 
 def fold_before(newest_us: int, now_us: int) -> int:
-    """Return the hour before which hours are folded into their days: that of the newest record and the one before run.
+    """Return the hour before which hours are folded into their days: all but the newest record's and the one before.
 
-    Later than now is what a wrong clock says: all that comes meanwhile would then have to be added twice.
+    A record later than now has a wrong clock and does not count, or all that follow would be added to hour and day.
     """
     return min(newest_us, now_us) // HOUR_US - 1
 
@@ -144,7 +143,7 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
 
 
 def is_in_hours(since_us: int, until_us: int) -> bool:
-    """Whether a range is counted in steps of whole hours for each of many values, as rollups tell them."""
+    """Whether a range is counted in steps of whole hours for each of many values, as rollups allow."""
     return until_us - since_us >= MIN_IN_HOURS_US
 
 
@@ -157,10 +156,10 @@ def _bounded(value: int) -> int:
 
 
 def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
-    """Find a day: no row that is left, or comes, uses repeated text that was last looked up before it.
+    """Find a day before which repeated text, by its last look-up, is unused: by the rows, and by those to come.
 
-    The oldest row that is left started at `oldest_us` or later, None when there is none. Writers remember what they
-    looked up today, and about midnight yesterday.
+    The oldest row started at `oldest_us` or later; None: there are no rows. Writers remember what they looked up today
+    and, about midnight, yesterday.
     """
     floor_day = floor_us // DAY_US
     return floor_day if oldest_us is None else max(floor_day, min(oldest_us, now_us - DAY_US) // DAY_US)

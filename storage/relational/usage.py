@@ -1,11 +1,11 @@
 """Use of language models: calls, tokens and cost by provider and model; whole hours from a small rollup.
 
 Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour and dimensions, and a
-backend merges the sums in its transaction; they are few, so there is no tier of days. Only records of LLM calls come
-here, and those that name a model without a provider: they are no calls, but are counted by model.
+backend merges the sums in its transaction; they are few, so there is no tier of days. The rollup has the records of LLM
+calls, and those that name a model without a provider: these are no calls, but are counted by model.
 
-Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and dimensions that retention and
-erasure have not taken out, cost in billionths of a dollar.
+Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and dimensions, without those
+that retention and erasure removed; cost is in billionths of a dollar.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
-"""Whole numbers all of them, so that what is taken off leaves nothing behind."""
+"""Whole numbers, so that subtraction leaves no remainder."""
 OTHERS: Final = "other"
-"""How those beyond the limits are called."""
+"""The name of the values beyond the limits."""
 CAPPED_SHIFT: Final = 16
 """Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
 _EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
@@ -50,7 +50,7 @@ def calls_of(filter: Filter) -> Filter:
 
 
 def has_events(capped_dimensions: int) -> bool:
-    """Whether the rollup has calls that are events, which it does not tell from exchanges."""
+    """Whether the rollup has calls that are events, which it does not distinguish from exchanges."""
     return bool(capped_dimensions >> _EVENTS_SHIFT & 1)
 
 
@@ -65,7 +65,7 @@ def is_counted(filter: Filter) -> bool:
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether the rollup can tell the usage of a filter, its time apart."""
+    """Whether the rollup can count the usage of a filter, its time apart."""
     capped, columns = capped_dimensions >> CAPPED_SHIFT, columns_of(filter)
     return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in columns or ())
 
@@ -78,7 +78,7 @@ def counts_calls(filter: Filter) -> bool:
 
 
 class UsageSums:
-    """The LLM calls of one batch, or of the records that one statement takes out."""
+    """The LLM calls of one batch, or of the records that one statement removes."""
 
     def __init__(self) -> None:
         self._sums: dict[Key, Measures] = {}

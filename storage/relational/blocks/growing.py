@@ -1,14 +1,14 @@
 """Blocks that grow: the bodies of one conversation, whose requests repeat what the one before said.
 
-Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one zstd frame that is
-compressed with the bodies before it as its dictionary, so that a history is stored once and each call costs what it
-adds: 7 % of what its body takes alone (bench/results/agent-run-sqlite.json), for half of the time. A block is bounded
-in size and in time, then the next one begins whole: no body is further away than one block is long. A backend writes a
-block that has grown in place of what it was, so a block also ends when it takes more than the body to come.
+Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one zstd frame with the
+body before it as dictionary, so that a history is stored once and each call costs what it adds: 7 % of its body alone
+(bench/results/agent-run-sqlite.json), in half of the time. Blocks are bounded in size and in time, and each begins with
+a whole body: reading one inflates no more than its block. A backend rewrites a block that has grown, so a block also
+ends when its frames take more than the next body.
 
-Invariant: the frames of a block, each inflated with the content of the one before, give its content. One writer lets a
-block grow, and what erasure leaves of it is shorter: a block whose content is as long as it was left is as it was left.
-What is remembered here is what the store has, or is forgotten.
+Invariant: the frames of a block, each inflated with the content of the one before, give its content. Only one writer
+grows a block, and erasure shortens it: a block of unchanged length is unchanged. A block is remembered as the store has
+it, or not at all.
 """
 
 import sys
@@ -27,8 +27,8 @@ MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
 MAX_SPAN_US: Final = 3_600_000_000
 """Bodies of an older hour are kept no longer than the hour's own: retention goes by hours."""
 MAX_REMEMBERED_BYTES: Final = 8 * 1024 * 1024
-"""Blocks that may still grow, objects included: fifty of long conversations, thousands of short ones. The least
-recently used are left as they are."""
+"""Memory of blocks that may still grow: fifty of long conversations, thousands of short ones. The least recently
+used grow no further."""
 MAX_SEEN: Final = 4096
 """Conversations that are known to have begun: about 200 bytes each, 1 MB."""
 MIN_END_BYTES: Final = 16 * 1024

@@ -1,7 +1,7 @@
-"""What heads and bodies take of memory, and how many are in it at a time: some megabytes of them. Pure.
+"""Portions of rows whose heads and bodies fit into some megabytes of memory. Pure.
 
-Strategy: rows say how large their bodies were on the wire, and no more than that is kept, unless it was compressed. By
-default that is 80 KiB of each; who wants all of it may have megabytes (`[capture] stored_body_bytes`).
+Strategy: rows have the size of their bodies on the wire, and no more is kept of an uncompressed body: by default at
+most 80 KiB, by settings megabytes (`[capture] stored_body_bytes`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

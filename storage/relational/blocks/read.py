@@ -1,4 +1,4 @@
-"""Payloads of rows that say in which blocks theirs are."""
+"""Payloads of rows, read from the blocks that the rows name."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -39,7 +39,7 @@ async def unpacked_at(session: BlockSession, places: Rows) -> dict[int, Payload]
 
 
 async def contents(session: BlockSession, numbers: AbstractSet[int]) -> dict[int, bytes]:
-    """Read and inflate some blocks, but those of which this read has done so already; without those that are gone."""
+    """Read and inflate some blocks, unless this read has them already; deleted ones are left out."""
     recent = session.recent_blocks
     lacking = recent.lacking(numbers)
     if not lacking:

@@ -1,4 +1,4 @@
-"""What words are looked for in, of heads and bodies as they are stored: those of many records decoded at once."""
+"""The searched texts of stored heads and bodies: those of many records are decoded at once."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,7 +10,7 @@ _LIST: Final = b"\xdd"
 
 
 class _Window(msgspec.Struct, array_like=True, gc=False):
-    """What is searched of a `storage.record.Body`; other members are passed over."""
+    """The searched members of a `storage.record.Body`; the decoder skips the others."""
 
     head: bytes
     tail: bytes

@@ -63,7 +63,7 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
 
 
 async def scope_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
-    """Find when the first and the last record of a scope started, and nothing that others' records tell."""
+    """Find when the first and the last record of a scope started, from its own records only."""
     filter = (await session.state()).visible(Filter(scope=scope, kind="all"))
     return await _started_us(session, filter, "asc"), await _started_us(session, filter, "desc")
 
@@ -84,7 +84,7 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
 
 
 _FIND_S: Final = 0.05
-"""How long few exchanges are looked for that rollups have counted: they may lie anywhere among many others."""
+"""Time for the search of few exchanges that rollups have counted, which may lie anywhere among many others."""
 
 
 async def fetch_exact_if_small(

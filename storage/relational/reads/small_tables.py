@@ -1,8 +1,8 @@
 """Small tables beside the records: API keys, values of the store as a whole, views, and jobs.
 
-Keys and views are few rows that are read whole; jobs are what a collector needs to know again after a restart. Each
-change of a key is one transaction with the version that tells of it. A key that changes is locked first, so that of two
-sidecars one changes what the other left.
+Keys and views are few rows that are read whole; a collector reads jobs again after a restart. Each change of a key is
+one transaction with the version that announces it. The key is locked first, so that the changes of two sidecars follow
+each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -54,7 +54,7 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
 
 
 async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage] | None, bool]:
-    """Add up the calls of a filter by provider and model, None when only a scan could tell; and whether that is all."""
+    """Add up the calls of a filter by provider and model, None when only a scan could; and whether that is all."""
     capped_dimensions = (await session.state()).capped_dimensions
     is_known = usage.can_count(filter, capped_dimensions)
     if filter.kind == "event":

@@ -60,7 +60,7 @@ async def _add(sums: Sums, filter: Filter) -> bool:
 
 
 def _tables_by(columns: Sequence[str], filter: Filter, capped_dimensions: int) -> rollup_sql.Tables | None:
-    """Choose the rollups that have both some columns and the dimensions of a filter; None when only rows can tell."""
+    """Choose the rollups that have both some columns and the dimensions of a filter; None: they need rows."""
     if not _is_by_endpoint(columns) and (rollup_sql.holds_others(capped_dimensions, columns) or "method" in columns):
         return None  # of the others, and of methods that clients invented, only rows know the names
     return rollup_sql.tables_for(filter, capped_dimensions, columns)

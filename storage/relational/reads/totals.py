@@ -1,4 +1,4 @@
-"""How many records there are of a filter, from rollups where they can tell."""
+"""Counts of records by filter, from rollups where they suffice."""
 
 from dataclasses import replace
 from typing import Final
@@ -16,7 +16,7 @@ _COUNTS: Final = ("exchanges", "events")
 
 
 async def count(session: Session, query: CountQuery) -> Count:
-    """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
+    """Count the records of a filter: whole hours from rollups, where they suffice, and the rest row by row."""
     state = await session.state()
     filter = state.visible(query.filter)
     tables = tables_for(filter, state.capped_dimensions)
@@ -32,13 +32,13 @@ async def count(session: Session, query: CountQuery) -> Count:
 
 
 def _is_of_calls(filter: Filter, state: State) -> bool:
-    """Whether the rollup of usage has all records of a filter, and can tell them."""
+    """Whether the rollup of usage can count a filter: it has all of its records, and no events."""
     can_tell = counts_calls(filter) and not has_events(state.capped_dimensions)
     return can_tell and can_count_calls(filter, state.capped_dimensions)
 
 
 async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
-    """Count the records of whole hours of a filter that rollups can tell."""
+    """Count the records of a filter in whole hours, from rollups."""
     found = Sums(session, (), _COUNTS)
     tables = tables_for(filter, (await session.state()).capped_dimensions)
     if tables is not None:

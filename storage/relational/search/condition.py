@@ -1,15 +1,15 @@
-"""From a filter to SQL: conditions and bound parameters, over the table of records or over rollups of them.
+"""Compiles a filter to SQL: conditions and bound parameters, over the table of records or over rollups.
 
 Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers of it), so a filter
-is compiled in two pure steps. `texts` says which values must be looked up, the backend looks them up, and `conditions`
-builds the clause from their ids. What a row says of itself is a condition; headers, bodies and words are not. A part of
-a search that needs those is widened until it is one (`sql_superset`), and stands among what is left (`residual`). What
-must hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true
-and `IS NOT TRUE` is never null, so that `not` is the complement of what it stands before.
+is compiled in two pure steps. `texts` lists the values to be looked up, the backend looks them up, and `conditions`
+builds the clause from their ids. SQL expresses conditions on columns, but not those on headers, bodies and words: a
+part of a search that has such is widened to a superset (`sql_superset`) and kept as a `residual`. A condition that must
+hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true
+and `IS NOT TRUE` is never null, so that `not` is an exact complement.
 
 Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter. A value
-without an id, or one that no store can hold, matches nothing. Bounds on `seq` and the order are not part of a clause:
-backends walk a filter in slices of `seq` and add them themselves.
+without an id, or one that no store can hold, matches nothing. Clauses have no bounds on `seq` and no order: backends
+walk a filter in slices of `seq` and add them.
 """
 
 from collections.abc import Sequence
@@ -67,12 +67,12 @@ _QUIET: Final = frozenset(LEVELS[: LEVELS.index("warn")])
 
 
 def within(scope: Scope) -> tuple[Expression, ...]:
-    """Say as an expression what a scope restricts."""
+    """Return the restrictions of a scope as expressions."""
     return conjuncts(fields(project=scope.projects, container=scope.containers, client=scope.clients))
 
 
 def said(filter: Filter) -> tuple[Expression, ...]:
-    """List what must hold by a filter, its kind and bounds apart, and can be a condition as a whole."""
+    """List the conditions of a filter that SQL can express as a whole, its kind and bounds apart."""
     return (*within(filter.scope), *(part for part in conjuncts(filter.where) if is_sql_expressible(part)))
 
 
@@ -96,7 +96,7 @@ def texts(filter: Filter) -> sql.Texts:
 
 
 def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_parameter: int = 1) -> sql.Where | None:
-    """Build the clause over the table of records of what a filter says (`said`); None when nothing can match.
+    """Build the clause of a filter (`said`) over the table of records; None when nothing can match.
 
     Ids are by column and text, of every value of `texts` that the store has. Dialects that number their parameters
     begin with the given one.
@@ -112,13 +112,13 @@ def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_para
 
 def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
     """Build the clause of a filter, its time apart, over tables of rollups that have all columns it asks."""
-    # Of sums and rows, the dialect knows which count.
+    # Tables of rollups hold committed records only; a query in their place has this condition itself.
     writer = _Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
     return writer.where([*(writer.write(part) for part in said(filter)), writer.kind(filter)])
 
 
 def sql_superset(expression: Expression | None) -> Expression | None:
-    """Leave out what no condition can say; what is left holds for every record that fulfils the whole. None: all do."""
+    """Drop the parts that SQL cannot express; every record that fulfils the whole fulfils the rest. None: all do."""
     match expression:
         case And(parts):
             return joined(tuple(wide for part in parts if (wide := sql_superset(part)) is not None))
@@ -132,12 +132,12 @@ def sql_superset(expression: Expression | None) -> Expression | None:
 
 
 def residual(expression: Expression | None) -> Expression | None:
-    """Return what records must fulfil beside the condition; None when it says everything."""
+    """Return the part of a search that SQL cannot express; None when SQL expresses all of it."""
     return joined(tuple(part for part in conjuncts(expression) if not is_sql_expressible(part)))
 
 
 def is_sql_expressible(expression: Expression) -> bool:
-    """Whether a condition says all of it."""
+    """Whether SQL can express all of it."""
     for leaf in leaves(expression):
         field = field_of(leaf)
         if isinstance(leaf, Text | Substring) or "." in field or field in _PACKED:
@@ -157,7 +157,7 @@ def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_
 
 
 def classes_of(part: Between) -> list[int]:
-    """List the classes of statuses that a range consists of; none where it begins or ends within one."""
+    """List the status classes that make up a range; none where it begins or ends within a class."""
     least, most = part.least, part.most
     if part.field != "status" or least is None or most is None or least < 100 or least % 100 or most % 100 != 99:
         return []
@@ -189,7 +189,7 @@ class _Writer:
         return "" if filter.kind == "all" else f"kind = {self._number(sql.KINDS.index(filter.kind))}"
 
     def whole(self, part: Expression, kind: str) -> str:
-        """Write what must hold as a whole, beside the literal condition of the partial index that can serve it."""
+        """Write a condition that must hold as a whole, with the literal condition of a partial index that serves it."""
         match part:
             case Is("level", values) if kind == "event":
                 # Not from the index of failed exchanges: events have their own.
@@ -206,7 +206,7 @@ class _Writer:
                 return self.write(part)
 
     def _failed(self, parts: Sequence[Expression]) -> list[str]:
-        """Write the conditions of the index of failed exchanges, where they follow from alternatives."""
+        """Write the conditions of the index of failed exchanges, where the alternatives imply them."""
         classes: set[int] = set()
         for part in parts:
             if not isinstance(part, Between) or part.field != "status" or (part.most or 1000) > 999:
@@ -215,7 +215,7 @@ class _Writer:
         return ["status >= 400", self._among(self._class, sorted(classes))] if classes and min(classes) >= 4 else []
 
     def _common(self, parts: Sequence[Expression]) -> list[str]:
-        """Write that a column has one of some ids, where each alternative says so."""
+        """Write that a column has one of some ids, where each alternative requires one."""
         for field in _INDEXED:
             some = [asked_values(part, field) for part in parts]
             if all(some):
@@ -304,7 +304,7 @@ class _Writer:
         return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _names(self, field: str, condition: str = "1 = 1") -> str:
-        """Write the query of what the texts of a field are stored as that fulfil a condition."""
+        """Write the query of the stored forms of a field's texts that fulfil a condition."""
         if self._dialect.tool_names:
             return f"{self._dialect.tool_names} AND {condition}"
         kind = _KINDS[column_of(field)]
@@ -353,7 +353,7 @@ class _Writer:
         return self._add(value)
 
     def _add(self, value: Any) -> str:
-        """Bind a parameter, and return its mark. To be called in the order in which the marks stand in the text."""
+        """Bind a parameter, and return its mark. Call it in the order of the marks in the text."""
         self.parameters.append(value)
         return self._dialect.placeholder(self._first + len(self.parameters) - 1)
 

@@ -1,4 +1,4 @@
-"""What the index of words covers rows with: cells, and segments of some cells. Pure."""
+"""The parts of the index of words: cells, and segments of some cells. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from storage.search.index.segment import PARTS, offsets_of, packed_offsets
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Some hundred neighbouring records with the hashes of all words in them."""
+    """The hashes of all words in some hundred neighbouring records."""
 
     rows: Range
     signature: bytes
     newest_body_us: int
-    """Start of the newest record with bodies in it; 0 without one."""
+    """Start of the newest of its records with bodies; 0: none has any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Cells that follow each other, whose parts say of each hash which of them have it."""
+    """Consecutive cells; its parts list for each hash the cells that have it."""
 
     rows: Range
     starts: bytes
-    """Offsets of the first row of each cell from that of the segment (`packed_offsets`): a search reads those of all,
-    and asks for few."""
+    """Offsets of the first row of each cell from that of the segment, packed, because a search reads those of all
+    segments and unpacks few."""
 
     @classmethod
     def of(cls, rows: Range, offsets: Sequence[int]) -> Self:
-        """Make one of cells that begin at some offsets."""
+        """Make a segment of cells that begin at some offsets."""
         return cls(rows, packed_offsets(offsets))
 
     def cells(self, mask: int) -> list[Range]:
@@ -49,7 +49,7 @@ class Segment:
 
 
 Holder = Segment | Cell
-"""What covers some rows."""
+"""A part of the index that covers some rows."""
 
 
 def part_key(first_seq: int, part: int) -> int:

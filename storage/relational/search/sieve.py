@@ -1,7 +1,7 @@
-"""What a condition cannot say of rows: they are read, and judged.
+"""Searches that SQL cannot express: rows are read and judged.
 
-Strategy: of the rows of a slice, those of which a quick look at what is stored does not tell that a word is missing
-(`reads.text_index.narrow`) are read as records, with heads and bodies where the search is about them, and judged by
+Strategy: a quick look at the stored bytes rules out rows of a slice that lack a word (`reads.text_index.narrow`). The
+others are read as records, with heads and bodies where the search is about them, and judged by
 `storage.search.meaning`, some at a time.
 """
 
@@ -25,12 +25,12 @@ _ROWS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """What rows must fulfil beside their condition."""
+    """Judges rows by the part of a search that is no SQL condition."""
 
     search: Expression
 
     async def pass_through(self, session: Session, where: Where) -> Rows | None:
-        """Read those of some rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
+        """Read the rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
 
         The parameters of the conditions on the rows are numbered from 1.
         """
@@ -77,7 +77,7 @@ class Sieve:
 def with_keys(
     where: Where, joint: Literal["AND", "OR"], keys: list[Any], dialect: Dialect, first_parameter: int
 ) -> Where:
-    """Add rows with some keys to conditions, or leave out others."""
+    """Widen conditions by the rows of some keys (OR), or restrict them to those (AND)."""
     among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
     return Where(f"({where.text} {joint} {among})", (*where.parameters, dialect.number_list(keys)))
 

@@ -1,10 +1,10 @@
-"""Ways to the rows of a filter: searches that together find what it asks, each as well as it can be looked up. Pure.
+"""Ways to the rows of a filter: searches whose results together are those of the filter. Pure.
 
-Strategy: a search is written with its negations at its leaves, once, so that each part tells by itself what must hold.
-Where the index knows only some alternatives, as of `reset or status:500`, there are two ways: what the index knows
-nothing of, whose rows a condition tells, and what has a word it knows, whose rows are in few cells.
+Strategy: negations are moved to the leaves of a search first, so that each part can be judged by itself. Where the
+index of words serves only some alternatives, as in `reset or status:500`, there are two ways: one for the alternatives
+without words, whose rows a condition finds, and one for those with words, whose rows are in few cells.
 
-Invariant: a record fulfils the search of a filter when it fulfils its condition and that of one of the ways.
+Invariant: a record fulfils the search of a filter when it fulfils its condition and the search of one of the ways.
 """
 
 from dataclasses import dataclass
@@ -31,13 +31,13 @@ class Way:
     search: Expression | None
     """None: all rows that fulfil the condition."""
     need: All
-    """What the index tells of the rows; nothing, where all of them are looked at."""
+    """The words that the index must find for these rows; `NOTHING`: all rows are examined."""
 
 
 def ways_of(where: Expression | None) -> tuple[Way, ...]:
-    """List the ways to the rows of a filter: one, or one that needs nothing and one that needs words.
+    """List the ways to the rows of a filter: one, or one without words and one with words.
 
-    What a condition says as a whole is in none of them.
+    Conditions that hold as a whole are in none of them.
     """
     parts = tuple(negated_at_leaves(part) for part in conjuncts(where))
     need = joined_needs(expression_need(part) for part in parts if is_sql_expressible(part) and not _is_quick(part))
@@ -48,7 +48,7 @@ def ways_of(where: Expression | None) -> tuple[Way, ...]:
 
 
 def _is_quick(part: Expression) -> bool:
-    """Whether a condition takes less to look at rows than the index takes to leave some out: 4 instead of 8 ms."""
+    """Whether scanning rows for a condition is faster than the index of words: 4 instead of 8 ms."""
     return all(isinstance(leaf, Is) or (isinstance(leaf, Like) and len(leaf.parts) == 3) for leaf in leaves(part))
 
 
@@ -62,9 +62,9 @@ def _taken_apart(search: Expression) -> tuple[Expression, ...]:
 
 
 def _without_known(search: Expression) -> tuple[Expression | None, tuple[Expression, ...]]:
-    """Leave alternatives out that only the index tells: returns what is left, if anything, and what was left out.
+    """Split off the alternatives that only the index finds: returns the rest, if any, and the alternatives.
 
-    What fulfils a search, but not what is left of it, fulfils one of those that were left out.
+    A record that fulfils a search, but not the rest, fulfils one of the alternatives.
     """
     if is_sql_expressible(search):
         return search, ()

@@ -1,10 +1,9 @@
-"""Entries that may have been committed, until the store says whether they were. Pure.
+"""Entries of a commit whose answer was lost, until the store has been asked for them. Pure.
 
-Strategy: a batch is noted before its commit is sent and forgotten after the answer. One whose answer was lost is asked
-for before the next batch is stored; entries that turn out to be stored are left out when they come again, in whatever
-batches.
+Strategy: a batch is noted before its commit is sent and forgotten after the answer. If the answer was lost, the store
+is asked for the entries before the next batch; those that it has are left out when they come again, in any batch.
 
-Invariant: an entry that is stored already is not stored a second time.
+Invariant: an entry is not stored twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from storage.record import Entry
 
 
 class Doubts:
-    """What one writer does not know about its commits."""
+    """The commits of one writer that are in doubt."""
 
     def __init__(self) -> None:
         self.entries: Sequence[Entry] = ()

@@ -1,10 +1,10 @@
-"""What a server has of one sidecar, remembered here for a server that takes its place empty.
+"""A copy of one sidecar's positions and keys, for an empty server that takes the place of the one that had them.
 
-A file that is removed can still be read by who has it open. A server cannot: a database that was dropped, or another
-one that answers after a failover, says nothing of what was there. Strategy: positions, newest number and API keys are
-noted as they are committed and read.
+A removed file can still be read through an open descriptor; a database that was dropped, or replaced by a failover,
+cannot. Strategy: positions, newest number and API keys are noted as they are committed and read.
 
-Invariant: what is noted was committed. What the positions count as stored and those found later do not is what is lost.
+Invariant: only committed values are noted. The records that the noted positions count as stored, and those found later
+do not, are lost.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ KEEPSAKE = "keepsake"
 
 
 class KeyStore(Protocol):
-    """What has API keys, as `storage.base.Storage` does."""
+    """A store of API keys, as `storage.base.Storage` is."""
 
     async def keys(self) -> list[ApiKey]: ...
 
@@ -29,14 +29,14 @@ class KeyStore(Protocol):
 
 @dataclass(slots=True)
 class Keepsake:
-    """Of one store, as long as it is open."""
+    """The copy of one open store."""
 
     instance: str = ""
     positions: dict[bytes, Position] = field(default_factory=dict)
     last_seq: int = 0
     keys: list[ApiKey] = field(default_factory=list)
     is_emptied: bool = False
-    """Whether it was seen empty: positions found later were committed since, and count what was lost as stored."""
+    """Whether the store was seen empty: positions found later count lost records as stored."""
 
     def note_positions(self, instance: str, positions: Mapping[bytes, Position]) -> None:
         """Note what was read."""
@@ -50,7 +50,7 @@ class Keepsake:
             self.positions.pop(source, None)
 
     def lost_records(self, found: Mapping[bytes, Position]) -> int:
-        """Return how many records were stored that a store with these positions has not."""
+        """Return how many stored records a store with these positions lacks."""
         return max(0, balance(self.positions, {}).stored - balance(found, {}).stored)
 
     async def restore_keys(self, store: KeyStore) -> None:

@@ -19,7 +19,7 @@ class NameLease:
 
         Args:
             instance: The name.
-            holder: What tells this sidecar from others of the name, kept over restarts.
+            holder: Identifies this sidecar among those of the name, kept over restarts.
             clock: Seconds.
         """
         self._instance = instance

@@ -1,14 +1,11 @@
-"""The columns of a row: which repeat together, which hold codes, and those that no search asks for, packed.
+"""The columns of a row in all relational stores: which repeat together, which hold codes, and which are packed.
 
-Packed are client address, origin and times; what is packed reads back exactly.
+Every field of a record has a column of its own unless it is in `PACKED`. Packed values read back exactly:
 
-The place that says which fields of a record are a column of their own, for all relational stores: a field is one unless
-it is in `PACKED`.
-
-* A client's address takes 4 or 16 bytes, as in a packet; other text, which proxies may bring, is kept as it is.
-* How a request came and went, with whose key, what was shed of it: few combinations, so together one dictionary id.
-* When things happened within an exchange: differences are small where moments are not, and two of them are nearly
-  always 0 or 1, so that msgpack takes 9 bytes for what five columns take 40 for.
+* A client's address takes 4 or 16 bytes, as in a packet; other text, which proxies may send, is kept as it is.
+* Scheme, version, upstream, key and what was shed have few combinations, and share one dictionary id (`origin`).
+* Times within an exchange become differences, which are small, two of them nearly always 0 or 1: 9 bytes of msgpack
+  instead of five columns of 40.
 """
 
 import socket
@@ -26,7 +23,7 @@ from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.search import meaning
 
 ORIGIN_FIELDS: Final = ("scheme", "http_version", "upstream", "key_name", "key_last4", "shed")
-"""What is packed, of a record: no search reads any of them."""
+"""Fields that are packed into `origin`: no search reads them."""
 
 Origin = tuple[str | None, str | None, str | None, str | None, str | None, Shed | None]
 """In the order of `ORIGIN_FIELDS`."""
@@ -44,7 +41,7 @@ def unpack_origin(packed: str) -> Origin:
 
 
 TIME_FIELDS: Final = ("ended_at_us", "connect_us", "upstream_us", "upstream_sent_at_us", "upstream_done_at_us")
-"""What is packed, of a record."""
+"""Fields that are packed into `times`."""
 
 Times = tuple[int, int | None, int | None, int | None, int | None]
 """In the order of `TIME_FIELDS`."""
@@ -52,13 +49,13 @@ Times = tuple[int, int | None, int | None, int | None, int | None]
 PACKED: Final = (*ORIGIN_FIELDS, *TIME_FIELDS)
 """The fields of a record that have no column of their own."""
 ORIGIN_KIND: Final = {"origin": 300}
-"""Dictionary kind of the column, far behind those of other columns, which grow at their end."""
+"""Dictionary kind of the column, far behind those of other columns, which are appended."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
 COLUMNS: Final = (*(field for field in _FIELDS if field not in PACKED), "origin", "times")
 """Columns of a record, in the order that `unpacked` expects: that of its fields, then what is packed."""
 _STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
 _in_order: Final = itemgetter(*((*COLUMNS, *PACKED).index(field) for field in _FIELDS))
-"""From a row and what was packed in it to the fields of a record."""
+"""From the values of a row, unpacked ones last, to the fields of a record."""
 
 _PackedTimes = tuple[int | str, int | str | None, int | str | None, int | str | None, int | str | None]
 _times_encoder: Final = msgspec.msgpack.Encoder()
@@ -74,7 +71,7 @@ def pack_address(text: str) -> bytes:
     packed = meaning.pack_address(text)
     if packed is not None:
         return packed
-    # One byte before it, or two, so that it has the length of no address.
+    # Prefixed by one byte or two, so that its length is that of no address.
     marked = b"\0" + text.encode()
     return b"\1" + marked if len(marked) in _FAMILIES else marked
 
@@ -122,15 +119,15 @@ def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
 
 
 def is_own(request_id: str, record_id: bytes) -> bool:
-    """Whether a request id is that of the record as `format_id` writes it: stores keep a mark instead."""
+    """Whether a request id is the record's own as `format_id` writes it: stores keep a mark instead."""
     # 0.2 us; to write the id with its hyphens takes 0.5.
     return len(request_id) == 36 and request_id[8:24:5] == "----" and request_id.replace("-", "") == record_id.hex()
 
 
 def unpacked(values: list[Any]) -> Record:
-    """Make a record of the values of `COLUMNS`, all decoded but the last two; the list is used up.
+    """Make a record of the values of `COLUMNS`, all decoded but the last two; the list is changed.
 
-    The origin is None where retention was quicker than its reader: the row is gone too.
+    The origin is None where retention has deleted its text since, and the row with it.
     """
     *_, origin, times = values
     values += unpack_origin(origin) if origin else (None,) * len(ORIGIN_FIELDS)
@@ -145,11 +142,11 @@ Combined = tuple[str | None, ...]
 METHOD: Final = DIMENSIONS.index("method")
 """Its place in a combination."""
 MAX_COMBINATIONS: Final = 10_000
-"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, a memory of them starts anew."""
+"""Remembered combinations of route, key, method, upstream, outcome and so on: 8 MB at most, then all are forgotten."""
 MAX_METHOD_CHARACTERS: Final = 64
-"""Of a combination that is remembered: the method is the client's to choose."""
+"""Longest method of a remembered combination: clients choose it."""
 REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS)
-"""Of the ids of repeated text."""
+"""Places in `COLUMNS` of ids of repeated text."""
 
 CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in CODED.items())
 

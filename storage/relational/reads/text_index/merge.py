@@ -1,9 +1,9 @@
-"""Cells become a segment: which, and how that is written without anybody waiting for it long.
+"""Joins cells to a segment, in short transactions.
 
-Strategy: the parts of a segment are written some at a time, and no search reads them until the segment itself is there,
-which is written last and takes the place of its cells. Parts that a killed process has left are written over. A search
-opens a part of each segment, however little is in it: so where records repeat their words, and cells have few hashes,
-a segment has more cells. Those that wait for others are read whole.
+Strategy: the parts of a segment are written some at a time, and no search reads them before the segment itself, which
+is written last and replaces its cells. Parts that a killed process left are overwritten. A search opens a part of each
+segment, however little it holds, so a segment has more cells where records repeat their words and cells have few
+hashes. Cells that are in no segment yet are read whole.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS
 
 LEAST_CELLS: Final = 256
-"""Of a segment that others may follow."""
+"""Fewest cells of a segment, unless a segment behind them keeps others from following."""
 _ENOUGH_BYTES: Final = 3 << 19
 """Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an erasure drops."""
 
