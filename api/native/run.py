@@ -176,26 +176,29 @@ def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
     return any(name == call.tool_name or re.search(rf"[._/-]{re.escape(call.tool_name)}$", name) for name in asked)
 
 
-async def download_run(request: web.Request) -> web.Response:
+async def download_run(request: web.Request) -> web.StreamResponse:
     """Download the run as one HTML file that shows it by itself."""
     services, text = services_of(request), request.match_info["id"]
     refuse_unknown(request.query, frozenset())
-    pages: list[bytes] = []
-    size, cursor, is_first = 0, None, True
-    name = text
-    while is_first or (cursor is not None and size < MAX_FILE_BYTES):
-        run = await _read(services, text, MAX_STEPS, None if is_first else read_cursor(cursor, "asc"))
-        pages.append(_ENCODER.encode(run))
-        size, cursor, is_first, name = size + len(pages[-1]), run.next_cursor, False, run.id
-    body = _file_of(b"[" + b",".join(pages) + b"]")
-    headers = {"Content-Disposition": f'attachment; filename="run-{name}.html"'}
-    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
-
-
-def _file_of(data: bytes) -> bytes:
-    """Put data, view and styles into one document; `<` of the data is written so that no markup can begin with it."""
+    run = await _read(services, text, MAX_STEPS, None)
+    headers = {"Content-Disposition": f'attachment; filename="run-{run.id}.html"'}
+    response = web.StreamResponse(headers=headers)
+    response.content_type, response.charset = "text/html", "utf-8"
+    await response.prepare(request)
     before, after = _frame()
-    return before + data.replace(b"<", b"\\u003c") + after
+    await response.write(before + b"[")
+    size = 0
+    while True:
+        # No markup can begin in the data: JSON may write `<` as its number.
+        page = _ENCODER.encode(run).replace(b"<", b"\\u003c")
+        size += len(page)
+        await response.write(page)
+        if run.next_cursor is None or size >= MAX_FILE_BYTES:
+            break
+        run = await _read(services, text, MAX_STEPS, read_cursor(run.next_cursor, "asc"))
+        await response.write(b",")
+    await response.write(b"]" + after)
+    return response
 
 
 @lru_cache(maxsize=1)

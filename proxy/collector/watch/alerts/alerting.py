@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 5.0
 MAX_REST_S: Final = 60.0
 """An alert is evaluated a hundred times in its window, and once a minute at least."""
+MIN_RESTS: Final = 20
+"""Times that an evaluation took, in which its alert rests: the store has others to serve."""
 LEASE_S: Final = 30.0
 TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
@@ -123,14 +125,17 @@ class Alerting:
         return not is_taken_over  # another may have taken it, too: the next look sees who was last
 
     async def _evaluate(self, alert: AlertSettings, is_silenced: bool) -> None:
+        begun_s = time.monotonic()
         try:
             values = await read_figures(self.reader, alert, self.now_us())
         except IncompleteFigures:
             self.problems[alert.name] = "the store ran out of time: a shorter window or a plainer query helps"
             return
+        finally:
+            rest_s = max(min(alert.window_s / 100, MAX_REST_S), MIN_RESTS * (time.monotonic() - begun_s))
+            self._due_us[alert.name] = self.now_us() + round(rest_s * 1e6)
         self.problems.pop(alert.name, None)
         self.values[alert.name] = values
-        self._due_us[alert.name] = self.now_us() + round(min(alert.window_s / 100, MAX_REST_S) * 1e6)
         self.state.advance(alert, values, self.now_us(), is_silenced=is_silenced)
 
     async def _save(self) -> None:
