@@ -175,7 +175,7 @@ def counted(sidelog: Sidelog) -> dict[str, int]:
         "dropped": sum(dropped.values()),
         "refused": metrics["sidelog_connections_refused_total"],
         "displaced": metrics["sidelog_connections_displaced_total"],
-        "open_connections": metrics['sidelog_connections_open{side="downstream"}'],
+        "open_connections": sum(count for name, count in metrics.items() if "open{" in name and "downstream" in name),
     }
 
 

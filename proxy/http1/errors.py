@@ -72,6 +72,12 @@ class UpstreamError(Exception):
         self.code = code
         self.message = message
         self.refused_head = refused_head
+        self.reset_code = -1
+        """With which it reset a stream of HTTP/2; -1: it did not."""
+
+
+class NotHttp2(UpstreamError):
+    """The upstream speaks something else, so it cannot carry gRPC."""
 
 
 def shown(value: bytes) -> str:

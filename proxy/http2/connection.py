@@ -228,7 +228,7 @@ class Connection:
         self._settle()
         return not stream.is_waiting
 
-    def reset(self, stream_id: int, code: ErrorCode) -> None:
+    def reset(self, stream_id: int, code: int) -> None:
         """End a stream early, and discard what waits to be sent on it."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_reset:

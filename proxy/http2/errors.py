@@ -22,6 +22,11 @@ class ErrorCode(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
+def name_of(code: int) -> str:
+    """Name a code as a peer sent it."""
+    return ErrorCode(code).name if code <= ErrorCode.HTTP_1_1_REQUIRED else f"code {code}"
+
+
 class Fault(Exception):
     """The peer broke a rule; the reason is one of a closed set, so it may be counted, and holds no value."""
 

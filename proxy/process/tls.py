@@ -61,8 +61,10 @@ def client_context(trusted_cert_file: str) -> ssl.SSLContext:
     return context
 
 
-def upstream_context(ca_file: str, *, is_verified: bool) -> ssl.SSLContext:
+def upstream_context(ca_file: str, protocol: str = "http/1.1", *, is_verified: bool) -> ssl.SSLContext:
     """Make the context of connections to an upstream, which trusts the system's authorities, or those in the file.
+
+    It offers one protocol by ALPN.
 
     Raises:
         OSError: the file cannot be read.
@@ -71,7 +73,7 @@ def upstream_context(ca_file: str, *, is_verified: bool) -> ssl.SSLContext:
     if ca_file:
         read_file(Path(ca_file))
     context = ssl.create_default_context(cafile=ca_file or None)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     if not is_verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

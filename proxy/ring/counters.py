@@ -31,7 +31,7 @@ PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
 """Why the client of a load balancer's connection was never known."""
 HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
 """Why streams were reset, or connections of HTTP/2 ended; by their numbers (RFC 9113 §7)."""
-HTTP2_SIDES: Final = ("client", "server")
+HTTP2_SIDES: Final = ("client", "server", "upstream")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
@@ -83,6 +83,8 @@ class CounterSnapshot:
     """How long all of them waited."""
     connections_http2: int = 0
     """Gauge: those of `connections_downstream` that speak HTTP/2."""
+    connections_upstream_http2: int = 0
+    """Gauge: those of `connections_upstream` that speak HTTP/2."""
     http2_ends: dict[str, int] = field(default_factory=dict)
     """Code → connections of HTTP/2 that we ended."""
     http2_resets: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -91,7 +93,10 @@ class CounterSnapshot:
 
 _NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
 _GAUGES: Final = frozenset(
-    ("connections_downstream", "connections_upstream", "requests_in_flight", "connections_http2")
+    (
+        *("connections_downstream", "connections_upstream", "requests_in_flight", "connections_http2"),
+        "connections_upstream_http2",
+    )
 )
 
 
@@ -100,9 +105,10 @@ class CounterLayout:
 
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
-        "displaced_connections", "dropped_messages", "http2_ends", "http2_resets", "log_lines_dropped", "no_route",
-        "proxy_failures", "recording_wait_us", "recording_waits", "refused_connections", "request_bytes", "requests",
-        "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
+        "connections_upstream_http2", "displaced_connections", "dropped_messages", "http2_ends", "http2_resets",
+        "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us", "recording_waits",
+        "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size",
+        "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -136,7 +142,8 @@ class CounterLayout:
         self.recording_waits = self.dropped_messages + 3
         self.recording_wait_us = self.dropped_messages + 4
         self.connections_http2 = self.dropped_messages + 5
-        self.http2_ends = self.dropped_messages + 6
+        self.connections_upstream_http2 = self.dropped_messages + 6
+        self.http2_ends = self.dropped_messages + 7
         """Add the number of the code."""
         self.http2_resets = self.http2_ends + len(HTTP2_CODES)
         """Add the index of the side times the number of codes, and the number of the code."""

@@ -83,6 +83,13 @@ class RouteSettings(Section, frozen=True):
     )
     scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
     agent: Annotated[str, about("agent the key must be allowed to call; empty: any", max_length=128)] = ""
+    upstream_protocol: Annotated[
+        Literal["auto", "http1", "http2"],
+        about(
+            "spoken to the upstream. auto: HTTP/2 for gRPC, HTTP/1.1 for all else; http1: HTTP/1.1, gRPC is refused; "
+            "http2: HTTP/2 for all but WebSockets"
+        ),
+    ] = "auto"
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
     capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from proxy.http1.field_lines import PlainLines
@@ -19,6 +20,7 @@ from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
 from proxy.http2.budget import Limits
+from proxy.http2.frames import MAX_WINDOW_BYTES
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.network.fair_loop import FairLoop
 from proxy.network.idle_eviction import IdleEviction, Waiting
@@ -30,9 +32,11 @@ from proxy.settings.model import LimitSettings, Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.admission.opt_out import make_opt_out
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
+from proxy.worker.exits.frame_writer import Steps
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
-from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.http2_pool import Http2Pool
+from proxy.worker.upstream.places import Lane
 from proxy.worker.upstream.pool import Pool
 from proxy.worker.upstream.response_readers import ResponseReaders
 
@@ -54,8 +58,6 @@ _MAX_STEPS: Final = 125
 RESPONSE_FIELDS: Final = 10
 """The head of a response may have so many times the fields of a request's."""
 
-CONNECTION_WINDOW_BYTES: Final = 1 << 20
-"""Of the bodies on one HTTP/2 connection that wait for their upstreams."""
 MAX_SETTINGS_S: Final = 10.0
 """From the first byte of HTTP/2 to the end of its beginning, where heads have no limit."""
 
@@ -88,8 +90,8 @@ class Connection(Waiting, Protocol):
 class UpstreamOpener(Protocol):
     """Opens upstream connections for one pool."""
 
-    async def open(self, *, may_repeat: bool) -> UpstreamConnection:
-        """Return a new connection, or one that became free meanwhile.
+    async def open(self, *, may_repeat: bool) -> Lane:
+        """Return a lane of a new connection, or one that became free meanwhile.
 
         Raises:
             UpstreamError: there is none.
@@ -99,17 +101,18 @@ class UpstreamOpener(Protocol):
 class Http2:
     """What all connections of HTTP/2 share, where it may be spoken."""
 
-    __slots__ = ("encoder", "limits", "open_streams")
+    __slots__ = ("connections", "limits", "open_streams")
 
     def __init__(self, limits: LimitSettings) -> None:
-        self.encoder = LineEncoder()
         self.limits = Limits(
             max_header_bytes=limits.max_header_bytes or 1 << 24,
             max_streams=limits.http2_max_streams,
             stream_window_bytes=limits.http2_stream_window_bytes,
-            connection_window_bytes=max(CONNECTION_WINDOW_BYTES, limits.http2_stream_window_bytes),
+            connection_window_bytes=MAX_WINDOW_BYTES,
             timeout_settings_ns=int((limits.timeout_headers_s or MAX_SETTINGS_S) * 1e9),
         )
+        self.connections = 0
+        """Of all time: the newest one's number."""
         self.open_streams = 0
         """On all connections: never more than `max_connections`."""
 
@@ -126,7 +129,7 @@ class Engine:
         tasks: asyncio.TaskGroup,
         instance: str,
         turns: FairLoop,
-        opener: Callable[[Pool], UpstreamOpener],
+        opener: Callable[[Pool | Http2Pool], UpstreamOpener],
     ) -> None:
         """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
         limits = settings.proxy.limits
@@ -141,8 +144,7 @@ class Engine:
         self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
-        self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
-        self.max_line_bytes: Final = limits.max_line_bytes
+        self.max_head_bytes, self.max_line_bytes = limits.max_header_bytes or 1 << 24, limits.max_line_bytes
         self.capture: Final = settings.capture
         self.pace: Final = recorder.pace(settings.capture.max_wait_ms)
         self.makes_traces: Final = settings.proxy.trace_context
@@ -156,8 +158,9 @@ class Engine:
         self.turns: Final = turns
         self.leaving: Final = turns.apart()
         """Of clients that left with nothing under way: to close one costs 10 µs, and thousands may leave at once."""
-        self.pools: Final = self._new_pools(routes)
-        self.openers: Final = tuple(opener(pool) for pool in self.pools)
+        self.encoder, self.steps = LineEncoder(), Steps()
+        self.pools, self.http2_pools = self._new_pools(routes)
+        self.openers, self.http2_openers = (tuple(map(opener, pools)) for pools in (self.pools, self.http2_pools))
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False
@@ -167,21 +170,20 @@ class Engine:
         self._max_headers, self._plain = limits.max_headers or 1 << 20, PlainLines()
         self.heads: Final = RequestHeads(self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes))
 
-    def _new_pools(self, routes: RouteTable) -> tuple[Pool, ...]:
+    def _new_pools(self, routes: RouteTable) -> tuple[tuple[Pool, ...], tuple[Http2Pool, ...]]:
         readers = ResponseReaders()
-        return tuple(
-            Pool(
-                route,
-                route.limits,
-                self._count_upstream,
-                self.turns,
-                readers.reader(route.response_rules, RESPONSE_FIELDS * route.limits.max_headers),
-            )
-            for route in routes.routes
-        )
-
-    def _count_upstream(self, change: int) -> None:
-        self.recorder.count_connection("upstream", change)
+        pools, http2_pools = [], []
+        for route in routes.routes:
+            limits, turns = route.limits, self.turns
+            responses = readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
+            pools.append(Pool(route, limits, partial(self.recorder.count_connection, "upstream"), turns, responses))
+            http2_pools.append(
+                Http2Pool(
+                    route, limits, partial(self.recorder.count_connection, "upstream_http2"), turns, responses,
+                    self.encoder, self.steps, partial(self.recorder.count_http2_reset, "upstream"),
+                )
+            )  # fmt: skip
+        return tuple(pools), tuple(http2_pools)
 
     def register(self, connection: Connection, peer: bytes) -> str:
         """Count a new connection in, or return which limit it would exceed: then it is counted as refused.
@@ -299,7 +301,8 @@ class Engine:
     async def _sweep(self) -> None:
         """Enforce the deadlines of all connections, again and again."""
         while True:
-            _look_at_some(self.pools, self.pools, Pool.expire, time.monotonic_ns())
+            pools: tuple[Pool | Http2Pool, ...] = (*self.pools, *self.http2_pools)
+            _look_at_some(pools, pools, _expire, time.monotonic_ns())
             is_near = self._idle_eviction.is_near(len(self.connections))
             look = self._check_and_note if is_near else _check
             await self._look_at(self.connections, look, within_s=SWEEP_S)
@@ -325,6 +328,8 @@ class Engine:
             connection.abort_for_shutdown()
         for pool in self.pools:
             pool.close()
+        for http2_pool in self.http2_pools:
+            http2_pool.close()
 
 
 def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T, int], None], now_ns: int) -> None:
@@ -338,6 +343,10 @@ def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T,
             return
         except Exception:
             log.exception("the engine's tick failed; the next one goes on")
+
+
+def _expire(pool: Pool | Http2Pool, now_ns: int) -> None:
+    pool.expire(now_ns)
 
 
 def _record_id_format(name: str) -> bytes:

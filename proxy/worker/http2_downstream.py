@@ -10,7 +10,6 @@ reset; what one client does not take of one stream holds up that stream alone.
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final, cast
 
 from proxy.http1.errors import STATUS_OF, Refused
@@ -18,44 +17,45 @@ from proxy.http1.request_reader import RequestReader
 from proxy.http2 import events
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
-from proxy.http2.output import SMALL_WAIT_NS
+from proxy.http2.grpc import expires_ns, is_grpc
 from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
 from proxy.network.socket_queues import is_reset_by_peer
-from proxy.network.tls_buffers import bound_buffers
 from proxy.process.tls import is_fit_for_http2
+from proxy.ring import http2_notes
 from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE
 from proxy.worker.admission.admission import Admission, admission_of
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
+from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.ending import REJECTED
 from proxy.worker.relay.relay import Relay
 
 _NO_REQUEST: Final = b"PRI * HTTP/2\r\n"
-_SMALL_WAIT_S: Final = SMALL_WAIT_NS / 1e9 + 0.001
 
 
 class Http2Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_admission", "_codec", "_engine", "_flags", "_has_served", "_held", "_held_ns", "_is_in_step", "_is_timed",
-        "_peer", "_reader", "_relays", "_shared", "_waiting", "_write", "eof_ns",
+        "_admission", "_codec", "_engine", "_flags", "_has_served", "_held", "_held_ns", "_number", "_peer", "_reader",
+        "_relays", "_shared", "_waiting", "_writer", "eof_ns",
     )  # fmt: skip
 
     _codec: Connection
     _reader: RequestReader
     _admission: Admission
-    _write: Callable[[bytes], None]
+    _writer: FrameWriter
 
     def __init__(self, engine: Engine, shared: Http2, peer: bytes, since_ns: int) -> None:
         """Take the place of a connection of `peer` that was accepted at `since_ns`, and counted."""
         super().__init__(engine.turns)
         self._engine = engine
-        self._codec = Connection(shared.limits, shared.encoder, time.monotonic_ns(), is_server=True)
+        self._codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         self._shared = shared
+        self._number = shared.connections = shared.connections + 1
         self._peer = peer
         self._since_ns = since_ns
         self._flags = self._held_ns = self.eof_ns = 0
@@ -63,15 +63,15 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """Of the streams whose exchanges run."""
         self._waiting: dict[int, tuple[int, int]] = {}
         """Streams whose client takes nothing for now: since when, and how much of their responses waits."""
-        self._has_served = self._is_in_step = self._is_timed = False
+        self._has_served = False
         self._held = b""
         """What is read later, for the sake of recording (P30), and since when."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; over what is not secure enough nothing is answered."""
         self._transport = own = cast(asyncio.Transport, transport)
-        self._write = bound_buffers(own)
-        self._engine.recorder.count_http2_connection(1)
+        self._writer = FrameWriter(self._engine.steps, self._codec, own, self._take_all)
+        self._engine.recorder.count_connection("downstream_http2", 1)
         engine, tls = self._engine, transport.get_extra_info("ssl_object")
         is_tls = tls is not None
         self._flags = FLAG_TLS if is_tls else 0
@@ -85,7 +85,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._engine.unregister(self, self._peer)
-        self._engine.recorder.count_http2_connection(-1)
+        self._engine.recorder.count_connection("downstream_http2", -1)
         self._end_streams()
 
     def _end_streams(self) -> None:
@@ -135,23 +135,32 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self._engine.pace.hold(self, now_ns, wait_ns)
             return
         waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
-        self._is_in_step = True
-        found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
-        for event in found:
-            if isinstance(event, events.RequestReceived):
-                self._begin(event, time.monotonic_ns(), waited_ns)
-            else:
-                self._take(event)
-        self._is_in_step = False
-        self.flush()
+        steps = self._engine.steps
+        steps.begin()
+        try:
+            found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
+            for event in found:
+                if isinstance(event, events.RequestReceived):
+                    self._begin(event, time.monotonic_ns(), waited_ns)
+                else:
+                    self._take(event)
+            self.flush()
+        finally:
+            steps.end()
         if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
             self._await_turn(self._codec.reader.in_hand)
 
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
         """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is written anew)."""
         engine, shared, head, reader = self._engine, self._shared, event.head, self._reader
-        stream = Http2Exit(engine, self, self._codec, event.stream_id)
+        state = http2_notes.StreamState(self._number, event.stream_id)
+        stream = Http2Exit(engine, self, self._codec, state)
         relay = Relay(engine, stream, stream, self._admission, self._peer, is_tls=self._flags != 0)
+        relay.stream = state
+        if is_grpc(head.lines):
+            state.count_messages()
+            relay.is_grpc = True
+            relay.expires_ns = expires_ns(head.lines, now_ns)
         self._relays[event.stream_id] = relay
         shared.open_streams += 1
         self._has_served = True
@@ -171,6 +180,10 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             return
         reader.raw = head.text
         relay.begin(reader, read, now_ns, waited_ns)
+
+    def _take_all(self, found: list[events.Event]) -> None:
+        for event in found:
+            self._take(event)
 
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionEnded):
@@ -195,12 +208,16 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     def _take_body(self, stream_id: int, data: bytes, trailers: bytes, *, is_last: bool) -> None:
         relay = self._relays.get(stream_id)
         if relay is not None and not relay.is_request_complete:  # else it is answered, or its body known to be empty
+            if relay.stream is not None and relay.stream.requests is not None:
+                relay.stream.requests.add(data)
             relay.forward_body(data, trailers, is_last=is_last)
             cast(Http2Exit, relay.exit).credit(len(data))
 
     def _take_reset(self, event: events.StreamReset) -> None:
         self._engine.recorder.count_http2_reset("server" if event.reason else "client", event.code)
         relay = self._relays.get(event.stream_id)
+        if relay is not None and relay.stream is not None:
+            relay.stream.note_reset(event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT)
         if relay is not None and event.reason:
             relay.client_broke_rule("http2_protocol_error", event.reason)
         elif relay is not None:
@@ -234,9 +251,11 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self._codec.release(stream_id)
             self.flush()
 
-    def reset(self, stream_id: int, code: ErrorCode) -> None:
+    def reset(self, stream_id: int, code: int) -> None:
         """End a stream early, and count that."""
         self._engine.recorder.count_http2_reset("server", code)
+        if (relay := self._relays.get(stream_id)) is not None and relay.stream is not None:
+            relay.stream.note_reset(code, http2_notes.BY_US)
         self._codec.reset(stream_id, code)
         self._waiting.pop(stream_id, None)
 
@@ -245,6 +264,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         engine, now_ns = self._engine, time.monotonic_ns()
         exchange = engine.recorder.begin(now_ns, self._peer)
         exchange.request_head = b"%b%b\r\n" % (_NO_REQUEST, text)
+        exchange.stream = http2_notes.StreamState(self._number, 0)
         exchange.flags = self._flags
         lower_outside(exchange, engine.level)
         exchange.outcome = REJECTED
@@ -256,26 +276,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     # Writing.
 
     def flush(self) -> None:
-        """Write what the codec has to send, unless more is about to come."""
-        output = self._codec.output
-        if self._is_in_step:
-            return
-        if output.size_bytes:
-            data = b"".join(output.take())
-            if not self._transport.is_closing():
-                self._write(data)
-        if self._waiting and not self._is_timed and self._codec.next_check_ns:
-            self._is_timed = True
-            asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._check_codec)
-
-    def _check_codec(self) -> None:
-        """Do what is due by its clock: small pieces have waited for larger windows for long enough (F12)."""
-        self._is_timed = False
-        now_ns = time.monotonic_ns()
-        if 0 < self._codec.next_check_ns <= now_ns:
-            for event in self._codec.check(now_ns):
-                self._take(event)
-            self.flush()
+        self._writer.flush()
 
     def pause_writing(self) -> None:
         """The client takes no more for now: read nothing of it, nor of the upstreams."""
@@ -298,7 +299,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
         codec = self._codec
-        self._check_codec()
+        self._writer.check(now_ns)
         if self._stalled_ns:
             self._check_stall(now_ns, self)
             return
@@ -326,10 +327,10 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
                 continue
             is_awaited, limit_ns = self.stall_limit if relay is None else relay.stall_limit
             if 0 < limit_ns <= now_ns - since_ns:
+                self.reset(stream_id, ErrorCode.CANCEL)
                 if relay is not None:
                     relay.client_stalled(is_awaited=is_awaited)
                     relay.client_lost()
-                self.reset(stream_id, ErrorCode.CANCEL)
                 self.exchange_ended(stream_id)
                 self.flush()
 
@@ -353,8 +354,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         if reason:
             self._record_fault(fault, reason, b"")
         self._end_streams()
-        self._is_in_step = False
-        self.flush()
+        self._writer.write()
         self._held = b""
         self._since_ns = time.monotonic_ns()
         if not self._transport.is_closing():

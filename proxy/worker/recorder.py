@@ -190,20 +190,23 @@ class Recorder:
         self._cells[self._layout.proxy_failure_cell(reason)] += 1
 
     def count_connection(self, side: str, change: int) -> None:
-        """Count open connections of one side, `downstream` or `upstream`."""
-        cell = self._layout.connections_downstream if side == "downstream" else self._layout.connections_upstream
-        self._cells[cell] += change
-
-    def count_http2_connection(self, change: int) -> None:
-        """Count open client connections that speak HTTP/2."""
-        self._cells[self._layout.connections_http2] += change
+        """Count open connections of a side, `downstream` or `upstream`; `…_http2`: those of them that speak HTTP/2."""
+        layout, cells = self._layout, self._cells
+        if side == "downstream":
+            cells[layout.connections_downstream] += change
+        elif side == "downstream_http2":
+            cells[layout.connections_http2] += change
+        else:
+            cells[layout.connections_upstream] += change
+            if side == "upstream_http2":
+                cells[layout.connections_upstream_http2] += change
 
     def count_http2_end(self, code: int) -> None:
         """Count a connection of HTTP/2 that we ended."""
         self._cells[self._layout.http2_ends + code] += 1
 
     def count_http2_reset(self, side: str, code: int) -> None:
-        """Count a stream that the `client`, or we as the `server`, ended early."""
+        """Count a stream that the `client`, we as the `server`, or the `upstream` ended early."""
         self._cells[self._layout.http2_reset_cell(side, code)] += 1
 
     def count_refused_connection(self) -> None:

@@ -56,7 +56,9 @@ class Route:
         "deadlines",
         "flags",
         "host",
+        "http2_tls",
         "index",
+        "is_http2",
         "is_recorded",
         "limits",
         "max_body_bytes",
@@ -69,11 +71,14 @@ class Route:
         "response_window_bytes",
         "server_name",
         "strip_bytes",
+        "takes_grpc",
         "tls",
         "windows",
     )
 
-    def __init__(self, index: int, route: RouteSettings, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, index: int, route: RouteSettings, settings: Settings, tls: tuple[ssl.SSLContext, ...] = ()
+    ) -> None:
         """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes long to make."""
         self._origin = (route, settings)
         self.index = index
@@ -82,10 +87,14 @@ class Route:
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
-        is_tls = self.address.scheme == "https"
-        self.tls = tls
-        if is_tls and tls is None:
-            self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
+        self.is_http2 = route.upstream_protocol == "http2"
+        """Whether all requests go by HTTP/2, and not only those of gRPC."""
+        self.takes_grpc = route.upstream_protocol != "http1"
+        if self.address.scheme == "https" and not tls:
+            file, is_verified = route.upstream_ca_file, route.tls_verify
+            tls = tuple(upstream_context(file, name, is_verified=is_verified) for name in ("http/1.1", "h2"))
+        self.tls: ssl.SSLContext | None = tls[0] if tls else None
+        self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
         self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
         self._host_line = self._fixed_host(route)
         general, own = settings.proxy.headers, route.headers
@@ -121,7 +130,8 @@ class Route:
         """Return the route at a level below `body`, or its own if that is lower; always the same object."""
         route = self._lowered.get(level)
         if route is None:
-            route = self._lowered[level] = Route(self.index, *self._origin, self.tls)
+            tls = () if self.tls is None or self.http2_tls is None else (self.tls, self.http2_tls)
+            route = self._lowered[level] = Route(self.index, *self._origin, tls)
             route.flags |= CAPTURE_FLAGS[level]
             route.is_recorded = self.is_recorded and level != "none"
             own, settings = self._origin

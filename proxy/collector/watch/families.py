@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from api.metrics.metrics import NO_ROUTE, by_route, counters, gauge, gauges, keyed, keyed_twice
 from proxy.collector.access_log import AccessLog
@@ -57,11 +57,17 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("recording_waits", waited, [], {(): counted.recording_waits})
     waited = "Seconds that requests and WebSocket reads were delayed until their records found room in a ring."
     yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
-    sides = {"downstream": counted.connections_downstream, "upstream": counted.connections_upstream}
-    yield gauges("connections_open", "Open connections.", "side", sides)
-    text = "Open client connections that speak HTTP/2, among connections_open."
-    yield gauge("http2_connections_open", text, counted.connections_http2)
-    text = "Streams of HTTP/2 that were reset, by the client or by us as the server, and the code."
+    family = GaugeMetricFamily("sidelog_connections_open", "Open connections.", labels=["side", "protocol"])
+    for side, count, http2 in (
+        ("downstream", counted.connections_downstream, counted.connections_http2),
+        ("upstream", counted.connections_upstream, counted.connections_upstream_http2),
+    ):
+        family.add_metric([side, "http1"], count - http2)
+        family.add_metric([side, "http2"], http2)
+    yield family
+    text = (
+        "Streams of HTTP/2 that were reset or refused, by the client, us as the server, or the upstream; and the code."
+    )
     resets: dict[tuple[str, ...], float] = {(side, code): count for (side, code), count in counted.http2_resets.items()}
     yield counters("http2_streams_reset", text, ["side", "code"], resets)
     text = "Connections of HTTP/2 that were ended by us, by the code of the GOAWAY."

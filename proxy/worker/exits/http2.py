@@ -7,9 +7,12 @@ it on, and not while that waits for the upstream: a stream holds no more than it
 import time
 from typing import NoReturn, Protocol
 
+from proxy.http1.errors import STATUS_OF
 from proxy.http1.response_head import ResponseHead
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
+from proxy.http2.grpc import grpc_message, grpc_status_of
+from proxy.ring.http2_notes import BY_UPSTREAM, StreamState
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
@@ -26,7 +29,7 @@ class StreamOwner(Protocol):
     def await_window(self, stream_id: int) -> None:
         """Note that some of a response waits for the client to grant a window."""
 
-    def reset(self, stream_id: int, code: ErrorCode) -> None:
+    def reset(self, stream_id: int, code: int) -> None:
         """End a stream early, and count that."""
 
     def exchange_ended(self, stream_id: int) -> None:
@@ -36,16 +39,17 @@ class StreamOwner(Protocol):
 class Http2Exit(Exit):
     """One stream of a client's connection."""
 
-    __slots__ = ("_codec", "_is_head", "_owed_bytes", "_owner", "_paused", "held_bytes", "id")
+    __slots__ = ("_codec", "_is_head", "_owed_bytes", "_owner", "_paused", "_state", "held_bytes", "id")
 
-    def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, stream_id: int) -> None:
+    def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, state: StreamState) -> None:
         super().__init__(engine)
         self._codec = codec
+        self._state = state
         self._owner = owner
         self._is_head = False
         self._paused = self._owed_bytes = 0
         """Why the body is not wanted for now, and how much of it came without credit."""
-        self.id = stream_id
+        self.id = state.id
         self.held_bytes = 0
         self.takes_trailers = True
 
@@ -59,7 +63,7 @@ class Http2Exit(Exit):
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
         self._send_head(head, id_text, is_end=not body)
         if body:
-            self._send(body, is_end=True)
+            self._send_counted(body, is_end=True)
 
     def start(self, head: ResponseHead, id_text: bytes) -> None:
         self._send_head(head, id_text, is_end=False)
@@ -70,26 +74,43 @@ class Http2Exit(Exit):
         self._codec.send_response(self.id, head.status, lines[len(head.status_line) : -2], is_end=is_end)
 
     def data(self, data: bytes) -> None:
-        self._send(data, is_end=False)
+        self._send_counted(data, is_end=False)
         self._owner.flush()
 
     def end(self, data: bytes, trailers: bytes) -> None:
         if data or not trailers:
-            self._send(data, is_end=not trailers)
+            self._send_counted(data, is_end=not trailers)
         if trailers and not self._codec.send_trailers(self.id, trailers, time.monotonic_ns()):
             self._owner.await_window(self.id)
+
+    def _send_counted(self, data: bytes, *, is_end: bool) -> None:
+        if self._state.responses is not None:
+            self._state.responses.add(data)
+        self._send(data, is_end=is_end)
 
     def _send(self, data: bytes, *, is_end: bool) -> None:
         if not self._codec.send_data(self.id, data, time.monotonic_ns(), is_end=is_end):
             self._owner.await_window(self.id)
 
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
+        if self._state.requests is not None:
+            return self._refuse_call(code, message, id_text), b""
         head, body = self._own_response(code, message, id_text, close=False)
         status_line, _, fields = head.partition(b"\r\n")
         self._codec.send_response(self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head)
         if not self._is_head:
             self._send(body, is_end=True)
         return head, body
+
+    def _refuse_call(self, code: str, message: str, id_text: bytes) -> bytes:
+        """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2, Responses)."""
+        line = self._engine.record_id_format
+        outcome = b"grpc-status: %d\r\ngrpc-message: %b\r\n" % (grpc_status_of(STATUS_OF[code]), grpc_message(message))
+        lines = b"content-type: application/grpc\r\n%bx-sidelog-error: %b\r\n%b" % (
+            outcome, code.encode(), line % id_text if line else b"",
+        )  # fmt: skip
+        self._codec.send_response(self.id, 200, lines, is_end=True)
+        return b"HTTP/2 200\r\n%b\r\n" % lines
 
     def release(self) -> None:
         self._owner.flush()
@@ -98,7 +119,8 @@ class Http2Exit(Exit):
         """Leave it: the end of the stream says so."""
 
     def break_off(self) -> None:
-        self._owner.reset(self.id, ErrorCode.INTERNAL_ERROR)
+        state = self._state
+        self._owner.reset(self.id, state.reset_code if state.reset_by == BY_UPSTREAM else ErrorCode.INTERNAL_ERROR)
         self._owner.exchange_ended(self.id)
 
     def switch(self, head: ResponseHead, id_text: bytes) -> NoReturn:

@@ -10,13 +10,16 @@ from typing import Final, Protocol
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE, OUTCOME_INDEX, Exchange
+from proxy.ring.http2_notes import StreamState
 from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Side, Tunnel
-from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.http2_pool import Http2Pool
+from proxy.worker.upstream.places import Lane
+from proxy.worker.upstream.pool import Pool
 from storage.record import Outcome
 
 CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
@@ -59,10 +62,11 @@ class Call:
     """What is known of the exchange that runs, and of the client that it is for."""
 
     __slots__ = (
-        "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "flags",
-        "has_long_body", "head", "is_answered", "is_continue_due", "is_paused", "is_request_complete", "is_responding",
-        "is_retried", "is_upload_paused", "method", "peer", "phase", "route", "since_ns", "tunnel", "unsent",
-        "unsent_bytes", "upload_bytes", "upstream", "upstream_head",
+        "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "expires_ns",
+        "flags", "has_long_body", "head", "is_answered", "is_continue_due", "is_grpc", "is_http2", "is_paused",
+        "is_request_complete", "is_responding", "is_retried", "is_upload_paused", "method", "peer", "phase",
+        "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upload_bytes",
+        "upstream", "upstream_head",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +81,12 @@ class Call:
         self.flags = FLAG_TLS if is_tls else 0
         self.is_paused = False
         """Whether the client takes no more of the response for now."""
+        self.stream: StreamState | None = None
+        """Of a client that speaks HTTP/2."""
+        self.is_grpc = self.is_http2 = False
+        """Whether it is a call of gRPC, and whether what runs goes to its upstream by HTTP/2."""
+        self.expires_ns = 0
+        """When a call of gRPC is waited for no more; 0: its client did not say."""
         # of the exchange
         self.exchange: Exchange | None = None
         """What runs; None between two exchanges."""
@@ -94,9 +104,9 @@ class Call:
         self.body_bytes = 0
         self.continued_ns = 0
         """When the newest 100 came, maybe for an earlier request."""
-        self.upstream: UpstreamConnection | None = None
+        self.upstream_head = self.request_trailers = b""
+        self.upstream: Lane | None = None
         self.connecting: asyncio.Task[None] | None = None
-        self.upstream_head = b""
         self.is_retried = False
         self.unsent: list[bytes] = []
         """What waits for an upstream."""
@@ -114,6 +124,14 @@ class Call:
     def deadlines(self) -> Deadlines:
         """Those of the route of the request that runs, or ran last."""
         return self.engine.deadlines if self.route is None else self.route.deadlines
+
+    @property
+    def pool(self) -> Pool | Http2Pool | None:
+        """What lends the lane of the request that runs."""
+        if self.route is None:
+            return None
+        engine = self.engine
+        return engine.http2_pools[self.route.index] if self.is_http2 else engine.pools[self.route.index]
 
     def record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None

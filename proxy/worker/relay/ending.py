@@ -10,7 +10,9 @@ from typing import Final
 
 from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamError
 from proxy.http1.request_reader import RequestReader
+from proxy.http2.errors import ErrorCode
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
+from proxy.ring import http2_notes
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
     ERROR_INDEX,
@@ -25,6 +27,7 @@ from proxy.ring.exchange import (
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 
 REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
@@ -120,13 +123,24 @@ def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> No
     exchange.note(NOTE_MESSAGE, error.message.encode())
     if error.refused_head:
         exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
-    if not call.is_responding:
+    if error.reset_code >= 0 and call.stream is not None:
+        call.stream.note_reset(error.reset_code, http2_notes.BY_UPSTREAM)
+        exchange.outcome = _TRUNCATED if call.is_responding else _UPSTREAM_ERROR
+        exchange.status = exchange.status or STATUS_OF[error.code]
+        _break_off(call, exchange, error.code)
+    elif not call.is_responding:
         outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
         _respond(call, exchange, error.code, error.message, outcome, close=not may_go_on(call))
         end(call, exchange, time.monotonic_ns())
-        return
-    exchange.outcome = _TRUNCATED
-    exchange.error = ERROR_INDEX[error.code]
+    else:
+        exchange.outcome = _TRUNCATED
+        _break_off(call, exchange, error.code)
+
+
+def _break_off(call: Call, exchange: Exchange, code: str) -> None:
+    exchange.error = ERROR_INDEX[code]
+    if call.stream is not None:
+        call.stream.note_reset(ErrorCode.INTERNAL_ERROR, http2_notes.BY_US)
     call.record(exchange, time.monotonic_ns())
     call.exit.break_off()
 
@@ -141,9 +155,8 @@ def end_with_error(call: Call, code: str, message: str, *, close: bool) -> None:
     call.drop_upstream()
     if call.is_responding:
         exchange.outcome = _TRUNCATED
-        call.note_error(exchange, code, message)
-        call.record(exchange, time.monotonic_ns())
-        call.exit.break_off()
+        exchange.note(NOTE_MESSAGE, message.encode())
+        _break_off(call, exchange, code)
         return
     _respond(call, exchange, code, message, REJECTED, close=close)
     now_ns = time.monotonic_ns()
@@ -159,7 +172,7 @@ def _respond(call: Call, exchange: Exchange, code: str, message: str, outcome: i
     head, body = call.exit.refuse(code, message, exchange.id_text)
     exchange.outcome = outcome
     exchange.error = ERROR_INDEX[code]
-    exchange.status = STATUS_OF[code]
+    exchange.status = int(head.split(None, 2)[1])
     if code in ("timeout_headers", "timeout_body"):
         exchange.note(NOTE_MESSAGE, message.encode())
     exchange.flags |= FLAG_OWN_RESPONSE
@@ -178,6 +191,7 @@ def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     """Begin the exchange of a request whose head could not be read, or did not become complete."""
     call.exchange = exchange = call.engine.recorder.begin(now_ns, call.peer)
     exchange.request_head = request.raw
+    exchange.stream = call.stream
     exchange.method = request.method
     exchange.flags = call.flags
     lower_outside(exchange, call.engine.level)
@@ -193,7 +207,7 @@ def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
 def end_tunnel(call: Call, outcome: int) -> None:
     """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
     if call.tunnel is not None:
-        if call.upstream is not None:
+        if isinstance(call.upstream, UpstreamConnection):
             call.upstream.detach()
             call.upstream = None
         call.tunnel.end(partial(_record_tunnel, call, outcome))

@@ -15,7 +15,7 @@ are written first and copied afterwards.
 import logging
 import time
 
-from proxy.http1.errors import STATUS_OF, Refused, UpstreamError
+from proxy.http1.errors import STATUS_OF, NotHttp2, Refused, UpstreamError
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
@@ -36,7 +36,10 @@ from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import Phase
 from proxy.worker.relay import ending, request_side, timing
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.relay.tunnel_side import forward_tunnel, open_tunnel
+from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
+from proxy.worker.upstream.places import Lane
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Relay(Call):
         if waited_ns:
             exchange.waited_ms = min(MAX_WAITED_MS, max(1, waited_ns // 1_000_000))
         exchange.request_head = request.raw
+        exchange.stream = self.stream
         self.method = exchange.method = method = request.method
         is_http10 = request.is_http10
         flags = self.flags | FLAG_HTTP10 if is_http10 else self.flags
@@ -88,7 +92,23 @@ class Relay(Call):
             outgoing += request_side.begin_body(self, exchange, route, request)
         self.phase = Phase.BODY if not self.is_request_complete and request_side.is_body_next(self) else Phase.WAITING
         self.since_ns = now_ns
+        self.is_http2 = self.is_grpc or (route.is_http2 and not head.is_websocket)
+        if self.is_http2:
+            self._begin_on_stream(exchange, route, outgoing[len(self.upstream_head) :], now_ns)
+            return
         upstream = engine.pools[route.index].acquire(now_ns, may_repeat=not has_body and method in IDEMPOTENT_METHODS)
+        self._send(exchange, upstream, outgoing, now_ns)
+
+    def _begin_on_stream(self, exchange: Exchange, route: Route, body: bytes, now_ns: int) -> None:
+        self.request_trailers = b""
+        if self.is_grpc and not route.takes_grpc:
+            message = "the call is gRPC, and upstream_protocol of its route is http1"
+            self.upstream_failed(UpstreamError("grpc_needs_http2", message), is_stale=False)
+        else:
+            upstream = self.engine.http2_pools[route.index].acquire(now_ns, may_repeat=True)
+            self._send(exchange, upstream, body, now_ns)
+
+    def _send(self, exchange: Exchange, upstream: Lane | None, outgoing: bytes, now_ns: int) -> None:
         if upstream is not None:
             self.upstream = upstream
             exchange.upstream = upstream.address_text
@@ -129,9 +149,12 @@ class Relay(Call):
         assert route is not None
         before_ns = time.monotonic_ns()
         try:
-            upstream = await self.engine.openers[route.index].open(may_repeat=self.may_be_retried(exchange))
+            openers = self.engine.http2_openers if self.is_http2 else self.engine.openers
+            upstream = await openers[route.index].open(may_repeat=self.may_be_retried(exchange))
         except UpstreamError as error:
             self.connecting = None
+            if self.is_grpc and isinstance(error, NotHttp2):
+                error.code = "grpc_needs_http2"
             self.upstream_failed(error, is_stale=False)
             return
         except Exception:  # a fault of ours in one exchange must not end the others with the task group
@@ -157,6 +180,20 @@ class Relay(Call):
     def resume_request(self) -> None:
         request_side.resume_request(self)
 
+    def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
+        """Send a request once more that the upstream has not begun to work on, if all of it is here (RFC 9113 §8.7)."""
+        if self.exchange is None or sent is None or self.is_retried:
+            self.upstream_failed(error, is_stale=False)
+        else:
+            self._send_again(self.exchange, sent)
+
+    def _send_again(self, exchange: Exchange, outgoing: bytes) -> None:
+        self.drop_upstream()
+        self.is_retried = True
+        self.engine.recorder.count_retry()
+        exchange.sent_ns = -1
+        self._connect(outgoing)
+
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
         """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""
         exchange, route = self.exchange, self.route
@@ -165,10 +202,7 @@ class Relay(Call):
         self.drop_upstream()
         is_new = self.tunnel is None and not self.is_responding and not self.is_retried
         if is_stale and is_new and self.may_be_retried(exchange):
-            self.is_retried = True
-            self.engine.recorder.count_retry()
-            exchange.sent_ns = -1
-            self._connect(self.upstream_head)
+            self._send_again(exchange, b"" if self.is_http2 else self.upstream_head)
             return
         ending.fail(self, exchange, route.index, error)
 
@@ -285,28 +319,7 @@ class Relay(Call):
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
         """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
-        exchange = self.exchange
-        assert exchange is not None
-        now_ns = time.monotonic_ns()
-        exchange.first_byte_ns = now_ns - exchange.started_ns
-        exchange.status = head.status
-        exchange.response_head = raw
-        self.is_responding = True
-        self.exit.is_keep_alive = False
-        self.phase = Phase.TUNNEL
-        engine, upstream = self.engine, self.upstream
-        assert upstream is not None
-        assert self.route is not None
-        self.tunnel = Tunnel(
-            exchange, engine.recorder, engine.turns, engine.pace, (self.client, upstream),
-            max_bytes=engine.capture.websocket_message_bytes,
-            session_bytes=self.route.windows.session_bytes(exchange.request_head),
-        )  # fmt: skip
-        self.exit.switch(head, exchange.id_text)
-        self.is_upload_paused = False
-        early = self.client.take_read_ahead()
-        if early:
-            self.forward_tunnel(self.tunnel, early)
+        open_tunnel(self, head, raw)
         if data:
             self.tunnel_data(data)
 
@@ -316,8 +329,7 @@ class Relay(Call):
             self.tunnel.watch_upstream(data)
 
     def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
-        request_side.forward(self, data)
-        tunnel.watch_client(data)
+        forward_tunnel(self, tunnel, data)
 
     # The client's part, and time.
 

@@ -9,13 +9,14 @@ from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trailers import forwarded_trailers
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
-from proxy.network.socket_queues import unsent_bytes
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase, is_trickle
 from proxy.worker.relay.call import Call
 from proxy.worker.relay.ending import end_answered, end_with_error, is_body_enough
 from proxy.worker.routes import Route
+from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.http2_lane import Http2Lane
 
 
 def begin_body(call: Call, exchange: Exchange, route: Route, request: RequestReader) -> bytes:
@@ -45,15 +46,13 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
     if body:
         exchange.request_body.add(body)
     time_body(call)
+    assert call.route is not None
     if head.is_chunked:
-        assert call.route is not None
         limit = call.route.max_body_bytes
         if 0 < limit < exchange.request_body.size:
             end_with_error(call, "body_too_large", f"body over the limit of {limit} bytes", close=True)
             return
-        body = frame(body) if body else b""
-        if is_last:
-            body += _last_chunk(exchange, call.route, trailers) if trailers else LAST_CHUNK
+    kept = _kept_trailers(exchange, call.route, trailers) if trailers and (head.is_chunked or call.is_http2) else b""
     if is_last:
         call.is_request_complete = True
         exchange.flags |= FLAG_REQUEST_COMPLETE
@@ -61,15 +60,26 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
             call.phase = Phase.WAITING if call.connecting is None else Phase.CONNECTING
             call.since_ns = time.monotonic_ns()
     if not call.is_answered:
-        forward(call, body)
+        if call.is_http2:
+            call.request_trailers = kept
+            _forward_on_stream(call, body, is_last=is_last)
+        else:
+            forward(call, _framed(body, kept, is_last=is_last) if head.is_chunked else body)
     elif is_last or is_body_enough(call):
         end_answered(call)
 
 
-def _last_chunk(exchange: Exchange, route: Route, trailers: bytes) -> bytes:
+def _framed(body: bytes, trailers: bytes, *, is_last: bool) -> bytes:
+    framed = frame(body) if body else b""
+    if is_last:
+        framed += last_chunk(trailers) if trailers else LAST_CHUNK
+    return framed
+
+
+def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes) -> bytes:
     kept, dropped = forwarded_trailers(trailers, exchange.request_head, route.request_trailers_without)
     exchange.note_trailers(NOTES_REQUEST_TRAILERS, trailers, dropped)
-    return last_chunk(kept)
+    return kept
 
 
 def is_body_next(call: Call) -> bool:
@@ -94,8 +104,17 @@ def time_body(call: Call) -> None:
 
 def forward(call: Call, data: bytes) -> None:
     if call.upstream is not None:
+        assert isinstance(call.upstream, UpstreamConnection)
         if not call.upstream.transport.is_closing():  # lost, while its last bytes are still being read
             call.upstream.write(data)
+    elif call.connecting is not None:
+        keep_unsent(call, data)
+
+
+def _forward_on_stream(call: Call, data: bytes, *, is_last: bool) -> None:
+    if call.upstream is not None:
+        assert isinstance(call.upstream, Http2Lane)
+        call.upstream.send(data, call.request_trailers, is_last=is_last)
     elif call.connecting is not None:
         keep_unsent(call, data)
 
@@ -131,8 +150,8 @@ def resume_request(call: Call) -> None:
 
 def is_awaited(call: Call) -> bool:
     """Return whether others wait for an upstream connection, and this holds one."""
-    route = call.route
-    return call.upstream is not None and route is not None and call.engine.pools[route.index].is_awaited
+    pool = call.pool
+    return call.upstream is not None and pool is not None and pool.is_awaited
 
 
 def holds_others(call: Call, now_ns: int) -> bool:
@@ -155,7 +174,7 @@ def is_upload_stalled(call: Call, now_ns: int) -> bool:
         return False
     if call.phase != Phase.WAITING and not (call.phase == Phase.TUNNEL and call.is_upload_paused):
         return False
-    unsent = unsent_bytes(upstream.transport)
+    unsent = upstream.unsent_bytes()
     if unsent != call.upload_bytes:
         call.upload_bytes = unsent
         call.since_ns = now_ns

@@ -13,6 +13,9 @@ def check(call: Call, now_ns: int) -> None:
     deadlines = call.deadlines
     if is_upload_stalled(call, now_ns):
         _time_out(call, "the upstream stopped reading the request", deadlines.describe_stall())
+    elif call.is_grpc and call.phase != Phase.ENDING:
+        if 0 < call.expires_ns <= now_ns:
+            _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
     elif call.phase == Phase.BODY and holds_others(call, now_ns):
         end_with_error(call, "timeout_body", TRICKLED, close=True)
     elif deadlines.is_over(call.phase, call.since_ns, now_ns):

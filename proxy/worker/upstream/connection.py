@@ -22,6 +22,7 @@ from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
 from proxy.network.tls_buffers import bound_buffers
 from proxy.worker.deadlines import STALLED_NS
+from proxy.worker.upstream.response_handler import ResponseHandler
 
 _HEAD, _BODY, _TUNNEL, _DRAINING = range(4)
 _VERSION_PREFIX: Final = b"HTTP/"
@@ -30,52 +31,6 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 MAX_INTERIM: Final = 16
 """Interim responses that are passed on in one turn (P23): each is a write, and a read has room for thousands."""
-
-
-class ResponseHandler(Protocol):
-    """The borrower of an upstream connection, which gets its response. Called in this order, never concurrently."""
-
-    method: bytes
-    is_request_complete: bool
-    """Whether the connection has been given all of the request."""
-    is_continue_due: bool
-    """Whether the request waits for a 100: until then the upstream has not promised to read its body."""
-    has_long_body: bool
-    """Whether our buffer may still hold a part of the body; for a request without one, that of an earlier request."""
-
-    @property
-    def wants_websocket(self) -> bool:
-        """Whether the request asked to become a WebSocket."""
-
-    def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Handle the 101, with the bytes that came along."""
-
-    def tunnel_data(self, data: bytes) -> None:
-        """Handle more bytes of an open tunnel."""
-
-    def send_informational(self, head: ResponseHead) -> None:
-        """Handle a 1xx response."""
-
-    def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
-        """Handle a whole response, its head as parsed and as received."""
-
-    def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
-        """Handle the head of a response whose body follows."""
-
-    def response_data(self, data: bytes) -> None:
-        """Handle more body."""
-
-    def response_end(self, data: bytes, trailers: bytes) -> None:
-        """Handle the last of the body, possibly nothing, and its trailer lines, each with its CRLF."""
-
-    def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
-        """Handle the failure; `is_stale`: a reused connection was closed before it sent anything."""
-
-    def pause_request(self) -> None:
-        """Stop sending request body: the upstream's buffer is full."""
-
-    def resume_request(self) -> None:
-        """Send on."""
 
 
 class ConnectionPool(Protocol):
@@ -311,6 +266,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if handler is not None:
             handler.upstream_failed(error, is_stale=is_stale)
 
+    def unsent_bytes(self) -> int:
+        """Bytes of the request that the upstream's kernel has not acknowledged."""
+        return unsent_bytes(self.transport)
+
     def close(self) -> None:
         """Close at once, without notifying anyone; idempotent."""
         self.handler = None
@@ -322,7 +281,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
         Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close into a reset (P15).
         """
-        self._left_bytes = unsent_bytes(self.transport)
+        self._left_bytes = self.unsent_bytes()
         if self.handler is None or self.transport.is_closing() or not self._left_bytes:
             self.close()
             return
@@ -338,7 +297,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     def close_if_taken(self, now_ns: int) -> None:
         """Close if the upstream has taken all, or nothing for too long: a closing transport has no limit of its own."""
-        unsent = unsent_bytes(self.transport)
+        unsent = self.unsent_bytes()
         if unsent < self._left_bytes:
             self._left_bytes, self._left_since_ns = unsent, now_ns
         if not unsent or now_ns - self._left_since_ns >= STALLED_NS:

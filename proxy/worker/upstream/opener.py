@@ -4,28 +4,29 @@ import asyncio
 import ssl
 import time
 from ipaddress import ip_address
+from typing import Generic
 
-from proxy.http1.errors import UpstreamError, unreached, why_unreached
+from proxy.http1.errors import NotHttp2, UpstreamError, unreached, why_unreached
 from proxy.network.dialer import Dialer
 from proxy.network.lookup import Address
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback
-from proxy.worker.upstream.connection import UpstreamConnection
-from proxy.worker.upstream.pool import Pool
+from proxy.worker.upstream.http2_connection import Http2Upstream
+from proxy.worker.upstream.places import AnyConnection, Lane_co, Places
 
 
-class Opener:
+class Opener(Generic[Lane_co]):
     """Opens connections to one route's upstream."""
 
-    def __init__(self, pool: Pool, own: frozenset[tuple[str, int]]) -> None:
+    def __init__(self, pool: Places[Lane_co], own: frozenset[tuple[str, int]]) -> None:
         """Open for a pool; `own` are addresses we listen on."""
         self._pool = pool
         self._own = own
         self._dialer = _dialer_for(pool.route.address)
 
-    async def open(self, *, may_repeat: bool) -> UpstreamConnection:
-        """Open a connection, or wait for one when the limit is reached.
+    async def open(self, *, may_repeat: bool) -> Lane_co:
+        """Open a connection, or wait for a lane of one when the limit is reached.
 
         Raises:
             UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
@@ -38,7 +39,7 @@ class Opener:
                 is_waiting = False
                 return await self._connect(deadline) if idle is None else idle
         except TimeoutError as error:
-            if is_waiting:
+            if is_waiting and pool.is_at_limit:
                 raise UpstreamError(
                     "overloaded",
                     f"all {pool.max_connections} upstream connections are busy (upstream_max_connections)",
@@ -50,8 +51,8 @@ class Opener:
         except (OSError, UnicodeError) as error:
             raise UpstreamError(unreached(error), f"cannot connect to the upstream: {why_unreached(error)}") from error
 
-    async def _find_place(self, *, may_repeat: bool) -> UpstreamConnection | None:
-        """Return an idle connection, or None when there is a place for a new one; first come, first served."""
+    async def _find_place(self, *, may_repeat: bool) -> Lane_co | None:
+        """Return a free lane, or None when there is a place for a new connection; first come, first served."""
         pool, is_turn = self._pool, False
         while True:
             if is_turn or not pool.has_queue:
@@ -80,7 +81,7 @@ class Opener:
             raise
         self._pool.take_turn()
 
-    async def _connect(self, deadline: asyncio.Timeout) -> UpstreamConnection:
+    async def _connect(self, deadline: asyncio.Timeout) -> Lane_co:
         pool = self._pool
         pool.begin_opening()
         pool.share()
@@ -89,31 +90,32 @@ class Opener:
             if self._is_ourselves(connection.transport):
                 connection.transport.abort()
                 raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
+            if isinstance(connection, Http2Upstream):
+                await _await_settings(connection)
         except BaseException:
             pool.failed()
             raise
         probe_silent_peers(connection.transport.get_extra_info("socket"))
-        pool.opened(connection)
-        return connection
+        return pool.opened(connection)
 
-    async def _open(self) -> UpstreamConnection:
+    async def _open(self) -> AnyConnection:
         """Connect to the one address there is."""
-        loop, route = asyncio.get_running_loop(), self._pool.route
-        address = route.address
+        loop, tls = asyncio.get_running_loop(), self._pool.tls
+        address = self._pool.route.address
         if address.scheme == "unix":
             _, connection = await loop.create_unix_connection(self._pool.new_connection, address.path)
-        elif route.tls is None:
+        elif tls is None:
             _, connection = await loop.create_connection(self._pool.new_connection, address.host, address.port)
         else:
             raw, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
-            connection = await self._secure(raw, route.tls)
+            connection = await self._secure(raw, tls)
         return connection
 
-    async def _dial(self, dialer: Dialer, deadline: asyncio.Timeout) -> UpstreamConnection:
+    async def _dial(self, dialer: Dialer, deadline: asyncio.Timeout) -> AnyConnection:
         """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
         connected, address = await dialer.connect()
         try:
-            loop, tls = asyncio.get_running_loop(), self._pool.route.tls
+            loop, tls = asyncio.get_running_loop(), self._pool.tls
             if tls is None:
                 _, connection = await loop.create_connection(self._pool.new_connection, sock=connected)
             else:
@@ -128,9 +130,16 @@ class Opener:
         connection.address_text = _text_of(address)
         return connection
 
-    async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> UpstreamConnection:
+    async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> AnyConnection:
         route, connection = self._pool.route, self._pool.new_connection()
-        await secure(raw, connection, tls, route.server_name or route.address.host)
+        try:
+            await secure(raw, connection, tls, route.server_name or route.address.host)
+        except ssl.SSLError as error:
+            if "NO_APPLICATION_PROTOCOL" in (error.reason or ""):
+                raise NotHttp2(
+                    "upstream_bad_response", "the upstream does not speak HTTP/2: it has none by ALPN"
+                ) from error
+            raise
         return connection
 
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:
@@ -140,6 +149,17 @@ class Opener:
             return False  # another machine
         host, port = peer[:2]
         return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
+
+
+async def _await_settings(connection: Http2Upstream) -> None:
+    """Wait until the upstream has begun to speak HTTP/2; how many streams it takes is known then."""
+    try:
+        await connection.begun.wait()
+    except BaseException:
+        connection.transport.abort()
+        raise
+    if connection.failure is not None:
+        raise connection.failure
 
 
 def _dialer_for(address: UpstreamAddress) -> Dialer | None:

@@ -1,15 +1,11 @@
-"""The pool of one route's upstream connections: which one is lent, and whether there is room for another.
+"""The pool of one route's connections of HTTP/1.1: which one is lent, and whether there is room for another.
 
-Decides synchronously; `opener` acts on it, which takes time.
 Last in, first out: the connection used most recently is the least likely to have been closed by the other side.
 """
 
-import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from secrets import randbelow
-from typing import Final
+from typing import Final, cast
 
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.network.concurrency import SILENT_NS, Concurrency
@@ -18,6 +14,7 @@ from proxy.network.socket_queues import has_ended
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.places import AnyConnection, Places
 
 POST_IDLE_NS: Final = 1_000_000_000
 """A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
@@ -29,8 +26,8 @@ RESPONSE_BYTES: Final = 4
 """The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
 
 
-class Pool:
-    """Connections of one route's upstream."""
+class Pool(Places[UpstreamConnection]):
+    """Connections of HTTP/1.1: each is one lane."""
 
     def __init__(
         self,
@@ -41,16 +38,13 @@ class Pool:
         responses: ResponseHeads,
     ) -> None:
         """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads heads of responses."""
+        super().__init__(route, limits, on_open)
         self._turns = turns
-        self.route = route
-        self.limits = limits
-        self._on_open = on_open
         self._idle: dict[UpstreamConnection, None] = {}
         """In the order in which they became idle: any of many is found at once."""
         self._resting: dict[UpstreamConnection, None] = {}
         """Idle ones that have just carried a 5xx, in the same order."""
         self._connections: set[UpstreamConnection] = set()
-        self._opening = 0
         self._unanswered: dict[UpstreamConnection, int] = {}
         """Connections on which no response has ended yet, and since when they are open, ns."""
         self._answered: set[UpstreamConnection] = set()
@@ -58,15 +52,8 @@ class Pool:
         self._draining: set[UpstreamConnection] = set()
         """Open connections whose tunnel has ended, and whose upstream has not taken all of it."""
         self._concurrency = Concurrency()
-        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._woken = 0
-        """How many waiters were woken and have not run yet."""
         self._max_head_bytes = RESPONSE_BYTES * limits.max_header_bytes or 1 << 24
         self._responses = responses
-        self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
-        self.max_connections = limits.upstream_max_connections or 1 << 30
-        self.max_requests = limits.upstream_max_requests or 1 << 60
-        self._max_age_ns = int(limits.upstream_max_age_s * 1e9)
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
@@ -164,18 +151,11 @@ class Pool:
             self._draining.discard(connection)
             self._idle.pop(connection, None)
             self._resting.pop(connection, None)
-            self._on_open(-1)
-            self.pass_on()
+            self._count_closed()
 
     @property
-    def is_full(self) -> bool:
-        """Whether as many connections are open, or being opened, as the limit allows."""
-        return len(self._connections) + self._opening >= self.max_connections
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether requests wait for a connection, or for a place to open one."""
-        return bool(self._waiting)
+    def has_free(self) -> bool:
+        return bool(self._idle)
 
     @property
     def is_draining(self) -> bool:
@@ -186,63 +166,18 @@ class Pool:
         """Check with each sweep whether the upstream has taken what a client left behind."""
         self._draining.add(connection)
 
-    @property
-    def has_queue(self) -> bool:
-        """Whether requests wait, or were woken and have not run yet."""
-        return bool(self._waiting or self._woken)
-
     def make_room(self) -> bool:
         """Return whether there is a place, if need be by closing the connection idle longest, unusable here (P13)."""
         if self.is_full and (idle := self._idle or self._resting):
             next(iter(idle)).close()
         return not self.is_full
 
-    def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
-        """Resolve a future when a connection or a place for one becomes free; first come, first served.
-
-        `is_next` puts a waiter that was woken in vain back to the front.
-        """
-        self._waiting[waiter] = None
-        if is_next:
-            self._waiting.move_to_end(waiter, last=False)
-
-    def leave(self, waiter: "asyncio.Future[None]") -> None:
-        """Forget a waiter that gave up: a place may be taken for days, and thousands may time out waiting."""
-        self._waiting.pop(waiter, None)
-
-    def pass_on(self) -> None:
-        """Wake the next that waits, if any; it calls `take_turn`."""
-        while self._waiting:
-            waiter, _ = self._waiting.popitem(last=False)
-            if not waiter.done():
-                waiter.set_result(None)
-                self._woken += 1
-                return
-
-    def take_turn(self) -> None:
-        """Note that a woken waiter goes on."""
-        self._woken -= 1
-
-    def share(self) -> None:
-        """Wake the next if there is something for it: the waiter before it may have needed less than was free."""
-        if self._waiting and (self._idle or not self.is_full):
-            self.pass_on()
-
-    def begin_opening(self) -> None:
-        """Take a place for a connection; `opened` or `failed` follows."""
-        self._opening += 1
-
-    def opened(self, connection: UpstreamConnection) -> None:
-        self._opening -= 1
-        self._connections.add(connection)
-        self._unanswered[connection] = now_ns = time.monotonic_ns()
-        if self._max_age_ns:  # not all at once: those of a busy minute are of one age
-            connection.retires_ns = now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
-        self._on_open(1)
-
-    def failed(self) -> None:
-        self._opening -= 1
-        self.pass_on()
+    def opened(self, connection: AnyConnection) -> UpstreamConnection:
+        own = cast(UpstreamConnection, connection)
+        self._connections.add(own)
+        self._unanswered[own] = now_ns = time.monotonic_ns()
+        own.retires_ns = self._count_opened(now_ns)
+        return own
 
     def expire(self, now_ns: int) -> None:
         """Close idle connections that are too old or hold others, and drained ones; called a few times a second."""

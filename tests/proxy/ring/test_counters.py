@@ -56,6 +56,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         layout.recording_waits,
         layout.recording_wait_us,
         layout.connections_http2,
+        layout.connections_upstream_http2,
         *(layout.http2_ends + code for code in ErrorCode),
         *(layout.http2_reset_cell(side, code) for side in HTTP2_SIDES for code in ErrorCode),
     ]

@@ -58,6 +58,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
         request_bytes={"default": 10, "": 3},
         response_bytes={"default": 20},
         connections_downstream=3,
+        connections_http2=1,
         connections_upstream=2,
         requests_in_flight=1,
         upstream_errors={("default", "refused"): 4},
@@ -71,7 +72,10 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
     assert read["requests", "none", "GET", "4xx"] == 8
     assert (read["request_bytes", "default"], read["request_bytes", "none"]) == (10, 3)
     assert read["response_bytes", "default"] == 20
-    assert (read["connections_open", "downstream"], read["connections_open", "upstream"]) == (3, 2)
+    opened = [
+        read["connections_open", side, name] for side in ("downstream", "upstream") for name in ("http1", "http2")
+    ]
+    assert opened == [2, 1, 2, 0]
     assert read["requests_in_flight",] == 1
     assert read["websocket_messages_dropped",] == 12
     assert read["recording_wait_seconds",] == 2.5

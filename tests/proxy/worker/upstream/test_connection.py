@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from proxy.worker.upstream import pool
-from proxy.worker.upstream.connection import MAX_INTERIM
+from proxy.worker.upstream.connection import MAX_INTERIM, UpstreamConnection
 from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
@@ -289,7 +289,7 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
         """What happens when the write of a first part fills the client's buffer, with the rest read already."""
         (client,) = plane.downstreams
         upstream = client._relay.upstream
-        assert upstream is not None
+        assert isinstance(upstream, UpstreamConnection)
         client.pause_writing()
         upstream.data_received(answer)
         client.resume_writing()

@@ -13,9 +13,10 @@ from proxy.network.fair_loop import FairLoop
 from proxy.process.version import BUILD
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.routes import Route
-from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.opener import Opener
 from proxy.worker.upstream.pool import REST_NS, Pool
+from proxy.worker.upstream.response_handler import ResponseHandler
 from proxy.worker.upstream.response_readers import ResponseReaders
 
 
@@ -27,7 +28,7 @@ def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
     return Pool(route, settings, opened.append, FairLoop(), responses)
 
 
-def opener_of(pool: Pool) -> Opener:
+def opener_of(pool: Pool) -> Opener[UpstreamConnection]:
     return Opener(pool, frozenset())
 
 

@@ -1,0 +1,273 @@
+"""Connections of HTTP/2 to an upstream: its heads, its rules, the end of a connection, over real sockets."""
+
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from proxy.http2 import frames
+from proxy.http2.errors import ErrorCode
+from proxy.http2.frames import MAX_STREAM_ID
+from proxy.ring.exchange import (
+    NOTE_MESSAGE,
+)
+from proxy.ring.http2_notes import (
+    BY_US,
+)
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.http2.wire import block
+from tests.proxy.worker.test_downstream import error, outcome
+from tests.proxy.worker.test_http2_downstream import speaking, with_path
+from tests.proxy.worker.upstream.http2_calls import (
+    CALL,
+    GRPC,
+    HTTP1,
+    HTTP2,
+    MESSAGE,
+    reset_of,
+)
+from tests.support.http2_client import POST
+from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.plane import eventually
+from tests.support.script import Script
+
+
+def test_informational_responses_pass(start: Start) -> None:
+    """Any number, and the body of a client that waits for a 100 follows it."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if not request.is_ended:
+            connection.h2.send_headers(request.id, [(":status", "103"), ("link", "</a>")])
+            connection.h2.send_headers(request.id, [(":status", "100")])
+            connection.flush()
+        else:
+            connection.respond(request, request.body)
+
+    plane = start(Http2Upstream(answer), route=HTTP2)
+    with speaking(plane) as client:
+        stream = client.begin((*POST, ("expect", "100-continue")), is_end=False)
+        while client.streams[stream].informed != [103, 100]:
+            assert client.read()
+        client.h2.send_data(stream, b"body", end_stream=True)
+        client.flush()
+        assert client.answer(stream).body == b"body"
+
+
+def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
+    """Clients of gRPC take a head without an end for the beginning of a response."""
+    plane = start(
+        Http2Upstream(lambda c, r: c.respond(r, fields=(*GRPC, ("grpc-status", "5"))) if r.is_ended else None)
+    )
+    with speaking(plane) as client:
+        answered = client.ask(CALL, MESSAGE)
+    assert (answered.fields["grpc-status"], answered.body, answered.trailers) == ("5", b"", {})
+    exchange = plane.exchange()
+    assert b"grpc-status: 5\r\n" in exchange.response_head
+    assert (exchange.status, outcome(exchange)) == (200, Outcome.OK)
+
+
+MALFORMED = {
+    "no status": [("x", "y")],
+    "a connection field": [*OK, ("connection", "close")],
+    "a name in upper case": [*OK, ("X-Upper", "1")],
+    "a line end in a value": [*OK, ("x", "1\r\ny: 2")],
+    "101": [(":status", "101")],
+    "two lengths": [*OK, ("content-length", "1"), ("content-length", "2")],
+    "a head over the limit": [*OK, *[("x", "y" * 1000)] * 130],
+}
+
+
+@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_response_is_a_502(start: Start, fields: list[tuple[str, str]]) -> None:
+    """Nothing of it reaches the client, and other streams of its connection live on (F17)."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.fields[":path"] == "/":
+            connection.respond(request, b"fine")
+            return
+        raw = block([(name.encode(), value.encode()) for name, value in fields])
+        connection.socket.sendall(frames.header_frames(request.id, b"\x20" + raw, is_end=False))
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2, max_header_bytes=32768)
+    with speaking(plane) as client:
+        bad = client.ask(with_path("/bad"))
+        assert (bad.status, bad.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+        assert client.ask().body == b"fine"
+    exchange = plane.exchange()
+    assert (outcome(exchange), error(exchange)) == (Outcome.UPSTREAM_ERROR, "upstream_bad_response")
+    assert exchange.notes[NOTE_MESSAGE]
+    assert len(upstream.connections) == 1
+
+
+def test_a_body_of_another_length_is_cut_off(start: Start) -> None:
+    """A client that has begun to read it sees that it is not whole (F8)."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        head = frames.header_frames(request.id, block([(b":status", b"200"), (b"content-length", b"9")]), is_end=False)
+        connection.socket.sendall(head + frames.frame(frames.DATA, 0, request.id, b"four"))
+        connection.socket.sendall(frames.frame(frames.DATA, frames.END_STREAM, request.id, b"four"))
+
+    plane = start(Http2Upstream(answer), route=HTTP2)
+    with speaking(plane) as client:
+        answered = client.ask()
+        assert (answered.is_ended, answered.reset) == (False, ErrorCode.INTERNAL_ERROR)
+    exchange = plane.exchange()
+    assert (outcome(exchange), error(exchange)) == (Outcome.TRUNCATED, "upstream_bad_response")
+    assert reset_of(exchange) == (BY_US, ErrorCode.INTERNAL_ERROR)
+
+
+def test_a_goaway_retires_a_connection(start: Start) -> None:
+    """What it leaves out is sent once more over another one; what it leaves runs to its end."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if connection.number == 1:
+            connection.respond(request, b"again")
+        elif request.id == 3:
+            connection.socket.sendall(frames.goaway(1, ErrorCode.NO_ERROR))
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        first = client.begin()
+        eventually(lambda: upstream.requests)
+        assert client.ask().body == b"again"
+        assert client.ask().body == b"again"
+        [kept, *_] = upstream.requests
+        upstream.connections[0].respond(kept, b"kept")
+        assert client.answer(first).body == b"kept"
+        eventually(lambda: plane.counters().connections_upstream == 1)
+    assert len(upstream.connections) == 2
+
+
+def test_a_goaway_without_a_last_stream_announces_the_end(start: Start) -> None:
+    """As servers send it first: nothing is sent again, and the next request opens a connection."""
+    upstream = Http2Upstream()
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        client.ask()
+        upstream.connections[0].socket.sendall(frames.goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR))
+        eventually(lambda: not plane.counters().connections_upstream)
+        assert client.ask().status == 200
+    assert len(upstream.connections) == 2
+    assert plane.counters().upstream_retries == 0
+
+
+def test_a_lost_connection_fails_what_ran_on_it(start: Start) -> None:
+    """Before a head 502, behind one the response is cut off; the next request opens a connection."""
+    parts = threading.Event()
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.fields[":path"] == "/part":
+            connection.respond(request, b"part", is_end=False)
+            parts.set()
+        elif request.fields[":path"] == "/fine":
+            connection.respond(request, b"fine")
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        waiting, begun = client.begin(POST, b"x"), client.begin(with_path("/part"))
+        assert parts.wait(60)
+        eventually(lambda: len(upstream.requests) == 2)
+        upstream.connections[0].socket.shutdown(socket.SHUT_RDWR)
+        assert client.answer(waiting).status == 502
+        assert client.answer(begun).reset == ErrorCode.INTERNAL_ERROR
+        assert client.ask(with_path("/fine")).body == b"fine"
+    assert {error(exchange) for exchange in plane.exchanges(2)} == {"upstream_reset"}
+
+
+def test_a_stale_connection_is_noticed_with_the_next_request(start: Start) -> None:
+    """A request that may be repeated is, where its upstream closed the connection without a word."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if connection.number == 0 and request.id == 3:
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        else:
+            connection.respond(request, b"%d" % connection.number)
+
+    plane = start(Http2Upstream(answer), route=HTTP2)
+    with speaking(plane) as client:
+        assert [client.ask().body for _ in range(2)] == [b"0", b"1"]
+
+
+BROKEN: dict[str, Callable[[Connection, Request], bytes]] = {
+    "DATA behind the end": lambda c, r: (
+        frames.header_frames(r.id, block([(b":status", b"200")]), is_end=True) + frames.frame(0, 0, r.id, b"more")
+    ),
+    "a frame on a stream that was never opened": lambda c, r: frames.frame(frames.DATA, 0, 99, b"x"),
+    "a push": lambda c, r: frames.frame(frames.PUSH_PROMISE, frames.END_HEADERS, r.id, b"\0\0\0\2"),
+    "a frame over the limit": lambda c, r: b"\0\x80\0\0\0\0\0\0\1",
+    "HPACK that cannot be": lambda c, r: frames.frame(frames.HEADERS, frames.END_HEADERS, r.id, b"\x80"),
+}
+
+
+@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
+def test_an_upstream_that_breaks_rules_of_the_connection_loses_it(
+    start: Start, said: Callable[[Connection, Request], bytes]
+) -> None:
+    """What ran on it is a 502, and the next request opens a connection (F17)."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.fields[":path"] == "/bad":
+            connection.socket.sendall(said(connection, request))
+        elif request.fields[":path"] == "/":
+            connection.respond(request, b"fine")
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        beside = client.begin(with_path("/beside", POST), b"x")
+        eventually(lambda: upstream.requests)
+        client.begin(with_path("/bad"))
+        answered = client.answer(beside)
+        assert (answered.status, answered.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+        assert client.ask().body == b"fine"
+    assert len(upstream.connections) == 2
+
+
+def test_grpc_and_an_upstream_of_http1(start: Start) -> None:
+    """The call is refused as gRPC refuses, and says what is needed."""
+    plane = start(Script(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))
+    with speaking(plane) as client:
+        answered = client.ask(CALL, MESSAGE)
+    assert (answered.status, answered.fields["grpc-status"]) == (200, "14")
+    assert answered.fields["x-sidelog-error"] == "grpc_needs_http2"
+    exchange = plane.exchange()
+    assert (error(exchange), outcome(exchange), exchange.status) == (
+        *("grpc_needs_http2", Outcome.UPSTREAM_ERROR),
+        200,
+    )
+
+
+def test_grpc_on_a_route_of_http1(start: Start) -> None:
+    """Nothing of the call reaches an upstream that could not answer it."""
+    script = Script()
+    plane = start(script, route=HTTP1)
+    with speaking(plane) as client:
+        answered = client.ask(CALL, MESSAGE)
+        assert answered.fields["x-sidelog-error"] == "grpc_needs_http2"
+        assert client.ask().body == b"ok"
+    assert len(script.requests) == 1
+    assert error(plane.exchange()) == "grpc_needs_http2"
+
+
+def test_http2_and_an_upstream_of_http1(start: Start) -> None:
+    """A request that is no call gets a 502."""
+    plane = start(Script(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), route=HTTP2)
+    with speaking(plane) as client:
+        answered = client.ask()
+    assert (answered.status, answered.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+    assert b"does not speak HTTP/2" in plane.exchange().notes[NOTE_MESSAGE]
+
+
+def test_an_upstream_that_says_nothing(start: Start) -> None:
+    """Its time is that of connecting."""
+    hold = threading.Event()
+    plane = start(lambda connection, number: (hold.wait(60), None)[1], route=HTTP2, timeout_connect_s=0.2)
+    with speaking(plane) as client:
+        assert client.ask().status == 504
+    hold.set()
+    assert error(plane.exchange()) == "upstream_timeout"

@@ -1,0 +1,199 @@
+"""Lanes of upstreams of HTTP/2: which exchange gets which, over real sockets."""
+
+import pytest
+
+from proxy.ring.exchange import (
+    NOTE_GRPC_MESSAGES,
+    NOTES_REQUEST_TRAILERS,
+    NOTES_RESPONSE_TRAILERS,
+)
+from proxy.ring.http2_notes import (
+    NOT_RESET,
+    MessagesNote,
+    StreamNote,
+    read_messages_note,
+)
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import LOOPS, outcome
+from tests.proxy.worker.test_http2_downstream import speaking
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MAX_STREAMS, MESSAGE, STATUS, stream_note
+from tests.support.http2_client import POST
+from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.plane import Loop, eventually
+from tests.support.script import Script
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) -> None:
+    """Without any setting; trailers, their record, the counts of messages and the stream are those of the call."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.is_ended:
+            connection.respond(request, request.body * 2, GRPC, (*STATUS, ("x-bin", "AP8B")))
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, loop=loop)
+    with speaking(plane) as client:
+        answered = client.ask(CALL, MESSAGE)
+    assert (answered.status, answered.body, answered.reset) == (200, MESSAGE * 2, None)
+    assert answered.trailers == {"grpc-status": "0", "x-bin": "AP8B"}
+    [request] = upstream.requests
+    assert [request.fields[name] for name in (":method", ":path", ":scheme", "te")] == [
+        *("POST", "/s.Service/Do", "http", "trailers")
+    ]
+    assert request.fields[":authority"] == "a"
+    assert "host" not in request.fields
+    assert "transfer-encoding" not in request.fields
+    exchange = plane.exchange()
+    assert exchange.response_head.startswith(b"HTTP/2 200\r\ncontent-type: application/grpc\r\n")
+    assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"grpc-status: 0\r\nx-bin: AP8B\r\n"
+    assert (exchange.request_window, exchange.response_window) == (MESSAGE, MESSAGE * 2)
+    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(1, 3, 2, 3)
+    assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
+    assert outcome(exchange) == Outcome.OK
+
+
+def test_all_else_goes_by_http1_in_auto(start: Start) -> None:
+    """gRPC-Web is none of gRPC; a request of HTTP/1.1 never is, whatever it names."""
+    script = Script()
+    plane = start(script)
+    with speaking(plane) as client:
+        assert client.ask().body == b"ok"
+        assert client.ask((*POST, ("content-type", "application/grpc-web+proto")), b"x").body == b"ok"
+        assert client.ask((*POST, ("content-type", "text/application/grpc")), b"x").body == b"ok"
+    plane.call(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n")
+    assert len(script.requests) == 4
+    assert not any(NOTE_GRPC_MESSAGES in exchange.notes for exchange in plane.exchanges(4))
+
+
+@pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto", "application/grpc;v=1"])
+def test_grpc_is_known_by_its_content_type(start: Start, content_type: str) -> None:
+    """With a format or a parameter behind it."""
+    plane = start(Http2Upstream())
+    with speaking(plane) as client:
+        assert client.ask((*POST, ("content-type", content_type)), MESSAGE).body == MESSAGE
+
+
+def test_all_goes_by_http2_where_the_route_says_so(start: Start) -> None:
+    """A client of HTTP/1.1 gets what it would get of HTTP/1.1: lengths, chunks, no body, trailers."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        path = request.fields[":path"]
+        if not request.is_ended:
+            return
+        if path == "/length":
+            body = b"" if request.fields[":method"] == "HEAD" else b"four"
+            connection.respond(request, body, (*OK, ("content-length", "4")))
+        elif path == "/empty":
+            connection.respond(request)
+        elif path == "/none":
+            connection.respond(request, fields=((":status", "204"),))
+        else:
+            connection.respond(request, b"body" + request.body, trailers=(("x-sum", "1"),))
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2)
+    with plane.connect() as client:
+        client.send(b"GET /length HTTP/1.1\r\nHost: a\r\n\r\n")
+        answered = client.answer()
+        assert (answered.body, answered.field("content-length")) == (b"four", "4")
+        client.send(b"GET /empty HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer().body == b""
+        client.send(b"HEAD /length HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.send(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer("HEAD").status == 200
+        assert client.answer().status == 204
+        client.send(
+            b"POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\nx-check: 2\r\n\r\n"
+        )
+        answered = client.answer()
+        assert (answered.body, answered.field("transfer-encoding")) == (b"bodyabcde", "chunked")
+    last = upstream.requests[-1]
+    assert (last.body, last.trailers) == (b"abcde", {"x-check": "2"})
+    exchange = plane.exchanges(5)[-1]
+    assert exchange.notes[NOTES_REQUEST_TRAILERS[0]] == b"x-check: 2\r\n"
+    assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"x-sum: 1\r\n"
+    assert len(upstream.connections) == 1
+
+
+def test_metrics_say_which_protocol_a_connection_speaks(start: Start) -> None:
+    """Open connections to an upstream count for both, those of HTTP/2 for themselves, too."""
+    plane = start(Http2Upstream())
+    with speaking(plane) as client:
+        client.ask(CALL, MESSAGE)
+        counted = plane.counters()
+        assert (counted.connections_upstream, counted.connections_upstream_http2) == (1, 1)
+        assert (counted.connections_downstream, counted.connections_http2) == (1, 1)
+
+
+def test_exchanges_at_once_share_a_connection(start: Start) -> None:
+    """As many as the upstream takes; all that come while it is opened wait for it."""
+    held: list[tuple[Connection, Request]] = []
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.is_ended:
+            held.append((connection, request))
+            if len(held) == 50:
+                for each in held:
+                    each[0].respond(each[1], b"x")
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        streams = [client.begin() for _ in range(50)]
+        assert {client.answer(stream).body for stream in streams} == {b"x"}
+    assert len(upstream.connections) == 1
+
+
+def test_what_is_beyond_the_streams_of_a_connection_opens_another_or_waits(start: Start) -> None:
+    """Two streams each on two connections at most: five requests, the last waits for the first to end."""
+    held: list[tuple[Connection, Request]] = []
+    upstream = Http2Upstream(lambda c, r: held.append((c, r)) if r.is_ended else None, {MAX_STREAMS: 2})
+    plane = start(upstream, route=HTTP2, upstream_max_connections=2)
+    with speaking(plane) as client:
+        streams = [client.begin() for _ in range(5)]
+        eventually(lambda: len(held) == 4)
+        assert len(upstream.connections) == 2
+        eventually(lambda: plane.run(lambda: plane.engine.http2_pools[0].is_awaited))
+        held[0][0].respond(held[0][1], b"first")
+        eventually(lambda: len(held) == 5)
+        for connection, request in held[1:]:
+            connection.respond(request, b"later")
+        assert sorted(client.answer(stream).body for stream in streams) == [b"first", *[b"later"] * 4]
+
+
+def test_waiting_for_a_lane_ends_with_its_time(start: Start) -> None:
+    """Where all streams of all connections are taken it is overload, as it is over HTTP/1.1."""
+    upstream = Http2Upstream(lambda c, r: None, {MAX_STREAMS: 1})
+    plane = start(upstream, route=HTTP2, upstream_max_connections=1, timeout_connect_s=0.3)
+    with speaking(plane) as client:
+        first = client.begin()
+        eventually(lambda: len(upstream.requests) == 1)
+        refused = client.ask()
+        assert (refused.status, refused.fields["x-sidelog-error"]) == (503, "overloaded")
+        client.h2.reset_stream(first)
+        client.flush()
+
+
+def test_a_connection_is_kept_and_used_again(start: Start) -> None:
+    """For its time; then it is closed, and the next request opens one."""
+    upstream = Http2Upstream()
+    plane = start(upstream, route=HTTP2, upstream_keep_alive_s=0.2)
+    with speaking(plane) as client:
+        for _ in range(3):
+            assert client.ask().status == 200
+        assert len(upstream.connections) == 1
+        eventually(lambda: not plane.counters().connections_upstream)
+        assert client.ask().status == 200
+    assert len(upstream.connections) == 2
+
+
+def test_a_connection_retires_after_its_number_of_requests(start: Start) -> None:
+    """As `upstream_max_requests` says."""
+    upstream = Http2Upstream()
+    plane = start(upstream, route=HTTP2, upstream_max_requests=2)
+    with speaking(plane) as client:
+        assert [client.ask().status for _ in range(4)] == [200] * 4
+    assert len(upstream.connections) == 2
