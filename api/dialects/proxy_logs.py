@@ -170,7 +170,7 @@ def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> Sna
 
 def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
     """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a mere division."""
-    halves, filter = query.halves, frozen.paged
+    halves, filter = query.halves, frozen.filter
     if halves.per_exchange and count.exact and count.events == 0:
         halves, filter = replace(halves, event=False), replace(filter, kind="exchange")
     # No offset leads further than the last entry of the log.

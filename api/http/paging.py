@@ -1,6 +1,6 @@
-"""Pages of records that must be whole: a search that its time budget cut is taken up again, a few times, then said.
+"""Whole pages of records, over a log that stands still: a search that its time budget ended is continued a few times.
 
-Offsets cannot be taken up again (how far the store got is not known), so a page behind an offset is whole or refused.
+A page behind an offset cannot be continued, because how far the store got is not known: it is whole or refused.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from storage.base import Storage
 from storage.query import Count, CountQuery, Filter, Page, RecordQuery
 
 MAX_ROUNDS: Final = 4
-"""How often a search is taken up again before the reader gets what there is: each round has the store's time budget."""
+"""Rounds of a search, each with the store's time budget, before the reader gets what was found."""
 
 
 def out_of_time() -> Refused:
@@ -19,7 +19,7 @@ def out_of_time() -> Refused:
 
 
 async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
-    """Read a page, going on where a time budget ended the search.
+    """Read a page, and continue where a time budget ended the search.
 
     Returns:
         The page; `complete` is False when even `MAX_ROUNDS` rounds did not fill it.
@@ -45,29 +45,33 @@ class Frozen:
 
     max_seq: int
     """The end of the log for this reader; sent in `X-Max-Seq`, given back as `max_seq`."""
-    paged: Filter
-    """For the rows of a page."""
-    counted: Filter
-    """For the total: without the bound where it changes nothing, so that rollups can answer."""
+    filter: Filter
+    """Bounded by that end."""
 
     def page(self, query: RecordQuery) -> RecordQuery:
         """Bound a page: no offset leads further than the end of the log."""
-        return replace(query, filter=self.paged, offset=min(query.offset, self.max_seq))
+        return replace(query, filter=self.filter, offset=min(query.offset, self.max_seq))
 
 
 async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None) -> tuple[Frozen, Count]:
-    """Bound a filter, and count it up to the same end: records stored while rollups are read are in neither."""
+    """Bound a filter, and count it up to the same end.
+
+    Rollups can answer without the bound only, so the whole log is counted where nothing is stored meanwhile.
+    """
+    last_seq = await storage.last_seq()
+    frozen = freeze(filter, max_seq, last_seq)
     for _ in range(MAX_ROUNDS):
-        frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
-        count = await storage.read(CountQuery(frozen.counted))
-        if frozen.counted is frozen.paged or await storage.last_seq() == frozen.max_seq:
+        if storage.has_late_prefix or frozen.max_seq < last_seq:
+            break
+        count = await storage.read(CountQuery(filter))
+        counted_seq, last_seq = last_seq, await storage.last_seq()
+        if last_seq == counted_seq:
             return frozen, count
-    frozen = freeze(filter, max_seq, await storage.last_seq(), is_late=storage.has_late_prefix)
-    return frozen, await storage.read(CountQuery(frozen.paged))
+        frozen = freeze(filter, max_seq, last_seq)
+    return frozen, await storage.read(CountQuery(frozen.filter))
 
 
-def freeze(filter: Filter, max_seq: int | None, last_seq: int, *, is_late: bool = False) -> Frozen:
-    """Bound a filter by the end the reader was given, or by the present one; `is_late`: there may be rows above it."""
+def freeze(filter: Filter, max_seq: int | None, last_seq: int) -> Frozen:
+    """Bound a filter by the end that the reader gave back, or by the present one."""
     end = last_seq if max_seq is None else min(max_seq, last_seq)
-    paged = replace(filter, seq_until=end)
-    return Frozen(max_seq=end, paged=paged, counted=filter if end == last_seq and not is_late else paged)
+    return Frozen(max_seq=end, filter=replace(filter, seq_until=end))

@@ -112,15 +112,23 @@ async def test_native_pages_say_that_they_are_not_complete(start: Start) -> None
     assert [record["seq"] for record in answer["records"]] == [3, 2]
 
 
-def test_only_a_frozen_total_pays_for_the_bound() -> None:
-    """Without `max_seq`, or with one at the end, the count keeps its rollups."""
-    assert freeze(Filter(), None, 9).counted == Filter()
-    assert freeze(Filter(), None, 9, is_late=True).counted == Filter(seq_until=9)
-    assert freeze(Filter(), 9, 9).counted == Filter()
-    assert freeze(Filter(), 99, 9).max_seq == 9
+def test_a_frozen_log_ends_where_it_was_or_earlier() -> None:
+    """A page of it is bounded, and so is its offset."""
+    assert freeze(Filter(), 99, 9).max_seq == freeze(Filter(), None, 9).max_seq == 9
     frozen = freeze(Filter(), 4, 9)
-    assert (frozen.counted.seq_until, frozen.paged.seq_until, frozen.max_seq) == (4, 4, 4)
-    assert frozen.page(RecordQuery(offset=2**63 - 1)).offset == 4
+    page = frozen.page(RecordQuery(offset=2**63 - 1))
+    assert (page.filter, page.offset, frozen.max_seq) == (Filter(seq_until=4), 4, 4)
+
+
+@pytest.mark.parametrize(("max_seq", "is_late", "bound"), [(None, False, None), (5, False, None), (99, False, None),
+                                                           (4, False, 4), (None, True, 5)])  # fmt: skip
+async def test_only_a_frozen_total_pays_for_the_bound(max_seq: int | None, is_late: bool, bound: int | None) -> None:
+    """Without `max_seq`, or with one at the end, the count keeps its rollups, unless rows may lie above the end."""
+    async with Growing(0) as store:
+        await store.commit(make_batch(*(make_record(number) for number in range(1, 6))))
+        store.has_late_prefix = is_late
+        await freeze_and_count(store, Filter(), max_seq)
+        assert store.counted == [Filter(seq_until=bound)]
 
 
 class Growing(MemoryStorage):
@@ -130,8 +138,10 @@ class Growing(MemoryStorage):
         super().__init__()
         self.times = times
         self.number = 100
+        self.counted: list[Filter] = []
 
     async def count(self, filter: Filter) -> Count:
+        self.counted.append(filter)
         if self.times:
             self.times -= 1
             self.number += 1
@@ -140,7 +150,7 @@ class Growing(MemoryStorage):
 
 
 @pytest.mark.parametrize("times", [0, 1, MAX_ROUNDS - 1, MAX_ROUNDS])
-async def test_totals_are_of_the_moment_that_is_told(times: int) -> None:
+async def test_totals_are_of_the_moment_that_is_named(times: int) -> None:
     """However many records come meanwhile: the total is that of what pages can show."""
     async with Growing(times) as store:
         frozen, count = await freeze_and_count(store, Filter(), None)
