@@ -130,6 +130,11 @@ async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterato
         raise
 
 
+def affected(status: str) -> int:
+    """Return how many rows a statement changed, by its command tag."""
+    return int(status.rpartition(" ")[2])
+
+
 class Link:
     """A connection that is opened when needed, and again after it broke. Used by one caller at a time."""
 

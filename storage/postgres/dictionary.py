@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from storage.postgres.connection import BEGIN, Connection, transaction
+from storage.postgres.connection import BEGIN, Connection, affected, transaction
 from storage.postgres.text import escape, unescape
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
@@ -108,13 +108,13 @@ class Names:
 
 async def delete_unused(connection: Connection, day: int, max_values: int) -> int:
     """Delete values that no row of a day, or of a later one, can use; returns how many."""
-    status = await connection.execute(
+    tag = await connection.execute(
         "DELETE FROM sidelog.dictionary WHERE used_day < $1 AND id = ANY(ARRAY("
         "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR UPDATE SKIP LOCKED))",
         day,
         max_values,
     )
-    return int(status.rpartition(" ")[2])
+    return affected(tag)
 
 
 async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:

@@ -112,7 +112,7 @@ async def _rows_of(connection: Connection, block: int, seq: int, name: str, kind
 
     They are in one span, as a batch is, and the blocks of a kind rise with the rows of a batch.
     """
-    first, last = await connection.fetchrow(  # type: ignore[misc]
+    [(first, last)] = await connection.fetch(
         "SELECT first_seq, last_seq FROM sidelog.spans WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1", seq
     )
     other = f"{name}_block <> $3 AND (SELECT kind FROM sidelog.blocks WHERE id = {name}_block) = $4"

@@ -55,13 +55,13 @@ async def grow(connection: Connection, growths: Sequence[Growth]) -> None:
 
 async def rows_near(connection: Connection, newest_us: int) -> Range:
     """Find between which rows those of a block are, by the start of its newest one."""
-    row = await connection.fetchrow(
+    [(first, last)] = await connection.fetch(
         "SELECT min(first_seq), max(last_seq) FROM sidelog.spans "
         "WHERE max_started_at_us >= $1 AND min_started_at_us <= $2",
         newest_us - 2 * MAX_SPAN_US,
         newest_us,
     )
-    return Range(1, 0) if row is None or row[0] is None else Range(*row)
+    return Range(1, 0) if first is None else Range(first, last)
 
 
 async def used_behind(

@@ -37,7 +37,7 @@ async def inspect(address: Address) -> Inspection:
         try:
             is_pooled = await find_statement_cache_size(connection, address) == 0
             async with transaction(connection, "BEGIN READ ONLY"):
-                row = await connection.fetchrow(
+                [row] = await connection.fetch(
                     "SELECT current_setting('server_version') AS version, "
                     "pg_encoding_to_char(encoding) AS encoding, "
                     "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS is_read_only, "
@@ -49,7 +49,6 @@ async def inspect(address: Address) -> Inspection:
                 layout = await read_version(connection)
         finally:
             await close(connection)
-    assert row is not None, "bug: a database that does not list itself"
     return Inspection(
         server_version=row["version"],
         encoding=row["encoding"],

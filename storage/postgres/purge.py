@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from storage.postgres import rollups
-from storage.postgres.connection import Connection, transaction
+from storage.postgres.connection import Connection, affected, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.index_keys import by_seq, seq_between
 from storage.postgres.jobs import drop_jobs
@@ -99,9 +99,7 @@ _DAY_MS: Final = DAY_US // 1000
 
 async def retention(session: PostgresSession) -> RetentionState:
     connection, state = session.connection, await session.state()
-    row = await connection.fetchrow(_OLDEST)
-    assert row is not None, "bug: an aggregate without a row"
-    oldest_us, server_now_us = row
+    [(oldest_us, server_now_us)] = await connection.fetch(_OLDEST)
     first_us = await connection.fetchval(f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1")
     # Not the size of the files, which hold freed space that will be used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
@@ -139,16 +137,17 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         rows = await _purge_rows(connection, state.purge_floor_us, max_rows)
         if rows:
             return Purged(rows, 0, is_done=False)
-        hour = state.purge_floor_us // HOUR_US
-        await rollups.delete_before(connection, hour)
-        await rollups.delete_usage_before(connection, hour)
+        await rollups.delete_before(connection, state.purge_floor_us // HOUR_US)
         blocks = await _purge_blocks(connection, state)
         if blocks:
             # The counter is locked now, and a batch locks what follows after it.
             return Purged(0, blocks, is_done=False)
         await drop_jobs(connection, state.purge_floor_us)
         calls = await drop_calls(connection, state)
-        day = unused_before(state.purge_floor_us, *await _oldest_left(connection))
+        # The first span may know of rows that the cap on size took.
+        first, last = await connection.fetchrow(_FIRST_SPAN) or (0, 0)
+        [(oldest_us, server_now_us)] = await connection.fetch(_OLDEST_LEFT, first, last)
+        day = unused_before(state.purge_floor_us, oldest_us, server_now_us)
         values = 0 if calls else await delete_unused(connection, day, max_rows)
     return Purged(0, 0, is_done=not calls and not values)
 
@@ -163,18 +162,6 @@ async def reclaim(connection: Connection) -> None:
     """Make the space of deleted rows usable for new ones. Outside a transaction."""
     for table in ("records", "blocks", "spans", "tool_calls"):
         await connection.execute(f"VACUUM sidelog.{table}")
-
-
-async def _oldest_left(connection: Connection) -> tuple[int | None, int]:
-    """Find when the oldest row that is left started, and the server's clock.
-
-    The first span may know of rows that the cap on size took.
-    """
-    first, last = await connection.fetchrow(_FIRST_SPAN) or (0, 0)
-    row = await connection.fetchrow(_OLDEST_LEFT, first, last)
-    assert row is not None, "bug: an aggregate without a row"
-    oldest_us, server_now_us = row
-    return oldest_us, server_now_us
 
 
 async def _drop_day(connection: Connection, begin: str) -> Purged | None:
@@ -218,9 +205,7 @@ async def _drop(connection: Connection, partition: Partition) -> Purged:
     measured = (
         "count(*), 0" if partition.table == "records" else "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
     )
-    row = await connection.fetchrow(f"SELECT {measured} FROM sidelog.{partition.name}")
-    assert row is not None, "bug: an aggregate without a row"
-    number, size = row
+    [(number, size)] = await connection.fetch(f"SELECT {measured} FROM sidelog.{partition.name}")
     await connection.execute(f"DROP TABLE sidelog.{partition.name}")
     if partition.table == "records":
         await _note_oldest(connection)
@@ -260,7 +245,7 @@ async def _purge_rows(connection: Connection, floor_us: int, max_rows: int) -> i
 
 async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit: int) -> int:
     within = bounds(1)
-    status = await connection.execute(
+    tag = await connection.execute(
         f"DELETE FROM sidelog.records WHERE {within} AND seq = ANY(ARRAY("
         f"SELECT seq FROM sidelog.records WHERE {within} AND started_at_us < $5 {by_seq('asc')} LIMIT $6))",
         part.first,
@@ -269,7 +254,7 @@ async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit
         floor_us,
         limit,
     )
-    return int(status.rpartition(" ")[2])
+    return affected(tag)
 
 
 async def _finish_span(connection: Connection, first_seq: int, newest_us: int, floor_us: int) -> None:

@@ -112,6 +112,7 @@ async def delete_before(connection: Connection, hour: int) -> None:
     for tables, _ in CUBES:
         for tier, (table, period) in tables.items():
             await connection.execute(f"DELETE FROM sidelog.{table} WHERE {period} < $1", until[tier])
+    await connection.execute(f"DELETE FROM sidelog.{USAGE_TABLE} WHERE hour < $1", hour)
 
 
 async def _send(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -143,10 +144,6 @@ async def merge_usage(
     await _send(connection, _USAGE_MERGE, written)
     if sign < 0:
         await _send(connection, _USAGE_EMPTY, [(*key, instance) for key in sorted(rows)])
-
-
-async def delete_usage_before(connection: Connection, hour: int) -> None:
-    await connection.execute(f"DELETE FROM sidelog.{USAGE_TABLE} WHERE hour < $1", hour)
 
 
 # Histograms.

@@ -83,15 +83,14 @@ Ids = tuple[UUID, UUID]
 
 
 async def read_state(connection: Connection) -> State:
-    row = await connection.fetchrow(_STATE)
-    assert row is not None, "bug: a migrated store has its row of state"
+    [row] = await connection.fetch(_STATE)
     return State(*row)
 
 
 async def id_range(connection: Connection, part: Range) -> Ids:
     """Find ids, both inclusive, between which all rows of a range are: other partitions need not be looked at."""
-    row = await connection.fetchrow(_IDS, part.first, part.last)
-    return EVERY_ID if row is None or row[0] is None else id_bounds(*row)
+    [(first_ms, last_ms)] = await connection.fetch(_IDS, part.first, part.last)
+    return EVERY_ID if first_ms is None else id_bounds(first_ms, last_ms)
 
 
 def bounds(first_parameter: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
-from storage.postgres.connection import Connection
+from storage.postgres.connection import Connection, affected
 from storage.postgres.dictionary import Value
 from storage.postgres.index_keys import seq_among
 from storage.postgres.text import escape
@@ -154,4 +154,4 @@ async def drop_calls(connection: Connection, state: State) -> int:
     )
     await connection.execute("DELETE FROM sidelog.waiting_calls WHERE started_at_us < $1", state.body_floor_us)
     await connection.execute("DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US)
-    return sum(int(status.rpartition(" ")[2]) for status in (gone, emptied))
+    return affected(gone) + affected(emptied)

@@ -294,9 +294,7 @@ class BatchStore:
         kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
         if kept:
             columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
-            row = await connection.fetchrow(_PUT_POSITIONS, instance, *map(list, columns))
-            assert row is not None, "bug: positions that were put are not there"
-            since, has_lease = row
+            (since, has_lease), *_ = await connection.fetch(_PUT_POSITIONS, instance, *map(list, columns))
             if self._is_leased and not has_lease:
                 raise StorageRemoved("postgres: the database was emptied, and made anew by another sidelog")
             if self._server_since not in (None, since):
