@@ -38,8 +38,6 @@ COMPILED = (
     "proxy/http1/field_lines.py",
     "proxy/http1/forwarded.py",
     "proxy/http1/header_rules.py",
-    "proxy/http1/memo/connection_heads.py",
-    "proxy/http1/memo/head_memo.py",
     "proxy/http1/memo/head_templates.py",
     "proxy/http1/memo/request_heads.py",
     "proxy/http1/memo/response_heads.py",

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
-from proxy.http1.memo.connection_heads import ConnectionHeads
+from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_reader import RequestReader

@@ -1,6 +1,6 @@
 """The endpoint of each request, for one sidecar.
 
-Strategy: configured endpoints come first (`given.py`). Otherwise a tree for each route and project learns from the
+Strategy: configured endpoints come first. Otherwise a tree for each route and project learns from the
 paths that were answered, and a known path is found again by one look-up. Answers that a service gives for any path
 teach nothing: a client that guesses paths makes no endpoints. Projects do not share trees, so readers of one learn
 nothing of another's paths.
@@ -8,16 +8,74 @@ nothing of another's paths.
 Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other threads.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 from typing import Final
 
 from proxy.enrich.endpoints import tree
-from proxy.enrich.endpoints.given import Given
 from proxy.enrich.endpoints.node import Node
 from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
 from storage.query import FormerEndpoints
 from storage.record import Record
+
+MAX_PATH_CHARACTERS: Final = 1024
+"""Longer paths are not looked for: patterns of several parameters take their time."""
+_PARAMETER: Final = re.compile(r"\{[^{}/]*\}|\*")
+
+
+class Given:
+    """Finds which of some configured templates a path is of, those of a route's OpenAPI description included.
+
+    `{name}` is any segment, or a part of one; `*` at the end is any path below. A literal wins over a parameter
+    (OpenAPI 3.1 §4.8.8.1), and a path that leads nowhere behind one is looked for behind the parameter beside it.
+    """
+
+    def __init__(self, templates: Iterable[str]) -> None:
+        self._root = _Place()
+        for template in templates:
+            place = self._root
+            for part in template.split("/"):
+                if part:
+                    place = place.below(part)
+            place.template = template
+
+    def find(self, path: str) -> str | None:
+        segments = [segment for segment in path.split("/") if segment]
+        return self._root.find(segments, 0) if len(path) <= MAX_PATH_CHARACTERS else None
+
+
+class _Place:
+    __slots__ = ("literals", "patterns", "template")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Place] = {}
+        self.patterns: dict[str, tuple[re.Pattern[str], _Place]] = {}
+        self.template: str | None = None
+
+    def below(self, part: str) -> "_Place":
+        if _PARAMETER.search(part) is None:
+            return self.literals.setdefault(part, _Place())
+        if part not in self.patterns:
+            pattern = ".+".join(map(re.escape, _PARAMETER.split(part)))
+            self.patterns[part] = (re.compile(pattern), _Place())
+        return self.patterns[part][1]
+
+    def find(self, segments: list[str], index: int) -> str | None:
+        if index == len(segments):
+            return self.template
+        segment = segments[index]
+        literal = self.literals.get(segment)
+        if literal is not None and (found := literal.find(segments, index + 1)) is not None:
+            return found
+        for part, (pattern, place) in self.patterns.items():
+            if part == "*" and place.template is not None:
+                continue
+            if pattern.fullmatch(segment) and (found := place.find(segments, index + 1)) is not None:
+                return found
+        rest = self.patterns.get("*")
+        return None if rest is None else rest[1].template
+
 
 UNKNOWN: Final = "{unknown}"
 """Of paths that were never answered."""

@@ -3,6 +3,8 @@
 from hashlib import blake2b
 from typing import Final
 
+from storage.record import Record
+
 HASH_BYTES: Final = 16
 
 
@@ -12,3 +14,9 @@ def hash_of(*parts: bytes) -> bytes:
         hashed.update(len(part).to_bytes(4, "big"))
         hashed.update(part)
     return hashed.digest()
+
+
+def tenant_of(record: Record) -> bytes:
+    """Return a hash of project, container, client and key."""
+    named = (record.project, record.container, record.client, record.key_id)
+    return hash_of(*(b"-" if name is None else b"+" + name.encode("utf-8", "replace") for name in named))

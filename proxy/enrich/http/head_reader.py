@@ -14,8 +14,7 @@ from proxy.enrich.http.head_facts import HeadFacts, facts_of, field_of, parse_he
 from proxy.enrich.redact.fields import PARTLY_SECRET
 from proxy.enrich.redact.names import normalise
 from proxy.enrich.redact.redactor import Redactor
-from proxy.http1.memo.connection_heads import ConnectionHeads
-from proxy.http1.memo.head_templates import HeadTemplates, Template
+from proxy.http1.memo.head_templates import ConnectionHeads, HeadTemplates, Template
 from proxy.http1.memo.varying_fields import GAP, VaryingFields, as_format
 
 _ID: Final = rb"(?=[0-9a-f-]{1,80}+\r)"

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from proxy.enrich.formats.hashes import tenant_of
 from proxy.enrich.formats.json_parts import decode_object, is_object, text_of, value_at
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.http.tenant import tenant_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
 from storage.record import Record, ToolCall
 

@@ -36,11 +36,17 @@ from proxy.enrich.redact.json_values import (
     run_in,
     secrets_within,
 )
-from proxy.enrich.redact.llm_content import content_end
 from proxy.enrich.redact.names import SecretNames, normalise
-from proxy.enrich.redact.naming.places import PlaceFinder, places_in
 from proxy.enrich.redact.naming.spelling import spelled, spelled_plainly, unescaped
-from proxy.enrich.redact.naming.values import is_folder, is_member_kept, is_number_kept, is_refusal
+from proxy.enrich.redact.naming.values import (
+    PlaceFinder,
+    content_end,
+    is_folder,
+    is_member_kept,
+    is_number_kept,
+    is_refusal,
+    places_in,
+)
 
 _BEFORE_ENDING: Final = rb'[^"\s]*'
 """Of a key: what has blanks is a sentence, in a file of translations."""
@@ -86,7 +92,7 @@ class JsonRedactor:
     __slots__ = ("_names", "_pattern", "_places")
 
     def __init__(self, names: SecretNames, excepted: Iterable[str] = ()) -> None:
-        """Redact what has one of some names, but in places that are excepted (`naming/places.py`)."""
+        """Redact what has one of some names, but in places that are excepted (`naming/values.py`)."""
         self._names = names
         self._places = places_in(excepted)
         self._pattern = compile_bytes(key_pattern(names))

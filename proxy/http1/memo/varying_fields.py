@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from proxy.http1.memo.head_memo import MAX_MEMO_BYTES
-
+MAX_MEMO_BYTES: Final = 2048
+"""Longer heads are not remembered: they hardly ever repeat."""
 GAP: Final = b"\0"
 """Stands where something was cut out; no head that is well-formed has one of its own."""
 SKIPPED: Final = b"\1"

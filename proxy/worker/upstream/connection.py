@@ -14,7 +14,7 @@ from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import has_bare_line_end, without_blanks
-from proxy.http1.memo.connection_heads import ConnectionHeads
+from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop

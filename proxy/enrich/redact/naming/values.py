@@ -2,9 +2,14 @@
 
 A schema says what a secret looks like, and a refusal what is wrong with one: they are texts, with members of known
 names. What has the form of a key stays a secret wherever it stands, and so does what is neither a sentence nor a word.
+
+In traffic of language models two names of credentials are content: `token` is a piece of text where its log probability
+or its place stands beside it, `session` a configuration where it is an object with the members of a realtime session.
+And nothing is a secret for its name in the places that are configured so.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from proxy.enrich.redact.patterns.tokens import is_random
@@ -105,3 +110,78 @@ def _is_words(value: bytes) -> bool:
 def _is_code(value: bytes) -> bool:
     """Whether words of refusals are in a text: `too short`, `min_length`, `notBlank`."""
     return any(word.lower() in _SAYS for word in _WORD.findall(value))
+
+
+MAX_TOKEN_BYTES: Final = 96
+"""Of one text token, escapes included: the longest ones are runs of blanks."""
+_LOOK_BYTES: Final = 8192
+"""How far into a session its members are looked for: `instructions` may be long, but does not come first."""
+
+_KEY: Final = re.compile(rb'"(token|session)"\s*:\s*\Z')
+_LOGPROB: Final = re.compile(
+    rb'"(?:[^"\\]|\\.){0,%d}"(?=\s*,\s*(?:"(?:bytes|id|token_?[iI]d)"\s*:\s*(?:\[[0-9,\s]{0,400}\]|null|-?[0-9]{1,12})'
+    rb'\s*,\s*)*"(?:logprob|logProbability|log_probability|start_offset)"\s*:\s*(?:-?[0-9]|null))' % MAX_TOKEN_BYTES
+)
+_REALTIME: Final = re.compile(
+    rb'"(?:object|type)"\s*:\s*"(?:realtime(?:\.[a-z_]+)?|transcription)"|"(?:output_)?modalities"\s*:\s*\['
+    rb'|"turn_detection"\s*:|"input_audio_(?:format|transcription)"\s*:'
+)
+_SESSION: Final = re.compile(rb'\{\s*"')
+
+
+def content_end(text: bytes, key: bytes, start: int) -> int:
+    """Return where to go on when the value at `start` is content, whose `key` was matched before it; else -1."""
+    name = _KEY.search(key)
+    if name is None:
+        return -1
+    if name[1] == b"token":
+        value = _LOGPROB.match(text, start, start + MAX_TOKEN_BYTES + 600)
+        return -1 if value is None else value.end()
+    if _SESSION.match(text, start) is not None and _REALTIME.search(text, start, start + _LOOK_BYTES) is not None:
+        return start + 1
+    return -1
+
+
+BODY: Final = "body."
+ANY: Final = b"*"
+_DOCUMENT: Final = re.compile(rb"\s*[{\[]")
+_STRUCTURE: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"\s*+(:?)|([{}\[\]])', re.DOTALL)
+
+
+class PlaceFinder:
+    """Follows a text to one member after the other: a place is the path of a member from the outermost object, as in
+    docs/fields.md; `*` is any member, and lists add no step. Only text from the beginning of a document has places."""
+
+    __slots__ = ("_frames", "_places", "_position", "_text")
+
+    def __init__(self, text: bytes, places: Iterable[tuple[bytes, ...]]) -> None:
+        self._places = tuple(places) if _DOCUMENT.match(text) is not None else ()
+        self._text = text
+        self._position = 0
+        self._frames: list[bytes | None] = []
+        """Of each object that is open the name of its member; None for a list."""
+
+    def is_excepted(self, at: int, name: bytes) -> bool:
+        """Whether the member of a name that begins at a position, behind those asked for before, is in a place."""
+        if not self._places:
+            return False
+        for found in _STRUCTURE.finditer(self._text, self._position, at):
+            if found[3] is None:
+                if found[2] and self._frames:
+                    self._frames[-1] = found[1]
+            elif found[3] in (b"{", b"["):
+                self._frames.append(b"" if found[3] == b"{" else None)
+            elif self._frames:
+                self._frames.pop()
+        self._position = max(at, self._position)
+        path = [member for member in self._frames[:-1] if member is not None]
+        return any(_matches(place, (*path, name)) for place in self._places)
+
+
+def places_in(excepted: Iterable[str]) -> tuple[tuple[bytes, ...], ...]:
+    """Return the places among what is excepted: paths of members."""
+    return tuple(tuple(text.removeprefix(BODY).encode().split(b".")) for text in excepted if text.startswith(BODY))
+
+
+def _matches(place: tuple[bytes, ...], path: tuple[bytes, ...]) -> bool:
+    return len(place) == len(path) and all(part in (ANY, member) for part, member in zip(place, path, strict=True))

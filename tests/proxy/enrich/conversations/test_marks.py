@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.conversations.marks import MAX_ALIKE, Known, Marks
+from proxy.enrich.conversations.conversation import MAX_ALIKE, Known, Marks
 from proxy.enrich.formats.hashes import HASH_BYTES
 
 KNOWN = st.builds(Known, st.binary(min_size=HASH_BYTES, max_size=HASH_BYTES), st.booleans(), st.booleans())

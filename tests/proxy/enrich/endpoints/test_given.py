@@ -1,6 +1,6 @@
 """Templates that somebody wrote down."""
 
-from proxy.enrich.endpoints.given import MAX_PATH_CHARACTERS, Given
+from proxy.enrich.endpoints.endpoints import MAX_PATH_CHARACTERS, Given
 
 
 def test_paths_are_found_by_their_template() -> None:

@@ -1,6 +1,6 @@
 """Whose an exchange is."""
 
-from proxy.enrich.http.tenant import tenant_of
+from proxy.enrich.formats.hashes import tenant_of
 from storage.record import Record
 
 

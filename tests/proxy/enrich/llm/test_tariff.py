@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.llm.tariff import Tariff
+from proxy.enrich.llm.prices import Tariff
 
 genai_prices = pytest.importorskip("genai_prices")
 UNITS: Any = pytest.importorskip("genai_prices.units")._get_registry().units

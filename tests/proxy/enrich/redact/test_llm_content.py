@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.enrich.redact.json_values import MARK
-from proxy.enrich.redact.llm_content import content_end
+from proxy.enrich.redact.naming.values import content_end
 from proxy.enrich.redact.redactor import Redactor
 
 REDACTOR = Redactor()

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.http1.memo.connection_heads import ConnectionHeads
-from proxy.http1.memo.head_templates import MATCHED_FROM_USES, MAX_MATCHED_BYTES, MAX_MATCHERS
+from proxy.http1.memo.head_templates import MATCHED_FROM_USES, MAX_MATCHED_BYTES, MAX_MATCHERS, ConnectionHeads
 from proxy.http1.memo.request_heads import Reading, RequestHeads
 from proxy.http1.request_head import parse_request_head
 from tests.proxy.http1.memo.test_request_heads import LINES, MAX_LINE_BYTES, VALUES, block, parse, read

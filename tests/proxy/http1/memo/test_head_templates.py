@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.http1.memo.head_templates import HeadTemplates, Template
-from proxy.http1.memo.varying_fields import GAP, VaryingFields
+from proxy.http1.memo.head_templates import MAX_MEMO_HEADS, HeadTemplates, Template
+from proxy.http1.memo.varying_fields import GAP, MAX_MEMO_BYTES, VaryingFields
 from proxy.process.version import BUILD
 
 if BUILD == "compiled":
@@ -73,3 +73,16 @@ def test_a_failure_is_raised_each_time() -> None:
             failures += 1
 
     assert failures == 2
+
+
+def test_long_heads_are_parsed_each_time_and_a_full_memory_starts_anew() -> None:
+    heads = _Texts()
+    long = _head(b"b" * MAX_MEMO_BYTES)
+    for head in (b"a", b"a", long, long):
+        heads.read(head)
+    assert heads.parsed == [b"a", long, long]
+    for number in range(MAX_MEMO_HEADS):
+        heads.read(b"%d" % number)
+    heads.parsed.clear()
+    heads.read(b"a")
+    assert heads.parsed == [b"a"]

@@ -8,10 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.http1.errors import Refused
-from proxy.http1.memo.connection_heads import ConnectionHeads
-from proxy.http1.memo.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS
+from proxy.http1.memo.head_templates import MAX_MEMO_HEADS, ConnectionHeads
 from proxy.http1.memo.request_heads import Reading, RequestHeads
-from proxy.http1.memo.varying_fields import GAP, VARIES
+from proxy.http1.memo.varying_fields import GAP, MAX_MEMO_BYTES, VARIES
 from proxy.http1.request_head import RequestHead, parse_request_head
 
 MAX_LINE_BYTES = 300
@@ -182,7 +181,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(MAX_MEMO_HEADS + 100):
         heads.read(b"HTTP/1.1\r\nHost: a\r\nA: %d\r\nCookie: a\r\n\r\n" % number)
     assert len(heads._templates) <= MAX_MEMO_HEADS
-    assert len(heads._whole.known) <= MAX_MEMO_HEADS
+    assert len(heads.known) <= MAX_MEMO_HEADS
     before = len(heads._templates)
     long = b"HTTP/1.1\r\nHost: a\r\nA: " + b"b" * MAX_MEMO_BYTES + b"\r\nCookie: a\r\n\r\n"
     assert heads.read(long) is not heads.read(long)

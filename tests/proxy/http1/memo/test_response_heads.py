@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.http1.errors import UpstreamError
 from proxy.http1.header_rules import HeaderRules
-from proxy.http1.memo.head_memo import MAX_MEMO_HEADS
+from proxy.http1.memo.head_templates import MAX_MEMO_HEADS
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.memo.varying_fields import GAP
 from proxy.http1.response_head import ResponseHead, parse_response_head
@@ -129,4 +129,4 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(MAX_MEMO_HEADS + 100):
         heads.read(b"HTTP/1.1 200 OK\r\nA: %d\r\nDate: a\r\n\r\n" % number)
     assert len(heads._templates) <= MAX_MEMO_HEADS
-    assert len(heads._whole.known) <= MAX_MEMO_HEADS
+    assert len(heads.known) <= MAX_MEMO_HEADS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.redact.naming.places import PlaceFinder, places_in
+from proxy.enrich.redact.naming.values import PlaceFinder, places_in
 from proxy.enrich.redact.redactor import Redactor
 
 JSON = b"application/json"

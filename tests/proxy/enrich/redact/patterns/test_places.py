@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.redact.patterns.places import mark_of
+from proxy.enrich.redact.patterns.secrets import mark_of
 
 
 @pytest.mark.parametrize(
