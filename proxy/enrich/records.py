@@ -6,9 +6,9 @@ content of a head or body makes a record fail; what cannot be read stays null.
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.live.websocket_messages import MessageReader
 from proxy.enrich.redact.redactor import Redactor
-from proxy.enrich.stages import stage, whole_stage
+from proxy.enrich.stages import stage, without_frames
 from proxy.http1.trace_context import TRACEPARENT
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
@@ -67,6 +67,8 @@ _SEARCHED_BYTES: Final = 2048
 _DIRECTIONS: Final = ("", "in", "out", "both")
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
+T = TypeVar("T")
+U = TypeVar("U")
 _Decoded = tuple[CapturedExchange, Common, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, bool]
 """The last says whether it may hold calls."""
@@ -120,7 +122,7 @@ class RecordBuilder:
         each as it is asked for.
         """
         captured = whole_stage(partial(_captured, limit_bytes), entries)
-        are_clean = self._decoder.are_lines_clean(each for each in captured if not isinstance(each, Exception))
+        are_clean = self._decoder.are_lines_clean([each for each in captured if not isinstance(each, Exception)])
         decoded = whole_stage(partial(self._decode, descriptor, limit_bytes, are_clean), captured)
         begun = whole_stage(self._begin, decoded)
         return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
@@ -348,6 +350,20 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
+
+
+def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[U | Exception]:
+    """Take a step with each item that is no exception, at once: a generator costs 0.3 us more an item."""
+    results: list[U | Exception] = []
+    for item in items:
+        if isinstance(item, Exception):
+            results.append(item)
+            continue
+        try:
+            results.append(step(item))
+        except Exception as error:  # whatever it is, its place is here
+            results.append(without_frames(error))
+    return results
 
 
 def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:

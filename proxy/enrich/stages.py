@@ -28,20 +28,6 @@ def stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> Iterator[U 
         yield result
 
 
-def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[U | Exception]:
-    """Take a step with each item that is no exception, at once: a generator costs 0.3 us more an item."""
-    results: list[U | Exception] = []
-    for item in items:
-        if isinstance(item, Exception):
-            results.append(item)
-            continue
-        try:
-            results.append(step(item))
-        except Exception as error:  # whatever it is, its place is here
-            results.append(without_frames(error))
-    return results
-
-
 def without_frames(error: Exception) -> Exception:
     """Return an exception that holds none of the frames it went through, and names them in a note.
 
