@@ -25,6 +25,7 @@ from api.native.files import export
 from api.native.groups import top
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page, show_run
+from api.replay.handler import describe_replay, send_record
 from api.services import FRONT, SERVICES, VIEW, Services, services_of, view_for
 
 MAX_REQUEST_BYTES: Final = 65536
@@ -74,6 +75,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{a}/compare/{b}", compare_records),
+        Route("POST", "/api/records/{id}/send", send_record, for_readers=True),
         Route("GET", "/api/records/{id}/curl", records.get_curl),
         Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/messages", messages.list_messages),
@@ -83,6 +85,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/views", views.list_views),
         Route("PUT", "/api/views", views.put_view, for_readers=True),
         Route("DELETE", "/api/views/{view}", views.delete_view, for_readers=True),
+        Route("GET", "/api/replay", describe_replay),
         Route("GET", "/api/ledger", health.ledger, is_global=True),
         Route("GET", "/api/status", health.status, is_global=True),
         Route("GET", "/api/alerts", health.list_alerts, is_global=True),

@@ -38,6 +38,17 @@ async def _ignore_key(change: str, key: ApiKey) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendAgain:
+    """Sends recorded requests again."""
+
+    targets: tuple[str, ...]
+    """Where to, beside the upstream of a request's own route."""
+    send: Callable[[str, Entry, str], Awaitable[Entry]]
+    """For a caller, a request as it is to be recorded, and a target, empty for the upstream: return the answer as it
+    would be recorded. Raises ValueError where it cannot be sent, ConnectionError where it has no answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteInfo:
     """What responses say about a route beyond its records."""
 
@@ -88,6 +99,8 @@ class Services:
     """How long records are kept; None: without limit."""
     add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
     """Put an event of our own into the log."""
+    send_again: SendAgain | None = None
+    """None where it is off."""
     version: str = ""
     """Of the program."""
     fanout: SnapshotCursors | None = None

@@ -15,7 +15,7 @@ from api.http.errors import OutOfScope
 from storage.query import EVERYTHING, Filter, Scope
 from storage.search.expression import asked_values
 
-Role = Literal["admin", "reader"]
+Role = Literal["admin", "operate", "reader"]
 _DIMENSIONS: Final = ("projects", "containers", "clients")
 
 

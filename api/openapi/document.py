@@ -155,5 +155,6 @@ _DESCRIPTIONS: Final = {
     413: "the body is too large",
     421: "not a name of this server",
     429: "too many streams; Retry-After says when to come back",
+    502: "what was asked in its turn did not answer",
     503: "the store is away, or too busy; Retry-After says when to come back",
 }

@@ -23,6 +23,7 @@ from api.native.files import csv_rows
 from api.native.files.shell import CurlLine
 from api.native.groups import top
 from api.native.groups.names import GROUPS, OTHER_NAMES
+from api.replay import handler
 from storage.aggregates import FACETS
 from storage.record import LEVELS, ToolStatus
 from storage.search.language.moments import EXPECTED, EXPECTED_RELATIVE
@@ -335,6 +336,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         notes=f"At most {MAX_SHOWN} changes of a part are shown, `more` counts the rest; of a body the first "
         f"{MAX_BODY_BYTES >> 20} MiB are compared. Paths of JSON are jq's. See docs/compare.md.",
     ),
+    ("POST", "/api/records/{id}/send"): Operation(
+        {},
+        handler.Sent,
+        body=handler.Again,
+        errors=(400, 403, 404, 409, 413, 502),
+        notes="For tokens of role `operate` or `admin`, where `[replay] enabled` is set. What was redacted must be "
+        "given or left out. No redirect is followed. See docs/replay.md.",
+    ),
     ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/messages"): Operation(
@@ -356,6 +365,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "24h, or times. Fields of `columns` and `group_by` are columns and fields of records, of heads and of bodies.",
     ),
     ("DELETE", "/api/views/{view}"): Operation({}, media_types=(), status=204, errors=(404,)),
+    ("GET", "/api/replay"): Operation({}, handler.Sending),
     ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
     ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=()),

@@ -32,7 +32,7 @@ CONNECTION_FIELDS: Final = frozenset(
 _REDACTED: Final = re.compile(r"(?:\[|%5B)REDACTED", re.IGNORECASE)
 _COMPACTED: Final = re.compile(rb'\{"omitted": "(?:base64|numbers)"')
 """What stands in a body for a payload that was not kept (`proxy/enrich/redact/compact.py`)."""
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PARTS: Final = re.compile(r"(?:body|query)(?:\..+)?|path")
@@ -73,7 +73,7 @@ def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[st
     secrets: list[str] = []
     for each in headers:
         name, value = _assigned(each, environ, secrets)
-        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+        if not TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise ValueError(f"{name!r} and its value do not make a header: no line breaks or other controls")
         if name.lower() in CONNECTION_FIELDS - {"host"}:
             raise ValueError(f"{name} belongs to the connection, and is written by the sender")
@@ -115,7 +115,7 @@ def replay_of(recorded: Recorded) -> str:
 def refusal_of(recorded: Recorded) -> str:
     """Say why an exchange cannot be sent again; empty if it can."""
     record, payload = recorded.record, recorded.payload
-    if not record.method or not _TOKEN.fullmatch(record.method) or record.method == "CONNECT":
+    if not record.method or not TOKEN.fullmatch(record.method) or record.method == "CONNECT":
         return "its request was no valid one"
     if record.status == 101:
         return "it was upgraded (WebSocket)"
@@ -176,7 +176,7 @@ def _headers(
         lower = name.lower()
         if lower in given.headers:
             kept.append((name, others.pop(lower, "")))  # once, and where it was
-        elif lower not in left_out and not lower.startswith("x-sidelog-") and _TOKEN.fullmatch(name):
+        elif lower not in left_out and not lower.startswith("x-sidelog-") and TOKEN.fullmatch(name):
             kept.append((name, value))
             if _REDACTED.search(value):
                 missing.append(f"header {lower}")

@@ -105,6 +105,8 @@ class Sender:
             NoAnswer: there is none, or it is no HTTP.
         """
         assert not request.missing
+        if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):
+            raise NoAnswer(f"nothing is sent to {host}")
         at_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         try:
             async with self._client.request(

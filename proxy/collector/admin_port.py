@@ -20,9 +20,10 @@ from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app, make_open_app
 from api.middleware import unreadable_response
-from api.services import RouteInfo, Services
+from api.services import RouteInfo, SendAgain, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
+from proxy.collector.send_again import Resender
 from proxy.collector.watch.families import port_families
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.http_port import HttpPort, http_port
@@ -52,10 +53,13 @@ async def admin_port(
     health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
     """Serve the admin port on a listening socket, and the open ports if there are any, until the context exits."""
-    services = _services(settings, data, plane)
+    resender = Resender(settings, plane.events.add_event) if settings.replay.enabled else None
+    services = _services(settings, data, plane, resender)
     tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
     remember_server_name(tls)
     ports: dict[str, HttpPort] = {}
+    if resender is not None:
+        plane.metrics.watch(resender.families)
     plane.metrics.watch(lambda: port_families({name: port.closed for name, port in ports.items()}))
     async with AsyncExitStack() as stack:
         admin = http_port(make_app(services), listener, unreadable_response, tls=tls)
@@ -68,7 +72,7 @@ async def admin_port(
         yield
 
 
-def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Services:
+def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender: Resender | None) -> Services:
     return Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
@@ -87,6 +91,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         version=VERSION,
+        send_again=SendAgain(targets=settings.replay.targets, send=resender.send) if resender else None,
         add_event=plane.events.add_event,
         ledger=plane.ledger,
         status=plane.status.describe,

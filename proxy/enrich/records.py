@@ -84,17 +84,13 @@ class RecordBuilder:
         self, instance: str, settings: Settings, keys: KeyIndex | None = None, endpoints: Endpoints | None = None
     ) -> None:
         """Redact and cut as the settings say; uses of keys are noted in `keys`, paths are learned by `endpoints`."""
-        redact = settings.redact
         self._keys = keys or KeyIndex()
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
         self._max_message_bytes = settings.capture.websocket_message_bytes
-        key_headers = (route.key_header for route in settings.routes if route.auth != "off")
-        headers = (*redact.headers, *key_headers)
-        names = redact.query, redact.json_keys, redact.excepted
-        self._redactor = Redactor(headers, *names, patterns=redact.patterns)
-        self._decoder = ExchangeDecoder(self._redactor, headers)
+        self._redactor = redactor_of(settings)
+        self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
         self._commons = Commons(instance, self._decoder.asked_of)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
@@ -371,6 +367,18 @@ def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
     if len(sections) > limit_bytes:
         raise TooLong
     return CapturedExchange(header, sections)
+
+
+def secret_headers(settings: Settings) -> tuple[str, ...]:
+    """Name the headers that the settings say are secret."""
+    return (*settings.redact.headers, *(route.key_header for route in settings.routes if route.auth != "off"))
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """Make the redactor that the settings ask for."""
+    redact = settings.redact
+    names = redact.query, redact.json_keys, redact.excepted
+    return Redactor(secret_headers(settings), *names, patterns=redact.patterns)
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

@@ -60,11 +60,23 @@ class TokenSettings(Section, frozen=True):
     ] = ""
     """After `load` always the last."""
     role: Annotated[
-        Literal["reader", "admin"], about("`admin` sees and changes everything; `reader` reads its scope")
+        Literal["reader", "operate", "admin"],
+        about("`admin` sees and changes everything; `reader` reads its scope; `operate` may send requests again, too"),
     ] = "reader"
     projects: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
     containers: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
     clients: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+
+
+class ReplaySettings(Section, frozen=True):
+    """[replay]: Send again in the web UI; `sidelog replay` needs none of it."""
+
+    enabled: Annotated[
+        bool, about("whether tokens of role `operate` or `admin` may send a recorded request again, edited or not")
+    ] = False
+    targets: Annotated[
+        tuple[str, ...], about("http://… and https://… where it may go beside the upstream of its own route")
+    ] = ()
 
 
 class AdminHostSettings(Section, frozen=True):

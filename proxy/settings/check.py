@@ -15,7 +15,7 @@ from typing import Final
 from proxy.process.tls import server_context, upstream_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
-from proxy.settings.check_outgoing import check_alerts, check_otel
+from proxy.settings.check_outgoing import check_alerts, check_otel, check_replay
 from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -75,6 +75,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     own = [address for _, address in _listeners(settings)]
     yield from check_otel(settings, own)
     yield from check_alerts(settings.alerts, own)
+    yield from check_replay(settings.replay)
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from _check_upstream(name, route.upstream, own)

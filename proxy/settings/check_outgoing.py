@@ -1,4 +1,4 @@
-"""What spans and alerts may not be: sent to ourselves, over an address or with headers that cannot be.
+"""What spans, alerts and replays may not be: sent to ourselves, over an address or with headers that cannot be.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -11,7 +11,7 @@ from typing import Final
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream
 from proxy.settings.check_headers import CONTROLS, TOKEN
-from proxy.settings.model import Settings
+from proxy.settings.model import ReplaySettings, Settings
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
@@ -130,3 +130,15 @@ def secret_of(text: str) -> bytes:
     if text and not 24 <= len(key) <= 64:
         raise ValueError(f"expected a key of 24 to 64 bytes, got {len(key)}")
     return key
+
+
+def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
+    """Yield what is wrong with [replay]."""
+    for target in replay.targets:
+        try:
+            if parse_upstream(target).scheme == "unix":
+                yield "replay.targets", f"expected http://… or https://…, got {target!r}"
+        except ValueError as error:
+            yield "replay.targets", f"{error}, got {target!r}"
+    if replay.targets and not replay.enabled:
+        yield "replay.targets", "has no effect without replay.enabled"

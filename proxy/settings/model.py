@@ -15,6 +15,7 @@ import msgspec
 from proxy.process.memfd import read_document
 from proxy.settings.admin_model import AdminHostSettings as AdminHostSettings
 from proxy.settings.admin_model import AdminSettings as AdminSettings
+from proxy.settings.admin_model import ReplaySettings as ReplaySettings
 from proxy.settings.admin_model import TokenSettings as TokenSettings
 from proxy.settings.flags import FLAGS
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
@@ -322,6 +323,7 @@ class Settings(Section, frozen=True):
     log: LogSettings = LogSettings()
     otel: OtelSettings = OtelSettings()
     alerts: Annotated[tuple[AlertSettings, ...], about("thresholds, and webhooks that are called")] = ()
+    replay: ReplaySettings = ReplaySettings()
     tokens: Annotated[tuple[TokenSettings, ...], about("further credentials of the admin port")] = ()
     admin_hosts: Annotated[tuple[AdminHostSettings, ...], about("names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()

@@ -78,7 +78,8 @@ def service(shop: Shop) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def sidelog(tmp_path_factory: pytest.TempPathFactory, shop: Shop, service: str) -> Iterator[Sidelog]:
     """With 40 orders, an authorised search and a login."""
-    with Sidelog(tmp_path_factory.mktemp("replay") / "data", service) as started:
+    environ = {"SIDELOG_REPLAY__ENABLED": "true"}
+    with Sidelog(tmp_path_factory.mktemp("replay") / "data", service, environ=environ) as started:
         for number in range(40):
             fetch(started.url + f"/orders/{number}")
         login = json.dumps({"user": {"name": "a", "password": PASSWORD}}).encode()
@@ -246,3 +247,32 @@ def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str)
     ):
         assert message in " ".join(call("replay", *words, data_dir=sidelog.data_dir, code=code).split())
     assert shop.seen == []
+
+
+def test_a_record_is_sent_again_by_the_admin_port(sidelog: Sidelog, shop: Shop) -> None:
+    """As edited; who sent what is in the log, as an event and as a line, and it is counted; no secret is anywhere."""
+    record_id = sidelog.records("path=/search")[0]["id"]
+    asked = {"method": "GET", "target": "/search?q=y", "headers": [["Authorization", BEARER]]}
+
+    def send(again: dict[str, Any]) -> Any:
+        url = f"{sidelog.admin_url}/api/records/{record_id}/send"
+        headers = {"Authorization": f"Bearer {sidelog.token}"}
+        return urllib.request.urlopen(urllib.request.Request(url, json.dumps(again).encode(), headers), timeout=60)
+
+    with send(asked) as response:
+        answer = response.read().decode()
+    assert_clean(answer)
+    assert json.loads(answer)["equal"]
+    assert [(method, target, headers["X-Sidelog-Replay-Of"]) for method, target, headers, _ in shop.seen] == [
+        ("GET", "/search?q=y", record_id)
+    ]
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        send(asked | {"target": "/search?token=[REDACTED]"})
+    assert len(shop.seen) == 1
+    event = eventually(lambda: sidelog.records("kind=event&query=name:sent_again"))[0]
+    known = {"by": "admin", "record": record_id, "method": "GET", "path": "/search", "status": 200}
+    assert known.items() <= event["data"].items()
+    sidelog.await_log("a recorded request was sent again: answered")
+    with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
+        assert 'sidelog_sent_again_total{result="answered"} 1.0' in response.read().decode()
+    assert_clean(json.dumps(event) + sidelog.log)

@@ -15,6 +15,7 @@ import { nextState, readCurl } from "./following.js";
 import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "../lib/record-kind.js";
+import { sendAgainButton } from "./send-again.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
@@ -207,6 +208,7 @@ export class Sheet {
         button("Compare with …", () => this.compareWith(record), {
           title: "Choose another row (x)",
         }),
+      isWhole && !record.in_flight && sendAgainButton(record),
       record.conversation &&
         el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       record.trace_id &&

@@ -62,7 +62,7 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
         (f'[[tokens]]\nname = "a"\nrole = "admin"\nprojects = ["p"]\ntoken = "{SECRET}"', "an admin sees everything"),
         (
             f'[[tokens]]\nname = "a"\nrole = "boss"\ntoken = "{SECRET}"',
-            "tokens[0].role: expected one of reader, admin, got 'boss' (",
+            "tokens[0].role: expected one of reader, operate, admin, got 'boss' (",
         ),
         (f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"', "tokens[0].colour: unknown setting ("),
         (f'[[tokens]]\ntoken = "{SECRET}"', "tokens[0].name: is missing ("),

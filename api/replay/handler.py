@@ -1,0 +1,127 @@
+"""Send again: a recorded request, edited or not, to the upstream of its route or to a target of the settings.
+
+The caller names no address: a target is one of a list. Whatever the caller writes is checked as the rest of a suite is
+(`request.py`), so that nothing redacted leaves, and no value makes a second header or request.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from api.compare.exchange import Side, response_parts
+from api.compare.part import Part
+from api.http.errors import BadParameter, Refused
+from api.http.params import read_json_body
+from api.http.responses import ApiObject, json_response
+from api.native.find import find_entry
+from api.native.projection import message_json, split_head
+from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
+from api.replay.suite import Recorded
+from api.services import SendAgain, Services, services_of
+from storage.record import Body, Entry, Payload, Record, format_id
+
+_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_RECORD_ID: Final = "x-sidelog-id"
+
+
+class Sending(ApiObject):
+    """What the caller may do."""
+
+    enabled: bool
+    targets: list[str]
+    """Where to, beside the upstream of a request's own route."""
+
+
+class Again(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The request to send, as edited."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: list[tuple[str, str]]
+    body: str | None = None
+    """Null: as it was recorded."""
+    to: str = ""
+    """One of the targets; empty: the upstream of the request's own route."""
+
+
+class Sent(ApiObject):
+    """The answer, as it would be recorded, and what differs from the recorded one."""
+
+    status: int | None
+    duration_us: int
+    response: dict[str, Any]
+    record: str | None
+    """Id of the new record, where the answer came through a sidelog."""
+    equal: bool
+    parts: list[Part]
+
+
+_decoder: Final = msgspec.json.Decoder(Again)
+
+
+async def describe_replay(request: web.Request) -> web.Response:
+    """Say whether the caller may send requests again, and where to."""
+    services = services_of(request)
+    sender = services.send_again if services.principal.role != "reader" else None
+    return json_response(Sending(sender is not None, [*sender.targets] if sender else []))
+
+
+async def send_record(request: web.Request) -> web.Response:
+    """Send a recorded request again, as the body says, and compare the answer with the recorded one."""
+    services = services_of(request)
+    sender = _sender_of(services)
+    record, payload = await find_entry(services, request.match_info["id"])
+    again = read_json_body(_decoder, await request.read(), "the request")
+    edited = _edited(record, payload, again, sender)
+    try:
+        answer = await sender.send(services.principal.name, edited, again.to)
+    except ValueError as error:
+        raise Refused(409, str(error)) from error
+    except ConnectionError as error:
+        raise Refused(502, f"no answer: {error}") from error
+    assert answer.payload is not None
+    parts = response_parts(Side(record, payload, [], False), Side(answer.record, answer.payload, [], False))
+    shown = message_json(answer.payload.response_head, answer.payload.response_body, b"")
+    ids = [value for name, value in split_head(answer.payload.response_head)[1] if name.lower() == _RECORD_ID]
+    is_equal = all(part.equal for part in parts)
+    took_us = answer.record.duration_us
+    return json_response(Sent(answer.record.status, took_us, shown, ids[0] if ids else None, is_equal, parts))
+
+
+def _sender_of(services: Services) -> SendAgain:
+    if services.principal.role == "reader":
+        raise Refused(403, "this needs a token of role operate or admin")
+    if services.send_again is None:
+        raise Refused(403, "sending again is off: [replay] enabled switches it on")
+    return services.send_again
+
+
+def _edited(record: Record, payload: Payload | None, again: Again, sender: SendAgain) -> Entry:
+    """Make the record of the request that is asked for.
+
+    Raises:
+        BadParameter: a part of it is malformed.
+        Refused: it cannot be sent, or a part of it is redacted.
+    """
+    if again.to and again.to not in sender.targets:
+        raise BadParameter("to", again.to, "one of the targets of [replay]")
+    for name, value in again.headers:
+        if not TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise BadParameter("headers", name, "names that are tokens, and values without line breaks")
+    path, mark, query = again.target.partition("?")
+    head = "\r\n".join([f"{again.method} {again.target} HTTP/1.1", *(f"{n}: {v}" for n, v in again.headers)])
+    body = None if payload is None else payload.request_body
+    if again.body is not None:
+        content = again.body.encode(errors="replace")
+        body = Body(content, b"", len(content), False, None, None) if content else None
+    changes = {"method": again.method, "path": path, "query": query if mark else None, "request_complete": True}
+    sent = msgspec.structs.replace(record, **changes, status=None, request_bytes=body.size if body else 0)
+    edited = Recorded(format_id(record.id), sent, Payload(head.encode(errors="replace"), b"", body, None))
+    if reason := refusal_of(edited):
+        raise Refused(409, f"this request cannot be sent: {reason}")
+    if missing := outgoing_of(edited, Given()).missing:
+        raise Refused(409, f"still redacted, so give or remove: {', '.join(missing)}")
+    return Entry(sent, edited.payload)
