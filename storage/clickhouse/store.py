@@ -16,19 +16,15 @@ from msgspec import structs
 
 from storage.base import Kept
 from storage.clickhouse.cluster import Shards, open_shards
-from storage.clickhouse.reads.partial import followed_page, without_a_shard
 from storage.clickhouse.reads.prefix import Prefix
 from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.register import keys as kept_keys
-from storage.clickhouse.register import meta as kept_values
-from storage.clickhouse.register import views as kept_views
+from storage.clickhouse.register import values as kept_values
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.replicas import look
 from storage.clickhouse.upkeep.erasures import erase_slice, left_on_disk
-from storage.clickhouse.upkeep.floors import lowered, raised
-from storage.clickhouse.upkeep.measure import retention as read_retention
-from storage.clickhouse.upkeep.measure import size_bytes
-from storage.clickhouse.upkeep.purge import Purge
+from storage.clickhouse.upkeep.purge import Purge, size_bytes
+from storage.clickhouse.upkeep.purge import retention as read_retention
 from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
 from storage.clickhouse.upkeep.trim import give_back, trim
 from storage.clickhouse.wire.address import Address
@@ -40,9 +36,10 @@ from storage.clickhouse.writes.slots import Slots
 from storage.errors import StorageUnavailable
 from storage.keys import ApiKey
 from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
-from storage.query import Filter, RecordQuery, Replica
+from storage.query import Filter, Page, RecordQuery, Replica
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.reads.page import read_page
 from storage.relational.store import Answers, RelationalStorage
 from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 
@@ -64,6 +61,17 @@ def _registered(
         return await work(self._register, *args, **kwargs)
 
     return method
+
+
+async def followed_page(session: ClickhouseSession, query: RecordQuery) -> Page:
+    """Read a page; who reads on from a place in the order of numbers waits for a shard that is away, to miss nothing.
+
+    Raises:
+        StorageUnavailable: One is.
+    """
+    if session.is_partial and query.order == "asc" and query.by == "seq":
+        raise StorageUnavailable("clickhouse: a shard is away; who reads on from a place waits for it")
+    return await read_page(session, query)
 
 
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
@@ -166,7 +174,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await read_retention(self._shards, await read_upkeep(self._register), await self.last_seq())
 
     async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
-        move = lowered if down else raised
+        move = Upkeep.lowered if down else Upkeep.raised
         await self._change(lambda upkeep: move(upkeep, purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
@@ -215,9 +223,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     touch_keys = _registered(kept_keys.touch_keys)
     meta = _registered(kept_values.read_meta)
     put_meta = _registered(kept_values.put_meta)
-    views = _registered(kept_views.read_views)
-    put_view = _registered(kept_views.put_view)
-    delete_view = _registered(kept_views.delete_view)
+    views = _registered(kept_values.read_views)
+    put_view = _registered(kept_values.put_view)
+    delete_view = _registered(kept_values.delete_view)
 
     async def is_in_place(self) -> bool:
         await self._shards.make_missing()
@@ -268,3 +276,15 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def _session(self, budget_s: float) -> ClickhouseSession:
         return await ClickhouseSession.begin(self._link, self._known_counts, budget_s, len(self._shards.links))
+
+
+def without_a_shard(answer: T) -> T:
+    """Say of an answer that it is not complete.
+
+    Raises:
+        StorageUnavailable: It is that there is none.
+    """
+    if answer is None:
+        raise StorageUnavailable("clickhouse: a shard is away, which may have it")
+    lacking: dict[str, Any] = {name: False for name in ("complete", "exact") if hasattr(answer, name)}
+    return replace(answer, **lacking) if lacking else answer  # type: ignore[type-var]

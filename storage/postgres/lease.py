@@ -9,14 +9,13 @@ Invariant: nothing is committed under a name that another holder has.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
 
 from storage.errors import StorageUnavailable
 from storage.postgres.connection import Connection
 from storage.postgres.text import escape
-from storage.relational.writes.lease import NameLease
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +31,59 @@ _TAKE: Final = (
 _RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = $2"
 
 
-class Lease(NameLease):
+class Lease:
     """One name, held or not."""
 
-    renew_s = 5.0
-    expires_s = 20.0
+    renew_s: Final = 5.0
+    expires_s: Final = 20.0
+    """A holder that was not heard of for so long has lost its name."""
 
     def __init__(self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(instance, escape(holder), clock)
+        """Make one that does not hold its name yet.
+
+        Args:
+            instance: The name.
+            holder: Identifies this sidecar among those of the name, kept over restarts.
+            clock: Seconds.
+        """
+        self._instance = instance
+        self._holder = escape(holder)
+        self._clock = clock
         self._session = uuid4().hex
         self._takeovers = 0
+        self._renewed_at_s: float | None = None
+        self.is_lost = False
+        """Whether another holds the name."""
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"another sidelog writes to this database as instance {self._instance!r}; "
+            "give each its own name in the setting instance"
+        )
+
+    @property
+    def is_due(self) -> bool:
+        return self._is_older(self.renew_s)
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether this sidecar was stopped, or the database away, for so long that another may have the name."""
+        return self._is_older(self.expires_s)
+
+    def _is_older(self, seconds: float) -> bool:
+        return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= seconds
+
+    async def confirm(self, renew: Callable[[], Awaitable[object]]) -> None:
+        """Make sure that the name is held, before something is committed under it.
+
+        Raises:
+            StorageUnavailable: Another holds it.
+        """
+        if self.may_be_lost:
+            await renew()
+        if self.is_lost:
+            raise StorageUnavailable(self.reason)
 
     async def take(self, connection: Connection) -> bool:
         """Take the name, or renew it; False when the row is gone, and with it all that the database had.

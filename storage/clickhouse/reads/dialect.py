@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from storage.clickhouse.codec import RECORD_COLUMNS, REPEATED, to_bytes
-from storage.clickhouse.reads.buckets import bucket_of
-from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, STATUS_CLASS, rollups, to_counts, tool_rollups
+from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, STATUS_CLASS, bucket_of, rollups, to_counts, tool_rollups
 from storage.clickhouse.writes.rows import CALL
 from storage.relational.sql import Dialect
 

@@ -12,11 +12,29 @@ Invariant: the rows are those that rollups of the same table would have, some of
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from storage.clickhouse.reads.buckets import bucket_of
+from storage.aggregates import BOUNDS_US, FIRST_STEP
 from storage.relational import usage
 from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKENS, MOST, NANO
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US
+
+_LAST_START: Final = len(BOUNDS_US) - 3
+"""The last bound from which three are compared."""
+
+
+def bucket_of(column: str) -> str:
+    """Write the bucket of a column of µs: about where its logarithm says, then by comparing the bounds there.
+
+    Whatever the server's logarithm is off by, the bucket is exact: of the three bounds from one below that place on the
+    first is at least as small as the value needs, the last at least as large.
+    """
+    value = f"ifNull({column}, 0)"
+    start = f"floor(8 * log2(greatest({value}, 1) / 1000000.)) - {FIRST_STEP} - 1"
+    first = f"toInt32(least(greatest({start}, 0), {_LAST_START}))"
+    bounds = f"[{', '.join(map(str, BOUNDS_US))}]"
+    compared = " + ".join(f"({bounds}[{first} + {place}] < {value})" for place in (1, 2, 3))
+    return f"toInt16({first} + {compared})"
+
 
 STATUS_CLASS: Final = "intDiv(ifNull(status, 0), 100)"
 """As rollups have it: 0 is none."""

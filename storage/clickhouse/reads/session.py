@@ -4,6 +4,8 @@ Strategy: there are no transactions, so a session reads first what upkeep has ta
 are rows; everything it asks for afterwards carries that. Rows that come meanwhile may be seen or not.
 """
 
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
@@ -12,8 +14,8 @@ from typing import Any, Final, Self, TypeVar
 
 from storage.clickhouse.codec import decode, stored_text, text_of
 from storage.clickhouse.numbers import number_at
+from storage.clickhouse.payloads import COLUMNS, HEADS, payload_of
 from storage.clickhouse.reads.dialect import dialect
-from storage.clickhouse.reads.payloads import read_payloads
 from storage.clickhouse.reads.texts import can_have
 from storage.clickhouse.upkeep.state import ENTRY, upkeep_of
 from storage.clickhouse.wire.answers import OutOfTime
@@ -26,7 +28,7 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
 from storage.relational.slices import Range
-from storage.relational.sql import KINDS, Dialect, Ids, Texts, Where
+from storage.relational.sql import KINDS, MAX_INT, Dialect, Ids, Texts, Where
 from storage.relational.time_ranges import DAY_HOURS, DAY_US
 from storage.relational.usage import HAS_EVENTS
 from storage.search.clues import Clue
@@ -43,6 +45,9 @@ _BEGIN: Final = (
 )
 _SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
 """How many shards answer, where those that do not may be left out."""
+_PAYLOADS: Final = (
+    f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records WHERE seq IN $1 AND started_at_us >= $2"
+)
 _WITHOUT_SOME: Final = {"skip_unavailable_shards": "1"}
 
 
@@ -166,10 +171,19 @@ class ClickhouseSession:
         return list(map(decode, rows))
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return await read_payloads(self, seqs)
+        state = self._state
+        floor_us = state.purge_floor_us or -MAX_INT - 1
+        rows = await self.fetch(f"{_PAYLOADS} AND {self.dialect.committed}", (seqs, floor_us)) if seqs else ()
+        found = {}
+        for seq, started_at_us, *values in sorted(rows):
+            has_bodies = started_at_us >= (state.body_floor_us or floor_us) and seq > state.bodies_through_seq
+            payload = payload_of(values[: len(HEADS)], values[len(HEADS) :] if has_bodies else None)
+            if payload is not None:
+                found[seq] = payload
+        return found
 
     async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        return await read_payloads(self, [record.seq for record in records])
+        return await self.payloads([record.seq for record in records])
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)

@@ -12,7 +12,7 @@ from typing import Final
 
 from storage.clickhouse.cluster import Shards
 from storage.clickhouse.engine.server import Server
-from storage.clickhouse.upkeep.mutations import is_busy, mutate
+from storage.clickhouse.upkeep.parts import is_busy, mutate
 from storage.clickhouse.wire.answers import Unfinished
 from storage.clickhouse.wire.link import LIMIT_S, Link
 from storage.clickhouse.wire.literals import literal

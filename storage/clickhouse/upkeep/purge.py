@@ -16,12 +16,11 @@ from msgspec.structs import replace
 
 from storage.clickhouse.cluster import Shards
 from storage.clickhouse.numbers import DAY
-from storage.clickhouse.upkeep.days import Day, drop_days, listed
-from storage.clickhouse.upkeep.mutations import WITHOUT_BODIES, mutate
+from storage.clickhouse.upkeep.parts import WITHOUT_BODIES, Day, drop_days, listed, mutate
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.wire.link import LIMIT_S, Link
 from storage.clickhouse.writes.rows import CALL, WAITING
-from storage.purge import Purged
+from storage.purge import Purged, RetentionState
 from storage.relational.time_ranges import DAY_US
 
 REWRITTEN_BYTES: Final = 256 << 20
@@ -35,6 +34,11 @@ _BELOW: Final = (
 _FIRST: Final = (
     f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 AND started_at_us >= $2 "
     "ORDER BY seq LIMIT 1"
+)
+_SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND active"
+_OLDEST: Final = (
+    f"SELECT count(), min(started_at_us), toInt64(toUnixTimestamp(now())) FROM records WHERE kind < {CALL} "
+    f"AND seq < (SELECT min(seq) FROM records WHERE kind < {CALL}) + {DAY}"
 )
 
 Change = Callable[[Callable[[Upkeep], Upkeep]], Awaitable[None]]
@@ -104,3 +108,24 @@ async def first_row(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
 
 def _of_days(days: list[Day]) -> str:
     return " OR ".join(f"seq BETWEEN {first} AND {last}" for first, last in (day.ends for day in days))
+
+
+async def size_bytes(shards: Shards) -> int:
+    """Measure what the shards that are there have, each of one replica."""
+    return sum(int(size or 0) for (size,) in await shards.there(_SIZE))
+
+
+async def retention(shards: Shards, upkeep: Upkeep, last_seq: int) -> RetentionState:
+    """Describe the store, the end of whose stable prefix is `last_seq`."""
+    first = await first_row(shards.reads, upkeep)
+    [(rows, oldest_us, now_s)] = await shards.reads.fetch(_OLDEST, limit_s=LIMIT_S)
+    return RetentionState(
+        purge_floor_us=upkeep.purge_floor_us,
+        body_floor_us=upkeep.body_floor_us,
+        purged_through_seq=upkeep.purged_through_seq,
+        oldest_us=int(oldest_us) if rows else None,
+        used_bytes=max(0, await size_bytes(shards) - upkeep.hidden_bytes),
+        last_seq=last_seq,
+        reaches_back_us=None if first is None else first[1],
+        server_now_us=int(now_s) * 1_000_000,
+    )

@@ -16,8 +16,7 @@ from msgspec.structs import replace
 
 from storage.clickhouse.cluster import Shards
 from storage.clickhouse.payloads import BODIES, HEADS
-from storage.clickhouse.upkeep.days import drop_days
-from storage.clickhouse.upkeep.mutations import WITHOUT_BODIES, mutate
+from storage.clickhouse.upkeep.parts import WITHOUT_BODIES, drop_days, mutate
 from storage.clickhouse.upkeep.purge import Change
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.wire.link import LIMIT_S

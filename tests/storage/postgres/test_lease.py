@@ -101,3 +101,31 @@ async def test_machines_that_share_a_data_directory_are_told(opened: Open, caplo
             await second.is_in_place()
             await first.is_in_place()
         assert "another machine uses this data directory" in caplog.text
+
+
+class Named(Lease):
+    """Taken by a word."""
+
+    async def renew(self) -> None:
+        """Hold it, unless another does."""
+        if not self.is_lost:
+            self._renewed_at_s = self._clock()
+
+
+async def test_a_name_is_asked_for_again_after_a_silence() -> None:
+    """Before anything is committed; while it is young nobody asks, and when it is lost nothing is."""
+    now_s = 100.0
+    lease = Named("one", "holder", lambda: now_s)
+    assert (lease.is_due, lease.may_be_lost) == (True, True)
+    await lease.confirm(lease.renew)
+    assert (lease.is_due, lease.may_be_lost) == (False, False)
+    now_s += 5
+    assert (lease.is_due, lease.may_be_lost) == (True, False)
+    now_s += 15
+    assert lease.may_be_lost
+    lease.is_lost = True
+    with pytest.raises(StorageUnavailable, match="instance 'one'; give each its own name"):
+        await lease.confirm(lease.renew)
+    lease.is_lost = False
+    await lease.confirm(lease.renew)
+    assert not lease.is_due

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.upkeep import days, purge
-from storage.clickhouse.upkeep.floors import lowered, raised
-from storage.clickhouse.upkeep.mutations import is_busy
+from storage.clickhouse.upkeep import parts, purge
+from storage.clickhouse.upkeep.parts import is_busy
 from storage.clickhouse.upkeep.state import Upkeep, read_upkeep
 from storage.clickhouse.wire.link import Link
 from storage.purge import KEPT_ROWS
@@ -65,14 +64,14 @@ async def size_of_bodies(link: Link) -> int:
 @pytest.fixture
 def all_days_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
     """As if all days of numbers were long over, and none the newest."""
-    listed = days.listed
+    listed = parts.listed
 
-    async def and_a_newer_one(link: Link) -> list[days.Day]:
-        return [*await listed(link), days.Day(1 << 20, 0, 1 << 60)]
+    async def and_a_newer_one(link: Link) -> list[parts.Day]:
+        return [*await listed(link), parts.Day(1 << 20, 0, 1 << 60)]
 
     def end() -> None:
-        monkeypatch.setattr(days, "KEPT_DAYS", -10)
-        monkeypatch.setattr(days, "listed", and_a_newer_one)
+        monkeypatch.setattr(parts, "KEPT_DAYS", -10)
+        monkeypatch.setattr(parts, "listed", and_a_newer_one)
 
     return end
 
@@ -83,11 +82,11 @@ def test_floors_rise_and_fall() -> None:
     def of(upkeep: Upkeep) -> tuple[int, int]:
         return upkeep.purge_floor_us, upkeep.body_floor_us
 
-    floors = raised(Upkeep(), 5, 3)
+    floors = Upkeep().raised(5, 3)
     assert of(floors) == (5, 5)
-    assert of(raised(floors, 4, 7)) == (5, 7)
-    assert of(lowered(floors, 9, 9)) == (5, 5)
-    assert of(lowered(raised(floors, 0, 9), 2, 4)) == (2, 4)
+    assert of(floors.raised(4, 7)) == (5, 7)
+    assert of(floors.lowered(9, 9)) == (5, 5)
+    assert of(floors.raised(0, 9).lowered(2, 4)) == (2, 4)
 
 
 async def test_rows_below_a_floor_are_written_out_of_a_small_day(link: Link, store: ClickhouseStorage) -> None:

@@ -3,7 +3,7 @@
 import random
 
 from storage.aggregates import BOUNDS_US, Latencies
-from storage.clickhouse.reads.buckets import bucket_of
+from storage.clickhouse.reads.rollups import bucket_of
 from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.native import Column
 

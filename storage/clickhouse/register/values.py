@@ -1,4 +1,4 @@
-"""Views in the register: an entry for each scope that they belong to."""
+"""Values of the store as a whole in the register, and views: an entry for each scope that they belong to."""
 
 from typing import Final
 
@@ -7,8 +7,25 @@ import msgspec
 from storage.clickhouse.register.register import Register, encoded
 from storage.search.view import MAX_VIEWS, PutView, View
 
+_META: Final = "meta/"
+_MARK: Final = "="
+"""Begins a value: one that is empty is one, too."""
 _VIEWS: Final = "views/"
 _decoder: Final = msgspec.json.Decoder(list[View])
+
+
+async def read_meta(register: Register, name: str) -> str | None:
+    value = (await register.entry(_META + name)).value
+    return value[1:] if value else None
+
+
+async def put_meta(register: Register, name: str, value: str, *, replace: bool) -> str:
+    """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
+
+    def decide(before: str) -> tuple[str | None, str]:
+        return (None, before[1:]) if before and not replace else (_MARK + value, value)
+
+    return await register.change(_META + name, decide)
 
 
 async def read_views(register: Register, owner: str) -> list[View]:
