@@ -7,6 +7,7 @@ body is redacted like any other before it stands in a column.
 import logging
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -34,6 +35,7 @@ from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import opens_sse_transport
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import IN, CapturedMessage
+from proxy.settings.model import PriceSettings
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
 
 log = logging.getLogger(__name__)
@@ -76,13 +78,13 @@ def may_hold_calls(exchange: DecodedExchange, *, is_success: bool) -> bool:
 class CallReader:
     """Reads calls for one sidecar. Not thread-safe."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, prices: Sequence[PriceSettings] = ()) -> None:
         self._redactor = redactor
         self.mcp = McpReader(redactor)
         self.jobs = KnownJobs()
         self.sessions = LiveSessions()
         self.conversations = Conversations()
-        self._prices = Prices()
+        self._prices = Prices(own=prices)
         self._reported_s = -_REPORT_EVERY_S
 
     def read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:

@@ -93,7 +93,7 @@ class RecordBuilder:
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
         self._commons = Commons(instance, self._decoder.asked_of)
         self._messages = MessageReader(self._redactor)
-        self._calls = CallReader(self._redactor)
+        self._calls = CallReader(self._redactor, settings.llm.prices)
         self._grpc = GrpcReader(self._redactor, settings.routes)
         self._nonce = secrets.randbits(42)
         self._counter = 0

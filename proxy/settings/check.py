@@ -9,6 +9,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_sizes(settings)
     yield from _check_opt_out(settings)
     yield from _check_rules(settings)
+    yield from _check_prices(settings)
     if not settings.routes and settings.proxy.data_port:
         yield "routes", NO_UPSTREAM
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
@@ -262,6 +264,14 @@ def _check_rules(settings: Settings) -> Iterator[Problem]:
             yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
         if rule.share == 1 and not rule.level:
             yield f"capture.rules[{index}]", "has no effect without share or level"
+
+
+def _check_prices(settings: Settings) -> Iterator[Problem]:
+    for index, price in enumerate(settings.llm.prices):
+        try:
+            date.fromisoformat(price.since or "1970-01-01")
+        except ValueError:
+            yield f"llm.prices[{index}].since", f"expected a day such as 2026-03-01, got {price.since!r}"
 
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:

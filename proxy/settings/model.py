@@ -19,7 +19,10 @@ from proxy.settings.admin_model import ReplaySettings as ReplaySettings
 from proxy.settings.admin_model import TokenSettings as TokenSettings
 from proxy.settings.flags import FLAGS
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.route_model import CaptureRuleSettings as CaptureRuleSettings
+from proxy.settings.route_model import CaptureSettings as CaptureSettings
+from proxy.settings.route_model import HeaderSettings, LlmSettings
+from proxy.settings.route_model import PriceSettings as PriceSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
 from proxy.settings.section import GIB, KIB, MIB, Section, about
 from proxy.settings.section import CaptureLevel as CaptureLevel
@@ -210,68 +213,6 @@ class SpoolSettings(Section, frozen=True):
     ] = GIB
 
 
-class CaptureRuleSettings(Section, frozen=True):
-    """[[capture.rules]]: what is left out; first match wins. Failed and slow ones stay."""
-
-    query: Annotated[
-        str, about("required; a search, such as path:/healthz or ua:kube-probe*", min_length=1, max_length=4000)
-    ]
-    share: Annotated[
-        float, about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1)
-    ] = 1
-    level: Annotated[
-        Literal["", "usage", "headers"],
-        about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
-    ] = ""
-    slow_ms: Annotated[int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)] = 1000
-
-
-class CaptureSettings(Section, frozen=True):
-    """[capture]: what is kept of an exchange."""
-
-    level: Annotated[
-        CaptureLevel, about("none, meta, usage (also counts of LLM and tool calls, without text), headers or body")
-    ] = "body"
-    request_body_bytes: Annotated[
-        int,
-        about(
-            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls are read to 1 MiB",
-            ge=0,
-            le=64 * MIB,
-        ),
-    ] = 65536
-    response_body_bytes: Annotated[
-        int,
-        about("the same of a response body; of either, the larger limit is stored after decoding", ge=0, le=64 * MIB),
-    ] = 65536
-    max_wait_ms: Annotated[
-        int,
-        about(
-            "longest time that a request waits for recording where records come faster than they are stored; "
-            "0: records are dropped instead",
-            ge=0,
-            le=60_000,
-        ),
-    ] = 100
-    websocket_message_bytes: Annotated[
-        int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
-    ] = 4096
-    opt_out_header: Annotated[
-        str,
-        about(
-            "request header that lowers the level of its request (none, meta, usage or headers); it is "
-            "forwarded; empty: not allowed"
-        ),
-    ] = ""
-    rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()
-
-    @property
-    def stored_body_bytes(self) -> int:
-        """What is stored of a body, after decoding."""
-        kept = max(self.request_body_bytes, self.response_body_bytes)
-        return kept + min(kept, 16 * KIB)
-
-
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     """[redact]: added to the built-in names; case, - and _ are ignored."""
 
@@ -319,6 +260,7 @@ class Settings(Section, frozen=True):
     spool: SpoolSettings = SpoolSettings()
     retention: RetentionSettings = RetentionSettings()
     capture: CaptureSettings = CaptureSettings()
+    llm: LlmSettings = LlmSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
     otel: OtelSettings = OtelSettings()

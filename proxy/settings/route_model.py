@@ -1,10 +1,10 @@
-"""The settings of a route, declared: part of `model.py`."""
+"""The settings of routes, of what is kept and of prices, declared: part of `model.py`."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from proxy.settings.section import Section, about
+from proxy.settings.section import KIB, MIB, CaptureLevel, Section, about
 
 _Count = Annotated[int, Meta(ge=0)]
 _Seconds = Annotated[float, Meta(ge=0)]
@@ -96,3 +96,87 @@ class RouteSettings(Section, frozen=True):
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()
     headers: HeaderSettings = HeaderSettings()
+
+
+class CaptureRuleSettings(Section, frozen=True):
+    """[[capture.rules]]: what is left out; first match wins. Failed and slow ones stay."""
+
+    query: Annotated[
+        str, about("required; a search, such as path:/healthz or ua:kube-probe*", min_length=1, max_length=4000)
+    ]
+    share: Annotated[
+        float, about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1)
+    ] = 1
+    level: Annotated[
+        Literal["", "usage", "headers"],
+        about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
+    ] = ""
+    slow_ms: Annotated[int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)] = 1000
+
+
+class CaptureSettings(Section, frozen=True):
+    """[capture]: what is kept of an exchange."""
+
+    level: Annotated[
+        CaptureLevel, about("none, meta, usage (also counts of LLM and tool calls, without text), headers or body")
+    ] = "body"
+    request_body_bytes: Annotated[
+        int,
+        about(
+            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls are read to 1 MiB",
+            ge=0,
+            le=64 * MIB,
+        ),
+    ] = 65536
+    response_body_bytes: Annotated[
+        int,
+        about("the same of a response body; of either, the larger limit is stored after decoding", ge=0, le=64 * MIB),
+    ] = 65536
+    max_wait_ms: Annotated[
+        int,
+        about(
+            "longest time that a request waits for recording where records come faster than they are stored; "
+            "0: records are dropped instead",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 100
+    websocket_message_bytes: Annotated[
+        int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
+    ] = 4096
+    opt_out_header: Annotated[
+        str,
+        about(
+            "request header that lowers the level of its request (none, meta, usage or headers); it is "
+            "forwarded; empty: not allowed"
+        ),
+    ] = ""
+    rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()
+
+    @property
+    def stored_body_bytes(self) -> int:
+        """What is stored of a body, after decoding."""
+        kept = max(self.request_body_bytes, self.response_body_bytes)
+        return kept + min(kept, 16 * KIB)
+
+
+_Usd = Annotated[float, Meta(ge=0)]
+
+
+class PriceSettings(Section, frozen=True):
+    """[[llm.prices]]: prices of models, in the place of the list's; first match wins."""
+
+    model: Annotated[str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)]
+    provider: Annotated[str, about("only of this provider; empty: any", max_length=64)] = ""
+    since: Annotated[str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")] = ""
+    input_usd: Annotated[_Usd, about("US dollars a million tokens of input")] = 0
+    output_usd: Annotated[_Usd, about("the same of output")] = 0
+    cache_read_usd: Annotated[_Usd | None, about("the same of input read from a cache; left out: as input")] = None
+    cache_write_usd: Annotated[_Usd | None, about("the same of input written to one; left out: as input")] = None
+    call_usd: Annotated[_Usd, about("US dollars a call")] = 0
+
+
+class LlmSettings(Section, frozen=True):
+    """[llm]: calls of models."""
+
+    prices: Annotated[tuple[PriceSettings, ...], about("prices of models")] = ()

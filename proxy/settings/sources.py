@@ -18,7 +18,14 @@ import msgspec
 
 from proxy.process.files import read_file
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import AdminHostSettings, CaptureRuleSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.model import (
+    AdminHostSettings,
+    CaptureRuleSettings,
+    PriceSettings,
+    RouteSettings,
+    Settings,
+    TokenSettings,
+)
 from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.retired import what_became_of
 
@@ -28,6 +35,7 @@ TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "alerts": AlertSettings,
     "admin_hosts": AdminHostSettings,
     "capture.rules": CaptureRuleSettings,
+    "llm.prices": PriceSettings,
 }
 """Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""
 ENV_PREFIX: Final = "SIDELOG_"

@@ -17,6 +17,7 @@ from proxy.settings.model import (
     AdminHostSettings,
     CaptureRuleSettings,
     LimitSettings,
+    PriceSettings,
     RouteSettings,
     Settings,
     TokenSettings,
@@ -44,6 +45,7 @@ TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str
     ),
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
     "capture.rules": (CaptureRuleSettings, {"query": "path:/healthz", "share": 0.0}, "# "),
+    "llm.prices": (PriceSettings, {"model": "acme-*", "since": "2026-03-01", "input_usd": 2.5, "output_usd": 10}, "# "),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
 }
 """List of tables → its struct, values of the example, and what each of its lines begins with."""

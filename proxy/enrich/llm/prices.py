@@ -8,12 +8,14 @@ import importlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from proxy.enrich.formats.json_parts import amount_of
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
+from proxy.enrich.llm.own_prices import OwnPrices
+from proxy.settings.model import PriceSettings
 
 _MAX_SHAPES: Final = 64
 """Sets of counts that are remembered of one model: few occur."""
@@ -106,11 +108,13 @@ def _rate_of(price: Any) -> Rate:
 
 log = logging.getLogger(__name__)
 
+OWN: Final = "settings"
+"""Price source of a cost by `[[llm.prices]]`, with the price's day behind it."""
 REPORTED: Final = "reported"
 """Price source of a cost that the provider itself stated."""
 LISTED: Final = "genai-prices"
-PARTLY_LISTED: Final = "genai-prices, partial"
-"""The list has no price of something that is paid for: `Stream.cost_lacks` says of what."""
+PARTLY: Final = ", partial"
+"""Behind a source that has no price of something that is paid for: `Stream.cost_lacks` says of what."""
 _PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
 """Where the list has another id for a provider."""
 _MAX_UNKNOWN: Final = 1024
@@ -162,6 +166,7 @@ class Cost(NamedTuple):
 
     usd: float
     source: str
+    """With `PARTLY` behind it where something is not included."""
     lacks: tuple[str, ...] = ()
     """What it does not include."""
 
@@ -169,37 +174,49 @@ class Cost(NamedTuple):
 def add_costs(costs: Sequence[Cost]) -> Cost:
     """Add up the costs of the parts of one call, one at least."""
     lacks = tuple(dict.fromkeys(lack for cost in costs for lack in cost.lacks))
-    return Cost(sum(cost.usd for cost in costs), PARTLY_LISTED if lacks else costs[0].source, lacks)
+    source = next((cost.source for cost in costs if cost.lacks), costs[0].source)
+    return Cost(sum(cost.usd for cost in costs), source, lacks)
 
 
 class Prices:
     """Looks costs up. Not thread-safe: it memoises models without a price."""
 
-    def __init__(self, load: Callable[[], PriceOf | None] | None = None) -> None:
-        """Call `load` when the first price is needed; it returns None without a list."""
+    def __init__(self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()) -> None:
+        """Call `load` when the first price of the list is needed; it returns None without a list. `own` come before."""
+        self._own = OwnPrices(own) if own else None
         self._load = load or load_list
         self._price_of: PriceOf | None = None
         self._is_loaded = False
         self._unknown: set[tuple[str, str]] = set()
 
     def cost_of(self, provider: str, usage: CallUsage) -> Cost | None:
-        """Return the cost of a call as reported, else by the list; None when neither knows."""
+        """Return the cost of a call as reported, else by own prices, else by the list; None when none knows."""
         if usage.cost_usd is not None:
             return Cost(usage.cost_usd, REPORTED)
         if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
             return None  # output without its input would be priced too cheap
+        models = dict.fromkeys((usage.resolved_model, usage.model))
+        if self._own is not None and (own := self._own_cost(self._own, provider, filter(None, models), usage)):
+            return own
         self.prepare()
         if self._price_of is None:
             return None
         if (provider, usage.finish_reason, usage.output_tokens) == _NOT_BILLED:
             return Cost(0.0, LISTED)
         listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
-        models = dict.fromkeys((usage.resolved_model, usage.model))
         # What is asked for at Bedrock says where it may run, which has its price; what Claude answers does not.
         for model in reversed(models) if provider == "bedrock" else models:
             price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
-                return Cost(price.usd, PARTLY_LISTED if price.lacks else LISTED, price.lacks)
+                return Cost(price.usd, LISTED + PARTLY * bool(price.lacks), price.lacks)
+        return None
+
+    def _own_cost(self, own: OwnPrices, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
+        for model in models:
+            if (found := own.cost_of(provider, model, usage)) is not None:
+                lacks = tuple(name for name, count in usage.meters.items() if count and not _OF_A_KIND.fullmatch(name))
+                source = f"{OWN}, {found.since}" if found.since else OWN
+                return Cost(found.usd, source + PARTLY * bool(lacks), lacks)
         return None
 
     def prepare(self) -> None:

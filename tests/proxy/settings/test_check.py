@@ -293,3 +293,19 @@ def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
 def test_a_rule_of_capture_is_refused_with_its_reason(rule: str, expected: str) -> None:
     """Its search is read as the search box reads it."""
     assert expected in refusal({"SIDELOG_CAPTURE__RULES": f"[{rule}]"})
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        ('{"input_usd": 1}', "llm.prices[0].model: is missing"),
+        (
+            '{"model": "x", "since": "1.3.2026"}',
+            "llm.prices[0].since: expected a day such as 2026-03-01, got '1.3",
+        ),
+        ('{"model": "x", "input_usd": -1}', "llm.prices[0].input_usd: expected a number from 0 to 1000000000, got -1"),
+    ],
+)
+def test_an_own_price_is_refused_with_its_reason(price: str, expected: str) -> None:
+    """Of a list of tables inside a section, as of any other."""
+    assert expected in refusal({"SIDELOG_LLM__PRICES": f"[{price}]"})

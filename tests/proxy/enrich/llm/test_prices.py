@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from proxy.enrich.llm.call import CallUsage
-from proxy.enrich.llm.prices import LISTED, PARTLY_LISTED, REPORTED, Cost, Price, PriceOf, Prices, load_list
+from proxy.enrich.llm.prices import LISTED, PARTLY, REPORTED, Cost, Price, PriceOf, Prices, load_list
 
 
 class Listed:
@@ -91,7 +91,7 @@ def test_who_must_load_the_list_is_told_before() -> None:
 def test_what_the_list_cannot_price_is_said() -> None:
     """A cost that is not all of it is partial, and names what it lacks."""
     usage = CallUsage(model="gemini-pro", input_tokens=5, meters={"web_searches": 2})
-    assert Prices(Listed().load).cost_of("gemini", usage) == Cost(0.5, PARTLY_LISTED, ("web_searches",))
+    assert Prices(Listed().load).cost_of("gemini", usage) == Cost(0.5, LISTED + PARTLY, ("web_searches",))
 
 
 @pytest.mark.parametrize(
