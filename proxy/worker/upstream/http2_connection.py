@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Final, Protocol, cast
 
 from proxy.http1.errors import NotHttp2, UpstreamError
-from proxy.http1.memo.connection_heads import ConnectionHeads
+from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http2 import events
 from proxy.http2.budget import Limits
