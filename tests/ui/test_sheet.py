@@ -2,6 +2,7 @@
 
 import pytest
 
+from storage.grpc import Grpc
 from storage.record import Batch, Entry, Payload, Stream, format_id
 from tests.api.samples import make_body
 from tests.ui.conftest import Site
@@ -37,6 +38,17 @@ async def test_one_frame_is_one(empty_site: Site) -> None:
     await empty_site.store(record)
     await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
     assert "1 frames" not in await empty_site.page.wait_for("#sheet .waterfall", "1 frame")
+
+
+async def test_a_grpc_call_shows_its_status_and_messages(empty_site: Site) -> None:
+    """In the list and among the facts."""
+    grpc = Grpc(14, "no one", 1, 0, timeout_us=2_000_000)
+    record = record_of(1, path="/shop.Cart/Add", level="error", error_type="UNAVAILABLE", grpc=grpc)
+    await empty_site.store(record)
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    await empty_site.page.wait_for("#rows tr[data-id] .tag", "gRPC")
+    await empty_site.page.click("#tab-facts")
+    await empty_site.page.wait_for("#sheet dl", "UNAVAILABLE (14)")
 
 
 async def test_large_numbers_stay_as_sent_and_words_are_found(site: Site) -> None:

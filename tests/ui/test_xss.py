@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from storage.grpc import Grpc
 from storage.keys import ApiKey
 from storage.record import Batch, Entry, Payload, Record, Stream, ToolCall, new_id
 from tests.support.long import long
@@ -96,7 +97,8 @@ SHOW_EVERY_CALL = r"""(async () => {
 def hostile_record(number: int, text: str, **changes: Any) -> Record:
     """Make an exchange all of whose texts are this one."""
     fields = dict.fromkeys(TEXTS, text) | {"method": text[:20], "key_id": "k", "key_last4": text[:4], "keyed": True}
-    return record_of(number, **fields, status=401, usage_state="exact", input_tokens=1, **changes)
+    changes |= {"status": 401, "usage_state": "exact", "input_tokens": 1, "grpc": Grpc(14, text, encoding=text)}
+    return record_of(number, **fields, **changes)
 
 
 def hostile_payload(texts: list[str]) -> Payload:

@@ -63,7 +63,9 @@ function resultOf(record) {
 function grpcDetails({ grpc, grpc_status: status }) {
   const messages = (number, side) => number !== null && `${count(number)} ${side}`;
   const counts = [messages(grpc.request_messages, "in"), messages(grpc.response_messages, "out")];
-  return [status ?? "no status", ...(grpc.kind === "unary" ? [] : counts)].filter(Boolean).join(" · ");
+  return [status ?? "no status", ...(grpc.kind === "unary" ? [] : counts)]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function usageOf({ model, input_tokens: input, output_tokens: output }) {

@@ -81,8 +81,8 @@ class GrpcReader:
         _count(grpc, captured, asked, answered)
         schema = self._schemas.get(record.route_id or "", NO_SCHEMA)
         method = schema.methods.get(record.path or "", NO_METHOD)
-        grpc.kind = method.kind or grpc.kind
         self._read_end(record, grpc, captured)
+        grpc.kind = method.kind or _kind_of(grpc)
         if asked is not None and exchange.request_body is not None:
             show = _Shown(self._wire(schema), method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
@@ -172,7 +172,6 @@ def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answe
         counts = MessagesNote(*request, *response)
     grpc.request_messages, grpc.response_messages = counts.request_messages, counts.response_messages
     grpc.largest_bytes = max(counts.request_largest_bytes, counts.response_largest_bytes)
-    grpc.kind = _kind_of(counts.request_messages, counts.response_messages)
 
 
 def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
@@ -182,8 +181,11 @@ def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
     return (len(messages.found), max((each.size for each in messages.found), default=0)) if messages.is_ended else None
 
 
-def _kind_of(requests: int, responses: int) -> CallKind | None:
-    """Infer who sends several messages; a call that failed before any answer was of any kind."""
-    if requests > 1:
-        return "bidi" if responses > 1 else "client" if responses else None
-    return None if not (requests and responses) else "server" if responses > 1 else "unary"
+def _kind_of(grpc: Grpc) -> CallKind | None:
+    """Infer who sends several messages; a call that ended before a second one was of any kind."""
+    requests, responses = grpc.request_messages or 0, grpc.response_messages or 0
+    if responses > 1:
+        return "bidi" if requests > 1 else "server" if requests else None
+    if not (requests and responses) or grpc.status is None:
+        return None
+    return "client" if requests > 1 else "unary"
