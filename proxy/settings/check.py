@@ -256,12 +256,10 @@ def _check_rules(settings: Settings) -> Iterator[Problem]:
         yield "capture.rules", f"expected at most {MAX_RULES} rules, got {len(settings.capture.rules)}"
     for index, rule in enumerate(settings.capture.rules):
         try:
-            search = parse_search(rule.query, 0)
+            if parse_search(rule.query, 0) is None:
+                yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
         except SearchError as error:
             yield f"capture.rules[{index}].query", f"cannot be read, {error}"
-            continue
-        if search is None:
-            yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
         if rule.share == 1 and not rule.level:
             yield f"capture.rules[{index}]", "has no effect without share or level"
 
