@@ -5,7 +5,7 @@ broken rule of a stream resets the stream; one of the connection ends it with a 
 call does a bounded amount of work, and stops while the peer does not take what it is sent; `has_more` says that frames
 are left (F12, F14). Times are arguments, of a monotonic clock.
 
-The consumer reports the bytes of bodies that it forwarded (`forwarded`), releases a reset stream once its work for it
+The consumer reports the bytes of bodies that it forwarded (`credit`), releases a reset stream once its work for it
 is cancelled (`release`), calls `check` at `next_check_ns`, and closes after `ConnectionEnded`. It drains by
 `inbound.drain`, and writes what `output.take` returns.
 """
@@ -91,11 +91,11 @@ class Connection:
         """Charge for a request whose head was refused: its answer alone would pay for the next one (F11)."""
         self._budget.spend(OVERSIZED_COST)
 
-    def forwarded(self, stream_id: int, size: int) -> None:
+    def credit(self, stream_id: int, size: int) -> None:
         """Give the peer credit for bytes of a body that were forwarded (F13)."""
         stream = self.streams.open.get(stream_id)
-        if stream is not None and not stream.is_reset:
-            self.inbound.forward(stream, min(size, stream.received.held))
+        if stream is not None and not stream.is_closed:
+            self.inbound.credit(stream, min(size, stream.received.held))
 
     def _read_frame(self, now_ns: int) -> None:
         reader = self.reader
@@ -219,7 +219,7 @@ class Connection:
 
     def _writable(self, stream_id: int) -> Stream | None:
         stream = self.streams.open.get(stream_id)
-        is_over = stream is None or stream.is_reset or stream.is_end_queued or stream.is_local_ended or self.is_ended
+        is_over = stream is None or stream.is_closed or stream.is_end_queued or stream.is_local_ended or self.is_ended
         return None if is_over else stream
 
     def _pump(self, stream: Stream, now_ns: int) -> bool:
@@ -231,7 +231,7 @@ class Connection:
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream early, and discard what waits to be sent on it."""
         stream = self.streams.open.get(stream_id)
-        if stream is not None and not stream.is_reset:
+        if stream is not None and not stream.is_closed:
             self.inbound.drop(stream)
             self.streams.remember_reset(stream_id)
             self.output.put(frames.rst_stream(stream_id, code))

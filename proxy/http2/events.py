@@ -35,7 +35,7 @@ class ResponseReceived:
 
 @dataclass(slots=True, eq=False)
 class DataReceived:
-    """Part of a body; `Connection.forwarded` gives the peer credit for it, once it was forwarded (F13)."""
+    """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded (F13)."""
 
     stream_id: int
     data: bytes

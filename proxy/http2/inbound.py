@@ -108,7 +108,7 @@ class Inbound:
         last_id = int.from_bytes(payload[:4], "big") & frames.MAX_STREAM_ID
         self.events.append(events.GoawayReceived(int.from_bytes(payload[4:8], "big"), payload[8:136]))
         for stream in () if self._is_server else list(self._streams.open.values()):
-            if stream.id > last_id and not stream.is_reset:
+            if stream.id > last_id and not stream.is_closed:
                 self._end_stream(stream, ErrorCode.REFUSED_STREAM, is_retryable=True)
 
     def drain(self, now_ns: int) -> None:
@@ -144,7 +144,7 @@ class Inbound:
             self._widen(None, value & frames.MAX_WINDOW_BYTES, now_ns)
         elif not stream_id or (kind != frames.PRIORITY and self._streams.is_idle(stream_id)):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
-        elif stream is None or stream.is_reset or kind == frames.PRIORITY:
+        elif stream is None or stream.is_closed or kind == frames.PRIORITY:
             return
         elif kind == frames.RST_STREAM:
             self._end_stream(stream, value, is_retryable=value == ErrorCode.REFUSED_STREAM)
@@ -173,12 +173,12 @@ class Inbound:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
         body = frames.without_padding(payload, flags & frames.PADDED)
         stream = self._streams.open.get(stream_id)
-        if stream is None or stream.is_reset or stream.is_remote_ended:
-            self._credit(size)
+        if stream is None or stream.is_closed or stream.is_remote_ended:
+            self._credit_connection(size)
             self._read_stray("DATA")
             return
         if not stream.received.take(size):
-            self._credit(size)
+            self._credit_connection(size)
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
         is_end = flags & frames.END_STREAM != 0
         self._budget.refill_for_data(len(body))
@@ -188,7 +188,7 @@ class Inbound:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body before its head")
         stream.take_body(len(body), is_end=is_end)
         if size > len(body):
-            self.forward(stream, size - len(body))
+            self.credit(stream, size - len(body))
         if body or is_end:
             self.events.append(events.DataReceived(stream_id, body, is_end))
         self.close_if_complete(stream)
@@ -200,18 +200,18 @@ class Inbound:
         if self._streams.was_reset_by_us(stream_id):
             return
         stream = self._streams.open.get(stream_id)
-        if not self._is_server or (what == "HEADERS" and (stream is None or stream.is_reset)):
+        if not self._is_server or (what == "HEADERS" and (stream is None or stream.is_closed)):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
         raise StreamFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
 
-    def forward(self, stream: Stream, size: int) -> None:
+    def credit(self, stream: Stream, size: int) -> None:
         """Give credit for bytes of a body, on the stream and on the connection."""
         increment = stream.received.forward(size)
         if increment and not stream.is_remote_ended:
             self._output.put(frames.window_update(stream.id, increment))
-        self._credit(size)
+        self._credit_connection(size)
 
-    def _credit(self, size: int) -> None:
+    def _credit_connection(self, size: int) -> None:
         increment = self._received.forward(size)
         if increment:
             self._output.put(frames.window_update(0, increment))
@@ -231,7 +231,7 @@ class Inbound:
         stream = self._streams.open.get(stream_id)
         if stream is None and self._streams.is_idle(stream_id):
             self._open(stream_id, fields, is_end=is_end)
-        elif stream is None or stream.is_reset or stream.is_remote_ended:
+        elif stream is None or stream.is_closed or stream.is_remote_ended:
             self._read_stray("HEADERS")
         elif self._is_server or stream.has_head:
             self._read_trailers(stream, fields, is_end=is_end)
@@ -297,17 +297,17 @@ class Inbound:
 
     def close_if_complete(self, stream: Stream) -> None:
         """Free the place of a stream that both ends have ended."""
-        if stream.is_local_ended and stream.is_remote_ended and not stream.is_reset:
+        if stream.is_local_ended and stream.is_remote_ended and not stream.is_closed:
             self._budget.refill_for_exchange()
             self.drop(stream)
             del self._streams.open[stream.id]
 
     def drop(self, stream: Stream) -> None:
         """Send and take nothing more on a stream."""
-        stream.is_reset = True
+        stream.is_closed = True
         self._output.forget(stream)
         held, stream.received.held = stream.received.held, 0
-        self._credit(held)
+        self._credit_connection(held)
 
     def _end_stream(self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False) -> None:
         """Drop a stream, and report it."""
@@ -320,7 +320,7 @@ class Inbound:
         self._streams.remember_reset(stream_id)
         self._output.put(frames.rst_stream(stream_id, fault.code))
         stream = self._streams.open.get(stream_id)
-        if stream is not None and not stream.is_reset:
+        if stream is not None and not stream.is_closed:
             self._end_stream(stream, fault.code, fault.reason)
         self.spend(1, "frames that reset their streams")
 

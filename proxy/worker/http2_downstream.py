@@ -246,7 +246,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """Release a stream; of one whose request is not complete the client reads that it need not be (§8.1)."""
         state = self._codec.streams.open.get(stream_id)
         if state is not None and not self._codec.is_ended:
-            if not state.is_reset:
+            if not state.is_closed:
                 self.reset(stream_id, ErrorCode.NO_ERROR)
             self._codec.release(stream_id)
             self.flush()

@@ -138,7 +138,7 @@ class Http2Exit(Exit):
         if self._paused:
             self._owed_bytes += size
         else:
-            self._codec.forwarded(self.id, size)
+            self._codec.credit(self.id, size)
 
     def pause(self, reason: int) -> None:
         """Give no credit, for a reason."""
@@ -149,7 +149,7 @@ class Http2Exit(Exit):
         self._paused &= ~reason
         if self._owed_bytes and not self._paused:
             owed, self._owed_bytes = self._owed_bytes, 0
-            self._codec.forwarded(self.id, owed)
+            self._codec.credit(self.id, owed)
             self._owner.flush()
 
     def take_read_ahead(self) -> bytes:

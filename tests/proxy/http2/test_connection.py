@@ -164,7 +164,7 @@ def test_what_is_sent_on_a_stream_that_is_over_goes_nowhere() -> None:
         connection.send_response(stream, 200, b"")
         assert connection.send_data(stream, b"x", NOW_NS)
         assert connection.send_trailers(stream, b"x: y\r\n", NOW_NS)
-        connection.forwarded(stream, 5)
+        connection.credit(stream, 5)
     connection.reset(3, ErrorCode.CANCEL)
     assert sent(connection) == []
 

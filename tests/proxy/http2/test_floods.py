@@ -188,7 +188,7 @@ def uploads(connection: Connection) -> None:
     connection.receive(head(1, POST, END_HEADERS), NOW_NS)
     for at in range(20000):
         connection.receive(data(1, b"12345") + PINGED, NOW_NS + at * 50_000)
-        connection.forwarded(1, 5)
+        connection.credit(1, 5)
         connection.output.take()
 
 

@@ -129,7 +129,7 @@ class Ours:
         for event in events:
             if isinstance(event, DataReceived):
                 self.heard[event.stream_id].append(event.data)
-                self.connection.forwarded(event.stream_id, len(event.data))
+                self.connection.credit(event.stream_id, len(event.data))
             elif isinstance(event, RequestReceived | ResponseReceived):
                 first = event.head.status if isinstance(event, ResponseReceived) else event.head.method
                 self.heard[event.stream_id].append([first, *fields_of(event.head.lines)])

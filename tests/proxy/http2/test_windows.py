@@ -39,9 +39,9 @@ def test_credit_is_given_for_what_was_forwarded() -> None:
     connection = server(connection_window_bytes=65535)
     receive(connection, OPEN + data(1, bytes(16384)) * 3)
     assert sent(connection) == []
-    connection.forwarded(1, 32767)
+    connection.credit(1, 32767)
     assert sent(connection) == []
-    connection.forwarded(1, 1)
+    connection.credit(1, 1)
     update = (32768).to_bytes(4, "big")
     assert sent(connection) == [(frames.WINDOW_UPDATE, 0, 1, update), (frames.WINDOW_UPDATE, 0, 0, update)]
     receive(connection, frame(DATA, frames.PADDED, 1, b"\xff" + bytes(256)) * 128)
@@ -63,7 +63,7 @@ def test_no_credit_is_given_on_a_stream_that_has_ended() -> None:
     """Only the connection needs it."""
     connection = server(connection_window_bytes=65535)
     receive(connection, OPEN + data(1, bytes(16384)) * 2 + data(1, b"", is_end=True))
-    connection.forwarded(1, 40000)
+    connection.credit(1, 40000)
     assert [stream for _, _, stream, _ in sent(connection)] == [0]
 
 

@@ -76,7 +76,7 @@ class _Call:
         for event in events:
             if isinstance(event, DataReceived):
                 self._body += event.data
-                self._codec.forwarded(self._stream, len(event.data))
+                self._codec.credit(self._stream, len(event.data))
             elif isinstance(event, ResponseReceived):
                 self._end(event.head.lines)
                 if event.head.status != 200:
