@@ -159,16 +159,11 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Say goodbye, and close; what runs was ended before."""
+        """Say goodbye, and close at once; what runs was ended before."""
         self._pool.remove(self)
-        if self.transport.is_closing():
-            return
         self.codec.end(ErrorCode.NO_ERROR)
         self._writer.write()
-        if self.transport.get_write_buffer_size():  # it reads nothing: a close would wait for it
-            self.transport.abort()
-        else:
-            self.transport.close()
+        self.transport.abort()
 
     # Reading.
 
