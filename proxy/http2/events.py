@@ -17,11 +17,14 @@ class RequestReceived:
 
 @dataclass(slots=True, eq=False)
 class RequestRefused:
-    """A malformed request was reset. It holds no place; its text may be recorded, with `?` for controls."""
+    """A request was reset: it is malformed, or all places are taken. It holds none."""
 
     stream_id: int
+    code: int
     reason: str
+    """What rule it breaks; empty where there is no place."""
     text: bytes
+    """Of a malformed one, with `?` for controls: it may be recorded."""
 
 
 @dataclass(slots=True, eq=False)

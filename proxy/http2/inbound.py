@@ -244,7 +244,7 @@ class Inbound:
         if self.final_id >= 0:
             self._streams.skip(stream_id)
         elif len(self._streams.open) >= self._limits.max_streams:
-            self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+            self._refuse(stream_id, ErrorCode.REFUSED_STREAM, "", b"")
         else:
             stream = self.new_stream(stream_id)
             try:
@@ -253,8 +253,7 @@ class Inbound:
                 stream.take_body(0, is_end=is_end)
             except StreamFault as fault:
                 del self._streams.open[stream_id]
-                self.events.append(events.RequestRefused(stream_id, fault.reason, _recorded(fields)))
-                self._refuse(stream_id, fault.code)
+                self._refuse(stream_id, fault.code, fault.reason, _recorded(fields))
                 return
             self.events.append(events.RequestReceived(stream_id, head, is_end))
 
@@ -266,7 +265,8 @@ class Inbound:
         self._streams.highest_id = stream_id
         return stream
 
-    def _refuse(self, stream_id: int, code: ErrorCode) -> None:
+    def _refuse(self, stream_id: int, code: ErrorCode, reason: str, text: bytes) -> None:
+        self.events.append(events.RequestRefused(stream_id, code, reason, text))
         self._streams.skip(stream_id)
         self._output.put(frames.rst_stream(stream_id, code))
         self.spend(1, "refused streams")

@@ -56,8 +56,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         self._shared = shared
         self._number = shared.connections = shared.connections + 1
-        self._peer = peer
-        self._since_ns = since_ns
+        self._peer, self._since_ns = peer, since_ns
         self._flags = self._held_ns = self.eof_ns = 0
         self._relays: dict[int, Relay] = {}
         """Of the streams whose exchanges run."""
@@ -189,8 +188,9 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         if isinstance(event, events.ConnectionEnded):
             self._end(ErrorCode(event.code), event.reason)
         elif isinstance(event, events.RequestRefused):
-            self._engine.recorder.count_http2_reset("server", ErrorCode.PROTOCOL_ERROR)
-            self._record_fault("http2_protocol_error", event.reason, event.text)
+            self._engine.recorder.count_http2_reset("server", event.code)
+            if event.reason:
+                self._record_fault("http2_protocol_error", event.reason, event.text)
         elif isinstance(event, events.DataReceived):
             self._take_body(event.stream_id, event.data, b"", is_last=event.is_end)
         elif isinstance(event, events.TrailersReceived):

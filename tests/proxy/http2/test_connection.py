@@ -192,7 +192,9 @@ def test_a_place_is_free_when_its_work_is_cancelled() -> None:
     receive(connection, head(1) + rst_stream(1, 8) + OPEN[:8] + b"\3" + OPEN[9:] + window_update(3, 0))
     sent(connection)
     assert len(connection.streams.open) == 2
-    assert receive(connection, head(5)) == []
+    (refused,) = receive(connection, head(5))
+    assert isinstance(refused, events.RequestRefused)
+    assert (refused.code, refused.reason) == (ErrorCode.REFUSED_STREAM, "")
     assert sent(connection) == [(frames.RST_STREAM, 0, 5, b"\0\0\0\7")]
     connection.release(1)
     connection.release(3)

@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_call_without_a_route_is_unimplemented(start: Start) -> None:
 
 def test_a_call_may_be_silent_on_either_side(start: Start) -> None:
     """No limit of other exchanges is one of calls: first byte, time between reads of either body."""
-    limits = {f"timeout_{name}_s": 0.1 for name in ("first_byte", "body_idle", "upstream_idle")}
+    limits: dict[str, Any] = {f"timeout_{name}_s": 0.1 for name in ("first_byte", "body_idle", "upstream_idle")}
     upstream = Http2Upstream(_answer)
     plane = start(upstream, **limits)
     with speaking(plane) as client:

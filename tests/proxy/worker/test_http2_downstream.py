@@ -236,3 +236,17 @@ def test_a_response_that_is_cut_off_looks_so(start: Start) -> None:
         assert answer.reset == ErrorCode.INTERNAL_ERROR
         assert client.ask().status == 200
     assert [outcome(exchange) for exchange in plane.exchanges(2)] == [Outcome.TRUNCATED] * 2
+
+
+def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -> None:
+    """They are none of its faults, so there is no record of them."""
+    plane = start(Script(), http2_max_streams=1)
+    with speaking(plane) as client:
+        client.h2.remote_settings.max_concurrent_streams = 10
+        held = client.begin(POST, is_end=False)
+        assert client.answer(client.begin()).reset == ErrorCode.REFUSED_STREAM
+        assert plane.counters().http2_resets == {("server", "refused_stream"): 1}
+        client.h2.end_stream(held)
+        client.flush()
+        assert client.answer(held).status == 200
+    assert plane.exchange().status == 200
