@@ -185,9 +185,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
+        message = error.args[0]  # without the server's detail, which may be a row
         if _is_about_a_value(error.sqlstate, error.constraint_name):
-            raise StorageRejected(f"postgres refused a value: {error}") from error
-        raise StorageUnavailable(f"postgres: {error}") from error
+            raise StorageRejected(f"postgres refused a value: {message}") from error
+        raise StorageUnavailable(f"postgres: {message}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         # A refused certificate is an OSError and a ValueError, too, and no fault of a value.
         if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError | OSError):

@@ -1,10 +1,12 @@
-"""The time budget of a read."""
+"""The time budget of a read, and errors of the driver."""
 
 import time
 
 import asyncpg
+import pytest
 
-from storage.postgres.connection import Budget
+from storage.errors import StorageRejected
+from storage.postgres.connection import Budget, translated
 
 SLOW = "SELECT pg_sleep(20)"
 
@@ -73,3 +75,13 @@ async def test_what_no_budget_ends_outlasts_its_limit(other: "asyncpg.Connection
         assert seven[0] == 7
         assert await other.fetchval("SELECT current_setting('statement_timeout')") == "0"
         assert await budget.another(0.0).fetch(other, "SELECT 8", ()) is not None
+
+
+async def test_an_error_names_the_rule_and_no_row(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """In one line: logs outlive what is erased, and the server's detail has the row."""
+    await other.execute("CREATE TEMPORARY TABLE rows_ (path text, kind int NOT NULL)")
+    with pytest.raises(StorageRejected) as raised, translated():
+        await other.execute("INSERT INTO rows_ VALUES ('/patients/ann', NULL)")
+    assert '"kind"' in str(raised.value)
+    assert "/patients/ann" not in str(raised.value)
+    assert "\n" not in str(raised.value)
