@@ -1,6 +1,6 @@
 """Liveness, readiness, metrics, status, ledger and alerts: what probes, scrapers and operators ask."""
 
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -10,7 +10,7 @@ from api.http.accept import by_weight
 from api.http.errors import Refused
 from api.http.params import read_json_body
 from api.http.responses import ApiObject, JsonObject, json_response
-from api.services import services_of
+from api.services import Alerts, services_of
 from storage.errors import StorageUnavailable
 
 
@@ -247,36 +247,23 @@ _SILENCE: Final = msgspec.json.Decoder(Silence)
 
 async def list_alerts(request: web.Request) -> web.Response:
     """List the alerts, what fires, and what was sent."""
-    control = services_of(request).alerts
-    if control is None:
-        return json_response(AlertsShown(None, [], [], []))
-    return json_response(AlertsShown(**await control.describe()))
+    return json_response(AlertsShown(**await _alerts_of(request).describe()))
 
 
 async def test_alert(request: web.Request) -> web.Response:
     """Evaluate an alert, and call its webhook with a message that says that it is a test."""
-    control = services_of(request).alerts
-    try:
-        if control is None:
-            _no_alert(request)
-        return json_response(await control.test(request.match_info["alert"]))
-    except KeyError:
-        _no_alert(request)
+    return json_response(await _alerts_of(request).test(request.match_info["alert"]))
 
 
 async def silence_alert(request: web.Request) -> web.Response:
     """Send nothing of an alert that begins to fire, for some seconds; what fires already is sent when it is over."""
-    services = services_of(request)
     given = read_json_body(_SILENCE, await request.read(), "the silence")
-    try:
-        if services.alerts is None:
-            _no_alert(request)
-        until_us = services.now_us() + given.seconds * 1_000_000 if given.seconds else 0
-        await services.alerts.silence(request.match_info["alert"], until_us)
-    except KeyError:
-        _no_alert(request)
+    await _alerts_of(request).silence(request.match_info["alert"], given.seconds)
     return web.Response(status=204)
 
 
-def _no_alert(request: web.Request) -> NoReturn:
-    raise Refused(404, f"there is no alert {request.match_info['alert'][:100]!r} on this sidecar")
+def _alerts_of(request: web.Request) -> Alerts:
+    alerts = services_of(request).alerts
+    if alerts is None:
+        raise Refused(404, "no alerts are evaluated here")
+    return alerts

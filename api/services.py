@@ -21,16 +21,16 @@ from storage.record import Entry, ToolCall, now_us
 
 
 class Alerts(Protocol):
-    """The alerts of this sidecar."""
+    """The alerts of this sidecar; the last two raise `Refused` where there is none of the name."""
 
     async def describe(self) -> dict[str, Any]:
         """Describe them, what fires, and what was sent."""
 
-    async def silence(self, name: str, until_us: int) -> None:
-        """Send nothing of one that begins to fire until a time; raises KeyError where there is none of the name."""
+    async def silence(self, name: str, seconds: int) -> None:
+        """Send nothing of one that begins to fire for some time."""
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one and call its webhook; raises KeyError where there is none of the name."""
+        """Evaluate one and call its webhook."""
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:

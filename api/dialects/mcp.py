@@ -50,15 +50,6 @@ class Message(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(Message)
 
 
-class Reply(msgspec.Struct):
-    """The response to one request: a result, or an error."""
-
-    id: Any
-    jsonrpc: Literal["2.0"] = "2.0"
-    result: dict[str, Any] | UnsetType = UNSET
-    error: dict[str, Any] | UnsetType = UNSET
-
-
 class _Failed(Exception):
     """A request that is answered with an error of JSON-RPC."""
 
@@ -76,12 +67,11 @@ async def serve_mcp(request: web.Request) -> web.Response:
     message = read_json_body(_DECODER, await request.read(), "the message")
     if message.id is UNSET:
         return web.Response(status=202)
-    reply = Reply(message.id)
+    reply = {"jsonrpc": "2.0", "id": message.id}
     try:
-        reply.result = await _result(asked, message)
+        return json_response(reply | {"result": await _result(asked, message)})
     except _Failed as failed:
-        reply.error = failed.error
-    return json_response(reply)
+        return json_response(reply | {"error": failed.error})
 
 
 async def _result(request: web.Request, message: Message) -> dict[str, Any]:

@@ -6,10 +6,14 @@ has the parameters of the path behind it under the same names, so what they mean
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from multidict import MultiDict
+
 from api.http.errors import BadParameter
+from api.http.params import read_int
 from storage.search.language.words import PREFIXES, WORDS
 
 Ask = Callable[[str, Mapping[str, str]], Awaitable[Any]]
@@ -20,6 +24,8 @@ SEARCH_LANGUAGE: Final = "sidelog://search-language"
 DEFAULT_PERIOD: Final = "1h"
 BODY_CHARACTERS: Final = 1500
 MAX_BODY_CHARACTERS: Final = 15_000
+MAX_CHANGES: Final = 40
+"""Of one part of a comparison."""
 _VALUE_CHARACTERS: Final = 300
 """Of a header, of a changed value."""
 _AROUND: Final = timedelta(minutes=1)
@@ -33,11 +39,6 @@ _MORE: Final = (
     *("request_bytes", "response_bytes", "connect_us", "first_byte_us", "upstream_us", "data"),
 )
 """What one record has beside."""
-_TOP: Final = ("method", "value", "error", "status", "exchanges", "client_errors", "server_errors", "cost_usd")
-_RUN: Final = (
-    *("id", "title", "started_at", "duration_ms", "turns", "failed", "failure", "models", "tools", "input_tokens"),
-    *("output_tokens", "cost_usd", "user_agent"),
-)
 _GRAMMAR: Final = """# Search language
 
 Terms beside each other must all match; `or` is weaker, `-` or `not` is stronger, brackets group.
@@ -95,42 +96,31 @@ class Tool(NamedTuple):
         }
 
     def read(self, given: Mapping[str, Any]) -> Arguments:
-        """Check arguments, and write them as parameters, those with a default included.
+        """Write arguments as parameters, those with a default included; what they mean is checked by the API.
 
         Raises:
-            BadParameter: naming the first that is missing or cannot be read.
+            BadParameter: one is missing.
         """
         found = {name: str(schema["default"]) for name, schema in self.takes.items() if "default" in schema}
-        for name, value in given.items():
-            schema = self.takes.get(name)
-            if schema is None:
-                raise BadParameter(name, str(value), "one of the arguments " + ", ".join(self.takes))
-            if schema["type"] == "string" and isinstance(value, str):
-                found[name] = value
-            elif schema["type"] == "integer" and _is_within(value, schema):
-                found[name] = str(value)
-            elif value is not None:
-                limits = f" from {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
-                raise BadParameter(name, str(value), f"{schema['type']}{limits}")
+        found |= {name: str(value) for name, value in given.items() if value is not None}
         for name in self.needs:
             if not found.get(name):
                 raise BadParameter(name, "", "a value")
         return found
 
 
-def _is_within(value: object, schema: Json) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and schema["minimum"] <= value <= schema["maximum"]
-
-
-def _picked(source: Json, names: tuple[str, ...]) -> Json:
-    """Return some members of an object; those without a value are left out."""
-    return {name: value for name in names if (value := source.get(name)) not in (None, "", [], {})}
+def _lean(value: Any) -> Any:
+    """Leave out members without a value, at any depth."""
+    if isinstance(value, list):
+        return [_lean(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _lean(inner) for name, inner in value.items() if inner not in (None, "", [], {})}
 
 
 def brief(record: Json, more: tuple[str, ...] = ()) -> Json:
     """Show a record in a line."""
-    shown = _picked(record, (*_RECORD, *more))
+    shown: Json = _lean({name: record.get(name) for name in (*_RECORD, *more)})
     for name, usual in (("kind", "exchange"), ("outcome", "ok"), ("in_flight", False)):
         if shown.get(name) == usual:
             del shown[name]
@@ -143,28 +133,23 @@ def _cut(text: str, limit: int = _VALUE_CHARACTERS) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
-def _page(page: Json, name: str, rows: list[Any]) -> Json:
-    """Show a page of a list; where it goes on, and that its search was cut by the time budget."""
-    shown: Json = {name: rows}
-    if page.get("next_cursor"):
-        shown["next_cursor"] = page["next_cursor"]
-    return shown if page["complete"] else shown | {"complete": False}
-
-
-async def _search(ask: Ask, given: Arguments) -> Json:
+async def _search(ask: Ask, given: Arguments) -> object:
     page = await ask("/api/records", given)
-    return _page(page, "records", [brief(record) for record in page["records"]])
+    return _lean({**page, "records": [brief(record) for record in page["records"]]})
 
 
-async def _get(ask: Ask, given: Arguments) -> Json:
+async def _get(ask: Ask, given: Arguments) -> object:
     record = await ask(f"/api/records/{quote(given['id'], safe='')}", {})
-    first, count = int(given["body_from"]), int(given["body_characters"])
+    asked = MultiDict(given)
+    first = read_int(asked, "body_from", 0)
+    count = read_int(asked, "body_characters", BODY_CHARACTERS, minimum=1, maximum=MAX_BODY_CHARACTERS)
     shown = brief(record, _MORE)
     for half in ("request", "response"):
         if record[half] is not None:
             shown[half] = _half(record[half], first, count)
-    calls = [_picked(call, ("tool_name", "status", "latency", "error_details")) for call in record["tools"]]
-    return shown | ({"tool_calls": calls} if calls else {})
+    names = ("tool_name", "status", "latency", "error_details")
+    calls = [{name: call.get(name) for name in names} for call in record["tools"]]
+    return _lean(shown | {"tool_calls": calls})
 
 
 def _half(message: Json, first: int, count: int) -> Json:
@@ -196,60 +181,41 @@ async def _around(ask: Ask, given: Arguments) -> Json:
 async def _compare(ask: Ask, given: Arguments) -> Json:
     found = await ask(f"/api/records/{quote(given['a'], safe='')}/compare/{quote(given['b'], safe='')}", {})
     parts = [_part(part) for part in found["parts"] if not part["equal"] or part["notes"]]
-    sides = {side: _picked(found[side], ("id", "started_at", "method", "path", "status")) for side in ("a", "b")}
+    names = ("id", "started_at", "method", "path", "status")
+    sides = {side: {name: found[side][name] for name in names} for side in ("a", "b")}
     return {"equal": found["equal"], "complete": found["complete"], **sides, "parts": parts}
 
 
-def _part(part: Json) -> Json:
-    limit = 40
-    changes = [_picked(each, ("change", "path", "old_path")) | _sides(each) for each in part["changes"][:limit]]
-    more = part["more"] + len(part["changes"][limit:])
-    return _picked({**part, "changes": changes, "more": more or None}, ("part", "changes", "more", "notes"))
+def _part(part: Json) -> object:
+    shown = part["changes"][:MAX_CHANGES]
+    changes = [
+        {name: _cut(value) for name in ("change", "path", "old_path", "a", "b") if (value := change[name]) is not None}
+        for change in shown
+    ]
+    more = part["more"] + len(part["changes"]) - len(shown)
+    return _lean({"part": part["part"], "changes": changes, "more": more or None, "notes": part["notes"]})
 
 
-def _sides(change: Json) -> Json:
-    return {side: _cut(change[side]) for side in ("a", "b") if change[side] is not None}
-
-
-async def _endpoints(ask: Ask, given: Arguments) -> Json:
-    found = await ask("/api/top", given)
-    rows = [_picked(row, _TOP) | {"duration_ms": _spread(row["duration_ms"])} for row in found["rows"]]
-    return {"rows": rows, "values": found["values"], "seen": found["seen"], "complete": found["complete"]}
+async def _all_of(path: str, ask: Ask, given: Arguments) -> object:
+    """Answer as the API does."""
+    return _lean(await ask(path, given))
 
 
 async def _figures(ask: Ask, given: Arguments) -> Json:
-    buckets = given["buckets"]
     asked = {name: value for name, value in given.items() if name != "buckets"}
-    found = await ask("/api/summary", asked)
-    shown = _picked(found, ("exchanges", "events", "status", "rate_per_s", "since", "until", "top", "complete"))
-    shown["duration_ms"] = _spread(found["duration_ms"])
-    usage = found["usage"]
-    if usage is not None and usage["calls"]:
-        shown["llm"] = _picked(usage, ("calls", "input_tokens", "output_tokens", "cost_usd"))
-    if buckets != "0":
-        over = await ask("/api/histogram", asked | {"buckets": buckets})
-        shown["step_s"] = over["step_s"]
-        shown["over_time"] = [
-            {"start": each["start"], "status": each["status"], "duration_ms": _spread(each["duration_ms"])}
-            for each in over["buckets"]
-            if each["exchanges"] or each["events"]
-        ]
+    shown: Json = _lean(await ask("/api/summary", asked))
+    if given["buckets"] != "0":
+        over = await ask("/api/histogram", given)
+        shown |= {"step_s": over["step_s"]}
+        shown["over_time"] = [_lean(each) for each in over["buckets"] if each["exchanges"] or each["events"]]
     return shown
-
-
-def _spread(found: Json) -> Json:
-    return _picked(found, ("p50", "p95", "p99"))
-
-
-async def _conversations(ask: Ask, given: Arguments) -> Json:
-    page = await ask("/api/conversations", given)
-    return _page(page, "conversations", [_picked(each, _RUN) for each in page["conversations"]])
 
 
 async def _conversation(ask: Ask, given: Arguments) -> Json:
     asked = {name: value for name, value in given.items() if name != "id"}
     found = await ask(f"/api/conversations/{quote(given['id'], safe='')}", asked)
-    return _picked(found, _RUN) | _page(found, "calls", [brief(call) for call in found["calls"]])
+    shown: Json = _lean(found)
+    return shown | {"calls": [brief(call) for call in found["calls"]]}
 
 
 def describe_language() -> str:
@@ -309,7 +275,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "sort": _text("What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost."),
             "limit": _LIMIT,
         },
-        _endpoints,
+        partial(_all_of, "/api/top"),
     ),
     "figures": Tool(
         "Count requests by status, with milliseconds, tokens, cost and the most frequent values; also over time.",
@@ -325,7 +291,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "limit": _LIMIT,
             "cursor": _CURSOR,
         },
-        _conversations,
+        partial(_all_of, "/api/conversations"),
     ),
     "conversation": Tool(
         "Show one conversation and its calls, the oldest first.",

@@ -93,11 +93,7 @@ def read_optional_int(query: Query, name: str, *, maximum: int = MAX_INT64) -> i
 
 
 def read_amount(query: Query, name: str) -> float:
-    """Read an amount of money; 0 when the parameter is absent or empty.
-
-    Raises:
-        BadParameter: not a plain decimal.
-    """
+    """Read an amount of money, 0 when the parameter is absent or empty; raises `BadParameter` as others do."""
     text = query.get(name) or "0"
     if not _AMOUNT.fullmatch(text):
         raise BadParameter(name, text, "an amount such as 0.25")

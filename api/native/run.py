@@ -6,7 +6,6 @@ the modules of the UI that draw it, and nothing to load: a browser opens it with
 """
 
 import base64
-import html
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -37,9 +36,9 @@ MAX_MCP_CALLS: Final = 500
 MAX_FILE_BYTES: Final = 64 << 20
 _AFTER_US: Final = 600_000_000
 """How long behind the last call a tool may still be called for it."""
+_SHELL: Final = "conversations/run.html"
 _VIEW: Final = "conversations/run-file.js"
 _STYLES: Final = ("lib/tokens.css", "style.css", "pages/pages.css", "record/sheet.css", "conversations/run.css")
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' data:"
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -209,17 +208,7 @@ def _frame() -> tuple[bytes, bytes]:
         name: f"data:text/javascript;base64,{base64.b64encode(resolved_imports(name, content)).decode()}"
         for name, content in assets.modules(_VIEW).items()
     }
-    styles = b"\n".join(assets.files[name].content for name in _STYLES)
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Run of an agent</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'
-    )
-    importmap = msgspec.json.encode({"imports": modules}).decode()
-    middle = (
-        f'</style><script type="importmap">{importmap}</script></head><body class="run-file"><main id="page"></main>'
-        "<noscript>This page needs JavaScript, which it has within itself.</noscript>"
-        '<script type="application/json" id="run">'
-    )
-    end = f'</script><script type="module">import "{_VIEW}";</script></body></html>'
-    return head.encode() + styles + middle.encode(), end.encode()
+    shell = assets.files[_SHELL].content
+    shell = shell.replace(b"/* styles */", b"\n".join(assets.files[name].content for name in _STYLES))
+    before, _, after = shell.replace(b'"imports": {}', b'"imports": ' + _ENCODER.encode(modules)).rpartition(b"[]")
+    return before, after

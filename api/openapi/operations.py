@@ -238,7 +238,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/mcp-logs/{id}"): Operation({}, tool_calls.ToolLog, errors=(404,)),
     ("POST", "/mcp"): Operation(
         {},
-        mcp.Reply,
         errors=(400, 413),
         body=mcp.Message,
         is_maybe_empty=True,
@@ -368,7 +367,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/replay"): Operation({}, handler.Sending),
     ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
-    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=()),
+    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=(404,)),
     ("POST", "/api/alerts/{alert}/test"): Operation({}, errors=(404,)),
     ("PUT", "/api/alerts/{alert}/silence"): Operation(
         {}, media_types=(), status=204, errors=(400, 404, 413), body=health.Silence

@@ -145,7 +145,6 @@ COMMANDS: Final = (
         "records.db",
         "file config data_dir as_json",
     ),
-    Row("alerts list", "List the alerts, and what fires.", "", "as_json", (CLIENT,), run="health:list_alerts"),
     Row(
         "alerts test",
         "Evaluate an alert now and call its webhook; exits with 1 if that did not take it.",

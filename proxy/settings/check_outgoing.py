@@ -46,27 +46,31 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
 
 
 def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    scheme, _, rest = otel.endpoint.partition("://")
-    authority, _, path = rest.partition("/")
-    if scheme not in ("http", "https") or any(mark in rest for mark in "?#@ "):
-        yield "otel.endpoint", "expected http://host:port or https://host:port, perhaps with a path; no credentials"
-        return
-    if path.rstrip("/").endswith(("v1/traces", "v1/logs")):
+    problem = _problem_of(otel.endpoint, own)
+    if problem:
+        yield "otel.endpoint", problem
+    elif otel.endpoint.rstrip("/").endswith(("v1/traces", "v1/logs")):
         yield "otel.endpoint", "must end before /v1/traces and /v1/logs, which are added"
-    try:
-        receiver = parse_upstream(f"{scheme}://{authority}")
-    except ValueError as error:
-        yield "otel.endpoint", str(error)
-        return
-    if any(leads_to(receiver, address) for address in own):
-        yield "otel.endpoint", "is this proxy's own address: it would record and send its own requests endlessly"
-    if otel.ca_file and scheme == "http":
+    if otel.ca_file and otel.endpoint.startswith("http:"):
         yield "otel.ca_file", f"has no effect on an http endpoint, got {otel.ca_file!r}"
     elif otel.ca_file:
         try:
             upstream_context(otel.ca_file, is_verified=True)
         except (OSError, ValueError) as error:
             yield "otel.ca_file", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {otel.ca_file!r}"
+
+
+def _problem_of(url: str, own: list[tuple[str, int]]) -> str:
+    """Return why nothing can be sent to an address; empty if it can."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or any(mark in rest for mark in "?#@ "):
+        return "expected http://host:port or https://host:port, perhaps with a path; no credentials"
+    try:
+        receiver = parse_upstream(f"{scheme}://{rest.partition('/')[0]}")
+    except ValueError as error:
+        return str(error)
+    is_own = any(leads_to(receiver, address) for address in own)
+    return "is this proxy's own address: it would record and send its own requests endlessly" if is_own else ""
 
 
 def check_alerts(alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]) -> Iterator[Problem]:
@@ -96,21 +100,8 @@ def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[P
         yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
     if alert.by and alert.below is not None:
         yield "by", "cannot be with `below`: values without a request are not known"
-    yield from _check_webhook(alert, own)
-
-
-def _check_webhook(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    scheme, _, rest = alert.url.partition("://")
-    if scheme not in ("http", "https") or any(mark in rest for mark in "#@ "):
-        yield "url", "expected http://host/path or https://host/path without credentials"
-        return
-    try:
-        receiver = parse_upstream(f"{scheme}://{rest.partition('/')[0].partition('?')[0]}")
-    except ValueError as error:
-        yield "url", str(error)
-        return
-    if any(leads_to(receiver, address) for address in own):
-        yield "url", "is this proxy's own address: it would record and count its own alerts"
+    if problem := _problem_of(alert.url, own):
+        yield "url", problem
     try:
         secret_of(alert.secret)
     except ValueError as error:

@@ -69,8 +69,8 @@ async def test_a_run_is_one_page(site: Site) -> None:
     page = site.page
     await site.open(f"/conversations/{format_id(RUN)}")
     await check(site)
-    figures = await page.evaluate("document.querySelector('.figures').innerText")
-    assert "1 failed" in figures
+    figures = await page.evaluate("document.querySelector('.facts').innerText")
+    assert "1 of 3 turns" in figures
     assert "$0.75" in figures
     assert "MCP tools 2.0" in await page.evaluate("document.querySelector('.run-time').innerText")
     await page.resize(320, 700)

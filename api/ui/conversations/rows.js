@@ -2,7 +2,7 @@
 
 import { button, el, expandableRow, gradeMark, quantity, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
-import { count, countOf, duration, moment, money } from "../lib/format.js";
+import { count, countOf, duration, durationText, moment, money } from "../lib/format.js";
 
 const US_PER_MS = 1000;
 const SHOWN_TOOLS = 3;
@@ -152,3 +152,51 @@ export const conversationRow = (conversation, toggle) =>
     toggle,
     Object.values(COLUMNS).map((cell) => cell(conversation)),
   );
+
+const spanText = ({ duration_ms: span, calls_ms: calls }) =>
+  `${durationText(span * US_PER_MS)}, of which calls took ${durationText(calls * US_PER_MS)}`;
+
+/** What a sum is made of, as far as there is any of it: ` (800 from cache)`. */
+function partsText(parts) {
+  const given = parts.filter(([number]) => number > 0);
+  return given.length
+    ? ` (${given.map(([number, name]) => `${count(number)} ${name}`).join(", ")})`
+    : "";
+}
+
+const input = ({ input_tokens: all, cache_read_tokens: read, cache_write_tokens: written }) =>
+  `${count(all)} in${partsText([
+    [read, "from cache"],
+    [written, "written to cache"],
+  ])}`;
+const output = ({ output_tokens: all, reasoning_tokens: thought }) =>
+  `${count(all)} out${partsText([[thought, "thinking"]])}`;
+
+/** What a conversation adds up to; `linkTo` makes the link to its newest failure, where there is a way to it. */
+export function factsOf(conversation, linkTo = null) {
+  const { turns, counted, tools, models, failure, failed } = conversation;
+  const tokens = `${input(conversation)}, ${output(conversation)}`;
+  const shown = [
+    ["About", conversation.title],
+    ["Models", countsText(models)],
+    ["Tools called", countsText(tools)],
+    ["Tokens", sum(tokens, counted, turns, "usage")],
+    ["Cost", costSum(conversation)],
+    ["Duration", spanText(conversation)],
+    [
+      "Failed",
+      failure && [
+        `${count(failed)} of ${countOf(turns, "turn")}`,
+        linkTo && [", the newest ", linkTo(failure, "here")],
+      ],
+    ],
+    ["Conversation", el("code", {}, conversation.id)],
+  ];
+  return el(
+    "dl",
+    { class: "facts" },
+    shown
+      .filter(([, value]) => value)
+      .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+  );
+}

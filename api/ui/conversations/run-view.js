@@ -2,7 +2,7 @@
 // they gave, cost, tokens and time. Drawn alike on its page and in a file that was saved.
 
 import { turn } from "../chat/tab.js";
-import { el, gradeMark, quantity, statistic, unit } from "../lib/dom.js";
+import { el, gradeMark, quantity, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
 import {
   count,
@@ -16,7 +16,7 @@ import {
 } from "../lib/format.js";
 import { hiddenTable, svg } from "../lib/svg.js";
 import { marked } from "../record/redaction.js";
-import { costSum, countsText, sum } from "./rows.js";
+import { factsOf } from "./rows.js";
 import { Steps, timeOf } from "./run-steps.js";
 
 const US_PER_MS = 1000;
@@ -36,11 +36,10 @@ export class RunView {
     this.steps = new Steps();
     this.records = [];
     this.ended = 0; // when the newest step ended, µs
-    this.sums = el("dl", { class: "figures four" });
-    this.facts = el("dl", { class: "facts" });
+    this.facts = el("div");
     this.strip = el("div", { class: "run-time" });
     this.list = el("ol", { class: "run-steps" });
-    this.host = el("div", { class: "run" }, this.sums, this.facts, this.strip, this.list);
+    this.host = el("div", { class: "run" }, this.facts, this.strip, this.list);
   }
 
   /** Add a page of the run. */
@@ -49,8 +48,7 @@ export class RunView {
     const read = this.steps.read(steps);
     this.list.append(...read.map((step, index) => this.step(step, before + index)));
     this.records.push(...steps);
-    this.sums.replaceChildren(...sums(conversation));
-    this.facts.replaceChildren(...facts(conversation));
+    this.facts.replaceChildren(factsOf(conversation));
     this.drawTime();
   }
 
@@ -216,43 +214,3 @@ const tokens = ({ input_tokens: input, output_tokens: output, cache_read_tokens:
 
 const cost = ({ cost_usd: usd }) =>
   (usd ?? null) === null ? unit("no price") : usd === 0 ? unit("$0") : money(usd);
-
-function sums(conversation) {
-  const { turns, failed, counted, duration_ms: ms, calls_ms: calls } = conversation;
-  const { input_tokens: input, output_tokens: output } = conversation;
-  return [
-    statistic(
-      "Steps",
-      [count(turns), ""],
-      failed ? `${count(failed)} failed` : "",
-      failed ? "error" : "",
-    ),
-    statistic(
-      "Duration",
-      duration(ms * US_PER_MS),
-      `calls took ${duration(calls * US_PER_MS).join("\u00a0")}`,
-    ),
-    statistic(
-      "Tokens in",
-      [counted ? count(input) : "–", ""],
-      counted ? `${count(output)} out` : "",
-    ),
-    statistic("Cost", [costSum(conversation), ""], ""),
-  ];
-}
-
-function facts(conversation) {
-  const { models, tools, turns, counted, id, user_agent: agent } = conversation;
-  const cached = conversation.cache_read_tokens;
-  const shown = [
-    ["Models", countsText(models)],
-    ["Tools called", countsText(tools)],
-    ["From cache", cached > 0 && sum(`${count(cached)} tokens`, counted, turns, "usage")],
-    ["Program", agent],
-    ["Conversation", el("code", {}, id)],
-  ];
-  return shown
-    .filter(([, value]) => value)
-    .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])
-    .flat();
-}

@@ -5,10 +5,9 @@ import { getJson, toQuery } from "../lib/api.js";
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, quantity, sectionHead, table, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
-import { count, countOf, duration, durationText, grade, moment, money } from "../lib/format.js";
-import { costSum, countsText, sum } from "./rows.js";
+import { count, duration, grade, moment, money } from "../lib/format.js";
+import { factsOf } from "./rows.js";
 
-const US_PER_MS = 1000;
 const PAGE = 200;
 const COLUMNS = [
   ...["#", "Time", "Status", "Model", "Finish", "Tools called"],
@@ -33,7 +32,7 @@ export class Turns {
     await this.readPage();
     const { conversation } = this;
     this.host.replaceChildren(
-      facts(conversation),
+      factsOf(conversation, recordLink),
       sectionHead(
         "Turns",
         "",
@@ -109,53 +108,6 @@ function recordsOf({ id, started_at: started, ended_at: ended }) {
     until: new Date(Date.parse(ended) + 1000).toISOString(),
   };
   return `requests?${new URLSearchParams(state)}`;
-}
-
-const spanText = ({ duration_ms: span, calls_ms: calls }) =>
-  `${durationText(span * US_PER_MS)}, of which calls took ${durationText(calls * US_PER_MS)}`;
-
-/** What a sum is made of, as far as there is any of it: ` (800 from cache)`. */
-function partsText(parts) {
-  const given = parts.filter(([number]) => number > 0);
-  return given.length
-    ? ` (${given.map(([number, name]) => `${count(number)} ${name}`).join(", ")})`
-    : "";
-}
-
-const input = ({ input_tokens: all, cache_read_tokens: read, cache_write_tokens: written }) =>
-  `${count(all)} in${partsText([
-    [read, "from cache"],
-    [written, "written to cache"],
-  ])}`;
-const output = ({ output_tokens: all, reasoning_tokens: thought }) =>
-  `${count(all)} out${partsText([[thought, "thinking"]])}`;
-
-function facts(conversation) {
-  const { turns, counted, tools, models, failure, failed } = conversation;
-  const tokens = `${input(conversation)}, ${output(conversation)}`;
-  const shown = [
-    ["About", conversation.title],
-    ["Models", countsText(models)],
-    ["Tools called", countsText(tools)],
-    ["Tokens", sum(tokens, counted, turns, "usage")],
-    ["Cost", costSum(conversation)],
-    ["Duration", spanText(conversation)],
-    [
-      "Failed",
-      failure && [
-        `${count(failed)} of ${countOf(turns, "turn")}, the newest `,
-        recordLink(failure, "here"),
-      ],
-    ],
-    ["Conversation", el("code", {}, conversation.id)],
-  ];
-  return el(
-    "dl",
-    { class: "facts" },
-    shown
-      .filter(([, value]) => value)
-      .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
-  );
 }
 
 /** Opens a record beside the turns it is one of. */

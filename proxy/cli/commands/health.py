@@ -2,15 +2,12 @@
 
 import json
 import os
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from rich.table import Table
-
 from proxy.cli.commands.client import Client, client_from_environment, data_directory, read_token, refusal
-from proxy.cli.commands.output import CommandError, complain, console, report, report_list, say, say_json
+from proxy.cli.commands.output import CommandError, complain, report, say, say_json
 from proxy.collector.admin_token import rotate_token
-from proxy.process.terminal import visible
 
 NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
 
@@ -52,22 +49,6 @@ def rotate(data_dir: str | None, *, as_json: bool) -> int:
     except OSError as error:
         raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
     return report({"token": token}, token, as_json=as_json)
-
-
-def list_alerts(client: Client, *, as_json: bool) -> int:
-    """Print the alerts, and what fires of each."""
-    return report_list(client.get_json("/api/alerts")["alerts"], "alerts", _print_alerts, as_json=as_json)
-
-
-def _print_alerts(alerts: list[dict[str, Any]]) -> None:
-    table = Table("name", "fires", "figure", "query", box=None)
-    for alert in alerts:
-        firing = ", ".join(f"{group or 'yes'} {one['value']:g}" for group, one in alert["firing"].items())
-        state = alert["problem"] or firing or "no"
-        limit = f"above {alert['above']:g}" if alert["above"] is not None else f"below {alert['below']:g}"
-        figure = f"{alert['figure']} {limit} over {alert['window_s']:g} s"
-        table.add_row(*(visible(text) for text in (alert["name"], state, figure, alert["query"] or "–")))
-    console().print(table)
 
 
 def test_alert(client: Client, name: str, *, as_json: bool) -> int:

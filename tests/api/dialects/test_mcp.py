@@ -95,10 +95,10 @@ async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
     """In a result, so that a model can ask better."""
     for tool, arguments, said in (
         ("search", {"query": "colour:red"}, "colour"),
-        ("search", {"limit": 51}, "from 1 to 50"),
-        ("search", {"limit": True}, "integer"),
-        ("search", {"query": 5}, "string"),
-        ("search", {"page": 1}, "one of the arguments query, since"),
+        ("search", {"limit": 0}, "from 1 to 1000"),
+        ("search", {"limit": [1]}, "from 1 to 1000"),
+        ("search", {"page": 1}, "page is '1', expected one of the parameters"),
+        ("get", {"id": "nothing", "body_from": "x"}, "no record"),
         ("get", {}, "id is '', expected a value"),
         ("get", {"id": "nothing"}, "no record"),
         ("get", {"id": "../../status"}, "no record"),

@@ -89,8 +89,11 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
         ({"by": "key", "above": None, "below": 1}, "alerts[0].by: cannot be with `below`"),
         ({"window_s": "1s"}, "alerts[0].window_s: expected"),
         ({"name": "a/b"}, "alerts[0].name: expected printable characters and no slash"),
-        ({"url": "hooks"}, "alerts[0].url: expected http://host/path"),
-        ({"url": "http://u:p@hooks/"}, "alerts[0].url: expected http://host/path"),
+        ({"url": "hooks"}, "alerts[0].url: expected http://host:port or https://host:port, perhaps with a path"),
+        (
+            {"url": "http://u:p@hooks/"},
+            "alerts[0].url: expected http://host:port or https://host:port, perhaps with a path",
+        ),
         ({"url": "http://127.0.0.1:8080/"}, "alerts[0].url: is this proxy's own address"),
         ({"url": "env:NOT_THERE"}, "the environment has no NOT_THERE for url"),
         ({"secret": "whsec_%%%"}, "alerts[0].secret: expected Base64 behind whsec_"),

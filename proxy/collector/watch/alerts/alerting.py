@@ -13,7 +13,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -50,6 +49,7 @@ MAX_PAUSE_S: Final = 300.0
 STATE: Final = "alerts"
 SILENCES: Final = "alert_silences"
 """Apart from the state, as any sidecar may be asked to silence."""
+_SECRETS: Final = ("url", "secret")
 _DECODER: Final = msgspec.json.Decoder(State)
 _SILENCES: Final = msgspec.json.Decoder(dict[str, int])
 
@@ -82,8 +82,7 @@ class Alerting:
         """Look again and again."""
         if not self.alerts:
             return
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as client:
+        async with _client() as client:
             while True:
                 try:
                     await self.look(client)
@@ -107,9 +106,12 @@ class Alerting:
                 await self._evaluate(alert, silences.get(alert.name, 0) > self.now_us())
         self.state.forget({alert.name for alert in self.alerts}, self.now_us())
         await self._save()
-        async with asyncio.TaskGroup() as tasks:
-            for alert in self.alerts:
-                tasks.create_task(self._deliver(client, alert), name=f"alert {alert.name}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for alert in self.alerts:
+                    tasks.create_task(self._deliver(client, alert), name=f"alert {alert.name}")
+        except* StorageError as group:  # what was taken is sent again: the next look reads what is stored
+            log.debug("alerts wait for the store: %s", group.exceptions[0])
 
     async def _is_ours(self) -> bool:
         """Whether this sidecar evaluates, taking over from one that has not for too long."""
@@ -147,14 +149,7 @@ class Alerting:
                 self._kept = document
 
     async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
-        """Send what waits of one alert, the oldest first, up to what is not taken.
-
-        Where the store is away, what was taken is sent again: the next look reads what is stored.
-        """
-        with suppress(StorageError):
-            await self._deliver_all(client, alert)
-
-    async def _deliver_all(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
+        """Send what waits of one alert, the oldest first, up to what is not taken."""
         for message in [each for each in self.state.outbox if each.alert == alert.name]:
             if message.next_us > self.now_us():
                 return
@@ -187,23 +182,15 @@ class Alerting:
         kept = await self.storage.meta(SILENCES)
         return {} if kept is None else _SILENCES.decode(kept)
 
-    async def silence(self, name: str, until_us: int) -> None:
-        """Send nothing of an alert that begins to fire, until a time; 0: no longer.
-
-        Raises:
-            KeyError: there is no such alert.
-        """
-        self._alert(name)
+    async def silence(self, name: str, seconds: int) -> None:
+        """Send nothing of an alert that begins to fire, for some time; 0: no longer."""
+        until_us = self.now_us() + seconds * 1_000_000
         silences = {known: us for known, us in (await self._silences()).items() if us > self.now_us()}
-        await self.storage.put_meta(SILENCES, msgspec.json.encode({**silences, name: until_us}).decode(), replace=True)
+        silences[self._alert(name).name] = until_us
+        await self.storage.put_meta(SILENCES, msgspec.json.encode(silences).decode(), replace=True)
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one alert and send a message that says that it is a test; neither changes what fires.
-
-        Raises:
-            KeyError: there is no such alert.
-            StorageError: the store is away.
-        """
+        """Evaluate one alert and send a message that says that it is a test; neither changes what fires."""
         alert, at_us = self._alert(name), self.now_us()
         try:
             values = await read_figures(self.reader, alert, at_us)
@@ -212,13 +199,15 @@ class Alerting:
         known = [(value, group) for group, value in values.items() if value is not None]
         value, group = max(known, default=(None, ""))
         message = Message(message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as client:
+        async with _client() as client:
             problem = await self._send(client, alert, message)
         return {"id": message.id, "text": text_of(alert, message), "values": values, "problem": problem or None}
 
     def _alert(self, name: str) -> AlertSettings:
-        return {alert.name: alert for alert in self.alerts}[name]
+        for alert in self.alerts:
+            if alert.name == name:
+                return alert
+        raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar")
 
     async def describe(self) -> dict[str, Any]:
         """Describe alerts, what fires, what waits, and what was sent, as the store has it."""
@@ -227,18 +216,10 @@ class Alerting:
         return {
             "evaluator": state.evaluator or self.instance,
             "alerts": [
-                {
-                    **{name: getattr(alert, name) for name in ("name", "query", "figure", "of", "by", "window_s")},
-                    **{name: getattr(alert, name) for name in ("above", "below", "min_requests", "format")},
-                    "silenced_until_us": until_us
-                    if (until_us := silences.get(alert.name, 0)) > self.now_us()
-                    else None,
-                    "firing": {
-                        group: msgspec.to_builtins(one) for group, one in state.firing.get(alert.name, {}).items()
-                    },
-                    "values": self.values.get(alert.name, {}),
-                    "problem": self.problems.get(alert.name),
-                }
+                {name: value for name, value in msgspec.to_builtins(alert).items() if name not in _SECRETS}
+                | {"silenced_until_us": us if (us := silences.get(alert.name, 0)) > self.now_us() else None}
+                | {"firing": msgspec.to_builtins(state.firing.get(alert.name, {}))}
+                | {"values": self.values.get(alert.name, {}), "problem": self.problems.get(alert.name)}
                 for alert in self.alerts
             ],
             "waiting": msgspec.to_builtins(state.outbox),
@@ -266,6 +247,11 @@ def make_alerting(settings: Settings, instance: str, storage: Storage, endpoints
     names = EndpointNames(endpoints.current, endpoints.former)
     reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1), names))
     return Alerting(settings.alerts, storage, reader, instance, is_shared(settings.storage.url))
+
+
+def _client() -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    return aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _read(kept: bytes) -> State:
