@@ -84,7 +84,6 @@ def error_message(record: Record, payload: Payload | None) -> str | None:
         return None
     noted = read_json(record.data)
     said = _said(noted.get("error_message")) if isinstance(noted, dict) else ""
-    said = said or ((record.grpc and record.grpc.message) or "")
     body = None if payload is None else payload.response_body
     if not said and body is not None and not body.truncated and body.head[:1] in (b"{", b"["):
         said = _said(read_json(body.head))

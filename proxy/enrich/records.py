@@ -16,7 +16,7 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader, may_hold_calls
 from proxy.enrich.columns import Common, Commons, label_columns, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
-from proxy.enrich.grpc.reader import GrpcReader, is_grpc
+from proxy.enrich.grpc.reader import GrpcReader, is_grpc, is_long_call
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -142,7 +142,10 @@ class RecordBuilder:
         self, descriptor: Descriptor, limit_bytes: int, is_line_clean: bool, captured: CapturedExchange
     ) -> _Decoded:
         common = self._commons.of(captured, descriptor)
-        return captured, common, self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
+        exchange = self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
+        if limit_bytes < MAX_OUTPUT_BYTES and is_long_call(exchange):
+            raise TooLong
+        return captured, common, exchange
 
     def _begin(self, decoded: _Decoded) -> _Begun:
         """Fill the columns that come from heads and clocks, and attribute an exchange to a key."""
@@ -218,7 +221,9 @@ class RecordBuilder:
         return payload
 
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
-        return self._redactor.redact_fields(captured.notes.get(tags[0], b"").removesuffix(b"\r\n"))
+        lines = captured.notes.get(tags[0], b"")
+        # Those of gRPC repeat, as heads do.
+        return self._decoder.responses.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:] if lines else b""
 
     def _body(
         self, captured: CapturedExchange, body: DecodedBody | None, size: int, facts: HeadFacts, clean_bytes: int

@@ -23,6 +23,8 @@ _WRONG: Final = re.compile(CONTROLS.pattern + rb"|\xc2[\x80-\x84\x86-\x9f]")
 """The same in UTF-8, where bytes of Windows that were read as Latin-1 are among them."""
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _NUL: Final = 0
+_NO_TEXT: Final = bytes(4)
+"""How messages of gRPC begin; no text of any width does."""
 _MARKED: Final = frozenset((b"\xef", b"\xff", b"\xfe"))
 _DECLARED: Final = re.compile(rb"charset\s*=[\s\"']*([\w.:+-]{1,40})", re.IGNORECASE)
 _MARKUP: Final = re.compile(rb"html|xml|css", re.IGNORECASE)
@@ -69,7 +71,7 @@ def to_utf8(head: bytes, tail: bytes = b"", content_type: bytes = b"") -> Text |
     A character that is cut off at the end of the head is dropped, and what comes before the first whole one of a tail.
     """
     declared = _declared(content_type[:_MAX_TYPE_BYTES])
-    if not declared and head[:1] not in _MARKED and _NUL not in head[:4]:
+    if not declared and head[:1] not in _MARKED and (_NUL not in head[:4] or head.startswith(_NO_TEXT)):
         return None  # nearly all
     if head.startswith(codecs.BOM_UTF8):
         return head[len(codecs.BOM_UTF8) :], tail, "utf-8-sig"

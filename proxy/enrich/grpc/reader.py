@@ -42,12 +42,20 @@ _AS_JSON: Final = b"application/json"
 """What bodies are from here on; their heads keep what was sent."""
 _ANY: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
+_LONG_BYTES: Final = 4096
 _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
 def is_grpc(content_type: bytes) -> bool:
     """Whether a body is of gRPC or gRPC-Web; the next byte tells it from `application/grpcfoo`."""
     return content_type[:_TYPE_BYTES].lower() == _TYPE and content_type[_TYPE_BYTES : _TYPE_BYTES + 1] in b"+;- "
+
+
+def is_long_call(exchange: DecodedExchange) -> bool:
+    """Whether messages take long to show: 64 KiB of the smallest fields 25 ms."""
+    bodies = (exchange.request_body, exchange.response_body)
+    size = sum(len(body.head) for body in bodies if body is not None)
+    return size > _LONG_BYTES and is_grpc(exchange.request.content_type)
 
 
 class GrpcReader:
@@ -110,6 +118,9 @@ class GrpcReader:
         if status.code:
             record.error_type = record.error_type or grpc.status_name
             record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
+            if grpc.message:  # where searches for words find it
+                noted = msgspec.json.decode(record.data or b"{}")
+                record.data = msgspec.json.encode({"error_message": grpc.message} | noted)
 
     def _wire(self, schema: Schema) -> WireReader:
         return WireReader(self._redactor.redact_by_pattern, schema)

@@ -27,6 +27,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
         NotWire: It has more than 64 bits.
         Cut: The data end within it.
     """
+    if at < len(data) and data[at] < 0x80:  # nearly all
+        return data[at], at + 1
     value = shift = 0
     for place in range(at, min(at + _MAX_VARINT_BYTES, len(data))):
         value |= (data[place] & 0x7F) << shift

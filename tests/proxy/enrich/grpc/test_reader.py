@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.wrappers_pb2 import StringValue
 
+from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
 from proxy.http2.errors import ErrorCode
 from proxy.ring.exchange import (
@@ -108,6 +109,7 @@ def test_a_status_that_is_not_ok_is_the_reason(code: int, name: str, level: str)
         assert (grpc_of(entry).status, grpc_of(entry).message) == (code, "no one €")
         assert (entry.record.error_type, entry.record.level, entry.record.outcome) == (name, level, "ok")
         assert (grpc_of(entry).kind, grpc_of(entry).response_messages) == (None, 0)
+        assert json.loads(entry.record.data or b"") == {"error_message": "no one €"}
 
 
 def test_nothing_is_claimed_where_nothing_was_said() -> None:
@@ -270,3 +272,15 @@ def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path
         assert entry.payload is not None
         assert json_of(entry.payload.request_body) == json_of(entry.payload.response_body) == [wanted]
         assert grpc_of(entry).kind == ("server" if schema == "api.pb" else None)
+
+
+def test_a_long_call_is_left_to_a_thread() -> None:
+    """Messages of many fields would hold up the collector's loop."""
+    given = settings()
+    many = framed(b"\x08\x01" * 4000)
+    captured = exchange_of(PATH, many, many, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n")
+    captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
+    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    with pytest.raises(TooLong):
+        builder.build(captured, descriptor, 65_536)
+    assert grpc_of(builder.build(captured, descriptor)).request_messages == 1
