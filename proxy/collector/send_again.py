@@ -7,6 +7,7 @@ counted, and what came back is redacted as a record is.
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -115,6 +116,7 @@ def _routed(
     if route.strip_prefix:
         target = target[len(prefix) :]
         target = target if target.startswith("/") else f"/{target}"
+    target = address.base_path + target
     own = {name.lower() for name in rules} | ({route.key_header.lower()} if route.auth != "off" else set())
     headers = [(name, value) for name, value in outgoing.headers if name.lower() not in own]
     headers += [(name, value) for name, value in rules.items() if value]
@@ -125,6 +127,8 @@ def _routed(
 def _sender(address: UpstreamAddress, route: RouteSettings | None) -> Sender:
     if address.scheme == "unix":
         return Sender("http://localhost", unix_path=address.path)
-    ca_file, is_verified = (route.upstream_ca_file, route.tls_verify) if route else ("", True)
-    tls = upstream_context(ca_file, is_verified=is_verified) if address.scheme == "https" else True
+    tls: ssl.SSLContext | bool = True
+    if route is not None and address.scheme == "https":
+        own = {"cert_file": route.upstream_cert_file, "key_file": route.upstream_key_file}
+        tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify, **own)
     return Sender(f"{address.scheme}://{address.authority}", tls, is_allowed=is_sendable)

@@ -61,20 +61,25 @@ def client_context(trusted_cert_file: str) -> ssl.SSLContext:
     return context
 
 
-def upstream_context(ca_file: str, protocol: str = "http/1.1", *, is_verified: bool) -> ssl.SSLContext:
+def upstream_context(
+    ca_file: str, protocol: str = "http/1.1", *, is_verified: bool, cert_file: str = "", key_file: str = ""
+) -> ssl.SSLContext:
     """Make the context of connections to an upstream, which trusts the system's authorities, or those in the file.
 
-    It offers one protocol by ALPN.
+    It offers one protocol by ALPN, and shows a certificate of ours where the upstream asks for one (RFC 8446 §4.3.2).
 
     Raises:
-        OSError: the file cannot be read.
-        ssl.SSLError: it holds no certificate.
+        OSError: a file cannot be read.
+        ssl.SSLError: it holds no certificate, or key and certificate do not belong together.
+        ValueError: the key has a passphrase.
     """
-    if ca_file:
-        read_file(Path(ca_file))
+    for file in filter(None, (ca_file, cert_file, key_file)):
+        read_file(Path(file))
     context = ssl.create_default_context(cafile=ca_file or None)
     context.set_alpn_protocols([protocol])
     if not is_verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
     return context

@@ -1,8 +1,8 @@
 """Addresses as a person writes them: where to listen, and where an upstream is.
 
 Strategy: parse once, into values; everything behind the settings works on those. IPv6 needs brackets (RFC 3986
-§3.2.2). An upstream is an origin and nothing more: a path, query or userinfo in its URL is refused, because the proxy
-forwards the client's target unchanged and never takes credentials from an address.
+§3.2.2). An upstream is an origin, and perhaps a path that is put before the client's target: a query or userinfo in
+its URL is refused, because the proxy never takes credentials from an address.
 """
 
 import ipaddress
@@ -23,6 +23,7 @@ PRIVATE_NETWORKS: Final = (
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?\Z")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
+_BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -38,6 +39,8 @@ class UpstreamAddress:
     """0 for a Unix socket."""
     path: str
     """Absolute path of the Unix socket, else empty."""
+    base_path: str = ""
+    """Put before each target: empty, or a path that begins with / and does not end with one."""
 
     @property
     def authority(self) -> str:
@@ -61,10 +64,10 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_upstream(text: str) -> UpstreamAddress:
-    """Read `http://host[:port]`, `https://host[:port]` or `unix:/path`; `unix:///path` says the same (RFC 8089 §2).
+    """Read `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC 8089 §2).
 
     Raises:
-        ValueError: another scheme, or anything beyond an origin; the text says what is wrong.
+        ValueError: another scheme, or anything beyond an origin and a path; the text says what is wrong.
     """
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -75,14 +78,19 @@ def parse_upstream(text: str) -> UpstreamAddress:
         return UpstreamAddress(scheme="unix", host="", port=0, path=path)
     name, separator, rest = text.partition("://")
     scheme = _scheme(name.lower() if separator else "")
-    authority = rest.removesuffix("/")
-    for mark, what in (("@", "credentials"), ("?", "a query"), ("#", "a fragment"), ("/", "a path")):
-        if mark in authority:
-            raise ValueError(f"an upstream is only scheme, host and port; it must not carry {what}")
+    for mark, what in (("@", "credentials"), ("?", "a query"), ("#", "a fragment")):
+        if mark in rest:
+            raise ValueError(f"an upstream is only scheme, host, port and perhaps a path; it must not carry {what}")
+    authority, slash, path = rest.partition("/")
+    base_path = (slash + path).removesuffix("/")
+    if not _BASE_PATH.fullmatch(base_path):
+        raise ValueError("the path of an upstream has no empty segments, no . or .., and other characters as %XX")
     host, port = _parse_authority(authority)
     if not host or port == 0:
         raise ValueError("expected a host, and a port from 1 to 65535 where one is given")
-    return UpstreamAddress(scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="")
+    return UpstreamAddress(
+        scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="", base_path=base_path
+    )
 
 
 def networks_of(texts: Iterable[str]) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from proxy.process.tls import server_context, upstream_context
-from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
+from proxy.process.tls import server_context
+from proxy.settings.addresses import is_loopback, parse_address
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
-from proxy.settings.check_outgoing import check_alerts, check_otel, check_replay
+from proxy.settings.check_outgoing import check_alerts, check_otel, check_replay, check_upstream, check_upstream_tls
 from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -80,7 +80,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from check_replay(settings.replay)
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
-        yield from _check_upstream(name, route.upstream, own)
+        yield from check_upstream(name, route.upstream, own)
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:
@@ -339,8 +339,7 @@ def _check_route(name: str, route: RouteSettings, *, makes_traces: bool) -> Iter
     for template in route.endpoints:
         if not is_template(template):
             yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
-    if route.upstream_ca_file:
-        yield from _check_authorities(name, route)
+    yield from check_upstream_tls(name, route)
     if route.protobuf:
         yield from _check_schema(f"{name}.protobuf", route.protobuf)
 
@@ -353,18 +352,6 @@ def _check_schema(setting: str, file: str) -> Iterator[Problem]:
     else:
         if beginning != b"\n":  # the tag of its first file
             yield setting, f"expected a set of file descriptors, as protoc --descriptor_set_out writes it, got {file!r}"
-
-
-def _check_authorities(name: str, route: RouteSettings) -> Iterator[Problem]:
-    setting, file = f"{name}.upstream_ca_file", route.upstream_ca_file
-    if not route.upstream.lower().startswith("https:"):
-        yield setting, f"has no effect on an upstream that is not https, got {file!r}"
-    elif not route.tls_verify:
-        yield setting, f"has no effect while tls_verify is false, got {file!r}"
-    try:
-        upstream_context(file, is_verified=True)
-    except (OSError, ValueError) as error:
-        yield setting, f"cannot be used: {_reason(error)}, got {file!r}"
 
 
 def _check_hosts(name: str, route: RouteSettings) -> Iterator[Problem]:
@@ -388,13 +375,3 @@ def _check_access(name: str, route: RouteSettings) -> Iterator[Problem]:
                 yield f"{name}.{key}", f"has no effect while auth is `off`, got {getattr(route, key)!r}"
     elif not route.key_header:
         yield f"{name}.key_header", "expected a header name, got an empty one"
-
-
-def _check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    try:
-        upstream = parse_upstream(text)
-    except ValueError as error:
-        yield f"{name}.upstream", f"{error}, got {text!r}"
-        return
-    if any(leads_to(upstream, address) for address in own):
-        yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"

@@ -1,4 +1,4 @@
-"""What spans, alerts and replays may not be: sent to ourselves, over an address or with headers that cannot be.
+"""What requests, spans, alerts and replays may not be: sent to ourselves, over what is no address or header.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -11,7 +11,7 @@ from typing import Final
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream
 from proxy.settings.check_headers import CONTROLS, TOKEN
-from proxy.settings.model import ReplaySettings, Settings
+from proxy.settings.model import ReplaySettings, RouteSettings, Settings
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
@@ -24,6 +24,37 @@ _OWN_HEADERS: Final = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
 )
 """What a request of OTLP says of itself."""
+
+
+def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with the upstream of a route, where `own` are our own addresses."""
+    try:
+        upstream = parse_upstream(text)
+    except ValueError as error:
+        yield f"{name}.upstream", f"{error}, got {text!r}"
+        return
+    if any(leads_to(upstream, address) for address in own):
+        yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"
+
+
+def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:
+    """Yield what is wrong with the files of a route's upstream connections."""
+    files = {key: getattr(route, key) for key in ("upstream_ca_file", "upstream_cert_file", "upstream_key_file")}
+    given = {key: file for key, file in files.items() if file}
+    if not route.upstream.lower().startswith("https:"):
+        for key, file in given.items():
+            yield f"{name}.{key}", f"has no effect on an upstream that is not https, got {file!r}"
+    elif route.upstream_ca_file and not route.tls_verify:
+        yield f"{name}.upstream_ca_file", f"has no effect while tls_verify is false, got {route.upstream_ca_file!r}"
+    if route.upstream_key_file and not route.upstream_cert_file:
+        yield f"{name}.upstream_key_file", f"has no upstream_cert_file beside it, got {route.upstream_key_file!r}"
+    ca_file, cert_file, key_file = files.values()
+    for key, used in (("upstream_ca_file", (ca_file, "", "")), ("upstream_cert_file", ("", cert_file, key_file))):
+        try:
+            if files[key]:
+                upstream_context(used[0], is_verified=True, cert_file=used[1], key_file=used[2])
+        except (OSError, ValueError) as error:
+            yield f"{name}.{key}", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {files[key]!r}"
 
 
 def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
@@ -127,8 +158,11 @@ def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
     """Yield what is wrong with [replay]."""
     for target in replay.targets:
         try:
-            if parse_upstream(target).scheme == "unix":
+            address = parse_upstream(target)
+            if address.scheme == "unix":
                 yield "replay.targets", f"expected http://… or https://…, got {target!r}"
+            if address.base_path:
+                yield "replay.targets", f"expected scheme, host and port without a path, got {target!r}"
         except ValueError as error:
             yield "replay.targets", f"{error}, got {target!r}"
     if replay.targets and not replay.enabled:

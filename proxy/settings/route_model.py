@@ -34,7 +34,7 @@ class RouteSettings(Section, frozen=True):
     """[[routes]]: first match wins, in the order written."""
 
     id: Annotated[str, about("required; name of the route, shown on records", min_length=1, max_length=128)]
-    upstream: Annotated[str, about("required; http://…, https://… or unix:/path")]
+    upstream: Annotated[str, about("required; http://…, https://…, with a path: put before each target; or unix:/path")]
     path: Annotated[str, about("prefix of the raw path")] = "/"
     host: Annotated[str, about("only requests for this host; empty: all")] = ""
     strip_prefix: Annotated[bool, about("remove `path` before forwarding")] = False
@@ -92,6 +92,8 @@ class RouteSettings(Section, frozen=True):
     ] = "auto"
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
+    upstream_cert_file: Annotated[str, about("PEM certificate chain shown to an https upstream that asks for one")] = ""
+    upstream_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
     capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()

@@ -46,6 +46,7 @@ class Route:
     """One route, compiled."""
 
     __slots__ = (
+        "_base_path",
         "_host_line",
         "_lowered",
         "_origin",
@@ -53,6 +54,7 @@ class Route:
         "access",
         "address",
         "address_text",
+        "changes_target",
         "deadlines",
         "flags",
         "host",
@@ -87,12 +89,15 @@ class Route:
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
+        self._base_path = self.address.base_path.encode()
+        self.changes_target = bool(self.strip_bytes or self._base_path)
         self.is_http2 = route.upstream_protocol == "http2"
         """Whether all requests go by HTTP/2, and not only those of gRPC."""
         self.takes_grpc = route.upstream_protocol != "http1"
         if self.address.scheme == "https" and not tls:
+            pair = {"cert_file": route.upstream_cert_file, "key_file": route.upstream_key_file}
             file, is_verified = route.upstream_ca_file, route.tls_verify
-            tls = tuple(upstream_context(file, name, is_verified=is_verified) for name in ("http/1.1", "h2"))
+            tls = tuple(upstream_context(file, name, is_verified=is_verified, **pair) for name in ("http/1.1", "h2"))
         self.tls: ssl.SSLContext | None = tls[0] if tls else None
         self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
         self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
@@ -174,11 +179,11 @@ class Route:
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
-        """Return a target without the route's prefix, where the route says so."""
-        if not self.strip_bytes or target == b"*":
+        """Return a target without the route's prefix, where the route says so, behind the path of its upstream."""
+        if target == b"*":
             return target
         rest = target[self.strip_bytes :]
-        return rest if rest.startswith(b"/") else b"/" + rest
+        return self._base_path + (rest if rest.startswith(b"/") else b"/" + rest)
 
 
 class RouteTable:

@@ -122,6 +122,34 @@ def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Pa
         server.server_close()
 
 
+def test_an_upstream_that_asks_for_a_certificate_gets_ours(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """Mutual TLS; without one the handshake fails, which is a 502 with a record."""
+    cert, key = certificate
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        url = f"https://localhost:{server.server_port}/base"
+        known = {"upstream": url, "upstream_ca_file": str(cert)}
+        ours = {"upstream_cert_file": str(cert), "upstream_key_file": str(key)}
+        routes = [{"id": "ours", "path": "/ours/", **known, **ours}, {"id": "none", "path": "/none/", **known}]
+        environ = {"SIDELOG_ROUTES": json.dumps(routes)}
+        with Sidelog(tmp_path / "data", "http://127.0.0.1:1", environ=environ) as sidelog:
+            assert {name: fetch(f"{sidelog.url}/{name}/x")[0] for name in ("ours", "none")} == {
+                "ours": 200,
+                "none": 502,
+            }
+            paths = eventually(lambda: sorted(record["path"] for record in sidelog.records()))
+            assert paths == ["/none/x", "/ours/x"]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_wrong_certificates_are_a_clear_error(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     """A key without certificate, a missing file, a file without certificate: one line each, exit code 2."""
     cert, key = certificate

@@ -51,9 +51,10 @@ def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], author
 @pytest.mark.parametrize(
     "text",
     [
-        "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app/v1", "http://app?x=1",
+        "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app//v1", "http://app?x=1",
         "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock",
         "unix:////run/app.sock", "unix:", "http://a\r\nb",
+        "http://app/a b", "http://app/../x", "http://app/a/.", "http://app/%zz", "http://app/v1//", "http://app/é",
     ],
 )  # fmt: skip
 def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
@@ -96,3 +97,20 @@ def test_addresses_are_values() -> None:
     """Two readings of the same text are equal and hashable."""
     assert len({parse_upstream("http://app"), parse_upstream("http://app:80")}) == 1
     assert isinstance(parse_upstream("http://app"), UpstreamAddress)
+
+
+@pytest.mark.parametrize(
+    ("text", "base_path"),
+    [
+        ("http://app", ""),
+        ("http://app/", ""),
+        ("http://app/v1", "/v1"),
+        ("https://app:8443/a/b.c/~d/", "/a/b.c/~d"),
+        ("http://[::1]/...", "/..."),
+        ("http://app/caf%C3%A9;x=1", "/caf%C3%A9;x=1"),
+        ("unix:/run/app.sock", ""),
+    ],
+)
+def test_the_path_of_an_upstream_is_put_before_targets(text: str, base_path: str) -> None:
+    """Without the slash at its end."""
+    assert parse_upstream(text).base_path == base_path

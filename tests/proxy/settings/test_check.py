@@ -34,7 +34,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("ADMIN__HEALTH_LISTEN", "0.0.0.0:8080", "admin.health_listen: is the address of the data port too"),
         ("REPLAY__TARGETS", '["http://a"]', "replay.targets: has no effect without replay.enabled"),
         ("REPLAY__TARGETS", '["unix:/a"]', "replay.targets: expected http://… or https://…, got 'unix:/a'"),
-        ("REPLAY__TARGETS", '["http://a/b"]', "replay.targets: an upstream is only scheme, host and port"),
+        ("REPLAY__TARGETS", '["http://a/b"]', "replay.targets: expected scheme, host and port without a path"),
         ("PROXY__WORKERS", "-1", "proxy.workers: expected a whole number from 0 to 64, got '-1'"),
         ("PROXY__SOURCE", "fast", "proxy.source: expected one of backend, edge, got 'fast'"),
         ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address, a CIDR"),
@@ -108,6 +108,12 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"headers": {"set_request": {"a": "x\\u0000"}}', "the value of 'a' must not hold CR, LF or NUL"),
         ('"headers": {"set_request": {"Content-Length": "1"}}', "Content-Length belongs to the proxy"),
         ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be used: No such file"),
+        ('"upstream_cert_file": "/etc/passwd"', "upstream_cert_file: has no effect on an upstream that is not https"),
+        (
+            '"upstream": "https://a", "upstream_key_file": "/x"',
+            "upstream_key_file: has no upstream_cert_file beside it",
+        ),
+        ('"upstream": "https://a", "upstream_cert_file": "/x"', "upstream_cert_file: cannot be used: No such file"),
         ('"upstream_ca_file": "/etc/passwd"', "upstream_ca_file: has no effect on an upstream that is not https"),
         ('"protobuf": "/does/not/exist"', "routes[0].protobuf: cannot be read: No such file"),
         ('"protobuf": "/etc/passwd"', "routes[0].protobuf: expected a set of file descriptors"),
@@ -131,7 +137,7 @@ def test_bad_route_is_refused_with_its_reason(more: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("upstream", "expected"),
     [
-        ("http://a/v1", "must not carry a path"),
+        ("http://a/v1/../x", "the path of an upstream has no empty segments, no . or .."),
         ("http://me:pw@a", "must not carry credentials"),
         ("ftp://a", "expected http://host:port"),
         ("http://127.0.0.1:8080", "is this proxy's own address"),

@@ -166,6 +166,24 @@ def test_a_stripped_prefix_leaves_a_path(path: str, target: bytes, expected: byt
 
 
 @pytest.mark.parametrize(
+    ("strip", "target", "expected"),
+    [
+        (False, b"/v1/x?y", b"/base/v1/x?y"),
+        (True, b"/v1/x?y", b"/base/x?y"),
+        (True, b"/v1", b"/base/"),
+        (True, b"/v1?y", b"/base/?y"),
+        (False, b"*", b"*"),
+    ],
+)
+def test_the_path_of_the_upstream_comes_first(*, strip: bool, target: bytes, expected: bytes) -> None:
+    """Behind it is what would have been sent without it."""
+    found = route(path="/v1/", upstream="http://app:1/base/", strip_prefix=strip)
+    assert found.changes_target
+    assert found.target(target) == expected
+    assert not route(path="/v1/", upstream="http://app:1/").changes_target
+
+
+@pytest.mark.parametrize(
     ("settings", "client", "expected"),
     [
         ({}, b"client:1", b"client:1"),
