@@ -18,11 +18,12 @@ from typing import Any, Final, cast
 
 import aiohttp
 import msgspec
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 
 from api.access.principal import ADMIN
 from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
 from api.http.errors import Refused
+from api.metrics.metrics import counters, gauge, gauges, keyed
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.watch.alerts.figures import IncompleteFigures, read_figures
 from proxy.collector.watch.alerts.payloads import headers_of, payload_of, text_of
@@ -86,7 +87,7 @@ class Alerting:
             while True:
                 try:
                     await self.look(client)
-                except (StorageError, Refused) as error:
+                except StorageError as error:
                     log.debug("alerts wait for the store: %s", error)
                 except Exception:  # it must not end what it watches
                     log.exception("bug: the alerts could not be evaluated")
@@ -130,8 +131,8 @@ class Alerting:
         begun_s = time.monotonic()
         try:
             values = await read_figures(self.reader, alert, self.now_us())
-        except IncompleteFigures:
-            self.problems[alert.name] = "the store ran out of time: a shorter window or a plainer query helps"
+        except (IncompleteFigures, Refused) as error:
+            self.problems[alert.name] = str(error)
             return
         finally:
             rest_s = max(min(alert.window_s / 100, MAX_REST_S), MIN_RESTS * (time.monotonic() - begun_s))
@@ -231,15 +232,12 @@ class Alerting:
         if not self.alerts:
             return
         text = "Values of an alert beyond its threshold; 0: it does not fire."
-        firing = GaugeMetricFamily("sidelog_alerts_firing", text, labels=["alert"])
-        for alert in self.alerts:
-            firing.add_metric([alert.name], len(self.state.firing.get(alert.name, ())))
-        text = "Calls of the webhooks of alerts, by outcome: taken, failed (and tried again)."
-        calls = CounterMetricFamily("sidelog_alert_webhooks", text, labels=["outcome"])
-        for outcome, number in self.sent.items():
-            calls.add_metric([outcome], number)
-        waiting = "Messages of alerts that no receiver has taken yet."
-        yield from (firing, calls, GaugeMetricFamily("sidelog_alert_messages_waiting", waiting, len(self.state.outbox)))
+        firing = {alert.name: len(self.state.firing.get(alert.name, ())) for alert in self.alerts}
+        yield gauges("alerts_firing", text, "alert", firing)
+        text = "Calls of the webhooks of alerts: taken, failed (and tried again); given_up: messages never taken."
+        outcomes = keyed({**self.sent, "given_up": self.state.dropped})
+        yield counters("alert_webhooks", text, ["outcome"], outcomes)
+        yield gauge("alert_messages_waiting", "Messages of alerts not taken yet.", len(self.state.outbox))
 
 
 def make_alerting(settings: Settings, instance: str, storage: Storage, endpoints: LearnedEndpoints) -> Alerting:

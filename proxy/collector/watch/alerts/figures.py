@@ -19,6 +19,9 @@ _PERCENTILES: Final = {"p50": "p50_us", "p95": "p95_us", "p99": "p99_us"}
 class IncompleteFigures(Exception):
     """The time budget of the store ended before all was added up: nothing follows from lower bounds."""
 
+    def __init__(self) -> None:
+        super().__init__("the store ran out of time: a shorter window or a plainer query helps")
+
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
