@@ -191,6 +191,8 @@ def test_a_replay_through_sidelog_links_back(sidelog: Sidelog) -> None:
     assert_clean(json.dumps(sidelog.settled_ledger()))
     shown = json.loads(call("get", result["record"], "--json", data_dir=sidelog.data_dir))
     assert ["X-Sidelog-Replay-Of", result["id"]] in shown["request"]["headers"]
+    listed = call("query", f"header.x-sidelog-replay-of:{result['id']}", "--json", data_dir=sidelog.data_dir)
+    assert [json.loads(line)["id"] for line in listed.splitlines()] == [result["record"]]
     again = json.loads(call(*words, "--json", data_dir=sidelog.data_dir))
     assert (again["equal"], again["reasons"]) == (1, {"it was a replay itself": 1})
 

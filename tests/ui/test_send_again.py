@@ -85,3 +85,15 @@ async def test_the_button_is_not_there_where_it_is_off(empty_site: Site) -> None
     await opened(empty_site, None)
     await empty_site.page.quiet()
     assert await empty_site.page.evaluate("document.querySelector('#send-again').hidden") is True
+
+
+async def test_a_replay_leads_to_its_original(empty_site: Site) -> None:
+    """Both are compared by one click."""
+    original, replay = record_of(2, path="/a", request_bytes=0), record_of(1, path="/a", request_bytes=0)
+    head = f"GET /a HTTP/1.1\r\nX-Sidelog-Replay-Of: {format_id(original.id)}".encode()
+    entries = [Entry(each, Payload(h, OK, None, None)) for each, h in ((original, b"GET /a HTTP/1.1"), (replay, head))]
+    await empty_site.world.storage.commit(Batch("side-1", entries))
+    await empty_site.open(f"/requests?period=15m&record={format_id(replay.id)}")
+    await empty_site.page.click("#sheet a.button", "Compare with the original")
+    await empty_site.page.wait_for(".compare-result", "difference")
+    assert format_id(original.id) in await empty_site.page.evaluate("location.search")

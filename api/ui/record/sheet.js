@@ -209,6 +209,16 @@ export class Sheet {
           title: "Choose another row (x)",
         }),
       isWhole && !record.in_flight && sendAgainButton(record),
+      originalOf(record) &&
+        el(
+          "a",
+          {
+            class: "button",
+            href: `compare${toQuery({ a: originalOf(record), b: record.id })}`,
+            title: "With the record that this one was sent again from",
+          },
+          "Compare with the original",
+        ),
       record.conversation &&
         el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       record.trace_id &&
@@ -322,6 +332,10 @@ function titleOf(record) {
   if (record.kind === "event") return `event ${record.name}`;
   return `${record.method ?? ""} ${record.path ?? "invalid request"}`;
 }
+
+/** The id of the record that a replay was made of; undefined of others. */
+const originalOf = ({ request }) =>
+  request?.headers.find(([name]) => name.toLowerCase() === "x-sidelog-replay-of")?.[1];
 
 const AROUND_US = 60_000_000;
 const AROUND = "What the same service did a minute before and after";
