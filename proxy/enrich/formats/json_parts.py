@@ -8,7 +8,7 @@ alone is JSON, though no text, and common: JavaScript cuts emoji in two. It is r
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -76,6 +76,27 @@ def decode_object(decoder: "msgspec.json.Decoder[Part]", member: msgspec.Raw) ->
 def decode_array(decoder: "msgspec.json.Decoder[list[Part]]", member: msgspec.Raw) -> list[Part]:
     """Decode a member that is an array; empty where it is missing, something else, or does not fit."""
     return (decode(decoder, member) if bytes(member)[:1] == b"[" else None) or []
+
+
+def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
+    """Return the members of an object, undecoded; none where it is missing, something else, or no JSON."""
+    return decode(_MEMBERS, part) or {} if part else {}
+
+
+def value_in(members: Mapping[str, msgspec.Raw], name: str) -> Any:
+    """Read the value of a member; None without one."""
+    return decode(_ANY, members[name]) if name in members else None
+
+
+def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] | None:
+    """Read a member that is an object and not large; None where it is missing or something else."""
+    found = decode(_ANY, members[name]) if name in members and is_object(members[name]) else None
+    return found if isinstance(found, dict) else None
+
+
+def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, msgspec.Raw]]:
+    """Return the members, undecoded, of each element of an array of objects; none where it is something else."""
+    return decode(_LIST, members[name]) or [] if name in members and is_array(members[name]) else []
 
 
 def values_at(part: Member, *path: str) -> list[Any]:
@@ -177,4 +198,6 @@ def _value_at(data: bytes, start: int) -> bytes | None:
 
 _TEXT: Final = msgspec.json.Decoder(str)
 _ANY: Final = msgspec.json.Decoder()
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[dict[str, msgspec.Raw]])

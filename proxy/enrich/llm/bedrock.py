@@ -20,38 +20,6 @@ _RAW: Final = msgspec.Raw()
 _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
 
 
-class _Document(msgspec.Struct, gc=False):
-    stop_reason: Any = msgspec.field(default=None, name="stopReason")
-    usage: msgspec.Raw = _RAW
-    output: msgspec.Raw = _RAW
-    start: msgspec.Raw = _RAW
-    bytes_: Any = msgspec.field(default=None, name="bytes")
-    message_stop: msgspec.Raw = msgspec.field(default=_RAW, name="messageStop")
-    metadata: msgspec.Raw = _RAW
-    content_block_start: msgspec.Raw = msgspec.field(default=_RAW, name="contentBlockStart")
-    service_tier: msgspec.Raw = msgspec.field(default=_RAW, name="serviceTier")
-
-
-class _Counts(msgspec.Struct, gc=False, rename="camel"):
-    input_tokens: Any = None
-    output_tokens: Any = None
-    cache_read_input_tokens: Any = None
-    cache_write_input_tokens: Any = None
-    cache_read_input_token_count: Any = None  # Nova
-    cache_write_input_token_count: Any = None
-    cache_details: msgspec.Raw = _RAW
-
-
-class _Written(msgspec.Struct, gc=False, rename="camel"):
-    """Input written to the cache for a given time."""
-
-    ttl: Any = None
-    input_tokens: Any = None
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Counts)
-_WRITTEN: Final = msgspec.json.Decoder(list[_Written])
 _EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
 
 
@@ -62,47 +30,48 @@ def model_of(path: str) -> str | None:
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    document = json_parts.decode(_DOCUMENT, data)
-    if document is None:
-        return
+    document = json_parts.members_of(data)
     if (exception := _EXCEPTION.match(data)) is not None:
         usage.fail(exception[1].decode())
         return
-    if isinstance(document.bytes_, str):
-        _read_chunk(usage, document.bytes_)
+    if isinstance(chunk := json_parts.value_in(document, "bytes"), str):
+        _read_chunk(usage, chunk)
         return
-    for inner in (document.content_block_start, document.message_stop, document.metadata):
-        if json_parts.is_object(inner) and (part := json_parts.decode(_DOCUMENT, inner)) is not None:
-            _read_part(usage, part, bytes(inner))
+    for name in ("contentBlockStart", "messageStop", "metadata"):
+        if (inner := json_parts.members_of(document.get(name))) or name in document:
+            _read_part(usage, inner, bytes(document[name]))
     _read_part(usage, document, data)
 
 
-def _read_part(usage: CallUsage, document: _Document, data: bytes) -> None:
-    if (reason := json_parts.text_of(document.stop_reason)) is not None:
-        usage.finish_reason = reason
-    usage.add_tools(json_parts.values_at(document.start, "toolUse", "name"))
-    if b'"toolUse"' in bytes(document.output):
-        usage.add_tools(json_parts.values_at(document.output, "message", "content", "toolUse", "name"))
-    usage.service_tier = json_parts.text_of(json_parts.value_at(document.service_tier, "type")) or usage.service_tier
-    counts = json_parts.decode_object(_COUNTS, document.usage)
-    if counts is None or json_parts.count_of(counts.input_tokens) is None:
+def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw], data: bytes) -> None:
+    usage.finish_reason = json_parts.text_of(json_parts.value_in(part, "stopReason")) or usage.finish_reason
+    usage.add_tools(json_parts.values_at(part.get("start", _RAW), "toolUse", "name"))
+    output = part.get("output", _RAW)
+    if b'"toolUse"' in bytes(output):
+        usage.add_tools(json_parts.values_at(output, "message", "content", "toolUse", "name"))
+    tier = json_parts.value_at(part.get("serviceTier", _RAW), "type")
+    usage.service_tier = json_parts.text_of(tier) or usage.service_tier
+    counts = json_parts.object_in(part, "usage")
+    if counts is None or json_parts.count_of(counts.get("inputTokens")) is None:
         anthropic.read(usage, data)
         bedrock_models.read_document(usage, data)
         return
     _read_counts(usage, counts)
 
 
-def _read_counts(usage: CallUsage, counts: _Counts) -> None:
+def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
+    first = json_parts.first_count
     bedrock_models.add_counts(
         usage,
-        json_parts.count_of(counts.input_tokens),
-        json_parts.count_of(counts.output_tokens),
-        json_parts.first_count(counts.cache_read_input_tokens, counts.cache_read_input_token_count),
-        json_parts.first_count(counts.cache_write_input_tokens, counts.cache_write_input_token_count),
+        first(counts.get("inputTokens")),
+        first(counts.get("outputTokens")),
+        first(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),  # Nova
+        first(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount")),
     )
-    for part in json_parts.decode_array(_WRITTEN, counts.cache_details):
-        if part.ttl == "1h":
-            usage.measure(cache_write_1h_tokens=part.input_tokens)
+    written = counts.get("cacheDetails")
+    for part in written if isinstance(written, list) else ():
+        if isinstance(part, dict) and part.get("ttl") == "1h":
+            usage.measure(cache_write_1h_tokens=part.get("inputTokens"))
     usage.is_finished = usage.is_settled = True  # it is the last event
 
 

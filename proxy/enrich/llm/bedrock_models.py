@@ -5,14 +5,12 @@ response that is no stream: models that count nothing themselves have only these
 """
 
 import re
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-import msgspec
-
-from proxy.enrich.formats.json_parts import count_of, decode, decode_array, decode_object, first_count, text_of
+from proxy.enrich.formats.json_parts import count_of, first_count, members_of, object_in, objects_in, text_of, value_in
 from proxy.enrich.llm.call import CallUsage
 
-_RAW: Final = msgspec.Raw()
 _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
     re.IGNORECASE,
@@ -20,69 +18,29 @@ _HEADER: Final = re.compile(
 _TIER: Final = re.compile(rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE)
 
 
-class _Document(msgspec.Struct, gc=False):
-    # Llama
-    prompt_token_count: Any = None
-    generation_token_count: Any = None
-    stop_reason: Any = None
-    # Titan
-    input_text_token_count: Any = msgspec.field(default=None, name="inputTextTokenCount")
-    total_output_text_token_count: Any = msgspec.field(default=None, name="totalOutputTextTokenCount")
-    completion_reason: Any = msgspec.field(default=None, name="completionReason")
-    results: msgspec.Raw = _RAW
-    # Mistral
-    outputs: msgspec.Raw = _RAW
-    choices: msgspec.Raw = _RAW
-    # Cohere
-    finish_reason: Any = None
-    # Bedrock itself
-    metrics: msgspec.Raw = msgspec.field(default=_RAW, name="amazon-bedrock-invocationMetrics")
-
-
-class _Part(msgspec.Struct, gc=False):
-    """A result, an output or a choice."""
-
-    token_count: Any = msgspec.field(default=None, name="tokenCount")
-    completion_reason: Any = msgspec.field(default=None, name="completionReason")
-    stop_reason: Any = None
-    finish_reason: Any = None
-
-
-class _Metrics(msgspec.Struct, gc=False, rename="camel"):
-    input_token_count: Any = None
-    output_token_count: Any = None
-    cache_read_input_token_count: Any = None
-    cache_write_input_token_count: Any = None
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_PARTS: Final = msgspec.json.Decoder(list[_Part])
-_METRICS: Final = msgspec.json.Decoder(_Metrics)
-
-
 def read_document(usage: CallUsage, data: bytes) -> None:
     """Read a response, or one document of a stream."""
-    document = decode(_DOCUMENT, data)
-    if document is None:
-        return
+    document = members_of(data)
+    value = partial(value_in, document)
     usage.update(
-        input_tokens=first_count(document.prompt_token_count, document.input_text_token_count),
-        output_tokens=first_count(document.generation_token_count, document.total_output_text_token_count),
+        input_tokens=first_count(value("prompt_token_count"), value("inputTextTokenCount")),
+        output_tokens=first_count(value("generation_token_count"), value("totalOutputTextTokenCount")),
     )
-    reason = text_of(document.stop_reason or document.completion_reason or document.finish_reason)
-    for raw in (document.results, document.outputs, document.choices):
-        for part in decode_array(_PARTS, raw):
-            usage.update(output_tokens=count_of(part.token_count))
-            reason = text_of(part.completion_reason or part.stop_reason or part.finish_reason) or reason
+    reason = text_of(value("stop_reason") or value("completionReason") or value("finish_reason"))
+    for name in ("results", "outputs", "choices"):  # Titan; Mistral
+        for part in objects_in(document, name):
+            usage.update(output_tokens=count_of(value_in(part, "tokenCount")))
+            said = (value_in(part, each) for each in ("completionReason", "stop_reason", "finish_reason"))
+            reason = text_of(next(filter(None, said), None)) or reason
     usage.finish_reason = reason or usage.finish_reason
-    if (metrics := decode_object(_METRICS, document.metrics)) is not None:
+    if (metrics := object_in(document, "amazon-bedrock-invocationMetrics")) is not None:
         add_counts(
             usage,
-            count_of(metrics.input_token_count),
-            count_of(metrics.output_token_count),
+            count_of(metrics.get("inputTokenCount")),
+            count_of(metrics.get("outputTokenCount")),
             # Without them, what the model itself said of its cache holds.
-            first_count(metrics.cache_read_input_token_count, usage.cache_read_tokens),
-            first_count(metrics.cache_write_input_token_count, usage.cache_write_tokens),
+            first_count(metrics.get("cacheReadInputTokenCount"), usage.cache_read_tokens),
+            first_count(metrics.get("cacheWriteInputTokenCount"), usage.cache_write_tokens),
         )
         usage.is_finished = usage.is_settled = True  # it is the last document
 

@@ -23,55 +23,6 @@ _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
 
 
-class _Document(msgspec.Struct, gc=False):
-    model: Any = msgspec.field(default=None, name="modelVersion")
-    candidates: msgspec.Raw = _RAW
-    usage: msgspec.Raw = msgspec.field(default=_RAW, name="usageMetadata")
-    feedback: msgspec.Raw = msgspec.field(default=_RAW, name="promptFeedback")
-    error: msgspec.Raw = _RAW
-    response: msgspec.Raw = _RAW
-
-
-class _Counts(msgspec.Struct, gc=False, rename="camel"):
-    prompt_token_count: Any = None
-    candidates_token_count: Any = None
-    response_token_count: Any = None  # Live
-    thoughts_token_count: Any = None
-    cached_content_token_count: Any = None
-    tool_use_prompt_token_count: Any = None
-    traffic_type: Any = None
-    service_tier: Any = None
-    prompt_tokens_details: msgspec.Raw = _RAW
-    candidates_tokens_details: msgspec.Raw = _RAW
-    response_tokens_details: msgspec.Raw = _RAW
-    cache_tokens_details: msgspec.Raw = _RAW
-
-
-class _Modality(msgspec.Struct, gc=False, rename="camel"):
-    modality: Any = None
-    token_count: Any = None
-    tokens: Any = None  # of interactions
-
-
-class _Part(msgspec.Struct, gc=False, rename="camel"):
-    """A candidate, a feedback or an error."""
-
-    content: msgspec.Raw = _RAW
-    grounding_metadata: msgspec.Raw = _RAW
-
-    finish_reason: Any = None
-    block_reason: Any = None
-    status: Any = None
-    code: Any = None
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Counts)
-_PART: Final = msgspec.json.Decoder(_Part)
-_PARTS: Final = msgspec.json.Decoder(list[_Part])
-_MODALITIES: Final = msgspec.json.Decoder(list[_Modality])
-
-
 def model_of(path: str) -> str | None:
     """Read the model out of a path such as `/v1beta/models/gemini-2.5-flash:generateContent`."""
     found = _MODEL.search(path)
@@ -82,30 +33,26 @@ def model_of(path: str) -> str | None:
 
 def read(usage: CallUsage, data: bytes) -> None:
     """Read a chunk or a response; an array of one error, as a refused array stream is, is that error."""
-    document = json_parts.decode(_DOCUMENT, data.strip()[1:-1] if data[:1] == b"[" else data)
-    if document is not None and json_parts.is_object(document.response):  # Code Assist, as the Gemini CLI uses it
-        document = json_parts.decode(_DOCUMENT, document.response)
-    if document is None:
-        return
-    usage.set_resolved_model(document.model)
-    if json_parts.is_object(document.error):
-        error = json_parts.decode(_PART, document.error) or _Part()
-        usage.fail(error.status, error.code)
+    document = json_parts.members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
+    document = json_parts.members_of(document.get("response")) or document  # Code Assist, as the Gemini CLI uses it
+    usage.set_resolved_model(json_parts.value_in(document, "modelVersion"))
+    if (error := json_parts.object_in(document, "error")) is not None:
+        usage.fail(error.get("status"), error.get("code"))
     _read_reason(usage, document)
-    if (counts := json_parts.decode_object(_COUNTS, document.usage)) is not None:
+    if (counts := json_parts.object_in(document, "usageMetadata")) is not None:
         _read_counts(usage, counts)
 
 
-def _read_reason(usage: CallUsage, document: _Document) -> None:
-    reason = None
-    if (feedback := json_parts.decode_object(_PART, document.feedback)) is not None:
-        reason = json_parts.text_of(feedback.block_reason)
-    for candidate in json_parts.decode_array(_PARTS, document.candidates):
-        reason = json_parts.text_of(candidate.finish_reason) or reason
-        if b'"functionCall"' in bytes(candidate.content):
-            usage.add_tools(json_parts.values_at(candidate.content, "parts", "functionCall", "name"))
-        if b'"webSearchQueries"' in bytes(candidate.grounding_metadata):
-            queries = json_parts.value_at(candidate.grounding_metadata, "webSearchQueries")
+def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
+    feedback = json_parts.object_in(document, "promptFeedback")
+    reason = None if feedback is None else json_parts.text_of(feedback.get("blockReason"))
+    for candidate in json_parts.objects_in(document, "candidates"):
+        reason = json_parts.text_of(json_parts.value_in(candidate, "finishReason")) or reason
+        content, grounding = candidate.get("content", _RAW), candidate.get("groundingMetadata", _RAW)
+        if b'"functionCall"' in bytes(content):
+            usage.add_tools(json_parts.values_at(content, "parts", "functionCall", "name"))
+        if b'"webSearchQueries"' in bytes(grounding):
+            queries = json_parts.value_at(grounding, "webSearchQueries")
             measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
@@ -120,30 +67,38 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
         usage.measure(web_searches=queries)
 
 
-def _read_counts(usage: CallUsage, counts: _Counts) -> None:
-    answer = json_parts.first_count(counts.candidates_token_count, counts.response_token_count)
+def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
+    # What Live calls a response is a candidate elsewhere.
+    answer = json_parts.first_count(counts.get("candidatesTokenCount"), counts.get("responseTokenCount"))
+    thoughts = counts.get("thoughtsTokenCount")
     usage.update(
-        input_tokens=json_parts.sum_of((counts.prompt_token_count, counts.tool_use_prompt_token_count)),
-        output_tokens=json_parts.sum_of((answer, counts.thoughts_token_count)),
-        reasoning_tokens=json_parts.count_of(counts.thoughts_token_count),
-        cache_read_tokens=json_parts.count_of(counts.cached_content_token_count),
+        input_tokens=json_parts.sum_of((counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount"))),
+        output_tokens=json_parts.sum_of((answer, thoughts)),
+        reasoning_tokens=json_parts.count_of(thoughts),
+        cache_read_tokens=json_parts.count_of(counts.get("cachedContentTokenCount")),
     )
-    for tier in (json_parts.text_of(counts.traffic_type), json_parts.text_of(counts.service_tier)):
+    for tier in (json_parts.text_of(counts.get(name)) for name in ("trafficType", "serviceTier")):
         if tier is not None and tier.lower() not in _USUAL_TIERS:
             usage.service_tier = tier
-    outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
-    measure_kinds(usage, counts.prompt_tokens_details, outputs, counts.cache_tokens_details)
+    outputs = counts.get("candidatesTokensDetails", counts.get("responseTokensDetails"))
+    measure_kinds(usage, counts.get("promptTokensDetails"), outputs, counts.get("cacheTokensDetails"))
 
 
-def measure_kinds(usage: CallUsage, given: msgspec.Raw, output: msgspec.Raw, cached: msgspec.Raw) -> None:
+def measure_kinds(usage: CallUsage, given: object, output: object, cached: object) -> None:
     """Note how many tokens were no text, by lists of the modalities of input, output, and what came from the cache."""
-    for side, raw in (("input", given), ("output", output)):
-        for part in json_parts.decode_array(_MODALITIES, raw):
-            if (kind := str(part.modality).lower()) in KINDS:
-                usage.measure(**{f"{side}_{kind}_tokens": json_parts.first_count(part.token_count, part.tokens)})
-    if json_parts.is_array(cached) and (parts := json_parts.decode(_MODALITIES, cached)) is not None:
-        counts = {str(part.modality).lower(): json_parts.first_count(part.token_count, part.tokens) for part in parts}
-        usage.measure_cached({**dict.fromkeys(KINDS, 0), **counts})
+    for side, parts in (("input", given), ("output", output)):
+        usage.measure(**{f"{side}_{kind}_tokens": count for kind, count in _by_kind(parts).items() if kind in KINDS})
+    if isinstance(cached, list):
+        usage.measure_cached({**dict.fromkeys(KINDS, 0), **_by_kind(cached)})
+
+
+def _by_kind(parts: object) -> dict[str, int | None]:
+    """Return modality → tokens, which interactions call otherwise."""
+    found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return {
+        str(part.get("modality")).lower(): json_parts.first_count(part.get("tokenCount"), part.get("tokens"))
+        for part in found
+    }
 
 
 def _read_tier(usage: CallUsage, head: bytes) -> None:

@@ -4,46 +4,28 @@ Every event of a stream counts so far; the one with `stop: true` is the last, an
 """
 
 import re
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from proxy.enrich.formats.json_parts import count_of, decode, is_object, value_at
+from proxy.enrich.formats.json_parts import count_of, members_of, object_in, value_in
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider
 
-_RAW: Final = msgspec.Raw()
-
-
-class _Document(msgspec.Struct, gc=False):
-    model: Any = None
-    stop: Any = None
-    stop_type: Any = None
-    tokens_evaluated: Any = None
-    tokens_predicted: Any = None
-    timings: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-
 
 def read(usage: CallUsage, data: bytes) -> None:
-    document = decode(_DOCUMENT, data)
-    if document is None:
-        return
-    usage.set_resolved_model(document.model)
-    if is_object(document.error):
-        usage.fail(value_at(document.error, "type"), value_at(document.error, "code"))
-    predicted = count_of(document.tokens_predicted)
+    document = members_of(data)
+    usage.set_resolved_model(value_in(document, "model"))
+    if (error := object_in(document, "error")) is not None:
+        usage.fail(error.get("type"), error.get("code"))
+    predicted = count_of(value_in(document, "tokens_predicted"))
     if predicted is not None:  # else it is an event that is cut, and what is left of its counts is no count
         usage.update(
-            input_tokens=count_of(document.tokens_evaluated),
+            input_tokens=count_of(value_in(document, "tokens_evaluated")),
             output_tokens=predicted,
-            cache_read_tokens=count_of(value_at(document.timings, "cache_n")),
+            cache_read_tokens=count_of((object_in(document, "timings") or {}).get("cache_n")),
         )
-    if document.stop is True:
-        usage.finish_reason = document.stop_type if document.stop_type in ("eos", "limit", "word") else "stop"
+    if value_in(document, "stop") is True:
+        reason = value_in(document, "stop_type")
+        usage.finish_reason = reason if reason in ("eos", "limit", "word") else "stop"
         usage.is_finished = True
         usage.is_settled |= predicted is not None
 
