@@ -5,10 +5,8 @@ import { RunView } from "./run-view.js";
 
 const main = document.querySelector("main");
 const pages = JSON.parse(document.querySelector("#run").textContent);
-const [{ title }] = pages;
 const view = new RunView();
-document.title = title ?? "Run of an agent";
-main.append(el("div", { class: "page-head" }, el("h1", {}, document.title)), view.host);
+main.append(el("div", { class: "page-head" }, el("h1", {}, "Run")), view.host);
 for (const page of pages) view.add(page);
 if (pages.at(-1).next_cursor)
   main.append(el("p", { class: "cut" }, "the rest of this run was too much for one file"));

@@ -99,15 +99,18 @@ export class RunView {
   drawTime() {
     const { spans, begun, ended, model, tool, rest } = timeOf(this.records);
     const scale = STRIP.width / Math.max(1, ended - begun);
-    const bars = spans.map(({ kind, from, us, record }) =>
-      svg("rect", {
-        class: `${kind} ${kind === "model" ? grade(record) : ""}`,
-        x: (from - begun) * scale,
-        y: kind === "model" ? 0 : STRIP.height / 2,
-        width: Math.max(STRIP.least, us * scale),
-        height: STRIP.height / 2 - 1,
-      }),
-    );
+    const isBad = ({ record }) => Number(grade(record) !== "info"); // those are drawn over the others
+    const bars = spans
+      .toSorted((a, b) => isBad(a) - isBad(b))
+      .map(({ kind, from, us, record }) =>
+        svg("rect", {
+          class: `${kind} ${kind === "model" ? grade(record) : ""}`,
+          x: (from - begun) * scale,
+          y: kind === "model" ? 0 : STRIP.height / 2,
+          width: Math.max(STRIP.least, us * scale),
+          height: STRIP.height / 2 - 1,
+        }),
+      );
     const shares = [
       ["models", model],
       ["MCP tools", tool],

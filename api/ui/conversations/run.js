@@ -16,12 +16,11 @@ export class Page {
     this.id = null;
     this.cursor = null;
     this.view = null;
-    this.title = el("h1", {}, "Run");
     this.actions = el("p", { class: "run-actions" });
     this.status = el("p", { role: "status" });
     this.host = el("div");
     this.more = el("p");
-    const head = el("div", { class: "page-head" }, this.title, this.actions);
+    const head = el("div", { class: "page-head" }, el("h1", {}, "Run"), this.actions);
     main.append(head, this.status, this.host, this.more);
   }
 
@@ -60,7 +59,6 @@ export class Page {
   draw(run) {
     this.cursor = run.next_cursor;
     this.view.add(run);
-    this.title.textContent = run.title ?? "Run";
     this.actions.replaceChildren(
       el("a", { href: `conversations${toQuery({ open: run.id })}` }, "In the list"),
       el("a", { href: `api/conversations/${run.id}/file`, download: "" }, "Save as a file"),
