@@ -58,13 +58,8 @@ def _text(description: str, **more: Any) -> Json:
 
 
 def _number(description: str, default: int, maximum: int, minimum: int = 1) -> Json:
-    return {
-        "type": "integer",
-        "description": description,
-        "default": default,
-        "minimum": minimum,
-        "maximum": maximum,
-    }
+    limits = {"default": default, "minimum": minimum, "maximum": maximum}
+    return {"type": "integer", "description": description, **limits}
 
 
 _QUERY: Final = _text("A search, such as `status:5xx path:/api/* -method:GET`; empty: everything.")
@@ -153,13 +148,13 @@ async def _get(ask: Ask, given: Arguments) -> object:
 
 
 def _half(message: Json, first: int, count: int) -> Json:
-    shown: Json = {"headers": {name: _cut(value) for name, value in message["headers"]}}
+    shown: Json = {"headers": [_cut(f"{name}: {value}") for name, value in message["headers"]]}
     body = message["body"]
     if body is None:
         return shown
     if body["omitted"] or body["encoding"] != "utf-8":
         return shown | {"body": f"({body['omitted'] or 'no text'}, {body['size']:,} bytes)"}
-    text = body["head"] + (f"\n… (not kept) …\n{body['tail']}" if body["truncated"] else "")
+    text = body["head"] + ("\n… (not kept) …\n" if body["truncated"] else "") + body["tail"]
     shown["body"] = text[first : first + count]
     if len(text) > first + count:
         shown["body_goes_on"] = f"{len(text):,} characters: call get with body_from {first + count}"
@@ -169,8 +164,9 @@ def _half(message: Json, first: int, count: int) -> Json:
 async def _around(ask: Ask, given: Arguments) -> Json:
     record = await ask(f"/api/records/{quote(given['id'], safe='')}", {})
     begun, ended = (datetime.fromisoformat(record[name] or record["started_at"]) for name in ("started_at", "ended_at"))
-    near = {name: record[f"{name}{end}"] for name, end in (("service", ""), ("route", "_id")) if record[f"{name}{end}"]}
-    near = dict(list(near.items())[:1]) | {"limit": given["limit"]}
+    near = {"limit": given["limit"]}
+    if record["service"] or record["route_id"]:
+        near |= {"service": record["service"]} if record["service"] else {"route": record["route_id"]}
     moment = begun.isoformat()
     earlier = {"since": (begun - _AROUND).isoformat(), "until": moment, "order": "desc"}
     later = {"since": moment, "until": (ended + _AROUND).isoformat(), "order": "asc"}

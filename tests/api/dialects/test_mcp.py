@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from api.access.principal import Credential, Principal
 from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
+from api.services import Services
 from storage.query import Scope
 from storage.record import format_id, new_id
 from storage.search.language.parser import parse_search
@@ -120,6 +123,7 @@ async def test_records_are_found_and_shown(world: World, client: Client) -> None
     assert "outcome" not in record  # nothing but what says something
     shown = await call(client, "get", id=record["id"], body_characters=10)
     assert shown["request"]["body"] == '{"n":1}'
+    assert shown["request"]["headers"][-2:] == ["X-A: 1", "X-A: 2"]
     assert shown["response"]["body"] == "0123456789"
     assert "body_from 10" in shown["response"]["body_goes_on"]
     rest = await call(client, "get", id=record["id"], body_from=2990)
@@ -199,3 +203,14 @@ async def test_the_language_is_described(client: Client) -> None:
     for word in (*WORDS.values(), *PREFIXES.values()):
         assert f"`{word.name}`" in content["text"]
         assert parse_search(word.example, START_US) is not None
+
+
+async def test_tools_work_below_a_path(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+    """Of another proxy, which passes it on: what a tool asks stays inside."""
+    await world.storage.commit(make_batch(make_record(1)))
+    client = await start(replace(world.services(), base_path="/logs"))
+    message: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    message["params"] = {"name": "search", "arguments": {"since": SINCE}}
+    response = await client.post("/logs/mcp", json=message, headers=BEARER)
+    [content] = (await response.json())["result"]["content"]
+    assert len(json.loads(content["text"])["records"]) == 1
