@@ -73,11 +73,6 @@ def decode_object(decoder: "msgspec.json.Decoder[Part]", member: msgspec.Raw) ->
     return decode(decoder, member) if bytes(member)[:1] == b"{" else None
 
 
-def decode_array(decoder: "msgspec.json.Decoder[list[Part]]", member: msgspec.Raw) -> list[Part]:
-    """Decode a member that is an array; empty where it is missing, something else, or does not fit."""
-    return (decode(decoder, member) if bytes(member)[:1] == b"[" else None) or []
-
-
 def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
     """Return the members of an object, undecoded; none where it is missing, something else, or no JSON."""
     return decode(_MEMBERS, part) or {} if part else {}

@@ -6,11 +6,11 @@ A file that was not captured whole says nothing that could be shown: what is mis
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, decode_object, is_array, is_object
+from proxy.enrich.formats.json_parts import decode, is_array, is_object, members_of, value_in
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
@@ -29,31 +29,8 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
-class _Line(msgspec.Struct, gc=False):
-    custom_id: Any = None
-    key: Any = None
-    response: msgspec.Raw = _RAW
-    result: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-
-
-class _Inner(msgspec.Struct, gc=False):
-    """The `response` of a line of OpenAI, or the `result` of one of Anthropic."""
-
-    body: msgspec.Raw = _RAW
-    message: msgspec.Raw = _RAW
-    type: Any = None
-
-
-class _Output(msgspec.Struct, gc=False, rename="camel"):
-    inlined_responses: msgspec.Raw = _RAW
-    responses_file: Any = None
-
-
-_LINE: Final = msgspec.json.Decoder(_Line)
-_LINES: Final = msgspec.json.Decoder(list[_Line])
-_INNER: Final = msgspec.json.Decoder(_Inner)
-_OUTPUT: Final = msgspec.json.Decoder(_Output)
+Line = dict[str, msgspec.Raw]
+_LINES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 Read = Callable[[CallUsage, bytes], None]
 
@@ -129,23 +106,23 @@ def add_counts(total: CallUsage, more: CallUsage) -> None:
 
 def is_result_line(body: DecodedBody) -> bool:
     """Whether a file is one of results: those of OpenAI have a request's own id and a response."""
-    line = decode(_LINE, body.head.partition(b"\n")[0])
-    return line is not None and line.custom_id is not None and (is_object(line.response) or is_object(line.error))
+    line = members_of(body.head.partition(b"\n")[0])
+    has_answer = any(is_object(line.get(name, _RAW)) for name in ("response", "error"))
+    return has_answer and value_in(line, "custom_id") is not None
 
 
 def read_openai(body: DecodedBody) -> Results:
     results = Results()
     for line in _lines(body):
-        inner = decode_object(_INNER, line.response)
-        results.add(openai.read, _RAW if inner is None else inner.body)
+        results.add(openai.read, members_of(line.get("response")).get("body", _RAW))
     return results
 
 
 def read_anthropic(body: DecodedBody) -> Results:
     results = Results()
     for line in _lines(body):
-        inner = decode_object(_INNER, line.result)
-        results.add(anthropic.read, _RAW if inner is None or inner.type != "succeeded" else inner.message)
+        inner = members_of(line.get("result"))
+        results.add(anthropic.read, inner.get("message", _RAW) if value_in(inner, "type") == "succeeded" else _RAW)
     return results
 
 
@@ -155,25 +132,23 @@ def read_gemini(body: DecodedBody) -> Results:
 
 def read_inlined(output: msgspec.Raw) -> tuple[Results | None, str | None]:
     """Read the output of a batch of Gemini: the results that are in it, or the name of the file that has them."""
-    found = decode_object(_OUTPUT, output)
-    if found is None:
-        return None, None
-    raw = found.inlined_responses
-    if (inner := decode_object(_OUTPUT, raw)) is not None:
-        raw = inner.inlined_responses
+    found = members_of(output)
+    raw = found.get("inlinedResponses", _RAW)
+    raw = members_of(raw).get("inlinedResponses", raw)
     lines = decode(_LINES, raw) if is_array(raw) else None
-    file = found.responses_file if isinstance(found.responses_file, str) else None
+    file = value_in(found, "responsesFile")
+    file = file if isinstance(file, str) else None
     return None if lines is None else _read_gemini(lines), file
 
 
-def _read_gemini(lines: Iterable[_Line]) -> Results:
+def _read_gemini(lines: Iterable[Line]) -> Results:
     results = Results()
     for line in lines:
-        results.add(gemini.read, line.response)
+        results.add(gemini.read, line.get("response", _RAW))
     return results
 
 
-def _lines(body: DecodedBody) -> Iterator[_Line]:
+def _lines(body: DecodedBody) -> Iterator[Line]:
     for data in body.head.split(b"\n"):
         if data.strip():
-            yield decode(_LINE, data) or _Line()
+            yield members_of(data)

@@ -14,7 +14,16 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, decode_array, decode_object, is_object, sum_of, text_of
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    is_object,
+    members_of,
+    object_in,
+    objects_in,
+    sum_of,
+    text_of,
+    value_in,
+)
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
 
@@ -24,117 +33,61 @@ _MAX_OTHERS: Final = 8
 _WANTED: Final = compile_bytes(rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_)?tool_use"')
 
 
-class _Document(msgspec.Struct, gc=False):
-    type: Any = None
-    model: Any = None
-    stop_reason: Any = None
-    message: msgspec.Raw = _RAW
-    delta: msgspec.Raw = _RAW
-    usage: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-    content: msgspec.Raw = _RAW
-    content_block: msgspec.Raw = _RAW
-
-
-class _Counts(msgspec.Struct, gc=False):
-    input_tokens: Any = None
-    output_tokens: Any = None
-    cache_creation_input_tokens: Any = None
-    cache_read_input_tokens: Any = None
-    service_tier: Any = None
-    speed: Any = None
-    inference_geo: Any = None
-    cost: Any = None  # OpenRouter
-    cost_details: Any = None
-    is_byok: Any = None
-    output_tokens_details: msgspec.Raw = _RAW
-    cache_creation: msgspec.Raw = _RAW
-    server_tool_use: msgspec.Raw = _RAW
-    iterations: msgspec.Raw = _RAW
-    # Of one of the iterations
-    type: Any = None
-    model: Any = None
-
-
-class _Details(msgspec.Struct, gc=False):
-    """Parts of the counts: of the output, of what was written to the cache, of what the server's tools did."""
-
-    thinking_tokens: Any = None
-    ephemeral_1h_input_tokens: Any = None
-    web_search_requests: Any = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: Any = None
-    name: Any = None
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Counts)
-_ITERATIONS: Final = msgspec.json.Decoder(list[_Counts])
-_DETAILS: Final = msgspec.json.Decoder(_Details)
-_BLOCK: Final = msgspec.json.Decoder(_Block)
-_BLOCKS: Final = msgspec.json.Decoder(list[_Block])
-
-
 def read(usage: CallUsage, data: bytes) -> None:
-    document = decode(_DOCUMENT, data)
-    if document is None:
-        return
-    if document.type == "message_stop":
+    document = members_of(data)
+    kind, error = value_in(document, "type"), object_in(document, "error")
+    if kind == "message_stop":
         _read_message(usage, document)  # on Bedrock it has counts
         usage.is_finished = True
-    elif document.type == "error" or is_object(document.error):
-        error = decode_object(_DOCUMENT, document.error)
-        usage.fail(error and error.type)
-    else:
+    elif kind == "error" or error is not None:
+        usage.fail(error and error.get("type"))
+    elif document:
         _read_message(usage, document)
-        for inner in (document.message, document.delta):
-            if (found := decode_object(_DOCUMENT, inner)) is not None:
-                _read_message(usage, found)
-        if is_object(document.message):
+        for name in ("message", "delta"):
+            _read_message(usage, members_of(document.get(name)))
+        if is_object(document.get("message", _RAW)):
             usage.output_tokens = None  # a stream begins with a number that only stands for one
-        if is_object(document.usage) and usage.finish_reason is not None:
+        if is_object(document.get("usage", _RAW)) and usage.finish_reason is not None:
             usage.is_settled = True
-        if (block := decode_object(_BLOCK, document.content_block)) is not None:
-            _add_tools(usage, [block])
-        _add_tools(usage, decode_array(_BLOCKS, document.content))
+        _add_tools(usage, [members_of(document.get("content_block")), *objects_in(document, "content")])
 
 
-def _add_tools(usage: CallUsage, blocks: list[_Block]) -> None:
-    usage.add_tools(block.name for block in blocks if block.type in ("tool_use", "mcp_tool_use"))
+def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
+    kinds = ("tool_use", "mcp_tool_use")
+    usage.add_tools(value_in(block, "name") for block in blocks if value_in(block, "type") in kinds)
 
 
-def _read_message(usage: CallUsage, message: _Document) -> None:
-    usage.set_resolved_model(message.model)
-    usage.finish_reason = text_of(message.stop_reason) or usage.finish_reason
-    counts = decode_object(_COUNTS, message.usage)
+def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
+    usage.set_resolved_model(value_in(message, "model"))
+    usage.finish_reason = text_of(value_in(message, "stop_reason")) or usage.finish_reason
+    counts = object_in(message, "usage")
     if counts is None:
         return
-    details, server = _details(counts.output_tokens_details), _details(counts.server_tool_use)
-    usage.measure(web_searches=server.web_search_requests)
+    usage.measure(web_searches=_part(counts, "server_tool_use").get("web_search_requests"))
     usage.update(
-        reasoning_tokens=count_of(details.thinking_tokens),
-        cost_usd=charged(counts.cost, counts.cost_details, is_own_key=counts.is_byok is True),
+        reasoning_tokens=count_of(_part(counts, "output_tokens_details").get("thinking_tokens")),
+        # OpenRouter says what it charged.
+        cost_usd=charged(counts.get("cost"), counts.get("cost_details"), is_own_key=counts.get("is_byok") is True),
     )
-    tier, speed, place = text_of(counts.service_tier), text_of(counts.speed), text_of(counts.inference_geo)
+    tier, speed, place = (text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo"))
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
     usage.region = usage.region if place in (None, "global", "not_available") else place
-    if iterations := decode_array(_ITERATIONS, counts.iterations):
+    iterations = counts.get("iterations")
+    if isinstance(iterations, list) and iterations and all(isinstance(each, dict) for each in iterations):
         _read_iterations(usage, iterations)
     else:
         _add_up(usage, [counts])
 
 
-def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
-    served = next((text_of(each.model) for each in iterations if each.type == "fallback_message"), None)
-    own: list[_Counts] = []
-    others: dict[str | None, list[_Counts]] = {}
+def _read_iterations(usage: CallUsage, iterations: list[dict[str, Any]]) -> None:
+    served = next((text_of(each.get("model")) for each in iterations if each.get("type") == "fallback_message"), None)
+    own: list[dict[str, Any]] = []
+    others: dict[str | None, list[dict[str, Any]]] = {}
     for each in iterations:
-        model = text_of(each.model)
-        if each.type == "compaction" or (each.type != "advisor_message" and (served is None or served == model)):
+        model, kind = text_of(each.get("model")), each.get("type")
+        if kind == "compaction" or (kind != "advisor_message" and (served is None or served == model)):
             own.append(each)
-        elif count_of(each.output_tokens):
+        elif count_of(each.get("output_tokens")):
             model = model or usage.model
             others.setdefault(model if model in others or len(others) < _MAX_OTHERS else None, []).append(each)
     usage.others = [_other(usage, model, parts) for model, parts in others.items()]
@@ -148,29 +101,30 @@ def _read_iterations(usage: CallUsage, iterations: list[_Counts]) -> None:
     )
 
 
-def _other(usage: CallUsage, model: str | None, parts: list[_Counts]) -> CallUsage:
+def _other(usage: CallUsage, model: str | None, parts: list[dict[str, Any]]) -> CallUsage:
     other = CallUsage(model=model, service_tier=usage.service_tier, region=usage.region, requests=len(parts))
     _add_up(other, parts)
     return other
 
 
-def _add_up(usage: CallUsage, parts: list[_Counts]) -> None:
+def _add_up(usage: CallUsage, parts: list[dict[str, Any]]) -> None:
     """Note the counts of the parts of one message together; what none of them has stays as it was."""
     usage.update(
-        uncached_tokens=sum_of(part.input_tokens for part in parts),
-        output_tokens=sum_of(part.output_tokens for part in parts),
-        cache_write_tokens=sum_of(part.cache_creation_input_tokens for part in parts),
-        cache_read_tokens=sum_of(part.cache_read_input_tokens for part in parts),
+        uncached_tokens=sum_of(part.get("input_tokens") for part in parts),
+        output_tokens=sum_of(part.get("output_tokens") for part in parts),
+        cache_write_tokens=sum_of(part.get("cache_creation_input_tokens") for part in parts),
+        cache_read_tokens=sum_of(part.get("cache_read_input_tokens") for part in parts),
     )
-    usage.measure(
-        cache_write_1h_tokens=sum_of(_details(part.cache_creation).ephemeral_1h_input_tokens for part in parts)
-    )
+    long_kept = (_part(part, "cache_creation").get("ephemeral_1h_input_tokens") for part in parts)
+    usage.measure(cache_write_1h_tokens=sum_of(long_kept))
     if usage.uncached_tokens is not None:
         usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
 
 
-def _details(raw: msgspec.Raw) -> _Details:
-    return decode_object(_DETAILS, raw) or _Details()
+def _part(counts: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the parts of a count: of the output, of what was written to the cache, of what the server's tools did."""
+    found = counts.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 PROVIDER: Final = Provider(

@@ -15,15 +15,17 @@ import msgspec
 from proxy.enrich.formats.json_parts import (
     amount_of,
     count_of,
-    decode,
-    decode_array,
-    decode_object,
     decode_text,
     first_count,
     is_array,
     is_object,
+    members_of,
+    object_in,
+    objects_in,
     text_of,
     value_at,
+    value_in,
+    values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import CallUsage, Provider, charged
@@ -58,104 +60,8 @@ _TICKS: Final = 10_000_000_000
 """Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
 
 
-class _Document(msgspec.Struct, gc=False):
-    """A chunk, an event of the responses API, or a whole response."""
-
-    id: Any = None
-    object: Any = None
-    type: Any = None
-    model: Any = None
-    status: Any = None
-    code: Any = None
-    service_tier: Any = None
-    output_format: Any = None
-    choices: msgspec.Raw = _RAW
-    output: msgspec.Raw = _RAW
-    item: msgspec.Raw = _RAW
-    usage: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-    response: msgspec.Raw = _RAW
-    x_groq: msgspec.Raw = _RAW
-    usage_info: msgspec.Raw = _RAW
-    outputs: msgspec.Raw = _RAW
-    name: Any = None
-    incomplete_details: msgspec.Raw = _RAW
-
-
-class _Counts(msgspec.Struct, gc=False):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    total_tokens: Any = None
-    input_tokens: Any = None
-    output_tokens: Any = None
-    cost: Any = None
-    cost_details: Any = None  # OpenRouter
-    is_byok: Any = None
-    cost_in_usd_ticks: Any = None  # xAI
-    prompt_cache_hit_tokens: Any = None  # DeepSeek
-    cached_tokens: Any = None  # Moonshot
-    num_search_queries: Any = None  # Perplexity
-    num_sources_used: Any = None  # xAI
-    seconds: Any = None  # transcriptions that are paid by time
-    prompt_audio_seconds: Any = None  # Mistral
-    connector_tokens: Any = None
-    pages_processed: Any = None
-    service_tier: Any = None  # Mistral
-    connectors: msgspec.Raw = _RAW
-    prompt_tokens_details: msgspec.Raw = _RAW
-    completion_tokens_details: msgspec.Raw = _RAW
-    input_tokens_details: msgspec.Raw = _RAW
-    output_tokens_details: msgspec.Raw = _RAW
-    input_token_details: msgspec.Raw = _RAW
-    output_token_details: msgspec.Raw = _RAW
-
-
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: Any = None
-    cache_write_tokens: Any = None
-    reasoning_tokens: Any = None
-    audio_tokens: Any = None
-    image_tokens: Any = None
-    cached_tokens_details: msgspec.Raw = _RAW
-
-
-class _Called(msgspec.Struct, gc=False):
-    name: Any = None
-
-
-class _ToolCall(msgspec.Struct, gc=False):
-    """A tool call of a chat, or an item of a response's output."""
-
-    type: Any = None
-    name: Any = None
-    function: _Called | None = None
-    custom: _Called | None = None
-    action: msgspec.Raw = _RAW
-
-
-class _Message(msgspec.Struct, gc=False):
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Called | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: Any = None
-    message: msgspec.Raw = _RAW
-    delta: msgspec.Raw = _RAW
-    usage: msgspec.Raw = _RAW
-    """Of Moonshot's streams, in the last choice."""
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Counts)
-_DETAILS: Final = msgspec.json.Decoder(_Details)
-_CHOICES: Final = msgspec.json.Decoder(list[_Choice])
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_ANY_COUNTS: Final = msgspec.json.Decoder(dict[str, Any])
-_ITEM: Final = msgspec.json.Decoder(_ToolCall)
-_ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
-
-
+Members = dict[str, msgspec.Raw]
+Counts = dict[str, Any]
 _WANTED: Final = compile_bytes(
     rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
     rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:(?:web|file|x)_search|code_interpreter)_call"'
@@ -166,54 +72,54 @@ def read(usage: CallUsage, data: bytes) -> None:
     if data == b"[DONE]":
         usage.is_finished = True
         return
-    document = decode(_DOCUMENT, data)
-    if document is None:
+    document = members_of(data)
+    if not document:
         return
-    is_end = text_of(document.type) in _TERMINATORS
-    if is_object(document.response):
-        inner = decode(_DOCUMENT, document.response)
-        if inner is not None:
+    kind, is_error = value_in(document, "type"), value_in(document, "object") == "error"
+    is_end = text_of(kind) in _TERMINATORS
+    if is_object(document.get("response", _RAW)):
+        if inner := members_of(document["response"]):
             _read_object(usage, inner)
             # Without a type it is the end of an event whose beginning was cut off: only the last has counts.
-            usage.is_finished |= is_end or (document.type is None and is_object(inner.usage))
+            usage.is_finished |= is_end or (kind is None and is_object(inner.get("usage", _RAW)))
         return
     _read_object(usage, document)
     # Of an image that is streamed the last event is cut before its data, which are longer than what is kept.
-    is_image = document.type is None and document.output_format is not None and document.object is None
-    usage.is_finished |= is_end or (is_image and is_object(document.usage))
-    if (item := decode_object(_ITEM, document.item)) is not None:
+    is_image = kind is None and value_in(document, "output_format") is not None and value_in(document, "object") is None
+    usage.is_finished |= is_end or (is_image and is_object(document.get("usage", _RAW)))
+    if item := members_of(document.get("item")):
         _add_tools(usage, [item])
-        if document.type == "response.output_item.done":
+        if kind == "response.output_item.done":
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
-    if document.type in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
-        usage.add_tools([document.name])
-    if document.type in ("error", "conversation.response.error") or document.object == "error":
+    if kind in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
+        usage.add_tools([value_in(document, "name")])
+    if kind in ("error", "conversation.response.error") or is_error:
         # The responses API and Mistral send an error as the document itself.
-        usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
+        usage.fail(usage.error_type, kind if is_error else None, value_in(document, "code"))
 
 
-def _read_object(usage: CallUsage, document: _Document) -> None:
-    usage.set_resolved_model(document.model)
-    if document.object == "response":
-        usage.response_id = text_of(document.id) or usage.response_id
-    usage.service_tier = text_of(document.service_tier) or usage.service_tier
-    if is_object(document.error):
-        usage.fail(*error_names(value_at(document.error, "type"), value_at(document.error, "code")))
-    elif bytes(document.error)[:1] == b'"':
-        usage.fail(document.code)
+def _read_object(usage: CallUsage, document: Members) -> None:
+    usage.set_resolved_model(value_in(document, "model"))
+    if value_in(document, "object") == "response":
+        usage.response_id = text_of(value_in(document, "id")) or usage.response_id
+    usage.service_tier = text_of(value_in(document, "service_tier")) or usage.service_tier
+    if (error := object_in(document, "error")) is not None:
+        usage.fail(*error_names(error.get("type"), error.get("code")))
+    elif bytes(document.get("error", _RAW))[:1] == b'"':
+        usage.fail(value_in(document, "code"))
     usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
-    if is_array(document.output):
-        items = decode(_ITEMS, document.output) or []
+    if is_array(document.get("output", _RAW)):
+        items = objects_in(document, "output")
         _add_tools(usage, items)
         usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
         usage.measure(**_paid_by(items))
-    _add_tools(usage, decode_array(_ITEMS, document.outputs))
-    _read_counts(usage, document.usage)
-    _read_counts(usage, document.usage_info)
-    if (inner := decode_object(_DOCUMENT, document.x_groq)) is not None:
-        _read_counts(usage, inner.usage)
-        if bytes(inner.error)[:1] == b'"':  # why it stopped early
-            usage.fail(_code_in(inner.error))
+    _add_tools(usage, objects_in(document, "outputs"))
+    _read_counts(usage, object_in(document, "usage"))
+    _read_counts(usage, object_in(document, "usage_info"))
+    inner = members_of(document.get("x_groq"))
+    _read_counts(usage, object_in(inner, "usage"))
+    if bytes(inner.get("error", _RAW))[:1] == b'"':  # why it stopped early
+        usage.fail(_code_in(inner["error"]))
 
 
 def _code_in(error: msgspec.Raw) -> str | None:
@@ -230,78 +136,86 @@ def error_names(kind: object, code: object) -> tuple[object, ...]:
     return (code, kind) if isinstance(code, str) and _NAME.fullmatch(code) else (kind, code)
 
 
-def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
-    if document.object == "response" or is_object(document.incomplete_details):
-        if is_object(document.incomplete_details):
-            return text_of(value_at(document.incomplete_details, "reason"))
-        return text_of(document.status) if document.status in ("completed", "failed", "cancelled") else None
+def _finish_reason(usage: CallUsage, document: Members) -> str | None:
+    details = object_in(document, "incomplete_details")
+    if details is not None:
+        return text_of(details.get("reason"))
+    if value_in(document, "object") == "response":
+        status = value_in(document, "status")
+        return text_of(status) if status in ("completed", "failed", "cancelled") else None
     reason = None
-    for choice in decode_array(_CHOICES, document.choices):
-        reason = reason or text_of(choice.finish_reason)
-        _read_counts(usage, choice.usage)
-        for raw in (choice.message, choice.delta):
-            if b'"name"' in bytes(raw) and (message := decode_object(_MESSAGE, raw)) is not None:
-                called = [call.function or call.custom for call in message.tool_calls or ()]
-                usage.add_tools(call and call.name for call in (*called, message.function_call))
+    for choice in objects_in(document, "choices"):
+        reason = reason or text_of(value_in(choice, "finish_reason"))
+        _read_counts(usage, object_in(choice, "usage"))  # of Moonshot's streams, in the last one
+        for raw in (choice.get("message", _RAW), choice.get("delta", _RAW)):
+            if b'"name"' not in bytes(raw):
+                continue
+            message = members_of(raw)
+            for call in objects_in(message, "tool_calls"):
+                usage.add_tools(
+                    name for kind in ("function", "custom") for name in values_at(call.get(kind, _RAW), "name")
+                )
+            usage.add_tools(values_at(message.get("function_call", _RAW), "name"))
     return reason
 
 
-def _add_tools(usage: CallUsage, items: list[_ToolCall]) -> None:
+def _add_tools(usage: CallUsage, items: list[Members]) -> None:
     kinds = ("function_call", "custom_tool_call", "mcp_call", "function.call")
-    usage.add_tools(item.name for item in items if item.type in kinds)
+    usage.add_tools(value_in(item, "name") for item in items if value_in(item, "type") in kinds)
 
 
-def _paid_by(items: list[_ToolCall]) -> Counter[str]:
+def _paid_by(items: list[Members]) -> Counter[str]:
     """Count what is paid by the item; a page that is opened, or searched in, is no search."""
     counts: Counter[str] = Counter()
     for item in items:
-        meter = _METERS.get(item.type) if isinstance(item.type, str) else None
-        is_search = value_at(item.action, "type") in (None, "search")
+        meter = _METERS.get(text_of(value_in(item, "type")) or "")
+        is_search = value_at(item.get("action", _RAW), "type") in (None, "search")
         if meter is not None and (is_search or meter != "web_searches"):
             counts[meter] += 1
     return counts
 
 
-def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
-    counts = decode_object(_COUNTS, raw)
+def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
     if counts is None:
         return
-    inputs = _details(counts.prompt_tokens_details, counts.input_tokens_details, counts.input_token_details)
-    outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
-    connectors = decode_object(_ANY_COUNTS, counts.connectors) or {}
+    inputs = _details(counts, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    outputs = _details(counts, "completion_tokens_details", "output_tokens_details", "output_token_details")
+    connectors, model = _details(counts, "connectors"), usage.resolved_model or usage.model or ""
+    reasoning = count_of(outputs.get("reasoning_tokens"))
     usage.update(
         input_tokens=_input(counts),
-        output_tokens=_output(counts, count_of(outputs.reasoning_tokens), usage.resolved_model or usage.model or ""),
-        cache_read_tokens=first_count(inputs.cached_tokens, counts.prompt_cache_hit_tokens, counts.cached_tokens),
-        cache_write_tokens=count_of(inputs.cache_write_tokens),
-        reasoning_tokens=count_of(outputs.reasoning_tokens),
+        output_tokens=_output(counts, reasoning, model),
+        cache_read_tokens=first_count(  # also of DeepSeek and Moonshot
+            inputs.get("cached_tokens"), counts.get("prompt_cache_hit_tokens"), counts.get("cached_tokens")
+        ),
+        cache_write_tokens=count_of(inputs.get("cache_write_tokens")),
+        reasoning_tokens=reasoning,
         cost_usd=_cost(counts),
     )
     usage.measure(
-        input_audio_tokens=inputs.audio_tokens,
-        output_audio_tokens=outputs.audio_tokens,
-        input_image_tokens=inputs.image_tokens,
-        output_image_tokens=outputs.image_tokens,
-        web_searches=counts.num_search_queries
-        or int(_SEARCHES.search(usage.resolved_model or usage.model or "") is not None),
-        search_sources=counts.num_sources_used,
-        document_pages=counts.pages_processed,
-        audio_seconds=first_count(_seconds(counts.seconds), counts.prompt_audio_seconds),
+        input_audio_tokens=inputs.get("audio_tokens"),
+        output_audio_tokens=outputs.get("audio_tokens"),
+        input_image_tokens=inputs.get("image_tokens"),
+        output_image_tokens=outputs.get("image_tokens"),
+        web_searches=counts.get("num_search_queries") or int(_SEARCHES.search(model) is not None),  # Perplexity
+        search_sources=counts.get("num_sources_used"),  # xAI
+        document_pages=counts.get("pages_processed"),
+        audio_seconds=first_count(_seconds(counts.get("seconds")), counts.get("prompt_audio_seconds")),
     )
     usage.measure(**{meter: connectors.get(name) for name, meter in _CONNECTORS.items()})
-    usage.service_tier = text_of(counts.service_tier) or usage.service_tier
-    cached = _details(inputs.cached_tokens_details)
-    usage.measure_cached({"audio": cached.audio_tokens, "image": cached.image_tokens})
+    usage.service_tier = text_of(counts.get("service_tier")) or usage.service_tier
+    cached = _details(inputs, "cached_tokens_details")
+    usage.measure_cached({"audio": cached.get("audio_tokens"), "image": cached.get("image_tokens")})
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
 
 
-def _input(counts: _Counts) -> int | None:
+def _input(counts: Counts) -> int | None:
     """Where only a total is reported, as for embeddings by Voyage, all of it is input."""
-    given = first_count(counts.prompt_tokens, counts.input_tokens)
-    if given is not None and (connected := count_of(counts.connector_tokens)):
+    given = first_count(counts.get("prompt_tokens"), counts.get("input_tokens"))
+    if given is not None and (connected := count_of(counts.get("connector_tokens"))):
         return given + connected  # what Mistral's own tools found
-    is_all = given is None and counts.completion_tokens is None and counts.output_tokens is None
-    return count_of(counts.total_tokens) if is_all else given
+    is_all = given is None and counts.get("completion_tokens") is None and counts.get("output_tokens") is None
+    return count_of(counts.get("total_tokens")) if is_all else given
 
 
 def _seconds(value: object) -> object:
@@ -309,28 +223,28 @@ def _seconds(value: object) -> object:
     return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
-def _output(counts: _Counts, reasoning: int | None, model: str) -> int | None:
+def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
     """Count reasoning in: xAI's chat counts it beside its output, Google's nowhere, and only the total shows it."""
-    output, given, total = map(count_of, (counts.completion_tokens, counts.prompt_tokens, counts.total_tokens))
+    output, given, total = (count_of(counts.get(f"{name}_tokens")) for name in ("completion", "prompt", "total"))
     if reasoning is None and _GEMINI.match(model) and given is not None and total is not None:
         return max(total - given, output or 0)
     if output is None or given is None or not reasoning:
-        return first_count(counts.completion_tokens, counts.output_tokens)
+        return first_count(counts.get("completion_tokens"), counts.get("output_tokens"))
     return output + reasoning if total == given + output + reasoning else output
 
 
-def _details(*members: msgspec.Raw) -> _Details:
-    return next((found for raw in members if (found := decode_object(_DETAILS, raw))), _Details())
+def _details(counts: Counts, *names: str) -> Counts:
+    return next((found for name in names if isinstance(found := counts.get(name), dict)), {})
 
 
-def _cost(counts: _Counts) -> float | None:
+def _cost(counts: Counts) -> float | None:
     """xAI's ticks, OpenRouter's amount, or Perplexity's object of amounts."""
-    if (ticks := amount_of(counts.cost_in_usd_ticks)) is not None:
+    if (ticks := amount_of(counts.get("cost_in_usd_ticks"))) is not None:
         return ticks / _TICKS
-    value = counts.cost
+    value = counts.get("cost")
     if isinstance(value, dict):
         return amount_of(value.get("total_cost"))
-    return charged(value, counts.cost_details, is_own_key=counts.is_byok is True)
+    return charged(value, counts.get("cost_details"), is_own_key=counts.get("is_byok") is True)
 
 
 _MEMBERS: Final = frozenset(

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from proxy.enrich.formats.hashes import tenant_of
-from proxy.enrich.formats.json_parts import decode_object, is_object, text_of, value_at
+from proxy.enrich.formats.json_parts import is_object, members_of, text_of, value_at
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
 from storage.record import Record, ToolCall
@@ -39,9 +39,6 @@ RESUME_US: Final = 300_000_000
 
 Key = tuple[str, str]
 """Hash of the session, JSON-RPC id."""
-
-
-_META: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +203,7 @@ def _owner_of(record: Record) -> str:
 
 def name_in(meta: msgspec.Raw, member: str) -> str | None:
     """Return the name of a client or server in a `_meta`, where its member stands under a prefix that may change."""
-    for name, raw in (decode_object(_META, meta) or {}).items():
+    for name, raw in members_of(meta).items():
         if name.endswith(member) and is_object(raw):
             return text_of(value_at(raw, "name"))
     return None

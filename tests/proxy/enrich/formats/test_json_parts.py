@@ -7,11 +7,14 @@ import pytest
 
 from proxy.enrich.formats.json_parts import (
     decode,
-    decode_array,
     decode_object,
     first_count,
+    members_of,
+    object_in,
+    objects_in,
     sum_of,
     value_at,
+    value_in,
     values_at,
 )
 
@@ -45,13 +48,20 @@ def test_a_member_of_another_kind(member: bytes) -> None:
     """A member that is missing, cut, or not what it should be is none, and no error."""
     raw = msgspec.Raw(member)
     assert decode_object(msgspec.json.Decoder(dict[str, int]), raw) is None
-    assert decode_array(msgspec.json.Decoder(list[int]), raw) == []
+    assert (object_in({"m": raw}, "m"), objects_in({"m": raw}, "m")) == (
+        {"a": "x"} if member == b'{"a":"x"}' else None,
+        [],
+    )
+    assert (object_in({}, "m"), objects_in({}, "m"), value_in({}, "m"), members_of(None)) == (None, [], None, {})
+    assert [*members_of(raw)] == (["a"] if member == b'{"a":"x"}' else [])
 
 
 def test_objects_and_arrays() -> None:
     """A member that is what it should be is decoded."""
     assert decode_object(msgspec.json.Decoder(dict[str, int]), msgspec.Raw(b'{"a":1}')) == {"a": 1}
-    assert decode_array(msgspec.json.Decoder(list[int]), msgspec.Raw(b"[1]")) == [1]
+    members = members_of(b' {"a":{"b":[1]},"c":[{"d":2},{}],"e":"x"}')
+    assert (object_in(members, "a"), value_in(members, "e")) == ({"b": [1]}, "x")
+    assert [value_in(each, "d") for each in objects_in(members, "c")] == [2, None]
 
 
 @pytest.mark.parametrize(
