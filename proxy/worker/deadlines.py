@@ -97,7 +97,7 @@ SETTING_OF: Final = {
 """Phase → the setting in [proxy.limits] that bounds it, for those whose end is an error."""
 
 
-LLM_FIRST_BYTE_S: Final = 1800
+LLM_FIRST_BYTE_S: Final = 1800.0
 """What an LLM call has until its response begins, where its route says nothing: models think before they answer."""
 
 

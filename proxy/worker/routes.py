@@ -125,7 +125,8 @@ class Route:
 
     def _keep(self, windows: CaptureWindows) -> None:
         self.windows = windows
-        self.request_window_bytes, self.response_window_bytes, *_ = windows.plain
+        self.request_window_bytes = windows.plain.request_bytes
+        self.response_window_bytes = windows.plain.response_bytes
 
     def _key_fields(self) -> frozenset[bytes]:
         access = self.access
