@@ -5,11 +5,13 @@ Strategy: parse once, into values; everything behind the settings works on those
 its URL is refused, because the proxy never takes credentials from an address.
 """
 
+import base64
 import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
 
 UpstreamScheme = Literal["http", "https", "unix"]
 
@@ -25,6 +27,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?\Z")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DIRECT: Final = "off"
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -49,6 +52,16 @@ class UpstreamAddress:
             return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """A proxy that an upstream is reached through, by tunnels: what is sent to an https upstream stays secret."""
+
+    host: str
+    port: int
+    credentials: bytes = field(repr=False)
+    """Value of Proxy-Authorization; empty: none."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -91,6 +104,43 @@ def parse_upstream(text: str) -> UpstreamAddress:
     return UpstreamAddress(
         scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="", base_path=base_path
     )
+
+
+def parse_via(text: str) -> Via | None:
+    """Read `http://[user:password@]host:port`; None where connections are direct.
+
+    Raises:
+        ValueError: it is no such address; the text does not show its password.
+    """
+    if text in ("", _DIRECT):
+        return None
+    url = urlsplit(text)
+    credentials, _, place = url.netloc.rpartition("@")
+    address = parse_upstream(f"{url.scheme}://{place}{url.path}") if url.scheme == "http" else None
+    if address is None or address.base_path or url.query or url.fragment:
+        raise ValueError("expected off, or http://host:port, perhaps with user:password@ before the host")
+    encoded = base64.b64encode(unquote(credentials).encode()) if credentials else b""
+    return Via(address.host, address.port, b"Basic " + encoded if encoded else b"")
+
+
+def via_of(upstream: UpstreamAddress, environ: Mapping[str, str]) -> str:
+    """Return what `https_proxy` and `no_proxy` say of an upstream: an address, or an empty text."""
+    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
+    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if upstream.scheme != "https" or not proxy or is_loopback(upstream.host):
+        return ""
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # brings an HTTP client along
+
+    is_excepted = proxy_bypass_environment(f"{upstream.host}:{upstream.port}", {"no": excepted})
+    is_excepted = is_excepted or any(_is_in_network(upstream.host, text.strip()) for text in excepted.split(","))
+    return "" if is_excepted else proxy
+
+
+def _is_in_network(host: str, text: str) -> bool:
+    try:
+        return "/" in text and ipaddress.ip_address(host) in ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
 
 
 def networks_of(texts: Iterable[str]) -> tuple[str, ...]:

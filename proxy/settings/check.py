@@ -16,7 +16,14 @@ from typing import Final
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
-from proxy.settings.check_outgoing import check_alerts, check_otel, check_replay, check_upstream, check_upstream_tls
+from proxy.settings.check_outgoing import (
+    check_alerts,
+    check_otel,
+    check_replay,
+    check_upstream,
+    check_upstream_tls,
+    check_via,
+)
 from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -81,6 +88,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from check_upstream(name, route.upstream, own)
+        yield from check_via(name, route.via, own)
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import leads_to, parse_upstream
+from proxy.settings.addresses import leads_to, parse_upstream, parse_via
 from proxy.settings.check_headers import CONTROLS, TOKEN
 from proxy.settings.model import ReplaySettings, RouteSettings, Settings
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
@@ -35,6 +35,17 @@ def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator
         return
     if any(leads_to(upstream, address) for address in own):
         yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"
+
+
+def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with the proxy that tunnels to a route's upstream."""
+    try:
+        via = parse_via(text)
+    except ValueError as error:
+        yield f"{name}.via", str(error)
+        return
+    if via is not None and any(leads_to(parse_upstream(f"http://{via.host}:{via.port}"), address) for address in own):
+        yield f"{name}.via", "is this proxy's own address"
 
 
 def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from proxy.settings import model
-from proxy.settings.addresses import networks_of
+from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
 from proxy.settings.outgoing_model import AlertSettings, OtelSettings
@@ -25,7 +25,7 @@ from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "set_response")
 _SECRET_VALUES = (
-    *(*_HEADER_VALUES, ".url", ".token", ".secret"),
+    *(*_HEADER_VALUES, ".url", ".token", ".secret", ".via"),
     *("otel.endpoint", "otel.headers"),
 )
 
@@ -81,7 +81,7 @@ def load_again(
     if problems:
         raise model.SettingsError(problems)
     merged, kept = merge(running, msgspec.to_builtins(given))
-    settings = _effective(msgspec.convert(merged, model.Settings))
+    settings = _effective(msgspec.convert(merged, model.Settings), environ)
     here = found | {name: Given(None, "kept until a restart", is_text=False) for name in kept}
     problems = [_with_origin(name, text, here) for name, text in check(settings)]
     if problems:
@@ -113,7 +113,7 @@ def read(
 ) -> tuple[model.Settings, list[str]]:
     """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
     given, problems, _ = _read(overrides, environ, config_path)
-    return _effective(given), problems
+    return _effective(given, environ), problems
 
 
 def _read(
@@ -144,7 +144,7 @@ def _read(
     values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
     given = model.Settings(**values)
     if not is_file_lost:  # else much would be missing that only could not be read
-        problems += [_with_origin(name, text, found) for name, text in check(_effective(given))]
+        problems += [_with_origin(name, text, found) for name, text in check(_effective(given, environ))]
     return given, problems, found
 
 
@@ -255,7 +255,7 @@ def _resolve(
     return resolved
 
 
-def _effective(settings: model.Settings) -> model.Settings:
+def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Settings:
     """Fill in what depends on others: default route, level of each route, networks, retention."""
     routes = settings.routes
     if settings.proxy.upstream:
@@ -266,9 +266,19 @@ def _effective(settings: model.Settings) -> model.Settings:
         retention=settings.retention if settings.proxy.data_port else model.KEEP_ALL,
         proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
         routes=tuple(
-            msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes
+            msgspec.structs.replace(
+                route, capture=route.capture or settings.capture.level, via=route.via or _via_of(route, environ)
+            )
+            for route in routes
         ),
     )
+
+
+def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
+    try:
+        return via_of(parse_upstream(route.upstream), environ)
+    except ValueError:  # reported by the checks
+        return ""
 
 
 def _describe(name: str, given: Given, what: str) -> str:

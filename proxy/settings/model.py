@@ -302,6 +302,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
     """Show settings as plain values without secrets: header values and passwords of URLs."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
+        route["via"] = without_password(route["via"])
         route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
     for owner in (shown["proxy"], *shown["routes"]):
         for name, rule in owner["headers"].items():

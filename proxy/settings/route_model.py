@@ -90,6 +90,14 @@ class RouteSettings(Section, frozen=True):
             "http2: HTTP/2 for all but WebSockets"
         ),
     ] = "auto"
+    via: Annotated[
+        str,
+        about(
+            "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; empty: for https what "
+            "HTTPS_PROXY and NO_PROXY say"
+        ),
+    ] = ""
+    """As it is in effect after `load`."""
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
     upstream_cert_file: Annotated[str, about("PEM certificate chain shown to an https upstream that asks for one")] = ""

@@ -22,7 +22,7 @@ from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
-from proxy.settings.addresses import UpstreamAddress, parse_upstream
+from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
 from proxy.worker.admission.key_auth import compile_access
 from proxy.worker.deadlines import LLM_FIRST_BYTE_S, Deadlines
@@ -75,6 +75,7 @@ class Route:
         "strip_bytes",
         "takes_grpc",
         "tls",
+        "via",
         "windows",
     )
 
@@ -89,6 +90,7 @@ class Route:
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
+        self.via = parse_via(route.via) if self.address.scheme != "unix" else None
         self._base_path = self.address.base_path.encode()
         self.changes_target = bool(self.strip_bytes or self._base_path)
         self.is_http2 = route.upstream_protocol == "http2"

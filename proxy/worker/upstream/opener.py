@@ -12,6 +12,7 @@ from proxy.network.lookup import Address
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback
+from proxy.worker.upstream.connect_tunnel import open_tunnel
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.places import AnyConnection, Lane_co, Places
 
@@ -23,7 +24,8 @@ class Opener(Generic[Lane_co]):
         """Open for a pool; `own` are addresses we listen on."""
         self._pool = pool
         self._own = own
-        self._dialer = _dialer_for(pool.route.address)
+        self._via = via = pool.route.via
+        self._dialer = _dialer_for(pool.route.address) if via is None else Dialer(via.host, via.port)
 
     async def open(self, *, may_repeat: bool) -> Lane_co:
         """Open a connection, or wait for a lane of one when the limit is reached.
@@ -116,6 +118,10 @@ class Opener(Generic[Lane_co]):
         connected, address = await dialer.connect()
         try:
             loop, tls = asyncio.get_running_loop(), self._pool.tls
+            if self._via is not None:
+                place = self._pool.route.address
+                host = f"[{place.host}]" if ":" in place.host else place.host
+                await open_tunnel(connected, f"{host}:{place.port}", self._via.credentials)
             if tls is None:
                 _, connection = await loop.create_connection(self._pool.new_connection, sock=connected)
             else:
@@ -127,7 +133,8 @@ class Opener(Generic[Lane_co]):
                 dialer.avoid(address)
             connected.close()
             raise
-        connection.address_text = _text_of(address)
+        if self._via is None:
+            connection.address_text = _text_of(address)
         return connection
 
     async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> AnyConnection:

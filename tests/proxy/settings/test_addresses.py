@@ -2,7 +2,16 @@
 
 import pytest
 
-from proxy.settings.addresses import UpstreamAddress, is_loopback, leads_to, parse_address, parse_upstream
+from proxy.settings.addresses import (
+    UpstreamAddress,
+    Via,
+    is_loopback,
+    leads_to,
+    parse_address,
+    parse_upstream,
+    parse_via,
+    via_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +123,53 @@ def test_addresses_are_values() -> None:
 def test_the_path_of_an_upstream_is_put_before_targets(text: str, base_path: str) -> None:
     """Without the slash at its end."""
     assert parse_upstream(text).base_path == base_path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("off", None),
+        ("http://proxy:3128", Via("proxy", 3128, b"")),
+        ("http://proxy/", Via("proxy", 80, b"")),
+        ("http://me:s%40fe@[::1]:8080", Via("::1", 8080, b"Basic bWU6c0BmZQ==")),
+    ],
+)
+def test_a_proxy_on_the_way_is_read(text: str, expected: Via | None) -> None:
+    """With credentials as they are sent, and never shown."""
+    assert parse_via(text) == expected
+    assert "bWU6" not in repr(parse_via(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["proxy:3128", "https://proxy", "socks5://proxy", "http://proxy/x", "http://a:b@", "on"]
+)
+def test_what_is_no_proxy_is_refused(text: str) -> None:
+    """The message does not repeat it: it may hold a password."""
+    with pytest.raises(ValueError, match="expected"):
+        parse_via(text)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "excepted", "is_taken"),
+    [
+        ("https://api.openai.com", "", True),
+        ("https://api.openai.com", "openai.com", False),
+        ("https://api.openai.com", ".openai.com, other", False),
+        ("https://api.openai.com", "api.openai.com:443", False),
+        ("https://api.openai.com:8443", "api.openai.com:443", True),
+        ("https://api.openai.com", "notopenai.com", True),
+        ("https://api.openai.com", "*", False),
+        ("https://10.1.2.3", "localhost,10.0.0.0/8", False),
+        ("https://10.1.2.3", "192.168.0.0/16,bad/net", True),
+        ("https://10.1.2.3", "bad/net, 10.1.0.0/16", False),
+        ("https://localhost:8443", "", False),
+        ("https://127.0.0.1", "", False),
+        ("http://api.openai.com", "", False),
+        ("unix:/run/app.sock", "", False),
+    ],
+)
+def test_the_environment_names_a_proxy_for_https(upstream: str, excepted: str, *, is_taken: bool) -> None:
+    """As curl and Go read it: not for what no_proxy lists, nor for this machine; networks are listed too."""
+    environ = {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": excepted}
+    assert via_of(parse_upstream(upstream), environ) == ("http://proxy:3128" if is_taken else "")

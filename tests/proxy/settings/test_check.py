@@ -114,6 +114,8 @@ def test_smallest_ring_holds_the_default_windows() -> None:
             "upstream_key_file: has no upstream_cert_file beside it",
         ),
         ('"upstream": "https://a", "upstream_cert_file": "/x"', "upstream_cert_file: cannot be used: No such file"),
+        ('"via": "socks5://a"', "routes[0].via: expected off, or http://host:port"),
+        ('"via": "http://127.0.0.1:8080"', "routes[0].via: is this proxy's own address"),
         ('"upstream_ca_file": "/etc/passwd"', "upstream_ca_file: has no effect on an upstream that is not https"),
         ('"protobuf": "/does/not/exist"', "routes[0].protobuf: cannot be read: No such file"),
         ('"protobuf": "/etc/passwd"', "routes[0].protobuf: expected a set of file descriptors"),
