@@ -70,12 +70,13 @@ class Sender:
         tls: ssl.SSLContext | bool = True,
         *,
         unix_path: str = "",
+        proxy: str = "",
         is_allowed: Callable[[str], bool] = lambda address: True,
     ) -> None:
-        """Send to this scheme, host, port and path; over a Unix socket if its path is given."""
+        """Send to this scheme, host, port and path; over a Unix socket, or through a proxy, if there is one."""
         parts = urlsplit(base_url)
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-        self._tls, self._unix_path, self._is_allowed = tls, unix_path, is_allowed
+        self._tls, self._unix_path, self._proxy, self._is_allowed = tls, unix_path, proxy or None, is_allowed
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
@@ -115,6 +116,7 @@ class Sender:
                 headers=CIMultiDict(request.headers),
                 data=request.body or None,
                 allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
                 head = _head_of(response)
                 body, is_whole = await _read(response.content)

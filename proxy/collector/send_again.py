@@ -22,7 +22,7 @@ from api.replay.suite import Recorded
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.records import redactor_of
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import UpstreamAddress, parse_upstream
+from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry, Record, format_id
 
@@ -131,4 +131,5 @@ def _sender(address: UpstreamAddress, route: RouteSettings | None) -> Sender:
     if route is not None and address.scheme == "https":
         own = {"cert_file": route.upstream_cert_file, "key_file": route.upstream_key_file}
         tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify, **own)
-    return Sender(f"{address.scheme}://{address.authority}", tls, is_allowed=is_sendable)
+    proxy = "" if route is None or parse_via(route.via) is None else route.via
+    return Sender(f"{address.scheme}://{address.authority}", tls, proxy=proxy, is_allowed=is_sendable)

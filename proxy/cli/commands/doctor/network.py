@@ -12,9 +12,9 @@ from proxy.http1.errors import why_unreached
 from proxy.http1.forwarded import TrustedProxies
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
+from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import Settings
+from proxy.settings.model import RouteSettings, Settings
 
 CONNECT_S: Final = 3.0
 MAX_AT_ONCE: Final = 16
@@ -83,12 +83,25 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
         errors = {
-            upstream: pool.submit(_connect_error, upstream, route.upstream_ca_file, is_verified=route.tls_verify)
+            _place(upstream, route): pool.submit(
+                _connect_error, _nearest(upstream, route), route.upstream_ca_file, is_verified=route.tls_verify
+            )
             for upstream, route in routes.items()
         }
-        for upstream, error in errors.items():
-            fix = "start the service, or correct the route's upstream"
-            yield _reached("upstream", upstream, error.result(), fix)
+        for place, error in errors.items():
+            fix = "start the service, or correct upstream or via of the route"
+            yield _reached("upstream", place, error.result(), fix)
+
+
+def _nearest(upstream: str, route: RouteSettings) -> str:
+    """Return where a connection is made to: the upstream, or the proxy that it is reached through."""
+    via = parse_via(route.via)
+    return upstream if via is None else f"http://{via.host}:{via.port}"
+
+
+def _place(upstream: str, route: RouteSettings) -> str:
+    nearest = _nearest(upstream, route)
+    return upstream if nearest == upstream else f"{nearest} on the way to {upstream}"
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
