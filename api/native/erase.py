@@ -52,6 +52,9 @@ async def erase_records(request: web.Request) -> web.Response:
     at_us = services.now_us()
     if not _says_something(query, at_us):
         raise BadParameter("filter", "", "at least one filter that says something; kind=all names everything")
+    for name, texts in filter.items():
+        if not "".join(texts).strip(", "):  # of an empty variable of a script: more would go than was meant
+            raise BadParameter(name, texts[0], "a value: an empty one leaves nothing out")
     erased = await services.storage.erase(read_filter(query, at_us))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)

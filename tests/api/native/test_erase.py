@@ -105,6 +105,17 @@ async def test_filters_that_say_nothing_erase_nothing(world: World, start: Start
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 1
 
 
+@pytest.mark.parametrize("query", ["project=", "project=,", "project=%20", "query=", "status=", "project=&project="])
+async def test_an_empty_value_beside_a_filter_erases_nothing(world: World, start: Start, query: str) -> None:
+    """A variable of a script that is not set would let go what it was to keep."""
+    await world.storage.commit(make_batch(make_record(project="a", host="x")))
+    client = await start(world.services())
+    answer = await client.delete(f"/api/records?host=x&{query}", headers=BEARER)
+    assert answer.status == 400
+    assert "an empty one leaves nothing out" in (await answer.json())["detail"]
+    assert (await world.storage.read(CountQuery(Filter()))).exchanges == 1
+
+
 @pytest.mark.parametrize("query", ["kind=all", "kind=exchange", "query=kind:exchange", "query=kind:all", "until=0s"])
 async def test_everything_is_erased_when_it_is_said(world: World, start: Start, query: str) -> None:
     """A filter that names all there is says something."""
