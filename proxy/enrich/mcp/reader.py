@@ -7,12 +7,12 @@ Everything stored is redacted first.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from proxy.enrich.formats.frames import time_at
-from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of, value_at
+from proxy.enrich.formats.json_parts import decode, find_text, is_object, members_of, text_of, value_at, value_in
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
@@ -48,22 +48,6 @@ _INFO_BYTES: Final = 16_384
 _RAW: Final = msgspec.Raw()
 
 
-class _Params(msgspec.Struct, gc=False):
-    name: Any = None
-    arguments: msgspec.Raw = _RAW
-    meta: msgspec.Raw = msgspec.field(default=_RAW, name="_meta")
-    client: msgspec.Raw = msgspec.field(default=_RAW, name="clientInfo")
-
-
-class _Result(msgspec.Struct, gc=False):
-    server: msgspec.Raw = msgspec.field(default=_RAW, name="serverInfo")
-    version: Any = msgspec.field(default=None, name="protocolVersion")
-    kind: Any = msgspec.field(default=None, name="resultType")
-    meta: msgspec.Raw = msgspec.field(default=_RAW, name="_meta")
-
-
-_PARAMS: Final = msgspec.json.Decoder(_Params)
-_RESULT: Final = msgspec.json.Decoder(_Result)
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -158,44 +142,43 @@ class McpReader:
     def _update_session(self, session: str | None, message: RpcRequest, response: RpcResponse | None) -> None:
         if session is None:
             return
-        params = decode(_PARAMS, message.params)
-        result = None if response is None else decode(_RESULT, response.result)
-        server, version = (None, None) if result is None else self._server_of(result)
-        client = None if params is None else text_of(value_at(params.client, "name"))
+        server, version = self._server_of({} if response is None else members_of(response.result))
+        client = text_of(value_at(members_of(message.params).get("clientInfo", _RAW), "name"))
         self._sessions.update(session, sessions.Session(server, self._redactor.redact_text(client), version))
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
         """Keep the server's name for calls of the same endpoint whose responses do not name it."""
-        result = None if response is None or not response.result else decode(_RESULT, response.result)
-        if result is not None and (server := sessions.name_in(result.meta, "serverInfo")) is not None:
+        result = {} if response is None else members_of(response.result)
+        if (server := sessions.name_in(result.get("_meta", _RAW), "serverInfo")) is not None:
             self._sessions.update(sessions.endpoint_of(record), sessions.Session(self._redactor.redact_text(server)))
 
     def _update_server(self, session: str, response: RpcResponse) -> None:
         """Update a session from an `initialize` whose response came on another stream."""
-        result = decode(_RESULT, response.result)
-        if result is not None and is_object(result.server):
+        result = members_of(response.result)
+        if is_object(result.get("serverInfo", _RAW)):
             server, version = self._server_of(result)
             self._sessions.update(session, sessions.Session(server, self._sessions.get(session).client, version))
 
-    def _server_of(self, result: _Result) -> tuple[str | None, str | None]:
-        text = self._redactor.redact_text
-        return text(text_of(value_at(result.server, "name"))), text(text_of(result.version))
+    def _server_of(self, result: dict[str, msgspec.Raw]) -> tuple[str | None, str | None]:
+        text, server = self._redactor.redact_text, result.get("serverInfo", _RAW)
+        return text(text_of(value_at(server, "name"))), text(text_of(value_in(result, "protocolVersion")))
 
     def _new_call(
         self, record: Record, exchange: DecodedExchange, session: str | None, message: RpcRequest, position: int
     ) -> ToolCall:
-        params = decode(_PARAMS, message.params) if message.is_whole else None
+        params = members_of(message.params) if message.is_whole else {}
         text = self._redactor.redact_text
         known = self._sessions.get(session or sessions.endpoint_of(record))
         client, arguments, llm_request_id = known.client, b"", None
-        if params is None:
+        if not params:
             name = find_text(message.params, b"name")
         else:
-            name, arguments = text_of(params.name), bytes(params.arguments)
-            if is_object(params.meta):
-                llm_request_id = find_text(bytes(params.meta), b"llm_request_id")
+            name, arguments = text_of(value_in(params, "name")), bytes(params.get("arguments", b""))
+            meta = params.get("_meta", _RAW)
+            if is_object(meta):
+                llm_request_id = find_text(bytes(meta), b"llm_request_id")
             if session is None:
-                client = text(sessions.name_in(params.meta, "clientInfo"))
+                client = text(sessions.name_in(meta, "clientInfo"))
         metadata = {
             "method": "tools/call",
             "protocol_version": exchange.request.mcp_version.decode("utf-8", "replace") or known.version,
@@ -332,7 +315,7 @@ class McpReader:
         http_status: int | None,
         labels: RouteLabels,
     ) -> ToolCall:
-        result = decode(_RESULT, response.result) if response.is_whole and not response.error else None
+        result = members_of(response.result) if response.is_whole and not response.error else {}
         failure = failure_of(response, http_status, self._redactor)
         call.latency_us = latency_us
         call.status = "success" if failure is None else "error"
@@ -341,12 +324,11 @@ class McpReader:
             call.result = self._stored_value(response.result)
         elif failure is not None:
             failure = without_message(failure)
-        if result is not None:
-            if (kind := text_of(result.kind)) is not None:
-                metadata["result_type"] = kind
-            server = sessions.name_in(result.meta, "serverInfo")
-            if server is not None and labels.id == DEFAULT_ROUTE:
-                call.server_label = self._redactor.redact_text(server) or server
+        if (kind := text_of(value_in(result, "resultType"))) is not None:
+            metadata["result_type"] = kind
+        server = sessions.name_in(result.get("_meta", _RAW), "serverInfo")
+        if server is not None and labels.id == DEFAULT_ROUTE:
+            call.server_label = self._redactor.redact_text(server) or server
         call.metadata = msgspec.json.encode(metadata)
         if failure is not None:
             call.error_details = msgspec.json.encode(failure)
