@@ -101,8 +101,6 @@ class Dialect:
     """Whether the conditions on a slice may name several ranges of rows."""
     committed: str = ""
     """Condition on rows of batches, without parameters, that leaves out what is not committed; empty: all rows are."""
-    floating: str = "CAST({} AS DOUBLE PRECISION)"
-    """A number as one of floating point."""
     schema: str = ""
     """What stands before the name of a table."""
     number: str = "{}"

@@ -52,7 +52,6 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         bucket=bucket_of,
         tool_text="(length({0}) = 0 OR position(search, {0}) > 0)",
         tool_request="llm_request_id = {}",
-        floating="toFloat64({})",
         record_columns=", ".join(RECORD_COLUMNS),
         committed=shown,
         # Rows are found by few columns, and only those found are read whole.

@@ -20,8 +20,8 @@ from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQ
 
 _STATS: Final = (
     "SELECT status, count(*), sum(CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END), "
-    # As floating point numbers: a sum of the largest integers would overflow.
-    "sum({latency_us}), sum(cost_usd)"
+    # No sum of whole numbers: of the largest ones it would overflow.
+    "sum(1.0 * CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END), sum(cost_usd)"
 )
 
 
@@ -86,8 +86,7 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     whole = Range(1, 0) if least is None else Range(least, most)
     first_rows = max(FIRST_SLICE, session.dialect.scan_rows)
     for part in slices(whole, "desc", Pace(first_rows * session.numbers_per_row)):
-        latency_us = session.dialect.floating.format("CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END")
-        sql = f"{_STATS.format(latency_us=latency_us)} FROM {table} WHERE {within} GROUP BY status"
+        sql = f"{_STATS} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
         if rows is None:
             return ToolStats(
