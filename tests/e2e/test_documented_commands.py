@@ -25,6 +25,7 @@ import pytest
 
 from proxy.cli import app
 from proxy.cli.program import PROGRAM
+from tests.proxy.cli.commands.test_reflect import service as reflecting
 from tests.proxy.cli.test_help import walk
 from tests.support.long import long
 from tests.support.ports import free_port
@@ -72,10 +73,11 @@ def is_ready(address: str) -> bool:
 class World:
     """A running sidelog with records, and a directory to type commands in."""
 
-    def __init__(self, sidelog: Sidelog, upstream: str, directory: Path) -> None:
+    def __init__(self, sidelog: Sidelog, upstream: str, reflection: str, directory: Path) -> None:
         self.sidelog = sidelog
         self.directory = directory
         self._upstream = upstream
+        self._reflection = reflection
         script = directory / "bin" / "sidelog"
         script.parent.mkdir()
         script.write_text(f"#!{sys.executable}\nimport sys\nfrom proxy.cli.app import main\nsys.exit(main())\n")
@@ -113,7 +115,7 @@ class World:
             "/var/lib/sidelog", str(data_dir)
         )
         line = re.sub(r":(?:8080|8888)\b", f":{port}", line).replace(":8090", f":{admin_port}")
-        line = line.replace(":9000", f":{free_port()}")
+        line = line.replace(":9000", f":{free_port()}").replace("127.0.0.1:50051", self._reflection)
         environ = {**self._environ, "SIDELOG_DATA_DIR": str(data_dir)}
         if is_new:
             environ |= {
@@ -174,8 +176,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[W
     """What the documents assume: sidelog runs, and has seen traffic."""
     directory = tmp_path_factory.mktemp("documented")
     alerts = [{"name": "checkout fails", "above": 1000, "url": f"{upstream}/hook"}]
-    with Sidelog(directory / "data", upstream, environ={"SIDELOG_ALERTS": json.dumps(alerts)}) as sidelog:
-        yield World(sidelog, upstream, directory)
+    environ = {"SIDELOG_ALERTS": json.dumps(alerts)}
+    with reflecting("v1") as reflection, Sidelog(directory / "data", upstream, environ=environ) as sidelog:
+        yield World(sidelog, upstream, reflection, directory)
 
 
 def execute(world: World, line: str) -> str:
