@@ -73,7 +73,7 @@ def is_ready(address: str) -> bool:
 class World:
     """A running sidelog with records, and a directory to type commands in."""
 
-    def __init__(self, sidelog: Sidelog, upstream: str, reflection: str, directory: Path) -> None:
+    def __init__(self, sidelog: Sidelog, upstream: str, directory: Path, reflection: str = "127.0.0.1:1") -> None:
         self.sidelog = sidelog
         self.directory = directory
         self._upstream = upstream
@@ -178,7 +178,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[W
     alerts = [{"name": "checkout fails", "above": 1000, "url": f"{upstream}/hook"}]
     environ = {"SIDELOG_ALERTS": json.dumps(alerts)}
     with reflecting("v1") as reflection, Sidelog(directory / "data", upstream, environ=environ) as sidelog:
-        yield World(sidelog, upstream, reflection, directory)
+        yield World(sidelog, upstream, directory, reflection)
 
 
 def execute(world: World, line: str) -> str:

@@ -235,10 +235,10 @@ async def test_common_lists_use_an_index(
     execute = connection.Budget.execute
 
     def explain(
-        budget: connection.Budget, raw: sqlite3.Connection, sql: str, parameters: tuple[object, ...]
+        budget: connection.Budget, raw: sqlite3.Connection, sql: str, parameters: tuple[object, ...], **how: bool
     ) -> list[tuple[object, ...]] | None:
         plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
-        return execute(budget, raw, sql, parameters)
+        return execute(budget, raw, sql, parameters, **how)
 
     monkeypatch.setattr(connection.Budget, "execute", explain)
     await store.read(RecordQuery(filter=filter))
