@@ -99,7 +99,7 @@ def test_no_message_is_lost_over_kills(tmp_path: Path, upstream: str, kills: int
             os.kill(collector, signal.SIGKILL)
             await_successor(sidelog, collector)
         wanted = [(path, status) for path in paths for status in (("firing", "resolved") if sees_end else ("firing",))]
-        eventually(lambda: all(receiver.ids[each] for each in wanted))
+        eventually(lambda: all(receiver.ids[each] for each in wanted), 1200)
         assert {each: len(receiver.ids[each]) for each in wanted} == dict.fromkeys(wanted, 1)
         shown = eventually(lambda: sidelog.api("/api/alerts"))
         assert shown["alerts"][0]["name"] == "asked"

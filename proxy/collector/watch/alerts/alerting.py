@@ -47,6 +47,8 @@ LEASE_S: Final = 30.0
 TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
 """Pauses between tries double up to here."""
+MAX_FAILURES: Final = 3
+"""Of one look: a receiver that is away is not called for all that waits."""
 STATE: Final = "alerts"
 SILENCES: Final = "alert_silences"
 """Apart from the state, as any sidecar may be asked to silence."""
@@ -150,22 +152,28 @@ class Alerting:
                 self._kept = document
 
     async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
-        """Send what waits of one alert, the oldest first, up to what is not taken."""
+        """Send what waits of one alert, the oldest first; behind what is not taken the same value waits."""
+        held: set[str] = set()
+        failures = 0
         for message in [each for each in self.state.outbox if each.alert == alert.name]:
-            if message.next_us > self.now_us():
-                return
+            if message.group in held or message.next_us > self.now_us():
+                held.add(message.group)
+                continue
             problem = await self._send(client, alert, message)
             self.sent["failed" if problem else "taken"] += 1
             if not problem:
                 self.state.settle(message, self.now_us())
                 await self._save()
                 continue
+            held.add(message.group)
             message.tries += 1
             pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
             message.next_us, message.problem = self.now_us() + round(pause_s * 1e6), problem
             log.warning("the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem)
             await self._save()
-            return
+            failures += 1
+            if failures == MAX_FAILURES:
+                return
 
     async def _send(self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message) -> str:
         """Call the webhook; return why it did not take the message, empty if it did."""
