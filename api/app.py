@@ -22,7 +22,7 @@ from api.dialects.mcp import serve_mcp
 from api.middleware import Rule
 from api.native import aggregates, conversations, erase, keys, login, messages, records, run, views
 from api.native.files import export
-from api.native.groups import top
+from api.native.groups import top, words
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page, show_run
 from api.replay.handler import describe_replay, send_record
@@ -65,6 +65,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/summary", aggregates.summary),
         Route("GET", "/api/endpoints", top.endpoints),
         Route("GET", "/api/top", top.top),
+        Route("GET", "/api/words", words.list_words),
         Route("GET", "/api/export", export.export),
         Route("GET", "/api/conversations", conversations.list_conversations),
         Route("GET", "/api/conversations/{id}", conversations.get_conversation),

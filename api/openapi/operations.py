@@ -21,7 +21,7 @@ from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, run, tool_calls, views
 from api.native.files import csv_rows
 from api.native.files.shell import CurlLine
-from api.native.groups import top
+from api.native.groups import top, words
 from api.native.groups.names import GROUPS, OTHER_NAMES
 from api.replay import handler
 from storage.aggregates import FACETS
@@ -269,6 +269,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/endpoints"): Operation({**FILTERS, **_TOP}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/top"): Operation({**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/words"): Operation({}, words.WordsShown),
     ("GET", "/api/export"): Operation(
         {
             **FILTERS,

@@ -125,14 +125,6 @@ async def test_what_is_sent_cannot_hide_itself(site: Site) -> None:
     assert not any("hidden" in names for names in classes)
 
 
-async def test_a_value_with_a_space_is_offered_in_quotes(site: Site) -> None:
-    """Without them only its first word would be searched for."""
-    await site.open("/keys")
-    offered = await site.page.evaluate("""import("/ui/newest/lib/search-box.js").then(({ suggestions }) =>
-      suggestions("-project:te", () => ["team a", "team"]).map(({ text }) => text))""")
-    assert offered == ['-project:"team a"', "-project:team"]
-
-
 @pytest.mark.parametrize(("module", "chart"), [("bar-chart", "BarChart"), ("latency-chart", "LatencyChart")])
 async def test_a_chart_takes_keys_and_pointers_before_it_is_drawn(site: Site, module: str, chart: str) -> None:
     """Its data may be there before its width is known: what was chosen until then is drawn with the rest."""

@@ -46,7 +46,6 @@ export class Page {
     this.box = searchBox({
       submit: (text) => this.filter({ filter: text }),
       open: (id) => change({ open: id }),
-      known: () => [],
       noun: "conversation",
     });
     this.lengths = select("min_turns", "Turns", LENGTHS, (value) =>

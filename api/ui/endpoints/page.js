@@ -49,7 +49,6 @@ export class Page {
     this.box = searchBox({
       submit: (filter) => change({ filter, open: undefined }),
       open: (id) => change({ filter: id }),
-      known: () => [],
       noun: "request",
     });
     this.by = select("by", "Group", GROUP_OPTIONS, (by) =>

@@ -30,37 +30,6 @@ const PARAMETERS = [
   "min_latency_ms",
   "max_latency_ms",
 ];
-/** Words to be offered: those of the search. */
-export const NAMES = [
-  ...PARAMETERS.filter((name) => !name.endsWith("_ms") && name !== "q"),
-  ...[
-    "ua",
-    "ip",
-    "query",
-    "request_id",
-    "id",
-    "error",
-    "user",
-    "duration",
-    "ttfb",
-    "bytes",
-    "tokens",
-    "cost",
-    "since",
-    "until",
-  ],
-  ...[
-    "header.",
-    "request_header.",
-    "response_header.",
-    "body.",
-    "resolved_model",
-    "upstream",
-    "stage",
-    "instance",
-    "text",
-  ],
-];
 /** Parameter → the members of a record that it filters by. */
 const FIELDS = {
   method: "method",
@@ -156,8 +125,8 @@ export function parse(text) {
 }
 
 const quote = (value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`;
-// What a search would read as an end, a pattern, a comparison or a range.
-const written = (value) => (/[\s"(),*\\]|^[<>=]|\.\./.test(value) ? quote(value) : value);
+/** A value as it is written in a search, in quotes where it would read an end, a pattern, a comparison or a range. */
+export const written = (value) => (/[\s"(),*\\]|^[<>=]|\.\./.test(value) ? quote(value) : value);
 
 /** A filter as it is written in the box; `exactly`: where a search matches a part by default. */
 export const term = (name, value, { exactly = false } = {}) =>

@@ -1,35 +1,18 @@
 // The search box: filter words with suggestions, a pasted id that opens its record, and what is wrong said below.
 
-import { el } from "./dom.js";
-import { isId, NAMES, parse, term } from "./filter.js";
+import { el, unit } from "./dom.js";
+import { isId, parse } from "./filter.js";
+import { learn, offers } from "./suggestions.js";
 
-const VALUES = {
-  __proto__: null, // looked up by what is typed
-  status: ["2xx", "3xx", "4xx", "5xx", "404", "429", "500"],
-  method: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-  level: ["error", "warn", "info"],
-  kind: ["exchange", "event", "all"],
-  outcome: [
-    "ok",
-    "upstream_error",
-    "upstream_timeout",
-    "client_closed",
-    "rejected",
-    "truncated",
-    "worker_lost",
-    "shutdown",
-  ],
-};
-const MAX_SUGGESTIONS = 8;
-
-/** Make the box. `submit(text)` gets filters, `open(id)` a pasted id of a `noun`; `known(name)` gives values seen. */
-export function searchBox({ submit, open, known, noun = "record" }) {
+/** Make the box. `submit(text)` gets filters, `open(id)` a pasted id of a `noun`. */
+export function searchBox({ submit, open, noun = "record" }) {
   const input = el("input", {
     type: "search",
     id: "filter",
     autocomplete: "off",
     spellcheck: "false",
     role: "combobox",
+    "aria-autocomplete": "list",
     "aria-expanded": "false",
     "aria-controls": "suggestions",
     "aria-describedby": "filter-error",
@@ -38,7 +21,13 @@ export function searchBox({ submit, open, known, noun = "record" }) {
     title:
       "words, name:value, or, not or -, ( ), ranges such as duration:>500ms, * (docs/search.md)",
   });
-  const list = el("ul", { id: "suggestions", role: "listbox", class: "suggestions", hidden: true });
+  const list = el("ul", {
+    id: "suggestions",
+    role: "listbox",
+    class: "suggestions",
+    "aria-label": "Suggestions",
+    hidden: true,
+  });
   const bad = el("p", { class: "bad", id: "filter-error", role: "alert" });
   const form = el(
     "form",
@@ -49,10 +38,12 @@ export function searchBox({ submit, open, known, noun = "record" }) {
     list,
   );
   let chosen = -1;
+  let asked = ""; // the text that suggestions are wanted for; empty when none are
 
   const close = () => {
     list.hidden = true;
     chosen = -1;
+    asked = "";
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
   };
@@ -73,47 +64,68 @@ export function searchBox({ submit, open, known, noun = "record" }) {
     submit(text);
     input.blur(); // the keys are the page's again: j and k go through what was found
   };
-  const take = (suggestion) => {
-    if (suggestion.id) return enter();
-    input.value = input.value.replace(/[-(]*[^\s()]*$/, () => suggestion.text);
-    if (/[.:]$/.test(suggestion.text)) suggest();
+  /** Put a suggestion into the box, and submit that, unless there is more to be written. */
+  const take = (offer, goesOn) => {
+    if (offer.id) return enter();
+    const caret = input.selectionStart;
+    input.setRangeText(offer.text, caret - offer.length, caret, "end");
+    input.setAttribute("aria-invalid", "false");
+    if (/[.:]$/.test(offer.text)) suggest();
+    else if (goesOn) close();
     else enter();
   };
 
-  function suggest() {
-    const found = suggestions(input.value, known, noun);
+  /** Suggest how the word before the caret goes on: at once from what is known, again when more is. */
+  async function suggest(asks = false) {
+    const caret = input.selectionStart;
+    if (/^[^\s)]/.test(input.value.slice(caret))) return close();
+    const before = input.value.slice(0, caret);
+    asked = before;
+    show(offers(before, noun, { asks }));
+    const hasMore = await learn(before);
+    if (hasMore && asked === before && chosen < 0) show(offers(before, noun, { asks }));
+  }
+
+  function show(found) {
     chosen = -1;
-    list.replaceChildren(
-      ...found.map((suggestion, index) => {
-        const item = el(
-          "li",
-          { role: "option", id: `suggestion-${index}`, "aria-selected": "false" },
-          suggestion.label,
-        );
-        item.addEventListener("pointerdown", (event) => {
-          event.preventDefault();
-          take(suggestion);
-        });
-        item.suggestion = suggestion;
-        return item;
-      }),
-    );
+    input.removeAttribute("aria-activedescendant");
+    list.replaceChildren(...found.map(itemOf));
     list.hidden = found.length === 0;
     input.setAttribute("aria-expanded", String(!list.hidden));
   }
 
+  function itemOf(offer, index) {
+    const item = el(
+      "li",
+      { role: "option", id: `suggestion-${index}`, "aria-selected": "false" },
+      el("span", {}, offer.label),
+      offer.help && unit(offer.help),
+    );
+    item.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      take(offer, false);
+    });
+    item.offer = offer;
+    return item;
+  }
+
   function move(step) {
+    if (list.hidden) {
+      suggest(true);
+      return;
+    }
     const items = [...list.children];
-    if (list.hidden || !items.length) return;
     chosen = (chosen + step + items.length + (chosen < 0 && step < 0 ? 1 : 0)) % items.length;
     items.forEach((item, index) => item.setAttribute("aria-selected", String(index === chosen)));
     input.setAttribute("aria-activedescendant", items[chosen].id);
+    items[chosen].scrollIntoView({ block: "nearest" });
   }
 
   input.addEventListener("input", () => {
     complain("");
     suggest();
   });
+  input.addEventListener("focus", () => learn(""));
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -121,8 +133,9 @@ export function searchBox({ submit, open, known, noun = "record" }) {
       move(event.key === "ArrowDown" ? 1 : -1);
     } else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) {
       event.preventDefault();
-      take(list.children[chosen].suggestion);
+      take(list.children[chosen].offer, event.key === "Tab");
     } else if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault(); // a field for searches would be emptied
       event.stopPropagation();
       close();
     }
@@ -141,24 +154,3 @@ export function searchBox({ submit, open, known, noun = "record" }) {
     },
   };
 }
-
-/** What could be meant by the word at the end of the box. */
-export function suggestions(text, known, noun) {
-  if (isId(text)) return [{ id: text.trim(), label: `Open ${noun} ${text.trim().slice(0, 12)}…` }];
-  const [, sign, word] = text.match(/([-(]*)([^\s()]*)$/);
-  if (!word) return [];
-  const [name, value] = word.split(":", 2);
-  if (value === undefined) {
-    return NAMES.filter((other) => other.startsWith(name) && other !== name)
-      .slice(0, MAX_SUGGESTIONS)
-      .map((other) => ({ text: sign + offered(other), label: offered(other) }));
-  }
-  const values = [...new Set([...(VALUES[name] ?? []), ...known(name)])].filter(
-    (other) => other.toLowerCase().startsWith(value.toLowerCase()) && other !== value,
-  );
-  return values
-    .slice(0, MAX_SUGGESTIONS)
-    .map((other) => ({ text: sign + term(name, other), label: `${name}:${other}` }));
-}
-
-const offered = (name) => (name.endsWith(".") ? name : `${name}:`);

@@ -110,11 +110,6 @@ export class Facets {
       document.addEventListener(end, () => setTimeout(release), { signal: over.signal });
   }
 
-  /** Values seen of a filter, for suggestions. */
-  known(name) {
-    return (Object.hasOwn(this.groups, name) ? this.groups[name] : []).map((value) => value.value);
-  }
-
   /** Read the counts; a group that is filtered by is counted as if it were not. */
   async read(text, period, signal) {
     this.text = text;

@@ -52,7 +52,6 @@ export class Page {
     this.box = searchBox({
       submit: (filter) => go("requests", { filter }),
       open: (record) => go("requests", { record }),
-      known: () => [],
     });
     this.when = el("span", { class: "unit" });
     this.periodHost = el("div");

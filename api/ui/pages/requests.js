@@ -68,7 +68,6 @@ export class Page {
     this.box = searchBox({
       submit: (filter) => this.ask({ filter }),
       open: (id) => change({ record: id }),
-      known: (name) => this.facets.known(name),
     });
     this.periodHost = el("div", { class: "period-host" });
     this.liveButton = button(["Go live ", el("kbd", {}, "L")], () => this.toggleLive(), {
