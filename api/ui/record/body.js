@@ -1,10 +1,10 @@
-// A stored body: pretty JSON that folds and can be searched, raw text, or hex; and what of it was kept.
+// A stored body: in the form that suits it, as raw text, or hex; and what of it was kept.
 
 import { button, el, unit } from "../lib/dom.js";
-import { prettyJson, sizeText } from "../lib/format.js";
+import { sizeText } from "../lib/format.js";
+import { contentView, headerOf } from "./content.js";
 import { cutMark, keptNote } from "./cut.js";
 import { hexLines, bytesOf } from "./hex.js";
-import { jsonTree } from "./json-tree.js";
 import { marked } from "./redaction.js";
 
 const OMITTED = {
@@ -14,7 +14,6 @@ const OMITTED = {
   coding: "not kept: it could not be decoded and so not redacted",
   retention: "deleted by retention",
 };
-const MAX_TREE = 262_144; // characters; larger bodies are shown as text
 
 export function bodyView(record, side) {
   const body = record[side].body;
@@ -31,7 +30,7 @@ export function bodyView(record, side) {
       ),
     ];
   const host = el("div", { class: "body" });
-  const views = viewsOf(body);
+  const views = viewsOf(body, headerOf(record[side].headers, "content-type"));
   const buttons = views.map(([name, make]) =>
     button(
       name,
@@ -67,7 +66,7 @@ export function bodyView(record, side) {
  * The ways to show a body, the best one first.
  * @returns {View[]}
  */
-function viewsOf(body) {
+function viewsOf(body, type) {
   const dump = (end) => el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, end)));
   const ends = (make) =>
     body.truncated
@@ -75,52 +74,25 @@ function viewsOf(body) {
       : [make("head")];
   /** @type {View} */
   const hex = ["Hex", () => ends(dump)];
-  if (body.encoding === "base64") return [hex];
+  const isText = body.encoding !== "base64";
   /** @type {View} */
   const raw = ["Raw", () => ends((end) => text(body[end]))];
-  const pretty = body.truncated ? null : prettyView(body.head);
-  return pretty ? [["Pretty", pretty], raw, hex] : [raw, hex];
+  const best = isShownWhole(body, type)
+    ? contentView(bytesFor(body, "head"), isText ? body.head : null, type)
+    : null;
+  const own = best ? [withCut(best, body)] : [];
+  return isText ? [...own, raw, hex] : [...own, hex];
 }
+
+/** @type {(view: View, body: any) => View} */
+const withCut = ([name, make], body) => [
+  name,
+  () => (body.truncated ? [...make(), cutMark(body)] : make()),
+];
+
+/** Whether what was kept can be shown in its own form: all of it, or parts that end where it was cut. */
+const isShownWhole = (body, type) => !body.truncated || /^\s*multipart\//i.test(type);
 
 const bytesFor = (body, window) =>
   body.encoding === "base64" ? bytesOf(body[window]) : new TextEncoder().encode(body[window]);
 const text = (content) => el("pre", { tabindex: 0 }, marked(content));
-
-/** The way to show JSON; null when it is none. */
-function prettyView(content) {
-  if (!/^\s*[[{]/.test(content)) return null;
-  let pretty;
-  try {
-    pretty = prettyJson(content);
-  } catch {
-    return null;
-  }
-  if (content.length > MAX_TREE) return () => [text(pretty)];
-  return () => searchable(jsonTree(content));
-}
-
-/** A tree with a field that marks where a word occurs. */
-function searchable(tree) {
-  const found = el("span", { class: "unit" });
-  const field = el("input", {
-    type: "search",
-    class: "find",
-    placeholder: "Find in this body",
-    "aria-label": "Find in this body",
-    oninput: () => {
-      const word = field.value.toLowerCase();
-      let number = 0;
-      for (const leaf of tree.querySelectorAll(".leaf, .name")) {
-        const isHit = word !== "" && leaf.textContent.toLowerCase().includes(word);
-        leaf.classList.toggle("hit", isHit);
-        if (!isHit) continue;
-        number += 1;
-        for (let box = leaf.closest("details"); box; box = box.parentElement.closest("details"))
-          box.open = true;
-      }
-      found.textContent = word ? `${number} found` : "";
-      tree.querySelector(".hit")?.scrollIntoView({ block: "nearest" });
-    },
-  });
-  return [el("div", { class: "find-line" }, field, found), tree];
-}

@@ -4,11 +4,13 @@ import { button, el, unit } from "../lib/dom.js";
 import { count, countOf, durationText, moment, money, sizeText } from "../lib/format.js";
 import { getJson, errorText } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
+import { isJson, jsonTree } from "./json-tree.js";
 import { marked } from "./redaction.js";
 
 const PAGE = 200;
 const SHOWN_BYTES = 64; // of a binary message
 const SHOWN_CHARACTERS = 600; // of a text; the rest is a click away
+const LINE_CHARACTERS = 160; // of JSON that is folded
 const OMITTED = {
   __proto__: null,
   shed: "not kept: overload",
@@ -105,7 +107,16 @@ function contentOf(message) {
     );
   if (message.count > 1) return unit(`${count(message.count)} of these, one after the other`);
   const code = message.code === null ? "" : `code ${message.code} `;
-  return [code, shortened(message.text ?? "")];
+  const text = message.text ?? "";
+  return [code, !message.truncated && isJson(text) ? folded(text) : shortened(text)];
+}
+
+/** JSON on a line, which opens as a tree. */
+function folded(text) {
+  const line = text.length > LINE_CHARACTERS ? `${text.slice(0, LINE_CHARACTERS)}…` : text;
+  const box = el("details", { class: "json" }, el("summary", {}, marked(line)));
+  box.addEventListener("toggle", () => box.append(jsonTree(text)), { once: true });
+  return box;
 }
 
 function shortened(text) {
