@@ -11,7 +11,7 @@ import { parse } from "../lib/filter.js";
 import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { Sheet } from "../record/sheet.js";
-import { searchBox } from "../list/search-box.js";
+import { searchBox } from "../lib/search-box.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
 
 const PAGE = 50;

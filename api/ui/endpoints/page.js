@@ -11,7 +11,7 @@ import { parse } from "../lib/filter.js";
 import { count, countOf } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { keyOf, tableRow } from "./rows.js";
-import { searchBox } from "../list/search-box.js";
+import { searchBox } from "../lib/search-box.js";
 import { periodControl, presetKeys, readPeriod } from "../lib/time-range.js";
 import { EndpointView } from "./view.js";
 

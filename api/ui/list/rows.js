@@ -2,7 +2,7 @@
 
 import { endpointText } from "../endpoints/name.js";
 import { isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
-import { isSessionCall, kindTag } from "../lib/record-kind.js";
+import { isSessionCall, kindTag } from "../record/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";

@@ -21,7 +21,7 @@ import {
   readPeriod,
 } from "../lib/time-range.js";
 import { address, change, go } from "../lib/address.js";
-import { searchBox } from "../list/search-box.js";
+import { searchBox } from "../lib/search-box.js";
 import {
   endpointList,
   failing,

@@ -23,7 +23,7 @@ import { CompareChoice } from "./compare-choice.js";
 import { FieldReads, readSaid } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
 import { moveBy, shortcuts } from "../list/shortcuts.js";
-import { searchBox } from "../list/search-box.js";
+import { searchBox } from "../lib/search-box.js";
 import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../list/virtual-rows.js";
 

@@ -14,7 +14,7 @@ import { messagesTab } from "./websocket-messages.js";
 import { nextState, readCurl } from "./following.js";
 import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
-import { isSessionCall, kindTag } from "../lib/record-kind.js";
+import { isSessionCall, kindTag } from "./record-kind.js";
 import { sendAgainButton } from "./send-again.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";

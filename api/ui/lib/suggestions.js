@@ -1,10 +1,10 @@
 // How the word before the caret of the search box may go on: the words of the search (`/api/words`), their values, and
 // values, headers and places in bodies that records of the period have. All is read through the API, so by its scope.
 
-import { address } from "../lib/address.js";
-import { getJson } from "../lib/api.js";
-import { isId, written } from "../lib/filter.js";
-import { readPeriod } from "../lib/time-range.js";
+import { address } from "./address.js";
+import { getJson } from "./api.js";
+import { isId, written } from "./filter.js";
+import { readPeriod } from "./time-range.js";
 
 const MAX_OFFERS = 8;
 const MAX_VALUES = 1000; // of a field, the most frequent

@@ -1,7 +1,7 @@
 // The search box: filter words with suggestions, a pasted id that opens its record, and what is wrong said below.
 
-import { el, unit } from "../lib/dom.js";
-import { isId, parse } from "../lib/filter.js";
+import { el, unit } from "./dom.js";
+import { isId, parse } from "./filter.js";
 import { learn, offers } from "./suggestions.js";
 
 /** Make the box. `submit(text)` gets filters, `open(id)` a pasted id of a `noun`. */
