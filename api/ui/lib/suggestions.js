@@ -1,4 +1,4 @@
-// How the word before the caret of the search box may go on: the words of the search (`/api/words`), their values, and
+// How the word before the caret of the search box may go on: the words of the search (`GET /api/words`), their values, and
 // values, headers and places in bodies that records of the period have. All is read through the API, so by its scope.
 
 import { address } from "./address.js";
