@@ -94,7 +94,7 @@ async def test_what_is_opened_is_asked_for_then(site: Site) -> None:
         ("#filters", {}),
         ("#columns", {}),
         ("dialog .primary", {}),
-        ("#rows tr[data-id]", {"/api/records/…": 1, "/api/records/…/curl": 1}),
+        ("#rows tr[data-id]", {"/api/records/…": 1, "/api/records/…/curl": 1, "/api/replay": 1}),
         ("#tab-facts", {}),
         ("#tab-response", {}),
         ("#live", {"/api/records/stream": 1, "/api/records": 2}),
