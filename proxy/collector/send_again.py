@@ -21,8 +21,7 @@ from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.records import redactor_of
-from proxy.process.tls import upstream_context
-from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via
+from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry, Record, format_id
 
@@ -112,11 +111,8 @@ def _routed(
     prefix, path = route.path.rstrip("/"), outgoing.target.partition("?")[0]
     if not f"{path}/".startswith(f"{prefix}/"):
         raise ValueError(f"the path {path!r} is none of route {route.id!r}, which has those below {route.path}")
-    target = outgoing.target
-    if route.strip_prefix:
-        target = target[len(prefix) :]
-        target = target if target.startswith("/") else f"/{target}"
-    target = address.base_path + target
+    asked = outgoing.target.encode(errors="surrogatepass")
+    target = target_at(asked, route.strip_bytes, address.base_path.encode()).decode(errors="surrogatepass")
     own = {name.lower() for name in rules} | ({route.key_header.lower()} if route.auth != "off" else set())
     headers = [(name, value) for name, value in outgoing.headers if name.lower() not in own]
     headers += [(name, value) for name, value in rules.items() if value]
@@ -129,7 +125,6 @@ def _sender(address: UpstreamAddress, route: RouteSettings | None) -> Sender:
         return Sender("http://localhost", unix_path=address.path)
     tls: ssl.SSLContext | bool = True
     if route is not None and address.scheme == "https":
-        own = {"cert_file": route.upstream_cert_file, "key_file": route.upstream_key_file}
-        tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify, **own)
+        tls = route.tls_context()
     proxy = "" if route is None or parse_via(route.via) is None else route.via
     return Sender(f"{address.scheme}://{address.authority}", tls, proxy=proxy, is_allowed=is_sendable)

@@ -106,6 +106,12 @@ def parse_upstream(text: str) -> UpstreamAddress:
     )
 
 
+def target_at(target: bytes, strip_bytes: int, base_path: bytes) -> bytes:
+    """Return a target as an upstream gets it: without what a route strips, behind the path of the upstream."""
+    rest = target[strip_bytes:]
+    return base_path + (rest if rest.startswith(b"/") else b"/" + rest)
+
+
 def parse_via(text: str) -> Via | None:
     """Read `http://[user:password@]host:port`; None where connections are direct.
 

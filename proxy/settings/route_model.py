@@ -1,9 +1,11 @@
 """The settings of routes, of what is kept and of prices, declared: part of `model.py`."""
 
+import ssl
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from proxy.process.tls import upstream_context
 from proxy.settings.section import KIB, MIB, CaptureLevel, Section, about
 
 _Count = Annotated[int, Meta(ge=0)]
@@ -106,6 +108,21 @@ class RouteSettings(Section, frozen=True):
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()
     headers: HeaderSettings = HeaderSettings()
+
+    @property
+    def strip_bytes(self) -> int:
+        """How much of the path is removed before forwarding."""
+        return len(self.path.rstrip("/")) if self.strip_prefix else 0
+
+    def tls_context(self, protocol: str = "http/1.1") -> ssl.SSLContext:
+        """Make the context of connections to its https upstream; raises as `upstream_context` does."""
+        return upstream_context(
+            self.upstream_ca_file,
+            protocol,
+            is_verified=self.tls_verify,
+            cert_file=self.upstream_cert_file,
+            key_file=self.upstream_key_file,
+        )
 
 
 class CaptureRuleSettings(Section, frozen=True):

@@ -19,10 +19,9 @@ from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
-from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
-from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via
+from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
 from proxy.worker.admission.key_auth import compile_access
 from proxy.worker.deadlines import LLM_FIRST_BYTE_S, Deadlines
@@ -87,7 +86,7 @@ class Route:
         self.index = index
         self.path = route.path.encode()
         self.host = _host_name(route.host.encode())
-        self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
+        self.strip_bytes = route.strip_bytes
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
         self.via = parse_via(route.via) if self.address.scheme != "unix" else None
@@ -97,9 +96,7 @@ class Route:
         """Whether all requests go by HTTP/2, and not only those of gRPC."""
         self.takes_grpc = route.upstream_protocol != "http1"
         if self.address.scheme == "https" and not tls:
-            pair = {"cert_file": route.upstream_cert_file, "key_file": route.upstream_key_file}
-            file, is_verified = route.upstream_ca_file, route.tls_verify
-            tls = tuple(upstream_context(file, name, is_verified=is_verified, **pair) for name in ("http/1.1", "h2"))
+            tls = (route.tls_context(), route.tls_context("h2"))
         self.tls: ssl.SSLContext | None = tls[0] if tls else None
         self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
         self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
@@ -183,10 +180,7 @@ class Route:
 
     def target(self, target: bytes) -> bytes:
         """Return a target without the route's prefix, where the route says so, behind the path of its upstream."""
-        if target == b"*":
-            return target
-        rest = target[self.strip_bytes :]
-        return self._base_path + (rest if rest.startswith(b"/") else b"/" + rest)
+        return target if target == b"*" else target_at(target, self.strip_bytes, self._base_path)
 
 
 class RouteTable:

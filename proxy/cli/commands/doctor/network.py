@@ -2,8 +2,10 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -83,9 +85,7 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
         errors = {
-            _place(upstream, route): pool.submit(
-                _connect_error, _nearest(upstream, route), route.upstream_ca_file, is_verified=route.tls_verify
-            )
+            _place(upstream, route): pool.submit(_connect_error, _nearest(upstream, route), route.tls_context)
             for upstream, route in routes.items()
         }
         for place, error in errors.items():
@@ -110,7 +110,8 @@ def check_receiver(settings: Settings) -> Iterator[Finding]:
     if not endpoint:
         return
     scheme, _, rest = endpoint.partition("://")
-    reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", settings.otel.ca_file, is_verified=True)
+    make_context = partial(upstream_context, settings.otel.ca_file, is_verified=True)
+    reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", make_context)
     fix = "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
     yield _reached("OpenTelemetry", endpoint, reason, fix)
 
@@ -121,14 +122,13 @@ def _reached(name: str, place: str, reason: str | None, fix: str) -> Finding:
     return Finding("warn", name, f"{place}: {reason}", fix)
 
 
-def _connect_error(origin: str, ca_file: str, *, is_verified: bool) -> str | None:
+def _connect_error(origin: str, make_context: Callable[[], ssl.SSLContext]) -> str | None:
     """Connect as sidelog would, up to the end of the TLS handshake; return what went wrong."""
     try:
         address = parse_upstream(origin)
         with _connected(address) as connection:
             if address.scheme == "https":
-                context = upstream_context(ca_file, is_verified=is_verified)
-                context.wrap_socket(connection, server_hostname=address.host).close()
+                make_context().wrap_socket(connection, server_hostname=address.host).close()
     except (OSError, ValueError) as error:
         return why_unreached(error)
     return None
