@@ -119,6 +119,11 @@ def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
     return (readable(lines[0]), _fields(lines[1:])) if lines else (None, [])
 
 
+def field_of(head: bytes, name: str) -> str:
+    """Return the first value of a field of a stored head, by its lower-case name; empty when it is not there."""
+    return next((value for known, value in split_head(head)[1] if known.lower() == name), "")
+
+
 def split_fields(lines: bytes) -> list[list[str]]:
     """Cut stored field lines into [name, value] pairs; repeated ones stay apart."""
     return _fields(_lines_of(lines))

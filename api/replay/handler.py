@@ -16,7 +16,7 @@ from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.native.find import find_entry
-from api.native.projection import message_json, split_head
+from api.native.projection import field_of, message_json
 from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded
 from api.services import SendAgain, Services, services_of
@@ -85,10 +85,10 @@ async def send_record(request: web.Request) -> web.Response:
     assert answer.payload is not None
     parts = response_parts(Side(record, payload, [], False), Side(answer.record, answer.payload, [], False))
     shown = message_json(answer.payload.response_head, answer.payload.response_body, b"")
-    ids = [value for name, value in split_head(answer.payload.response_head)[1] if name.lower() == _RECORD_ID]
+    new_id = field_of(answer.payload.response_head, _RECORD_ID) or None
     is_equal = all(part.equal for part in parts)
     took_us = answer.record.duration_us
-    return json_response(Sent(answer.record.status, took_us, shown, ids[0] if ids else None, is_equal, parts))
+    return json_response(Sent(answer.record.status, took_us, shown, new_id, is_equal, parts))
 
 
 def _sender_of(services: Services) -> SendAgain:

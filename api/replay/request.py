@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from api.native.files.cut_bodies import describe_loss, sent_text
-from api.native.projection import decode_window, split_head
+from api.native.projection import decode_window, field_of, split_head
 from api.replay.suite import Recorded
 from storage.record import Body
 
@@ -108,8 +108,7 @@ def _json_or_text(text: str) -> Any:
 
 def replay_of(recorded: Recorded) -> str:
     """Return the id of the original of a replay; empty for what is none."""
-    _, fields = split_head(b"" if recorded.payload is None else recorded.payload.request_head)
-    return next((value for name, value in fields if name.lower() == REPLAY_OF.lower()), "")
+    return "" if recorded.payload is None else field_of(recorded.payload.request_head, REPLAY_OF.lower())
 
 
 def refusal_of(recorded: Recorded) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 
 _CALL: Final = re.compile(rb"\r\ncontent-type: application/grpc(?:[+;][^\r]*)?\r\n")
 _TIMEOUT: Final = re.compile(rb"\r\ngrpc-timeout: ([0-9]{1,8})([HMSmun])\r\n")
-_UNIT_NS: Final = {
+UNITS_NS: Final = {
     b"H": 3_600_000_000_000, b"M": 60_000_000_000, b"S": 1_000_000_000, b"m": 1_000_000, b"u": 1000, b"n": 1,
 }  # fmt: skip
+"""Units of `grpc-timeout`."""
 LATE_NS: Final = 5_000_000_000
 """How long behind its deadline a call may still run: client and service end it themselves, so that nothing is lost."""
 _STATUSES: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
@@ -26,7 +27,7 @@ def is_grpc(lines: bytes) -> bool:
 def expires_ns(lines: bytes, now_ns: int) -> int:
     """Return when a call that begins now is waited for no more; 0: its client does not say."""
     found = _TIMEOUT.search(lines)
-    return now_ns + int(found[1]) * _UNIT_NS[found[2]] + LATE_NS if found is not None else 0
+    return now_ns + int(found[1]) * UNITS_NS[found[2]] + LATE_NS if found is not None else 0
 
 
 def grpc_status_of(status: int) -> int:

@@ -7,7 +7,7 @@ import math
 import struct
 from typing import Final
 
-from proxy.enrich.grpc.wire import FIXED32, FIXED64, LENGTH, VARINT, Cut, NotWire, read_varint
+from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT, Cut, NotWire, read_varint
 
 _STRING, _BYTES, _BOOL = 9, 12, 8
 _SIGNED, _ZIGZAG = (3, 5, 14), (17, 18)
@@ -19,7 +19,6 @@ _WIRE_TYPES: Final = (
     | dict.fromkeys((2, 7, 15), FIXED32)
     | dict.fromkeys((_STRING, _BYTES), LENGTH)
 )
-_SIZES: Final = {FIXED64: 8, FIXED32: 4}
 _SAFE_INT: Final = 1 << 53
 """Beyond, readers of JSON round: such numbers are texts, as in protobuf's own JSON."""
 
@@ -66,7 +65,7 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
                 value, at = read_varint(raw, at)
                 found.append(_whole(type_, value))
             else:
-                size = _SIZES[wire_type]
+                size = FIXED_BYTES[wire_type]
                 found.append(scalar(type_, wire_type, raw[at : at + size]))
                 at += size
     except (KeyError, NotWire, Cut, struct.error):

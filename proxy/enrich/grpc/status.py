@@ -7,13 +7,12 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from proxy.http2.grpc import UNITS_NS
+
 _STATUS: Final = re.compile(rb"(?i)(?:^|\n)grpc-status:[ \t]*(\d{1,9})[ \t]*(?:[\r\n]|$)")
 _MESSAGE: Final = re.compile(rb"(?i)(?:^|\n)grpc-message:[ \t]*([^\r\n]*[^\r\n \t])")
 _TIMEOUT: Final = re.compile(rb"(?i)(?:^|\n)grpc-timeout:[ \t]*(\d{1,8})((?-i:[HMSmun]))[ \t]*(?:[\r\n]|$)")
 _ENCODING: Final = re.compile(rb"(?i)(?:^|\n)grpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
-_UNITS_NS: Final = {
-    b"H": 3_600_000_000_000, b"M": 60_000_000_000, b"S": 1_000_000_000, b"m": 1_000_000, b"u": 1000, b"n": 1,
-}  # fmt: skip
 
 
 class Status(NamedTuple):
@@ -36,7 +35,7 @@ def status_in(fields: bytes) -> Status | None:
 def timeout_us(fields: bytes) -> int | None:
     """Read how long the caller waits, from the head of a request; None when it has no deadline."""
     found = _TIMEOUT.search(fields)
-    return None if found is None else int(found[1]) * _UNITS_NS[found[2]] // 1000
+    return None if found is None else int(found[1]) * UNITS_NS[found[2]] // 1000
 
 
 def encoding_in(fields: bytes) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 """Wire types."""
-_FIXED_BYTES: Final = {FIXED64: 8, FIXED32: 4}
+FIXED_BYTES: Final = {FIXED64: 8, FIXED32: 4}
 _MAX_FIELD: Final = (1 << 29) - 1
 _MAX_VARINT_BYTES: Final = 10
 
@@ -56,8 +56,8 @@ def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
         return number, wire_type, value, at
     if wire_type == LENGTH:
         size, at = read_varint(data, at)
-    elif wire_type in _FIXED_BYTES:
-        size = _FIXED_BYTES[wire_type]
+    elif wire_type in FIXED_BYTES:
+        size = FIXED_BYTES[wire_type]
     else:
         raise NotWire
     piece = data[at : at + size]

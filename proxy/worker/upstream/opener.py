@@ -119,9 +119,7 @@ class Opener(Generic[Lane_co]):
         try:
             loop, tls = asyncio.get_running_loop(), self._pool.tls
             if self._via is not None:
-                place = self._pool.route.address
-                host = f"[{place.host}]" if ":" in place.host else place.host
-                await open_tunnel(connected, f"{host}:{place.port}", self._via.credentials)
+                await open_tunnel(connected, self._pool.route.address_text.decode(), self._via.credentials)
             if tls is None:
                 _, connection = await loop.create_connection(self._pool.new_connection, sock=connected)
             else:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from rich.text import Text
 
+from api.native.projection import field_of
 from api.replay.judge import EXPECTATIONS, Judge
 from api.replay.request import SAFE_METHODS, Given, Outgoing, outgoing_of, read_given, refusal_of, replay_of
 from api.replay.sender import Answer, NoAnswer, Sender
@@ -33,7 +34,7 @@ from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.redact.redactor import Redactor
 from proxy.process.terminal import visible_line
 from proxy.process.tls import upstream_context
-from storage.record import Payload, Record
+from storage.record import Record
 
 MAX_OPEN: Final = 64
 """Requests at a time, where they begin at a pace."""
@@ -197,7 +198,11 @@ class _Replay:
         record = _record(answer, len(body))
         parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
         result = _result(recorded, "different" if parts else "equal")
-        result.status, result.duration_us, result.record = answer.status, duration_us, _new_record(payload)
+        result.status, result.duration_us, result.record = (
+            answer.status,
+            duration_us,
+            field_of(payload.response_head, RECORD_ID),
+        )
         result.parts = [msgspec.to_builtins(part) for part in parts]
         return result
 
@@ -211,13 +216,6 @@ class _Replay:
 def _record(answer: Answer, size: int) -> Record:
     ended_at_us = answer.started_at_us + answer.duration_us
     return Record(1, b"", "", "exchange", answer.started_at_us, ended_at_us, status=answer.status, response_bytes=size)
-
-
-def _new_record(payload: Payload) -> str:
-    """Return the id of the new record, as the answer names it."""
-    name = f"\r\n{RECORD_ID}:"
-    _, found, rest = payload.response_head.decode("latin-1").lower().partition(name)
-    return rest.partition("\r\n")[0].strip() if found else ""
 
 
 def _result(recorded: Recorded, verdict: Any, reason: str = "") -> Result:
