@@ -10,7 +10,8 @@ LOST: Final = 'SELF, reason!="message_limit"'
 """WebSocket messages above their limit have a metric of their own, which is shown beside it."""
 ACCOUNTED: Final = (
     "sum(sidelog_records_stored_total{SELF}) + sum(sidelog_records_spooled{SELF})"
-    " + sum(sidelog_records_waiting{SELF}) + sum(sidelog_records_dropped_total{SELF})"
+    " + sum(sidelog_records_waiting{SELF}) + sum(sidelog_records_sampled_total{SELF})"
+    " + sum(sidelog_records_dropped_total{SELF})"
 )
 
 OVERVIEW: Final = Row(
@@ -38,7 +39,7 @@ OVERVIEW: Final = Row(
             kind="stat",
             width=4,
             thresholds=RED_ABOVE_0,
-            text="received - (stored + spooled + waiting + dropped): other than 0 is a bug of sidelog.",
+            text="received - (stored + spooled + waiting + sampled + dropped): other than 0 is a bug of sidelog.",
         ),
         panel("Oldest not stored", "max(sidelog_oldest_unstored_seconds{SELF})", kind="stat", unit="s", width=4),
         panel(
@@ -64,6 +65,7 @@ LEDGER: Final = Row(
             "Records",
             (rate("sidelog_records_received_total"), "received"),
             (rate("sidelog_records_stored_total"), "stored"),
+            (rate("sidelog_records_sampled_total"), "left out by a rule of capture"),
             unit="wps",
         ),
         panel(

@@ -111,7 +111,8 @@ CASES: Final = (
     Case(
         "SidelogLedgerUnbalanced",
         {
-            "sidelog_records_received_total{T}": "0+10x40",
+            "sidelog_records_received_total{T}": "0+15x40",
+            "sidelog_records_sampled_total{T}": "0+5x40",
             "sidelog_records_stored_total{T}": "0+10x20 197+10x20",
             "sidelog_records_spooled{T}": "0x40",
             "sidelog_records_waiting{T}": "2x20 5x20",

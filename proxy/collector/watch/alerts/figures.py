@@ -77,7 +77,7 @@ def _figure(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | N
 
 def _filter(query: str, since_us: int, until_us: int) -> Filter:
     read = read_filter(MultiDict({"query": query}), until_us)
-    later, earlier = (bound for bound in (read.since_us, read.until_us))
+    later, earlier = read.since_us, read.until_us
     return replace(
         read,
         since_us=since_us if later is None else max(later, since_us),
