@@ -198,11 +198,8 @@ class _Replay:
         record = _record(answer, len(body))
         parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
         result = _result(recorded, "different" if parts else "equal")
-        result.status, result.duration_us, result.record = (
-            answer.status,
-            duration_us,
-            field_of(payload.response_head, RECORD_ID),
-        )
+        result.status, result.duration_us = answer.status, duration_us
+        result.record = field_of(payload.response_head, RECORD_ID)
         result.parts = [msgspec.to_builtins(part) for part in parts]
         return result
 
