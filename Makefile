@@ -9,7 +9,7 @@ HELM   := .helm
 SITE   := .venv-docs
 RELEASE := .venv-release
 UPSTREAM ?=
-# Whom the proxy of `make run UPSTREAM=` listens to: this machine, unless asked otherwise. LISTEN=0.0.0.0:8080 lets others in.
+# Whom the proxy of `make run` listens to: this machine, unless asked otherwise. LISTEN=0.0.0.0:8080 lets others in.
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ $(BIN)/sidelog: $(VENV)/.uv Makefile
 	@chmod +x $@
 
 run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host:port proxy your own service
-	@$(BIN)/sidelog $(if $(UPSTREAM),serve --greet --upstream $(UPSTREAM) $(if $(LISTEN),--listen $(LISTEN)),demo)
+	@$(BIN)/sidelog $(if $(UPSTREAM),serve --greet --upstream $(UPSTREAM),demo) $(if $(LISTEN),--listen $(LISTEN))
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder

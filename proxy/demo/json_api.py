@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from proxy.demo.streams import event_stream, pause
 
@@ -154,6 +154,22 @@ async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[
         await pause(request)
 
 
+async def orders(request: web.Request) -> web.WebSocketResponse:
+    """GET /api/orders/live?shop=: a WebSocket that announces orders once asked to; that of shop `south` is lost."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    shop = request.query.get("shop", "north")
+    asked = await socket.receive()
+    for number in range(1, 9 if asked.type is WSMsgType.TEXT else 1):
+        if shop == "south" and number == 4:
+            await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"the shop does not answer")
+            break
+        await socket.send_json({"order": 4000 + number, "shop": shop, "total_usd": 12.5 * number})
+        await pause(request)
+    await socket.close()
+    return socket
+
+
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/users", list_users),
@@ -168,4 +184,5 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/compressed", compressed),
         web.get("/api/old/users", moved),
         web.get("/api/events", events),
+        web.get("/api/orders/live", orders),
     ]

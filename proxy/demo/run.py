@@ -7,6 +7,7 @@ order; each is bound to the demo (`die_with_parent.py`), so that none outlives o
 
 import asyncio
 import errno
+import json
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from typing import Final
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from proxy.demo.die_with_parent import bound_to_this_process
-from proxy.demo.traffic import trickle
+from proxy.demo.traffic import KEYED, trickle
 from proxy.demo.welcome import url_of, welcome
 from proxy.process.data_dir import DEMO_DIRECTORY, TOKEN_FILE
 from proxy.process.own_packages import module_command, module_environment
@@ -37,6 +38,7 @@ TIMEOUT_ASK_S: Final = 2.0
 TIMEOUT_STOP_S: Final = 105.0
 """More than sidelog's own drain may take: 35 s for its workers, 60 s for its collector."""
 POLL_S: Final = 0.1
+KEY_NAME: Final = "Demo app"
 INTERRUPTED: Final = 130
 
 
@@ -52,6 +54,19 @@ class Plan:
     admin_listen: str
     data_directory: Path
     upstream_url: str
+
+    @property
+    def serve_environ(self) -> dict[str, str]:
+        """Settings that make pages of the UI less empty; those of the user win."""
+        users = {"id": "users", "path": KEYED, "upstream": self.upstream_url, "service": "users", "auth": "optional"}
+        alert = {
+            "name": "errors",
+            "figure": "share",
+            "of": "status:5xx",
+            "above": 0.02,
+            "url": f"{self.upstream_url}/hook",
+        }
+        return {"SIDELOG_ROUTES": json.dumps([users]), "SIDELOG_ALERTS": json.dumps([alert]), **module_environment()}
 
     @property
     def serve_command(self) -> list[str]:
@@ -92,7 +107,7 @@ async def demonstrate(listen: str, admin_listen: str, data_dir: str | None) -> i
             check_free(address)
         if outcome.done():
             return outcome.result()
-        async with child("sidelog", plan.serve_command) as serve, asyncio.TaskGroup() as group:
+        async with child("sidelog", plan.serve_command, plan.serve_environ) as serve, asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(report_end(upstream, outcome), name="watch-upstream"),
                 group.create_task(report_end(serve, outcome), name="watch-serve"),
@@ -149,12 +164,12 @@ def check_free(address: str) -> None:
 
 @asynccontextmanager
 async def child(
-    name: str, command: Sequence[str], *, is_read: bool = False
+    name: str, command: Sequence[str], environ: Mapping[str, str] | None = None, *, is_read: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a child tied to this process; at the end SIGTERM, wait, and SIGKILL only if that takes too long."""
     process = await asyncio.create_subprocess_exec(
         *bound_to_this_process(command),
-        env=module_environment(),
+        env=environ or module_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE if is_read else None,
         start_new_session=True,
@@ -217,7 +232,19 @@ async def present(plan: Plan, outcome: asyncio.Future[int]) -> None:
     before = "a demo service, with a trickle of sample traffic and an agent at work"
     sys.stdout.write(welcome(before, plan.listen, plan.admin_listen, plan.data_directory, token))
     sys.stdout.flush()
-    await trickle(url_of(plan.listen))
+    await trickle(url_of(plan.listen), key=await new_key(url_of(plan.admin_listen), token))
+
+
+async def new_key(admin_url: str, token: str) -> str:
+    """Create the API key of the sample traffic, in the place of that of an earlier demo; return its secret."""
+    async with ClientSession(admin_url, headers={"Authorization": f"Bearer {token}"}) as session:
+        async with session.get("/api/keys") as answer:
+            keys = (await answer.json())["keys"]
+        for key in keys:
+            if key["name"] == KEY_NAME:
+                await (await session.delete(f"/api/keys/{key['id']}")).release()
+        async with session.post("/api/keys", json={"name": KEY_NAME, "project": "mobile"}) as answer:
+            return str((await answer.json())["secret"])
 
 
 async def is_ready(admin_url: str) -> bool:

@@ -9,17 +9,19 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, WSMsgType
 
-from proxy.demo import agent
+from proxy.demo import agent, grpc
 from proxy.demo.mcp import PROTOCOL_VERSION, SESSION_HEADER
 
 VISITORS: Final = 3
 PAUSE_S: Final = (0.3, 1.7)
 TIMEOUT_S: Final = 30.0
 SEED: Final = 20260101
+KEYED: Final = "/api/users"
+"""Requests of paths that begin so carry an API key, where there is one; a few a wrong one."""
 
 _AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -44,13 +46,14 @@ class Step:
     path: str
     body: Any = None
     """Sent as JSON; None: no body."""
+    protocol: Literal["http", "grpc", "websocket"] = "http"
     headers: dict[str, str] = field(default_factory=dict)
     leave_after_chunks: int = 0
     """Close the connection after so many chunks of the answer; 0: read all of it."""
 
 
 Visit = tuple[Step, ...]
-"""Requests in order; a session id that an answer carries is sent along from then on."""
+"""Requests in order; a session id that an answer carries is sent along to the same path from then on."""
 
 
 def get(path: str) -> Callable[[random.Random], Visit]:
@@ -58,8 +61,9 @@ def get(path: str) -> Callable[[random.Random], Visit]:
 
 
 def one_user(draw: random.Random) -> Visit:
-    """Look at one user; some do not exist."""
-    return (Step(method="GET", path=f"/api/users/{draw.randint(1, 27)}"),)
+    """Look at one user; some do not exist, and some who ask have a wrong key."""
+    headers = {"api-key": "sk-demo-wrong-key"} if draw.random() < 0.1 else {}
+    return (Step(method="GET", path=f"{KEYED}/{draw.randint(1, 27)}", headers=headers),)
 
 
 def new_user(draw: random.Random) -> Visit:
@@ -111,22 +115,32 @@ def message(draw: random.Random) -> Visit:
 
 
 def agent_run(draw: random.Random) -> Visit:
-    """Let an agent work on a task: a dozen turns with tools, of which the model refuses one."""
+    """Let an agent work on a task: a dozen turns, of which the model refuses one, and tools, of which two fail."""
     headers = {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"}
-    bodies = agent.requests(draw.randint(100, 999))
-    return tuple(Step(method="POST", path="/v1/messages", body=body, headers=headers) for body in bodies)
+    steps = [rpc("initialize", _MCP_CLIENT, 1), rpc("notifications/initialized", {}, None)]
+    for body in agent.requests(draw.randint(100, 999)):
+        steps.append(Step(method="POST", path="/v1/messages", body=body, headers=headers))
+        use = agent.USES[len(body["messages"]) // 2] if len(body["messages"]) < 2 * len(agent.USES) else None
+        if use is not None and use.name in (agent.SEARCH, agent.RESTART):
+            steps.append(rpc("tools/call", {"name": use.name, "arguments": use.given}, len(steps)))
+    return tuple(steps)
+
+
+_MCP_CLIENT: Final = {
+    "protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"},
+}  # fmt: skip
+_MCP_HEADERS: Final = {"Accept": "application/json, text/event-stream", "mcp-protocol-version": PROTOCOL_VERSION}
+
+
+def rpc(method: str, params: dict[str, Any], number: int | None) -> Step:
+    """Return a message to the MCP server; one without a number is a notification."""
+    identity = {} if number is None else {"id": number}
+    body = {"jsonrpc": "2.0", "method": method, "params": params, **identity}
+    return Step(method="POST", path="/mcp", body=body, headers=_MCP_HEADERS)
 
 
 def tools(draw: random.Random) -> Visit:
     """Open an MCP session, list the tools, call one or two, close it."""
-    headers = {"Accept": "application/json, text/event-stream", "mcp-protocol-version": PROTOCOL_VERSION}
-
-    def rpc(method: str, params: dict[str, Any], number: int | None) -> Step:
-        identity = {} if number is None else {"id": number}
-        body = {"jsonrpc": "2.0", "method": method, "params": params, **identity}
-        return Step(method="POST", path="/mcp", body=body, headers=headers)
-
-    client = {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}
     calls = [
         {"name": "add", "arguments": {"a": draw.randint(1, 99), "b": draw.randint(1, 99)}},
         {"name": "search_documents", "arguments": {"query": "retention"}, "_meta": {"progressToken": "p1"}},
@@ -134,12 +148,29 @@ def tools(draw: random.Random) -> Visit:
     ]
     chosen = draw.sample(calls, draw.randint(1, 2))
     return (
-        rpc("initialize", client, 1),
+        rpc("initialize", _MCP_CLIENT, 1),
         rpc("notifications/initialized", {}, None),
         rpc("tools/list", {}, 2),
         *(rpc("tools/call", call, 3 + index) for index, call in enumerate(chosen)),
-        Step(method="DELETE", path="/mcp", headers=headers),
+        Step(method="DELETE", path="/mcp", headers=_MCP_HEADERS),
     )
+
+
+def stock(draw: random.Random) -> Visit:
+    """Look for an article by gRPC, reserve some of it, and sometimes watch it; not all of it goes well."""
+    sku = draw.choice((*grpc.UNITS, "A-1001", "A-1009"))
+    asked = [("Get", {"sku": sku}), ("Reserve", {"sku": sku, "units": draw.randint(1, 5)}), ("Watch", {"sku": sku})]
+    headers = {"User-Agent": "grpc-demo/1.0", "grpc-timeout": "10S"}
+    return tuple(
+        Step(method="POST", path=grpc.SERVICE + method, body=body, headers=headers, protocol="grpc")
+        for method, body in asked[: draw.randint(1, 3)]
+    )
+
+
+def orders(draw: random.Random) -> Visit:
+    """Follow the orders of a shop over a WebSocket; that of one shop breaks off."""
+    path = f"/api/orders/live?shop={draw.choice(('north', 'north', 'south'))}"
+    return (Step(method="GET", path=path, body={"subscribe": "orders"}, protocol="websocket"),)
 
 
 MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
@@ -158,46 +189,46 @@ MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
     (12, chat),
     (9, message),
     (6, tools),
+    (7, stock),
+    (4, orders),
     (1, agent_run),
 )
 """(weight, visit)."""
 
 
-def visit(draw: random.Random) -> Visit:
+def visit(draw: random.Random, key: str = "") -> Visit:
     """Draw one visit."""
     (make,) = draw.choices([make for _, make in MIX], weights=[weight for weight, _ in MIX])
-    return with_common(make(draw), draw)
+    return with_common(make(draw), draw, key)
 
 
-def with_common(steps: Visit, draw: random.Random) -> Visit:
-    """Give the requests of a visit a user agent and a trace (W3C Trace Context) that they share."""
+def with_common(steps: Visit, draw: random.Random, key: str = "") -> Visit:
+    """Give the requests of a visit a user agent and a trace (W3C Trace Context) that they share, and a key."""
     trace = f"{draw.getrandbits(128):032x}"
     common = {"User-Agent": draw.choice(_AGENTS), "X-Request-Id": f"{draw.getrandbits(64):016x}"}
-    return tuple(
-        replace(step, headers={**common, "traceparent": f"00-{trace}-{draw.getrandbits(64):016x}-01", **step.headers})
-        for step in steps
-    )
+
+    def headers(step: Step) -> dict[str, str]:
+        keyed = {"api-key": key} if key and step.path.startswith(KEYED) else {}
+        return {**common, **keyed, "traceparent": f"00-{trace}-{draw.getrandbits(64):016x}-01", **step.headers}
+
+    return tuple(replace(step, headers=headers(step)) for step in steps)
 
 
 async def perform(session: ClientSession, base_url: str, steps: Visit) -> list[int]:
     """Make the requests of one visit; return the status of each, 0 where no answer came."""
-    statuses = []
+    statuses: list[int] = []
     carried: dict[str, str] = {}
     for step in steps:
+        own = step.headers | carried if step.path == "/mcp" else step.headers
         try:
-            async with session.request(
-                step.method, base_url + step.path, json=step.body, headers=step.headers | carried, allow_redirects=False
-            ) as answer:
-                statuses.append(answer.status)
-                if SESSION_HEADER in answer.headers:
-                    carried[SESSION_HEADER] = answer.headers[SESSION_HEADER]
-                chunks = 0
-                async for _ in answer.content.iter_any():
-                    chunks += 1
-                    if chunks == step.leave_after_chunks:
-                        answer.close()
-                        break
-        except (ClientError, TimeoutError):
+            async with asyncio.timeout(TIMEOUT_S):
+                if step.protocol == "grpc":
+                    statuses.append(await grpc.call(base_url, step.path, step.body, own))
+                elif step.protocol == "websocket":
+                    statuses.append(await _listen(session, base_url, step))
+                else:
+                    await _exchange(session, base_url, replace(step, headers=own), statuses, carried)
+        except (ClientError, OSError, TimeoutError):
             # A proxy that restarts or an upstream that resets is worth a record, not an end of the demo.
             if len(statuses) < len(steps):
                 statuses.append(0)
@@ -205,17 +236,42 @@ async def perform(session: ClientSession, base_url: str, steps: Visit) -> list[i
     return statuses
 
 
-async def trickle(base_url: str, *, seed: int = SEED, pause_s: tuple[float, float] = PAUSE_S) -> None:
+async def _exchange(
+    session: ClientSession, base_url: str, step: Step, statuses: list[int], carried: dict[str, str]
+) -> None:
+    url = base_url + step.path
+    async with session.request(step.method, url, json=step.body, headers=step.headers, allow_redirects=False) as answer:
+        statuses.append(answer.status)
+        if SESSION_HEADER in answer.headers:
+            carried[SESSION_HEADER] = answer.headers[SESSION_HEADER]
+        chunks = 0
+        async for _ in answer.content.iter_any():
+            chunks += 1
+            if chunks == step.leave_after_chunks:
+                answer.close()
+                break
+
+
+async def _listen(session: ClientSession, base_url: str, step: Step) -> int:
+    """Say one thing over a WebSocket, and listen until its service closes it."""
+    async with session.ws_connect(base_url + step.path, headers=step.headers) as socket:
+        await socket.send_json(step.body)
+        while (await socket.receive()).type is WSMsgType.TEXT:
+            pass
+        return 101
+
+
+async def trickle(base_url: str, *, key: str = "", seed: int = SEED) -> None:
     """Visit `base_url` until cancelled."""
 
     async def visitor(draw: random.Random, first: Visit) -> None:
         await perform(session, base_url, first)
         while True:
-            await perform(session, base_url, visit(draw))
-            await asyncio.sleep(draw.uniform(*pause_s))
+            await perform(session, base_url, visit(draw, key))
+            await asyncio.sleep(draw.uniform(*PAUSE_S))
 
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session, asyncio.TaskGroup() as group:
         for number in range(VISITORS):
             draw = random.Random(seed + number)
-            first = () if number else with_common(agent_run(draw), draw)  # there from the first look on
+            first = with_common((agent_run, stock, orders)[number](draw), draw)  # there from the first look on
             group.create_task(visitor(draw, first), name=f"visitor-{number}")

@@ -1,4 +1,4 @@
-"""The demo upstream: one small server with everything worth recording.
+"""The demo upstream: one small server with everything worth recording, gRPC on the same port as all else.
 
 Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its first line, and
 serves until a signal stops it.
@@ -8,12 +8,14 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import WSMsgType, web
 
-from proxy.demo import json_api, mcp, models
+from proxy.demo import grpc, json_api, mcp, models
 from proxy.demo.streams import DEFAULT_PACE_S, PACE_S
 
 PARTS: Final[tuple[ModuleType, ...]] = (json_api, models, mcp)
@@ -33,6 +35,11 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
+async def hook(_: web.Request) -> web.Response:
+    """POST /hook: takes the messages of the demo's alert."""
+    return web.Response(status=204)
+
+
 async def index(request: web.Request) -> web.Response:
     """GET /: what there is."""
     found = {f"{route.method} {route.resource.canonical}" for route in request.app.router.routes() if route.resource}
@@ -45,9 +52,42 @@ def application(pace_s: float = DEFAULT_PACE_S, parts: tuple[ModuleType, ...] = 
     app[PACE_S] = pace_s
     app.router.add_get("/", index)
     app.router.add_get("/ws", echo)
+    app.router.add_post("/hook", hook)
     for part in parts:
         app.router.add_routes(part.routes())
     return app
+
+
+class Arrived(asyncio.Protocol):
+    """A connection whose protocol is still to be seen: HTTP/2, or HTTP/1.1."""
+
+    def __init__(self, http1: Callable[[], asyncio.Protocol], pace_s: float) -> None:
+        self._http1 = http1
+        self._pace_s = pace_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        chosen = grpc.Server(self._pace_s) if data.startswith(b"PRI ") else self._http1()
+        self._transport.set_protocol(chosen)
+        chosen.connection_made(self._transport)
+        chosen.data_received(data)
+
+
+@asynccontextmanager
+async def serving(host: str = "127.0.0.1", port: int = 0, pace_s: float = DEFAULT_PACE_S) -> AsyncIterator[int]:
+    """Serve meanwhile; gives the port."""
+    runner = web.AppRunner(application(pace_s), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
+    await runner.setup()
+    server = runner.server
+    assert server is not None, "bug: it was set up"
+    listening = await asyncio.get_running_loop().create_server(lambda: Arrived(server, pace_s), host, port)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        await runner.cleanup()
 
 
 async def serve(host: str, port: int) -> None:
@@ -55,15 +95,10 @@ async def serve(host: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(application(), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        sys.stdout.write(f"{runner.addresses[0][1]}\n")
+    async with serving(host, port) as listened:
+        sys.stdout.write(f"{listened}\n")
         sys.stdout.flush()
         await stop.wait()
-    finally:
-        await runner.cleanup()
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
-"""What `serve` and `demo` say at their start: where everything is, and what to try. Pure."""
+"""What `serve` and `demo` say at their start: where everything is, and what to try."""
 
 import os
 import shlex
+import sys
 from pathlib import Path
+from shutil import which
 
-from proxy.process.data_dir import TOKEN_FILE
+from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY
 from proxy.settings.addresses import is_loopback, parse_address
 
 
@@ -15,12 +17,18 @@ def url_of(address: str) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def own_program() -> str:
+    """Return how this sidelog is called in a shell: by its name, or by its path where the name is not found."""
+    beside = os.path.join(os.path.dirname(sys.executable), "sidelog")
+    return "sidelog" if which("sidelog") == beside or not os.path.exists(beside) else os.path.relpath(beside)
+
+
 def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, token: str) -> str:
     """Write the addresses, a link that logs in, and commands; `before` is what the proxy stands in front of."""
     proxy_url, admin_url = url_of(listen), url_of(admin_listen)
-    token_path = str(data_directory / TOKEN_FILE)
-    token_file = shlex.quote(min(token_path, os.path.relpath(token_path), key=len))
     reach = "this machine only; --listen 0.0.0.0:PORT, or make run LISTEN=0.0.0.0:PORT, lets others in"
+    is_found = data_directory.parent == Path.cwd() and data_directory.name in (OWN_DIRECTORY, DEMO_DIRECTORY)
+    where = "" if is_found else f" --data-dir {shlex.quote(str(data_directory))}"
     return f"""
   sidelog
 
@@ -31,8 +39,8 @@ def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, t
 
   try:
     curl {proxy_url}/
-    sidelog query --since 5m         # .venv/bin/sidelog after make run; also tail, top, get ID, conversations
-    curl -H "Authorization: Bearer $(cat {token_file})" {admin_url}/api/ledger
+    {own_program()} query --since 5m{where}
+    {own_program()} tail{where}
 
   Ctrl-C stops everything; the records stay.
 

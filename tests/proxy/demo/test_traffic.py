@@ -1,15 +1,14 @@
 """Sample traffic: repeatable, varied, and not disturbed by what goes wrong."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestServer
 
-from proxy.demo import agent, traffic
-from proxy.demo.traffic import MIX, Step, perform, visit
-from proxy.demo.upstream import application
+from proxy.demo import agent, mcp, traffic
+from proxy.demo.traffic import MIX, Step, Visit, perform, visit
+from proxy.demo.upstream import serving
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Prices, load_list
 from tests.support.ports import free_port
@@ -18,8 +17,8 @@ from tests.support.ports import free_port
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
     """The URL of a demo upstream that does not pause between frames."""
-    async with TestServer(application(pace_s=0)) as server:
-        yield str(server.make_url("")).rstrip("/")
+    async with serving(pace_s=0) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_the_same_seed_makes_the_same_visits() -> None:
@@ -73,9 +72,10 @@ async def test_visits_succeed_and_fail_in_measure(base_url: str, monkeypatch: py
 
 async def test_an_agent_works_in_turns_of_which_one_is_refused(base_url: str) -> None:
     """Each request repeats all that was said, and what the model says is what the next request repeats."""
-    steps = traffic.agent_run(random.Random(6))
+    visit = traffic.agent_run(random.Random(6))
+    steps = [step for step in visit if step.path == "/v1/messages"]
     async with ClientSession() as session:
-        assert sorted(await perform(session, base_url, steps)) == [200] * agent.TURNS + [529]
+        assert sorted(await perform(session, base_url, visit)) == [200] * (agent.TURNS + 3) + [202, 529]
         said = []
         for step in steps[:3]:
             async with session.post(base_url + step.path, json=step.body) as answer:
@@ -83,6 +83,43 @@ async def test_an_agent_works_in_turns_of_which_one_is_refused(base_url: str) ->
     assert [body["messages"][-2] for step in steps[1:4] if (body := step.body)] == said
     assert [len(step.body["messages"]) for step in steps if step.body] == [*range(1, 17, 2), *range(15, 25, 2)]
     assert agent.TURNS == 12
+
+
+async def test_two_tools_of_an_agent_fail_and_two_are_of_the_mcp_server(base_url: str) -> None:
+    """What the server says to the call is what the agent sends to its model."""
+    steps = traffic.agent_run(random.Random(6))
+    calls = [
+        step.body["params"] for step in steps if step.body["method" if step.path == "/mcp" else "model"] == "tools/call"
+    ]
+    assert [call["name"] for call in calls] == [agent.SEARCH, agent.RESTART]
+    for call in calls:
+        (use,) = (use for use in agent.USES if use.name == call["name"])
+        result = mcp.call_tool(call)
+        assert (result["content"][0]["text"], result["isError"]) == (use.result, use.is_error)
+    said = [block for step in steps[-1:] for message in step.body["messages"] for block in message["content"]]
+    assert [block["content"][:8] for block in said if isinstance(block, dict) and block.get("is_error")] == [
+        "1 failed",
+        "permissi",
+    ]
+
+
+@pytest.mark.parametrize(("make", "status"), [(traffic.stock, 200), (traffic.orders, 101)])
+async def test_calls_of_grpc_and_web_sockets_are_visits(
+    base_url: str, make: Callable[[random.Random], Visit], status: int
+) -> None:
+    """Whatever is drawn is answered to its end."""
+    async with ClientSession() as session:
+        for seed in range(10):
+            steps = make(random.Random(seed))
+            assert await perform(session, base_url, steps) == [status] * len(steps)
+
+
+def test_a_key_goes_where_it_belongs() -> None:
+    """Requests of users carry it, unless their visitor has a wrong one; no others do."""
+    draw = random.Random(7)
+    steps = [step for _ in range(300) for step in visit(draw, "sk-mine")]
+    found = {(step.path.startswith(traffic.KEYED), step.headers.get("api-key")) for step in steps}
+    assert found == {(True, "sk-mine"), (True, "sk-demo-wrong-key"), (False, None)}
 
 
 async def test_a_session_id_is_carried_through_a_visit(base_url: str) -> None:

@@ -1,11 +1,12 @@
 """What is said at the start leads to where everything is."""
 
-import subprocess
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from proxy.demo.welcome import url_of, welcome
+from proxy.demo.welcome import own_program, url_of, welcome
 
 
 @pytest.mark.parametrize(
@@ -24,16 +25,31 @@ def test_urls_lead_to_where_this_machine_can_reach_it(address: str, url: str) ->
 
 
 def test_the_commands_to_try_survive_a_strange_directory(tmp_path: Path) -> None:
-    """The token file's path is quoted for a shell."""
+    """A directory that commands would not find by themselves is named, quoted for a shell."""
     directory = tmp_path / "it's here"
-    directory.mkdir()
-    (directory / "admin-token").write_text("t0ken")
     text = welcome("an app", "127.0.0.1:1", "127.0.0.1:2", directory, "t0ken")
-    command = next(line for line in text.splitlines() if line.endswith("/api/ledger"))
-    printed = subprocess.run(
-        ["/bin/sh", "-c", command.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.splitlines()[1] == "Authorization: Bearer t0ken"
+    command = next(line for line in text.splitlines() if "query" in line)
+    assert shlex.split(command)[1:] == ["query", "--since", "5m", "--data-dir", str(directory)]
+
+
+def test_commands_find_the_usual_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a command finds the records of the demo, or own ones, nothing is to be typed for it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("sidelog-data", "sidelog-demo"):
+        assert "--data-dir" not in welcome("an app", "127.0.0.1:1", "127.0.0.1:2", tmp_path / name, "t0ken")
+
+
+def test_the_program_is_named_as_a_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its path behind `make run`, whose environment is not on the search path; by its name where that is found."""
+    program = tmp_path / ".venv" / "bin" / "sidelog"
+    program.parent.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    assert own_program() == "sidelog"
+    program.touch(mode=0o755)
+    assert own_program() == ".venv/bin/sidelog"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert own_program() == "sidelog"
 
 
 @pytest.mark.parametrize(
