@@ -13,7 +13,7 @@ UPSTREAM ?=
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test collected test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup clean
+.PHONY: help setup run test collected test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup version clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -174,7 +174,10 @@ $(RELEASE)/.wheels: $(VENV)/.uv requirements/release.lock
 	@VIRTUAL_ENV=$(RELEASE) $(BIN)/uv pip sync --quiet --require-hashes requirements/release.lock
 	@touch $@
 
-release-setup: $(RELEASE)/.wheels ## twine for make release, in .venv-release
+release-setup: $(RELEASE)/.wheels ## what make release builds and judges with, in .venv-release
+
+version: $(VENV)/.dev ## give the tree the version of TO=1.2.3, and the changelog's first section its date
+	@$(BIN)/python -m deploy.release.version $(TO)
 
 release: $(VENV)/.dev $(RELEASE)/.wheels ## build and check what a release consists of; PUBLISH=1 tags and uploads it
 	@$(BIN)/python -m deploy.release --twine $(RELEASE)/bin/twine $(if $(filter 1,$(PUBLISH)),--publish)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from deploy.release.tree import PROJECT, Tree
+from deploy.release.tree import Tree
+from deploy.release.version import SOURCE, UNRELEASED, VERSION
 
 Level = Literal["ok", "note", "wrong"]
 """A note stops publishing, but is nothing that is wrong before that."""
 
-_VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 _SECTION: Final = re.compile(r"^## (.+)\n((?:(?!## ).*\n)*)", re.MULTILINE)
 MAX_NAMED: Final = 5
 """Files that a finding names."""
@@ -39,7 +39,7 @@ def check_tree(tree: Tree) -> Iterator[Finding]:
     yield _check_versions(tree)
     tag = tag_of(tree.version)
     if tag in tree.tags:
-        yield Finding("wrong", f"the tag {tag} is there already: {PROJECT} needs the next version")
+        yield Finding("wrong", f"the tag {tag} is there already: {SOURCE} needs the next version")
     yield check_changelog(tree.changelog, tree.version)
 
 
@@ -49,8 +49,8 @@ def check_changelog(text: str, version: str) -> Finding:
     if section is None or not re.search(r"^- ", section[2], re.MULTILINE):
         return Finding("wrong", "CHANGELOG.md: the first section lists no change")
     heading = section[1].strip()
-    if heading == "Unreleased":
-        return Finding("note", f"CHANGELOG.md: the first section is Unreleased, and becomes '{version} - DATE'")
+    if heading == UNRELEASED:
+        return Finding("note", f"CHANGELOG.md: the first section is {UNRELEASED}, and becomes '{version} - DATE'")
     named, _, day = heading.partition(" - ")
     if named.strip("[]") != version or not _is_date(day):
         return Finding("wrong", f"CHANGELOG.md: the first section is {heading!r}, expected '{version} - DATE'")
@@ -73,11 +73,11 @@ def _check_changes(tree: Tree) -> Finding:
 
 def _check_versions(tree: Tree) -> Finding:
     version = tree.version
-    if not _VERSION.fullmatch(version):
-        return Finding("wrong", f"{PROJECT}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}")
+    if not VERSION.fullmatch(version):
+        return Finding("wrong", f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}")
     others = [f"{file} has {other or 'none'}" for file, other in tree.versions.items() if other != version]
     if others:
-        return Finding("wrong", f"{PROJECT} has {version}, {', '.join(others)}")
+        return Finding("wrong", f"{SOURCE} has {version}, {', '.join(others)}")
     return Finding("ok", f"version {version} in {len(tree.versions)} files")
 
 

@@ -1,20 +1,11 @@
 """What a working tree says of the release that would be made of it: read by git and from its files."""
 
-import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-PROJECT: Final = "pyproject.toml"
-_VERSIONED: Final = {
-    PROJECT: r'^version = "(.*)"',
-    "proxy/process/version.py": r'^VERSION: Final = "(.*)"',
-    "deploy/kubernetes/*/kustomization.yaml": r"newTag: ([^\s}]+)",
-    "deploy/helm/*/Chart.yaml": r"^version: (\S+)",
-}
-"""Files that name the version, and how."""
+from deploy.release.version import SOURCE, read_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +24,7 @@ class Tree:
 
     @property
     def version(self) -> str:
-        return self.versions[PROJECT]
+        return self.versions[SOURCE]
 
 
 def read_tree(root: Path) -> Tree:
@@ -43,18 +34,10 @@ def read_tree(root: Path) -> Tree:
         branch=git(root, "branch", "--show-current").strip(),
         changed=tuple(line[3:] for line in git(root, "status", "--porcelain").splitlines()),
         tags=frozenset(git(root, "tag", "--list").split()),
-        versions=dict(_versions(root)),
+        versions=read_versions(root),
         changelog=(root / "CHANGELOG.md").read_text("utf-8"),
     )
 
 
 def git(root: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
-
-
-def _versions(root: Path) -> Iterator[tuple[str, str]]:
-    for place, pattern in _VERSIONED.items():
-        for path in sorted(root.glob(place)):
-            found = re.findall(pattern, path.read_text("utf-8"), re.MULTILINE)
-            if found or path.name != "kustomization.yaml":
-                yield str(path.relative_to(root)), found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Version and build, read without importing or installing anything; a test compares with pyproject.toml."""
+"""Version and build, read without importing or installing anything. The packages have their version from here."""
 
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec

@@ -1,8 +1,7 @@
-"""The chart as it lies in deploy/helm: its values are described, and it is of this version. Rendered: test_helm.py."""
+"""The chart as it lies in deploy/helm: its values are described. Rendered: test_helm.py."""
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -56,13 +55,6 @@ def test_templates_use_every_value() -> None:
     assert used == set(VALUES)
     below = {key for key in VALUES["gateway"] if f".gateway.{key}" not in text and f'"{key}"' not in text}
     assert below == set()
-
-
-def test_the_chart_is_of_this_version() -> None:
-    """The image's tag follows from it."""
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert (chart["version"], chart["appVersion"]) == (version, version)
 
 
 def test_rules_are_links() -> None:

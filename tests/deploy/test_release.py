@@ -16,9 +16,11 @@ import pytest
 from aiohttp import web
 from aiohttp.web_request import FileField
 
+from deploy.release.checks import check_tree
 from deploy.release.packages import PACKAGES, Packages, check_packages
 from deploy.release.publishing import NotPublished, Publishing
-from deploy.release.tree import PROJECT, git, read_tree
+from deploy.release.tree import git, read_tree
+from deploy.release.version import SOURCE, set_version
 from proxy.process.version import VERSION
 from tests.support.programs import PROGRAM_S, find
 from tests.support.sidelog import ROOT
@@ -120,14 +122,25 @@ def test_what_a_tree_says_is_read(repository: Repository) -> None:
     assert (before.branch, before.changed, before.tags) == ("main", (), frozenset[str]())
     assert before.commit == git(repository.root, "rev-parse", "HEAD").strip()
     assert set(before.versions.values()) == {VERSION}
-    assert {PROJECT, "proxy/process/version.py", "deploy/kubernetes/sidecar/kustomization.yaml"} <= set(before.versions)
+    kustomized = {f"deploy/kubernetes/{name}/kustomization.yaml" for name in ("example", "sidecar")}
+    assert set(before.versions) == {SOURCE, "deploy/helm/sidelog/Chart.yaml"} | kustomized
     git(repository.root, "tag", "v0.0.1")
     git(repository.root, "checkout", "--quiet", "--detach")
     (repository.root / "new.py").touch()
-    (repository.root / PROJECT).write_text("[project]\n")
+    (repository.root / SOURCE).write_text("")
     after = read_tree(repository.root)
-    assert (after.branch, sorted(after.changed), after.tags) == ("", ["new.py", PROJECT], frozenset({"v0.0.1"}))
+    assert (after.branch, sorted(after.changed), after.tags) == ("", ["new.py", SOURCE], frozenset({"v0.0.1"}))
     assert after.version == ""
+
+
+def test_one_command_gives_a_tree_its_version(repository: Repository) -> None:
+    """In every place that names one, with its day in the changelog; committed, it is ready for a release."""
+    set_version(repository.root, "7.8.9", "2026-03-04")
+    changed = read_tree(repository.root)
+    assert set(changed.versions.values()) == {"7.8.9"}
+    assert set(changed.changed) == {*changed.versions, "CHANGELOG.md"}
+    git(repository.root, "commit", "--quiet", "--all", "--message", "7.8.9")
+    assert {finding.level for finding in check_tree(read_tree(repository.root))} == {"ok"}
 
 
 def test_nothing_is_published_of_a_tree_that_is_not_ready(repository: Repository) -> None:

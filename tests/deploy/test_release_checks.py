@@ -6,14 +6,15 @@ from typing import Any, Final
 import pytest
 
 from deploy.release.checks import MAX_NAMED, check_changelog, check_tree
-from deploy.release.tree import PROJECT, Tree
+from deploy.release.tree import Tree
+from deploy.release.version import SOURCE
 
 CHANGELOG: Final = (
     "# Changelog\n\n## 1.2.3 - 2026-03-04\n\n### Added\n\n- Something.\n\n## 1.2.2 - 2026-01-02\n\n- That.\n"
 )
 READY: Final = Tree(
     commit="0123456789abcdef" * 2 + "01234567", branch="main", changed=(), tags=frozenset({"v1.2.2"}),
-    versions={PROJECT: "1.2.3", "other.py": "1.2.3"}, changelog=CHANGELOG,
+    versions={SOURCE: "1.2.3", "other.py": "1.2.3"}, changelog=CHANGELOG,
 )  # fmt: skip
 
 
@@ -34,10 +35,13 @@ def test_a_tree_that_is_ready_has_nothing_wrong() -> None:
         ({"branch": ""}, "on no branch: releases are made of main"),
         ({"changed": ("a.py", "b.py")}, "not committed: a.py, b.py"),
         ({"changed": tuple("abcdefg")}, "not committed: a, b, c, d, e and 2 more"),
-        ({"tags": frozenset({"v1.2.3"})}, "the tag v1.2.3 is there already: pyproject.toml needs the next version"),
         (
-            {"versions": {PROJECT: "1.2.3", "a.py": "1.2.2", "b.py": ""}},
-            "pyproject.toml has 1.2.3, a.py has 1.2.2, b.py has none",
+            {"tags": frozenset({"v1.2.3"})},
+            "the tag v1.2.3 is there already: proxy/process/version.py needs the next version",
+        ),
+        (
+            {"versions": {SOURCE: "1.2.3", "a.py": "1.2.2", "b.py": ""}},
+            "proxy/process/version.py has 1.2.3, a.py has 1.2.2, b.py has none",
         ),
         ({"changelog": "# Changelog\n"}, "CHANGELOG.md: the first section lists no change"),
     ],
@@ -51,10 +55,8 @@ def test_each_thing_that_is_wrong_is_said_alone(change: dict[str, Any], expected
 @pytest.mark.parametrize("version", ["", "1.2", "v1.2.3", "1.2.3-rc1", "1.2.3.dev0"])
 def test_a_version_has_three_numbers(version: str) -> None:
     """And a stage before the release at most."""
-    findings = check_tree(replace(READY, versions={PROJECT: version}))
-    assert f"pyproject.toml: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}" in [
-        f.text for f in findings
-    ]
+    findings = check_tree(replace(READY, versions={SOURCE: version}))
+    assert f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}" in [f.text for f in findings]
 
 
 @pytest.mark.parametrize(
