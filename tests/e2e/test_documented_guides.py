@@ -1,4 +1,4 @@
-"""What guides, operations and runbook tell people to type and to write down, done as they say."""
+"""What guides, operations and runbook say to type, and every page to write down, done as they say."""
 
 import re
 import subprocess
@@ -31,17 +31,17 @@ _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"
 
 
-def blocks(language: str) -> dict[str, str]:
+def blocks(language: str, pages: list[Path] = PAGES) -> dict[str, str]:
     """The blocks of a language, by page and number."""
     found: dict[str, str] = {}
-    for page in PAGES:
+    for page in pages:
         texts = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
         found |= {f"{page.stem}-{number}": text for number, text in enumerate(texts)}
     return found
 
 
 SHELL: Final = blocks("sh")
-TOML: Final = blocks("toml")
+TOML: Final = blocks("toml", sorted((ROOT / "docs").rglob("*.md")))
 PYTHON: Final = blocks("python")
 
 
@@ -69,9 +69,13 @@ def test_commands_of_a_guide_work(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOML)
-def test_a_configuration_of_a_guide_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """As `sidelog config check` says; files that it names are there."""
+def test_a_configuration_of_a_page_is_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As `sidelog config check` says; files and variables that it names are there."""
     text = TOML[name]
+    for variable in re.findall(r'"env:(\w+)"', text):
+        monkeypatch.setenv(variable, "given-in-the-environment")
     if "tls_cert_file" in text:
         cert, key = self_signed(tmp_path)
         text = text.replace("/etc/sidelog/cert.pem", str(cert)).replace("/etc/sidelog/key.pem", str(key))
