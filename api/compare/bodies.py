@@ -97,9 +97,9 @@ def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[st
     if not (old and new):
         changes.add("removed" if old else "added", ("all of it",), ("all of it",), ours, theirs)
         return "text", changes
-    if expected == "form":
+    if expected == "form" and not ours.lstrip().startswith(("{", "[")):  # curl labels JSON as a form by default
         return expected, fields_changes(fields_of(ours), fields_of(theirs))
-    for name, read in _READERS if expected == "json" else ():
+    for name, read in _READERS if expected != "text" else ():
         try:
             documents = read(ours, is_cut), read(theirs, is_cut)
         except ValueError:

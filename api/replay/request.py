@@ -193,12 +193,12 @@ def _content(body: Body, fields: Sequence[Sequence[str]], given: Given, missing:
             missing.append("body")
         return body.head if text is None or body.charset is None else sent_text(text, body.charset)
     types = [value for name, value in fields if name.lower() == "content-type"]
-    if types and types[0].lower().startswith("application/x-www-form-urlencoded"):
-        text = _edited_pairs(text, "body", given, missing)
-    elif (document := _json_or_text(text)) != text:
+    if isinstance(document := _json_or_text(text), dict | list):  # under any type: curl labels JSON as a form by default
         is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
         text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
         missing += dict.fromkeys(_redacted_places(document, "body"))
+    elif types and types[0].lower().startswith("application/x-www-form-urlencoded"):
+        text = _edited_pairs(text, "body", given, missing)
     if _REDACTED.search(text) and not any(name.startswith("body") for name in missing):
         missing.append("body")
     return text.encode() if body.charset is None else sent_text(text, body.charset)

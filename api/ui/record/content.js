@@ -61,9 +61,11 @@ export function contentView(bytes, text, type, level = 0) {
     if (parts.length) return ["Parts", () => partViews(parts, level + 1)];
   }
   if (text === null) return null;
+  // Under any type: curl labels JSON as a form by default.
+  if (isJson(text)) return ["Pretty", () => searchable(new JsonTree(text))];
   if (text && /^\s*application\/x-www-form-urlencoded\b/i.test(type))
     return ["Form", () => form(text)];
-  return isJson(text) ? ["Pretty", () => searchable(new JsonTree(text))] : null;
+  return null;
 }
 
 /** An image, drawn: it has no address, which the content security policy would have to allow. */

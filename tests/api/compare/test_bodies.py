@@ -78,6 +78,12 @@ def test_a_form_is_compared_by_name() -> None:
     assert lines(part) == ["changed b: 2 | 3", "added a[1]: None | 2", "changed c: \\udcff | \\udcfe"]
 
 
+def test_json_that_is_labelled_as_a_form_is_compared_by_path() -> None:
+    """As curl labels it by default."""
+    part = compared(b'{"a": {"b": 1}, "c": 1}', b' {"c": 1, "a": {"b": 2}}', is_form=True)
+    assert lines(part) == ["changed .a.b: 1 | 2"]
+
+
 @pytest.mark.parametrize("depth", [100, 400, 985, 100_000])
 def test_depth_harms_nothing(depth: int) -> None:
     """Whether it can still be read as JSON, or not."""

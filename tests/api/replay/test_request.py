@@ -57,6 +57,7 @@ FORM = b"user=a&password=[REDACTED]&pin=%5BREDACTED%5D"
             "token=[REDACTED]&x=1",
             ["query.token", "body.password", "body.pin"],
         ),
+        ("application/x-www-form-urlencoded", b" " + JSON_BODY, None, ["body.user.password", "body.keys.k"]),
         ("text/plain", b"my [REDACTED] text", None, ["body"]),
         ("application/json", b'{"[REDACTED]": 1}', None, ["body"]),
         ("application/json", b'{"a": "[REDACTED]"', None, ["body"]),
