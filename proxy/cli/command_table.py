@@ -146,6 +146,14 @@ COMMANDS: Final = (
         "file config data_dir as_json",
     ),
     Row(
+        "alerts list",
+        "List the alerts: the figure of each, its limit, and what fires.",
+        "",
+        "as_json",
+        (CLIENT,),
+        run="health:list_alerts",
+    ),
+    Row(
         "alerts test",
         "Evaluate an alert now and call its webhook; exits with 1 if that did not take it.",
         '"checkout fails"',
@@ -156,7 +164,7 @@ COMMANDS: Final = (
     Row(
         "alerts silence",
         "Send nothing of an alert that begins to fire, for some time.",
-        '"checkout fails" --for 7200',
+        '"checkout fails" --for 2h',
         "name seconds as_json",
         (CLIENT,),
         run="health:silence_alert",

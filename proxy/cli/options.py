@@ -5,7 +5,6 @@ what makes that value. Invariant: no parameter imports what a command is for, so
 the proxy.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -16,12 +15,12 @@ import click
 from click import Argument, Parameter
 
 from proxy.cli.completion import SHELLS, complete_search, complete_view
+from proxy.cli.parameter_types import Seconds, WholeNumber
 from proxy.settings.flags import FLAGS, Flag
 
 OWN_PANEL: Final = "Options"
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
-_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 class Option(click.Option):
@@ -30,19 +29,6 @@ class Option(click.Option):
     def __init__(self, declarations: list[str], panel: str = OWN_PANEL, **more: Any) -> None:
         super().__init__(declarations, **more)
         self.panel = panel
-
-
-class WholeNumber(click.IntRange):
-    """A whole number, refused with its value and its limits."""
-
-    def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        number = int(value) if _WHOLE_NUMBER.fullmatch(value) else None
-        if number is None or number < (self.min or 0) or (self.max is not None and number > self.max):
-            limits = f", at least {self.min}" if self.max is None else f" from {self.min} to {self.max}"
-            self.fail(f"expected a whole number{limits}, got {value!r}", param, ctx)
-        return number
 
 
 class Shared(NamedTuple):
@@ -156,11 +142,11 @@ _ALL: Final = (
     ),
     text(
         "--for",
-        "SECONDS",
-        "For how long; 0: no longer.",
+        "TIME",
+        "For how long, such as 90s or 2h; 0: no longer.",
         "seconds",
-        type=WholeNumber(0),
-        default=3600,
+        type=Seconds(),
+        default="1h",
         show_default=True,
     ),
     number("--min-turns", "Leave out those with fewer calls.", 1),

@@ -134,10 +134,9 @@ def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[P
             parse_search(text, 0)
         except SearchError as error:
             yield setting, str(error)
-    if alert.figure == "share" and not alert.of:
-        yield "of", "figure = 'share' needs the search whose share is taken, such as of = 'status:5xx'"
-    if alert.of and alert.figure != "share":
-        yield "of", f"belongs to figure = 'share', got figure = {alert.figure!r}"
+    if bool(alert.of) != (alert.figure == "share"):
+        need = "expected the search whose share is taken, such as 'status:5xx', got ''"
+        yield "of", f"goes with figure = 'share' alone, got figure = {alert.figure!r}" if alert.of else need
     if (alert.above is None) == (alert.below is None):
         yield "above", "expected either above or below"
     if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):

@@ -156,7 +156,13 @@ def test_an_alert_is_tested_and_silenced_from_the_command_line(tmp_path: Path, u
         codes = {run("test", "asked")[0] for _ in range(6)}
         assert codes <= {0, 1}
         assert b'"alert.test"' in receiver.bodies[0]
-        assert run("silence", "asked", "--for", "60") == (0, "asked is silent for 60 s\n")
+        assert run("silence", "asked", "--for", "1m30s") == (0, "asked is silent for 90 s\n")
+        code, said = run("silence", "asked", "--for", "soon")
+        assert (code, "got 'soon'" in said, "such as '30s' or '1h30m'" in said) == (2, True, True)
+        code, said = run("list")
+        assert (code, said.split()[:4]) == (0, ["name", "state", "figure", "search"])
+        assert ", silent" in said
+        assert "count above 0 over" in said
         assert sidelog.api("/api/alerts")["alerts"][0]["silenced_until_us"] > 0
         code, said = run("test", "nothing")
         assert code == 1

@@ -2,11 +2,13 @@
 
 import json
 import os
-from typing import Final
+import time
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.cli.commands.client import Client, client_from_environment, data_directory, read_token, refusal
-from proxy.cli.commands.output import CommandError, complain, report, say, say_json
+from proxy.cli.commands.output import CommandError, complain, print_table, report, report_list, say, say_json
 from proxy.collector.admin_token import rotate_token
 
 NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
@@ -49,6 +51,34 @@ def rotate(data_dir: str | None, *, as_json: bool) -> int:
     except OSError as error:
         raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
     return report({"token": token}, token, as_json=as_json)
+
+
+def list_alerts(client: Client, *, as_json: bool) -> int:
+    """Print all alerts of this sidecar, in the order of the configuration."""
+    return report_list(client.get_json("/api/alerts")["alerts"], "alerts", _print_alerts, as_json=as_json)
+
+
+def _print_alerts(alerts: list[dict[str, Any]]) -> None:
+    rows = []
+    for alert in alerts:
+        side = "below" if alert["above"] is None else "above"
+        figure = f"{alert['figure']} {side} {alert[side]:g} over {alert['window_s']:g} s"
+        rows.append(
+            (
+                alert["name"],
+                _state_of(alert),
+                f"{figure} by {alert['by']}" if alert["by"] else figure,
+                alert["query"] or "all",
+            )
+        )
+    print_table(("name", "state", "figure", "search"), rows)
+
+
+def _state_of(alert: Mapping[str, Any]) -> str:
+    """Say what fires, with its value, or why nothing can be said."""
+    fires = [f"{group} {firing['value']:.6g}".strip() for group, firing in alert["firing"].items()]
+    state = f"firing: {', '.join(fires)}" if fires else alert["problem"] or "not firing"
+    return f"{state}, silent" if (alert["silenced_until_us"] or 0) > time.time() * 1e6 else state
 
 
 def test_alert(client: Client, name: str, *, as_json: bool) -> int:

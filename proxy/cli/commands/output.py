@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
@@ -153,6 +153,17 @@ def report_list(rows: list[T], name: str, show: Callable[[list[T]], None], *, as
     else:
         complain(f"no {name}")
     return 0
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
+    """Write a table of texts to stdout."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(visible(cell or "")) for cell in row))
+    console().print(table)
 
 
 def console() -> "Console":

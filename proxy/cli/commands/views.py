@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import COMPUTED, read_fields
-from proxy.cli.commands.output import CommandError, console, report, report_list, say, say_json
+from proxy.cli.commands.output import CommandError, print_table, report, report_list, say, say_json
 from proxy.cli.commands.zone import with_offsets, zone_of
 from proxy.process.terminal import visible
 from storage.search.cell import is_cell_field
@@ -131,14 +131,8 @@ def fields_of(view: Mapping[str, Any]) -> str | None:
 
 
 def _print_table(views: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "search", "since", "until", "by", "columns"):
-        table.add_column(title)
-    for view in views:
-        columns = ", ".join(view["columns"])
-        cells = (view["name"], view["query"], view["since"], view["until"], view["group_by"], columns)
-        table.add_row(*(Text(visible(cell or "")) for cell in cells))
-    console().print(table)
+    rows = [
+        (view["name"], view["query"], view["since"], view["until"], view["group_by"], ", ".join(view["columns"]))
+        for view in views
+    ]
+    print_table(("name", "search", "since", "until", "by", "columns"), rows)

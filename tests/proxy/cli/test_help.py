@@ -112,7 +112,7 @@ def test_the_documented_commands_are_there() -> None:
                 "man",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
-            *("alerts test", "alerts silence"),
+            *("alerts list", "alerts test", "alerts silence"),
             *("view list", "view show", "view save", "view rename", "view delete"),
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),
