@@ -193,7 +193,8 @@ def _content(body: Body, fields: Sequence[Sequence[str]], given: Given, missing:
             missing.append("body")
         return body.head if text is None or body.charset is None else sent_text(text, body.charset)
     types = [value for name, value in fields if name.lower() == "content-type"]
-    if isinstance(document := _json_or_text(text), dict | list):  # under any type: curl labels JSON as a form by default
+    document = _json_or_text(text)
+    if isinstance(document, dict | list):  # under any type: curl labels JSON as a form by default
         is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
         text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
         missing += dict.fromkeys(_redacted_places(document, "body"))
