@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.release.tree import git
 from proxy.process.data_dir import read_state
 from proxy.process.ring_home import STATE_NAME
 from proxy.ring.key_snapshot import SNAPSHOT_FILE
@@ -59,6 +60,14 @@ def test_the_newest_layouts_are_kept() -> None:
     newest = FIXTURES[-1]
     assert newest.path.name == NEXT
     assert not newest.is_released or newest.json("layouts") == layouts()
+
+
+def test_what_was_released_is_not_made_anew() -> None:
+    """The files of a version are those of its tag from then on: none is changed, none is removed."""
+    for tag in git(ROOT, "tag", "--list", "v*").split():
+        assert git(ROOT, "diff", "--name-only", "--diff-filter=DMRT", tag, "--", str(FIXTURES[0].path.parent)) == "", (
+            tag
+        )
 
 
 @pytest.mark.parametrize(

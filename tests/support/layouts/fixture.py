@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.version import Version
+
 from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state, update_state
 from proxy.process.ring_home import STATE_NAME
 from proxy.process.version import VERSION
 from proxy.ring.key_snapshot import SNAPSHOT_FILE
 
 FIXTURES: Final = Path(__file__).parents[2] / "fixtures" / "layouts"
-NEXT: Final = "1.0"
+NEXT: Final = "1.0.0"
 """The version whose fixture `make layouts` makes: the next one that is released with other layouts."""
 STORE_FILE: Final = "sidelog.db"
 _RINGS: Final = "rings"
@@ -37,14 +39,14 @@ class Fixture:
     path: Path
 
     @property
-    def version(self) -> list[int]:
-        """The first that has these layouts, as numbers."""
-        return [int(part) for part in self.path.name.split(".")]
+    def version(self) -> Version:
+        """The first that has these layouts."""
+        return Version(self.path.name)
 
     @property
     def is_released(self) -> bool:
         """Whether that version is out; until then layouts may change without a migration, and it is made anew."""
-        return [int(part) for part in VERSION.split(".")] >= self.version
+        return Version(VERSION) >= self.version
 
     @property
     def config(self) -> str:
