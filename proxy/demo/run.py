@@ -58,15 +58,12 @@ class Plan:
     @property
     def serve_environ(self) -> dict[str, str]:
         """Settings that make pages of the UI less empty; those of the user win."""
-        users = {"id": "users", "path": KEYED, "upstream": self.upstream_url, "service": "users", "auth": "optional"}
-        alert = {
-            "name": "errors",
-            "figure": "share",
-            "of": "status:5xx",
-            "above": 0.02,
-            "url": f"{self.upstream_url}/hook",
-        }
-        return {"SIDELOG_ROUTES": json.dumps([users]), "SIDELOG_ALERTS": json.dumps([alert]), **module_environment()}
+        url = self.upstream_url
+        users = {"id": "users", "path": KEYED, "upstream": url, "service": "users", "auth": "optional"}
+        tools = {"id": "tools", "path": "/mcp", "upstream": url, "tool_cost_usd": {"search_documents": 0.002}}
+        alert = {"name": "errors", "figure": "share", "of": "status:5xx", "above": 0.02, "url": f"{url}/hook"}
+        routes, alerts = json.dumps([users, tools]), json.dumps([alert])
+        return {"SIDELOG_ROUTES": routes, "SIDELOG_ALERTS": alerts, **module_environment()}
 
     @property
     def serve_command(self) -> list[str]:

@@ -22,6 +22,7 @@ TIMEOUT_S: Final = 30.0
 SEED: Final = 20260101
 KEYED: Final = "/api/users"
 """Requests of paths that begin so carry an API key, where there is one; a few a wrong one."""
+WRONG_KEY: Final = "sk_" + "0wrong" * 7 + "0"
 
 _AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -62,7 +63,7 @@ def get(path: str) -> Callable[[random.Random], Visit]:
 
 def one_user(draw: random.Random) -> Visit:
     """Look at one user; some do not exist, and some who ask have a wrong key."""
-    headers = {"api-key": "sk-demo-wrong-key"} if draw.random() < 0.1 else {}
+    headers = {"api-key": WRONG_KEY} if draw.random() < 0.1 else {}
     return (Step(method="GET", path=f"{KEYED}/{draw.randint(1, 27)}", headers=headers),)
 
 
@@ -89,10 +90,14 @@ def watch(draw: random.Random) -> Visit:
     return (Step(method="GET", path=f"/api/events?count={draw.randint(5, 40)}", leave_after_chunks=leave),)
 
 
+def _ask(draw: random.Random) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"{draw.choice(_QUESTIONS)} (ticket {draw.randint(100, 999)})"}]
+
+
 def chat(draw: random.Random) -> Visit:
     """Ask the OpenAI-shaped model: plain or streamed, with and without usage, sometimes the busy model."""
     model = draw.choice(("gpt-4o-mini", "gpt-4o-mini", "gpt-4o", "gpt-busy", "gpt-4o"))
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}]}
+    body: dict[str, Any] = {"model": model, "messages": _ask(draw)}
     if draw.random() < 0.6:
         body["stream"] = True
         if draw.random() < 0.9:
@@ -105,7 +110,7 @@ def message(draw: random.Random) -> Visit:
     model = draw.choice(("claude-sonnet-4-5", "claude-haiku-4-5", "claude-haiku-4-5", "claude-busy"))
     body = {
         "max_tokens": draw.choice((10, 1024)),
-        "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}],
+        "messages": _ask(draw),
         "model": model,
         "stream": draw.random() < 0.6,
         "system": "Answer in one sentence.",
@@ -186,12 +191,12 @@ MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
     (2, get("/api/old/users")),
     (1, get("/api/users/latest")),
     (4, watch),
-    (12, chat),
-    (9, message),
+    (6, chat),
+    (5, message),
     (6, tools),
     (7, stock),
     (4, orders),
-    (1, agent_run),
+    (2, agent_run),
 )
 """(weight, visit)."""
 

@@ -16,6 +16,7 @@ import pytest
 from proxy.cli.commands.client import data_directory
 from proxy.demo.run import CannotStart, check_free, main, make_plan
 from proxy.process.data_dir import lock_data_dir
+from proxy.settings.load import load
 from proxy.settings.model import SettingsError
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
@@ -177,6 +178,16 @@ def test_the_environment_names_addresses_where_the_caller_does_not() -> None:
     plan = make_plan("127.0.0.1:8080", "127.0.0.1:8090", "here", upstream, {"STATE_DIRECTORY": "/there"})
     assert (plan.listen, plan.admin_listen) == ("127.0.0.1:8080", "127.0.0.1:8090")
     assert plan.data_directory == Path.cwd() / "here"
+
+
+def test_the_settings_of_a_demo_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routes and an alert that give pages something to show; what the user sets wins."""
+    plan = make_plan("127.0.0.1:1", "127.0.0.1:2", str(tmp_path), "http://127.0.0.1:9", {})
+    settings = load({"proxy.upstream": plan.upstream_url}, plan.serve_environ, None)
+    assert [route.id for route in settings.routes] == ["users", "tools", "default"]
+    assert [alert.url for alert in settings.alerts] == ["http://127.0.0.1:9/hook"]
+    monkeypatch.setenv("SIDELOG_ALERTS", "[]")
+    assert load({}, plan.serve_environ, None).alerts == ()
 
 
 def test_an_address_that_is_none_is_a_settings_error() -> None:

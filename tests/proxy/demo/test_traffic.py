@@ -119,7 +119,7 @@ def test_a_key_goes_where_it_belongs() -> None:
     draw = random.Random(7)
     steps = [step for _ in range(300) for step in visit(draw, "sk-mine")]
     found = {(step.path.startswith(traffic.KEYED), step.headers.get("api-key")) for step in steps}
-    assert found == {(True, "sk-mine"), (True, "sk-demo-wrong-key"), (False, None)}
+    assert found == {(True, "sk-mine"), (True, traffic.WRONG_KEY), (False, None)}
 
 
 async def test_a_session_id_is_carried_through_a_visit(base_url: str) -> None:
