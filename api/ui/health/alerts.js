@@ -2,24 +2,32 @@
 
 import { errorText, getJson, toQuery } from "../lib/api.js";
 import { el, gradeMark, sectionHead, table, unit } from "../lib/dom.js";
-import { moment } from "../lib/format.js";
+import { durationText, moment, money, percent, spanText } from "../lib/format.js";
 
 const POLL_MS = 10_000;
 const NAMES = ["Alert", "State", "Figure", "Search"];
 const SENT = ["Time", "Alert", "Message", "Value", "Taken"];
 
 const cell = (label, name, ...content) => el("td", { class: name, "data-label": label }, content);
-const number = (value) => (value === null ? unit("–") : String(Number(value.toPrecision(6))));
+const VALUES = {
+  share: (value) => percent(value, 1).join(" "),
+  cost: (value) => money(value, 2),
+  p50: (ms) => durationText(ms * 1000),
+  p95: (ms) => durationText(ms * 1000),
+  p99: (ms) => durationText(ms * 1000),
+};
+const plain = (value) => String(Number(value.toPrecision(6)));
+const valueOf = (value, figure) => (VALUES[figure] ?? plain)(value);
 const time = (us) =>
   el("span", { class: "mono", title: moment(us).title }, moment(us).date + moment(us).clock);
 
-function stateOf({ firing, problem, silenced_until_us: silenced }) {
+function stateOf({ figure, firing, problem, silenced_until_us: silenced }) {
   const fires = Object.entries(firing).map(([group, { value, since_us: since }]) =>
     el(
       "div",
       { class: "error" },
       gradeMark(),
-      number(value),
+      valueOf(value, figure),
       " ",
       unit(group),
       unit(" since "),
@@ -31,8 +39,10 @@ function stateOf({ firing, problem, silenced_until_us: silenced }) {
 }
 
 function alertRow(alert) {
-  const limit = alert.above === null ? `below ${alert.below}` : `above ${alert.above}`;
-  const figure = `${alert.figure} ${limit} over ${alert.window_s} s`;
+  const [side, limit] = alert.above === null ? ["below", alert.below] : ["above", alert.above];
+  const what = alert.figure === "share" ? `share of ${alert.of}` : alert.figure;
+  const over = spanText(alert.window_s);
+  const figure = `${what} ${side} ${valueOf(limit, alert.figure)} over ${over}`;
   const link = el(
     "a",
     { href: `requests${toQuery({ filter: alert.query })}` },
@@ -48,14 +58,14 @@ function alertRow(alert) {
   );
 }
 
-const sentRow = (message) =>
+const sentRow = (message, figure) =>
   el(
     "tr",
     { title: message.id },
     cell("", "", time(message.at_us)),
     cell("Alert", "", message.alert, " ", unit(message.group)),
     cell("Message", message.status === "firing" ? "error" : "", message.status),
-    cell("Value", "figure", number(message.value)),
+    cell("Value", "figure", message.value === null ? unit("–") : valueOf(message.value, figure)),
     cell("Taken", "", message.taken_us ? time(message.taken_us) : message.problem || "waits"),
   );
 
@@ -73,12 +83,14 @@ export class Page {
     try {
       const { alerts, waiting, history } = await getJson("api/alerts", {}, this.signal);
       const sent = [...waiting.toReversed(), ...history];
+      const figures = Object.fromEntries(alerts.map(({ name, figure }) => [name, figure]));
+      const rows = sent.map((message) => sentRow(message, figures[message.alert]));
       this.host.replaceChildren(
         alerts.length
           ? table({ class: "managed processes" }, NAMES, el("tbody", {}, alerts.map(alertRow)))
           : el("p", {}, "None are configured: ", el("code", {}, "[[alerts]]"), " in the settings."),
         sectionHead("Sent", sent.length ? "" : "nothing yet"),
-        table({ class: "managed processes" }, SENT, el("tbody", {}, sent.map(sentRow)), ["Value"]),
+        table({ class: "managed processes" }, SENT, el("tbody", {}, rows), ["Value"]),
       );
     } catch (error) {
       this.host.textContent = errorText(error) ?? this.host.textContent;

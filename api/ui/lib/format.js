@@ -90,8 +90,10 @@ export function money(usd, digits = 4) {
 }
 
 /** How long ago, in one unit. */
-export function ago(ms) {
-  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
+export const ago = (ms) => spanText(Math.max(0, Math.round((Date.now() - ms) / 1000)));
+
+/** A span of whole seconds, in one unit. */
+export function spanText(seconds) {
   for (const [limit, divisor, unit] of AGES) {
     if (seconds < limit) return `${Math.floor(seconds / divisor)}\u00a0${unit}`;
   }

@@ -334,7 +334,7 @@ export class Page {
       statistic(
         "Cost",
         [priced ? money(cost_usd, 2) : "–", ""],
-        priced < calls ? `${countOf(calls - priced, "call")} without a price` : note,
+        priced < counted ? `${countOf(counted - priced, "call")} without a price` : note,
       ),
     );
   }
