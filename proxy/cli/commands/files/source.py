@@ -13,6 +13,8 @@ from proxy.enrich.endpoints.segments import placeholder, split
 
 Reader = Callable[[], AbstractContextManager[Client]]
 """Opens what is read from, when it is needed: a suite in a file needs no sidelog."""
+_SUFFIXES = (".ndjson", ".har")
+"""Of files: a word that ends so is no search."""
 
 
 @contextmanager
@@ -24,6 +26,8 @@ def suite_of(reader: Reader, filters: Filters) -> Iterator[Path]:
             raise CommandError(f"{named} is a file: it is taken whole, without other filters", exit_code=2)
         yield named
         return
+    if named.suffix in _SUFFIXES:
+        raise CommandError(f"there is no file {named}", exit_code=2)
     with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
         with reader() as client:
             write_suite(client, filters, Path(file.name))
