@@ -12,19 +12,22 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
+from unittest import mock
+
+import asyncpg
 
 from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
-from bench.micro.server_write import make_database, running
 from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, totals, words
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import RecordQuery
+from tests.support.postgres import Server, binaries
 
 _EXAMPLES: Final = 100
 
@@ -84,14 +87,32 @@ async def queries(storage: Storage) -> dict[str, Query]:
     }
 
 
+@contextlib.contextmanager
+def own_postgres(directory: str) -> Iterator[Server]:
+    """Run a Postgres that syncs, in a directory."""
+    found = binaries()
+    assert found is not None, "no Postgres is installed"
+    options = {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
+    with mock.patch("tests.support.postgres._roomy_directory", return_value=directory):
+        server = Server(found, **options, shared_buffers="512MB", max_wal_size="4GB")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 @contextlib.asynccontextmanager
 async def address(options: argparse.Namespace) -> AsyncIterator[str]:
     """Find, or start, what is measured; answers its URL."""
     if not options.own_postgres:
         yield options.storage
         return
-    with running(options.directory) as server:
-        yield await make_database(server, "bench")
+    with own_postgres(options.directory) as server:
+        admin = await asyncpg.connect(server.url("postgres"))
+        await admin.execute("CREATE DATABASE bench")
+        await admin.close()
+        yield server.url("bench")
 
 
 async def ask_all(

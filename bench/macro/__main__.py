@@ -2,8 +2,9 @@
 
 `sustained` loads each system with more than it can take and divides the CPU of all its processes by the requests: on
 one core, under a quota, beside busy neighbours, on all cores. `latency` has one connection, `flood` a light client
-beside 64 busy ones, `streams` 200 event streams. Rounds are interleaved (A B C A B C), so that a disturbance hits all
-alike, and medians are taken. Prints the tables, writes one JSON file, starts and stops everything.
+beside 64 busy ones, `streams` 200 event streams, `idle` 2,000 connections that say nothing. Rounds are interleaved (A B
+C A B C), so that a disturbance hits all alike, and medians are taken. Prints the tables, writes one JSON file, starts
+and stops everything.
 """
 
 import argparse
@@ -23,15 +24,14 @@ from bench.macro.place import HERE, PeerUnavailable, program
 from bench.macro.plan import Session, parts
 from bench.macro.processor import SHARES
 from bench.macro.run import KINDS
-from bench.macro.scenarios import SCENARIOS
+from bench.macro.scenarios import NAMES
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.macro", description=__doc__)
     found.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)} (default: all)")
-    names = ", ".join(each.name for each in SCENARIOS)
-    found.add_argument("--scenario", default="all", help=f"of sustained, comma-separated: {names} (default: all)")
+    found.add_argument("--scenario", default="all", help=f"of sustained, by commas: {', '.join(NAMES)} (default: all)")
     found.add_argument("--shares", default=",".join(SHARES), help="of sustained: %(default)s")
     found.add_argument("--systems", default=",".join(SYSTEMS), help="comma-separated (default: all)")
     found.add_argument("--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled")
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (options.kinds, KINDS),
         (options.systems.split(","), SYSTEMS),
         (options.shares.split(","), SHARES),
-        (options.scenario.split(","), [*(each.name for each in SCENARIOS), "all"]),
+        (options.scenario.split(","), NAMES),
     ):
         if unknown := set(given) - set(known):
             print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Final
 from bench.macro import configurations
 from bench.macro.place import PeerUnavailable, Place, program
 from bench.macro.scenarios import (
+    GRPC_ANSWER,
     HUGE_BYTES,
     JSON_BYTES,
     LARGE_BYTES,
@@ -23,6 +24,7 @@ def nginx_text(template: str, place: Place, **more: object) -> str:
     user = "user root;" if os.geteuid() == 0 else ""
     tls = f" ssl_certificate {place.certificate}; ssl_certificate_key {place.certificate};" if place.is_tls else ""
     fields = {"directory": place.directory, "port": place.port, "upstream": _upstream_of(place)}
+    fields |= {"http2": " http2" if place.is_http2 else ""}
     return template.format(user=user, tls=tls, tls_listen=" ssl" if place.is_tls else "", **fields, **more)
 
 
@@ -47,6 +49,7 @@ def _upstream(place: Place) -> list[str]:
     bodies = {
         "small": json_text(JSON_BYTES),
         "answer": json_text(POST_BYTES),
+        "message": GRPC_ANSWER.decode(),
         "varying": json_text(POST_BYTES, name="#" * 32).replace("#" * 32, "$request_id"),
     }
     source_port = place.source_port or place.port
@@ -57,13 +60,16 @@ def _upstream(place: Place) -> list[str]:
 
 
 def _nginx(place: Place) -> list[str]:
-    return _nginx_command(place, nginx_text(configurations.NGINX_PROXY, place, access_log=place.access_log))
+    name = "grpc" if place.is_http2_upstream else "proxy"
+    hop = {"name": name, "hop": configurations.NGINX_HOPS[name], "access_log": place.access_log}
+    return _nginx_command(place, nginx_text(configurations.NGINX_PROXY, place, **hop))
 
 
 def _haproxy(place: Place, log_port: int) -> list[str]:
     tls = f" ssl crt {place.certificate}" if place.is_tls else ""
     upstream = _upstream_of(place).replace("unix:", "unix@")
-    text = configurations.HAPROXY.format(port=place.port, tls=tls, upstream=upstream, log_port=log_port)
+    http2 = {"http2": _PROTO * place.is_http2, "http2_upstream": _PROTO * place.is_http2_upstream}
+    text = configurations.HAPROXY.format(port=place.port, tls=tls, upstream=upstream, log_port=log_port, **http2)
     (place.directory / "haproxy.cfg").write_text(text)
     return [program("haproxy"), "-db", "-f", str(place.directory / "haproxy.cfg")]
 
@@ -76,6 +82,8 @@ def _envoy(place: Place) -> list[str]:
     )
     tls = configurations.ENVOY_TLS.format(certificate=place.certificate) if place.is_tls else ""
     fields = {"port": place.port, "access_log": place.access_log, "tls": tls, "upstream": upstream}
+    fields |= {"codec": "HTTP2" if place.is_http2 else "HTTP1"}
+    fields |= {"http2_upstream": configurations.ENVOY_HTTP2_UPSTREAM if place.is_http2_upstream else ""}
     (place.directory / "envoy.yaml").write_text(configurations.ENVOY.format(**fields))
     command = [program("envoy"), "-c", str(place.directory / "envoy.yaml"), "--concurrency", "1"]
     return [*command, "--disable-hot-restart", "--log-level", "error"]
@@ -117,6 +125,9 @@ PEERS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "traefik": _traefik,
 }
 LOGS_TO_FILE: Final = frozenset({"nginx", "envoy", "caddy", "traefik"})
+SPEAK_HTTP2: Final = frozenset({"upstream", "nginx", "haproxy", "envoy"})
+"""Peers that are configured for it here."""
+_PROTO: Final = " proto h2"
 
 
 def peer_command(name: str, place: Place, log_port: int) -> list[str]:
@@ -125,13 +136,21 @@ def peer_command(name: str, place: Place, log_port: int) -> list[str]:
     Raises:
         PeerUnavailable: it is not installed, or cannot do what the place asks for.
     """
+    if place.is_http2 and name not in SPEAK_HTTP2:
+        raise PeerUnavailable(f"{name} is measured with HTTP/1.1 only")
     return _haproxy(place, log_port) if name == "haproxy" else PEERS[name](place)
 
 
 def sidelog_command(place: Place, admin_port: int, workers: int = 1) -> list[str]:
     """Return the command line of sidelog."""
     upstream = _upstream_of(place) if place.is_unix else f"http://{_upstream_of(place)}"
-    command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream]
+    command = [sys.executable, "-m", "proxy", "serve"]
+    if place.is_http2_upstream:
+        route = f'[[routes]]\nid = "all"\nupstream = "{upstream}"\nupstream_protocol = "http2"\n'
+        (place.directory / "sidelog.toml").write_text(route)
+        command += ["--config", str(place.directory / "sidelog.toml")]
+    else:
+        command += ["--upstream", upstream]
     command += ["--listen", f"127.0.0.1:{place.port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
     command += ["--data-dir", str(place.directory / "data"), "--workers", str(workers)]
     return command

@@ -22,10 +22,11 @@ import msgspec
 from bench.macro.load import Generator
 from bench.macro.machine import write_figures
 from bench.macro.peers import Peer, started
-from bench.macro.place import HERE, Place
+from bench.macro.place import HERE
+from bench.macro.plan import UPSTREAM, place_of
 from bench.macro.processor import CORE, SHARES, taken
 from bench.macro.run import SUSTAINED, Load, measured
-from bench.macro.scenarios import SCENARIOS, chosen
+from bench.macro.scenarios import NAMES, Scenario, chosen
 from tests.support.ports import free_port
 
 ROLES: Final = ("worker", "collector")
@@ -70,13 +71,31 @@ def load_in_turns(generator: Generator, before: Peer, now: Peer, load: Load, tur
         yield compared(load.scenario.name, role, costs[role])
 
 
+def measured_in_turns(scenario: Scenario, options: argparse.Namespace) -> Iterator[Comparison]:
+    """Start both trees and an upstream for a scenario, and load them in turns."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        own, loads = stack.enter_context(taken(SHARES[CORE]))
+        upstream_port = free_port()
+
+        def start(system: str, folder: str, prefix: tuple[str, ...], tree: Path, port: int) -> Peer:
+            found = {"port": port, "upstream_port": upstream_port, "prefix": prefix, "tree": tree}
+            place = place_of(system, scenario, directory=directory / folder, **found)
+            return replace(stack.enter_context(started(system, place)), name=folder)
+
+        start(UPSTREAM, "upstream", loads, HERE, upstream_port)
+        before = start("sidelog", "before", own, options.before.resolve(), free_port())
+        now = start("sidelog", "now", own, options.now.resolve(), free_port())
+        load = Load(kind=SUSTAINED, scenario=scenario, seconds=options.seconds)
+        yield from load_in_turns(Generator(directory=directory, prefix=loads), before, now, load, options.turns)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.macro.compare", description=__doc__)
     found.add_argument("before", type=Path, help="the source tree to compare with")
     found.add_argument("--now", type=Path, default=HERE, help="the source tree that is judged (default: this one)")
-    names = [*(scenario.name for scenario in SCENARIOS), "all"]
-    found.add_argument("--scenario", default="all", choices=names, help="one of %(choices)s")
+    found.add_argument("--scenario", default="all", choices=NAMES, help="one of %(choices)s")
     found.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
     found.add_argument("--seconds", type=float, default=1.0, help="of load per turn, whole seconds (default 1)")
     found.add_argument("--json", type=Path, help="file to write (default: none)")
@@ -99,26 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     comparisons: list[Comparison] = []
     load_average = os.getloadavg()
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        own, loads = stack.enter_context(taken(SHARES[CORE]))
-        upstream_port = free_port()
-
-        def start(system: str, folder: str, prefix: tuple[str, ...], tree: Path, port: int) -> Peer:
-            place = Place(
-                directory=directory / folder, port=port, upstream_port=upstream_port, prefix=prefix, tree=tree
-            )
-            return replace(stack.enter_context(started(system, place)), name=folder)
-
-        start("upstream", "upstream", loads, HERE, upstream_port)
-        before = start("sidelog", "before", own, options.before.resolve(), free_port())
-        now = start("sidelog", "now", own, options.now.resolve(), free_port())
-        generator = Generator(directory=directory, prefix=loads)
-        for scenario in chosen(options.scenario):
-            load = Load(kind=SUSTAINED, scenario=scenario, seconds=options.seconds)
-            for comparison in load_in_turns(generator, before, now, load, options.turns):
-                comparisons.append(comparison)
-                print(markdown([comparison]).splitlines()[-1], file=sys.stderr)
+    for scenario in chosen(options.scenario):
+        for comparison in measured_in_turns(scenario, options):
+            comparisons.append(comparison)
+            print(markdown([comparison]).splitlines()[-1], file=sys.stderr)
     print(markdown(comparisons))
     if options.json:
         command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"

@@ -25,12 +25,15 @@ NGINX_UPSTREAM: Final = (
   access_log off; sendfile on; open_file_cache max=16;
   types {{ }} default_type application/json;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port}{http2} backlog=4096;
     listen unix:{socket} backlog=4096;
     root {directory}/files;
     location /json {{ return 200 '{small}'; }}
     location /echo {{ return 200 '{answer}'; }}
     location /vary {{ return 200 '{varying}'; }}
+    location = /bench.Items/Get {{
+      default_type application/grpc; add_trailer grpc-status 0; return 200 '{message}';
+    }}
     location = /events {{ default_type text/event-stream; try_files /events =404; }}
     location = /16k {{ try_files /16k =404; }}
     location = /1m {{ try_files /1m =404; }}
@@ -53,19 +56,23 @@ NGINX_PROXY: Final = (
   access_log {access_log} json buffer=64k flush=1s;
   upstream backend {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{port}{tls_listen} backlog=4096;{tls}
+    listen 127.0.0.1:{port}{tls_listen}{http2} backlog=4096;{tls}
     location / {{
-      proxy_pass http://backend;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Request-Id $request_id;
+      {hop}
+      {name}_set_header Host $http_host;
+      {name}_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      {name}_set_header X-Request-Id $request_id;
     }}
   }}
 }}
 """
 )
+
+NGINX_HOPS: Final = {
+    "proxy": 'proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";',
+    "grpc": "grpc_pass grpc://backend;",
+}
+"""To an upstream that speaks HTTP/1.1, and to one that speaks HTTP/2."""
 
 HAPROXY: Final = """
 global
@@ -83,12 +90,12 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend front
-  bind 127.0.0.1:{port}{tls}
+  bind 127.0.0.1:{port}{tls}{http2}
   unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
   unique-id-header X-Request-Id
   default_backend back
 backend back
-  server upstream {upstream}
+  server upstream {upstream}{http2_upstream}
 """
 
 ENVOY: Final = """
@@ -101,7 +108,7 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: front
-          codec_type: HTTP1
+          codec_type: {codec}
           use_remote_address: true
           access_log:
           - name: envoy.access_loggers.file
@@ -136,11 +143,19 @@ static_resources:
   clusters:
   - name: upstream
     type: STATIC
+{http2_upstream}
     load_assignment:
       cluster_name: upstream
       endpoints:
       - lb_endpoints:
         - endpoint: {{ address: {{ {upstream} }} }}
+"""
+
+ENVOY_HTTP2_UPSTREAM: Final = """
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
 """
 
 ENVOY_TLS: Final = """

@@ -114,13 +114,13 @@ def _running(
         )
         try:
             url = f"{'https' if place.is_tls else 'http'}://127.0.0.1:{place.port}"
-            _wait_until_answering(name, url + "/json", process, log)
+            _wait_until_answering(name, url + "/json", process, log, is_http2=place.is_http2)
             yield process.pid, url, log
         finally:
             _stop(process)
 
 
-def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes], log: Path, *, is_http2: bool) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # ours, made a moment ago
     deadline = time.monotonic() + TIMEOUT_START_S
@@ -128,9 +128,14 @@ def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes],
         if process.poll() is not None:
             break
         try:
+            if is_http2:
+                asked = subprocess.run(["h2load", "-n1", url], capture_output=True, timeout=5, check=False)
+                if b" 1 2xx" in asked.stdout:
+                    return
+                raise OSError("no answer by HTTP/2")
             with urllib.request.urlopen(url, timeout=2, context=context):
                 return
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, OSError, subprocess.TimeoutExpired):
             time.sleep(POLL_START_S)
     raise PeerUnavailable(f"{name} does not answer (exit code {process.poll()}): {last_words(log)}")
 

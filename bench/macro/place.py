@@ -42,6 +42,10 @@ class Place:
     """Whether clients speak TLS to it."""
     is_unix: bool = False
     """Whether the upstream is reached through its Unix socket."""
+    is_http2: bool = False
+    """Whether clients speak HTTP/2 to it."""
+    is_http2_upstream: bool = False
+    """Whether it speaks HTTP/2 to the upstream."""
     source_port: int = 0
     """The upstream only: where its event streams come from; 0: it has none."""
 

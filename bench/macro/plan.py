@@ -3,13 +3,13 @@
 Each run has a system of its own, started for it and stopped behind it: no store, log or heap of another run is in it.
 """
 
+import dataclasses
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from bench.macro.load import Generator, LoadFailed
 from bench.macro.peers import Peer, last_words, started
 from bench.macro.place import BUILT, HERE, PeerUnavailable, Place
 from bench.macro.processor import CORE, SHARES, Share, taken
-from bench.macro.run import EVENTS, LATENCY, SUSTAINED, Load, Run, faults, measured
+from bench.macro.run import EVENTS, IDLE, LATENCY, SUSTAINED, Load, Run, faults, measured
 from bench.macro.scenarios import SCENARIOS, Scenario, chosen
 from tests.support.ports import free_port
 
@@ -26,7 +26,7 @@ ELSEWHERE: Final = 2
 """So many of the scenarios, the first, are measured where a system has not one core."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One load for all systems, and what they get of the processor."""
 
@@ -38,13 +38,23 @@ class Part:
 def parts(kinds: Sequence[str], shares: Sequence[str], scenarios: str) -> Iterator[Part]:
     """List what is measured; latency, floods and streams on one core, with requests that all differ."""
     for kind in kinds:
-        if kind != SUSTAINED:
+        if kind == IDLE:
+            yield from (Part(kind=kind, share=CORE, scenario=each) for each in chosen("getvar,h2get-m1"))
+        elif kind != SUSTAINED:
             yield Part(kind=kind, share=CORE, scenario=SCENARIOS[0])
-            continue
-        for share in shares:
-            found = chosen(scenarios)
-            for each in found if share == CORE else found[:ELSEWHERE]:
-                yield Part(kind=kind, share=share, scenario=each)
+        else:
+            for share in shares:
+                found = chosen(scenarios)
+                for each in found if share == CORE else found[:ELSEWHERE]:
+                    yield Part(kind=kind, share=share, scenario=each)
+
+
+def place_of(name: str, scenario: Scenario, **found: Any) -> Place:
+    """Return the place of a system, or of the upstream, with what a scenario asks for."""
+    if name == UPSTREAM:
+        return Place(is_http2=scenario.is_http2_upstream, **found)
+    place = Place(is_tls=scenario.is_tls, is_unix=scenario.is_unix, is_http2=scenario.streams > 0, **found)
+    return dataclasses.replace(place, is_http2_upstream=scenario.is_http2_upstream)
 
 
 class Session:
@@ -119,14 +129,14 @@ class Session:
     ) -> Peer:
         self._number += 1
         is_upstream = name == UPSTREAM
-        place = Place(
+        place = place_of(
+            name,
+            part.scenario,
             directory=self._directory / ("upstream" if is_upstream else f"{name}-{self._number}"),
             port=upstream_port if is_upstream else free_port(),
             upstream_port=upstream_port,
             prefix=prefix,
             tree=self._trees.get(name, HERE),
-            is_tls=part.scenario.is_tls and not is_upstream,
-            is_unix=part.scenario.is_unix and not is_upstream,
             source_port=source_port,
         )
         stack.callback(shutil.rmtree, place.directory, ignore_errors=True)
@@ -139,6 +149,8 @@ class Session:
 
 def progress(run: Run) -> str:
     """Return one line about a finished run."""
+    if run.kind == IDLE:
+        return f"{IDLE} {run.scenario} #{run.round + 1} {run.system}: bytes before and after {run.memory_bytes}"
     costs = " + ".join(f"{role} {cost:.1f}" for role, cost in run.cpu_us.items() if cost >= 0.05)
     line = (
         f"{run.kind} {run.share} {run.scenario} #{run.round + 1} {run.system}: {run.requests_per_s:,.0f}/s, "

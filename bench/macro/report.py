@@ -13,7 +13,7 @@ import msgspec
 
 from bench.macro import tables
 from bench.macro.processor import CORE, SHARES
-from bench.macro.run import EVENTS, FLOOD, LATENCY, SUSTAINED, Run
+from bench.macro.run import EVENTS, FLOOD, IDLE, KINDS, LATENCY, SUSTAINED, Run
 
 BEGIN: Final = "<!-- results: begin -->"
 END: Final = "<!-- results: end -->"
@@ -34,7 +34,7 @@ class Result(msgspec.Struct, kw_only=True, frozen=True):
 
 def markdown(result: Result) -> str:
     """Return all tables of one result, with where they come from."""
-    kinds = {kind: [run for run in result.runs if run.kind == kind] for kind in (SUSTAINED, LATENCY, FLOOD, EVENTS)}
+    kinds = {kind: [run for run in result.runs if run.kind == kind] for kind in KINDS}
     by_share = {share: [run for run in kinds[SUSTAINED] if run.share == share] for share in SHARES}
     parts = [
         f"{result.when} · {', '.join(f'{key} {value}' for key, value in result.machine.items())}",
@@ -44,6 +44,7 @@ def markdown(result: Result) -> str:
         tables.latency_table(kinds[LATENCY]) if kinds[LATENCY] else "",
         tables.flood_table(kinds[FLOOD]) if kinds[FLOOD] else "",
         tables.streams_table(kinds[EVENTS]) if kinds[EVENTS] else "",
+        tables.idle_table(kinds[IDLE]) if kinds[IDLE] else "",
         tables.share_table(SHARES[CORE].title, by_share[CORE]) if by_share[CORE] else "",
         "\n".join(f"Not measured: {system}: {why}" for system, why in result.skipped.items()),
         "\n".join(f"{system} wrote no access log: its figures are too good" for system in tables.silent(result.runs)),

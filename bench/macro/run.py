@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from bench.macro import ledger, measure
-from bench.macro.load import CONNECTIONS, LIGHT_RATE, PAUSING_CONNECTIONS, STREAMS, Generator, LoadResult
+from bench.macro import idle, ledger, measure
+from bench.macro.load import LIGHT_RATE, PAUSING_CONNECTIONS, STREAMS, Generator, LoadResult
 from bench.macro.peers import Peer
 from bench.macro.processor import CORE, PERIOD_US, SHARES
 from bench.macro.scenarios import Scenario
@@ -22,7 +22,8 @@ SUSTAINED: Final = "sustained"
 LATENCY: Final = "latency"
 FLOOD: Final = "flood"
 EVENTS: Final = "streams"
-KINDS: Final = (SUSTAINED, LATENCY, FLOOD, EVENTS)
+IDLE: Final = "idle"
+KINDS: Final = (SUSTAINED, LATENCY, FLOOD, EVENTS, IDLE)
 MEMORY_SAMPLES: Final = 60
 
 
@@ -47,7 +48,7 @@ class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     cpu_us: dict[str, float] = {}
     """CPU microseconds per request by role, all work included."""
     memory_bytes: dict[str, list[int]] = {}
-    """Own memory by role, again and again during the load, shared pages apart."""
+    """Own memory by role, again and again during the load, shared pages apart; before and after idle connections."""
     received: int = 0
     """sidelog: records of this run, as its ledger counts them."""
     stored: int = 0
@@ -97,7 +98,7 @@ class Load:
     def connections(self) -> int:
         """How many connections the load that is counted has."""
         if self.kind == SUSTAINED:
-            return PAUSING_CONNECTIONS if self.rate else CONNECTIONS
+            return PAUSING_CONNECTIONS if self.rate else self.scenario.connections
         return STREAMS if self.kind == EVENTS else 1
 
 
@@ -107,12 +108,23 @@ def measured(load: Load, generator: Generator, peer: Peer, number: int, *, is_wa
     Raises:
         LoadFailed: the load did not end, or the work behind it did not.
     """
+    if load.kind == IDLE:
+        return idle_run(load, peer, number)
     if load.kind != EVENTS and not is_warm:
         generator.run(load.scenario, peer.url, seconds=WARM_UP_S, connections=load.connections)
     found = observed(peer, load.seconds, lambda: load.drive(generator, peer.url))
     rate = LIGHT_RATE if load.kind == FLOOD else load.rate
     named = replace(found, kind=load.kind, scenario=load.scenario.name, round=number)
     return replace(named, connections=load.connections, rate=rate)
+
+
+def idle_run(load: Load, peer: Peer, number: int) -> Run:
+    """Open connections that become idle, and read the memory around them."""
+    memory = idle.memory_around(peer, is_http2=load.scenario.streams > 0)
+    named = {"system": peer.name, "kind": IDLE, "scenario": load.scenario.name, "round": number}
+    nothing = dict.fromkeys(("errors", "duration_s", "requests_per_s", "p50_us", "p99_us"), 0)
+    counts = {"connections": idle.COUNT, "requests": idle.COUNT}
+    return msgspec.convert({**named, **nothing, **counts, "memory_bytes": memory}, Run)
 
 
 def observed(peer: Peer, seconds: float, drive: Callable[[], LoadResult]) -> Run:

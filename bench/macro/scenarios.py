@@ -1,12 +1,14 @@
-"""What is asked of each system: eleven kinds of traffic, as scripts for wrk.
+"""What is asked of each system: kinds of traffic, as scripts for wrk or, over HTTP/2, as targets and fields for h2load.
 
-A scenario is a path and a Lua script. Fixed requests are built once by wrk itself, so that the load generator stays
-cheap; `getvar`, `postvar` and `mix` build a new one each time, so that nothing that remembers heads, paths or bodies
-can shine by it. All real traffic is like that: they come first. Every script
-ends with one line of JSON that `load.py` reads; wrk's own text output is for people and changes with its version.
+A scenario of HTTP/1.1 is a path and a Lua script. Fixed requests are built once by wrk itself, so that it stays cheap;
+`getvar`, `postvar` and `mix` build a new one each time, so that nothing that remembers heads, paths or bodies can shine
+by it. All real traffic is like that: they come first. Every script ends with one line of JSON that `load.py` reads;
+wrk's own text output is for people and changes with its version.
+h2load has the same fields in each request; its targets differ, each comes once on a connection before they begin anew.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 JSON_BYTES: Final = 470
@@ -16,6 +18,8 @@ LARGE_BYTES: Final = 16384
 HUGE_BYTES: Final = 1024 * 1024
 POST_BYTES: Final = 1024
 STREAM_EVENTS: Final = 60
+CONNECTIONS: Final = 64
+"""Saturate every system measured here."""
 
 TEN_HEADERS: Final = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -29,6 +33,19 @@ TEN_HEADERS: Final = {
     "Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
 """Nine, and wrk adds Host."""
+
+GRPC_FIELDS: Final = {
+    "User-Agent": "grpc-python/1.85.0 grpc-c/53.0.0 (linux; chttp2)",
+    "Content-Type": "application/grpc",
+    "TE": "trailers",
+    "Grpc-Accept-Encoding": "identity, deflate, gzip",
+    "Grpc-Timeout": "5S",
+    "X-Request-Id": TEN_HEADERS["X-Request-Id"],
+}
+"""With the four of HTTP/2 itself ten."""
+GRPC_ASKED: Final = b"\0\0\0\0\x12\x0a\x0eitem-000000042\x10\x2a"
+GRPC_ANSWER: Final = b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, with a name of some length"
+"""Messages with a length before them: field 1 a text, field 2 a number."""
 
 RESULT_MARK: Final = "RESULT "
 
@@ -93,8 +110,18 @@ class Scenario:
     name: str
     title: str
     path: str
-    script: str
+    """With places for a number and that of the run, where h2load takes targets that differ."""
+    script: str = ""
     """Lua for wrk, whole."""
+    connections: int = CONNECTIONS
+    """As long as no rate is offered."""
+    streams: int = 0
+    """HTTP/2 requests under way at once on each connection; 0: clients speak HTTP/1.1."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """Of each request by h2load: a POST, if there is one."""
+    is_http2_upstream: bool = False
+    """Whether the upstream is spoken to by HTTP/2."""
     is_tls: bool = False
     """Whether clients speak TLS."""
     is_unix: bool = False
@@ -130,6 +157,20 @@ def event_stream(events: int) -> str:
     return "".join(f'data: {{"index":{number},"delta":{{"content":"word"}}}}\n\n' for number in range(events))
 
 
+def _over_http2() -> Iterator[Scenario]:
+    """One stream on each of 16 connections (m1), as pools use them, or 32 on each of 4 (m32); 1 MiB with 2 on 4."""
+    get = Scenario(name="h2get", title="h2 → h1 GET", path="/json/items/%d?run=%x", fields=TEN_HEADERS)
+    unary = Scenario(name="grpc", title="gRPC unary", path="/bench.Items/Get", fields=GRPC_FIELDS, body=GRPC_ASKED)
+    large = Scenario(name="h2get1m", title="h2 → h1 1 MiB", path="/1m?item=%d&run=%x", fields=TEN_HEADERS)
+    kinds = [get, replace(get, name="h2h2", title="h2 → h2 GET"), unary]
+    for name, connections, streams in (("m1", 16, 1), ("m32", 4, 32)):
+        for each in kinds:
+            named = replace(each, name=f"{each.name}-{name}", title=f"{each.title}, {name}")
+            yield replace(named, connections=connections, streams=streams, is_http2_upstream=each is not get)
+    yield replace(large, connections=4, streams=2)
+    yield replace(large, name="h2h2-1m", title="h2 → h2 1 MiB", connections=4, streams=2, is_http2_upstream=True)
+
+
 SCENARIOS: Final = (
     Scenario(
         name="getvar",
@@ -154,17 +195,21 @@ SCENARIOS: Final = (
     ),
     Scenario(name="tls", title="GET over TLS", path="/json", script=_varying(_GETVAR), is_tls=True),
     Scenario(name="unix", title="GET, Unix socket", path="/json", script=_varying(_GETVAR), is_unix=True),
+    *_over_http2(),
 )
 
 
+NAMES: Final = (*(scenario.name for scenario in SCENARIOS), "http2", "all")
+
+
 def chosen(names: str) -> tuple[Scenario, ...]:
-    """Return the scenarios of these names, separated by commas, in the order of `SCENARIOS`; all of them for "all".
+    """Return the scenarios of these names, by commas, in the order of `SCENARIOS`; "http2" names those of HTTP/2.
 
     Raises:
         ValueError: no scenario has one of the names.
     """
-    wanted = {scenario.name for scenario in SCENARIOS} if names == "all" else set(names.split(","))
-    if unknown := wanted - {scenario.name for scenario in SCENARIOS}:
-        known = ", ".join(scenario.name for scenario in SCENARIOS)
-        raise ValueError(f"unknown scenario {', '.join(sorted(unknown))}; known: {known}, all")
+    wanted = set(names.split(","))
+    if unknown := wanted - set(NAMES):
+        raise ValueError(f"unknown scenario {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    wanted |= {each.name for each in SCENARIOS if "all" in wanted or ("http2" in wanted and each.streams)}
     return tuple(scenario for scenario in SCENARIOS if scenario.name in wanted)

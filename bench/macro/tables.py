@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Final
 
-from bench.macro.run import Run
+from bench.macro.run import IDLE, Run
 from bench.macro.scenarios import SCENARIOS
 
 REFERENCES: Final = ("nginx", "haproxy", "envoy")
 DATA_PLANE: Final = ("proxy", "worker", "supervisor")
 """Roles that a request has to wait for; the collector works behind."""
 MAX_COLUMNS: Final = 6
+_PROTOCOLS: Final = ("HTTP/1.1", "HTTP/2")
 LOGGING: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik")
 
 Kind = tuple[str, Callable[[Run], float]]
@@ -190,10 +191,25 @@ def streams_table(runs: Sequence[Run]) -> str:
     return table([*header, "p50 µs", "p99 µs", "added p99", "events a read", "writes an event"], rows)
 
 
+def idle_table(runs: Sequence[Run]) -> str:
+    """What each idle connection keeps, of all processes that a request waits for."""
+    rows = []
+    for system in systems_of(runs):
+        cells = [middle(selected(runs, system, name), idle_bytes) for name, _ in _scenarios(runs)]
+        rows.append([system, *("–" if cell is None else f"{cell / 1024:.1f}" for cell in cells)])
+    return table([f"KiB of each of {runs[0].connections:,} idle connections", *_PROTOCOLS], rows)
+
+
+def idle_bytes(run: Run) -> float:
+    """Bytes of own memory for each idle connection."""
+    grown = sum(sizes[-1] - sizes[0] for role, sizes in run.memory_bytes.items() if role in DATA_PLANE)
+    return grown / run.connections
+
+
 def silent(runs: Iterable[Run]) -> list[str]:
     """Return the peers that were to log and wrote nothing: their figures are too good."""
     logged: dict[str, int] = {}
     for run in runs:
-        if run.system in LOGGING:
+        if run.system in LOGGING and run.kind != IDLE:
             logged[run.system] = logged.get(run.system, 0) + run.logged_bytes
     return [system for system, size in logged.items() if size == 0]

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from bench.macro.report import BEGIN, END, Result, markdown, replaced
-from bench.macro.run import EVENTS, FLOOD, LATENCY, Run, faults
-from bench.macro.tables import cpu_table, flood_table, latency_table, share_table, silent, streams_table
+from bench.macro.run import EVENTS, FLOOD, IDLE, LATENCY, Run, faults
+from bench.macro.tables import cpu_table, flood_table, idle_table, latency_table, share_table, silent, streams_table
 
 
 def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, received: int = 0) -> Run:
@@ -67,6 +67,17 @@ def test_a_light_client_beside_a_flood_is_compared_with_haproxy() -> None:
     """The ratio is that of the p99."""
     runs = [run_of("haproxy", {}), msgspec.structs.replace(run_of("sidelog", {}), p99_us=600)]
     assert "| sidelog | 0.10 | 0.60 | 2.00 | 0 |" in flood_table(runs)
+
+
+def test_idle_connections_are_shown_by_protocol() -> None:
+    """What the data plane grew by, for each connection; the collector has none of them."""
+    memory = {"worker": [2**20, 2**20 + 64 * 4096], "collector": [0, 2**20]}
+    http1 = msgspec.structs.replace(
+        run_of("sidelog", {}), kind=IDLE, scenario="getvar", memory_bytes=memory, logged_bytes=0
+    )
+    http2 = msgspec.structs.replace(http1, scenario="h2get-m1", memory_bytes={"worker": [0, 64 * 2048]})
+    assert "| sidelog | 4.0 | 2.0 |" in idle_table([http1, http2])
+    assert silent([msgspec.structs.replace(http1, system="nginx")]) == []
 
 
 def test_a_drop_a_longer_wait_and_an_unbalanced_ledger_are_faults() -> None:
