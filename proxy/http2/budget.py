@@ -26,7 +26,7 @@ class Limits:
     """Limits of one connection; a peer may use the initial windows before it knows ours, so they are no smaller."""
 
     max_header_bytes: int
-    """Size of a header block before it is decoded, and size of its fields."""
+    """Size of the fields of a head; four times as much ends the connection (F4)."""
     max_streams: int = 100
     """Streams that a client may have at once."""
     stream_window_bytes: int = WINDOW_BYTES

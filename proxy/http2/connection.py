@@ -17,6 +17,7 @@ from proxy.http2.budget import Budget, Limits
 from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
 from proxy.http2.events import ConnectionEnded, Event, StreamDrained
 from proxy.http2.frame_reader import FrameReader
+from proxy.http2.hpack.decoder import BOMB_FACTOR
 from proxy.http2.hpack.encoder import NO_TABLE, LineEncoder
 from proxy.http2.inbound import DRAIN_WAIT_NS, OVERSIZED_COST, Inbound
 from proxy.http2.output import Output
@@ -44,7 +45,7 @@ class Connection:
         self._has_table = True
         """Whether the peer's dynamic table has still to be set to size 0 (`hpack/encoder.py`)."""
         self._budget = Budget(now_ns)
-        self.reader = FrameReader(expects_preface=is_server, max_block_bytes=limits.max_header_bytes)
+        self.reader = FrameReader(expects_preface=is_server, max_block_bytes=BOMB_FACTOR * limits.max_header_bytes)
         self.output = Output(self._budget)
         self.streams = Streams()
         self.inbound = Inbound(limits, self.reader, self.output, self.streams, self._budget, is_server=is_server)

@@ -12,7 +12,7 @@ from proxy.http2.errors import ConnectionFault, ErrorCode
 from proxy.http2.frames import HEADER_BYTES, MAX_FRAME_BYTES, PREFACE
 
 MAX_CONTINUATIONS: Final = 16
-"""Behind one HEADERS frame: with full frames eight times the usual limit of a head (F3)."""
+"""Behind one HEADERS frame (F3)."""
 
 
 class FrameReader:
@@ -41,6 +41,12 @@ class FrameReader:
         """These four are the frame that was read last."""
         self.is_end = False
         """Whether the header block that was begun last ends its stream."""
+
+    @property
+    def is_within_head(self) -> bool:
+        """Whether a header block was begun and is not complete."""
+        is_cut = self.kind == frames.HEADERS and self.in_hand >= HEADER_BYTES and not self.has_more
+        return is_cut or self._block_id > 0
 
     @property
     def in_hand(self) -> int:

@@ -26,6 +26,7 @@ OVERSIZED_COST: Final = 20
 """Cost of a head over the limit, which takes longer to read than others; its answer refunds half."""
 USUAL_FIELDS: Final = 16
 """Fields of a head that counts as one; each as many more count as another head (F14)."""
+MERGED_BYTES: Final = 4096
 _MAX_RECORDED_BYTES: Final = 4096
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
 _SHOWN: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
@@ -190,8 +191,21 @@ class Inbound:
         if size > len(body):
             self.credit(stream, size - len(body))
         if body or is_end:
-            self.events.append(events.DataReceived(stream_id, body, is_end))
+            self._report_body(stream_id, body, is_end=is_end)
         self.close_if_complete(stream)
+
+    def _report_body(self, stream_id: int, body: bytes, *, is_end: bool) -> None:
+        """Report a part of a body; small ones that come one behind the other are one (F14)."""
+        last = self.events[-1] if self.events else None
+        if (
+            isinstance(last, events.DataReceived)
+            and last.stream_id == stream_id
+            and len(last.data) + len(body) <= MERGED_BYTES
+        ):
+            last.data += body
+            last.is_end = is_end
+        else:
+            self.events.append(events.DataReceived(stream_id, body, is_end))
 
     def _read_stray(self, what: str) -> None:
         """Judge a frame on a stream that the peer has ended, or that was reset (F9)."""

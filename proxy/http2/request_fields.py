@@ -8,6 +8,7 @@ P1 to P11 judge the text. The invariant: no name or value ends a line of the tex
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.http1.chunked import MAX_TRAILER_FIELDS
 from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import name_of
 from proxy.http2.errors import ErrorCode, StreamFault
@@ -40,7 +41,7 @@ class RequestFields:
 
 
 def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
-    """Read the head of a request; `is_over`: there were more fields, over the limit."""
+    """Read the head of a request; `is_over`: its fields are over the limit."""
     pseudo = [b""] * (PATH + 1)
     hosts: list[bytes] = []
     lines: list[bytes] = []
@@ -105,8 +106,8 @@ def length_of(field: Field, known: int) -> int:
 
 
 def read_trailers(fields: list[Field], *, is_over: bool) -> bytes:
-    """Return trailers as lines, each with its CRLF; P4 judges which may be forwarded."""
-    if is_over:
+    """Return trailers as lines, each with its CRLF; P4 says how many there may be, and which are forwarded."""
+    if is_over or len(fields) > MAX_TRAILER_FIELDS:
         raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
     for field in fields:
         if field.objection or METHOD <= field.kind <= STATUS:

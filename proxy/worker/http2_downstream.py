@@ -10,9 +10,9 @@ reset; what one client does not take of one stream holds up that stream alone.
 
 import asyncio
 import time
-from typing import Final, cast
+from typing import cast
 
-from proxy.http1.errors import STATUS_OF, Refused
+from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.http2 import events
 from proxy.http2.connection import Connection
@@ -22,26 +22,23 @@ from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
 from proxy.network.socket_queues import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
 from proxy.ring import http2_notes
-from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE
+from proxy.ring.exchange import FLAG_TLS
 from proxy.worker.admission.admission import Admission, admission_of
-from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
-from proxy.worker.relay.ending import REJECTED
+from proxy.worker.relay.ending import record_fault
 from proxy.worker.relay.relay import Relay
-
-_NO_REQUEST: Final = b"PRI * HTTP/2\r\n"
 
 
 class Http2Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_admission", "_codec", "_engine", "_flags", "_has_served", "_held", "_held_ns", "_number", "_peer", "_reader",
-        "_relays", "_shared", "_waiting", "_writer", "eof_ns",
+        "_admission", "_codec", "_engine", "_flags", "_has_served", "_head_since_ns", "_held", "_held_ns", "_number",
+        "_peer", "_reader", "_relays", "_shared", "_waiting", "_writer", "eof_ns",
     )  # fmt: skip
 
     _codec: Connection
@@ -63,6 +60,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._waiting: dict[int, tuple[int, int]] = {}
         """Streams whose client takes nothing for now: since when, and how much of their responses waits."""
         self._has_served = False
+        self._head_since_ns = 0
+        """Since when a header block is not complete; 0: none is."""
         self._held = b""
         """What is read later, for the sake of recording (P30), and since when."""
 
@@ -134,7 +133,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self._engine.pace.hold(self, now_ns, wait_ns)
             return
         waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
-        steps = self._engine.steps
+        steps, reader = self._engine.steps, self._codec.reader
         steps.begin()
         try:
             found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
@@ -146,8 +145,10 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self.flush()
         finally:
             steps.end()
+        since_ns = self._head_since_ns if not self._codec.inbound.heads else 0
+        self._head_since_ns = (since_ns or now_ns) if reader.is_within_head else 0
         if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
-            self._await_turn(self._codec.reader.in_hand)
+            self._await_turn(reader.in_hand)
 
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
         """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is written anew)."""
@@ -164,6 +165,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         shared.open_streams += 1
         self._has_served = True
         try:
+            if head.refusal is not None and len(head.target) > engine.max_line_bytes:
+                raise Refused("uri_too_long", f"request line over {engine.max_line_bytes} bytes")
             if head.refusal is not None:
                 raise head.refusal
             if shared.open_streams > engine.max_connections:
@@ -174,6 +177,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         except Refused as refusal:
             if refusal.code != "stream_refused":
                 self._codec.note_refused()
+            head.target, head.lines = head.target[: engine.max_line_bytes], head.lines[: engine.max_head_bytes]
             reader.buffer, reader.raw, reader.method = b"", head.text, head.method
             relay.refuse_unread(reader, refusal, now_ns)
             return
@@ -260,18 +264,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._waiting.pop(stream_id, None)
 
     def _record_fault(self, code: str, reason: str, text: bytes) -> None:
-        """Record what the client broke, where no exchange can say so."""
-        engine, now_ns = self._engine, time.monotonic_ns()
-        exchange = engine.recorder.begin(now_ns, self._peer)
-        exchange.request_head = b"%b%b\r\n" % (_NO_REQUEST, text)
-        exchange.stream = http2_notes.StreamState(self._number, 0)
-        exchange.flags = self._flags
-        lower_outside(exchange, engine.level)
-        exchange.outcome = REJECTED
-        exchange.error = ERROR_INDEX[code]
-        exchange.status = STATUS_OF[code]
-        exchange.note(NOTE_MESSAGE, reason.encode())
-        engine.recorder.finish(exchange, now_ns)
+        record_fault(self._engine, self._peer, self._flags, self._number, code, reason, text)
 
     # Writing.
 
@@ -298,7 +291,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
-        codec = self._codec
+        codec, deadlines = self._codec, self._engine.deadlines
         self._writer.check(now_ns)
         if self._stalled_ns:
             self._check_stall(now_ns, self)
@@ -311,10 +304,12 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         for relay in list(self._relays.values()):
             relay.check(now_ns)
         self._check_windows(now_ns)
+        if self._head_since_ns and not self._paused and deadlines.is_over(Phase.HEAD, self._head_since_ns, now_ns):
+            self._end(ErrorCode.PROTOCOL_ERROR, f"timed out within a header block ({deadlines.describe(Phase.HEAD)})")
         if not self._engine.keeps_alive and not codec.is_ended:
             codec.inbound.drain(now_ns)
             self.flush()
-        is_over = self._engine.deadlines.is_over(Phase.IDLE, self._since_ns, now_ns)
+        is_over = deadlines.is_over(Phase.IDLE, self._since_ns, now_ns)
         if not self._is_busy and codec.reader.has_begun and (is_over or codec.is_drained) and not self._is_lingering:
             self._end(ErrorCode.NO_ERROR, "")
 

@@ -26,6 +26,7 @@ from proxy.ring.exchange import (
 )
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
+from proxy.worker.engine import Engine
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
@@ -199,6 +200,21 @@ def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     # What it was meant to be shapes the response: none to HEAD has a body (P6).
     call.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
     call.exit.begin(call.method, is_keep_alive=False, is_http10=False)
+
+
+def record_fault(engine: Engine, peer: bytes, flags: int, connection: int, code: str, reason: str, text: bytes) -> None:
+    """Record what a client of HTTP/2 broke, where no exchange can say so."""
+    now_ns = time.monotonic_ns()
+    exchange = engine.recorder.begin(now_ns, peer)
+    exchange.request_head = b"PRI * HTTP/2\r\n%b\r\n" % text
+    exchange.stream = http2_notes.StreamState(connection, 0)
+    exchange.flags = flags
+    lower_outside(exchange, engine.level)
+    exchange.outcome = REJECTED
+    exchange.error = ERROR_INDEX[code]
+    exchange.status = STATUS_OF[code]
+    exchange.note(NOTE_MESSAGE, reason.encode())
+    engine.recorder.finish(exchange, now_ns)
 
 
 # Tunnels.

@@ -166,13 +166,16 @@ SECTION_6_CONNECTION: Final = (
          connection(FLOW)),
 )  # fmt: skip
 CUT: Final = frame(HEADERS, frames.END_STREAM, 1, GET_BLOCK[:3])
+LONG: Final = GET_BLOCK[3:] + block([(b"x", b"y" * 33000)])
 MORE: Final = frame(9, 0, 1, b"") * MAX_CONTINUATIONS
 SECTION_6_10: Final = (
     Case("6.10 two CONTINUATIONs", CUT + frame(9, 0, 1, GET_BLOCK[3:4]) + frame(9, 4, 1, GET_BLOCK[4:]), "=1"),
     Case("6.10 an empty CONTINUATION", CUT + frame(9, 0, 1, b"") + frame(9, 4, 1, GET_BLOCK[3:]), "=1"),
     Case("6.10 16 CONTINUATIONs", CUT + MORE[:-9] + frame(9, 4, 1, GET_BLOCK[3:]), "=1"),
     Case("6.10 17 CONTINUATIONs", CUT + MORE + frame(9, 4, 1, GET_BLOCK[3:]), connection(CALM)),
-    Case("6.10 a block over max_header_bytes", CUT + frame(9, 0, 1, bytes(16384)) * 2, connection(CALM)),
+    Case("6.10 a block over max_header_bytes", CUT + frame(9, 0, 1, LONG[:16384])
+         + frame(9, 0, 1, LONG[16384:32768]) + frame(9, 4, 1, LONG[32768:]), "=1"),
+    Case("6.10 a block of four times that", CUT + frame(9, 0, 1, bytes(16384)) * 8, connection(CALM)),
     Case("6.10 DATA within a block", CUT + data(1, b"x"), connection(PROTOCOL)),
     Case("6.10 CONTINUATION on stream 0", CUT + frame(9, 4, 0, b""), connection(PROTOCOL)),
     Case("6.10 CONTINUATION of another stream", CUT + frame(9, 4, 3, b""), connection(PROTOCOL)),
@@ -195,6 +198,8 @@ SECTION_8_MESSAGES: Final = (
     Case("8.1 a connection field in trailers", OPEN + head(1, [(b"upgrade", b"h2c")]), stream(PROTOCOL)),
     Case("8.1 trailers over the limit", OPEN + frame(HEADERS, FLAGS, 1, b"\x40\1x\x7f\x80\x1e" + bytes(b"y" * 3967)
          + b"\xbe" * 9), stream(CALM)),
+    Case("8.1 100 trailers", OPEN + head(1, [(b"x", b"y")] * 100), "=1"),
+    Case("8.1 101 trailers", OPEN + head(1, [(b"x", b"y")] * 101), stream(CALM)),
     Case("8.1.1 a length that fits", length(b"5", b"hello"), "=1"),
     Case("8.1.1 a length that fits in pieces", length(b"5", b"he", b"llo", b""), "=1"),
     Case("8.1.1 a length with zeros before it", length(b"005", b"hello"), "=1"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from proxy.http2.errors import ErrorCode
+from proxy.http2.frames import HEADERS, frame
 from proxy.ring.exchange import (
     NOTE_MESSAGE,
     NOTES_REQUEST_TRAILERS,
@@ -186,6 +187,10 @@ def test_informational_responses_pass(start: Start) -> None:
         ((*POST, ("content-length", "99")), 413, "body_too_large"),
         ((*GET[:2], (":authority", "u@a"), GET[3]), 400, "bad_request"),
         (tuple((f"x-{n}", "y") for n in range(200)), 431, "header_too_large"),
+        (with_path("/" + "x" * 40000), 414, "uri_too_long"),
+        ((("x-long", "y" * 40000),), 431, "header_too_large"),
+        ((("x-long", "y" * 100_000),), 431, "header_too_large"),
+        ((("x-many", "y" * 600), *(("cookie", "a=b") for _ in range(1200))), 431, "header_too_large"),
     ],
 )
 def test_refusals_are_responses(start: Start, fields: Fields, status: int, code: str) -> None:
@@ -250,3 +255,16 @@ def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -
         client.flush()
         assert client.answer(held).status == 200
     assert plane.exchange().status == 200
+
+
+def test_a_header_block_has_the_time_of_a_head(start: Start) -> None:
+    """One that does not become complete ends its connection, though others were served on it (P17)."""
+    plane = start(Script(), timeout_headers_s=0.3)
+    with speaking(plane) as client:
+        assert client.ask().body == b"ok"
+        client.socket.sendall(frame(HEADERS, 0, 3, b"\x82"))
+        while client.socket.recv(65536):
+            pass
+    _, fault = plane.exchanges(2)
+    assert (outcome(fault), error(fault)) == (Outcome.REJECTED, "http2_protocol_error")
+    assert fault.notes[NOTE_MESSAGE] == b"timed out within a header block (0.3 s, timeout_headers_s)"

@@ -194,10 +194,10 @@ def test_a_table_never_exceeds_its_size(steps: list[tuple[int, int]]) -> None:
 
 
 def test_a_list_over_the_limit_is_read_to_its_end() -> None:
-    """The table stays in step; what is over is not kept."""
+    """The table stays in step."""
     decoder = Decoder(100)
     fields = decoder.decode(b"\x40\1a\1b" * 4)
-    assert (len(fields), decoder.is_over) == (2, True)
+    assert (len(fields), decoder.is_over) == (4, True)
     assert (pairs(decoder.decode(b"\xc1\x82")), decoder.is_over) == ([(b"a", b"b"), (b":method", b"GET")], False)
 
 
