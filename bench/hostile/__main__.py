@@ -2,7 +2,8 @@
 
 One worker serves a healthy client, alone at first, then beside one hostile connection of each kind, and beside crowds:
 silent ones, and mixed ones. Client, upstreams and attackers are processes of their own. Each request goes through the
-proxy and then once more straight to its upstream: what both feel is the machine, which attackers keep busy, too.
+proxy, by HTTP/1.1 and by HTTP/2, and then straight to its upstream: what all feel is the machine, which attackers keep
+busy, too.
 Wanted: a p99 of 20 ms beside any of them, no failure, no exchange dropped. Results are JSON in `bench/results`.
 """
 
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.hostile.crowd import MIXED, SILENT
-from bench.hostile.kinds import kinds
+from bench.hostile.kinds import HELLO, kinds, request, stream
 from bench.hostile.peers import Crowd, hostile, upstream
 from bench.macro.machine import machine
 from bench.macro.measure import ProcessCost, cpu_by_role, tree
+from proxy.http2.frames import DATA, END_STREAM, frame
 from tests.support.sidelog import Sidelog
 
 RATE: Final = 200
@@ -33,7 +35,6 @@ WARM_S: Final = 0.5
 TIMEOUT_S: Final = 20.0
 FRESH: Final = 20
 """One request of so many opens a connection of its own: newcomers must not be kept out."""
-REQUEST: Final = b"GET /healthy HTTP/1.1\r\nHost: a\r\n\r\n"
 
 Disturbance = AbstractContextManager[object]
 
@@ -47,6 +48,10 @@ class Felt:
     p50_ms: float
     p99_ms: float
     latest_ms: float
+    http2_p50_ms: float
+    """The same requests by HTTP/2, in turn with the others."""
+    http2_p99_ms: float
+    http2_latest_ms: float
     direct_p50_ms: float
     """The same requests without the proxy, in turn with the others."""
     direct_p99_ms: float
@@ -70,9 +75,10 @@ class Felt:
 class Healthy:
     """A client that sends small requests and waits for each response."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, is_http2: bool = False) -> None:
         """Ask at a port of 127.0.0.1."""
         self._port = port
+        self._is_http2 = is_http2
         self._connection: socket.socket | None = None
         self._asked = 0
         self.took_ms: list[float] = []
@@ -84,12 +90,17 @@ class Healthy:
         if self._asked % FRESH == 0:
             self.leave()
         started_s = time.perf_counter()
+        number = 1 + 2 * self._asked
+        question, end = request("/healthy"), b"\r\n\r\nok"
+        if self._is_http2:
+            question, end = stream(number), frame(DATA, END_STREAM, number, b"ok")
         try:
             if self._connection is None:
                 self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_S)
-            self._connection.sendall(REQUEST)
+                question = HELLO + question if self._is_http2 else question
+            self._connection.sendall(question)
             answer = b""
-            while not answer.endswith(b"\r\n\r\nok"):
+            while end not in answer:
                 data = self._connection.recv(4096)
                 if not data:
                     raise ConnectionError("the connection ended")
@@ -111,26 +122,26 @@ class Healthy:
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * part))], 2)
 
 
-def talk(proxied: Healthy, direct: Healthy, seconds: float) -> None:
-    """Send requests at a steady rate, each one way and then the other."""
+def talk(seconds: float, *clients: Healthy) -> None:
+    """Send requests at a steady rate, each by one client and then by the others."""
     begin_s = due_s = time.perf_counter()
     while due_s < begin_s + seconds:
         time.sleep(max(0.0, due_s - time.perf_counter()))
-        proxied.ask()
-        direct.ask()
+        for client in clients:
+            client.ask()
         due_s = max(due_s + 1 / RATE, time.perf_counter() - 1 / RATE)
-    proxied.leave()
-    direct.leave()
+    for client in clients:
+        client.leave()
 
 
 def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Disturbance, seconds: float) -> Felt:
     """Measure beside one disturbance, from a moment after it has begun."""
     before = counted(sidelog)
-    proxied, direct = Healthy(sidelog.port), Healthy(upstream_port)
+    proxied, http2, direct = Healthy(sidelog.port), Healthy(sidelog.port, is_http2=True), Healthy(upstream_port)
     with disturbance:
-        talk(Healthy(sidelog.port), Healthy(upstream_port), WARM_S)  # served, so whoever came before is accepted
+        talk(WARM_S, Healthy(sidelog.port), Healthy(upstream_port))  # served, so whoever came before is accepted
         acts, begin_s, costs = acts_of(disturbance), time.perf_counter(), costs_of(sidelog)
-        talk(proxied, direct, seconds)
+        talk(seconds, proxied, http2, direct)
         lasted_s = time.perf_counter() - begin_s
         acts_per_s = (acts_of(disturbance) - acts) / lasted_s
         cores = {role: round(cpu_s / lasted_s, 3) for role, cpu_s in cpu_by_role(costs, costs_of(sidelog)).items()}
@@ -143,9 +154,12 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
         p50_ms=proxied.quantile_ms(0.5),
         p99_ms=proxied.quantile_ms(0.99),
         latest_ms=proxied.quantile_ms(1),
+        http2_p50_ms=http2.quantile_ms(0.5),
+        http2_p99_ms=http2.quantile_ms(0.99),
+        http2_latest_ms=http2.quantile_ms(1),
         direct_p50_ms=direct.quantile_ms(0.5),
         direct_p99_ms=direct.quantile_ms(0.99),
-        failed=proxied.failed,
+        failed=proxied.failed + http2.failed,
         open_connections=open_connections,
         acts_per_s=round(acts_per_s, 1),
         cores=cores,
@@ -194,7 +208,7 @@ def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, 
             "SIDELOG_PROXY__LIMITS__MAX_CONNECTIONS": str(max_connections),
         }
         sidelog = stack.enter_context(Sidelog(directory / "data", "", *arguments, environ=environ))
-        talk(Healthy(sidelog.port), Healthy(quick), seconds / 4)
+        talk(seconds / 4, Healthy(sidelog.port), Healthy(sidelog.port, is_http2=True))
         beside = disturbances(sidelog.port, crowd_size, only)
         beside = [("nobody", contextlib.nullcontext()), *beside, ("nobody again", contextlib.nullcontext())]
         return [show(measure(sidelog, quick, name, disturbance, seconds)) for name, disturbance in beside]
@@ -212,6 +226,7 @@ def show(felt: Felt) -> Felt:
     """Print a line of the table."""
     print(
         f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest {felt.latest_ms:8.2f} ms  "
+        f"h2 {felt.http2_p50_ms:6.2f}, p99 {felt.http2_p99_ms:7.2f}, latest {felt.http2_latest_ms:8.2f}  "
         f"direct {felt.direct_p50_ms:6.2f}, p99 {felt.direct_p99_ms:6.2f}  failed {felt.failed}  "
         f"dropped {felt.dropped}  messages {felt.messages_dropped}  open {felt.open_connections}  "
         f"refused {felt.refused}  displaced {felt.displaced}  acts/s {felt.acts_per_s:.0f}  "

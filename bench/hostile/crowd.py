@@ -85,7 +85,9 @@ class Member:
         made.setblocking(False)
 
     def _send(self) -> bytes:
-        return _first(self.kind) if self.pulse == 0 else _next(self.kind, self.pulse)
+        if self.kind == "slow heads":
+            return _HEAD[self.pulse : self.pulse + 1]
+        return (_UNITS if self.pulse else _OPENINGS).get(self.kind, b"")
 
 
 _BIND_ADDRESS_NO_PORT: Final = 24
@@ -93,36 +95,20 @@ _BIND_ADDRESS_NO_PORT: Final = 24
 _HEAD: Final = request("/none")
 
 
-def _first(kind: str) -> bytes:
-    """What a member sends once it is connected."""
-    match kind:
-        case "tiny chunks":
-            return post_in_chunks("/hostile/up")
-        case "tiny frames":
-            return handshake("/hostile/frames")
-        case "half-closed" | "refused requests":
-            return _HEAD
-        case "slow readers":
-            return request(LARGE)
-        case "slow heads":
-            return _HEAD[:1]
-        case _:
-            return b""
-
-
-def _next(kind: str, pulse: int) -> bytes:
-    """What it sends in each pulse that follows."""
-    match kind:
-        case "tiny chunks":
-            return CHUNKS["1-byte chunks"] * _BLOCK_UNITS
-        case "tiny frames":
-            return MASKED["empty frames"] * _BLOCK_UNITS
-        case "refused requests":
-            return _HEAD
-        case "slow heads":
-            return _HEAD[pulse : pulse + 1]
-        case _:
-            return b""
+_OPENINGS: Final = {
+    "tiny chunks": post_in_chunks("/hostile/up"),
+    "tiny frames": handshake("/hostile/frames"),
+    "half-closed": _HEAD,
+    "refused requests": _HEAD,
+    "slow readers": request(LARGE),
+}
+"""What a member sends once it is connected."""
+_UNITS: Final = {
+    "tiny chunks": CHUNKS["1-byte chunks"] * _BLOCK_UNITS,
+    "tiny frames": MASKED["empty frames"] * _BLOCK_UNITS,
+    "refused requests": _HEAD,
+}
+"""What it sends in each pulse that follows."""
 
 
 def make_members(size: int, mix: Mapping[str, int]) -> list[Member]:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.http2 import frames
+from proxy.http2.frames import END_HEADERS, END_STREAM, HEADERS, frame, rst_stream, settings, window_update
+from proxy.http2.hpack.encoder import encode_field
+
 BLOCK_BYTES: Final = 1 << 18
 """What is sent at a time, again and again."""
 
@@ -30,6 +34,8 @@ MASKED: Final = {
     "mixed frames": b"\x81\x80mask\x89\x81maskx",
     "pings": b"\x89\x81maskx",
 }
+HELLO: Final = frames.PREFACE + settings(())
+_IDS: Final = range(1, 8000, 2)
 INTERIM: Final = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
 
@@ -67,7 +73,36 @@ def kinds() -> list[Kind]:
     found.append(Kind("interim responses", request("/hostile/down/interim/103")))
     found.append(Kind("empty lines", b"", b"\r\n"))
     found.append(Kind("heads of short fields", b"GET / HTTP/1.1\r\nHost: a\r\n", b"a:\r\n"))
-    return found
+    return found + http2_kinds()
+
+
+def http2_kinds() -> list[Kind]:
+    """Return those of HTTP/2; most end their connections, and come back on others."""
+    upload = HELLO + stream(1, "/hostile/up", "POST", END_HEADERS)
+    downloads = b"".join(stream(at, LARGE) for at in range(1, 200, 2))
+    closed = frames.PREFACE + settings([(frames.INITIAL_WINDOW_SIZE, 0)])
+    bomb = b"\x40\1x\x7f\x81\x1e" + b"y" * 3968 + b"\xbe" * 8000
+    return [
+        Kind("h2 rapid reset", HELLO, b"".join(stream(at) + rst_stream(at, 8) for at in _IDS)),
+        Kind("h2 MadeYouReset", HELLO, b"".join(stream(at) + window_update(at, 0) for at in _IDS)),
+        Kind("h2 CONTINUATION", HELLO + frame(HEADERS, 0, 1, b""), frame(frames.CONTINUATION, 0, 1, b"")),
+        Kind("h2 PING", HELLO, frame(frames.PING, 0, 0, bytes(8))),
+        Kind("h2 SETTINGS", HELLO, settings([(99, 1)] * 32)),
+        Kind("h2 empty DATA", upload, frame(frames.DATA, 0, 1, b"")),
+        Kind("h2 1-byte DATA", upload, frame(frames.DATA, 0, 1, b"x")),
+        Kind("h2 refused requests", HELLO, b"".join(stream(at, "/none") for at in _IDS)),
+        Kind("h2 window games", closed + downloads, window_update(1, 1) + window_update(3, 1)),
+        Kind("h2 zero windows", closed + downloads),
+        Kind("h2 HPACK bomb", HELLO, frame(HEADERS, END_HEADERS, 1, bomb)),
+        Kind("h2 heads over the limit", HELLO, b"".join(stream(at, more=b"\x90" * 2000) for at in _IDS[:500])),
+    ]
+
+
+def stream(number: int, path: str = "/healthy", method: str = "GET", flags: int = 0, more: bytes = b"") -> bytes:
+    """Return a request of HTTP/2; without flags a whole one."""
+    pseudo = ((b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()), (b":authority", b"a"))
+    block = b"".join(encode_field(name, value) for name, value in pseudo) + more
+    return frame(HEADERS, flags or END_HEADERS | END_STREAM, number, block)
 
 
 def request(path: str) -> bytes:
