@@ -16,10 +16,12 @@ FRAMED = "document.documentElement.scrollWidth - innerWidth"
 
 
 async def fill(site: Site) -> list[Entry]:
-    """Store a run of three steps: the second fails, and an MCP call behind it does, too."""
+    """Store a run of three steps: the second fails, and an MCP call behind it; the third says that a tool did."""
     said: list[dict[str, Any]] = []
     made = []
     for number in range(3):
+        if number == 2:
+            said.append({"role": "tool", "tool_call_id": "c0", "status": "error", "content": "no such file"})
         said.append({"role": "user", "content": f"question {number} </script><b>"})
         answer = {"role": "assistant", "content": f"answer {number}", "tool_calls": [
             {"id": f"c{number}", "function": {"name": "read", "arguments": json.dumps({"n": number})}}]}  # fmt: skip
@@ -56,9 +58,10 @@ async def check(site: Site) -> None:
     assert "of the same trace" in steps[1]
     assert "3 messages as before" in steps[2]
     assert "question 1" not in steps[2]
+    assert ["c0 failed" in step for step in steps] == [False, False, True]
     await page.click(".run-step:nth-child(3) summary")
     await page.wait_for(".run-step:nth-child(3) details", "question 1")
-    for key, step in (("k", 2), ("k", 1), ("j", 2), ("k", 1), ("e", 2), ("ArrowDown", 3), ("j", 3)):
+    for key, step in (("k", 2), ("k", 1), ("j", 2), ("k", 1), ("e", 2), ("e", 3), ("k", 2), ("ArrowDown", 3), ("j", 3)):
         await page.press(key)
         assert f"Step {step}" in await page.evaluate("document.activeElement.closest('.run-step').innerText")
 

@@ -1,6 +1,6 @@
 // A message as each API writes it, in one form: {role, parts}. Pure.
 //
-// A part is {kind: text|thinking|call|result|other, text, name, id}. All of them are texts, whatever was sent in their
+// A part is {kind: text|thinking|call|result|other, text, name, id, isFailed}. All of them are texts, whatever was sent in their
 // place: a body is untrusted input.
 
 const MEDIA = {
@@ -48,12 +48,17 @@ const call = (name, id, text) => ({
   id: json(id),
   text: json(text ?? {}),
 });
-const result = (name, id, content) => ({
+const result = (name, id, content, isFailed = false) => ({
   kind: "result",
   name: json(name),
   id: json(id),
   text: contentText(content),
+  ...(isFailed && { isFailed }),
 });
+
+/** Whether a tool is said to have failed: each API has a place of its own for that. */
+const hasFailed = ({ is_error: isError, status, content }) =>
+  isError === true || status === "error" || /_error$/.test(typeOf(content ?? {}));
 
 /** What a tool gave, of texts and others, as one text. */
 function contentText(content) {
@@ -76,7 +81,7 @@ export function readMessage(message) {
   if (message.role === "tool" || message.role === "function")
     return {
       role: "tool",
-      parts: [result(message.name, message.tool_call_id, message.content)],
+      parts: [result(message.name, message.tool_call_id, message.content, hasFailed(message))],
     };
   if (isResult(type)) return { role: "tool", parts: partsOf(message) };
   if (isCall(type) || isMade(type)) return { role: "assistant", parts: partsOf(message) };
@@ -125,7 +130,7 @@ const partsIn = (part) => [partOf(part), ...resultsIn(part)];
 /** What a tool gave that the provider called itself: it stands in the item of the call. */
 export function resultsIn({ type, name, id, error, output }) {
   const given = type === "mcp_call" ? (error ?? output) : null;
-  return (given ?? null) === null ? [] : [result(name, id, given)];
+  return (given ?? null) === null ? [] : [result(name, id, given, (error ?? null) !== null)];
 }
 
 export function partOf(part) {
@@ -142,6 +147,7 @@ export function partOf(part) {
       part.name,
       part.tool_use_id ?? part.call_id ?? part.tool_call_id,
       part.content ?? part.output ?? part.result ?? part.tools,
+      hasFailed(part),
     );
   if (type === "reasoning" || type === "thought") return thinkingPart(summaryOf(part));
   if (type === "compaction" && typeof part.content === "string") return summaryPart(part.content);
@@ -154,9 +160,20 @@ function ofGemini(part) {
   const { functionCall, functionResponse, executableCode, codeExecutionResult } = part;
   if (isObject(functionCall)) return call(functionCall.name, functionCall.id, functionCall.args);
   if (isObject(functionResponse))
-    return result(functionResponse.name, functionResponse.id, outputOf(functionResponse.response));
+    return result(
+      functionResponse.name,
+      functionResponse.id,
+      outputOf(functionResponse.response),
+      (functionResponse.response?.error ?? null) !== null,
+    );
   if (isObject(executableCode)) return call("code", "", executableCode.code);
-  if (isObject(codeExecutionResult)) return result("", "", codeExecutionResult.output);
+  if (isObject(codeExecutionResult))
+    return result(
+      "",
+      "",
+      codeExecutionResult.output,
+      /FAILED|DEADLINE/.test(codeExecutionResult.outcome),
+    );
   const data = part.inlineData ?? part.fileData;
   return data ? other(hidden(json(data.mimeType) || "file")) : null;
 }

@@ -119,13 +119,14 @@ function partNode(part, limit) {
   const text = jsonText(part.text);
   return el(
     "div",
-    { class: "tool-part" },
+    { class: part.isFailed ? "tool-part error" : "tool-part" },
     el(
       "p",
       {},
       part.kind === "call" && [el("span", { class: "tag" }, "CALL"), " "],
       el("code", {}, el("strong", {}, part.name ?? "")),
       part.id && el("span", { class: "unit mono" }, ` ${part.id}`),
+      part.isFailed && [" ", el("code", { class: "chip error" }, "failed")],
     ),
     text !== "" && el("pre", { tabindex: 0 }, marked(text)),
   );

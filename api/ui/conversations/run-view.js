@@ -22,6 +22,8 @@ import { Steps, timeOf } from "./run-steps.js";
 const US_PER_MS = 1000;
 const SHORT = 600;
 const STRIP = { width: 1000, height: 28, least: 3 };
+/** Steps that failed, or say or show that a tool did. */
+const FAILED = ".error, .warn, :has(.mcp-call.error, > .turn .tool-part.error)";
 const JOINED = {
   request: "names this call",
   trace: "of the same trace",
@@ -144,7 +146,7 @@ export class RunView {
   move(by, isFailure = false) {
     const steps = /** @type {HTMLElement[]} */ ([...this.list.children]);
     const at = steps.indexOf(document.activeElement?.closest(".run-step"));
-    const isWanted = (step) => !isFailure || step.matches(".error, .warn, :has(.mcp-call.error)");
+    const isWanted = (step) => !isFailure || step.matches(FAILED);
     const found =
       by > 0
         ? steps.slice(at + 1).find(isWanted)

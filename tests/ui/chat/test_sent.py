@@ -348,3 +348,44 @@ async def test_the_inputs_of_a_conversation_of_mistral(ask: Ask) -> None:
     assert said(await ask("sent.js", "sentIn", record_with({"inputs": entries}))) == [
         ("user", "text", "Read"), ("assistant", "call", '{"a":1}', "read"), ("tool", "result", "milk"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "is_failed"),
+    [
+        (
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": True}],
+            },
+            True,
+        ),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": False}],
+            },
+            False,
+        ),
+        ({"role": "tool", "tool_call_id": "c", "content": "a", "status": "error"}, True),
+        ({"role": "tool", "tool_call_id": "c", "content": "error"}, False),
+        ({"type": "mcp_call", "id": "m", "name": "add", "output": None, "error": "too large"}, True),
+        ({"type": "mcp_call", "id": "m", "name": "add", "output": "2", "error": None}, False),
+        ({"role": "user", "parts": [{"functionResponse": {"name": "read", "response": {"error": "no file"}}}]}, True),
+        ({"role": "user", "parts": [{"functionResponse": {"name": "read", "response": {"output": "milk"}}}]}, False),
+        ({"role": "user", "parts": [{"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "E"}}]}, True),
+        (
+            {
+                "type": "web_search_tool_result",
+                "tool_use_id": "s",
+                "content": {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"},
+            },
+            True,
+        ),
+    ],
+)
+async def test_a_tool_that_failed_is_said_to_have(ask: Ask, message: dict[str, Any], is_failed: bool) -> None:
+    """Wherever the API says so, and nowhere else: not by what the result looks like."""
+    key = "contents" if "parts" in message else "input" if "type" in message else "messages"
+    sent = await ask("sent.js", "sentIn", record_with({key: [message]}))
+    assert sent["messages"][0]["parts"][-1].get("isFailed", False) is is_failed
