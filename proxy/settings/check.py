@@ -269,7 +269,7 @@ def _check_rules(settings: Settings) -> Iterator[Problem]:
         except SearchError as error:
             yield f"capture.rules[{index}].query", f"cannot be read, {error}"
         if rule.share == 1 and not rule.level:
-            yield f"capture.rules[{index}]", "has no effect without share or level"
+            yield f"capture.rules[{index}]", "has no effect without share or level: share = 0 leaves all of it out"
 
 
 def _check_prices(settings: Settings) -> Iterator[Problem]:

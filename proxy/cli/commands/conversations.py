@@ -77,6 +77,7 @@ def _print_one(client: Client, conversation_id: str, view: View, *, as_json: boo
         return 0
     _print_sums(pages[-1])
     print_records(calls, View(fields=_SHOWN, zone=view.zone))
+    say("\nmessages, arguments and results of tools: --html FILE, or the web UI, Conversations")
     return 0
 
 

@@ -273,6 +273,8 @@ def plain(value: object) -> str:
     """Write a member of a record for a person; an unknown one is empty."""
     if value is None:
         return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return "yes" if value is True else "no" if value is False else str(value)

@@ -127,6 +127,8 @@ def _show(event: Event, write: Printer) -> bool:
         case "scope-destroyed":
             complain(f"the scope was destroyed: {event.data}")
             return False
+        case "shutdown":
+            return True  # what follows is said where the connection ends
         case _:
             complain(f"{event.name}: {event.data}")
     return True

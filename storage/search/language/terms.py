@@ -72,7 +72,12 @@ def _word(name: str, term: Term) -> Word:
     if word is None:
         near, names = closest(name), tuple(all_names())
         meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
-        reason = f'{shown(name)} is no word of the search{meant} To find it as text, put it in quotes: "{name}:…"'
+        as_text = (
+            'text in a body, write it alone: "…"'
+            if name.lower() in BODIES
+            else f'it as text, put it in quotes: "{name}:…"'
+        )
+        reason = f"{shown(name)} is no word of the search{meant} To find {as_text}"
         raise SearchError(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
     return word
 

@@ -290,7 +290,10 @@ def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ('{"query": "path:/healthz"}', "capture.rules[0]: has no effect without share or level"),
+        (
+            '{"query": "path:/healthz"}',
+            "capture.rules[0]: has no effect without share or level: share = 0 leaves all of it out",
+        ),
         ('{"query": "pth:/x", "share": 0}', "capture.rules[0].query: cannot be read, at character 1: 'pth' is no word"),
         ('{"query": " ", "share": 0}', "capture.rules[0].query: expected a search, got ' '"),
         ('{"share": 0}', "capture.rules[0].query: is missing"),

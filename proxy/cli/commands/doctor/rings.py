@@ -64,13 +64,15 @@ def check_rings(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> I
     left = [rings for place in places for rings in left_rings(place)]
     if not left and not is_in_use(directory):
         yield Finding("ok", "rings", "none were left behind")
+    if empty := [rings.path for rings in left if not rings.records]:
+        more = f" and {len(empty) - 1} other directories" if len(empty) > 1 else ""
+        yield Finding("ok", "rings", f"no record waits in the rings that were left in {empty[0]}{more}")
     for rings in left:
-        yield _left(rings, is_own=rings.path == last, is_elsewhere=rings.path.parent != parent)
+        if rings.records:
+            yield _left(rings, is_own=rings.path == last, is_elsewhere=rings.path.parent != parent)
 
 
 def _left(rings: LeftRings, *, is_own: bool, is_elsewhere: bool) -> Finding:
-    if not rings.records:
-        return Finding("ok", "rings", f"no record waits in the rings that were left in {rings.path}")
     text = f"unread rings in {rings.path}: at least {rings.records} records of {rings.data_dir}"
     if is_own and is_elsewhere:
         return Finding("warn", "rings", text, f"set ring.directory back to {rings.path.parent} and start sidelog")

@@ -87,7 +87,13 @@ def test_what_is_not_known_is_no_nought(data_dir: Path) -> None:
 def test_one_that_opens(data_dir: Path) -> None:
     """Its sums, where it failed, and its calls in order."""
     shown = told(data_dir, format_id(ID))
-    for part in ("turns     3, 1 failed", "models    gpt 3", "cost      $1.5000", "529  overloaded"):
+    for part in (
+        "--html FILE, or the web UI",
+        "turns     3, 1 failed",
+        "models    gpt 3",
+        "cost      $1.5000",
+        "529  overloaded",
+    ):
         assert part in shown
     calls = json.loads(told(data_dir, format_id(ID), "--json"))["calls"]
     assert [call["status"] for call in calls] == [200, 200, 529]

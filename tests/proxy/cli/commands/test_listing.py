@@ -197,3 +197,19 @@ def test_titles_are_not_obeyed(terminal: Console) -> None:
     """A view that somebody else saved may name any place in a body."""
     print_records([record(fields={})], View(fields=("body.\x1b]0;mine\x07", "body.a\nb", "body.[/x]")))
     assert plain(terminal).splitlines()[0].split() == ["body.\\x1b]0;mine\\x07", "body.a\\x0ab", "body.[/x]"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (["read", "run"], "read, run"),
+        ([], ""),
+        ([1, "a"], '[1, "a"]'),
+        ({"a": 1}, '{"a": 1}'),
+        (None, ""),
+        (True, "yes"),
+    ],
+)
+def test_a_member_of_a_record_is_written_for_a_person(value: object, shown: str) -> None:
+    """Names side by side; what is deeper as JSON."""
+    assert listing.plain(value) == shown

@@ -61,3 +61,11 @@ def test_a_refusal_that_stays_ends_it(monkeypatch: pytest.MonkeyPatch, answers: 
     """At the first connection any, later one that no time will change."""
     code, asked = follow(monkeypatch, *answers)
     assert (code, len(asked)) == (1, len(answers))
+
+
+def test_a_stop_of_the_server_is_said_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the end of the connection, not by the event before it as well."""
+    stopping = (200, CONNECTED[1] + b'event: shutdown\ndata: {"reason": "sidelog is shutting down"}\n\n')
+    assert follow(monkeypatch, stopping, (200, END))[0] == 0
+    said = capfd.readouterr().err
+    assert ("shutdown" in said, said.count("reconnecting")) == (False, 1)

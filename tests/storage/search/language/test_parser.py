@@ -145,6 +145,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("statsu:500", 0, 6, "did you mean status?"),
         ("method:GET colour:red", 11, 6, "the words are status, method"),
         ("xheader.x:1", 0, 9, "is no word of the search"),
+        ("body:timeout", 0, 4, 'did you mean body.NAME? To find text in a body, write it alone: "…"'),
         ("status:600x", 7, 4, "expected a status such as 404"),
         ("status:0xx", 7, 3, "expected a status such as 404"),
         ("status:404,x", 11, 1, "expected a status such as 404"),

@@ -104,6 +104,17 @@ def test_rings_without_records_are_in_order(settings: Settings, shared: Path) ->
     assert the_one(settings, shared) == Finding("ok", "rings", f"no record waits in the rings that were left in {path}")
 
 
+def test_many_rings_without_records_are_one_line(settings: Settings, shared: Path, tmp_path: Path) -> None:
+    """Kills of a year do not hide what else was found; those with records still have a line each."""
+    for number in range(3):
+        data = tmp_path / str(number)
+        data.mkdir()
+        killed(msgspec.structs.replace(settings, data_dir=str(data)), shared, 0)
+    assert the_one(settings, shared).text.endswith(" and 2 other directories")
+    killed(settings, shared, 1)
+    assert states(check_rings(settings, shared_memory=shared)) == ["ok", "warn"]
+
+
 def test_rings_of_another_directory_are_named_with_it(settings: Settings, shared: Path, tmp_path: Path) -> None:
     """Who is to come back for them is the sidelog of that data directory."""
     (tmp_path / "other").mkdir()
