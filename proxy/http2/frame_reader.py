@@ -76,6 +76,9 @@ class FrameReader:
             return False
         data, at = self._data, self._at
         if len(data) - at < HEADER_BYTES:
+            if at == len(data):  # a connection that is idle keeps nothing of what it read
+                self._data = self.payload = b""
+                self._at = 0
             return False
         size = self._payload_bytes()
         self.kind = data[at + 3]

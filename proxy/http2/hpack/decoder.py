@@ -11,7 +11,7 @@ heads (0.1 µs instead of 4 for ten fields from the table, bench/micro).
 from typing import Final
 
 from proxy.http2.errors import ConnectionFault, ErrorCode
-from proxy.http2.field import Field
+from proxy.http2.field import Field, shared
 from proxy.http2.hpack.huffman import read_huffman
 from proxy.http2.hpack.table import Table
 
@@ -56,7 +56,7 @@ class Decoder:
             if first >= 0x80:
                 field = self._table.field(self._integer(0x7F))
             elif first >= 0x40:
-                field = self._literal(0x3F)
+                field = shared(self._literal(0x3F))
                 self._table.add(field)
                 has_changed = True
             elif first >= 0x20:

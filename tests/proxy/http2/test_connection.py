@@ -1,5 +1,7 @@
 """A connection at either end: what is sent, when, and what the consumer is told."""
 
+import sys
+
 import pytest
 
 from proxy.http2 import events, frames
@@ -333,3 +335,17 @@ def test_an_end_is_said_once() -> None:
     assert sent(connection) == [(frames.GOAWAY, 0, 0, b"\0\0\0\3" + bytes(4) + b"done")]
     connection.send_response(1, 200, b"")
     assert (connection.receive(head(5), NOW_NS), sent(connection), connection.check(NOW_NS)) == ([], [], [])
+
+
+# At rest.
+
+
+def test_an_idle_connection_keeps_nothing_of_what_it_read() -> None:
+    """Thousands of them may have read a large body before."""
+    connection = server()
+    receive(connection, OPEN)
+    raw = data(1, bytes(16000), is_end=True)
+    references = sys.getrefcount(raw)
+    assert len(receive(connection, raw)) == 1
+    assert sys.getrefcount(raw) == references
+    assert connection.reader.payload == b""

@@ -300,3 +300,15 @@ def test_a_story_is_read_as_it_was_told(cases: list[dict[str, Any]]) -> None:
     for case in cases:
         expected = [(name.encode(), value.encode()) for field in case["headers"] for name, value in field.items()]
         assert pairs(decoder.decode(bytes.fromhex(case["wire"]))) == expected
+
+
+def test_equal_entries_of_two_tables_are_one() -> None:
+    """Clients of one kind say the same; what is malformed is judged by each, since its line may read as another's."""
+    plain, odd = (
+        (b"\x40" + b"".join(bytes([len(text)]) + text for text in pair)) for pair in ((b"a", b"b: c"), (b"a: b", b"c"))
+    )
+    (first,), (second,) = (Decoder(1000).decode(plain) for _ in range(2))
+    assert first is second
+    (other,) = Decoder(1000).decode(odd)
+    assert (other.line, other.objection) == (first.line, "the name of a field is no lower-case token")
+    assert Decoder(1000).decode(plain) == [first]
