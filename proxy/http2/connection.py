@@ -52,10 +52,15 @@ class Connection:
         self._begin_by_ns = now_ns + limits.timeout_settings_ns
         self.is_ended = False
         """Nothing more is read, and the GOAWAY is the last frame sent."""
-        own = (frames.MAX_CONCURRENT_STREAMS, limits.max_streams) if is_server else (frames.ENABLE_PUSH, 0)
-        window, list_bytes = limits.stream_window_bytes, limits.max_header_bytes
-        entries = (own, (frames.INITIAL_WINDOW_SIZE, window), (frames.MAX_LIST_SIZE, list_bytes))
-        self.output.put((b"" if is_server else frames.PREFACE) + frames.settings(entries))
+        entries = {
+            frames.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
+            frames.MAX_LIST_SIZE: limits.max_header_bytes,
+        }
+        if is_server:
+            entries |= {frames.MAX_CONCURRENT_STREAMS: limits.max_streams, frames.ENABLE_CONNECT_PROTOCOL: 1}
+        else:
+            entries[frames.ENABLE_PUSH] = 0
+        self.output.put((b"" if is_server else frames.PREFACE) + frames.settings(entries.items()))
         if limits.connection_window_bytes > frames.WINDOW_BYTES:
             self.output.put(frames.window_update(0, limits.connection_window_bytes - frames.WINDOW_BYTES))
 
@@ -93,10 +98,29 @@ class Connection:
         self._budget.spend(OVERSIZED_COST)
 
     def credit(self, stream_id: int, size: int) -> None:
-        """Give the peer credit for bytes of a body that were forwarded (F13)."""
+        """Give the peer credit for bytes of a body that were forwarded, now or once its body is wanted (F13)."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_closed:
-            self.inbound.credit(stream, min(size, stream.received.held))
+            stream.owed_bytes += size
+            self._pay(stream)
+
+    def pause(self, stream_id: int, reason: int) -> None:
+        """Give no credit on a stream, for a reason."""
+        stream = self.streams.open.get(stream_id)
+        if stream is not None:
+            stream.paused |= reason
+
+    def resume(self, stream_id: int, reason: int) -> None:
+        """Give it again, as far as this reason goes."""
+        stream = self.streams.open.get(stream_id)
+        if stream is not None and not stream.is_closed:
+            stream.paused &= ~reason
+            self._pay(stream)
+
+    def _pay(self, stream: Stream) -> None:
+        if stream.owed_bytes and not stream.paused:
+            owed, stream.owed_bytes = stream.owed_bytes, 0
+            self.inbound.credit(stream, min(owed, stream.received.held))
 
     def _read_frame(self, now_ns: int) -> None:
         reader = self.reader

@@ -13,19 +13,20 @@ METHOD: Final = 1
 SCHEME: Final = 2
 AUTHORITY: Final = 3
 PATH: Final = 4
-STATUS: Final = 5
-HOST: Final = 6
-LENGTH: Final = 7
-COOKIE: Final = 8
-TE: Final = 9
-MALFORMED: Final = 10
+PROTOCOL: Final = 5
+STATUS: Final = 6
+HOST: Final = 7
+LENGTH: Final = 8
+COOKIE: Final = 9
+TE: Final = 10
+MALFORMED: Final = 11
 
 OVERHEAD_BYTES: Final = 32
 """Size of a field beside its name and value (RFC 7541 §4.1, RFC 9113 §6.5.2)."""
 
 _KINDS: Final = {
-    b":method": METHOD, b":scheme": SCHEME, b":authority": AUTHORITY, b":path": PATH, b":status": STATUS,
-    b"host": HOST, b"content-length": LENGTH, b"cookie": COOKIE, b"te": TE,
+    b":method": METHOD, b":scheme": SCHEME, b":authority": AUTHORITY, b":path": PATH, b":protocol": PROTOCOL,
+    b":status": STATUS, b"host": HOST, b"content-length": LENGTH, b"cookie": COOKIE, b"te": TE,
 }  # fmt: skip
 _CONNECTION_FIELDS: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
@@ -35,6 +36,7 @@ _NAME_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte != 9)
 _PSEUDO_VALUES: Final[dict[int, re.Pattern[bytes]]] = {
     METHOD: re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"),
+    PROTOCOL: re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"),
     SCHEME: re.compile(rb"(?i:https?)"),
     AUTHORITY: re.compile(rb"[\x21-\x7e\x80-\xff]+"),
     PATH: re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*"),

@@ -8,6 +8,8 @@ from proxy.http2.errors import ConnectionFault, ErrorCode
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_LIST_SIZE = range(1, 7)
+ENABLE_CONNECT_PROTOCOL: Final = 8
+"""WebSockets may be asked for by an extended CONNECT (RFC 8441)."""
 CONTROL_NAMES: Final[dict[int, str]] = {
     PRIORITY: "PRIORITY frames", RST_STREAM: "RST_STREAM frames", SETTINGS: "SETTINGS frames",
     PUSH_PROMISE: "PUSH_PROMISE frames", PING: "PING frames", GOAWAY: "GOAWAY frames",

@@ -12,7 +12,20 @@ from proxy.http1.chunked import MAX_TRAILER_FIELDS
 from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import name_of
 from proxy.http2.errors import ErrorCode, StreamFault
-from proxy.http2.field import AUTHORITY, COOKIE, HOST, LENGTH, METHOD, PATH, PLAIN, SCHEME, STATUS, TE, Field
+from proxy.http2.field import (
+    AUTHORITY,
+    COOKIE,
+    HOST,
+    LENGTH,
+    METHOD,
+    PATH,
+    PLAIN,
+    PROTOCOL,
+    SCHEME,
+    STATUS,
+    TE,
+    Field,
+)
 from proxy.http2.hpack.encoder import LineEncoder, encode_field
 
 _MAX_LENGTH_DIGITS: Final = 19
@@ -33,6 +46,8 @@ class RequestFields:
     """-1 where the head names none: a body is then framed as chunks (F8)."""
     refusal: Refused | None
     """The answer to a request that must not be forwarded."""
+    is_websocket: bool = False
+    """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC 8441 §5)."""
 
     @property
     def text(self) -> bytes:
@@ -42,7 +57,7 @@ class RequestFields:
 
 def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
     """Read the head of a request; `is_over`: its fields are over the limit."""
-    pseudo = [b""] * (PATH + 1)
+    pseudo = [b""] * (PROTOCOL + 1)
     hosts: list[bytes] = []
     lines: list[bytes] = []
     crumbs: list[bytes] = []
@@ -51,7 +66,7 @@ def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
         kind = field.kind
         if kind in (PLAIN, TE):
             lines.append(field.line)
-        elif kind <= PATH:
+        elif kind <= PROTOCOL:
             if lines or hosts or crumbs or pseudo[kind]:
                 raise malformed("a pseudo-field behind a field, or twice")
             pseudo[kind] = field.value
@@ -67,16 +82,26 @@ def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
     if crumbs:
         lines.append(b"cookie: %b\r\n" % b"; ".join(crumbs))  # RFC 9113 §8.2.3
     host_lines, refusal = _hosts(pseudo[AUTHORITY], hosts)
+    refusal = _refusal(pseudo[PROTOCOL], is_over=is_over) or refusal
+    text, target, is_websocket = host_lines + b"".join(lines), _target(pseudo), pseudo[PROTOCOL] == b"websocket"
+    method = b"GET" if is_websocket else pseudo[METHOD]
+    return RequestFields(method, target, pseudo[SCHEME].lower(), text, length, refusal, is_websocket)
+
+
+def _refusal(protocol: bytes, *, is_over: bool) -> Refused | None:
     if is_over:
-        refusal = Refused("header_too_large", "the fields of the head are over the limit")
-    text = host_lines + b"".join(lines)
-    return RequestFields(pseudo[METHOD], _target(pseudo), pseudo[SCHEME].lower(), text, length, refusal)
+        return Refused("header_too_large", "the fields of the head are over the limit")
+    if protocol in (b"", b"websocket"):
+        return None
+    return Refused("method_unknown", f"CONNECT for {shown(protocol)}, which is not websocket")
 
 
 def _target(pseudo: list[bytes]) -> bytes:
-    """Return the target of the request line (RFC 9113 §8.3.1, §8.5)."""
+    """Return the target of the request line (RFC 9113 §8.3.1, §8.5, RFC 8441 §4)."""
     method, scheme, authority, path = pseudo[METHOD], pseudo[SCHEME], pseudo[AUTHORITY], pseudo[PATH]
-    if method == b"CONNECT":
+    if pseudo[PROTOCOL] and (method != b"CONNECT" or not authority):
+        raise malformed(":protocol without CONNECT or :authority")
+    if method == b"CONNECT" and not pseudo[PROTOCOL]:
         if scheme or path or not authority:
             raise malformed("CONNECT with :scheme or :path, or without :authority")
         return authority

@@ -55,8 +55,8 @@ class Stream:
 
     __slots__ = (
         "allows_body", "expected_bytes", "has_head", "id", "is_closed", "is_end_queued", "is_local_ended",
-        "is_remote_ended", "is_waiting", "offset", "queue", "queued_bytes", "received", "small_since_ns", "trailers",
-        "window",
+        "is_remote_ended", "is_waiting", "offset", "owed_bytes", "paused", "queue", "queued_bytes", "received",
+        "small_since_ns", "trailers", "window",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, received: ReceiveWindow, window: int) -> None:
@@ -66,6 +66,8 @@ class Stream:
         """Bytes that may be sent; settings can make it negative (RFC 9113 §6.9.2)."""
         self.expected_bytes = -1
         """Bytes of the received body that are missing; -1: its head named no length."""
+        self.paused = self.owed_bytes = 0
+        """Why the received body is not wanted for now, and how much of it came without credit."""
         self.allows_body = True
         self.has_head = False
         """Whether the final head of a response came."""

@@ -10,14 +10,13 @@ reset; what one client does not take of one stream holds up that stream alone.
 
 import asyncio
 import time
-from typing import cast
+from typing import Final, cast
 
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.http2 import events
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
-from proxy.http2.grpc import expires_ns, is_grpc
 from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
 from proxy.network.socket_queues import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
@@ -31,6 +30,9 @@ from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.ending import record_fault
 from proxy.worker.relay.relay import Relay
+from proxy.worker.relay.tunnel_side import take_tunnelled, upgrade_lines
+
+_BROKEN: Final = "http2_protocol_error"
 
 
 class Http2Downstream(ClosingConnection, asyncio.Protocol):
@@ -157,10 +159,10 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         stream = Http2Exit(engine, self, self._codec, state)
         relay = Relay(engine, stream, stream, self._admission, self._peer, is_tls=self._flags != 0)
         relay.stream = state
-        if is_grpc(head.lines):
-            state.count_messages()
-            relay.is_grpc = True
-            relay.expires_ns = expires_ns(head.lines, now_ns)
+        if head.is_websocket:
+            head.lines += upgrade_lines(head.lines)
+        else:
+            relay.note_grpc(state, head.lines, now_ns)
         self._relays[event.stream_id] = relay
         shared.open_streams += 1
         self._has_served = True
@@ -171,7 +173,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
                 raise head.refusal
             if shared.open_streams > engine.max_connections:
                 raise Refused("stream_refused", f"{engine.max_connections} streams are open, the limit")
-            framing = b"" if event.is_end or head.content_length >= 0 else b"transfer-encoding: chunked\r\n"
+            is_framed = event.is_end or head.content_length >= 0 or head.is_websocket
+            framing = b"" if is_framed else b"transfer-encoding: chunked\r\n"
             read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
             assert read is not None
         except Refused as refusal:
@@ -182,6 +185,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             relay.refuse_unread(reader, refusal, now_ns)
             return
         reader.raw = head.text
+        if event.is_end and head.is_websocket:
+            stream.end_tunnel()
         relay.begin(reader, read, now_ns, waited_ns)
 
     def _take_all(self, found: list[events.Event]) -> None:
@@ -194,7 +199,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         elif isinstance(event, events.RequestRefused):
             self._engine.recorder.count_http2_reset("server", event.code)
             if event.reason:
-                self._record_fault("http2_protocol_error", event.reason, event.text)
+                record_fault(self._engine, self._peer, self._flags, self._number, _BROKEN, event.reason, event.text)
         elif isinstance(event, events.DataReceived):
             self._take_body(event.stream_id, event.data, b"", is_last=event.is_end)
         elif isinstance(event, events.TrailersReceived):
@@ -211,11 +216,13 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
 
     def _take_body(self, stream_id: int, data: bytes, trailers: bytes, *, is_last: bool) -> None:
         relay = self._relays.get(stream_id)
-        if relay is not None and not relay.is_request_complete:  # else it is answered, or its body known to be empty
+        if relay is not None and not relay.is_request_complete:
             if relay.stream is not None and relay.stream.requests is not None:
                 relay.stream.requests.add(data)
             relay.forward_body(data, trailers, is_last=is_last)
-            cast(Http2Exit, relay.exit).credit(len(data))
+            self._codec.credit(stream_id, len(data))
+        elif relay is not None and relay.wants_websocket:  # else it is answered, or its body known to be empty
+            take_tunnelled(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
 
     def _take_reset(self, event: events.StreamReset) -> None:
         self._engine.recorder.count_http2_reset("server" if event.reason else "client", event.code)
@@ -223,7 +230,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         if relay is not None and relay.stream is not None:
             relay.stream.note_reset(event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT)
         if relay is not None and event.reason:
-            relay.client_broke_rule("http2_protocol_error", event.reason)
+            relay.client_broke_rule(_BROKEN, event.reason)
         elif relay is not None:
             relay.client_lost()
         self.exchange_ended(event.stream_id)
@@ -262,9 +269,6 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             relay.stream.note_reset(code, http2_notes.BY_US)
         self._codec.reset(stream_id, code)
         self._waiting.pop(stream_id, None)
-
-    def _record_fault(self, code: str, reason: str, text: bytes) -> None:
-        record_fault(self._engine, self._peer, self._flags, self._number, code, reason, text)
 
     # Writing.
 
@@ -345,9 +349,9 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
-        fault = "http2_flood" if code == ErrorCode.ENHANCE_YOUR_CALM else "http2_protocol_error"
+        fault = "http2_flood" if code == ErrorCode.ENHANCE_YOUR_CALM else _BROKEN
         if reason:
-            self._record_fault(fault, reason, b"")
+            record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
         self._end_streams()
         self._writer.write()
         self._held = b""

@@ -1,13 +1,15 @@
 """Responses on one stream of HTTP/2, and the pace of its request: the codec frames, the connection writes.
 
 A stream is both the exit and the client of its relay. Credit for what came of a body is given when the relay has passed
-it on, and not while that waits for the upstream: a stream holds no more than its window (F13).
+it on, and not while that waits for the upstream: a stream holds no more than its window (F13). A WebSocket is a tunnel
+on its stream: DATA both ways, whose END_STREAM is the end of a side (RFC 8441).
 """
 
 import time
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from proxy.http1.errors import STATUS_OF
+from proxy.http1.field_lines import name_of
 from proxy.http1.response_head import ResponseHead
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
@@ -39,16 +41,17 @@ class StreamOwner(Protocol):
 class Http2Exit(Exit):
     """One stream of a client's connection."""
 
-    __slots__ = ("_codec", "_is_head", "_owed_bytes", "_owner", "_paused", "_state", "held_bytes", "id")
+    __slots__ = ("_codec", "_eof_ns", "_is_head", "_is_tunnel", "_owner", "_state", "held_bytes", "id", "read_ahead")
 
     def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, state: StreamState) -> None:
         super().__init__(engine)
         self._codec = codec
         self._state = state
         self._owner = owner
-        self._is_head = False
-        self._paused = self._owed_bytes = 0
-        """Why the body is not wanted for now, and how much of it came without credit."""
+        self._is_head = self._is_tunnel = False
+        self._eof_ns = 0
+        self.read_ahead = b""
+        """What came for a tunnel before that was open."""
         self.id = state.id
         self.held_bytes = 0
         self.takes_trailers = True
@@ -123,39 +126,46 @@ class Http2Exit(Exit):
         self._owner.reset(self.id, state.reset_code if state.reset_by == BY_UPSTREAM else ErrorCode.INTERNAL_ERROR)
         self._owner.exchange_ended(self.id)
 
-    def switch(self, head: ResponseHead, id_text: bytes) -> NoReturn:
-        raise AssertionError("bug: 101 on a stream of HTTP/2")
+    def switch(self, head: ResponseHead, id_text: bytes) -> None:
+        """Open a tunnel: the 101 becomes a 200, without the answer to the key (RFC 8441 §5)."""
+        self._is_tunnel = True
+        lines = (self._engine.head_end_format % (head.prefix, id_text))[len(head.status_line) : -2]
+        kept = [line for line in lines.splitlines(keepends=True) if name_of(line) != b"sec-websocket-accept"]
+        self._codec.send_response(self.id, 200, b"".join(kept))
+        self._owner.flush()
 
     # The client's part.
 
     @property
     def eof_ns(self) -> int:
-        """When the client ended its side; 0: not yet."""
-        return self._owner.eof_ns
+        """When the client ended its side, or that of a tunnel; 0: not yet."""
+        return self._eof_ns or self._owner.eof_ns
+
+    def end_tunnel(self) -> None:
+        """The client has ended its side of a tunnel."""
+        self._eof_ns = time.monotonic_ns()
 
     def credit(self, size: int) -> None:
         """Let the client send as much again, now or once its body is wanted."""
-        if self._paused:
-            self._owed_bytes += size
-        else:
-            self._codec.credit(self.id, size)
+        self._codec.credit(self.id, size)
 
     def pause(self, reason: int) -> None:
         """Give no credit, for a reason."""
-        self._paused |= reason
+        self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
         """Give it again, as far as this reason goes."""
-        self._paused &= ~reason
-        if self._owed_bytes and not self._paused:
-            owed, self._owed_bytes = self._owed_bytes, 0
-            self._codec.credit(self.id, owed)
-            self._owner.flush()
+        self._codec.resume(self.id, reason)
+        self._owner.flush()
 
     def take_read_ahead(self) -> bytes:
-        """Return nothing: no stream becomes a tunnel."""
-        return b""
+        data, self.read_ahead = self.read_ahead, b""
+        self.credit(len(data))
+        return data
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Let the stream go; what the client still sends of its request is not wanted."""
+        if self._is_tunnel:
+            self._send(b"", is_end=True)
+            self._owner.flush()
         self._owner.exchange_ended(self.id)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
+from proxy.http2.grpc import expires_ns, is_grpc
 from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE, OUTCOME_INDEX, Exchange
 from proxy.ring.http2_notes import StreamState
 from proxy.worker.admission.admission import Admission
@@ -124,6 +125,13 @@ class Call:
     def deadlines(self) -> Deadlines:
         """Those of the route of the request that runs, or ran last."""
         return self.engine.deadlines if self.route is None else self.route.deadlines
+
+    def note_grpc(self, state: StreamState, lines: bytes, now_ns: int) -> None:
+        """Note whether a request with these lines is a call of gRPC, and until when its client waits."""
+        if is_grpc(lines):
+            state.count_messages()
+            self.is_grpc = True
+            self.expires_ns = expires_ns(lines, now_ns)
 
     @property
     def pool(self) -> Pool | Http2Pool | None:

@@ -36,7 +36,7 @@ from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import Phase
 from proxy.worker.relay import ending, request_side, timing
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
-from proxy.worker.relay.tunnel_side import forward_tunnel, open_tunnel
+from proxy.worker.relay.tunnel_side import end_client_side, forward_tunnel, open_tunnel
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.places import Lane
@@ -349,9 +349,7 @@ class Relay(Call):
         self.since_ns = time.monotonic_ns() if self.phase == Phase.STREAMING else self.since_ns
 
     def client_sent_eof(self) -> None:
-        """The client sends no more: what is tunnelled ends in this direction."""
-        if self.tunnel is not None and self.upstream is not None and self.upstream.transport.can_write_eof():
-            self.upstream.transport.write_eof()
+        end_client_side(self)
 
     @property
     def stall_limit(self) -> tuple[bool, int]:

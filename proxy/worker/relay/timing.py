@@ -2,9 +2,9 @@
 
 from proxy.http1.errors import UpstreamError
 from proxy.ring.capture_windows import CaptureWindows
-from proxy.worker.deadlines import STALLED, STALLED_NS, TRICKLED, Phase
-from proxy.worker.relay.call import Call
-from proxy.worker.relay.ending import end_answered, end_with_error, fail
+from proxy.worker.deadlines import HALF_CLOSE_NS, STALLED, STALLED_NS, TRICKLED, Phase
+from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.relay.ending import end_answered, end_tunnel, end_with_error, fail
 from proxy.worker.relay.request_side import holds_others, is_awaited, is_upload_stalled
 
 
@@ -13,9 +13,10 @@ def check(call: Call, now_ns: int) -> None:
     deadlines = call.deadlines
     if is_upload_stalled(call, now_ns):
         _time_out(call, "the upstream stopped reading the request", deadlines.describe_stall())
+    elif call.tunnel is not None and 0 < call.client.eof_ns <= now_ns - HALF_CLOSE_NS:
+        end_tunnel(call, CLIENT_CLOSED)
     elif call.is_grpc and call.phase != Phase.ENDING:
-        if 0 < call.expires_ns <= now_ns:
-            _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
+        _check_call(call, now_ns)
     elif call.phase == Phase.BODY and holds_others(call, now_ns):
         end_with_error(call, "timeout_body", TRICKLED, close=True)
     elif deadlines.is_over(call.phase, call.since_ns, now_ns):
@@ -29,6 +30,11 @@ def check(call: Call, now_ns: int) -> None:
             _time_out(call, "timed out waiting for the response", limit)
         elif call.phase != Phase.WAITING:
             _time_out(call, "timed out waiting for more of the response", deadlines.describe(Phase.STREAMING))
+
+
+def _check_call(call: Call, now_ns: int) -> None:
+    if 0 < call.expires_ns <= now_ns:
+        _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
 
 
 def _is_thinking(call: Call, now_ns: int) -> bool:

@@ -188,6 +188,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._buffer = data
 
     def _begin_body(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
+        if head.status < 300 and handler.stream is not None and handler.wants_websocket:
+            message = f"{head.status} in place of 101, which a client of HTTP/2 would take for an open WebSocket"
+            self._fail(UpstreamError("upstream_bad_response", message, raw))
+            return
         now_ns = time.monotonic_ns()
         self.has_failed = head.status >= 500
         length = 0 if handler.method == b"HEAD" or head.has_no_body else head.content_length

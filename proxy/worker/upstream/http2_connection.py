@@ -271,7 +271,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self._finish(lane).response_end(event.data, b"")
         else:
             lane.handler.response_data(event.data)
-            lane.credit(len(event.data))
+            self.codec.credit(lane.id, len(event.data))
 
     def _take_reset(self, event: events.StreamReset) -> None:
         if not event.reason:

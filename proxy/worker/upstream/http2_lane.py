@@ -38,8 +38,8 @@ class Http2Lane:
     """One stream: what carries one exchange to the upstream, and back."""
 
     __slots__ = (
-        "_codec", "_connection", "_owed_bytes", "_paused", "_sent", "_sent_bytes", "address_text", "handler",
-        "has_begun", "id", "is_waiting", "transport",
+        "_codec", "_connection", "_sent", "_sent_bytes", "address_text", "handler", "has_begun",
+        "id", "is_waiting", "transport",
     )  # fmt: skip
 
     def __init__(self, connection: LaneOwner) -> None:
@@ -49,8 +49,6 @@ class Http2Lane:
         self.transport = connection.transport
         self.handler: ResponseHandler | None = None
         self.id = 0
-        self._paused = self._owed_bytes = 0
-        """Why the response is not wanted for now, and how much of it came without credit."""
         self._sent: list[bytes] = []
         self._sent_bytes = 0
         """Of the request's body, kept as far as it is short: it may have to be sent once more."""
@@ -105,24 +103,14 @@ class Http2Lane:
 
     # The response, as far as its client takes it.
 
-    def credit(self, size: int) -> None:
-        """Let the upstream send as much again, now or once it is wanted."""
-        if self._paused:
-            self._owed_bytes += size
-        else:
-            self._codec.credit(self.id, size)
-
     def pause(self, reason: int) -> None:
         """Give no credit, for a reason."""
-        self._paused |= reason
+        self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
         """Give it again, as far as this reason goes."""
-        self._paused &= ~reason
-        if self._owed_bytes and not self._paused:
-            owed, self._owed_bytes = self._owed_bytes, 0
-            self._codec.credit(self.id, owed)
-            self._connection.flush()
+        self._codec.resume(self.id, reason)
+        self._connection.flush()
 
     def close(self) -> None:
         """Cancel it, without notifying anyone; idempotent."""

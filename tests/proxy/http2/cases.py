@@ -269,7 +269,7 @@ SECTION_8_PSEUDO: Final = (
     Case("8.3 an unknown pseudo-field", head(1, [(b":test", b"x"), *GET]), stream(PROTOCOL)),
     Case("8.3 a pseudo-field in capitals", head(1, [(b":Path", b"/"), *GET[:2]]), stream(PROTOCOL)),
     Case("8.3 :status in a request", head(1, [(b":status", b"200"), *GET]), stream(PROTOCOL)),
-    Case("8.3 :protocol, which nobody was offered", head(1, [(b":protocol", b"websocket"), *GET]), stream(PROTOCOL)),
+    Case("8.3 :protocol without CONNECT", head(1, [(b":protocol", b"websocket"), *GET]), stream(PROTOCOL)),
     Case("8.3 no fields at all", head(1, []), stream(PROTOCOL)),
     Case("8.5 CONNECT", head(1, [(b":method", b"CONNECT"), (b":authority", b"a:443")]), "=1"),
     Case("8.5 CONNECT without :authority", head(1, [(b":method", b"CONNECT")]), stream(PROTOCOL)),

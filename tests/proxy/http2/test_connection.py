@@ -38,7 +38,7 @@ def test_a_server_says_what_it_allows_first() -> None:
     """Its SETTINGS come before all else, and the window of the connection is widened."""
     connection = Connection(limits(max_streams=7), LineEncoder(), NOW_NS, is_server=True)
     (first, second) = sent(connection)
-    assert first == (frames.SETTINGS, 0, 0, settings([(3, 7), (4, 65535), (6, 32768)])[9:])
+    assert first == (frames.SETTINGS, 0, 0, settings([(4, 65535), (6, 32768), (3, 7), (8, 1)])[9:])
     assert second == (frames.WINDOW_UPDATE, 0, 0, ((1 << 20) - 65535).to_bytes(4, "big"))
 
 
@@ -46,7 +46,7 @@ def test_a_client_begins_with_the_preface_and_takes_no_push() -> None:
     """ENABLE_PUSH is 0, so a PUSH_PROMISE is a fault, and so is a server that enables it."""
     connection = Connection(limits(), LineEncoder(), NOW_NS, is_server=False)
     raw = b"".join(connection.output.take())
-    assert raw.startswith(PREFACE + settings([(2, 0), (4, 65535), (6, 32768)]))
+    assert raw.startswith(PREFACE + settings([(4, 65535), (6, 32768), (2, 0)]))
     for bad in (settings([]) + frame(frames.PUSH_PROMISE, 4, 1, b"\0\0\0\2"), settings([(2, 1)])):
         other = Connection(limits(), LineEncoder(), NOW_NS, is_server=False)
         assert verdict(other, receive(other, bad)) == "connection 1"
