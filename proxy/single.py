@@ -60,7 +60,7 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                     notify("STOPPING=1")
                     plane.status.start_draining()
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
-                    listeners.data[0].close()  # new connections are refused at once instead of waiting for our exit
+                    listeners.close_data()  # new connections are refused at once instead of waiting for our exit
                     await front.drain()
                     duties.cancel()
                 segment.let_go()

@@ -143,7 +143,10 @@ def check_free(address: str) -> None:
     Raises:
         CannotStart: it cannot; says which, why, and what to do.
     """
-    host, port = parse_address(address)
+    try:
+        host, port = parse_address(address)
+    except ValueError as error:  # what is valid else is a Unix socket
+        raise CannotStart(f"its traffic needs a port: {error}, got {address!r}") from error
     try:
         family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

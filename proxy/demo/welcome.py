@@ -7,7 +7,8 @@ from pathlib import Path
 from shutil import which
 
 from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY
-from proxy.settings.addresses import is_loopback, parse_address
+from proxy.process.listeners import UNIX_PREFIX
+from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 
 
 def url_of(address: str) -> str:
@@ -25,7 +26,10 @@ def own_program() -> str:
 
 def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, token: str) -> str:
     """Write the addresses, a link that logs in, and commands; `before` is what the proxy stands in front of."""
-    proxy_url, admin_url = url_of(listen), url_of(admin_listen)
+    (host, _), admin_url = parse_listen(listen), url_of(admin_listen)
+    is_unix = listen.startswith(UNIX_PREFIX)
+    proxy_url = listen if is_unix else url_of(listen)
+    request = f"--unix-socket {shlex.quote(host)} http://localhost/" if is_unix else f"{proxy_url}/"
     reach = "this machine only; --listen 0.0.0.0:PORT, or make run LISTEN=0.0.0.0:PORT, lets others in"
     is_found = data_directory.parent == Path.cwd() and data_directory.name in (OWN_DIRECTORY, DEMO_DIRECTORY)
     where = "" if is_found else f" --data-dir {shlex.quote(str(data_directory))}"
@@ -33,12 +37,12 @@ def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, t
   sidelog
 
   proxy    {proxy_url}   in front of {before}
-           {reach if is_loopback(parse_address(listen)[0]) else f"open to other machines at {listen}"}
+           {reach if is_loopback(host) else f"open to other machines at {listen}"}
   web UI   {admin_url}/login#token={token}
   records  {data_directory}
 
   try:
-    curl {proxy_url}/
+    curl {request}
     {own_program()} query --since 5m{where}
     {own_program()} tail{where}
 

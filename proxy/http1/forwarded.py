@@ -126,7 +126,12 @@ def plain_address(text: str) -> str:
 
 
 def peer_address(name: object) -> bytes:
-    """Return the address in the name of a socket's other end; empty where there is none."""
+    """Return the address in the name of a socket's other end; empty where there is none.
+
+    A client of a Unix socket, whose name is a path, rarely one that says anything, is on this machine.
+    """
+    if isinstance(name, str | bytes):
+        return b"127.0.0.1"
     return plain_address(str(name[0])).encode() if isinstance(name, tuple) and name else b""
 
 

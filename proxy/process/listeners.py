@@ -2,14 +2,16 @@
 
 They are opened once by the supervisor and inherited, so a child's death never closes a port. A service manager may hand
 them over instead (systemd socket activation, sd_listen_fds(3)): the first descriptor is the data port, the second the
-admin port, or as LISTEN_FDNAMES says (`data`, `admin`).
+admin port, or as LISTEN_FDNAMES says (`data`, `admin`). The data port may be a Unix socket (unix(7)), which all workers
+share. Its file outlives a program that is killed: one that nothing answers on is replaced, anything else stays.
 """
 
 import errno
 import os
 import socket
+import stat
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +19,9 @@ BACKLOG: Final = 4096
 """Capped by the kernel at net.core.somaxconn."""
 FIRST_INHERITED: Final = 3
 """SD_LISTEN_FDS_START."""
+UNIX_PREFIX: Final = "unix:"
+MAX_PATH_BYTES: Final = 107
+"""`sun_path` of unix(7) has 108, and the last one is 0."""
 
 
 class ListenError(Exception):
@@ -34,11 +39,16 @@ class Listeners:
     """The open address with metrics and probes, if configured."""
     health: socket.socket | None = None
     """The supervisor's own, if configured."""
+    path: str = ""
+    """Where we made a Unix socket for the data port."""
 
-    @property
-    def data_address(self) -> tuple[str, int]:
-        """Address of the data port: host for a URL, port."""
-        return url_address(self.data[0])
+    def close_data(self) -> None:
+        """Close the data port; the file of a Unix socket goes first, while what answers there is surely ours."""
+        if self.path:
+            with suppress(OSError):
+                os.unlink(self.path)
+        for listener in self.data:
+            listener.close()
 
     @property
     def admin_address(self) -> tuple[str, int]:
@@ -59,7 +69,8 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
         undo.callback(admin.close)
         metrics, health = (_listen_also(settings["admin"], name, undo) for name in ("metrics_listen", "health_listen"))
         undo.pop_all()
-    return Listeners(data, admin, metrics, health)
+    is_ours = data and "data" not in inherited and data[0].family == socket.AF_UNIX
+    return Listeners(data, admin, metrics, health, data[0].getsockname() if is_ours else "")
 
 
 def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, undo: ExitStack) -> list[socket.socket]:
@@ -67,8 +78,10 @@ def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, u
         if inherited is not None:
             inherited.close()
         return []
-    count = max(1, proxy["workers"])
-    return _share(inherited, count, undo) if inherited else _reuse_port(proxy["listen"], count, undo)
+    count, address = max(1, proxy["workers"]), proxy["listen"]
+    if inherited is None and not address.startswith(UNIX_PREFIX):
+        return _reuse_port(address, count, undo)
+    return _share(inherited or _listen_at(address, undo), count, undo)
 
 
 def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket.socket | None:
@@ -139,16 +152,87 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        holder = "stop what uses it, or " if error.errno == errno.EADDRINUSE else ""
-        raise ListenError(
-            f"cannot listen on {address}: {reason}; {holder}choose another address with {flag}"
-        ) from error
+        raise _cannot_listen(address, error, flag) from error
     return listener
 
 
+def _cannot_listen(address: str, error: OSError, flag: str) -> ListenError:
+    reason = error.strerror or str(error)
+    holder = "stop what uses it, or " if error.errno == errno.EADDRINUSE else ""
+    return ListenError(
+        f"cannot listen on {address}: {reason[:1].lower()}{reason[1:]}; {holder}choose another address with {flag}"
+    )
+
+
+def socket_path(text: str) -> str:
+    """Read `unix:/path` or `unix:///path` (RFC 8089 §2).
+
+    Raises:
+        ValueError: it is neither, or longer than the kernel takes.
+    """
+    path = text.removeprefix(UNIX_PREFIX)
+    if path.startswith("///"):
+        path = path[2:]  # an empty authority
+    if not path.startswith("/") or path.startswith("//") or "\x00" in path:
+        raise ValueError("expected unix: and an absolute path, as in unix:/run/app.sock")
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise ValueError(f"the path of a Unix socket has at most {MAX_PATH_BYTES} bytes, not {len(os.fsencode(path))}")
+    return path
+
+
+def path_error(path: str) -> OSError | None:
+    """Return why no Unix socket can be made at a path; what a program that was killed left there is no reason."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return FileExistsError(errno.EEXIST, "there is a file that is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            probe.connect(path)
+    except FileNotFoundError:
+        directory = os.path.dirname(path)
+        if not os.path.isdir(directory):
+            return FileNotFoundError(errno.ENOENT, f"there is no directory {directory}")
+        is_writable = os.access(directory, os.W_OK | os.X_OK)
+        return None if is_writable else PermissionError(errno.EACCES, f"no permission to write in {directory}")
+    except ConnectionRefusedError:
+        return None
+    except BlockingIOError:
+        pass  # its queue is full
+    except OSError as error:
+        return error
+    return OSError(errno.EADDRINUSE, "address already in use")
+
+
+def _listen_at(address: str, undo: ExitStack) -> socket.socket:
+    """Listen on a Unix socket that every user of this machine may connect to, as to a port on loopback.
+
+    Its directory decides who finds it.
+    """
+    path = socket_path(address)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if error := path_error(path):
+            raise error
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        listener.bind(path)
+        undo.callback(os.unlink, path)
+        os.chmod(path, 0o666)  # noqa: S103 - connecting takes the right to write (unix(7))
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(address, error, "--listen") from error
+    listener.listen(BACKLOG)
+    return listener
+
+
+def port_of(listener: socket.socket) -> int | str:
+    """Return the port of a listener, or the path of its Unix socket; an abstract one begins with a null."""
+    name = listener.getsockname()
+    return int(name[1]) if isinstance(name, tuple) else os.fsdecode(name)
+
+
 def url_address(listener: socket.socket) -> tuple[str, int]:
-    """Address of a listener: host for a URL, port."""
+    """Address of a listener that has a port: host for a URL, port."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"

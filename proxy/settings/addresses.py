@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from proxy.process.listeners import UNIX_PREFIX, socket_path
+
 UpstreamScheme = Literal["http", "https", "unix"]
 
 PRIVATE: Final = "private"
@@ -76,19 +78,23 @@ def parse_address(text: str) -> tuple[str, int]:
     return host or "0.0.0.0", port  # noqa: S104 — an empty host before the colon is how all addresses are written
 
 
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read where the data port is: as `parse_address`, or `unix:/path`, whose path takes the place of the host.
+
+    Raises:
+        ValueError: neither; the text says what is wrong.
+    """
+    return (socket_path(text), 0) if text.startswith(UNIX_PREFIX) else parse_address(text)
+
+
 def parse_upstream(text: str) -> UpstreamAddress:
     """Read `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC 8089 §2).
 
     Raises:
         ValueError: another scheme, or anything beyond an origin and a path; the text says what is wrong.
     """
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if path.startswith("///"):
-            path = path[2:]  # an empty authority
-        if not path.startswith("/") or path.startswith("//") or "\x00" in path:
-            raise ValueError("expected unix: and an absolute path, as in unix:/run/app.sock")
-        return UpstreamAddress(scheme="unix", host="", port=0, path=path)
+    if text.startswith(UNIX_PREFIX):
+        return UpstreamAddress(scheme="unix", host="", port=0, path=socket_path(text))
     name, separator, rest = text.partition("://")
     scheme = _scheme(name.lower() if separator else "")
     for mark, what in (("@", "credentials"), ("?", "a query"), ("#", "a fragment")):
@@ -155,15 +161,15 @@ def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a listener on this host."""
+    """Return whether only this machine can reach a listener on this host, or path of a Unix socket."""
     address = _ip(host)
-    return host.lower() in _LOCAL_NAMES if address is None else address.is_loopback
+    return host.startswith("/") or host.lower() in _LOCAL_NAMES if address is None else address.is_loopback
 
 
 def leads_to(upstream: UpstreamAddress, listen: tuple[str, int]) -> bool:
     """Return whether an upstream is evidently our own listener, without DNS (the peer is checked again later)."""
     if upstream.scheme == "unix" or upstream.port != listen[1]:
-        return False
+        return upstream.scheme == "unix" and upstream.path == listen[0]
     host, own = upstream.host, listen[0].lower()
     target, mine = _ip(host), _ip(own)
     if host == own or (target is not None and target == mine):

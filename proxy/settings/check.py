@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.process.tls import server_context
-from proxy.settings.addresses import is_loopback, parse_address
+from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_outgoing import (
     check_alerts,
@@ -55,6 +55,7 @@ _PROBES: Final = ("", "a", "0 a-", "\n")
 _MARK: Final = "[REDACTED]"
 _SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
 """Names of headers that carry credentials."""
+_READ: Final = dict.fromkeys(PORTS, parse_address) | {"proxy.listen": parse_listen}
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
 
@@ -93,7 +94,7 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 def warnings(settings: Settings) -> Iterator[Problem]:
     """Yield what is valid but dangerous: all clients that reach the port may use our key."""
-    is_open = settings.proxy.data_port and not is_loopback(parse_address(settings.proxy.listen)[0])
+    is_open = settings.proxy.data_port and not is_loopback(parse_listen(settings.proxy.listen)[0])
     for name, route in _named_routes(settings):
         rules = settings.proxy.headers.set_request | route.headers.set_request
         secret = next((header for header, value in rules.items() if value and _SECRET.search(header)), None)
@@ -108,7 +109,7 @@ def warnings(settings: Settings) -> Iterator[Problem]:
 def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
     for name, text in settings.listens.items():
         try:
-            yield name, parse_address(text)
+            yield name, _READ[name](text)
         except ValueError:
             continue
 
@@ -119,7 +120,7 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
     for name, text in settings.listens.items():
         if name not in good:
             try:
-                parse_address(text)
+                _READ[name](text)
             except ValueError as error:
                 yield name, f"{error}, got {text!r}"
         elif good[name][1] and good[name] in owners:

@@ -23,7 +23,11 @@ class Flag(NamedTuple):
 FLAGS: Final[Mapping[str, Flag]] = {
     "proxy.upstream": Flag("--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"),
     "proxy.listen": Flag(
-        "--listen", "HOST:PORT", "address of the data port, host:port; [::1]:8080 for IPv6", "", "0.0.0.0:8080"
+        "--listen",
+        "ADDRESS",
+        "address of the data port, host:port; [::1]:8080 for IPv6, unix:/path for a Unix socket",
+        "",
+        "0.0.0.0:8080",
     ),
     "proxy.data_port": Flag(
         "--no-data-port",

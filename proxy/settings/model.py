@@ -56,7 +56,8 @@ class LimitSettings(Section, frozen=True):
         int, about("open client connections per worker, more: the longest idle gives way, else 503; 0: unlimited", ge=0)
     ] = 10000
     max_connections_per_client: Annotated[
-        int, about("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
+        int,
+        about("open connections per client address and worker, trusted_proxies aside, more: 503; 0: unlimited", ge=0),
     ] = 0
     http2_max_streams: Annotated[
         int, about("requests at once on a connection of HTTP/2, more: REFUSED_STREAM", ge=1, le=10_000)

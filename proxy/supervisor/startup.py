@@ -15,7 +15,7 @@ from typing import Any
 
 from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
 from proxy.process.descriptors import raise_descriptor_limit
-from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
+from proxy.process.listeners import UNIX_PREFIX, ListenError, Listeners, open_listeners, port_of, url_address
 from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.ring_home import RingHome, claim_ring_home
@@ -84,7 +84,10 @@ def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> 
 def _data_url(listeners: Listeners, settings: dict[str, Any]) -> str | None:
     if not listeners.data:
         return None
-    host, port = listeners.data_address
+    path = port_of(listeners.data[0])
+    if isinstance(path, str):
+        return UNIX_PREFIX + path
+    host, port = url_address(listeners.data[0])
     return f"{'https' if settings['proxy']['tls_cert_file'] else 'http'}://{host}:{port}"
 
 
@@ -101,7 +104,7 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
         "admin.health_listen": listeners.health,
     }
     found = {
-        LISTENS_NAME: {name: port.getsockname()[1] for name, port in ports.items() if port is not None},
+        LISTENS_NAME: {name: port_of(port) for name, port in ports.items() if port is not None},
         "admin_url": admin_url,
         "admin_cert_file": cert_file,
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",

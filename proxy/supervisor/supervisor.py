@@ -313,8 +313,7 @@ class Supervisor:
         log.info("stopping; waiting for requests in flight", extra={"within_s": self._limits["drain_timeout_s"]})
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
-        for listener in self._listeners.data:
-            listener.close()  # so that the last worker to close it ends the queue of new connections
+        self._listeners.close_data()  # so that the last worker to close it ends the queue of new connections
         workers = self._all_workers
         for worker in workers:
             worker.send("drain")

@@ -193,7 +193,7 @@ class Engine:
         refusal = ""
         if len(self.connections) >= self.max_connections and not self._evict_idle():
             refusal = f"{self.max_connections} connections are open, the limit"
-        elif peer and 0 < self._max_per_client <= self._open_of.get(peer, 0):
+        elif peer and 0 < self._max_per_client <= self._open_of.get(peer, 0) and not self.trusted.has(peer.decode()):
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
         if refusal:
             self.recorder.count_refused_connection()

@@ -27,7 +27,7 @@ from proxy.ring.descriptor import write_descriptor
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
-from proxy.settings.addresses import parse_address
+from proxy.settings.addresses import parse_listen
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.downstream import Downstream
@@ -91,7 +91,7 @@ class DataPlane:
         self._tick: asyncio.Task[None] | None = None
         self._beginning: set[asyncio.Task[None]] = set()
         """Connections that were accepted and are not served yet."""
-        own = frozenset(parse_address(text) for text in settings.listens.values())
+        own = frozenset(parse_listen(text) for text in settings.listens.values())
         self.engine = engine = Engine(
             settings, routes, recorder, gate, tasks, instance, FairLoop(), lambda pool: Opener(pool, own)
         )

@@ -72,6 +72,7 @@ class Sidelog:
         self._scheme = "https" if tls_cert else "http"
         self._tls = ssl.create_default_context(cafile=str(tls_cert)) if tls_cert else None
         self.port, self.admin_port = free_port(), free_port()
+        self._path = ""
         self._program, self._directory = [sys.executable, "-m", "proxy"], ROOT
         self._command = [
             *("serve", "--upstream", upstream, "--data-dir", str(data_dir)),
@@ -94,6 +95,11 @@ class Sidelog:
         self._command[self._command.index("--upstream") + 1] = upstream
         self._command[self._command.index("--listen") + 1] = f"{listen_host}:{self.port}"
         self._command[self._command.index("--admin-listen") + 1] = f"{listen_host}:{self.admin_port}"
+
+    def listen_at(self, path: Path) -> None:
+        """Listen on a Unix socket instead of a port, from the next start on."""
+        self._command[self._command.index("--listen") + 1] = f"unix:{path}"
+        self._path = str(path)
 
     def start_in(self, directory: Path, program: list[str]) -> None:
         """Start in another directory than the checkout, by the beginning of a command line, from the next start on."""
@@ -165,7 +171,9 @@ class Sidelog:
             with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls) as response:
                 if b"being opened" in response.read():
                     return False
-            socket.create_connection(("127.0.0.1", self.port), timeout=60).close()
+            with socket.socket(socket.AF_UNIX if self._path else socket.AF_INET) as probe:
+                probe.settimeout(60)
+                probe.connect(self._path or ("127.0.0.1", self.port))
         except OSError:
             return False
         return True

@@ -182,6 +182,17 @@ async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: S
     await empty_site.page.wait_for(".figures", "Requests")
 
 
+async def test_the_recipe_asks_a_unix_socket_by_its_path(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that take only a URL cannot, and are not shown."""
+    proxy = {**STATUS["configuration"]["proxy"], "listen": "unix:///run/proxy.sock"}
+    configuration: dict[str, Any] = {**STATUS["configuration"], "proxy": proxy}
+    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "configuration": configuration})
+    await empty_site.open("/")
+    await empty_site.page.wait_for("#recipe", "curl --unix-socket /run/proxy.sock -i http://localhost/")
+    await empty_site.page.wait_for(".pointers dd", "unix:///run/proxy.sock")
+    assert await empty_site.page.evaluate("document.body.innerText.includes('OpenAI')") is False
+
+
 async def test_a_reader_with_a_scope_is_told_no_address_and_offered_no_key(empty_site: Site) -> None:
     """The settings are not for it: no guess at the data port, and no button that would be refused."""
     page, digest = empty_site.page, token_digest("reader")

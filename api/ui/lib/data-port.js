@@ -12,7 +12,21 @@ const USUAL = {
 };
 
 /** What to show until the settings are known. */
-export const usualPort = () => ({ url: `http://${location.hostname}:8080`, ...USUAL });
+export const usualPort = () =>
+  reachedAt({ listen: `${location.hostname}:8080`, tls_cert_file: "" });
+
+/** Where clients find the port: the `place` to name, the `url` to ask for, and the `curl` that does; a Unix socket has a path. */
+function reachedAt({ listen, tls_cert_file: certificate }) {
+  const scheme = certificate ? "https" : "http";
+  if (listen.startsWith("unix:")) {
+    const curl = `curl --unix-socket ${listen.replace(/^unix:(\/\/)?/, "")}`;
+    return { ...USUAL, place: listen, url: `${scheme}://localhost`, curl };
+  }
+  const at = listen.lastIndexOf(":");
+  const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(listen) ? location.hostname : listen.slice(0, at);
+  const url = `${scheme}://${host}:${listen.slice(at + 1)}`;
+  return { ...USUAL, place: url, url, curl: "curl" };
+}
 
 /**
  * Load the address of the data port, `isRefused` where the token has a scope; with `isKeyed`, a route that requires a key.
@@ -23,15 +37,10 @@ export async function dataPort({ isKeyed = false, signal }) {
     const {
       configuration: { proxy, routes },
     } = await getJson("api/status", {}, signal);
-    const port = proxy.listen.slice(proxy.listen.lastIndexOf(":") + 1);
-    const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(proxy.listen)
-      ? location.hostname
-      : proxy.listen.slice(0, proxy.listen.lastIndexOf(":"));
     const route = (isKeyed && routes.find(({ auth }) => auth && auth !== "off")) || routes.at(-1);
     return {
+      ...reachedAt(proxy),
       isOpen: proxy.data_port !== false,
-      isRefused: false,
-      url: `${proxy.tls_cert_file ? "https" : "http"}://${host}:${port}`,
       route: route?.id ?? "none",
       upstream: route?.upstream ?? "no route is configured",
       path: route?.path ?? "/",

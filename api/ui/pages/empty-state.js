@@ -41,14 +41,14 @@ function drawText(host, ...text) {
   host.replaceChildren(el("h1", { class: "large" }, "No requests yet"), el("p", {}, text));
 }
 
-function draw(host, { url, route, upstream }, signal) {
-  const examples = {
-    curl: `curl -i ${url}/`,
+function draw(host, { place, url, curl, route, upstream }, signal) {
+  const clients = {
     Python: `import urllib.request\nprint(urllib.request.urlopen("${url}/").status)`,
     "OpenAI client": `OPENAI_BASE_URL=${url}/v1`,
     "Anthropic client": `ANTHROPIC_BASE_URL=${url}`,
     "MCP client": `"url": "${url}/mcp"`,
   };
+  const examples = { curl: `${curl} -i ${url}/`, ...(place === url ? clients : {}) };
   const code = el("pre", { id: "recipe", tabindex: 0 }, examples.curl);
   const copyCode = copyButton("Copy", () => code.textContent, { class: "primary" });
   const tabs = el(
@@ -89,7 +89,7 @@ function draw(host, { url, route, upstream }, signal) {
       { class: "path-line" },
       el("div", {}, unit("Your client"), el("strong", {}, "anything that speaks HTTP")),
       el("span", { class: "arrow", "aria-hidden": "true" }, "⟶"),
-      el("div", { class: "here" }, unit("sidelog"), el("code", {}, url)),
+      el("div", { class: "here" }, unit("sidelog"), el("code", {}, place)),
       el("span", { class: "arrow", "aria-hidden": "true" }, "⟶"),
       el("div", {}, unit(`Your service, route ${route}`), el("code", {}, upstream)),
     ),
@@ -132,10 +132,10 @@ function draw(host, { url, route, upstream }, signal) {
           el(
             "dl",
             { class: "pointers" },
-            pointer("Any HTTP client", url),
-            pointer("OpenAI client", examples["OpenAI client"]),
-            pointer("Anthropic client", examples["Anthropic client"]),
-            pointer("MCP client", examples["MCP client"]),
+            pointer("Any HTTP client", place),
+            ["OpenAI client", "Anthropic client", "MCP client"]
+              .filter((name) => name in examples)
+              .map((name) => pointer(name, examples[name])),
           ),
         ),
       ),

@@ -53,7 +53,7 @@ function content(key, port, close) {
     el(
       "pre",
       { class: "recipe" },
-      `curl ${port.url}${port.path} \\\n  -H "${port.keyHeader}: $SIDELOG_KEY"`,
+      `${port.curl} ${port.url}${port.path} \\\n  -H "${port.keyHeader}: $SIDELOG_KEY"`,
     ),
     el(
       "div",

@@ -150,6 +150,8 @@ class Opener(Generic[Lane_co]):
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:
         """Whether the peer is one of our own listeners: what a name leads to may change after the start (P19)."""
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if isinstance(peer, str):
+            return (peer, 0) in self._own
         if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
             return False  # another machine
         host, port = peer[:2]

@@ -166,6 +166,8 @@ def test_an_address_that_cannot_be_used_says_why() -> None:
     """What is not this machine's address is not a port in use."""
     with pytest.raises(CannotStart, match=r"cannot listen on 192\.0\.2\.1:80"):
         check_free("192.0.2.1:80")
+    with pytest.raises(CannotStart, match=r"its traffic needs a port: expected host:port, .* got 'unix:/run/a\.sock'"):
+        check_free("unix:/run/a.sock")
 
 
 def test_the_environment_names_addresses_where_the_caller_does_not() -> None:

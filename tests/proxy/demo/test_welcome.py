@@ -52,6 +52,13 @@ def test_the_program_is_named_as_a_shell_finds_it(tmp_path: Path, monkeypatch: p
     assert own_program() == "sidelog"
 
 
+def test_a_unix_socket_is_asked_by_its_path(tmp_path: Path) -> None:
+    """No other machine reaches it."""
+    text = welcome("an app", "unix:///run/my app/p.sock", "127.0.0.1:2", tmp_path, "t0ken")
+    assert "proxy    unix:///run/my app/p.sock   in front of an app\n           this machine only" in text
+    assert "curl --unix-socket '/run/my app/p.sock' http://localhost/\n" in text
+
+
 @pytest.mark.parametrize(
     ("listen", "said"),
     [("127.0.0.1:1", "LISTEN=0.0.0.0:PORT, lets others in"), ("0.0.0.0:1", "open to other machines at 0.0.0.0:1")],

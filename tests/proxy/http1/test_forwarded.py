@@ -55,12 +55,14 @@ def test_a_network_of_mapped_addresses_is_one_of_ipv4(network: str) -> None:
         (("::ffff:1.2.3.4", 80, 0, 0), b"1.2.3.4"),
         (("::1", 80, 0, 0), b"::1"),
         (("fe80::1%eth0", 80, 0, 2), b"fe80::1"),
-        ("", b""),
+        ("", b"127.0.0.1"),
+        ("/run/client.sock", b"127.0.0.1"),
+        (b"\x00client", b"127.0.0.1"),
         (None, b""),
     ],
 )
 def test_a_peer_has_one_address_whatever_socket_it_came_to(name: object, address: bytes) -> None:
-    """That of IPv4 without the prefix of mapped ones, that of IPv6 without its zone; a Unix socket has none."""
+    """That of IPv4 without the prefix of mapped ones, that of IPv6 without its zone; one of a Unix socket is here."""
     assert peer_address(name) == address
 
 

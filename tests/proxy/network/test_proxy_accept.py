@@ -132,6 +132,16 @@ def test_a_balancer_is_not_its_clients(start: Start) -> None:
     plane.exchanges(2)
 
 
+def test_a_trusted_proxy_has_no_limit_of_a_client(start: Start) -> None:
+    """It opens connections for many clients, also where no header of the connection names them."""
+    plane = start(Script(), max_connections_per_client=1, trusted_proxies=("127.0.0.0/8",))
+    with opened(plane) as first, opened(plane) as second:
+        for connection in (first, second):
+            connection.sendall(GET)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+    plane.exchanges(2)
+
+
 def test_a_stranger_is_not_believed(start: Start) -> None:
     """Its connection is an ordinary one; a header on it is a malformed request."""
     upstream = Script()

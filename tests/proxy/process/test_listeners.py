@@ -3,14 +3,16 @@
 import fcntl
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.process.listeners import ListenError, Listeners, open_listeners
+from proxy.process.listeners import ListenError, Listeners, open_listeners, path_error, port_of, url_address
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT
 
@@ -43,9 +45,9 @@ def test_each_worker_has_a_socket_on_the_same_port(opened: list[Listeners], work
     opened.append(listeners)
     assert len(listeners.data) == max(1, workers)
     assert len({listener.fileno() for listener in listeners.data}) == max(1, workers)
-    assert {listener.getsockname() for listener in listeners.data} == {("127.0.0.1", listeners.data_address[1])}
-    assert listeners.admin_address[1] not in (0, listeners.data_address[1])
-    connect(listeners.data_address)
+    assert {listener.getsockname() for listener in listeners.data} == {("127.0.0.1", url_address(listeners.data[0])[1])}
+    assert listeners.admin_address[1] not in (0, url_address(listeners.data[0])[1])
+    connect(url_address(listeners.data[0]))
     connect(listeners.admin_address)
 
 
@@ -64,7 +66,7 @@ def test_connections_are_shared_out(opened: list[Listeners]) -> None:
     """The kernel spreads connections over the sockets of one port."""
     listeners = open_listeners(settings(workers=2), {})
     opened.append(listeners)
-    clients = [socket.create_connection(listeners.data_address) for _ in range(64)]
+    clients = [socket.create_connection(url_address(listeners.data[0])) for _ in range(64)]
     clients_of = {client.getsockname(): client for client in clients}
     for listener in listeners.data:
         listener.setblocking(False)
@@ -111,8 +113,8 @@ def test_an_empty_host_means_every_address(opened: list[Listeners]) -> None:
     listeners = open_listeners(settings(":0"), {})
     opened.append(listeners)
     assert listeners.data[0].getsockname()[0] == "0.0.0.0"
-    assert listeners.data_address[0] == "127.0.0.1"
-    connect(listeners.data_address)
+    assert url_address(listeners.data[0])[0] == "127.0.0.1"
+    connect(url_address(listeners.data[0]))
 
 
 def test_ipv6(opened: list[Listeners]) -> None:
@@ -121,9 +123,86 @@ def test_ipv6(opened: list[Listeners]) -> None:
         pytest.skip("this machine has no IPv6")
     listeners = open_listeners(settings("[::1]:0", "[::1]:0", workers=2), {})
     opened.append(listeners)
-    assert listeners.data_address[0] == listeners.admin_address[0] == "[::1]"
-    connect(listeners.data_address)
+    assert url_address(listeners.data[0])[0] == listeners.admin_address[0] == "[::1]"
+    connect(url_address(listeners.data[0]))
     assert len({listener.getsockname()[1] for listener in listeners.data}) == 1
+
+
+def test_a_unix_socket_is_shared_by_workers_and_open_to_all_users(opened: list[Listeners], tmp_path: Path) -> None:
+    """Its directory is what keeps users out; at the end of the data port its file is gone."""
+    path = tmp_path / "data.sock"
+    listeners = open_listeners(settings(f"unix:{path}", workers=2), {})
+    opened.append(listeners)
+    assert [port_of(listener) for listener in listeners.data] == [str(path)] * 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    for listener in listeners.data:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            listener.accept()[0].close()
+    listeners.close_data()
+    assert not path.exists()
+
+
+def test_what_a_killed_program_left_is_replaced(opened: list[Listeners], tmp_path: Path) -> None:
+    """A socket that nothing answers on; closing does not remove its file."""
+    path = tmp_path / "data.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert path_error(str(path)) is None
+    opened.append(open_listeners(settings(f"unix:///{path.relative_to('/')}"), {}))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+def test_a_unix_socket_that_somebody_else_has_stays(tmp_path: Path) -> None:
+    """Whether its program accepts or has its hands full."""
+    path = tmp_path / "data.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen(0)
+        for _ in range(2):
+            with pytest.raises(ListenError, match="address already in use; stop what uses it, or choose another"):
+                open_listeners(settings(f"unix:{path}"), {})
+    assert path.exists()
+
+
+def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
+    """Nor is what a link leads to."""
+    file, link = tmp_path / "Data.toml", tmp_path / "link.sock"
+    file.write_text("precious")
+    link.symlink_to(tmp_path / "nowhere")
+    for path in (file, link):
+        expected = f"cannot listen on unix:{path}: there is a file that is no socket; choose another address"
+        with pytest.raises(ListenError, match=expected):
+            open_listeners(settings(f"unix:{path}"), {})
+    assert (file.read_text(), link.is_symlink()) == ("precious", True)
+
+
+def test_a_unix_socket_without_its_directory_names_it(tmp_path: Path) -> None:
+    """As it is written."""
+    with pytest.raises(ListenError, match=f"there is no directory {tmp_path}/Run; choose another address"):
+        open_listeners(settings(f"unix:{tmp_path}/Run/data.sock"), {})
+
+
+def test_a_unix_socket_goes_with_the_start_that_failed(tmp_path: Path) -> None:
+    """The admin port cannot be opened: nothing is left of the data port."""
+    with pytest.raises(ListenError):
+        open_listeners(settings(f"unix:{tmp_path}/data.sock", "192.0.2.1:1"), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_unix_socket_of_a_service_manager_stays_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used, and its file is not removed."""
+    monkeypatch.setattr("proxy.process.listeners.FIRST_INHERITED", (held := socket.socket(socket.AF_UNIX)).fileno())
+    held.bind(str(path := tmp_path / "data.sock"))
+    held.listen()
+    held.detach()
+    wanted = settings(f"unix:{tmp_path}/other.sock")
+    listeners = open_listeners(wanted, {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+    assert port_of(listeners.data[0]) == str(path)
+    listeners.close_data()
+    listeners.admin.close()
+    assert path.exists()
 
 
 ACTIVATED = """

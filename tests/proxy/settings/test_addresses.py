@@ -8,6 +8,7 @@ from proxy.settings.addresses import (
     is_loopback,
     leads_to,
     parse_address,
+    parse_listen,
     parse_upstream,
     parse_via,
     via_of,
@@ -39,6 +40,30 @@ def test_bad_listen_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("text", ["unix:/run/proxy.sock", "unix:///run/proxy.sock"])
+def test_the_data_port_may_be_a_unix_socket(text: str) -> None:
+    """In the two forms of an upstream; its path takes the place of the host, and only this machine reaches it."""
+    path, _ = parse_listen(text)
+    assert path == "/run/proxy.sock"
+    assert is_loopback(path)
+    assert parse_listen("[::1]:8080") == ("::1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("unix:proxy.sock", "an absolute path"),
+        ("unix:@proxy", "an absolute path"),
+        ("unix:/" + 107 * "a", "has at most 107 bytes, not 108"),
+        ("unix:/" + 54 * "é", "has at most 107 bytes, not 109"),
+    ],
+)
+def test_a_path_that_no_unix_socket_has_is_refused(text: str, reason: str) -> None:
+    """Relative, abstract, or longer than the kernel takes, counted in bytes."""
+    with pytest.raises(ValueError, match=reason):
+        parse_listen(text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "authority"),
     [
@@ -62,7 +87,7 @@ def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], author
     [
         "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app//v1", "http://app?x=1",
         "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock",
-        "unix:////run/app.sock", "unix:", "http://a\r\nb",
+        "unix:////run/app.sock", "unix:", "unix:/" + 107 * "a", "http://a\r\nb",
         "http://app/a b", "http://app/../x", "http://app/a/.", "http://app/%zz", "http://app/v1//", "http://app/é",
     ],
 )  # fmt: skip
@@ -88,6 +113,9 @@ def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
         ("http://app:8080", ("0.0.0.0", 8080), False),
         ("http://10.0.0.9:8080", ("0.0.0.0", 8080), False),
         ("unix:/run/app.sock", ("0.0.0.0", 8080), False),
+        ("unix:/run/app.sock", ("/run/app.sock", 0), True),
+        ("unix:/run/app.sock", ("/run/proxy.sock", 0), False),
+        ("http://127.0.0.1:8080", ("/run/app.sock", 0), False),
     ],
 )
 def test_own_listener_is_recognised(upstream: str, listen: tuple[str, int], expected: bool) -> None:

@@ -27,6 +27,8 @@ def refusal(environ: dict[str, str]) -> str:
     ("variable", "value", "expected"),
     [
         ("PROXY__LISTEN", "8080", "proxy.listen: expected host:port"),
+        ("PROXY__LISTEN", "unix:proxy.sock", "proxy.listen: expected unix: and an absolute path"),
+        ("ADMIN__LISTEN", "unix:/run/admin.sock", "admin.listen: expected host:port"),
         ("PROXY__LISTEN", "127.0.0.1:8090", "admin.listen: is the address of the data port too"),
         ("ADMIN__METRICS_LISTEN", "9100", "admin.metrics_listen: expected host:port"),
         ("ADMIN__METRICS_LISTEN", "127.0.0.1:8090", "admin.metrics_listen: is the address of the admin port too"),
@@ -152,6 +154,12 @@ def test_bad_upstream_is_refused(upstream: str, expected: str) -> None:
         load({"proxy.upstream": upstream}, {}, None)
     assert expected in caught.value.problems[0]
     assert "(--upstream)" in caught.value.problems[0]
+
+
+def test_a_unix_socket_of_our_own_is_no_upstream() -> None:
+    """It would be a loop, as a port is."""
+    with pytest.raises(SettingsError, match="is this proxy's own address"):
+        load({"proxy.upstream": "unix:///run/a.sock", "proxy.listen": "unix:/run/a.sock"}, {}, None)
 
 
 @pytest.mark.parametrize("name", ["metrics_listen", "health_listen"])

@@ -13,8 +13,9 @@ from proxy.cli.commands.doctor.finding import Finding
 from proxy.http1.errors import why_unreached
 from proxy.http1.forwarded import TrustedProxies
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
+from proxy.process.listeners import UNIX_PREFIX, path_error
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream, parse_via
+from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
 
@@ -35,17 +36,17 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
     for setting, text in settings.listens.items():
         name = _PORTS[setting]
         try:
-            host, port = parse_address(text)
+            host, port = parse_listen(text)
         except ValueError:
             continue  # reported with the settings
-        error = _bind_error(host, port)
+        error = path_error(host) if text.startswith(UNIX_PREFIX) else _bind_error(host, port)
         if error is None:
             yield Finding("ok", name, f"{text} is free")
-        elif error.errno == errno.EADDRINUSE and port in held:
+        elif error.errno == errno.EADDRINUSE and (port or host) in held:
             yield Finding("ok", name, f"{text} is in use; sidelog is running here")
         else:
             other = FLAGS[setting].option if setting in FLAGS else setting
-            fix = f"stop the other program (ss -ltnp shows it), or choose another address with {other}"
+            fix = f"stop the other program (ss -lxtnp shows it), or choose another address with {other}"
             if error.errno == errno.EADDRINUSE:
                 fix += "; if it is a sidelog, name its --data-dir"
             yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
@@ -60,8 +61,8 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
             yield Finding("warn", "proxy in front", text, f'if it is yours: [proxy] trusted_proxies = ["{address}"]')
 
 
-def _held_ports(settings: Settings) -> frozenset[int]:
-    """Return the ports of the sidelog that runs with this data directory; it says so, and holds the lock."""
+def _held_ports(settings: Settings) -> frozenset[int | str]:
+    """Return the ports, or path, of the sidelog that runs with this data directory; it says so, and holds the lock."""
     directory = Path(settings.data_dir)
     if not is_in_use(directory):
         return frozenset()

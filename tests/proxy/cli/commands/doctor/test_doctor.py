@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import sqlite3
 import tempfile
 import threading
@@ -21,11 +20,9 @@ from proxy.cli.commands.doctor import store as doctor_store
 from proxy.cli.commands.doctor.clock import check_clock
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.cli.commands.doctor.rings import check_ring_space
-from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
-from proxy.process.tls import server_context
+from proxy.process.data_dir import lock_data_dir
 from proxy.settings.model import Settings
 from tests.support import clickhouse, postgres
-from tests.support.certificate import self_signed
 from tests.support.clickhouse import ENGINES
 
 
@@ -117,71 +114,6 @@ def test_prices_that_are_not_installed_are_told(settings: Settings, monkeypatch:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     (found,) = doctor.check_prices(settings)
     assert (found.state, "pip install 'sidelog[llm]'" in found.text) == ("ok", True)
-
-
-def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) -> None:
-    """Those it says it holds, while it holds the lock; neither speaks for another program's port."""
-    directory = Path(settings.data_dir)
-    with socket.socket() as own, socket.socket() as foreign:
-        for listener in (own, foreign):
-            listener.bind(("127.0.0.1", 0))
-            listener.listen()
-        ports = [listener.getsockname()[1] for listener in (own, foreign)]
-        proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{ports[0]}")
-        admin = msgspec.structs.replace(settings.admin, listen=f"127.0.0.1:{ports[1]}")
-        both = msgspec.structs.replace(settings, proxy=proxy, admin=admin)
-        data = lock_data_dir(directory)
-        update_state(directory, **{LISTENS_NAME: {"proxy.listen": ports[0]}})
-        try:
-            assert states(doctor_network.check_ports(both)) == ["ok", "fail"]
-        finally:
-            os.close(data.lock_fd)
-        assert states(doctor_network.check_ports(both)) == ["fail", "fail"]
-
-
-def test_an_upstream_is_reached_or_warned_of(settings: Settings, tmp_path: Path) -> None:
-    """Each once, however many routes lead there."""
-    with socket.socket() as listener, socket.socket(socket.AF_UNIX) as local:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        local.bind(str(tmp_path / "app.sock"))
-        local.listen()
-        port = listener.getsockname()[1]
-        upstreams = [f"http://127.0.0.1:{port}"] * 2 + [f"unix:{tmp_path}/app.sock", "http://127.0.0.1:1"]
-        upstreams.append(f"unix:{tmp_path}/none.sock")
-        routes = tuple(msgspec.structs.replace(settings.routes[0], upstream=upstream) for upstream in upstreams)
-        findings = list(doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=routes)))
-    assert states(findings) == ["ok", "ok", "warn", "warn"]
-    assert "refused" in findings[2].text
-
-
-def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_path: Path) -> None:
-    """The reason is the verifier's, and the route's own authority or `tls_verify` is heeded."""
-    cert, key = self_signed(tmp_path)
-    context = server_context(str(cert), str(key))
-    assert context is not None
-    cases: tuple[tuple[dict[str, object], str], ...] = (
-        ({}, "warn"),
-        ({"tls_verify": False}, "ok"),
-        ({"upstream_ca_file": str(cert)}, "ok"),
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            for _ in cases:
-                connection, _ = listener.accept()
-                with connection, contextlib.suppress(OSError):
-                    context.wrap_socket(connection, server_side=True).close()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        upstream = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        for changes, state in cases:
-            route = msgspec.structs.replace(settings.routes[0], upstream=upstream, **changes)
-            (finding,) = doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=(route,)))
-            assert finding.state == state
-            assert ("certificate" in finding.text) is (state == "warn")
-        thread.join()
 
 
 def test_a_container_that_is_read_only(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,21 +217,6 @@ def test_damaged_store_is_found(settings: Settings) -> None:
 def test_sqlite_of_this_machine(settings: Settings) -> None:
     """It is as needed."""
     assert states(doctor_store.check_sqlite(settings)) == ["ok"]
-
-
-def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None:
-    """A foreign listener on the data port fails, with what to do; a free admin port is ok."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}")
-        data, admin = doctor_network.check_ports(msgspec.structs.replace(settings, proxy=proxy))
-        assert (data.state, admin.state) == ("fail", "ok")
-        assert "--listen" in data.fix
-        admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
-        *_, health = doctor_network.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
-    assert (health.state, health.name) == ("fail", "health port")
-    assert "admin.health_listen" in health.fix
 
 
 def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
