@@ -90,7 +90,7 @@ class GrpcReader:
         schema = self._schemas.get(record.route_id or "", NO_SCHEMA)
         method = schema.methods.get(record.path or "", NO_METHOD)
         self._read_end(record, grpc, captured)
-        grpc.kind = method.kind or _kind_of(grpc)
+        grpc.kind = method.kind or _kind_of(grpc, is_asked=record.request_complete)
         if asked is not None and exchange.request_body is not None:
             show = _Shown(self._wire(schema), method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
@@ -192,11 +192,12 @@ def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
     return (len(messages.found), max((each.size for each in messages.found), default=0)) if messages.is_ended else None
 
 
-def _kind_of(grpc: Grpc) -> CallKind | None:
-    """Infer who sends several messages; a call that ended before a second one was of any kind."""
+def _kind_of(grpc: Grpc, *, is_asked: bool) -> CallKind | None:
+    """Infer who sends several messages; a side that ended before a second one may have had more to send."""
     requests, responses = grpc.request_messages or 0, grpc.response_messages or 0
+    is_one = requests == 1 and is_asked
     if responses > 1:
-        return "bidi" if requests > 1 else "server" if requests else None
-    if not (requests and responses) or grpc.status is None:
+        return "bidi" if requests > 1 else "server" if is_one else None
+    if not responses or grpc.status is None:
         return None
-    return "client" if requests > 1 else "unary"
+    return "client" if requests > 1 else "unary" if is_one else None

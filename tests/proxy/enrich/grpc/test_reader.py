@@ -49,6 +49,7 @@ def call(
     stream: StreamState | None = None,
     flags: int = 0,
     counts: bool = True,
+    is_asked: bool = True,
     **more: Any,
 ) -> Entry:
     """Build the record of a call as a worker pushes it: with counts of messages where they are gRPC."""
@@ -56,7 +57,7 @@ def call(
     captured = exchange_of(PATH, asked, answer, content_type=content_type, request_headers="", **more)
     made = Exchange(captured.id, b"", 0, captured.started_at_ns, b"10.0.0.1")
     made.route, made.method, made.status = 0, b"POST", captured.status
-    made.flags = FLAG_REQUEST_COMPLETE | flags
+    made.flags = (FLAG_REQUEST_COMPLETE if is_asked else 0) | flags
     made.outcome = captured.outcome
     made.request_head = f"POST {PATH} HTTP/2\r\nHost: api.test\r\n{headers}\r\n".encode()
     made.response_head = captured.response_head
@@ -136,6 +137,8 @@ def test_the_kind_is_inferred_from_the_messages(asked: int, answered: int, kind:
     assert (grpc.kind, grpc.request_messages, grpc.response_messages) == (kind, asked, answered)
     cancelled = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered), b""))
     assert cancelled.kind == (kind if answered > 1 else None)
+    early = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered), is_asked=False))
+    assert early.kind == (kind if asked > 1 else None), "who was answered early may have had more to send"
 
 
 def test_bodies_are_lists_of_messages() -> None:
