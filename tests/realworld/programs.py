@@ -30,12 +30,30 @@ def _missing(what: str) -> None:
     pytest.skip(what)
 
 
-def system_program(name: str) -> str:
-    """Return the path of a program of the system, which is in the Debian package of its name."""
+def system_program(name: str, package: str = "") -> str:
+    """Return the path of a program of the system, which is in a Debian package, by default of its name."""
     found = shutil.which(name)
     if found is None:
-        _missing(f"{name} is not installed: apt-get install {name}")
+        _missing(f"{name} is not installed: apt-get install {package or name}")
     return str(found)
+
+
+def debian_file(name: str, packages: str) -> Path:
+    """Return the path of a file that Debian packages bring."""
+    path = Path(name)
+    if not path.exists():
+        _missing(f"{name} is not there: apt-get install {packages}")
+    return path
+
+
+def go_program(source: str, home: Path, package: str) -> str:
+    """Compile a program of `servers` with what Debian has of Go's packages; return its path."""
+    go, built = system_program("go", "golang-go"), home / source.removesuffix(".go")
+    debian_file(f"/usr/share/gocode/src/{package}", "golang-google-grpc-dev golang-golang-x-net-dev")
+    environ = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(HOME / "go-cache")}
+    if not built.exists():
+        run([go, "build", "-o", str(built), str(SERVERS / source)], home, environ)
+    return str(built)
 
 
 def python_program(name: str = "python") -> str:

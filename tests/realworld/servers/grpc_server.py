@@ -10,7 +10,8 @@ import grpc
 
 
 def echo(request: bytes, context: Any) -> bytes:
-    context.set_trailing_metadata((("x-raw-bin", b"\x00\xff"), ("x-text", "v"), *context.invocation_metadata()[:0]))
+    sent = [(key, value) for key, value in context.invocation_metadata() if key == "x-sent-bin"]
+    context.set_trailing_metadata((("x-raw-bin", b"\x00\xff"), ("x-text", "v"), *sent))
     return request
 
 
@@ -62,7 +63,7 @@ UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 
 
 def main(port: str) -> None:
-    server = grpc.server(futures.ThreadPoolExecutor(64), options=UNLIMITED)
+    server = grpc.server(futures.ThreadPoolExecutor(300), options=UNLIMITED)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", HANDLERS),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
