@@ -8,12 +8,15 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from proxy.ring.inflight import HEAD_BYTES
 from tests.e2e.test_keys import Service, World
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
 from tests.support.http2_load import Http2Load
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.kills import KILL_PAUSE_S, ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.long import long
@@ -47,17 +50,32 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str,
         check_accounts(sidelog, report.completed)
 
 
+def answer_calls(connection: Connection, request: Request) -> None:
+    if request.is_ended:
+        connection.respond(request, request.body, GRPC, STATUS)
+
+
+LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
+
+
 @pytest.mark.timeout(900)
-def test_kills_amid_streams_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
-    """The same while clients of HTTP/2 have many requests on each connection."""
-    with Sidelog(tmp_path / "data", upstream, environ=ROOM) as sidelog:
-        load = Http2Load(sidelog.port)
+@pytest.mark.parametrize(("streams", "rounds"), [(20, len(VICTIMS)), pytest.param(50, 60, marks=LONG)])
+def test_kills_amid_streams_lose_and_double_nothing(tmp_path: Path, upstream: str, streams: int, rounds: int) -> None:
+    """The same while four clients have many requests on each connection of HTTP/2, half of them calls of gRPC."""
+    config = tmp_path / "sidelog.toml"
+    with ExitStack() as open_:
+        service = open_.enter_context(scripted(Http2Upstream(answer_calls)))
+        config.write_text(f'[[routes]]\nid = "calls"\npath = "/s.Service/"\nupstream = "{service}"\n')
+        sidelog = open_.enter_context(Sidelog(tmp_path / "data", upstream, "--config", str(config), environ=ROOM))
+        load = Http2Load(sidelog.port, streams=streams, calls=CALL, body=MESSAGE)
         with load:
-            report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=7, pause_s=KILL_PAUSE_S)
+            report = kill_rounds(sidelog, rounds=rounds, seed=7, pause_s=KILL_PAUSE_S)
         assert len(load.completed) > 100
         check_accounts(sidelog, report.completed + load.completed)
-        versions = Counter(record["http_version"] for record in sidelog.records("kind=all"))
-        assert versions["2"] >= len(load.completed)
+        records = [record for record in sidelog.records("kind=all") if record["http_version"] == "2"]
+        assert len(records) >= len(load.completed)
+        assert sum(record["route_id"] == "calls" for record in records) > len(load.completed) // 3
+    print(report.describe(), f"{len(load.completed)} streams")  # noqa: T201 - the figures are what it is run for
 
 
 @pytest.mark.long

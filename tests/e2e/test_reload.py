@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_processes import Request, is_alive, stored
+from tests.support.http2_load import Http2Load
 from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.sidelog import Sidelog, eventually
 
@@ -46,20 +47,26 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("reloads", [2, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int) -> None:
-    """Kept-alive and new connections go on over all reloads without one error; every exchange is stored once."""
+    """Connections, kept and new, and streams go on over all reloads without one error; each exchange is stored once."""
     config = write(tmp_path / "c.toml", "")
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", "--config", str(config)) as sidelog:
-        with Load(sidelog.port, pause_s=PAUSE_S) as kept, NewConnections(sidelog.port, 2, pause_s=PAUSE_S) as new:
+        with (
+            Load(sidelog.port, pause_s=PAUSE_S) as kept,
+            NewConnections(sidelog.port, 2, pause_s=PAUSE_S) as new,
+            Http2Load(sidelog.port, 2, pause_s=PAUSE_S) as streams,
+        ):
             for number in range(reloads):
                 write(config, f'[proxy]\nstage = "s{number}"\n')
                 await_more(kept.completed, 50)
                 reload(sidelog)
                 await_more(kept.completed, 50)
                 await_more(new.completed, 20)
-        assert (kept.errors, new.errors) == (0, [])
-        ledger = stored(sidelog, kept.completed + new.completed)
+                await_more(streams.completed, 80)
+        assert (kept.errors, new.errors, streams.errors) == (0, [], [])
+        completed = kept.completed + new.completed + streams.completed
+        ledger = stored(sidelog, completed)
         assert ledger["dropped"] == {}
-        assert len(kept.completed) + len(new.completed) == len(sidelog.records())
+        assert len(completed) == len(sidelog.records())
         assert {record["stage"] for record in sidelog.records()} >= {f"s{number}" for number in range(reloads)}
         assert "restarting it" not in sidelog.log
         eventually(lambda: len(sidelog.pids("proxy.worker")) == 2)  # none of before is left

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from tests.e2e.test_processes import stored
+from tests.support.http2_load import Http2Load
 from tests.support.load import PAUSE_S, NewConnections, await_more
 from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog
@@ -47,14 +48,19 @@ LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
 def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, workers: str, restarts: int) -> None:
     """Whoever comes while nobody is there is answered by the next; every exchange is stored once."""
     with activated(Sidelog(tmp_path / "data", upstream, "--workers", workers)) as sidelog:
-        with NewConnections(sidelog.port, 4, pause_s=PAUSE_S) as clients:
+        with (
+            NewConnections(sidelog.port, 4, pause_s=PAUSE_S) as clients,
+            Http2Load(sidelog.port, 2, pause_s=PAUSE_S) as streams,
+        ):
             for _ in range(restarts):
                 await_more(clients.completed, 40)
                 sidelog.stop()
                 sidelog.start()
             await_more(clients.completed, 40)
-        assert clients.errors == []
+            await_more(streams.completed, 80)
+        assert (clients.errors, streams.errors) == ([], [])
         assert "Traceback" not in sidelog.log
-        ledger = stored(sidelog, clients.completed)
+        completed = clients.completed + streams.completed
+        ledger = stored(sidelog, completed)
         assert ledger["dropped"] == {}
-        assert ledger["stored"] == len(clients.completed)
+        assert ledger["stored"] == len(completed)

@@ -43,6 +43,8 @@ class Http2Client:
         self.streams: dict[int, Stream] = {}
         self.goaway: tuple[int, str] | None = None
         """Code and reason of the end of the connection."""
+        self.last_id = 1 << 31
+        """The last stream that is served, once a GOAWAY has named it."""
         self.is_closed = False
         self._takes_all = takes_all
         self._buffer = b""
@@ -94,6 +96,7 @@ class Http2Client:
         while len(self._buffer) >= (end := 9 + int.from_bytes(self._buffer[:3], "big")) >= 9 and len(self._buffer) >= 9:
             frame, self._buffer = self._buffer[:end], self._buffer[end:]
             if frame[3] == _GOAWAY:
+                self.last_id = int.from_bytes(frame[9:13], "big")
                 self.goaway = int.from_bytes(frame[13:17], "big"), frame[17:].decode()
             else:
                 passed += frame
