@@ -179,8 +179,8 @@ release-setup: $(RELEASE)/.wheels ## what make release builds and judges with, i
 version: $(VENV)/.dev ## give the tree the version of TO=1.2.3, and the changelog's first section its date
 	@$(BIN)/python -m deploy.release.version $(TO)
 
-release: $(VENV)/.dev $(RELEASE)/.wheels ## build and check what a release consists of; PUBLISH=1 tags and uploads it
-	@$(BIN)/python -m deploy.release --twine $(RELEASE)/bin/twine $(if $(filter 1,$(PUBLISH)),--publish)
+release: $(VENV)/.dev $(RELEASE)/.wheels ## build and check what a release consists of, in build/release; PUBLISH=1 tags and uploads it
+	@$(BIN)/python -m deploy.release --tools $(RELEASE)/bin $(if $(filter 1,$(PUBLISH)),--publish)
 
 screenshots: $(VENV)/.dev ## take the pictures of README and documentation anew, from five minutes of the demo: docs/images
 	@$(BIN)/python -m tests.support.screenshots docs/images

@@ -1,11 +1,13 @@
-"""Source archive and wheel: built from what is committed, the wheel from the archive alone, and looked into.
+"""Source archive and wheels: built from what is committed, the wheels from the archive alone, and looked into.
 
-They are built by setuptools itself, without network, as the image and the tests do.
+They are built by setuptools itself, without network, as the image and the tests do. The compiled wheel is for the
+Python and processor it is built with, and for each Linux that auditwheel finds it fit for; others take the pure one.
 """
 
-import hashlib
 import io
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -31,15 +33,17 @@ _ARCHIVED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """Both files of a release, and what the wheel should have."""
+    """What is uploaded of a release, and what a wheel should have."""
 
     archive: Path
     wheel: Path
+    compiled: Path | None
+    """None where no C compiler is."""
     modules: frozenset[str]
 
     @property
-    def files(self) -> tuple[Path, Path]:
-        return self.archive, self.wheel
+    def files(self) -> list[Path]:
+        return [path for path in (self.archive, self.wheel, self.compiled) if path is not None]
 
 
 class BuildFailed(Exception):
@@ -63,18 +67,44 @@ def build(tree: Path, kind: Kind, into: Path, environ: Mapping[str, str] | None 
     return into / built.stderr.splitlines()[-1]
 
 
-def build_packages(root: Path, into: Path) -> Packages:
-    """Build both of the commit that is checked out at a root."""
+def committed_tree(root: Path, directory: Path) -> Path:
+    """Write the commit that is checked out at a root into a directory; returns where."""
     committed = subprocess.run(["git", "archive", "HEAD"], cwd=root, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(committed)) as packed:
+        packed.extractall(directory, filter="data")
+    return directory
+
+
+def build_packages(tree: Path, into: Path, tools: Path) -> Packages:
+    """Build all of a tree, which is written to; `tools` has auditwheel, and patchelf for it.
+
+    Raises:
+        BuildFailed: setuptools or auditwheel ended with an error.
+    """
+    archive = build(tree, "sdist", into)
     with tempfile.TemporaryDirectory() as directory:
-        tree, unpacked = Path(directory, "tree"), Path(directory, "unpacked")
-        with tarfile.open(fileobj=io.BytesIO(committed)) as packed:
-            packed.extractall(tree, filter="data")
-        archive = build(tree, "sdist", into)
         with tarfile.open(archive) as packed:
-            packed.extractall(unpacked, filter="data")
-        wheel = build(next(unpacked.iterdir()), "wheel", into)
-        return Packages(archive, wheel, modules_of(tree))
+            packed.extractall(directory, filter="data")
+        (unpacked,) = Path(directory).iterdir()
+        wheel = build(unpacked, "wheel", into)
+        compiler = shutil.which(shlex.split(os.environ.get("CC", "cc"))[0])
+        return Packages(archive, wheel, build_compiled(unpacked, into, tools) if compiler else None, modules_of(tree))
+
+
+def build_compiled(tree: Path, into: Path, tools: Path) -> Path:
+    """Build the compiled wheel of a tree for this Python, with the oldest platform that it can run on as its name."""
+    with tempfile.TemporaryDirectory() as directory:
+        plain = build(tree, "wheel", Path(directory, "plain"), {"SIDELOG_COMPILE": "1"})
+        repaired = Path(directory, "repaired")
+        done = subprocess.run(
+            [tools / "auditwheel", "repair", "--wheel-dir", repaired, plain],
+            env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise BuildFailed(f"auditwheel repair: {done.stderr[-4000:]}")
+        (wheel,) = repaired.iterdir()
+        return Path(shutil.move(wheel, into / wheel.name))
 
 
 def modules_of(tree: Path) -> frozenset[str]:
@@ -88,22 +118,26 @@ def modules_of(tree: Path) -> frozenset[str]:
 
 
 def check_packages(packages: Packages, version: str) -> Iterator[Finding]:
-    """Yield what is wrong with names and contents, and what both are."""
-    names = [path.name for path in packages.files]
+    """Yield what is wrong with names and contents."""
+    names = [path.name for path in (packages.archive, packages.wheel)]
     expected = [f"sidelog-{version}.tar.gz", f"sidelog-{version}-py3-none-any.whl"]
     if names != expected:
         yield Finding("wrong", f"expected {' and '.join(expected)}, built {' and '.join(names)}")
-    with zipfile.ZipFile(packages.wheel) as packed:
-        shipped = {name for name in packed.namelist() if ".dist-info/" not in name}
-    if shipped != packages.modules:
-        yield Finding("wrong", f"{packages.wheel.name}: {_difference(shipped, packages.modules)}")
+    if packages.compiled is None:
+        yield Finding("note", "no compiled wheel: there is no C compiler (Debian: gcc and python3-dev, or CC=)")
+    elif packages.compiled.stem.rpartition("-")[2].startswith("linux"):
+        yield Finding("wrong", f"{packages.compiled.name}: the index takes no wheel of one machine's Linux")
+    for wheel in packages.files[1:]:
+        with zipfile.ZipFile(wheel) as packed:
+            shipped = {name for name in packed.namelist() if ".dist-info/" not in name and not name.endswith("/")}
+        libraries = {name for name in shipped if name.endswith(".so")}
+        if shipped - libraries != packages.modules or bool(libraries) != (wheel == packages.compiled):
+            found = _difference(shipped - libraries, packages.modules)
+            yield Finding("wrong", f"{wheel.name}: {found}, {len(libraries)} libraries")
     with tarfile.open(packages.archive) as archived:
         inside = {Path(member.name).parts[1] for member in archived if "/" in member.name}
     if inside - _ARCHIVED != set(PACKAGES):
         yield Finding("wrong", f"{packages.archive.name}: {_difference(inside - _ARCHIVED, set(PACKAGES))}")
-    for path in packages.files:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        yield Finding("ok", f"{path.name}, {path.stat().st_size} bytes, sha256 {digest}")
 
 
 def check_metadata(packages: Packages, twine: Path) -> Finding:
@@ -114,7 +148,7 @@ def check_metadata(packages: Packages, twine: Path) -> Finding:
     done = subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, check=False)
     if done.returncode:
         return Finding("wrong", f"twine check: {(done.stdout + done.stderr).strip()}")
-    return Finding("ok", "twine check --strict accepts the metadata of both")
+    return Finding("ok", "twine check --strict accepts the metadata of all packages")
 
 
 def _difference(have: set[str], expected: set[str] | frozenset[str]) -> str:

@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from deploy.release.artefacts import pack_chart
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES
+from proxy.process.version import VERSION
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.support import kubernetes, programs
@@ -318,3 +320,11 @@ def test_helm_has_nothing_against_it(tmp_path: Path) -> None:
     """`helm lint --strict`, where a warning is an error."""
     done = helm("lint", "--strict", CHART, values=EVERYTHING, directory=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_packed_chart_is_the_same(tmp_path: Path) -> None:
+    """As a release has it: a file that Helm reads without a word of complaint, and renders as the directory."""
+    packed = pack_chart(ROOT, tmp_path, VERSION)
+    done = helm("lint", "--strict", packed, values=EVERYTHING, directory=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert render(tmp_path, packed, **EVERYTHING) == render(tmp_path, **EVERYTHING)

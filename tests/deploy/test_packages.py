@@ -1,29 +1,26 @@
 """The packages: a source archive that holds what a wheel needs, and a wheel that runs where nothing else of it lies.
 
-Built by setuptools itself, without network; what it depends on is that of the environment the tests run in.
+Built by setuptools itself, without network. All that a release consists of is tried in test_release.py.
 """
 
-import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
+import tomllib
 import urllib.request
-import venv
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
-from deploy.release.packages import PACKAGES, build, modules_of
+from deploy.release.artefacts import pack_image
+from deploy.release.packages import PACKAGES, Packages, build, check_packages, modules_of
 from proxy.process.version import VERSION
-from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.upstream import running, service
+from tests.support.installed import install, serving
+from tests.support.sidelog import ROOT
 
 SOURCES: Final = (*PACKAGES, "MANIFEST.in", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
@@ -38,42 +35,6 @@ def source_archive(directory: Path) -> Path:
         else:
             shutil.copy(ROOT / name, tree / name)
     return build(tree, "sdist", directory / "dist")
-
-
-def install(wheel: Path, directory: Path) -> Path:
-    """Install a wheel in an environment of its own, beside what the tests depend on; returns its program."""
-    venv.create(directory, symlinks=True)
-    python = directory / "bin" / "python"
-    uv = Path(sys.executable).parent / "uv"
-    command = [str(uv), "pip", "install", "--quiet", "--offline", "--no-deps", "--no-cache", "--python", str(python)]
-    subprocess.run([*command, str(wheel)], check=True)
-    packages = next((directory / "lib").glob("python3*/site-packages"))
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    where = subprocess.run(
-        [python, "-P", "-c", "import api, proxy, storage; print(*(p.__file__ for p in (api, proxy, storage)))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert all(Path(path).is_relative_to(packages) for path in where.stdout.split())
-    return directory / "bin" / "sidelog"
-
-
-@contextmanager
-def serving(program: Path, cwd: Path, data_dir: Path, *, build: str) -> Iterator[Sidelog]:
-    """Run an installed program in a directory, after it has said which build it is and has recorded an exchange."""
-    told = subprocess.run([program, "version", "--json"], cwd=cwd, capture_output=True, check=True)
-    shown = msgspec.json.decode(told.stdout)
-    assert (shown["version"], shown["build"]) == (VERSION, build)
-    sidelog = Sidelog(data_dir, "http://127.0.0.1:1")
-    sidelog.start_in(cwd, [str(program)])
-    with running(service()) as upstream:
-        sidelog.use_upstream(upstream)
-        with sidelog:
-            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).read()
-            (record,) = eventually(sidelog.records)
-            assert record["path"] == "/items/1"
-            with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
-                assert f'build="{build}"' in response.read().decode()
-            yield sidelog
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +80,40 @@ def test_the_installed_program_serves(wheel: Path, tmp_path: Path) -> None:
                 assert response.read(), page
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="needs a C compiler")
-def test_the_compiled_wheel_serves(unpacked: Path, tmp_path: Path) -> None:
-    """Built from the source archive too, for this Python alone; it says which build it is."""
-    wheel = build(unpacked, "wheel", tmp_path / "wheel", {"SIDELOG_COMPILE": "1"})
-    assert "none-any" not in wheel.name
-    program = install(wheel, tmp_path / "installed")
-    with serving(program, tmp_path, tmp_path / "data", build="compiled"):
-        pass
+def test_every_extra_is_explained() -> None:
+    """The page of installation has each that is for users."""
+    explained = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/install.md").read_text(), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(explained) == extras.keys() - {"dev", "realworld", "clickhouse-tests"}
+
+
+def test_the_image_is_built_of_its_packed_files(tmp_path: Path) -> None:
+    """All that the Dockerfile copies is among them, and nothing else; the program starts from them."""
+    with tarfile.open(pack_image(ROOT, tmp_path, VERSION)) as packed:
+        packed.extractall(tmp_path / "context", filter="data")
+        owners = {(member.uid, member.uname) for member in packed}
+    context = tmp_path / "context"
+    copied = [
+        name
+        for line in re.findall(r"^COPY (?!--from)(.*)", (context / "deploy/Dockerfile").read_text(), re.MULTILINE)
+        for name in line.split()[:-1]
+    ]
+    missing = [name for name in copied if not (context / name).exists()]
+    assert (missing, owners) == ([], {(0, "")})
+    assert {path.name for path in context.iterdir()} == {Path(name).parts[0] for name in copied} | {"deploy"}
+    command = [sys.executable, "-m", "proxy", "version"]
+    said = subprocess.run(command, cwd=context, capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"sidelog {VERSION} (pure)\n")
+
+
+def test_a_wheel_of_one_machine_is_not_published(archive: Path, wheel: Path, tmp_path: Path) -> None:
+    """Nor is a compiled one without libraries, and none at all is said."""
+    plain = tmp_path / f"sidelog-{VERSION}-cp311-cp311-linux_x86_64.whl"
+    shutil.copy(wheel, plain)
+    said = {
+        path: list(check_packages(Packages(archive, wheel, path, modules_of(ROOT)), VERSION)) for path in (None, plain)
+    }
+    assert [(each.level, each.text[:17]) for each in said[None]] == [("note", "no compiled wheel")]
+    assert [each.level for each in said[plain]] == ["wrong", "wrong"]
+    assert "one machine's Linux" in said[plain][0].text
+    assert "0 libraries" in said[plain][1].text

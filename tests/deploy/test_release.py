@@ -16,13 +16,15 @@ import pytest
 from aiohttp import web
 from aiohttp.web_request import FileField
 
+from deploy.release.artefacts import SUMS
 from deploy.release.checks import check_tree
 from deploy.release.packages import PACKAGES, Packages, check_packages
 from deploy.release.publishing import NotPublished, Publishing
 from deploy.release.tree import git, read_tree
 from deploy.release.version import SOURCE, set_version
 from proxy.process.version import VERSION
-from tests.support.programs import PROGRAM_S, find
+from tests.support.installed import install, serving
+from tests.support.programs import find
 from tests.support.sidelog import ROOT
 from tests.support.upstream import running
 
@@ -30,7 +32,13 @@ KEPT: Final = (
     *PACKAGES, "deploy", "requirements", "tests/__init__.py", "tests/support/__init__.py", "tests/support/sbom.py",
 )  # fmt: skip
 TWINE: Final = ROOT / ".venv-release" / "bin" / "twine"
-NAMES: Final = (f"sidelog-{VERSION}.tar.gz", f"sidelog-{VERSION}-py3-none-any.whl")
+NAMES: Final = (
+    *(f"sidelog-{VERSION}.tar.gz", f"sidelog-{VERSION}-py3-none-any.whl"),
+    *(f"sidelog-{VERSION}.tgz", f"sidelog-image-{VERSION}.tar.gz", "sbom.cdx.json", "licences.txt", SUMS),
+)
+"""Files of a release, those that are uploaded first; the compiled wheel has its platform in its name."""
+BUILD_S: Final = 1800.0
+"""What a release may take: a compiler is in it."""
 
 
 class Repository:
@@ -74,7 +82,7 @@ class Repository:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PROGRAM_S,
+            timeout=BUILD_S,
         )
 
 
@@ -157,19 +165,19 @@ def test_nothing_is_published_of_a_tree_that_is_not_ready(repository: Repository
 
 @pytest.mark.long
 def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: Path) -> None:
-    """It ends with 0, says what a release would do, and a failed upload of what it built leaves no tag."""
-    done = repository.make_release()
+    """It ends with 0, says what a release would do and lacks, and a failed upload of what it built leaves no tag."""
+    done = repository.make_release(CC="no-compiler")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("dry run: nothing was tagged or uploaded\n")
     tree = read_tree(repository.root)
     assert f"  git tag --annotate --message 'sidelog {VERSION}' v{VERSION} {tree.commit}\n" in done.stdout
-    assert "ok    twine check --strict accepts the metadata of both" in done.stdout
+    assert "note  no compiled wheel: there is no C compiler" in done.stdout
     assert (tree.changed, tree.tags) == ((), frozenset[str]())
     built = repository.root / "build" / "release"
-    assert {path.name for path in built.iterdir()} == {*NAMES, "sbom.cdx.json", "licences.txt"}
+    assert {path.name for path in built.iterdir()} == set(NAMES)
 
-    packages = Packages(built / NAMES[0], built / NAMES[1], frozenset({"proxy/never.py"}))
-    assert "lacks ['proxy/never.py']" in next(check_packages(packages, VERSION)).text
+    packages = Packages(built / NAMES[0], built / NAMES[1], None, frozenset({"proxy/never.py"}))
+    assert "lacks ['proxy/never.py']" in list(check_packages(packages, VERSION))[1].text
     index = Index(status=403)
     with index.listening() as environ, pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
@@ -179,19 +187,64 @@ def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: P
     assert git(repository.root, "tag", "--list") == git(repository.origin, "tag", "--list") == ""
 
 
-@pytest.mark.long
-def test_a_release_is_uploaded_and_tagged(repository: Repository, twine: Path) -> None:
-    """Both files as they were built; a second one of the same version is refused."""
+@dataclass(frozen=True)
+class Published:
+    """A release that was made."""
+
+    repository: Repository
+    index: Index
+    said: str
+    built: Path
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, twine: Path) -> Published:
+    """Make one whole: the compiled wheel takes minutes."""
     assert twine.exists()
+    find(os.environ.get("CC", "cc"))
+    repository = Repository(tmp_path_factory.mktemp("published"))
     repository.commit(f"{VERSION} - 2026-03-04")
     index = Index()
     with index.listening() as environ:
         done = repository.make_release("PUBLISH=1", **environ)
     assert done.returncode == 0, done.stdout + done.stderr
-    built = repository.root / "build" / "release"
-    assert index.taken == {name: hashlib.sha256((built / name).read_bytes()).hexdigest() for name in NAMES}
+    return Published(repository, index, done.stdout, repository.root / "build" / "release")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_release_is_uploaded_and_tagged(published: Published) -> None:
+    """All packages as they were built; a second release of the same version is refused."""
+    compiled = {path.name for path in published.built.glob("*linux*.whl")}
+    assert {path.name for path in published.built.iterdir()} == {*NAMES, *compiled}
+    assert len(compiled) == 1
+    assert published.index.taken == {
+        name: hashlib.sha256((published.built / name).read_bytes()).hexdigest() for name in {*NAMES[:2], *compiled}
+    }
+    assert "ok    twine check --strict accepts the metadata of all packages" in published.said
+    repository = published.repository
     tagged = git(repository.origin, "rev-parse", f"v{VERSION}^{{commit}}").strip()
     assert tagged == git(repository.root, "rev-parse", "HEAD").strip()
     again = repository.make_release("PUBLISH=1")
     assert again.returncode != 0
     assert f"the tag v{VERSION} is there already" in again.stdout
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("build", ["pure", "compiled"])
+def test_a_wheel_of_a_release_serves(published: Published, tmp_path: Path, build: str) -> None:
+    """Where nothing is installed but what it says it needs."""
+    (wheel,) = published.built.glob("*none-any.whl" if build == "pure" else "*manylinux*.whl")
+    with serving(install(wheel, tmp_path / "installed"), tmp_path, tmp_path / "data", build=build):
+        pass
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_release_has_its_checksums(published: Published) -> None:
+    """Of every file, as sha256sum reads them."""
+    command = ["sha256sum", "--check", "--strict", SUMS]
+    checked = subprocess.run(command, cwd=published.built, capture_output=True, text=True, check=True).stdout
+    names = {path.name for path in published.built.iterdir()} - {SUMS}
+    assert set(checked.splitlines()) == {f"{name}: OK" for name in names}
