@@ -116,6 +116,18 @@ async def test_parts_are_shown_up_to_a_cut(site: Site) -> None:
     await site.page.wait_for("#sheet .cut", "were not kept")
 
 
+async def test_protobuf_without_a_schema_says_how_its_fields_get_names(site: Site) -> None:
+    """Where they have some, nothing is said."""
+    for number, (messages, is_named) in enumerate(((b'[{"1":"A-1"},{"2":3}]', False), (b'[{"sku":"A-1"}]', True))):
+        size = len(messages)
+        coding = "gzip, protobuf"
+        body = Body(head=messages, tail=b"", size=size, truncated=False, coding=coding, omitted=None)
+        await show(site, body, "application/grpc", 9 + number)
+        await site.page.wait_for(".tree", "A-1")
+        shown = await site.page.evaluate(f"{SHEET}.innerText")
+        assert ("a schema gives them names" in shown) is not is_named
+
+
 async def test_json_of_any_size_is_a_tree(site: Site) -> None:
     """A part is drawn at first; more on request; what is searched for is found at the end too."""
     items = [{"id": number, "deep": {"a": {"b": {"c": [number]}}}} for number in range(20_000)]

@@ -57,8 +57,20 @@ export function bodyView(record, side) {
       el("span", { class: "views" }, buttons, save),
     ),
     host,
-  ];
+    isByNumber(body) &&
+      el(
+        "p",
+        { class: "unit" },
+        "Fields by their numbers: a schema gives them names, ",
+        el("code", {}, "protobuf"),
+        " of the route.",
+      ),
+  ].filter(Boolean);
 }
+
+/** Whether a message of gRPC was read without a schema. */
+const isByNumber = ({ coding, head }) =>
+  /\bprotobuf$/.test(coding ?? "") && /^\[\{"\d+":/.test(head);
 
 /** @typedef {[string, () => Node[]]} View a name, and what makes its nodes */
 
