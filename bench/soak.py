@@ -1,24 +1,28 @@
-"""What grows in hours of ordinary work: `python -m bench.soak --minutes 120 --rate 150`.
+"""What grows in hours of ordinary work: `python -m bench.soak --minutes 75 --share 0.6 --reloads 100 --rolling 20`.
 
 A sidelog with one worker and a store under its cap stands before the demo upstream. It gets the demo's visits (JSON,
-models, MCP sessions, event streams that are left or read to the end), WebSocket sessions, somebody who looks at lists,
-figures and searches, a live tail, and requests at a fixed rate whose time is taken from the moment they were due. Every
-ten seconds memory, descriptors and the store's size are sampled. Exit code 1 when something failed or was lost, the
-size was over 1.1 times the cap, or descriptors or memory grew behind the first quarter: that is for what settles.
+models, MCP sessions, event streams that are left or read to the end, gRPC, WebSockets), WebSocket sessions, a user who
+looks at lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a fixed rate whose time is
+taken from the moment they were due. Every ten seconds memory, descriptors and the store's size are sampled, and ids of
+answers are looked for in the store before its cap removes them. The rate is given, or a share of what was sustained
+before. Behind the steady part come reloads and restarts, while its ports are held as by systemd. Exit code 1 when
+something failed or was lost, the size was over 1.1 times the cap, or descriptors or memory grew behind the first
+quarter: that is for what settles.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
-import subprocess
+import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, linear_regression
 from typing import Any, Final
@@ -26,25 +30,35 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
+from bench.http2_load import Http2Load
+from bench.macro.machine import machine
 from bench.macro.measure import percentile, tree
-from bench.steady_load import Load, own_store, write_result
+from bench.steady_load import Load, demo_upstream
 from proxy.demo.traffic import perform, visit
-from proxy.process.own_packages import module_command, module_environment
+from tests.e2e.test_reload import reload
+from tests.e2e.test_restarts import activated
 from tests.support.sidelog import Sidelog
 
 SAMPLE_EVERY_S: Final = 10.0
 LOOK_EVERY_S: Final = 5.0
-WINDOWS: Final = 6
+WINDOWS: Final = 7
 SIZE_LIMIT: Final = 1.1
 GROWTH_LIMIT_MIB_PER_H: Final = 1.0
 DESCRIPTORS_LIMIT: Final = 8
 """Connections come and go."""
-TIMED: Final = 0.55
+TIMED: Final = {"http1": 0.3, "http2": 0.25}
 """Of the rate; the rest are visits and messages of sockets."""
-VISITS: Final = 0.17
-"""Visits for each exchange a second: each has some two requests."""
+VISITS: Final = 0.15
+"""Visits for each exchange a second: each has some three requests."""
+FIRST_RATE: Final = 100.0
+FASTER: Final = 1.3
+STEP_S: Final = 8.0
+"""How long each rate is tried that might be sustained."""
+LATE_S: Final = 1.0
+"""A rate is not sustained where one answer in a hundred is later."""
+PAUSE_S: Final = 3.0
+"""Before each reload and restart."""
 SOCKET_MESSAGES: Final = 10
-REQUEST: Final = b"GET /api/users/%d HTTP/1.1\r\nHost: shop\r\nX-Request-Id: soak-%d\r\n\r\n"
 LOOKS: Final = (
     "/api/records?limit=50",
     "/api/summary",
@@ -55,23 +69,6 @@ LOOKS: Final = (
     "/api/ledger",
     "/metrics",
 )
-
-
-@dataclass(slots=True)
-class Timed(Load):
-    """Requests at a fixed rate that differ from each other, and how long after they were due each was answered."""
-
-    took: list[tuple[float, float]] = field(default_factory=list)
-    """(when, seconds)."""
-    sent: int = 0
-
-    async def exchange(self, due_s: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """Ask for another user each time."""
-        self.sent += 1
-        self.request = REQUEST % (1 + self.sent % 20, self.sent)
-        record_id = await Load.exchange(self, due_s, reader, writer)
-        self.took.append((due_s, time.monotonic() - due_s))
-        return record_id
 
 
 @dataclass(slots=True)
@@ -104,22 +101,25 @@ def sample(sidelog: Sidelog, store: Path, at_s: float) -> Sample:
     )
 
 
-def windows(samples: list[Sample], took: list[tuple[float, float]], began_s: float, seconds: float) -> list[Any]:
+def windows(samples: list[Sample], took: list[tuple[float, float, str]], began_s: float, seconds: float) -> list[Any]:
     """Sum up each of equal parts of the run: times of answers, memory, descriptors, size."""
     width_s = seconds / WINDOWS
     parts = []
     for number in range(WINDOWS):
         first_s, last_s = number * width_s, (number + 1) * width_s
         here = [one for one in samples if first_s <= one.at_s < last_s]
-        times = sorted(taken_s for at_s, taken_s in took if first_s <= at_s - began_s < last_s)
+        times: dict[str, list[float]] = {}
+        for at_s, taken_s, kind in took:
+            if first_s <= at_s - began_s < last_s:
+                times.setdefault(kind, []).append(1000 * taken_s)
         if not here:
             continue
         parts.append(
             {
                 "from_min": round(first_s / 60, 1),
-                "answers": len(times),
-                "p50_ms": round(1000 * percentile(times, 0.5), 2),
-                "p99_ms": round(1000 * percentile(times, 0.99), 2),
+                "answers": sum(map(len, times.values())),
+                "p50_ms": {kind: round(percentile(sorted(each), 0.5), 2) for kind, each in times.items()},
+                "p99_ms": {kind: round(percentile(sorted(each), 0.99), 2) for kind, each in times.items()},
                 "rss_mib": {role: round(fmean([s.rss_mib[role] for s in here]), 2) for role in here[0].rss_mib},
                 "most_descriptors": {r: max(s.descriptors[r] for s in here) for r in here[0].descriptors},
                 "most_store_mib": max(one.store_mib for one in here),
@@ -149,18 +149,6 @@ def growth(samples: list[Sample], seconds: float) -> dict[str, dict[str, float]]
     }
 
 
-@contextmanager
-def demo_upstream() -> Iterator[str]:
-    """Start the demo upstream; gives its URL."""
-    command = module_command("proxy.demo.upstream")
-    with subprocess.Popen(command, env=module_environment(), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-
-
 @dataclass(slots=True)
 class World:
     """All that keeps a sidelog busy beside the timed requests."""
@@ -168,11 +156,14 @@ class World:
     sidelog: Sidelog
     rate: float
     session: aiohttp.ClientSession
+    loads: tuple[Load, Http2Load]
     statuses: Counter[int] = field(default_factory=Counter)
     """Of visits; 0: no answer."""
     sockets: int = 0
     tailed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    is_disturbed: bool = False
+    """Whether the admin port goes away again and again."""
 
     async def visits(self) -> None:
         """Begin a visit whenever one is due."""
@@ -210,10 +201,9 @@ class World:
                 try:
                     async with self.session.get(self.sidelog.admin_url + path, headers=self._token()) as answer:
                         await answer.read()
-                        if answer.status != 200:
-                            self.failures[f"{path}: {answer.status}"] += 1
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    self.failures[f"{path}: {type(error).__name__}"] += 1
+                        self._note(f"{path}: {answer.status}" if answer.status != 200 else "")
+                except (aiohttp.ClientError, OSError) as error:
+                    self._note(f"{path}: {type(error).__name__}")
 
     async def tail(self) -> None:
         """Follow new records all the time."""
@@ -223,58 +213,145 @@ class World:
                 async with self.session.get(url, headers=self._token(), timeout=forever) as answer:
                     async for line in answer.content:
                         self.tailed += line.startswith(b"data:")
-            except aiohttp.ClientError as error:
-                self.failures[f"tail: {type(error).__name__}"] += 1
-            self.failures["tail ended"] += 1
+                self._note("tail ended")
+            except (aiohttp.ClientError, OSError) as error:
+                self._note(f"tail: {type(error).__name__}")
+                await asyncio.sleep(1.0)
+
+    def _note(self, failure: str) -> None:
+        if failure and not self.is_disturbed:
+            self.failures[failure] += 1
 
     def _token(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.sidelog.token}"}
 
 
-async def watch(samples: list[Sample], sidelog: Sidelog, store: Path, began_s: float) -> None:
+@dataclass(slots=True)
+class Accounts:
+    """Looks for the record of each answer in the store, before the cap removes it."""
+
+    store: Path
+    answers: int = 0
+    doubled: int = 0
+    unseen: set[bytes] = field(default_factory=set)
+    """Answers whose records are not stored yet."""
+    _seq: int = 0
+    _newest: set[bytes] = field(default_factory=set)
+
+    def look(self, world: World) -> None:
+        """Take what was answered and stored since the last look; a record may be there first."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT seq, id FROM records WHERE seq > ? ORDER BY seq", (self._seq,)).fetchall()
+        ids = [record_id for load in world.loads for record_id in load.take_ids()]
+        stored = {bytes(record_id) for _, record_id in rows}
+        self.answers += len(ids)
+        self.doubled += len(rows) - len(stored) + len(stored & self._newest)
+        self.unseen = (self.unseen | set(ids)) - stored - self._newest
+        self._seq, self._newest = rows[-1][0] if rows else self._seq, stored
+
+
+async def watch(samples: list[Sample], world: World, accounts: Accounts, began_s: float) -> None:
     """Sample until cancelled."""
     while True:
-        samples.append(await asyncio.to_thread(sample, sidelog, store, time.monotonic() - began_s))
-        now = samples[-1]
-        shown = {"s": now.at_s, "rss": now.rss_mib, "fds": now.descriptors, "store_mib": now.store_mib}
-        print(json.dumps(shown), flush=True)
         await asyncio.sleep(SAMPLE_EVERY_S)
+        await asyncio.to_thread(accounts.look, world)
+        if not world.is_disturbed:
+            seen = await asyncio.to_thread(sample, world.sidelog, accounts.store, time.monotonic() - began_s)
+            samples.append(seen)
+            shown = {"s": seen.at_s, "rss": seen.rss_mib, "fds": seen.descriptors, "store_mib": seen.store_mib}
+            print(json.dumps(shown), flush=True)
+
+
+@contextlib.asynccontextmanager
+async def kept_busy(
+    sidelog: Sidelog, rate: float, *more: Callable[[World], Coroutine[Any, Any, None]], keeps_connections: bool = True
+) -> AsyncIterator[World]:
+    """Keep it busy with all kinds of traffic, and let what was asked at a rate be answered at the end."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=not keeps_connections)
+    limit = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=limit, connector=connector) as session, asyncio.TaskGroup() as tasks:
+        loads = Load(sidelog.port, TIMED["http1"] * rate), Http2Load(sidelog.port, TIMED["http2"] * rate)
+        world = World(sidelog, rate, session, loads)
+        loading = [tasks.create_task(load.run(), name="load") for load in loads]
+        others = [world.visits(), world.talk(), world.look(), world.tail(), *(each(world) for each in more)]
+        running = [tasks.create_task(each, name="other") for each in others]
+        yield world
+        for load in loads:
+            load.is_ending = True
+        await asyncio.wait(loading)
+        for task in running:
+            task.cancel()
+
+
+async def sustainable(sidelog: Sidelog) -> float:
+    """Return the highest rate of all that were tried whose answers were not late."""
+    rate = FIRST_RATE
+    while True:
+        async with kept_busy(sidelog, FASTER * rate) as world:
+            await asyncio.sleep(STEP_S)
+        late = percentile(sorted(taken_s for load in world.loads for _, taken_s, _ in load.took), 0.99)
+        print(json.dumps({"rate": round(FASTER * rate), "p99_ms": round(1000 * late)}), flush=True)
+        await asyncio.to_thread(sidelog.settled_ledger)
+        if late > LATE_S:
+            return rate
+        rate *= FASTER
+
+
+async def disturb(world: World, reloads: int, restarts: int) -> None:
+    """Reload and restart, each spread evenly, while the traffic goes on."""
+    world.is_disturbed = True
+    turns = [
+        (number / count, what)
+        for count, what in ((reloads, "reload"), (restarts, "restart"))
+        for number in range(count)
+    ]
+    for _, what in sorted(turns):
+        await asyncio.sleep(PAUSE_S)
+        if what == "reload":
+            await asyncio.to_thread(reload, world.sidelog)
+        else:
+            await asyncio.to_thread(world.sidelog.stop)
+            await asyncio.to_thread(world.sidelog.start)
+        print(what, dict(world.loads[0].errors + world.loads[1].errors), world.statuses[0], flush=True)
 
 
 async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Keep it busy; return what was seen."""
-    load, samples = Timed(sidelog.port, TIMED * options.rate), list[Sample]()
+    rate = options.rate or options.share * await sustainable(sidelog)
+    samples, accounts = list[Sample](), Accounts(store)
     began_s, seconds = time.monotonic(), options.minutes * 60
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session, asyncio.TaskGroup() as tasks:
-        world = World(sidelog, options.rate, session)
-        loading = tasks.create_task(load.run(), name="load")
-        others = [world.visits(), world.talk(), world.look(), world.tail(), watch(samples, sidelog, store, began_s)]
-        running = [tasks.create_task(other) for other in others]
+
+    def watched(world: World) -> Coroutine[Any, Any, None]:
+        return watch(samples, world, accounts, began_s)
+
+    async with kept_busy(sidelog, rate, watched, keeps_connections=not options.rolling) as world:
         await asyncio.sleep(seconds)
-        load.is_ending = True
-        await loading
-        for task in running:
-            task.cancel()
+        await disturb(world, options.reloads, options.rolling)
     ledger = await asyncio.to_thread(sidelog.settled_ledger)
-    warnings = [line for line in sidelog.log.splitlines() if '"level": "info"' not in line]
+    await asyncio.to_thread(accounts.look, world)
+    http1, http2 = world.loads
     return {
-        "answers": len(load.ids),
-        "errors": dict(load.errors),
+        "rate": round(rate, 1),
+        "answers": accounts.answers,
+        "unaccounted": len(accounts.unseen),
+        "doubled": accounts.doubled,
+        "errors": dict(http1.errors + http2.errors),
+        "repeated": {"http1": http1.repeated, "http2": http2.repeated},
         "visits": dict(sorted(world.statuses.items())),
         "sockets": world.sockets,
         "tailed": world.tailed,
         "failures": dict(world.failures),
         "ledger": ledger,
-        "warnings": warnings[-20:],
+        "warnings": [line for line in sidelog.log.splitlines() if '"level": "info"' not in line][-20:],
         "most_of_cap": round(max(one.store_mib for one in samples) / options.cap_mib, 3),
         "growth": growth(samples, seconds),
-        "windows": windows(samples, load.took, began_s, seconds),
+        "windows": windows(samples, http1.took + http2.took, began_s, seconds),
     }
 
 
 def problems(found: dict[str, Any]) -> list[str]:
     """Say what did not hold; the time of answers is for the reader to judge, who knows what else the machine did."""
-    wrong = [name for name in ("errors", "failures") if found[name]]
+    wrong = [name for name in ("errors", "failures", "unaccounted", "doubled") if found[name]]
     wrong += ["no answer to a visit"] if found["visits"].get(0) else []
     wrong += ["dropped"] if found["ledger"]["dropped"] else []
     wrong += ["size"] if found["most_of_cap"] > SIZE_LIMIT else []
@@ -287,24 +364,29 @@ def problems(found: dict[str, Any]) -> list[str]:
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     data_dir = directory / "data"
-    with demo_upstream() as upstream, own_store("sqlite", data_dir) as store:
-        assert store.path is not None
-        environ = {"SIDELOG_STORAGE__URL": store.url, "SIDELOG_RETENTION__MAX_BYTES": str(options.cap_mib << 20)}
-        with Sidelog(data_dir, upstream, "--workers", "1", environ=environ) as sidelog:
-            return uvloop.run(measured(sidelog, store.path, options))
+    with demo_upstream() as upstream:
+        environ = {"SIDELOG_RETENTION__MAX_BYTES": str(options.cap_mib << 20)}
+        with activated(Sidelog(data_dir, upstream, "--workers", "1", environ=environ)) as sidelog:
+            return uvloop.run(measured(sidelog, data_dir / "sidelog.db", options))
 
 
 def main() -> int:
     """Measure once, print, write `bench/results/soak-….json`."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=120.0)
-    parser.add_argument("--rate", type=float, default=150.0, help="exchanges a second, about (default 150)")
+    parser.add_argument("--rate", type=float, help="exchanges a second, about (default: a share of what is sustained)")
+    parser.add_argument("--share", type=float, default=0.6, help="of what is sustained (default 0.6)")
+    parser.add_argument("--reloads", type=int, default=0, help="behind the steady part")
+    parser.add_argument("--rolling", type=int, default=0, metavar="RESTARTS", help="among the reloads")
     parser.add_argument("--cap-mib", type=int, default=24, help="of the store (default 24)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         found = run(options, Path(directory))
     found["problems"] = problems(found)
-    write_result(f"soak-{options.minutes:g}min", "bench.soak", vars(options), found)
+    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items() if value)
+    found = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), **found}
+    path = Path(f"bench/results/soak-{options.minutes:g}min.json")
+    path.write_text(json.dumps({"command": f"python -m bench.soak {words}", **found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     return int(bool(found["problems"]))
 

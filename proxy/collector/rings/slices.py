@@ -28,7 +28,7 @@ from storage.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 ENTRY_BYTES: Final = 2048
-"""Taken by an entry in memory beside its texts and data (measured, bench/store_away.py)."""
+"""Taken by an entry in memory beside its texts and data (measured)."""
 SLICE_S: Final = 0.002
 """A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
 STAGE_RECORDS: Final = 32
