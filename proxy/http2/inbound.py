@@ -214,6 +214,8 @@ class Inbound:
         if self._streams.was_reset_by_us(stream_id):
             return
         stream = self._streams.open.get(stream_id)
+        if what == "HEADERS" and self._streams.was_passed_over(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream below those that were opened")
         if not self._is_server or (what == "HEADERS" and (stream is None or stream.is_closed)):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
         raise StreamFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
@@ -276,7 +278,7 @@ class Inbound:
         received = ReceiveWindow(self._limits.stream_window_bytes)
         stream = Stream(stream_id, received, self._peer_window_bytes)
         self._streams.open[stream_id] = stream
-        self._streams.highest_id = stream_id
+        self._streams.reach(stream_id)
         return stream
 
     def _refuse(self, stream_id: int, code: ErrorCode, reason: str, text: bytes) -> None:

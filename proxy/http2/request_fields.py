@@ -99,8 +99,8 @@ def _refusal(protocol: bytes, *, is_over: bool) -> Refused | None:
 def _target(pseudo: list[bytes]) -> bytes:
     """Return the target of the request line (RFC 9113 §8.3.1, §8.5, RFC 8441 §4)."""
     method, scheme, authority, path = pseudo[METHOD], pseudo[SCHEME], pseudo[AUTHORITY], pseudo[PATH]
-    if pseudo[PROTOCOL] and (method != b"CONNECT" or not authority):
-        raise malformed(":protocol without CONNECT or :authority")
+    if pseudo[PROTOCOL] and method != b"CONNECT":
+        raise malformed(":protocol without CONNECT")
     if method == b"CONNECT" and not pseudo[PROTOCOL]:
         if scheme or path or not authority:
             raise malformed("CONNECT with :scheme or :path, or without :authority")

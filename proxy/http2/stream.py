@@ -100,7 +100,7 @@ class Stream:
 class Streams:
     """The streams of one connection by their ids."""
 
-    __slots__ = ("_reset_ids", "highest_id", "open")
+    __slots__ = ("_passed_over", "_reset_ids", "highest_id", "open")
 
     def __init__(self) -> None:
         self.open: dict[int, Stream] = {}
@@ -108,14 +108,26 @@ class Streams:
         self._reset_ids: dict[int, None] = {}
         self.highest_id = -1
         """Of the streams that the client has opened."""
+        self._passed_over = range(0)
+        """Ids below it that were left out last (RFC 9113 §5.1.1)."""
 
     def is_idle(self, stream_id: int) -> bool:
         """Whether a stream was never opened; servers open none (F15)."""
         return not stream_id & 1 or stream_id > self.highest_id
 
+    def was_passed_over(self, stream_id: int) -> bool:
+        """Whether a stream was never opened, and cannot be any more."""
+        return stream_id in self._passed_over
+
+    def reach(self, stream_id: int) -> None:
+        """Note the highest stream that the client has opened."""
+        if stream_id > self.highest_id + 2:
+            self._passed_over = range(self.highest_id + 2, stream_id)
+        self.highest_id = stream_id
+
     def skip(self, stream_id: int) -> None:
         """Remember a stream that a client opened and we do not serve."""
-        self.highest_id = stream_id
+        self.reach(stream_id)
         self.remember_reset(stream_id)
 
     def remember_reset(self, stream_id: int) -> None:

@@ -27,6 +27,8 @@ OPEN: Final = head(1, POST, frames.END_HEADERS)
 """A request whose body is to come."""
 DONE: Final = head(1)
 """A request that is complete."""
+UPGRADE: Final = ((b":protocol", b"websocket"), (b":method", b"CONNECT"), *GET[1:])
+"""An extended CONNECT."""
 FLAGS: Final = 0x05
 GET_BLOCK: Final = block(GET)
 
@@ -105,7 +107,9 @@ SECTION_5: Final = (
     Case("5.1 HEADERS behind RST_STREAM", OPEN + rst_stream(1, 8) + DONE, connection(CLOSED)),
     Case("5.1 CONTINUATION behind RST_STREAM", OPEN + rst_stream(1, 8) + frame(9, 4, 1, b""), connection(PROTOCOL)),
     Case("5.1.1 an even id", head(2), connection(PROTOCOL)),
-    Case("5.1.1 a smaller id", head(5) + head(3), connection(CLOSED)),
+    Case("5.1.1 a smaller id", head(5) + head(3), connection(PROTOCOL)),
+    Case("5.1.1 a smaller id, of DATA", head(5) + data(3, b"x"), stream(CLOSED)),
+    Case("5.1.1 an id that was used", head(5) + rst_stream(5, 8) + head(5), connection(CLOSED)),
     Case("5.1.1 the last id", head(0x7FFFFFFF), f"={0x7FFFFFFF}"),
     Case("5.1.2 a stream over the limit", b"".join(head(1 + 2 * at) for at in range(101)), stream(REFUSED)),
     Case("5.3.1 a stream that depends on itself", priority(1, 1) + DONE, "=1"),
@@ -273,6 +277,13 @@ SECTION_8_PSEUDO: Final = (
     Case("8.3 no fields at all", head(1, []), stream(PROTOCOL)),
     Case("8.5 CONNECT", head(1, [(b":method", b"CONNECT"), (b":authority", b"a:443")]), "=1"),
     Case("8.5 CONNECT without :authority", head(1, [(b":method", b"CONNECT")]), stream(PROTOCOL)),
+    Case("8441 4 CONNECT with :protocol", head(1, UPGRADE, frames.END_HEADERS), "=1"),
+    Case("8441 4 with Host in place of :authority", head(1, [*UPGRADE[:4], (b"host", b"a")], frames.END_HEADERS), "=1"),
+    Case("8441 4 for another protocol", head(1, [(b":protocol", b"x"), *UPGRADE[1:]], frames.END_HEADERS), "=1"),
+    Case("8441 4 :protocol twice", head(1, [UPGRADE[0], *UPGRADE], frames.END_HEADERS), stream(PROTOCOL)),
+    Case("8441 4 without :path", head(1, [*UPGRADE[:3], UPGRADE[4]], frames.END_HEADERS), stream(PROTOCOL)),
+    Case("8441 4 without :scheme", head(1, [*UPGRADE[:2], *UPGRADE[3:]], frames.END_HEADERS), stream(PROTOCOL)),
+    Case("8441 4 :protocol in trailers", OPEN + head(1, [UPGRADE[0]]), stream(PROTOCOL)),
 )  # fmt: skip
 HPACK: Final = (
     Case("7541 2.3.3 an index beyond the tables", hpack(b"\xc0"), connection(COMPRESSION)),
