@@ -26,7 +26,7 @@ def test_every_section_says_what_to_do() -> None:
     """What it means, what to look at, what to do, in this order."""
     for name, text in sections().items():
         if name != "First look":
-            assert re.findall(r"^\*\*(.*?)\*\*", text, re.MULTILINE) == ["Means", "Look at", "Do"], name
+            assert re.findall(r"^\* \*\*(.*?)\*\*", text, re.MULTILINE) == ["Means", "Look at", "Do"], name
 
 
 def test_sections_that_are_pointed_to_exist() -> None:

@@ -40,7 +40,8 @@ def blocks(language: str, pages: list[Path] = PAGES) -> dict[str, str]:
     return found
 
 
-SHELL: Final = blocks("sh")
+_INLINE: Final = re.findall(r"`(sidelog [a-z]+ [^`]*--[^`]*)`", PAGES[-1].read_text())
+SHELL: Final = blocks("sh") | {"runbook-inline": "\n".join(dict.fromkeys(_INLINE))}
 TOML: Final = blocks("toml", sorted((ROOT / "docs").rglob("*.md")))
 PYTHON: Final = blocks("python")
 
