@@ -10,7 +10,7 @@ from proxy.http1.request_head import parse_request_head
 from proxy.http1.request_line import parse_request_line
 from proxy.http2.budget import Limits
 from proxy.http2.connection import Connection
-from proxy.http2.events import DataReceived, RequestReceived, StreamReset, TrailersReceived
+from proxy.http2.events import DataReceived, Event, RequestReceived, StreamReset, TrailersReceived
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 from tests.fuzz.http2_grammar import Http2Case
@@ -53,12 +53,20 @@ def _run(pieces: list[bytes]) -> _Seen:
     connection = Connection(Limits(max_header_bytes=32768), LineEncoder(), _NOW_NS, is_server=True)
     seen = _Seen({}, {}, set(), set(), [], is_ended=False)
     sent = b""
+    last: Event | None = None
     for piece in pieces:
         events = connection.receive(piece, _NOW_NS)
         while connection.has_more:
             events += connection.receive(b"", _NOW_NS)
         for event in events:
-            seen.story.append(f"{event}")
+            if isinstance(last, DataReceived) and isinstance(event, DataReceived) and last.stream_id == event.stream_id:
+                last.data, last.is_end = last.data + event.data, event.is_end
+                seen.story[-1] = f"{last}"
+            else:
+                last = (
+                    DataReceived(event.stream_id, event.data, event.is_end) if isinstance(event, DataReceived) else None
+                )
+                seen.story.append(f"{event}")
             if isinstance(event, RequestReceived):
                 seen.heads[event.stream_id] = event.head
                 seen.bodies[event.stream_id] = b""
