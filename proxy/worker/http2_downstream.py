@@ -86,6 +86,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """The client is gone."""
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
+        self._held, self._codec.is_ended = b"", True  # what is in hand of it begins nothing any more
         self._end_streams()
 
     def _end_streams(self) -> None:

@@ -17,6 +17,7 @@ from proxy.ring.exchange import (
 from proxy.worker.http2_downstream import Http2Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
+from tests.proxy.http2.wire import head
 from tests.proxy.worker.test_downstream import LOOPS, error, outcome
 from tests.proxy.worker.test_fairness_tls import certificate
 from tests.support.http2_client import GET, POST, Fields, Http2Client
@@ -268,3 +269,27 @@ def test_a_header_block_has_the_time_of_a_head(start: Start) -> None:
     _, fault = plane.exchanges(2)
     assert (outcome(fault), error(fault)) == (Outcome.REJECTED, "http2_protocol_error")
     assert fault.notes[NOTE_MESSAGE] == b"timed out within a header block (0.3 s, timeout_headers_s)"
+
+
+def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
+    """What is in hand of its requests reaches no upstream, where its end would never come."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        may_end.wait(PATIENCE_S)
+
+    plane = start(upstream, http2_max_streams=1000, max_connections=1000)
+    with speaking(plane) as client:
+        eventually(lambda: connections(plane))
+        heads = b"".join(head(number) for number in range(1, 1601, 2))
+
+        def send_and_leave() -> None:
+            [connection] = [each for each in plane.engine.connections if isinstance(each, Http2Downstream)]
+            connection.data_received(heads)
+            connection._transport.abort()
+
+        plane.run(send_and_leave)
+        client.hear_out()
+    eventually(lambda: not plane.engine.connections and not plane.engine.in_flight)
+    may_end.set()
+    assert plane.unread < 800
