@@ -43,8 +43,6 @@ _PSEUDO_VALUES: Final[dict[int, re.Pattern[bytes]]] = {
     STATUS: re.compile(rb"[1-9][0-9][0-9]"),
 }
 """None of them can end a request line or a field line early."""
-_SHARED_FIELDS: Final = 1024
-_SHARED_LINE_BYTES: Final = 128
 
 
 class Field:
@@ -63,19 +61,6 @@ class Field:
         self.objection = _objection(kind, name, value)
         """Why it makes its message malformed; empty where it does not."""
         self.kind = MALFORMED if self.objection else kind
-
-
-_shared: dict[bytes, Field] = {}
-"""By line, which is that of no other well-formed field."""
-
-
-def shared(field: Field) -> Field:
-    """Return the equal field of another connection's table, if one is known: clients of one kind say the same."""
-    if field.objection or len(field.line) > _SHARED_LINE_BYTES:
-        return field
-    if len(_shared) >= _SHARED_FIELDS:
-        _shared.clear()
-    return _shared.setdefault(field.line, field)
 
 
 def _objection(kind: int, name: bytes, value: bytes) -> str:

@@ -5,15 +5,16 @@ the limit does not: its block is read to the end, and `is_over` says so. Every r
 block of one-byte references to a long entry ends the connection early (F4).
 
 A block that leaves the table as it was means the same when it comes again, so some are remembered: clients repeat their
-heads (0.1 µs instead of 4 for ten fields from the table, bench/micro).
+heads (0.1 µs instead of 4 for ten fields from the table, bench/micro). So are literals: most servers write the same
+fields into each response, in Huffman's code, and clients of one kind into the tables of all their connections.
 """
 
 from typing import Final
 
 from proxy.http2.errors import ConnectionFault, ErrorCode
-from proxy.http2.field import Field, shared
+from proxy.http2.field import Field
 from proxy.http2.hpack.huffman import read_huffman
-from proxy.http2.hpack.table import Table
+from proxy.http2.hpack.table import STATIC_ENTRIES, Table
 
 BOMB_FACTOR: Final = 4
 """A block or list so many times over the limit is an attack, not a head worth reading."""
@@ -22,6 +23,12 @@ MAX_INTEGER_OCTETS: Final = 5
 _MEMO_BLOCKS: Final = 16
 _MEMO_BLOCK_BYTES: Final = 256
 """With their fields at most 40 KiB a connection."""
+_MEMO_LITERALS: Final = 1024
+_MEMO_LITERAL_BYTES: Final = 128
+_literals: Final[dict[bytes, Field]] = {}
+"""By how they are written, of all connections: those whose name is of no dynamic table mean the same on each."""
+_PATH: Final = 4
+"""Its index in the static table; most differ."""
 
 
 class Decoder:
@@ -56,7 +63,7 @@ class Decoder:
             if first >= 0x80:
                 field = self._table.field(self._integer(0x7F))
             elif first >= 0x40:
-                field = shared(self._literal(0x3F))
+                field = self._literal(0x3F)
                 self._table.add(field)
                 has_changed = True
             elif first >= 0x20:
@@ -86,9 +93,25 @@ class Decoder:
 
     def _literal(self, mask: int) -> Field:
         """Read a literal whose name is indexed, or spelt out where the index is 0 (RFC 7541 §6.2)."""
+        start = self._at
         index = self._integer(mask)
-        name = self._table.field(index).name if index else self._string()
-        return Field(name, self._string())
+        if index == _PATH or index >= STATIC_ENTRIES:
+            return Field(self._table.field(index).name, self._string())
+        behind = self._at
+        if not index:
+            self._pass_string()
+        self._pass_string()
+        written = self._data[start : self._at]
+        field = _literals.get(written)
+        if field is None:
+            self._at = behind
+            name = self._table.field(index).name if index else self._string()
+            field = Field(name, self._string())
+            if len(_literals) >= _MEMO_LITERALS:
+                _literals.clear()
+            if len(written) <= _MEMO_LITERAL_BYTES:
+                _literals[written] = field
+        return field
 
     def _integer(self, mask: int) -> int:
         """Read an integer with a prefix (RFC 7541 §5.1)."""
@@ -109,15 +132,19 @@ class Decoder:
         self._at = at
         return value
 
-    def _string(self) -> bytes:
-        """Read a string literal (RFC 7541 §5.2)."""
-        is_coded = self._at < len(self._data) and self._data[self._at] >= 0x80
+    def _pass_string(self) -> int:
+        """Go behind a string literal (RFC 7541 §5.2); return its length."""
         length = self._integer(0x7F)
-        end = self._at + length
-        if end > len(self._data):
+        self._at += length
+        if self._at > len(self._data):
             raise _malformed("a string beyond its block")
-        text = self._data[self._at : end]
-        self._at = end
+        return length
+
+    def _string(self) -> bytes:
+        """Read a string literal."""
+        is_coded = self._at < len(self._data) and self._data[self._at] >= 0x80
+        length = self._pass_string()
+        text = self._data[self._at - length : self._at]
         return read_huffman(text) if is_coded else text
 
 

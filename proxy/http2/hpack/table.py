@@ -12,7 +12,7 @@ from proxy.http2.hpack.static_table import STATIC_FIELDS
 
 TABLE_BYTES: Final = 4096
 """The default of HEADER_TABLE_SIZE, which we leave as it is (RFC 9113 §6.5.2)."""
-_STATIC_ENTRIES: Final = 62
+STATIC_ENTRIES: Final = 62
 _EVICTED_ROWS: Final = 64
 
 
@@ -29,9 +29,9 @@ class Table:
 
     def field(self, index: int) -> Field:
         """Return the field of an index; 0, or one beyond the table, ends the connection."""
-        if 0 < index < _STATIC_ENTRIES:
+        if 0 < index < STATIC_ENTRIES:
             return STATIC_FIELDS[index]
-        place = len(self._rows) - 1 - (index - _STATIC_ENTRIES)
+        place = len(self._rows) - 1 - (index - STATIC_ENTRIES)
         if not index or place < self._first:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "an index beyond the table")
         return self._rows[place]

@@ -302,13 +302,19 @@ def test_a_story_is_read_as_it_was_told(cases: list[dict[str, Any]]) -> None:
         assert pairs(decoder.decode(bytes.fromhex(case["wire"]))) == expected
 
 
-def test_equal_entries_of_two_tables_are_one() -> None:
-    """Clients of one kind say the same; what is malformed is judged by each, since its line may read as another's."""
-    plain, odd = (
-        (b"\x40" + b"".join(bytes([len(text)]) + text for text in pair)) for pair in ((b"a", b"b: c"), (b"a: b", b"c"))
-    )
-    (first,), (second,) = (Decoder(1000).decode(plain) for _ in range(2))
-    assert first is second
-    (other,) = Decoder(1000).decode(odd)
-    assert (other.line, other.objection) == (first.line, "the name of a field is no lower-case token")
-    assert Decoder(1000).decode(plain) == [first]
+def test_a_literal_that_is_written_alike_is_one_field_of_all_connections() -> None:
+    """Clients of one kind say the same; a name of a dynamic table is another one on each connection."""
+    plain = b"\x40\x01a\x04b: c"
+    first, second = Decoder(1000), Decoder(1000)
+    assert first.decode(plain)[0] is second.decode(plain)[0]
+    assert pairs(first.decode(b"\x40\x04a: b\x01c")) == [(b"a: b", b"c")]
+    named = b"\x0f\x2f\x01x"  # the first entry of the table
+    assert pairs(first.decode(named) + second.decode(named)) == [(b"a: b", b"x"), (b"a", b"x")]
+
+
+@pytest.mark.parametrize("literal", ["40016182ffff", "40018161", "0f2f0178", "400162"])
+def test_a_malformed_literal_is_refused_each_time(literal: str) -> None:
+    """What is remembered was read."""
+    for _ in range(2):
+        with pytest.raises(ConnectionFault):
+            Decoder(1000).decode(bytes.fromhex(literal))
